@@ -1,0 +1,43 @@
+/**
+ * The only source of time. Trust in a lease is counted on the monotonic clock, which no operator
+ * or time server can move; wall time is for people and for expiry dates.
+ */
+export interface Clock {
+  /** Milliseconds on a clock that never goes back; its zero means nothing. */
+  monotonicMs(): number;
+  /** Milliseconds since 1970, as the machine believes. */
+  wallMs(): number;
+  /** Calls back once after `delayMs`; a timer does not keep the process alive unless `keepAlive`. */
+  after(delayMs: number, callback: () => void, options?: { readonly keepAlive?: boolean }): Timer;
+  /** Calls back once everything that is due at this moment has run: where requests gather. */
+  soon(callback: () => void): void;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, callback, options) {
+    const handle = setTimeout(callback, delayMs);
+    if (options?.keepAlive !== true) handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  soon: (callback) => void setImmediate(callback),
+};
+
+/** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
+export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve();
+    const done = (): void => {
+      timer.cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = clock.after(delayMs, done, { keepAlive: true });
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,61 @@
+/**
+ * Every error that Toril reports on purpose. The code is stable: scripts and dashboards may match
+ * on it. The message says what happened and what to do.
+ */
+export const ERROR_CODES = {
+  // What a caller got wrong
+  INVALID_OPTIONS: 'an option is missing, nonsense, or contradicts another',
+  INVALID_KEY: 'a key is empty, longer than 1 KiB, not a string, or reserved',
+  INVALID_DATA: "a job's data fails its schema",
+  DATA_NOT_JSON: "a job's data cannot be written as JSON",
+  UNKNOWN_UPDATE: 'no update of that name is registered here',
+  DUPLICATE_UPDATE: 'two updates share a name',
+  // What an update got wrong: these use up an attempt of its job
+  UPDATE_RETURNED_NOTHING: 'an update returned undefined instead of the new value',
+  UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',
+  UPDATE_THREW: 'an update threw something that is not an Error',
+  UPDATE_TIMED_OUT: 'an update did not settle in time',
+  VALUE_TOO_LARGE: "the new value does not fit into memcached's largest item",
+  // What a job ends with
+  JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',
+  JOB_DROPPED: 'an operator dropped the job from its lane',
+  JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
+  // What is wrong with a stored value
+  FOREIGN_VALUE: 'memcached holds a value under this key that Toril did not write',
+  ENVELOPE_NEWER: 'the cell was written by a newer version of Toril',
+  ENVELOPE_DAMAGED: 'the cell carries the mark of Toril but cannot be read',
+  CELL_OF_ANOTHER_QUEUE: 'the cell belongs to another queue',
+  REDIS_WENT_BACK: 'the cell is newer than Redis remembers',
+  // Infrastructure: none of these costs a job an attempt
+  MEMCACHED_UNREACHABLE: 'the memcached server does not answer',
+  MEMCACHED_TIMED_OUT: 'memcached did not answer within the request deadline',
+  MEMCACHED_CLOSED: 'the connection to memcached is closed',
+  MEMCACHED_PROTOCOL: 'the server does not speak the binary protocol of memcached',
+  MEMCACHED_AUTH: 'memcached refused the user name or the password',
+  MEMCACHED_CAS_DISABLED: 'memcached was started with CAS switched off',
+  MEMCACHED_REFUSED: 'memcached refused the request',
+  SERVER_LIST_CHANGED: 'the memcached servers differ from those registered for the queue',
+  LEASE_LOST: 'the lease ended before the work was committed',
+  LEASE_TIMED_OUT: 'the lease could not be acquired in time',
+  CLOSED: 'the object is closed',
+  // The command line and the environment
+  SERVER_MISSING: 'no Redis or memcached could be found or started',
+  BAD_FILE: 'a file cannot be read or is not what it should be',
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export class TorilError extends Error {
+  override readonly name: string = 'TorilError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** The message of anything that was thrown, Error or not. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

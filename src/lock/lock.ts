@@ -1,0 +1,62 @@
+/**
+ * The lock: who may change what a key names, for a while. It has never heard of jobs or cells.
+ * A lease is held in a small memcached item; this file is the contract, lease.ts the arithmetic,
+ * lease-locks.ts the engine.
+ */
+import type { Connection, MemcachedServer } from '../memcached/server.ts';
+import type { TorilError } from '../errors.ts';
+
+/** The right to commit to one key for a while. Bound to one connection: it ends with it. */
+export interface Lease {
+  /** The connection on which it was acquired, and the only one on which its holder may write. */
+  readonly connection: Connection;
+  readonly durationMs: number;
+  /** Aborts with a TorilError LEASE_LOST the moment the lease can no longer be trusted. */
+  readonly signal: AbortSignal;
+  /** True if the holder before was not seen to release it. */
+  readonly takenOver: boolean;
+  /**
+   * Milliseconds for which it is still safe to write, by the local monotonic clock; 0 once lost.
+   * Trust ends at the moment the last successful request was *sent* + durationMs.
+   */
+  trustLeftMs(): number;
+  /**
+   * Ends it. The request is issued before this returns, so it goes out in one write behind
+   * whatever was issued on the connection before. Never throws; the item's expiry is the broom.
+   */
+  release(): Promise<void>;
+  /**
+   * The strict path: makes sure on the server that the lock is still ours (get-and-touch: the CAS
+   * must be the lease's own). Issued before this returns. False: the lease is lost.
+   */
+  confirm(): Promise<boolean>;
+}
+
+/** One attempt to get the lease. */
+export type Acquisition =
+  | { readonly kind: 'held'; readonly lease: Lease }
+  /** Somebody holds it; ask again after about so long. */
+  | { readonly kind: 'busy'; readonly retryAfterMs: number }
+  /** The server is out of reach or the outcome is unknown and could not be found out. */
+  | { readonly kind: 'unavailable'; readonly cause: TorilError };
+
+export interface LeaseLocks {
+  /**
+   * One attempt on one server. `beside` is called with the connection immediately before the
+   * acquiring request is issued, so that its own request (reading the cell) runs first and travels
+   * in the same write; it may be called again with another connection if the first one failed.
+   */
+  attempt(
+    server: MemcachedServer,
+    lockName: string,
+    beside: (connection: Connection) => void,
+  ): Promise<Acquisition>;
+  /** Stops all renewals. Leases that are still held are released. */
+  close(): Promise<void>;
+}
+
+/** Where fencing tokens come from; they must grow over all processes and restarts. */
+export interface TokenSource {
+  /** Draws the next token. Call it only *after* the lease is held. */
+  drawToken(): Promise<number>;
+}

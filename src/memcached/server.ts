@@ -1,0 +1,95 @@
+/**
+ * What Toril needs of one memcached server, in meanings, not commands. Engines: socket-server.ts
+ * (a real one, over the binary protocol) and memory-server.ts (for tests and simulation). Both pass
+ * test/conformance/memcached.suite.ts.
+ */
+import type { TorilError } from '../errors.ts';
+
+/**
+ * How a request ended. `unknown` means that it may have been executed, may not have been, or may
+ * still be executed later, even after the connection is gone.
+ */
+export type Outcome<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'refused'; readonly reason: Refusal }
+  | { readonly kind: 'unknown'; readonly cause: TorilError };
+
+/**
+ * Why a request certainly did nothing.
+ * - `missing`: no such item (get, replace, delete, bump, touch)
+ * - `exists`: add found an item; a conditional write found another CAS
+ * - `too-large`: the value exceeds `item_size_max`
+ * - `out-of-memory`: the server could not make room
+ * - `not-sent`: the connection was closed already, so nothing went out
+ */
+export type Refusal = 'missing' | 'exists' | 'too-large' | 'out-of-memory' | 'not-sent';
+
+export interface Item {
+  readonly value: Buffer;
+  readonly flags: number;
+  readonly cas: Cas;
+}
+
+/** 64 bits, compared for equality only; never 0n. */
+export type Cas = bigint;
+
+export interface NewItem {
+  readonly value: Buffer;
+  /** 32 bits, stored beside the value. */
+  readonly flags: number;
+  /** Whole seconds; 0: no expiry. Longer than 30 days must be converted to an absolute time by the engine. */
+  readonly ttlSeconds: number;
+}
+
+/**
+ * One TCP connection, from its establishment to its end. It never reconnects: whatever is bound to
+ * it (a lease) is over when it is. Requests run in the order in which they were made; those made in
+ * one moment (before `Clock.soon` fires) go out in one write. Item names are checked by the caller:
+ * 1 to 250 bytes, no blanks or control characters.
+ */
+export interface Connection {
+  /** Counts the connections to this server in this process, from 1. */
+  readonly epoch: number;
+  /** False from the moment at which nothing more will be sent. */
+  readonly alive: boolean;
+  /** Resolves when the connection has ended and everything outstanding was failed. */
+  readonly ended: Promise<void>;
+
+  get(name: string): Promise<Outcome<Item>>;
+  /** Stores only where nothing is. Resolves with the new item's CAS. */
+  add(name: string, item: NewItem): Promise<Outcome<Cas>>;
+  /** Stores only over an item with exactly this CAS (asserted not to be 0n). Never creates. */
+  replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>>;
+  /** Deletes only an item with exactly this CAS (asserted not to be 0n). */
+  delete(name: string, cas: Cas): Promise<Outcome<void>>;
+  /** Gives the item with this CAS a new one without moving its bytes (an empty append). */
+  bump(name: string, cas: Cas): Promise<Outcome<Cas>>;
+  /** Reads and sets the expiry in one step; the CAS stays as it is. */
+  getAndTouch(name: string, ttlSeconds: number): Promise<Outcome<Item>>;
+  /** Closes at once; everything outstanding ends `unknown`. */
+  destroy(): void;
+}
+
+/** What a server says of itself when it is first met. */
+export interface ServerFacts {
+  readonly version: string;
+  /** Bytes of the largest item, headers included (`item_size_max`). */
+  readonly itemSizeMax: number;
+}
+
+export interface MemcachedServer {
+  /** `host:port`, as the user wrote it: part of the server list's fingerprint. */
+  readonly address: string;
+  /** The living connection, or undefined while there is none. */
+  readonly current: Connection | undefined;
+  /** Known once connected. */
+  readonly facts: ServerFacts | undefined;
+  /**
+   * The living connection, or the next one. Rejects with a TorilError (MEMCACHED_UNREACHABLE,
+   * MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
+   * request deadline; trying goes on in the background, with backoff.
+   */
+  connection(): Promise<Connection>;
+  /** Ends the connection and all further attempts. */
+  close(): Promise<void>;
+}
