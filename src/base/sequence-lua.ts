@@ -1,0 +1,19 @@
+/**
+ * The counter that numbers lanes and leases: `max(last + 1, time in µs)`, so that it never falls
+ * behind a number that was used, not even after a failover to a Redis that lost its last writes.
+ * A fragment for Lua scripts whose KEYS[1] is the counter. Tokens are written with %.0f because Lua
+ * prints numbers from 1e14 on with an exponent. `draw()` returns a string; `saveDrawn()` must come
+ * after the last draw.
+ */
+export const SEQUENCE_LUA = `
+local time = redis.call('TIME')
+local nowMicros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local lastDrawn = tonumber(redis.call('GET', KEYS[1]) or '0')
+local function draw()
+  lastDrawn = math.max(lastDrawn + 1, nowMicros)
+  return string.format('%.0f', lastDrawn)
+end
+local function saveDrawn()
+  redis.call('SET', KEYS[1], string.format('%.0f', lastDrawn))
+end
+`;

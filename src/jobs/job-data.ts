@@ -1,0 +1,49 @@
+/** A job's data: written as JSON at enqueue, checked by the update's schema there and again when applied. */
+import { TorilError, messageOf } from '../errors.ts';
+import type { AnyUpdate } from './update.ts';
+
+/**
+ * The data as it will be when it comes back out of the queue.
+ * @throws TorilError DATA_NOT_JSON (circular, BigInt, a function, ...)
+ */
+export function throughJson(update: AnyUpdate, data: unknown): unknown {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(data === undefined ? {} : data);
+  } catch (cause) {
+    throw notJson(update, messageOf(cause), cause);
+  }
+  if (text === undefined) throw notJson(update, `it is a ${typeof data}`, undefined);
+  return JSON.parse(text);
+}
+
+function notJson(update: AnyUpdate, why: string, cause: unknown): TorilError {
+  return new TorilError(
+    'DATA_NOT_JSON',
+    `the data of "${update.name}" cannot be written as JSON: ${why}. Nothing was enqueued; pass plain objects, arrays, strings, numbers, booleans and null.`,
+    { cause },
+  );
+}
+
+/**
+ * What the schema makes of data that came out of JSON; a promise only if the schema is asynchronous.
+ * @throws TorilError INVALID_DATA, naming every issue
+ */
+export function validated(update: AnyUpdate, data: unknown): unknown {
+  if (update.schema === undefined) return data;
+  const outcome = update.schema['~standard'].validate(data);
+  return outcome instanceof Promise
+    ? outcome.then((settled) => unwrap(update, settled))
+    : unwrap(update, outcome);
+}
+
+type Settled = Awaited<ReturnType<NonNullable<AnyUpdate['schema']>['~standard']['validate']>>;
+
+function unwrap(update: AnyUpdate, outcome: Settled): unknown {
+  if (outcome.issues === undefined) return outcome.value;
+  const issues = outcome.issues.map(({ message, path }) => {
+    const where = path?.map((step) => String(typeof step === 'object' ? step.key : step)).join('.');
+    return where === undefined || where === '' ? message : `${where}: ${message}`;
+  });
+  throw new TorilError('INVALID_DATA', `the data of "${update.name}" does not fit its schema: ${issues.join('; ')}.`);
+}

@@ -1,0 +1,132 @@
+/**
+ * Lanes: each key's jobs in order, and the durable copy of what was last acknowledged. The contract;
+ * redis-lanes.ts is the engine that workers use. All calls of one moment may be served together.
+ */
+
+/** What a combiner asks for when it holds a key's lease. */
+export interface TakeRequest {
+  readonly key: string;
+  /** The cell as it was read under the lease; `undefined`: there is none that Toril wrote. */
+  readonly cell: { readonly token: number; readonly base: number } | undefined;
+  /** Jobs of this key that BullMQ has delivered to this process and that wait for their outcome. */
+  readonly arrivals: readonly string[];
+  /** At most so many jobs, */
+  readonly jobsMax: number;
+  /** and so many characters of data (at least one job). */
+  readonly dataMax: number;
+}
+
+/** The last acknowledged commit of a key, as Redis remembers it. */
+export interface Copy {
+  /** 0: there has been none. */
+  readonly token: number;
+  readonly watermark: number;
+  /**
+   * The value: JSON; `deleted`: none (deleted or expired); `not-kept`: durable copies are off;
+   * `not-sent`: the cell that was asked about can be believed, so it was left out.
+   */
+  readonly value: { readonly json: string } | 'deleted' | 'not-kept' | 'not-sent';
+  /** Jobs up to this sequence fail, because an earlier one cascaded; 0: none. */
+  readonly cascadeTo: number;
+}
+
+export interface LaneEntry {
+  readonly jobId: string;
+  readonly sequence: number;
+  /** The update's name. */
+  readonly name: string;
+  /** JSON. */
+  readonly data: string;
+  /** Attempts that BullMQ has charged. */
+  readonly attemptsMade: number;
+  /** Times the process died or froze while it had the job. */
+  readonly stalls: number;
+  /** BullMQ has finished the job already, without Toril's doing. */
+  readonly finished: 'no' | 'completed' | 'failed';
+  /** Why BullMQ failed it. */
+  readonly failedReason: string;
+  /** What an operator wants: nothing, to move it to the lane's end, or to fail it. */
+  readonly directive: '' | 'skip' | 'drop';
+}
+
+export interface Taken {
+  /** A new fencing token, drawn after the lease was acquired; names the commit that may follow. */
+  readonly token: number;
+  readonly copy: Copy;
+  /** The lane's head, in order. */
+  readonly entries: readonly LaneEntry[];
+  /** Jobs in the lane, those of `entries` included. */
+  readonly length: number;
+  /** Arrivals that have left their lane already: encoded outcomes. */
+  readonly decided: ReadonlyMap<string, string>;
+  /** When the first entry will be delivered, if it waits for a retry: milliseconds since 1970; else 0. */
+  readonly headDueMs: number;
+  /** The queue is paused: only delivered jobs may be applied. */
+  readonly paused: boolean;
+}
+
+/** A commit that landed in memcached and wants to become the key's state. */
+export interface Acknowledgement {
+  readonly key: string;
+  /** The token of the copy on which the commit was built. */
+  readonly base: number;
+  readonly token: number;
+  /** Everything in the lane at or below this sequence is decided by the commit. */
+  readonly watermark: number;
+  /** The value as JSON; `deleted`; or `not-kept` when durable copies are off. */
+  readonly value: { readonly json: string } | 'deleted' | 'not-kept';
+  /** Milliseconds after which the value is gone; 0: never. */
+  readonly expireMs: number;
+  /** Encoded decisions by job id; a job that is not named was applied without a result. */
+  readonly decisions: ReadonlyMap<string, string>;
+  /** Milliseconds that a job of this key takes at present; for those who wait. */
+  readonly paceMs: number;
+}
+
+export interface Acknowledged {
+  /** False: somebody else went another way; the commit never was. */
+  readonly accepted: boolean;
+  /** Jobs among the decided ones that BullMQ holds back as delayed, though nothing remains to wait for. */
+  readonly parked: readonly string[];
+}
+
+/** Where a waiting job stands. */
+export type Location =
+  | { readonly kind: 'decided'; readonly outcome: string }
+  | { readonly kind: 'waiting'; readonly rank: number; readonly paceMs: number }
+  /** In no lane and without an outcome: it has not entered yet, or its job is gone. */
+  | { readonly kind: 'absent' };
+
+export interface LaneJob {
+  readonly jobId: string;
+  readonly sequence: number;
+}
+
+export interface LaneState {
+  readonly copy: Copy;
+  readonly length: number;
+  readonly paceMs: number;
+  /** The first jobs of the lane. */
+  readonly head: readonly LaneJob[];
+}
+
+export interface Lanes {
+  take(request: TakeRequest): Promise<Taken>;
+  /** Idempotent: acknowledging a commit that is acknowledged already is accepted again. */
+  acknowledge(commit: Acknowledgement): Promise<Acknowledged>;
+  locate(key: string, jobId: string): Promise<Location>;
+  /** Counts that a job which stalled before is about to be applied alone; returns how often so far. */
+  startAlone(jobId: string): Promise<number>;
+  /** What an operator sees. */
+  inspect(key: string, jobsMax: number): Promise<LaneState>;
+  /** Marks a job for the next combiner that meets it at the lane's head. False: no such job. */
+  direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean>;
+  /** Makes the copy be what the cell says, whatever it was: an operator's choice (`trust cell`). */
+  overwriteCopy(commit: Acknowledgement): Promise<void>;
+  /** Registers the fingerprint of the memcached servers if none is, and returns the registered one. */
+  registerServers(fingerprint: string): Promise<string>;
+  /** Replaces the registered fingerprint deliberately. */
+  replaceServers(fingerprint: string): Promise<void>;
+  /** Draws a token without a lane. */
+  drawToken(): Promise<number>;
+}

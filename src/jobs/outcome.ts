@@ -1,0 +1,52 @@
+/**
+ * How a job left its lane, as it is written into the job's hash (so that whoever is delivered the
+ * job later knows), into the cell's envelope (so that a commit can be acknowledged by somebody
+ * else) and into the history. One letter, then JSON.
+ */
+import { TorilError, type ErrorCode } from '../errors.ts';
+
+export type JobOutcome =
+  /** The update is in the key's chain. `result`: JSON, or empty for none. */
+  | { readonly kind: 'applied'; readonly result: string }
+  /** It failed for good and is not in the chain. */
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly cascades: boolean };
+
+/** What becomes of a lane entry at or below the watermark: an outcome, or one of two ways to leave without one. */
+export type LaneDecision =
+  | JobOutcome
+  /** Goes to the lane's end under a new sequence (`skip`). */
+  | { readonly kind: 'moved' }
+  /** Was in the wrong lane; it enters the right one when it is delivered. */
+  | { readonly kind: 'stray' };
+
+/** The decision that need not be written down: applied, without a result. */
+export const PLAIN_APPLIED = 'a';
+
+export function encodeDecision(decision: LaneDecision): string {
+  switch (decision.kind) {
+    case 'applied':
+      return PLAIN_APPLIED + decision.result;
+    case 'failed': {
+      const { code, message, cascades } = decision;
+      return (cascades ? 'c' : 'f') + JSON.stringify({ code, message });
+    }
+    case 'moved':
+      return 'm';
+    case 'stray':
+      return 's';
+  }
+}
+
+/** Undefined for what is no outcome of a job (moved, stray, or nothing Toril wrote). */
+export function decodeOutcome(text: string): JobOutcome | undefined {
+  const kind = text[0];
+  if (kind === PLAIN_APPLIED) return { kind: 'applied', result: text.slice(1) };
+  if (kind !== 'f' && kind !== 'c') return undefined;
+  const { code, message } = JSON.parse(text.slice(1)) as { code: string; message: string };
+  return { kind: 'failed', code, message, cascades: kind === 'c' };
+}
+
+/** The error with which a job's processor reports an outcome that is a failure. */
+export function failureOf(outcome: Extract<JobOutcome, { kind: 'failed' }>): TorilError {
+  return new TorilError(outcome.code as ErrorCode, outcome.message);
+}

@@ -1,0 +1,229 @@
+/** The lanes in Redis, beside BullMQ's own keys. Each transition is one script of scripts/. */
+import { Gather } from '../base/gather.ts';
+import type { Clock } from '../base/clock.ts';
+import type {
+  Acknowledged,
+  Acknowledgement,
+  Copy,
+  LaneEntry,
+  Lanes,
+  LaneState,
+  Location,
+  Taken,
+  TakeRequest,
+} from './lanes.ts';
+import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
+import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
+import { DRAW } from './scripts/draw.ts';
+import { INSPECT } from './scripts/inspect.ts';
+import type { Script } from './scripts/script.ts';
+import { TAKE } from './scripts/take.ts';
+
+/** What the lanes need of a Redis client; BullMQ's own abstraction fits, whatever the driver. */
+export interface ScriptClient {
+  defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void;
+  runCommand(name: string, args: unknown[]): Promise<unknown>;
+  get(key: string): Promise<string | null>;
+  set(key: string, value: string): Promise<unknown>;
+}
+
+/** Keys per script call. */
+const KEYS_PER_CALL = 64;
+/** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
+const COPY_GRACE_MS = 120_000;
+/** Fields per lane entry in the reply of `take`. */
+const ENTRY_FIELDS = 9;
+/** Milliseconds for which a deleted cell's tombstone stays in memcached. */
+export const TOMBSTONE_MS = 60_000;
+
+export class RedisLanes implements Lanes {
+  readonly #client: Promise<ScriptClient>;
+  readonly #prefix: string;
+  readonly #take: Gather<TakeRequest, Taken>;
+  readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
+  readonly #locate: Gather<{ key: string; jobId: string }, Location>;
+
+  /** @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`) */
+  constructor(client: Promise<ScriptClient>, prefix: string, clock: Clock) {
+    this.#prefix = prefix;
+    this.#client = client.then((ready) => defineScripts(ready));
+    this.#client.catch(() => undefined); // each call reports it
+    this.#take = new Gather(clock, KEYS_PER_CALL, (requests) => this.#takeMany(requests));
+    this.#acknowledge = new Gather(clock, KEYS_PER_CALL, (commits) => this.#acknowledgeMany(commits));
+    this.#locate = new Gather(clock, KEYS_PER_CALL, (jobs) => this.#locateMany(jobs));
+  }
+
+  take(request: TakeRequest): Promise<Taken> {
+    return this.#take.call(request);
+  }
+
+  acknowledge(commit: Acknowledgement): Promise<Acknowledged> {
+    return this.#acknowledge.call(commit);
+  }
+
+  locate(key: string, jobId: string): Promise<Location> {
+    return this.#locate.call({ key, jobId });
+  }
+
+  async startAlone(jobId: string): Promise<number> {
+    return Number(await this.#run(START_ALONE, [], [jobId]));
+  }
+
+  async direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {
+    return (await this.#run(DIRECT, [], [jobId, directive])) === 1;
+  }
+
+  async drawToken(): Promise<number> {
+    return Number(await this.#run(DRAW, [], []));
+  }
+
+  async overwriteCopy(commit: Acknowledgement): Promise<void> {
+    await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], acknowledgeArguments(commit, 'any'));
+  }
+
+  async registerServers(fingerprint: string): Promise<string> {
+    const client = await this.#client;
+    const key = `${this.#prefix}memcached`;
+    const registered = await client.get(key);
+    if (registered !== null) return registered;
+    await this.#run(REGISTER, [key], [fingerprint]);
+    return (await client.get(key)) ?? fingerprint;
+  }
+
+  async replaceServers(fingerprint: string): Promise<void> {
+    await (await this.#client).set(`${this.#prefix}memcached`, fingerprint);
+  }
+
+  async inspect(key: string, jobsMax: number): Promise<LaneState> {
+    const reply = (await this.#run(INSPECT, [], [key, jobsMax])) as [string, string, string, string, number, string, string[]];
+    const [token, watermark, value, cascadeTo, length, pace, head] = reply;
+    const jobs = [];
+    for (let i = 0; i < head.length; i += 2) {
+      jobs.push({ jobId: head[i] as string, sequence: Number(head[i + 1]) });
+    }
+    return { copy: copyOf(token, watermark, value, cascadeTo), length, paceMs: Number(pace), head: jobs };
+  }
+
+  async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {
+    const args: (string | number)[] = [];
+    for (const { key, cell, jobsMax, dataMax, arrivals } of requests) {
+      args.push(key, cell?.token ?? '', cell?.base ?? '', jobsMax, dataMax, arrivals.length, ...arrivals);
+    }
+    const keys = [`${this.#prefix}delayed`, `${this.#prefix}meta`];
+    const [paused, ...lanes] = (await this.#run(TAKE, keys, args)) as [number, ...TakenReply[]];
+    return lanes.map((lane) => takenOf(lane, paused === 1));
+  }
+
+  async #acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {
+    const args = commits.flatMap((commit) => acknowledgeArguments(commit, commit.base));
+    const replies = (await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args)) as [number, ...string[]][];
+    return replies.map(([accepted, ...parked]) => ({ accepted: accepted === 1, parked }));
+  }
+
+  async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {
+    const args = jobs.flatMap(({ key, jobId }) => [key, jobId]);
+    const replies = (await this.#run(LOCATE, [], args)) as [string, ...(string | number)[]][];
+    return replies.map(([kind, first, second]): Location => {
+      if (kind === 'd') return { kind: 'decided', outcome: String(first) };
+      if (kind === 'w') return { kind: 'waiting', rank: Number(first), paceMs: Number(second) };
+      return { kind: 'absent' };
+    });
+  }
+
+  async #run(script: Script, moreKeys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const client = await this.#client;
+    return client.runCommand(script.name, [`${this.#prefix}sequence`, ...moreKeys, this.#prefix, ...args]);
+  }
+}
+
+const REGISTER: Script = {
+  name: 'torilRegister',
+  numberOfKeys: 2,
+  lua: `return redis.call('SETNX', KEYS[2], ARGV[2])`,
+};
+
+const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, DRAW, REGISTER];
+
+function defineScripts(client: ScriptClient): ScriptClient {
+  for (const { name, numberOfKeys, lua } of SCRIPTS) client.defineCommand(name, { numberOfKeys, lua });
+  return client;
+}
+
+type TakenReply = [string, string, string, string, string, number, string, string[], string[]];
+
+function takenOf(reply: TakenReply, paused: boolean): Taken {
+  const [token, copyToken, watermark, value, cascadeTo, length, headDue, fields, decisions] = reply;
+  const entries: LaneEntry[] = [];
+  for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
+  const decided = new Map<string, string>();
+  for (let i = 0; i < decisions.length; i += 2) decided.set(decisions[i] as string, decisions[i + 1] as string);
+  return {
+    token: Number(token),
+    copy: copyOf(copyToken, watermark, value, cascadeTo),
+    entries,
+    length,
+    decided,
+    headDueMs: Number(headDue),
+    paused,
+  };
+}
+
+function entryOf(fields: readonly string[], at: number): LaneEntry {
+  return {
+    jobId: fields[at] as string,
+    sequence: Number(fields[at + 1]),
+    name: fields[at + 2] as string,
+    data: fields[at + 3] as string,
+    attemptsMade: Number(fields[at + 4]),
+    stalls: Number(fields[at + 5]),
+    finished: fields[at + 6] as LaneEntry['finished'],
+    failedReason: fields[at + 7] as string,
+    directive: fields[at + 8] as LaneEntry['directive'],
+  };
+}
+
+function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+  return {
+    token: Number(token),
+    watermark: Number(watermark),
+    value: decodeValue(value),
+    cascadeTo: Number(cascadeTo),
+  };
+}
+
+function decodeValue(text: string): Copy['value'] {
+  switch (text[0]) {
+    case '+':
+      return { json: text.slice(1) };
+    case '0':
+      return 'not-kept';
+    case '?':
+      return 'not-sent';
+    default:
+      return 'deleted';
+  }
+}
+
+function encodeValue(value: Acknowledgement['value']): string {
+  if (value === 'deleted') return '-';
+  return value === 'not-kept' ? '0' : `+${value.json}`;
+}
+
+function acknowledgeArguments(commit: Acknowledgement, base: number | 'any'): (string | number)[] {
+  const { key, token, watermark, value, expireMs, decisions, paceMs } = commit;
+  const copyExpireMs =
+    value === 'deleted' ? TOMBSTONE_MS + COPY_GRACE_MS : expireMs > 0 ? expireMs + COPY_GRACE_MS : 0;
+  const args: (string | number)[] = [
+    key,
+    base,
+    token,
+    watermark,
+    encodeValue(value),
+    expireMs,
+    copyExpireMs,
+    Math.round(paceMs * 1000) / 1000,
+    decisions.size,
+  ];
+  for (const [jobId, decision] of decisions) args.push(jobId, decision);
+  return args;
+}

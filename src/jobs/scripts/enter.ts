@@ -1,0 +1,64 @@
+import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
+import type { Script } from './script.ts';
+
+/**
+ * Jobs enter their lanes, in the same MULTI as BullMQ's own adds and right behind them. BullMQ's add
+ * scripts count the `id` counter up exactly once each, and nobody can come in between, so the n adds
+ * just made bear the last n numbers. A deduplicated add leaves no job hash and enters nothing. NX:
+ * an add that BullMQ refused (-5, no such parent) shifts the numbering by one, and a job that is in
+ * its lane already must keep its place; one that lands in a wrong lane is sent on as a stray.
+ *
+ *   KEYS[1] sequence  KEYS[2] BullMQ's id counter
+ *   ARGV[1] key prefix ("bull:orders:")
+ *   ARGV[2...] one per add, in order: the lane's key, or '' for an add that does not enter yet
+ */
+export const ENTER: Script = {
+  name: 'torilEnter',
+  numberOfKeys: 2,
+  lua: `${SEQUENCE_LUA}
+local prefix = ARGV[1]
+local first = tonumber(redis.call('GET', KEYS[2]) or '0') - (#ARGV - 1)
+for i = 2, #ARGV do
+  if ARGV[i] ~= '' then
+    local jobId = string.format('%.0f', first + i - 1)
+    if redis.call('EXISTS', prefix .. jobId) == 1 then
+      redis.call('ZADD', prefix .. 'lane:' .. ARGV[i], 'NX', draw(), jobId)
+    end
+  end
+end
+saveDrawn()
+return 1
+`,
+};
+
+/**
+ * A job with an id of the user's own enters its lane just *before* BullMQ's add, in the same MULTI:
+ * if the id exists already, BullMQ's add will do nothing, and neither does this.
+ *
+ *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] job id
+ */
+export const ENTER_NAMED: Script = {
+  name: 'torilEnterNamed',
+  numberOfKeys: 1,
+  lua: `${SEQUENCE_LUA}
+if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end
+redis.call('ZADD', ARGV[1] .. 'lane:' .. ARGV[2], 'NX', draw(), ARGV[3])
+saveDrawn()
+return 1
+`,
+};
+
+/**
+ * Behind the add of a job with an id of its own: if BullMQ made no job after all (deduplicated,
+ * refused), the entry goes again.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] job id
+ */
+export const ENTER_UNDO: Script = {
+  name: 'torilEnterUndo',
+  numberOfKeys: 1,
+  lua: `
+if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end
+return redis.call('ZREM', ARGV[1] .. 'lane:' .. ARGV[2], ARGV[3])
+`,
+};

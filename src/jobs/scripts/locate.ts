@@ -1,0 +1,60 @@
+import { ALONE_FIELD, OUTCOME_FIELD, DIRECTIVE_FIELD, type Script } from './script.ts';
+
+/**
+ * Where waiting jobs stand. Read only.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] key and job id each
+ *   Returns per job: ['d', outcome], ['w', rank, pace in ms] or ['a']
+ */
+export const LOCATE: Script = {
+  name: 'torilLocate',
+  numberOfKeys: 1,
+  lua: `
+local prefix = ARGV[1]
+local result = {}
+for i = 2, #ARGV, 2 do
+  local outcome = redis.call('HGET', prefix .. ARGV[i + 1], '${OUTCOME_FIELD}')
+  if outcome then
+    result[#result + 1] = { 'd', outcome }
+  else
+    local rank = redis.call('ZRANK', prefix .. 'lane:' .. ARGV[i], ARGV[i + 1])
+    if rank then
+      result[#result + 1] = { 'w', rank, redis.call('HGET', prefix .. 'copy:' .. ARGV[i], 'p') or '0' }
+    else
+      result[#result + 1] = { 'a' }
+    end
+  end
+end
+return result
+`,
+};
+
+/**
+ * A job that stalled before is about to be applied alone: counts it, in case the process dies of it.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ *   Returns how often so far, this time included; 0 if the job is gone.
+ */
+export const START_ALONE: Script = {
+  name: 'torilStartAlone',
+  numberOfKeys: 1,
+  lua: `
+if redis.call('EXISTS', ARGV[1] .. ARGV[2]) == 0 then return 0 end
+return redis.call('HINCRBY', ARGV[1] .. ARGV[2], '${ALONE_FIELD}', 1)
+`,
+};
+
+/**
+ * An operator's word on a job, for the next combiner that meets it.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] skip or drop
+ */
+export const DIRECT: Script = {
+  name: 'torilDirect',
+  numberOfKeys: 1,
+  lua: `
+if redis.call('EXISTS', ARGV[1] .. ARGV[2]) == 0 then return 0 end
+redis.call('HSET', ARGV[1] .. ARGV[2], '${DIRECTIVE_FIELD}', ARGV[3])
+return 1
+`,
+};

@@ -1,0 +1,110 @@
+import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
+import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+
+/**
+ * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
+ * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
+ * producers without Toril) enter now. An entry whose job BullMQ no longer has is dropped.
+ * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
+ *
+ *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
+ *   ARGV[1] key prefix
+ *   ARGV[2...] per key: key, cell token, cell base ('' both: no cell), jobs at most, characters of
+ *     data at most, number of arrivals, then the arrivals' ids
+ *
+ *   Returns [paused, then per key: [token, copy token, watermark, value, cascade to, length,
+ *     head due, entries (9 strings each), decided (id, outcome, ...)]]
+ *   value: '+' and JSON, '-' deleted, '0' not kept, '?' not sent
+ */
+export const TAKE: Script = {
+  name: 'torilTake',
+  numberOfKeys: 3,
+  lua: `${SEQUENCE_LUA}
+local prefix = ARGV[1]
+local at = 2
+local nowMs = math.floor(nowMicros / 1000)
+
+local function copyOf(copyKey, cellToken, cellBase)
+  local copy = redis.call('HMGET', copyKey, 't', 'w', 'x', 'c')
+  local token = copy[1] or '0'
+  local value = '?'
+  if copy[3] and tonumber(copy[3]) <= nowMs then
+    value = '-'
+  elseif cellToken ~= token and cellBase ~= token then
+    value = redis.call('HGET', copyKey, 'v') or (copy[1] and '0' or '-')
+  end
+  return token, copy[2] or '0', value, copy[4] or '0'
+end
+
+local function append(entries, jobId, sequence)
+  local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm', 'stc', 'finishedOn', 'failedReason', '${DIRECTIVE_FIELD}')
+  if not job[1] then return nil end
+  local finished = 'no'
+  if job[5] then finished = job[6] and 'failed' or 'completed' end
+  local n = #entries
+  entries[n + 1] = jobId
+  entries[n + 2] = sequence
+  entries[n + 3] = job[1]
+  entries[n + 4] = job[2] or '{}'
+  entries[n + 5] = job[3] or '0'
+  entries[n + 6] = job[4] or '0'
+  entries[n + 7] = finished
+  entries[n + 8] = job[6] or ''
+  entries[n + 9] = job[7] or ''
+  return #entries[n + 4]
+end
+
+local result = { redis.call('HEXISTS', KEYS[3], 'paused') }
+while at <= #ARGV do
+  local key, cellToken, cellBase = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local jobsMax, dataMax, arrivals = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local laneKey = prefix .. 'lane:' .. key
+  local token = draw()
+  local copyToken, watermark, value, cascadeTo = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
+
+  local entries, present, data, count = {}, {}, 0, 0
+  local head = redis.call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
+  for i = 1, #head, 2 do
+    present[head[i]] = true
+    if data < dataMax then
+      local size = append(entries, head[i], string.format('%.0f', tonumber(head[i + 1])))
+      if size then
+        data = data + size
+        count = count + 1
+      else
+        redis.call('ZREM', laneKey, head[i])
+      end
+    end
+  end
+
+  local decided = {}
+  for i = at + 6, at + 5 + arrivals do
+    local jobId = ARGV[i]
+    if not present[jobId] then
+      local outcome = redis.call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
+      if outcome then
+        decided[#decided + 1] = jobId
+        decided[#decided + 1] = outcome
+      elseif not redis.call('ZSCORE', laneKey, jobId) and redis.call('EXISTS', prefix .. jobId) == 1 then
+        local sequence = draw()
+        redis.call('ZADD', laneKey, sequence, jobId)
+        if #head < jobsMax * 2 and data < dataMax and count < jobsMax then
+          data = data + append(entries, jobId, sequence)
+          count = count + 1
+        end
+      end
+    end
+  end
+
+  local headDue = '0'
+  if #entries > 0 and entries[5] ~= '0' then
+    local due = redis.call('ZSCORE', KEYS[2], entries[1])
+    if due then headDue = string.format('%.0f', math.floor(tonumber(due) / 4096)) end
+  end
+  result[#result + 1] = { token, copyToken, watermark, value, cascadeTo, redis.call('ZCARD', laneKey), headDue, entries, decided }
+  at = at + 6 + arrivals
+end
+saveDrawn()
+return result
+`,
+};

@@ -1,0 +1,156 @@
+/**
+ * An update: a named, deterministic function that changes one shared value. This file is what users
+ * write against; validate.ts checks data, workers/fold.ts calls `apply`.
+ */
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { TorilError } from '../errors.ts';
+
+/** Returned by `apply` to delete the cell: the next update starts from `initial` again. */
+export const DELETE_CELL: unique symbol = Symbol.for('toril.deleteCell');
+
+/** All that an update may depend on besides its value and its data. Replays alike. */
+export interface UpdateContext {
+  readonly key: string;
+  readonly jobId: string;
+  /** The lease's fencing token: grows with every acquisition of the key; hand it to other stores. */
+  readonly token: number;
+  /** The job's place in its lane; grows along the key. */
+  readonly sequence: number;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  /** Milliseconds since 1970 at which the job entered its lane. */
+  readonly now: number;
+  /** Aborts when the lease is lost or the update's time is up. */
+  readonly signal: AbortSignal;
+  /** A number in [0, 1) from a generator seeded by the job. */
+  random(): number;
+}
+
+/** What happens to the key while a failed job has attempts left. */
+export type OnFailure = 'block' | 'skip';
+/** What happens to the key when a job's attempts are used up. */
+export type OnExhausted = 'continue' | 'hold' | 'cascade';
+
+export interface UpdateSettings<Value, Data, Result> {
+  /** The BullMQ job's name; unique within a worker. */
+  readonly name: string;
+  /** Whose cell the job changes: 1 byte to 1 KiB. Must not depend on anything but the data. */
+  key(data: Data): string;
+  /** The value of a key that has none. Without it, such a job fails. */
+  initial?(key: string): Value;
+  /**
+   * The new value, or DELETE_CELL. It may change and return the value it was given. Throwing fails
+   * the job and uses up one of its attempts; the value stays as it was.
+   */
+  apply(
+    value: Value,
+    data: Data,
+    context: UpdateContext,
+  ): Value | typeof DELETE_CELL | Promise<Value | typeof DELETE_CELL>;
+  /** What BullMQ reports as the job's result; nothing by default. Runs right after `apply`. */
+  result?(value: Value | undefined, data: Data, context: UpdateContext): Result;
+  /**
+   * Turns a value that Toril did not write into the first value of its chain. Without it, a foreign
+   * value holds the lane (FOREIGN_VALUE).
+   */
+  adopt?(foreign: Buffer, key: string): Value;
+  /** Default `block`: later jobs of the key wait for the retry. `skip`: they overtake it. */
+  readonly onFailure?: OnFailure;
+  /** Default `continue`. `hold` stops the key; `cascade` fails everything that waits behind. */
+  readonly onExhausted?: OnExhausted;
+  /** One more round trip, after which no older holder's write can land. For updates that act on the outside world. */
+  readonly strict?: boolean;
+  /** Milliseconds after which an asynchronous `apply` fails with UPDATE_TIMED_OUT. Default 30,000. */
+  readonly timeoutMs?: number;
+  /** Whole seconds, 1 to 30 days, after which the value is gone unless changed again. Default: never. */
+  readonly expireSeconds?: number;
+}
+
+/** A registered update. `Input` is what producers pass, `Data` what the schema makes of it. */
+export interface Update<
+  Name extends string = string,
+  Value = unknown,
+  Input = unknown,
+  Data = unknown,
+  Result = unknown,
+> extends UpdateSettings<Value, Data, Result> {
+  readonly name: Name;
+  readonly schema: StandardSchemaV1<Input, Data> | undefined;
+  readonly onFailure: OnFailure;
+  readonly onExhausted: OnExhausted;
+  readonly strict: boolean;
+  readonly timeoutMs: number;
+}
+
+/** Any update, whatever its types: what registries hold. */
+// biome-ignore lint/suspicious/noExplicitAny: variance; only the registry's user sees it
+export type AnyUpdate = Update<string, any, any, any, any>;
+
+export type InputOf<U> = U extends Update<string, infer _V, infer Input, infer _D, infer _R> ? Input : never;
+export type ResultOf<U> = U extends Update<string, infer _V, infer _I, infer _D, infer Result> ? Result : never;
+
+const UPDATE_TIMEOUT_MS = 30_000;
+const EXPIRE_SECONDS_MAX = 30 * 24 * 60 * 60;
+
+/**
+ * Defines an update. With a `schema` (any Standard Schema: zod, valibot, arktype, ...) the types of
+ * `data` follow from it; without one, annotate `data` in `apply`.
+ *
+ * @throws TorilError INVALID_OPTIONS
+ */
+export function defineUpdate<const Name extends string, Value, Schema extends StandardSchemaV1, Result = void>(
+  settings: UpdateSettings<Value, StandardSchemaV1.InferOutput<Schema>, Result> & {
+    readonly name: Name;
+    readonly schema: Schema;
+  },
+): Update<
+  Name,
+  Value,
+  StandardSchemaV1.InferInput<Schema>,
+  StandardSchemaV1.InferOutput<Schema>,
+  Result
+>;
+export function defineUpdate<const Name extends string, Value, Data, Result = void>(
+  settings: UpdateSettings<Value, Data, Result> & { readonly name: Name; readonly schema?: undefined },
+): Update<Name, Value, Data, Data, Result>;
+export function defineUpdate(settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined }): AnyUpdate {
+  check(settings);
+  return {
+    ...settings,
+    schema: settings.schema,
+    onFailure: settings.onFailure ?? 'block',
+    onExhausted: settings.onExhausted ?? 'continue',
+    strict: settings.strict ?? false,
+    timeoutMs: settings.timeoutMs ?? UPDATE_TIMEOUT_MS,
+  };
+}
+
+function check(settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined }): void {
+  const refuse = (what: string): never => {
+    throw new TorilError('INVALID_OPTIONS', `defineUpdate: ${what}.`);
+  };
+  if (typeof settings !== 'object' || settings === null) refuse('pass an object with name, key and apply');
+  const { name } = settings;
+  if (typeof name !== 'string' || name === '') refuse('name must be a non-empty string');
+  if (typeof settings.key !== 'function') refuse(`key of "${name}" must be a function of the data`);
+  if (typeof settings.apply !== 'function') refuse(`apply of "${name}" must be a function of the value and the data`);
+  if (settings.schema !== undefined && typeof settings.schema['~standard']?.validate !== 'function') {
+    refuse(`schema of "${name}" is not a Standard Schema; pass a schema of zod, valibot, arktype or the like`);
+  }
+  const { onFailure, onExhausted, timeoutMs, expireSeconds } = settings;
+  if (onFailure !== undefined && !['block', 'skip'].includes(onFailure)) {
+    refuse(`onFailure of "${name}" must be "block" or "skip", not ${JSON.stringify(onFailure)}`);
+  }
+  if (onExhausted !== undefined && !['continue', 'hold', 'cascade'].includes(onExhausted)) {
+    refuse(`onExhausted of "${name}" must be "continue", "hold" or "cascade", not ${JSON.stringify(onExhausted)}`);
+  }
+  if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
+    refuse(`timeoutMs of "${name}" must be a positive number of milliseconds below 2^31, not ${timeoutMs}`);
+  }
+  if (
+    expireSeconds !== undefined &&
+    !(Number.isInteger(expireSeconds) && expireSeconds >= 1 && expireSeconds <= EXPIRE_SECONDS_MAX)
+  ) {
+    refuse(`expireSeconds of "${name}" must be whole seconds from 1 to ${EXPIRE_SECONDS_MAX}, not ${expireSeconds}`);
+  }
+}
