@@ -20,7 +20,10 @@ const UNSAFE = /[\u0000-\u0020\u007f]/;
 export function checkKey(key: unknown): asserts key is string {
   const problem = problemOf(key);
   if (problem !== undefined) {
-    throw new TorilError('INVALID_KEY', `${problem}. A key is a non-empty string of at most ${KEY_BYTES_MAX} bytes.`);
+    throw new TorilError(
+      'INVALID_KEY',
+      `${problem}. A key is a non-empty string of at most ${KEY_BYTES_MAX} bytes.`,
+    );
   }
 }
 
@@ -29,7 +32,8 @@ function problemOf(key: unknown): string | undefined {
   if (key === '') return 'the key is empty';
   const bytes = Buffer.byteLength(key);
   if (bytes > KEY_BYTES_MAX) return `the key has ${bytes} bytes ("${key.slice(0, 32)}…")`;
-  if (key.startsWith(RESERVED_PREFIX)) return `the key "${key}" starts with "${RESERVED_PREFIX}", which Toril keeps for itself`;
+  if (key.startsWith(RESERVED_PREFIX))
+    return `the key "${key}" starts with "${RESERVED_PREFIX}", which Toril keeps for itself`;
   if (!key.isWellFormed()) return 'the key holds half a surrogate pair, which has no UTF-8 form';
   return undefined;
 }
@@ -46,7 +50,10 @@ export function lockName(key: string): string {
 }
 
 function isSafe(name: string): boolean {
-  return !UNSAFE.test(name) && (name.length <= NAME_BYTES_MAX / 3 || Buffer.byteLength(name) <= NAME_BYTES_MAX);
+  return (
+    !UNSAFE.test(name) &&
+    (name.length <= NAME_BYTES_MAX / 3 || Buffer.byteLength(name) <= NAME_BYTES_MAX)
+  );
 }
 
 function sha256(text: string): string {
