@@ -14,7 +14,7 @@ local prefix = ARGV[1]
 local result = {}
 for i = 2, #ARGV, 2 do
   local outcome = redis.call('HGET', prefix .. ARGV[i + 1], '${OUTCOME_FIELD}')
-  if outcome then
+  if outcome and outcome ~= '' then
     result[#result + 1] = { 'd', outcome }
   else
     local rank = redis.call('ZRANK', prefix .. 'lane:' .. ARGV[i], ARGV[i + 1])

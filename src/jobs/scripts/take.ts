@@ -82,7 +82,7 @@ while at <= #ARGV do
     local jobId = ARGV[i]
     if not present[jobId] then
       local outcome = redis.call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
-      if outcome then
+      if outcome and outcome ~= '' then
         decided[#decided + 1] = jobId
         decided[#decided + 1] = outcome
       elseif not redis.call('ZSCORE', laneKey, jobId) and redis.call('EXISTS', prefix .. jobId) == 1 then

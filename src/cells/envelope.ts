@@ -1,0 +1,111 @@
+/**
+ * The envelope: what a cell's memcached item holds. JSON, so that any reader in any language can
+ * take `.value`. Pure: bytes in, meaning out.
+ */
+import { TorilError, messageOf } from '../errors.ts';
+import type { Item } from '../memcached/server.ts';
+
+/** Marks an item as an envelope of Toril ("TORI"); any other flags make it a foreign value. */
+export const CELL_FLAGS = 0x544f5249;
+const FORMAT_VERSION = 1;
+
+export interface EnvelopeHeader {
+  /** The highest sequence that the cell has applied. */
+  readonly watermark: number;
+  /** The commit's own token. */
+  readonly token: number;
+  /** The token of the acknowledged commit on which it was built; 0: the first. */
+  readonly base: number;
+  /** The queue whose lane the cell belongs to ("bull:orders"); empty for a lock without a queue. */
+  readonly queue: string;
+  /** Encoded decisions of the commit's own jobs, where they must be named; by job id. */
+  readonly decisions: ReadonlyMap<string, string>;
+  /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
+  readonly expireMs: number;
+}
+
+/** An envelope to be written. The value comes as JSON: it was encoded once, and goes in as it is. */
+export interface NewEnvelope extends EnvelopeHeader {
+  /** Undefined: deleted (a tombstone). */
+  readonly valueJson: string | undefined;
+}
+
+/** An envelope that was read. */
+export interface Envelope extends EnvelopeHeader {
+  /** Undefined: deleted (a tombstone), or a placeholder that never had a value. */
+  readonly value: unknown;
+}
+
+interface Written {
+  readonly toril: number;
+  readonly value?: unknown;
+  readonly watermark: number;
+  readonly token: number;
+  readonly base: number;
+  readonly queue?: string;
+  readonly decisions?: Record<string, string>;
+  readonly expireMs?: number;
+}
+
+export function encodeEnvelope(envelope: NewEnvelope): Buffer {
+  const { valueJson, watermark, token, base, queue, decisions, expireMs } = envelope;
+  let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
+  if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
+  if (expireMs > 0) text += `,"expireMs":${expireMs}`;
+  if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
+  if (valueJson !== undefined) text += `,"value":${valueJson}`;
+  return Buffer.from(`${text}}`);
+}
+
+/** What was found under a cell's name. */
+export type CellContent =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'envelope'; readonly envelope: Envelope }
+  | { readonly kind: 'foreign'; readonly bytes: Buffer }
+  | { readonly kind: 'unreadable'; readonly cause: TorilError };
+
+/** Never throws: what cannot be read is content, too, and the caller must decide what it means. */
+export function decodeItem(item: Item): CellContent {
+  if (item.flags !== CELL_FLAGS) return { kind: 'foreign', bytes: item.value };
+  let written: Written;
+  try {
+    written = JSON.parse(item.value.toString()) as Written;
+  } catch (cause) {
+    return unreadable(`it is not JSON (${messageOf(cause)})`);
+  }
+  if (typeof written?.toril !== 'number') return unreadable('it has no format version');
+  if (written.toril > FORMAT_VERSION) return { kind: 'unreadable', cause: newerEnvelope(written.toril) };
+  const { token, base, watermark } = written;
+  if (![token, base, watermark].every((number) => Number.isSafeInteger(number) && number >= 0)) {
+    return unreadable('token, base or watermark is not a whole number');
+  }
+  return {
+    kind: 'envelope',
+    envelope: {
+      value: written.value,
+      watermark,
+      token,
+      base,
+      queue: written.queue ?? '',
+      decisions: new Map(Object.entries(written.decisions ?? {})),
+      expireMs: written.expireMs ?? 0,
+    },
+  };
+}
+
+function unreadable(why: string): CellContent {
+  return {
+    kind: 'unreadable',
+    cause: new TorilError(
+      'ENVELOPE_DAMAGED',
+      `the cell carries the mark of Toril, but ${why}. Somebody changed it by other means; say "toril lane KEY --trust copy" to restore it from Redis.`,
+    ),
+  };
+}
+
+function newerEnvelope(version: number): TorilError {
+  return new TorilError(
+    'ENVELOPE_NEWER',
+    `the cell was written in format ${version}, and this version of Toril reads up to ${FORMAT_VERSION}. Update Toril in this process.`,
+  );
+}

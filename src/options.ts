@@ -1,0 +1,90 @@
+/** Every default of a worker, its unit, and how the options relate. */
+import { TorilError } from './errors.ts';
+
+/** How a worker combines the jobs of a key. All limits are per key. */
+export interface GateOptions {
+  /** Milliseconds that a lease lasts without renewal; a dead holder is succeeded about so long after. */
+  readonly leaseMs: number;
+  /** Jobs per commit at most. */
+  readonly batchJobsMax: number;
+  /** Characters of job data per commit at most. */
+  readonly batchDataMax: number;
+  /** Milliseconds after which a commit is made though more jobs wait. */
+  readonly batchMs: number;
+  /** Commits under one lease at most, so that other processes get their turn. */
+  readonly batchesPerLease: number;
+  /** Milliseconds that a delivered job waits for its turn before it gives its worker slot back. */
+  readonly patienceMs: number;
+  /** Milliseconds for which a job gives its slot back at most. */
+  readonly parkMsMax: number;
+  /** Milliseconds after which jobs look again at a lane that cannot go on (held, blocked, unreachable). */
+  readonly blockedMs: number;
+  /** Times a job may be applied alone after its process died with it; then it fails for good. */
+  readonly stallsMax: number;
+  /** Milliseconds that closing waits for what is being applied. */
+  readonly closeMs: number;
+  /** Keep the value in Redis too, so that losing memcached loses nothing. */
+  readonly durableCopies: boolean;
+}
+
+export const GATE_DEFAULTS: GateOptions = {
+  leaseMs: 10_000,
+  batchJobsMax: 500,
+  batchDataMax: 1_000_000,
+  batchMs: 100,
+  batchesPerLease: 20,
+  patienceMs: 50,
+  parkMsMax: 30_000,
+  blockedMs: 1_000,
+  stallsMax: 2,
+  closeMs: 10_000,
+  durableCopies: true,
+};
+
+const LIMITS: Record<Exclude<keyof GateOptions, 'durableCopies'>, readonly [min: number, max: number]> = {
+  leaseMs: [100, 3_600_000],
+  batchJobsMax: [1, 5_000],
+  batchDataMax: [1, 100_000_000],
+  batchMs: [1, 60_000],
+  batchesPerLease: [1, 1_000_000],
+  patienceMs: [0, 60_000],
+  parkMsMax: [10, 3_600_000],
+  blockedMs: [10, 3_600_000],
+  stallsMax: [0, 1_000],
+  closeMs: [0, 3_600_000],
+};
+
+/**
+ * Fills in the defaults and checks every option alone and against the others.
+ * @param requestDeadlineMs of the memcached connection
+ * @throws TorilError INVALID_OPTIONS, naming the option, or both where two contradict each other
+ */
+export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: number): GateOptions {
+  const options: GateOptions = { ...GATE_DEFAULTS, ...withoutUndefined(given) };
+  for (const [name, [min, max]] of Object.entries(LIMITS)) {
+    const value: unknown = options[name as keyof GateOptions];
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
+      throw new TorilError('INVALID_OPTIONS', `${name} must be a number from ${min} to ${max}, not ${String(value)}.`);
+    }
+  }
+  if (typeof options.durableCopies !== 'boolean') {
+    throw new TorilError('INVALID_OPTIONS', `durableCopies must be true or false, not ${String(options.durableCopies)}.`);
+  }
+  if (options.leaseMs <= requestDeadlineMs) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `leaseMs (${options.leaseMs}) must be longer than the memcached option requestDeadlineMs (${requestDeadlineMs}): a single slow request would lose the lease. Raise leaseMs or lower requestDeadlineMs.`,
+    );
+  }
+  if (options.patienceMs > options.parkMsMax) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `patienceMs (${options.patienceMs}) must not be longer than parkMsMax (${options.parkMsMax}).`,
+    );
+  }
+  return options;
+}
+
+function withoutUndefined<T extends object>(given: T): Partial<T> {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
