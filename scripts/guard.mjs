@@ -1,0 +1,27 @@
+/**
+ * Cleans up behind this process however it ends, SIGKILL included: a small shell of its own waits
+ * on a pipe that the system closes with the last process that holds it, which is this one.
+ */
+import { spawn } from 'node:child_process';
+
+const STOOD_DOWN = 'stood down';
+
+/**
+ * @param {string} script for /bin/sh; the arguments are its $1, $2, ...
+ * @param {string[]} args
+ * @returns {() => void} stands down: from then on nothing happens when this process ends
+ */
+export function whenThisProcessEnds(script, args) {
+  const program = `trap '' HUP INT TERM; read -r order; [ "$order" = '${STOOD_DOWN}' ] && exit; ${script}`;
+  const guard = spawn('/bin/sh', ['-c', program, 'toril-guard', ...args], {
+    // A process group of its own: Ctrl-C at the terminal must not end it before its work is done.
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  guard.unref();
+  guard.on('error', () => {}); // no shell, no guard: what is left is the ordinary way of stopping
+  const pipe = guard.stdin;
+  pipe.on('error', () => {});
+  if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
+  return () => pipe.end(`${STOOD_DOWN}\n`);
+}

@@ -1,0 +1,44 @@
+import { defineConfig } from 'vitest/config';
+
+/** What needs real servers: gets them by itself, so that `npx vitest run FILE` works by hand too. */
+const withServers = {
+  globalSetup: ['test/support/global-setup.ts'],
+  setupFiles: ['test/support/leaks.ts'],
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          ...withServers,
+          testTimeout: 20_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          // Whatever is not named above, so that no folder of tests can be forgotten.
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/unit/**', 'test/conformance/**'],
+          ...withServers,
+          // Tests that start several processes, and kill some, one at a time: there are 2 cores.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
