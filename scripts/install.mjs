@@ -68,7 +68,7 @@ function readPackages(path) {
   try {
     return JSON.parse(readFileSync(path, 'utf8')).packages ?? {};
   } catch (error) {
-    throw new SetupError(`cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+    throw new SetupError(`cannot read ${path}: ${String(error)}`);
   }
 }
 
