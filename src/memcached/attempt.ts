@@ -1,0 +1,90 @@
+/**
+ * One attempt to reach a server: a socket (TCP or TLS) under the connect deadline, then the
+ * handshake, each message of it under the request deadline.
+ */
+import net from 'node:net';
+import tls from 'node:tls';
+import type { Clock } from '../base/clock.ts';
+import { messageOf, type TorilError } from '../errors.ts';
+import { silenceError, unreachableError } from './connect-errors.ts';
+import { handshake } from './handshake.ts';
+import type { ServerOptions } from './options.ts';
+import type { ServerFacts } from './server.ts';
+import { Wire } from './wire.ts';
+
+export interface Reached {
+  readonly wire: Wire;
+  readonly facts: ServerFacts;
+}
+
+export class Attempt {
+  readonly #options: ServerOptions;
+  readonly #clock: Clock;
+  readonly #socket: net.Socket;
+  #wire: Wire | undefined;
+
+  constructor(options: ServerOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+    const { host, port } = options;
+    this.#socket =
+      options.tls === undefined
+        ? net.connect({ host, port })
+        : tls.connect({ ...options.tls, host, port });
+  }
+
+  /** Rejects with a TorilError. Call it once. */
+  async result(): Promise<Reached> {
+    await this.#established();
+    const { address, requestDeadlineMs, credentials } = this.#options;
+    const wire = new Wire(this.#socket, { address, requestDeadlineMs, clock: this.#clock });
+    this.#wire = wire;
+    try {
+      return { wire, facts: await handshake(wire, credentials) };
+    } catch (error) {
+      wire.destroy();
+      throw error;
+    }
+  }
+
+  /** What one may say about the server while it still goes on. */
+  soFar(): TorilError {
+    const { address } = this.#options;
+    if (this.#wire !== undefined) return silenceError(address);
+    return unreachableError(address, 'no connection so far');
+  }
+
+  abort(): void {
+    this.#socket.destroy();
+  }
+
+  #established(): Promise<void> {
+    const { address, connectDeadlineMs } = this.#options;
+    const socket = this.#socket;
+    return new Promise((resolve, reject) => {
+      const fail = (what: string, cause?: unknown): void => {
+        timer.cancel();
+        socket.destroy();
+        reject(unreachableError(address, what, cause));
+      };
+      const onError = (cause: Error): void => fail(reasonOf(cause), cause);
+      const onClose = (): void => fail('the connection was closed');
+      const timer = this.#clock.after(connectDeadlineMs, () =>
+        fail(`no connection within ${connectDeadlineMs} ms`),
+      );
+      socket.on('error', onError); // for good: an error without a listener ends the process
+      socket.once('close', onClose);
+      socket.once(this.#options.tls === undefined ? 'connect' : 'secureConnect', () => {
+        timer.cancel();
+        socket.off('close', onClose);
+        resolve();
+      });
+    });
+  }
+}
+
+/** A host with several addresses fails with one error for each, and no words of its own. */
+function reasonOf(error: Error): string {
+  if (!(error instanceof AggregateError)) return error.message;
+  return [...new Set(error.errors.map(messageOf))].join(', ');
+}

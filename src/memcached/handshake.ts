@@ -1,0 +1,114 @@
+/**
+ * What a new connection must show before anything is entrusted to it: that it is let in, that it
+ * speaks the binary protocol, and that it has CAS. Proxies and servers without the protocol mostly
+ * answer with silence.
+ */
+import {
+  authError,
+  casDisabledError,
+  closedAtOnceError,
+  fullError,
+  protocolError,
+  silenceError,
+} from './connect-errors.ts';
+import { OPCODE, type Opcode, type Reply, type RequestParts, STATUS } from './codec.ts';
+import type { Credentials } from './options.ts';
+import type { ServerFacts } from './server.ts';
+import type { Meaning, Wire } from './wire.ts';
+
+/** What memcached answers, in words, when it has no connection left (`-c`). */
+const CONNECTIONS_USED_UP = 'Too many open connections';
+
+/** Throws a TorilError: MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE. */
+export async function handshake(
+  wire: Wire,
+  credentials: Credentials | undefined,
+): Promise<ServerFacts> {
+  if (credentials !== undefined) await logIn(wire, credentials);
+  const version = await askVersion(wire);
+  const settings = await askSettings(wire);
+  const cas = settings.get('cas_enabled');
+  if (cas === 'no') throw casDisabledError(wire.address);
+  const itemSizeMax = Number(settings.get('item_size_max'));
+  if (cas !== 'yes' || !Number.isInteger(itemSizeMax)) {
+    throw protocolError(
+      wire.address,
+      'does not tell cas_enabled and item_size_max in "stats settings"',
+    );
+  }
+  return { version, itemSizeMax };
+}
+
+async function logIn(wire: Wire, { username, password }: Credentials): Promise<void> {
+  const mechanisms = await ask(wire, OPCODE.saslMechanisms, {});
+  if (mechanisms.status === STATUS.unknownCommand) {
+    throw authError(
+      wire.address,
+      'asks for no password. Leave username and password away, or start it with -S',
+    );
+  }
+  const known = mechanisms.value.toString('latin1');
+  if (mechanisms.status !== STATUS.ok || !known.split(' ').includes('PLAIN')) {
+    throw authError(
+      wire.address,
+      `does not offer the mechanism PLAIN (it offers "${known}"). Allow it in the server's SASL configuration`,
+    );
+  }
+  const value = Buffer.from(`\0${username}\0${password}`);
+  const { status } = await ask(wire, OPCODE.saslAuth, { name: 'PLAIN', value });
+  if (status !== STATUS.ok) {
+    throw authError(
+      wire.address,
+      `refused the user "${username}" (status ${status}). Check username and password`,
+    );
+  }
+}
+
+async function askVersion(wire: Wire): Promise<string> {
+  const { status, value } = await ask(wire, OPCODE.version, {});
+  if (status === STATUS.authRefused) {
+    throw authError(
+      wire.address,
+      'asks for a user name and a password. Give both in the option "memcached"',
+    );
+  }
+  if (status !== STATUS.ok)
+    throw protocolError(wire.address, `answered VERSION with status ${status}`);
+  return value.toString('latin1');
+}
+
+/** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. */
+async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
+  const settings = new Map<string, string>();
+  const collect = (reply: Reply): Meaning<Reply> => {
+    if (reply.status !== STATUS.ok || reply.name.length === 0)
+      return { kind: 'done', value: reply };
+    settings.set(reply.name.toString('latin1'), reply.value.toString('latin1'));
+    return 'more';
+  };
+  const { status } = await ask(wire, OPCODE.stat, { name: 'settings' }, collect);
+  if (status !== STATUS.ok)
+    throw protocolError(wire.address, `answered "stats settings" with status ${status}`);
+  return settings;
+}
+
+async function ask(
+  wire: Wire,
+  opcode: Opcode,
+  parts: RequestParts,
+  read: (reply: Reply) => Meaning<Reply> = (reply) => ({ kind: 'done', value: reply }),
+): Promise<Reply> {
+  const outcome = await wire.request(opcode, parts, read);
+  if (outcome.kind === 'done') return outcome.value;
+  if (outcome.kind === 'refused') throw closedAtOnceError(wire.address);
+  switch (outcome.cause.code) {
+    case 'MEMCACHED_TIMED_OUT':
+      throw silenceError(wire.address, outcome.cause);
+    case 'MEMCACHED_CLOSED':
+      throw closedAtOnceError(wire.address, outcome.cause);
+    default:
+      throw outcome.cause.message.includes(CONNECTIONS_USED_UP)
+        ? fullError(wire.address, outcome.cause)
+        : protocolError(wire.address, 'answered with something else', outcome.cause);
+  }
+}
