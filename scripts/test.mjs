@@ -2,9 +2,10 @@
  * `npm test`: all tests, or those that the arguments name, on a machine that may have nothing yet.
  * Ends with one plain line, `N passed, N failed, N skipped`, which continuous integration reads.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { closingLine } from './closing-line.mjs';
 import { run } from './runner.mjs';
 import { runMain } from './setup-error.mjs';
 
@@ -21,32 +22,5 @@ async function main() {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/** @param {string} report */
-function closingLine(report) {
-  /** @type {Report} */
-  let counts;
-  try {
-    counts = JSON.parse(readFileSync(report, 'utf8'));
-  } catch {
-    return 'The test runner ended before it could count its tests.';
-  }
-  // A file that cannot even be loaded has no tests to fail, and counts as one failure.
-  const broken = counts.testResults.filter(
-    (file) => file.status === 'failed' && file.assertionResults.every((t) => t.status !== 'failed'),
-  );
-  const failed = counts.numFailedTests + broken.length;
-  const skipped = counts.numPendingTests + counts.numTodoTests;
-  return `${counts.numPassedTests} passed, ${failed} failed, ${skipped} skipped`;
-}
-
-/**
- * @typedef {object} Report what we read of vitest's
- * @property {number} numPassedTests
- * @property {number} numFailedTests
- * @property {number} numPendingTests
- * @property {number} numTodoTests
- * @property {{ status: string, assertionResults: { status: string }[] }[]} testResults
- */
 
 await runMain(main);

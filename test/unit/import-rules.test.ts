@@ -1,0 +1,189 @@
+/**
+ * Who may import whom (docs/design.md). What a folder may not know, it cannot come to depend on:
+ * the lock stays usable without jobs, jobs without locks, and everything from the combiner down
+ * runs in the simulation.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+const SRC = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'src');
+
+interface Rule {
+  /** Folders of src, or single files, besides its own. */
+  readonly mayImport: readonly string[];
+  /** Said when it imports something else. */
+  readonly advice: string;
+}
+
+/** The contract of memcached and what is pure about it. Its engines are for the composition root. */
+const MEMCACHED_CONTRACT = [
+  'memcached/server.ts',
+  'memcached/servers.ts',
+  'memcached/item-names.ts',
+  'memcached/expiry.ts',
+];
+const FOR_ALL = ['errors.ts', 'options.ts'];
+const BELOW_WORKERS = ['base', 'memcached', 'lock', 'cells', 'jobs'];
+
+const RULES: Readonly<Record<string, Rule>> = {
+  'errors.ts': { mayImport: [], advice: 'errors.ts is imported by all, so it imports nothing' },
+  'options.ts': {
+    mayImport: ['base', 'errors.ts'],
+    advice: 'options.ts is imported by all; what an option does belongs to the folder that does it',
+  },
+  base: {
+    mayImport: [],
+    advice: 'base has no words of the domain: code that needs them belongs to their folder',
+  },
+  memcached: {
+    mayImport: ['base', ...FOR_ALL],
+    advice: 'memcached knows items and servers; leases belong to lock, values to cells',
+  },
+  lock: {
+    mayImport: ['base', ...MEMCACHED_CONTRACT, ...FOR_ALL],
+    advice:
+      'the lock has never heard of jobs or cells, and speaks to the memcached contract only: ' +
+      'what joins them belongs to workers, what picks an engine to the composition root',
+  },
+  cells: {
+    mayImport: ['base', ...MEMCACHED_CONTRACT, 'lock', ...FOR_ALL],
+    advice:
+      'cells know values, the memcached contract and leases: what applies jobs belongs to workers',
+  },
+  jobs: {
+    mayImport: ['base', ...FOR_ALL],
+    advice:
+      'jobs have never heard of locks, cells or memcached: what joins them belongs to workers',
+  },
+  workers: {
+    mayImport: [...BELOW_WORKERS, ...FOR_ALL],
+    advice: 'workers know everything but the command line, testing and the public surface',
+  },
+  cli: {
+    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    advice: 'what both the command line and testing need belongs to workers or below',
+  },
+  testing: {
+    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    advice: 'what both testing and the command line need belongs to workers or below',
+  },
+  'testing.ts': {
+    mayImport: ['testing', 'workers', ...BELOW_WORKERS, ...FOR_ALL],
+    advice: 'testing.ts gathers what the tests of users import',
+  },
+  'index.ts': {
+    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    advice: 'index.ts gathers the public surface',
+  },
+};
+
+/** The only files that may name a client library. Add one only if no contract can stand between. */
+const CLIENTS: Readonly<Record<string, readonly string[]>> = {
+  bullmq: [],
+  ioredis: [],
+  memjs: ['memcached/codec.ts', 'memcached/memjs.d.ts'],
+};
+
+interface Import {
+  /** Path below src. */
+  readonly from: string;
+  /** Path below src, or the name of a package. */
+  readonly to: string;
+}
+
+/** Static and dynamic imports, types included, and re-exports. */
+function importsOf(from: string, source: string): Import[] {
+  const pattern = /(?:\bfrom|\bimport|\bimport\()\s*(['"])([^'"\n]+)\1/g;
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, ''); // without the examples in docstrings
+  return [...code.matchAll(pattern)].map(([, , specifier = '']) => ({
+    from,
+    to: specifier.startsWith('.') ? normalize(join(dirname(from), specifier)) : specifier,
+  }));
+}
+
+/** What is wrong with an import, or undefined. */
+function problemWith({ from, to }: Import, files: ReadonlySet<string>): string | undefined {
+  const owner = from.includes('/') ? (from.split('/')[0] ?? '') : from;
+  const rule = RULES[owner];
+  if (rule === undefined) return `${from}: no rule for ${owner}; say in this test whom it may know`;
+  const client = Object.keys(CLIENTS).find((name) => to === name || to.startsWith(`${name}/`));
+  if (client !== undefined) return problemWithClient(from, client);
+  if (!files.has(to)) return to.includes('..') ? `${from} reaches out of src: ${to}` : undefined;
+  const allowed = [owner, ...rule.mayImport];
+  if (allowed.some((place) => to === place || to.startsWith(`${place}/`))) return undefined;
+  return `${from} must not import ${to}: ${rule.advice}`;
+}
+
+function problemWithClient(from: string, client: string): string | undefined {
+  const allowed = CLIENTS[client] ?? [];
+  if (allowed.includes(from)) return undefined;
+  const places = allowed.length > 0 ? allowed.join(', ') : 'no file yet';
+  return `${from} must not import ${client}: only these name it, all others speak to their contracts: ${places}`;
+}
+
+function filesOfSrc(): string[] {
+  return readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .toSorted();
+}
+
+describe('the sources', () => {
+  const files = filesOfSrc();
+  const imports = files.flatMap((file) => importsOf(file, readFileSync(join(SRC, file), 'utf8')));
+
+  test('import only what they may', () => {
+    const known = new Set(files);
+    expect(imports.flatMap((one) => problemWith(one, known) ?? [])).toEqual([]);
+  });
+
+  test('name each client library in exactly the files that are listed', () => {
+    const listed = Object.entries(CLIENTS).flatMap(([client, places]) =>
+      places.map((place) => `${place} imports ${client}`),
+    );
+    const found = new Set(imports.map(({ from, to }) => `${from} imports ${to}`));
+    expect(listed.filter((one) => !found.has(one) && !one.includes('.d.ts'))).toEqual([]);
+  });
+});
+
+describe('the checker', () => {
+  const files = new Set([
+    'base/clock.ts',
+    'errors.ts',
+    'memcached/server.ts',
+    'memcached/socket-server.ts',
+    'lock/lock.ts',
+    'cells/envelope.ts',
+    'jobs/lanes.ts',
+    'workers/combiner.ts',
+    'index.ts',
+  ]);
+  const check = (from: string, source: string): string[] =>
+    importsOf(from, source).flatMap((one) => problemWith(one, files) ?? []);
+
+  test.each([
+    ['jobs/lanes.ts', `import { LeaseLocks } from '../lock/lock.ts';`, 'belongs to workers'],
+    ['lock/lock.ts', `import type { Job } from '../jobs/lanes.ts';`, 'belongs to workers'],
+    ['lock/lock.ts', `import '../memcached/socket-server.ts';`, 'the composition root'],
+    ['cells/envelope.ts', `export * from '../jobs/lanes.ts';`, 'belongs to workers'],
+    ['base/clock.ts', `const x = await import('../errors.ts');`, 'belongs to their folder'],
+    ['workers/combiner.ts', `import {\n  Toril,\n} from "../index.ts";`, 'public surface'],
+    ['workers/combiner.ts', `import { Command } from 'memjs';`, 'must not import memjs'],
+    ['jobs/lanes.ts', `import x from '../../scripts/servers.mjs';`, 'reaches out of src'],
+    ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for helpers'],
+  ])('finds what %s must not do: %s', (from, source, advice) => {
+    expect(check(from, source)).toEqual([expect.stringContaining(advice)]);
+  });
+
+  test.each([
+    ['lock/lock.ts', `import type { Connection } from '../memcached/server.ts';`],
+    ['lock/lock.ts', `import { TorilError } from '../errors.ts';`],
+    ['memcached/codec.ts', `import memjs from 'memjs';`],
+    ['workers/combiner.ts', `import { Lanes } from '../jobs/lanes.ts';`],
+    ['jobs/lanes.ts', `import { createHash } from 'node:crypto';`],
+    ['jobs/lanes.ts', `/** For example: import { Queue } from 'bullmq'; */`],
+  ])('lets %s do what it may: %s', (from, source) => {
+    expect(check(from, source)).toEqual([]);
+  });
+});
