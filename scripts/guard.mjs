@@ -12,7 +12,7 @@ const STOOD_DOWN = 'stood down';
  * @returns {() => void} stands down: from then on nothing happens when this process ends
  */
 export function whenThisProcessEnds(script, args) {
-  const program = `trap '' HUP INT TERM; read -r order; [ "$order" = '${STOOD_DOWN}' ] && exit; ${script}`;
+  const program = `trap '' HUP INT TERM; read -r order; [ "$order" = '${STOOD_DOWN}' ] && exit; PATH=$PATH:/usr/bin:/bin; ${script}`;
   const guard = spawn('/bin/sh', ['-c', program, 'toril-guard', ...args], {
     // A process group of its own: Ctrl-C at the terminal must not end it before its work is done.
     detached: true,

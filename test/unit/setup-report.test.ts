@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 
 const { closingLine } = (await import(resolve('scripts/closing-line.mjs'))) as {
-  closingLine(path: string): string;
+  closingLine: (path: string) => string;
 };
 
 function lineOf(report: unknown): string {
