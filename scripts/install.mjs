@@ -18,8 +18,8 @@ export async function installDependencies(root) {
     join(root, '.toril', 'install.lock'),
     async () => {
       if (isInstalled(root)) return;
-      say('installing the dependencies (npm ci)');
-      await npmCi(root);
+      say('installing the dependencies');
+      await npmInstall(root);
     },
     waits,
   );
@@ -72,14 +72,22 @@ function readPackages(path) {
   }
 }
 
-/** @param {string} root */
-async function npmCi(root) {
+/**
+ * Not `npm ci`: that insists on an entry in package-lock.json for the optional packages of every
+ * platform, and a registry that does not carry them all (a mirror) gives a lock file without.
+ * `--no-save` keeps the lock file as it is; whatever is in it is installed exactly so.
+ * @param {string} root
+ */
+async function npmInstall(root) {
   // Under `npm run`, the very npm that runs us, which need not be the one on the PATH.
   const npm = process.env['npm_execpath'] ?? '';
   const [command, first] = /npm-cli\.c?js$/.test(npm) ? [process.execPath, [npm]] : ['npm', []];
-  const options = ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  const words = ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund'];
   // Its output goes to stderr: stdout belongs to the command that is run afterwards.
-  const child = spawn(command, [...first, ...options], { cwd: root, stdio: ['ignore', 2, 2] });
+  const child = spawn(command, [...first, ...words, '--loglevel=error'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  });
   const [code] = await once(child, 'exit').catch((error) => {
     throw new SetupError(`npm cannot be run: ${error.message}`);
   });
