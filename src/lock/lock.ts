@@ -1,10 +1,10 @@
 /**
  * The lock: who may change what a key names, for a while. It has never heard of jobs or cells.
  * A lease is held in a small memcached item; this file is the contract, lease.ts the arithmetic,
- * lease-locks.ts the engine.
+ * lease-locks.ts the engine, with-lease.ts the strict lock that users call.
  */
-import type { Connection, MemcachedServer } from '../memcached/server.ts';
 import type { TorilError } from '../errors.ts';
+import type { Connection, MemcachedServer } from '../memcached/server.ts';
 
 /** The right to commit to one key for a while. Bound to one connection: it ends with it. */
 export interface Lease {
@@ -13,7 +13,10 @@ export interface Lease {
   readonly durationMs: number;
   /** Aborts with a TorilError LEASE_LOST the moment the lease can no longer be trusted. */
   readonly signal: AbortSignal;
-  /** True if the holder before was not seen to release it. */
+  /**
+   * True if it was taken from a holder that did not release it. False does not mean that the holder
+   * before did: its lock may have been evicted, or have expired.
+   */
   readonly takenOver: boolean;
   /**
    * Milliseconds for which it is still safe to write, by the local monotonic clock; 0 once lost.
@@ -26,8 +29,8 @@ export interface Lease {
    */
   release(): Promise<void>;
   /**
-   * The strict path: makes sure on the server that the lock is still ours (get-and-touch: the CAS
-   * must be the lease's own). Issued before this returns. False: the lease is lost.
+   * The strict path: makes sure on the server that the lock is still ours. The request is issued
+   * before this returns. False: the lease is lost.
    */
   confirm(): Promise<boolean>;
 }
@@ -44,14 +47,16 @@ export interface LeaseLocks {
   /**
    * One attempt on one server. `beside` is called with the connection immediately before the
    * acquiring request is issued, so that its own request (reading the cell) runs first and travels
-   * in the same write; it may be called again with another connection if the first one failed.
+   * in the same write; it may be called again with another connection if the first one failed: only
+   * the last call counts, and it was made with the lease's connection. `leaseMs`: if not the default.
    */
   attempt(
     server: MemcachedServer,
     lockName: string,
     beside: (connection: Connection) => void,
+    leaseMs?: number,
   ): Promise<Acquisition>;
-  /** Stops all renewals. Leases that are still held are released. */
+  /** Stops all renewals. Leases that are still held are lost for their holders, and released. */
   close(): Promise<void>;
 }
 

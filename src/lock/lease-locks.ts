@@ -1,0 +1,232 @@
+/**
+ * Acquiring leases. One attempt is one request, `add(lock)`, or `replace(lock)` with the CAS that
+ * this process has watched for longer than the holder's lease. What can come in between, and what
+ * it leads to:
+ * - the process dies after sending: the lock stands without a holder, and is taken over;
+ * - the answer does not come: a new connection tells whether the lock carries this attempt's owner
+ *   id. If it does not, the request may still land later: a lock without a holder, as above;
+ * - the answer comes too late: trust is counted from the sending, so the lease may be over on
+ *   arrival, and is given back.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import { TorilError } from '../errors.ts';
+import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../memcached/server.ts';
+import { type Claim, HeldLease } from './held-lease.ts';
+import { checkLeaseMs, LEASE_DEFAULT_MS, trustEndMs } from './lease.ts';
+import { LeaseGroup } from './lease-group.ts';
+import type { Acquisition, LeaseLocks } from './lock.ts';
+import { encodeLock, foreignLock, parseLock } from './lock-item.ts';
+import { retryAfterMs, Sightings } from './sightings.ts';
+
+/** How often one attempt starts anew because its connection ended before anything was sent. */
+const CONNECTIONS_PER_ATTEMPT = 3;
+
+export interface MemcachedLeaseLocksOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Default 10 s. */
+  readonly leaseMs?: number;
+}
+
+type Beside = (connection: Connection) => void;
+
+interface Target {
+  readonly server: MemcachedServer;
+  readonly lockName: string;
+  readonly beside: Beside;
+  readonly leaseMs: number;
+}
+
+export class MemcachedLeaseLocks implements LeaseLocks {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #leaseMs: number;
+  readonly #groups = new Map<Connection, LeaseGroup>();
+  readonly #sightings = new Sightings();
+  readonly #abandon = (owner: string): void => this.#sightings.abandon(owner);
+  #closing: Promise<void> | undefined;
+  #attempts = 0;
+  #attemptsOver: (() => void) | undefined;
+
+  constructor({ clock, random, leaseMs = LEASE_DEFAULT_MS }: MemcachedLeaseLocksOptions) {
+    checkLeaseMs(leaseMs);
+    this.#clock = clock;
+    this.#random = random;
+    this.#leaseMs = leaseMs;
+  }
+
+  async attempt(
+    server: MemcachedServer,
+    lockName: string,
+    beside: Beside,
+    leaseMs: number = this.#leaseMs,
+  ): Promise<Acquisition> {
+    this.#attempts++;
+    try {
+      return await this.#attempt({ server, lockName, beside, leaseMs });
+    } finally {
+      this.#attempts--;
+      if (this.#attempts === 0) this.#attemptsOver?.();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const shutDown = [...this.#groups.values()].map((group) => group.shutDown());
+    if (this.#attempts > 0) await new Promise<void>((resolve) => (this.#attemptsOver = resolve));
+    await Promise.all(shutDown);
+  }
+
+  async #attempt(target: Target): Promise<Acquisition> {
+    for (let tries = 1; ; tries++) {
+      const connection = await connectionOf(target.server);
+      if (connection instanceof TorilError) return unavailable(connection);
+      if (this.#closing !== undefined) return closed();
+      const { claim, outcome } = this.#send(connection, target);
+      const ended = await outcome;
+      if (ended.kind === 'done') return this.#hold(connection, claim, ended.value);
+      if (ended.kind === 'unknown') return this.#findOut(target, claim);
+      switch (ended.reason) {
+        case 'exists':
+          return this.#look(connection, target.lockName);
+        case 'missing':
+          return this.#free(target.lockName);
+        case 'not-sent':
+          if (tries < CONNECTIONS_PER_ATTEMPT) continue;
+          return lostConnection('before the lock was asked for');
+        case 'too-large':
+        case 'out-of-memory':
+          return noRoom(ended.reason);
+      }
+    }
+  }
+
+  /** Nothing may be awaited between choosing the request and making it: the CAS belongs to this connection. */
+  #send(connection: Connection, target: Target): { claim: Claim; outcome: Promise<Outcome<Cas>> } {
+    const { lockName, leaseMs } = target;
+    const owner = this.#random.id();
+    const item = encodeLock(owner, leaseMs);
+    const sentMs = this.#clock.monotonicMs();
+    const cas = this.#sightings.takeoverCas(lockName, connection, sentMs);
+    const takenOver = cas !== undefined;
+    const claim: Claim = { lockName, owner, durationMs: leaseMs, item, sentMs, takenOver };
+    target.beside(connection);
+    const outcome =
+      cas === undefined ? connection.add(lockName, item) : connection.replace(lockName, item, cas);
+    return { claim, outcome };
+  }
+
+  #hold(connection: Connection, claim: Claim, cas: Cas): Acquisition {
+    this.#sightings.forget(claim.lockName);
+    if (!connection.alive) {
+      this.#abandon(claim.owner);
+      return lostConnection('with the answer');
+    }
+    const group = this.#groupOf(connection);
+    const lease = new HeldLease(group, connection, claim, cas);
+    if (this.#closing !== undefined) {
+      void lease.release();
+      return closed();
+    }
+    if (this.#clock.monotonicMs() >= trustEndMs(claim.sentMs, claim.durationMs)) {
+      void lease.release();
+      return tooLate(claim.durationMs);
+    }
+    group.keep(lease);
+    return { kind: 'held', lease };
+  }
+
+  /** Somebody holds the lock: who, which version, and since when have we seen that? */
+  async #look(connection: Connection, lockName: string): Promise<Acquisition> {
+    return this.#seen(connection, lockName, await connection.get(lockName));
+  }
+
+  #seen(connection: Connection, lockName: string, outcome: Outcome<Item>): Acquisition {
+    if (outcome.kind === 'unknown') return unavailable(outcome.cause);
+    if (outcome.kind === 'refused') {
+      if (outcome.reason === 'missing') return this.#free(lockName);
+      return lostConnection('before the lock was read');
+    }
+    const content = parseLock(outcome.value);
+    if (content === undefined) return unavailable(foreignLock(lockName));
+    const nowMs = this.#clock.monotonicMs();
+    const sighting = this.#sightings.see(lockName, connection, outcome.value.cas, content, nowMs);
+    return { kind: 'busy', retryAfterMs: retryAfterMs(sighting, nowMs, this.#random) };
+  }
+
+  #free(lockName: string): Acquisition {
+    this.#sightings.forget(lockName);
+    return { kind: 'busy', retryAfterMs: 0 };
+  }
+
+  /**
+   * The answer did not come. If the lock carries our owner id, it is ours, on the connection on
+   * which that was read, and trust still counts from the request that wrote it. Else it is not
+   * ours, even if the request should land later.
+   */
+  async #findOut(target: Target, claim: Claim): Promise<Acquisition> {
+    const connection = await connectionOf(target.server);
+    if (connection instanceof TorilError) {
+      this.#abandon(claim.owner);
+      return unavailable(connection);
+    }
+    target.beside(connection);
+    const outcome = await connection.get(claim.lockName);
+    if (outcome.kind === 'done' && parseLock(outcome.value)?.owner === claim.owner) {
+      return this.#hold(connection, claim, outcome.value.cas);
+    }
+    this.#abandon(claim.owner);
+    return this.#seen(connection, claim.lockName, outcome);
+  }
+
+  #groupOf(connection: Connection): LeaseGroup {
+    const known = this.#groups.get(connection);
+    if (known !== undefined) return known;
+    const forget = (): void => void this.#groups.delete(connection);
+    const group = new LeaseGroup(connection, this.#clock, this.#abandon, forget);
+    this.#groups.set(connection, group);
+    return group;
+  }
+}
+
+/** Returns the error instead of throwing it: being out of reach is an expected answer here. */
+async function connectionOf(server: MemcachedServer): Promise<Connection | TorilError> {
+  const { current } = server;
+  if (current?.alive === true) return current;
+  try {
+    return await server.connection();
+  } catch (error) {
+    if (error instanceof TorilError) return error;
+    throw error;
+  }
+}
+
+function unavailable(cause: TorilError): Acquisition {
+  return { kind: 'unavailable', cause };
+}
+
+function closed(): Acquisition {
+  return unavailable(new TorilError('CLOSED', 'the locks are closed.'));
+}
+
+function lostConnection(when: string): Acquisition {
+  return unavailable(
+    new TorilError('MEMCACHED_CLOSED', `the connection to memcached ended ${when}.`),
+  );
+}
+
+function noRoom(reason: string): Acquisition {
+  return unavailable(
+    new TorilError('MEMCACHED_REFUSED', `memcached did not store the lock: ${reason}.`),
+  );
+}
+
+function tooLate(leaseMs: number): Acquisition {
+  const message = `memcached took longer to answer than the lease of ${leaseMs} ms lasts.`;
+  return unavailable(new TorilError('MEMCACHED_TIMED_OUT', message));
+}
