@@ -19,6 +19,7 @@ export const ERROR_CODES = {
   // What a job ends with
   JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',
   JOB_DROPPED: 'an operator dropped the job from its lane',
+  LANE_NOT_HELD: 'the lane is not held, so there is nothing to retry, skip or drop',
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
   // What is wrong with a stored value
   FOREIGN_VALUE: 'memcached holds a value under this key that Toril did not write',
@@ -34,6 +35,7 @@ export const ERROR_CODES = {
   MEMCACHED_AUTH: 'memcached refused the user name or the password',
   MEMCACHED_CAS_DISABLED: 'memcached was started with CAS switched off',
   MEMCACHED_REFUSED: 'memcached refused the request',
+  REDIS_FAILED: 'Redis refused or failed a request',
   SERVER_LIST_CHANGED: 'the memcached servers differ from those registered for the queue',
   LEASE_LOST: 'the lease ended before the work was committed',
   LEASE_TIMED_OUT: 'the lease could not be acquired in time',
@@ -58,4 +60,14 @@ export class TorilError extends Error {
 /** The message of anything that was thrown, Error or not. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** Whatever else the lanes' scripts throw comes from Redis or its client. */
+export function redisFailed(thrown: Error): TorilError {
+  if (thrown instanceof TorilError) return thrown;
+  return new TorilError(
+    'REDIS_FAILED',
+    `Redis did not carry out a script of Toril: ${thrown.message}`,
+    { cause: thrown },
+  );
 }

@@ -41,7 +41,10 @@ export const GATE_DEFAULTS: GateOptions = {
   durableCopies: true,
 };
 
-const LIMITS: Record<Exclude<keyof GateOptions, 'durableCopies'>, readonly [min: number, max: number]> = {
+const LIMITS: Record<
+  Exclude<keyof GateOptions, 'durableCopies'>,
+  readonly [min: number, max: number]
+> = {
   leaseMs: [100, 3_600_000],
   batchJobsMax: [1, 5_000],
   batchDataMax: [1, 100_000_000],
@@ -64,11 +67,17 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
     const value: unknown = options[name as keyof GateOptions];
     if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
-      throw new TorilError('INVALID_OPTIONS', `${name} must be a number from ${min} to ${max}, not ${String(value)}.`);
+      throw new TorilError(
+        'INVALID_OPTIONS',
+        `${name} must be a number from ${min} to ${max}, not ${String(value)}.`,
+      );
     }
   }
   if (typeof options.durableCopies !== 'boolean') {
-    throw new TorilError('INVALID_OPTIONS', `durableCopies must be true or false, not ${String(options.durableCopies)}.`);
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `durableCopies must be true or false, not ${String(options.durableCopies)}.`,
+    );
   }
   if (options.leaseMs <= requestDeadlineMs) {
     throw new TorilError(
@@ -86,5 +95,7 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
 }
 
 function withoutUndefined<T extends object>(given: T): Partial<T> {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<T>;
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  ) as Partial<T>;
 }

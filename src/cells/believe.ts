@@ -31,7 +31,9 @@ export function believe(content: CellContent, copy: Acknowledged, queue: string)
     case 'missing':
       return copy.token === 0 ? { kind: 'fresh' } : { kind: 'restore', found: 'missing' };
     case 'foreign':
-      return copy.token === 0 ? { kind: 'foreign', bytes: content.bytes } : { kind: 'refused', cause: overwritten() };
+      return copy.token === 0
+        ? { kind: 'foreign', bytes: content.bytes }
+        : { kind: 'refused', cause: overwritten() };
     case 'unreadable':
       return { kind: 'refused', cause: content.cause };
     case 'envelope':
@@ -40,7 +42,8 @@ export function believe(content: CellContent, copy: Acknowledged, queue: string)
 }
 
 function believeEnvelope(envelope: Envelope, copy: Acknowledged, queue: string): Standing {
-  if (envelope.queue !== '' && envelope.queue !== queue) return { kind: 'refused', cause: anotherQueue(envelope.queue, queue) };
+  if (envelope.queue !== '' && envelope.queue !== queue)
+    return { kind: 'refused', cause: anotherQueue(envelope.queue, queue) };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
   if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };
   if (envelope.base > copy.token) return { kind: 'refused', cause: wentBack(envelope, copy) };
@@ -50,7 +53,7 @@ function believeEnvelope(envelope: Envelope, copy: Acknowledged, queue: string):
 function overwritten(): TorilError {
   return new TorilError(
     'FOREIGN_VALUE',
-    'something other than Toril wrote over the cell. Stop that writer, then say "toril lane KEY --trust copy" to restore the value from Redis, or "--trust cell" to adopt what is there.',
+    'something other than Toril wrote over the cell. Stop that writer, then say "toril lane KEY --trust copy" to restore the value from Redis.',
   );
 }
 

@@ -1,7 +1,8 @@
 /** Reading cells: for a web tier that needs no queue, only memcached. */
 import type { Connection, Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
-import { cellName, checkKey } from '../memcached/item-names.ts';
+import { checkKey } from '../key.ts';
+import { cellName } from '../memcached/item-names.ts';
 import { TorilError } from '../errors.ts';
 import { decodeItem } from './envelope.ts';
 
@@ -65,7 +66,10 @@ function stateOf<Value>(key: string, outcome: Outcome<Item>): CellState<Value> |
   if (outcome.kind === 'unknown') throw outcome.cause;
   if (outcome.kind === 'refused') {
     if (outcome.reason === 'missing') return undefined;
-    throw new TorilError('MEMCACHED_REFUSED', `memcached did not give out the cell of "${key}": ${outcome.reason}. Try again.`);
+    throw new TorilError(
+      'MEMCACHED_REFUSED',
+      `memcached did not give out the cell of "${key}": ${outcome.reason}. Try again.`,
+    );
   }
   const content = decodeItem(outcome.value);
   switch (content.kind) {

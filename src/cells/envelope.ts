@@ -36,6 +36,9 @@ export interface Envelope extends EnvelopeHeader {
   readonly value: unknown;
 }
 
+/** What the strict path puts where no cell is, so that there is something to compare a CAS with. */
+export const PLACEHOLDER: Buffer = Buffer.from(`{"toril":${FORMAT_VERSION},"placeholder":true}`);
+
 interface Written {
   readonly toril: number;
   readonly value?: unknown;
@@ -45,6 +48,7 @@ interface Written {
   readonly queue?: string;
   readonly decisions?: Record<string, string>;
   readonly expireMs?: number;
+  readonly placeholder?: boolean;
 }
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
@@ -57,7 +61,7 @@ export function encodeEnvelope(envelope: NewEnvelope): Buffer {
   return Buffer.from(`${text}}`);
 }
 
-/** What was found under a cell's name. */
+/** What was found under a cell's name. `missing`: also for a placeholder. */
 export type CellContent =
   | { readonly kind: 'missing' }
   | { readonly kind: 'envelope'; readonly envelope: Envelope }
@@ -74,7 +78,9 @@ export function decodeItem(item: Item): CellContent {
     return unreadable(`it is not JSON (${messageOf(cause)})`);
   }
   if (typeof written?.toril !== 'number') return unreadable('it has no format version');
-  if (written.toril > FORMAT_VERSION) return { kind: 'unreadable', cause: newerEnvelope(written.toril) };
+  if (written.toril > FORMAT_VERSION)
+    return { kind: 'unreadable', cause: newerEnvelope(written.toril) };
+  if (written.placeholder === true) return { kind: 'missing' };
   const { token, base, watermark } = written;
   if (![token, base, watermark].every((number) => Number.isSafeInteger(number) && number >= 0)) {
     return unreadable('token, base or watermark is not a whole number');

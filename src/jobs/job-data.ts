@@ -45,5 +45,8 @@ function unwrap(update: AnyUpdate, outcome: Settled): unknown {
     const where = path?.map((step) => String(typeof step === 'object' ? step.key : step)).join('.');
     return where === undefined || where === '' ? message : `${where}: ${message}`;
   });
-  throw new TorilError('INVALID_DATA', `the data of "${update.name}" does not fit its schema: ${issues.join('; ')}.`);
+  throw new TorilError(
+    'INVALID_DATA',
+    `the data of "${update.name}" does not fit its schema: ${issues.join('; ')}.`,
+  );
 }

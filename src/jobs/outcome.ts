@@ -9,7 +9,12 @@ export type JobOutcome =
   /** The update is in the key's chain. `result`: JSON, or empty for none. */
   | { readonly kind: 'applied'; readonly result: string }
   /** It failed for good and is not in the chain. */
-  | { readonly kind: 'failed'; readonly code: string; readonly message: string; readonly cascades: boolean };
+  | {
+      readonly kind: 'failed';
+      readonly code: string;
+      readonly message: string;
+      readonly cascades: boolean;
+    };
 
 /** What becomes of a lane entry at or below the watermark: an outcome, or one of two ways to leave without one. */
 export type LaneDecision =

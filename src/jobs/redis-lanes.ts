@@ -16,6 +16,7 @@ import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
 import { DRAW } from './scripts/draw.ts';
 import { INSPECT } from './scripts/inspect.ts';
+import { SWEEP } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
 import { TAKE } from './scripts/take.ts';
 
@@ -25,12 +26,16 @@ export interface ScriptClient {
   runCommand(name: string, args: unknown[]): Promise<unknown>;
   get(key: string): Promise<string | null>;
   set(key: string, value: string): Promise<unknown>;
+  del(...keys: string[]): Promise<number>;
+  scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<[string, string[]]>;
 }
 
 /** Keys per script call. */
 const KEYS_PER_CALL = 64;
 /** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
 const COPY_GRACE_MS = 120_000;
+/** Keys that a scan looks at in one call. */
+const KEYS_PER_SCAN = 500;
 /** Fields per lane entry in the reply of `take`. */
 const ENTRY_FIELDS = 9;
 /** Milliseconds for which a deleted cell's tombstone stays in memcached. */
@@ -49,7 +54,9 @@ export class RedisLanes implements Lanes {
     this.#client = client.then((ready) => defineScripts(ready));
     this.#client.catch(() => undefined); // each call reports it
     this.#take = new Gather(clock, KEYS_PER_CALL, (requests) => this.#takeMany(requests));
-    this.#acknowledge = new Gather(clock, KEYS_PER_CALL, (commits) => this.#acknowledgeMany(commits));
+    this.#acknowledge = new Gather(clock, KEYS_PER_CALL, (commits) =>
+      this.#acknowledgeMany(commits),
+    );
     this.#locate = new Gather(clock, KEYS_PER_CALL, (jobs) => this.#locateMany(jobs));
   }
 
@@ -95,19 +102,67 @@ export class RedisLanes implements Lanes {
   }
 
   async inspect(key: string, jobsMax: number): Promise<LaneState> {
-    const reply = (await this.#run(INSPECT, [], [key, jobsMax])) as [string, string, string, string, number, string, string[]];
+    const reply = (await this.#run(INSPECT, [], [key, jobsMax])) as [
+      string,
+      string,
+      string,
+      string,
+      number,
+      string,
+      string[],
+    ];
     const [token, watermark, value, cascadeTo, length, pace, head] = reply;
     const jobs = [];
     for (let i = 0; i < head.length; i += 2) {
       jobs.push({ jobId: head[i] as string, sequence: Number(head[i + 1]) });
     }
-    return { copy: copyOf(token, watermark, value, cascadeTo), length, paceMs: Number(pace), head: jobs };
+    return {
+      copy: copyOf(token, watermark, value, cascadeTo),
+      length,
+      paceMs: Number(pace),
+      head: jobs,
+    };
+  }
+
+  /** Takes entries out of all lanes whose jobs BullMQ has removed, so that nothing stays behind in Redis. */
+  async sweep(): Promise<void> {
+    for await (const keys of this.#scan('lane:*')) {
+      await this.#run(SWEEP, [], keys);
+    }
+  }
+
+  /** Deletes all lanes and copies of the queue, and what is registered of its servers. */
+  async destroy(): Promise<void> {
+    const client = await this.#client;
+    for (const pattern of ['lane:*', 'copy:*']) {
+      for await (const keys of this.#scan(pattern)) await client.del(...keys);
+    }
+    await client.del(`${this.#prefix}memcached`);
+  }
+
+  async *#scan(pattern: string): AsyncGenerator<string[]> {
+    const client = await this.#client;
+    const match = this.#prefix.replace(/[\\*?[\]]/g, String.raw`\$&`) + pattern;
+    let cursor = '0';
+    do {
+      const [next, keys] = await client.scan(cursor, { MATCH: match, COUNT: KEYS_PER_SCAN });
+      if (keys.length > 0) yield keys;
+      cursor = next;
+    } while (cursor !== '0');
   }
 
   async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {
     const args: (string | number)[] = [];
     for (const { key, cell, jobsMax, dataMax, arrivals } of requests) {
-      args.push(key, cell?.token ?? '', cell?.base ?? '', jobsMax, dataMax, arrivals.length, ...arrivals);
+      args.push(
+        key,
+        cell?.token ?? '',
+        cell?.base ?? '',
+        jobsMax,
+        dataMax,
+        arrivals.length,
+        ...arrivals,
+      );
     }
     const keys = [`${this.#prefix}delayed`, `${this.#prefix}meta`];
     const [paused, ...lanes] = (await this.#run(TAKE, keys, args)) as [number, ...TakenReply[]];
@@ -116,7 +171,10 @@ export class RedisLanes implements Lanes {
 
   async #acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {
     const args = commits.flatMap((commit) => acknowledgeArguments(commit, commit.base));
-    const replies = (await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args)) as [number, ...string[]][];
+    const replies = (await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args)) as [
+      number,
+      ...string[],
+    ][];
     return replies.map(([accepted, ...parked]) => ({ accepted: accepted === 1, parked }));
   }
 
@@ -130,9 +188,18 @@ export class RedisLanes implements Lanes {
     });
   }
 
-  async #run(script: Script, moreKeys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+  async #run(
+    script: Script,
+    moreKeys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
     const client = await this.#client;
-    return client.runCommand(script.name, [`${this.#prefix}sequence`, ...moreKeys, this.#prefix, ...args]);
+    return client.runCommand(script.name, [
+      `${this.#prefix}sequence`,
+      ...moreKeys,
+      this.#prefix,
+      ...args,
+    ]);
   }
 }
 
@@ -142,10 +209,11 @@ const REGISTER: Script = {
   lua: `return redis.call('SETNX', KEYS[2], ARGV[2])`,
 };
 
-const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, DRAW, REGISTER];
+const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, DRAW, REGISTER, SWEEP];
 
 function defineScripts(client: ScriptClient): ScriptClient {
-  for (const { name, numberOfKeys, lua } of SCRIPTS) client.defineCommand(name, { numberOfKeys, lua });
+  for (const { name, numberOfKeys, lua } of SCRIPTS)
+    client.defineCommand(name, { numberOfKeys, lua });
   return client;
 }
 
@@ -156,7 +224,8 @@ function takenOf(reply: TakenReply, paused: boolean): Taken {
   const entries: LaneEntry[] = [];
   for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
   const decided = new Map<string, string>();
-  for (let i = 0; i < decisions.length; i += 2) decided.set(decisions[i] as string, decisions[i + 1] as string);
+  for (let i = 0; i < decisions.length; i += 2)
+    decided.set(decisions[i] as string, decisions[i + 1] as string);
   return {
     token: Number(token),
     copy: copyOf(copyToken, watermark, value, cascadeTo),
@@ -212,7 +281,11 @@ function encodeValue(value: Acknowledgement['value']): string {
 function acknowledgeArguments(commit: Acknowledgement, base: number | 'any'): (string | number)[] {
   const { key, token, watermark, value, expireMs, decisions, paceMs } = commit;
   const copyExpireMs =
-    value === 'deleted' ? TOMBSTONE_MS + COPY_GRACE_MS : expireMs > 0 ? expireMs + COPY_GRACE_MS : 0;
+    value === 'deleted'
+      ? TOMBSTONE_MS + COPY_GRACE_MS
+      : expireMs > 0
+        ? expireMs + COPY_GRACE_MS
+        : 0;
   const args: (string | number)[] = [
     key,
     base,

@@ -34,6 +34,9 @@ export class UpdateRegistry {
     const update = this.#updates.get(name);
     if (update !== undefined) return update;
     const known = this.names.length === 0 ? 'none is' : `known: ${this.names.join(', ')}`;
-    throw new TorilError('UNKNOWN_UPDATE', `no update named "${name}" is registered here (${known}). Pass it in "updates".`);
+    throw new TorilError(
+      'UNKNOWN_UPDATE',
+      `no update named "${name}" is registered here (${known}). Pass it in "updates".`,
+    );
   }
 }

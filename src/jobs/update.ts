@@ -86,8 +86,10 @@ export interface Update<
 // biome-ignore lint/suspicious/noExplicitAny: variance; only the registry's user sees it
 export type AnyUpdate = Update<string, any, any, any, any>;
 
-export type InputOf<U> = U extends Update<string, infer _V, infer Input, infer _D, infer _R> ? Input : never;
-export type ResultOf<U> = U extends Update<string, infer _V, infer _I, infer _D, infer Result> ? Result : never;
+export type InputOf<U> =
+  U extends Update<string, infer _V, infer Input, infer _D, infer _R> ? Input : never;
+export type ResultOf<U> =
+  U extends Update<string, infer _V, infer _I, infer _D, infer Result> ? Result : never;
 
 const UPDATE_TIMEOUT_MS = 30_000;
 const EXPIRE_SECONDS_MAX = 30 * 24 * 60 * 60;
@@ -98,7 +100,12 @@ const EXPIRE_SECONDS_MAX = 30 * 24 * 60 * 60;
  *
  * @throws TorilError INVALID_OPTIONS
  */
-export function defineUpdate<const Name extends string, Value, Schema extends StandardSchemaV1, Result = void>(
+export function defineUpdate<
+  const Name extends string,
+  Value,
+  Schema extends StandardSchemaV1,
+  Result = void,
+>(
   settings: UpdateSettings<Value, StandardSchemaV1.InferOutput<Schema>, Result> & {
     readonly name: Name;
     readonly schema: Schema;
@@ -111,9 +118,14 @@ export function defineUpdate<const Name extends string, Value, Schema extends St
   Result
 >;
 export function defineUpdate<const Name extends string, Value, Data, Result = void>(
-  settings: UpdateSettings<Value, Data, Result> & { readonly name: Name; readonly schema?: undefined },
+  settings: UpdateSettings<Value, Data, Result> & {
+    readonly name: Name;
+    readonly schema?: undefined;
+  },
 ): Update<Name, Value, Data, Data, Result>;
-export function defineUpdate(settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined }): AnyUpdate {
+export function defineUpdate(
+  settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
+): AnyUpdate {
   check(settings);
   return {
     ...settings,
@@ -125,32 +137,47 @@ export function defineUpdate(settings: UpdateSettings<unknown, unknown, unknown>
   };
 }
 
-function check(settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined }): void {
+function check(
+  settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
+): void {
   const refuse = (what: string): never => {
     throw new TorilError('INVALID_OPTIONS', `defineUpdate: ${what}.`);
   };
-  if (typeof settings !== 'object' || settings === null) refuse('pass an object with name, key and apply');
+  if (typeof settings !== 'object' || settings === null)
+    refuse('pass an object with name, key and apply');
   const { name } = settings;
   if (typeof name !== 'string' || name === '') refuse('name must be a non-empty string');
   if (typeof settings.key !== 'function') refuse(`key of "${name}" must be a function of the data`);
-  if (typeof settings.apply !== 'function') refuse(`apply of "${name}" must be a function of the value and the data`);
-  if (settings.schema !== undefined && typeof settings.schema['~standard']?.validate !== 'function') {
-    refuse(`schema of "${name}" is not a Standard Schema; pass a schema of zod, valibot, arktype or the like`);
+  if (typeof settings.apply !== 'function')
+    refuse(`apply of "${name}" must be a function of the value and the data`);
+  if (
+    settings.schema !== undefined &&
+    typeof settings.schema['~standard']?.validate !== 'function'
+  ) {
+    refuse(
+      `schema of "${name}" is not a Standard Schema; pass a schema of zod, valibot, arktype or the like`,
+    );
   }
   const { onFailure, onExhausted, timeoutMs, expireSeconds } = settings;
   if (onFailure !== undefined && !['block', 'skip'].includes(onFailure)) {
     refuse(`onFailure of "${name}" must be "block" or "skip", not ${JSON.stringify(onFailure)}`);
   }
   if (onExhausted !== undefined && !['continue', 'hold', 'cascade'].includes(onExhausted)) {
-    refuse(`onExhausted of "${name}" must be "continue", "hold" or "cascade", not ${JSON.stringify(onExhausted)}`);
+    refuse(
+      `onExhausted of "${name}" must be "continue", "hold" or "cascade", not ${JSON.stringify(onExhausted)}`,
+    );
   }
   if (timeoutMs !== undefined && !(timeoutMs > 0 && timeoutMs < 2 ** 31)) {
-    refuse(`timeoutMs of "${name}" must be a positive number of milliseconds below 2^31, not ${timeoutMs}`);
+    refuse(
+      `timeoutMs of "${name}" must be a positive number of milliseconds below 2^31, not ${timeoutMs}`,
+    );
   }
   if (
     expireSeconds !== undefined &&
     !(Number.isInteger(expireSeconds) && expireSeconds >= 1 && expireSeconds <= EXPIRE_SECONDS_MAX)
   ) {
-    refuse(`expireSeconds of "${name}" must be whole seconds from 1 to ${EXPIRE_SECONDS_MAX}, not ${expireSeconds}`);
+    refuse(
+      `expireSeconds of "${name}" must be whole seconds from 1 to ${EXPIRE_SECONDS_MAX}, not ${expireSeconds}`,
+    );
   }
 }

@@ -29,6 +29,12 @@ const NOT_MENDED_BY_WAITING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'MEMCACHED_CAS_DISABLED',
 ]);
 
+/** Jittered, so that the clients of a server that comes back do not all come in one moment. */
+export function reconnectDelayMs(failures: number, fraction: number): number {
+  const fullMs = Math.min(RECONNECT_LAST_MS, RECONNECT_FIRST_MS * 2 ** (failures - 1));
+  return fullMs * (0.5 + fraction / 2);
+}
+
 interface Waiter {
   readonly resolve: (connection: Connection) => void;
   readonly reject: (error: TorilError) => void;
@@ -94,8 +100,8 @@ export class SocketServer implements MemcachedServer {
     for (let failures = 0; !signal.aborted; ) {
       const livedMs = await this.#connectOnce();
       failures = livedMs >= SOUND_CONNECTION_MS ? 0 : failures + 1;
-      if (failures > 0 && !signal.aborted)
-        await pause(this.#clock, this.#backoffMs(failures), signal);
+      if (failures === 0 || signal.aborted) continue;
+      await pause(this.#clock, reconnectDelayMs(failures, this.#random.fraction()), signal);
     }
   }
 
@@ -141,11 +147,6 @@ export class SocketServer implements MemcachedServer {
   #inContext(error: TorilError): TorilError {
     if (error.code !== 'MEMCACHED_PROTOCOL' || this.#facts === undefined) return error;
     return unreachableError(this.address, 'it takes connections, but does not answer', error);
-  }
-
-  #backoffMs(failures: number): number {
-    const fullMs = Math.min(RECONNECT_LAST_MS, RECONNECT_FIRST_MS * 2 ** (failures - 1));
-    return fullMs * (0.5 + this.#random.fraction() / 2);
   }
 
   #resolveWaiters(connection: Connection): void {

@@ -49,13 +49,13 @@ return 1
 };
 
 /**
- * Behind the add of a job with an id of its own: if BullMQ made no job after all (deduplicated,
- * refused), the entry goes again.
+ * Takes an entry out of its lane if BullMQ has no such job: behind the add of a job with an id of its
+ * own that made no job after all (deduplicated, refused), and behind a removal.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] job id
  */
-export const ENTER_UNDO: Script = {
-  name: 'torilEnterUndo',
+export const LEAVE_IF_GONE: Script = {
+  name: 'torilLeaveIfGone',
   numberOfKeys: 1,
   lua: `
 if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end

@@ -1,0 +1,21 @@
+/** What users of Toril import. */
+export { Cells, type CellState } from './cells/cells.ts';
+export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
+export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
+export { type Enqueue, Queue, type QueueOptions } from './jobs/queue.ts';
+export {
+  type AnyUpdate,
+  DELETE_CELL,
+  defineUpdate,
+  type InputOf,
+  type OnExhausted,
+  type OnFailure,
+  type ResultOf,
+  type Update,
+  type UpdateContext,
+  type UpdateSettings,
+} from './jobs/update.ts';
+export { GATE_DEFAULTS, type GateOptions } from './options.ts';
+export type { GateEventName, GateEvents } from './workers/gate-events.ts';
+export { Worker, type TorilListener } from './workers/worker.ts';
+export type { WorkerOptions } from './workers/worker-options.ts';

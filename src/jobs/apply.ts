@@ -1,0 +1,173 @@
+/** Calling one update with one job's data: nothing of batches, leases or lanes. */
+import { seededFraction } from '../base/random.ts';
+import type { Clock } from '../base/clock.ts';
+import { TorilError } from '../errors.ts';
+import { assertJsonValue } from './json-value.ts';
+import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
+
+/** What an update is told besides value and data. */
+export interface ApplyFacts {
+  readonly key: string;
+  readonly jobId: string;
+  readonly token: number;
+  readonly sequence: number;
+  readonly attempt: number;
+}
+
+export interface AppliedUpdate {
+  /** Undefined: the cell is deleted. */
+  readonly value: unknown;
+  /** JSON; empty for none. */
+  readonly result: string;
+}
+
+/** A thrown value that is not an Error still becomes one, with a code. */
+export function errorOf(thrown: unknown, updateName: string): Error {
+  if (thrown instanceof Error) return thrown;
+  return new TorilError(
+    'UPDATE_THREW',
+    `the update "${updateName}" threw ${describe(thrown)}, which is not an Error. Throw an Error, so that its stack is kept.`,
+    { cause: thrown },
+  );
+}
+
+/**
+ * Applies one update; a promise only if `apply` is asynchronous. `value` undefined: the key has none.
+ * @throws whatever the update throws, UPDATE_RETURNED_NOTHING, UPDATE_NOT_JSON, UPDATE_TIMED_OUT
+ */
+export function applyUpdate(
+  update: AnyUpdate,
+  value: unknown,
+  data: unknown,
+  facts: ApplyFacts,
+  leaseSignal: () => AbortSignal,
+  clock: Clock,
+): AppliedUpdate | Promise<AppliedUpdate> {
+  const context = new Context(facts, leaseSignal);
+  const start = value === undefined ? initialOf(update, facts.key) : value;
+  const returned: unknown = update.apply(start, data, context);
+  if (!isPromiseLike(returned)) return finish(update, returned, data, context);
+  return settleInTime(update, returned, context, clock).then((settled) =>
+    finish(update, settled, data, context),
+  );
+}
+
+function initialOf(update: AnyUpdate, key: string): unknown {
+  if (update.initial !== undefined) return update.initial(key);
+  throw new TorilError(
+    'UPDATE_RETURNED_NOTHING',
+    `the key "${key}" has no value yet, and the update "${update.name}" has no "initial". Define initial(key).`,
+  );
+}
+
+function finish(
+  update: AnyUpdate,
+  returned: unknown,
+  data: unknown,
+  context: UpdateContext,
+): AppliedUpdate {
+  if (returned === undefined) {
+    throw new TorilError(
+      'UPDATE_RETURNED_NOTHING',
+      `the update "${update.name}" returned undefined. Return the new value, the value as it was, or DELETE_CELL.`,
+    );
+  }
+  const value = returned === DELETE_CELL ? undefined : returned;
+  if (value !== undefined) assertJsonValue(value, update.name);
+  if (update.result === undefined) return { value, result: '' };
+  const result: unknown = update.result(value, data, context);
+  return { value, result: result === undefined ? '' : resultJson(result, update.name) };
+}
+
+function resultJson(result: unknown, updateName: string): string {
+  assertJsonValue(result, updateName);
+  return JSON.stringify(result);
+}
+
+/** An update that never settles must not hold its key for ever. */
+function settleInTime(
+  update: AnyUpdate,
+  returned: PromiseLike<unknown>,
+  context: Context,
+  clock: Clock,
+): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(
+      update.timeoutMs,
+      () => {
+        const late = new TorilError(
+          'UPDATE_TIMED_OUT',
+          `the update "${update.name}" did not settle within ${update.timeoutMs} ms. Make it faster, heed context.signal, or raise timeoutMs.`,
+        );
+        context.timeOut(late);
+        reject(late);
+      },
+      { keepAlive: true },
+    );
+    returned.then(resolve, reject).then(
+      () => timer.cancel(),
+      () => timer.cancel(),
+    );
+  });
+}
+
+/** Made once per job: everything that costs something is made when it is asked for. */
+class Context implements UpdateContext {
+  readonly #facts: ApplyFacts;
+  readonly #leaseSignal: () => AbortSignal;
+  #timeUp: AbortController | undefined;
+  #signal: AbortSignal | undefined;
+  #fraction: (() => number) | undefined;
+
+  constructor(facts: ApplyFacts, leaseSignal: () => AbortSignal) {
+    this.#facts = facts;
+    this.#leaseSignal = leaseSignal;
+  }
+
+  get key(): string {
+    return this.#facts.key;
+  }
+  get jobId(): string {
+    return this.#facts.jobId;
+  }
+  get token(): number {
+    return this.#facts.token;
+  }
+  get sequence(): number {
+    return this.#facts.sequence;
+  }
+  get attempt(): number {
+    return this.#facts.attempt;
+  }
+  /** A sequence is the time in µs at which the job entered, unless many entered in one µs. */
+  get now(): number {
+    return Math.floor(this.#facts.sequence / 1000);
+  }
+  get signal(): AbortSignal {
+    this.#timeUp ??= new AbortController();
+    this.#signal ??= AbortSignal.any([this.#leaseSignal(), this.#timeUp.signal]);
+    return this.#signal;
+  }
+  random(): number {
+    this.#fraction ??= seededFraction(
+      `${this.#facts.key}\n${this.#facts.jobId}\n${this.#facts.sequence}`,
+    );
+    return this.#fraction();
+  }
+  timeOut(reason: TorilError): void {
+    this.#timeUp?.abort(reason);
+  }
+}
+
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  );
+}
+
+function describe(thrown: unknown): string {
+  return typeof thrown === 'string' ? JSON.stringify(thrown) : String(thrown);
+}

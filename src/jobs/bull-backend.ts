@@ -1,0 +1,269 @@
+/**
+ * BullMQ's own Redis backend with three things added: jobs enter their lanes in the transaction
+ * that adds them; a delivery brings along the outcome that somebody else's batch may have left in
+ * the job's hash; and a job that BullMQ fails for good is free to be retried by an operator.
+ */
+import {
+  createRedisBackend,
+  QueueKeys,
+  RedisQueueBackend,
+  type BackendFactory,
+  type IRedisTransaction,
+  type JobJson,
+  type MinimalJob,
+  type ParentKeyOpts,
+  type QueueBaseOptions,
+  type RedisClient,
+} from 'bullmq';
+import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { ALONE_FIELD, OUTCOME_FIELD, type Script } from './scripts/script.ts';
+import type { ScriptClient } from './redis-lanes.ts';
+
+/** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
+const ADDS_PER_TRANSACTION = 500;
+/** BullMQ's scripts that answer with a job to be processed. */
+const DELIVERING: ReadonlySet<string> = new Set([
+  'moveToActive',
+  'moveToFinished',
+  'moveToDelayed',
+  'retryJob',
+]);
+
+/** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
+export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
+
+interface Add {
+  readonly job: JobJson;
+  readonly jobId: string;
+  readonly parentKeyOpts: ParentKeyOpts;
+}
+
+export class TorilBackend extends RedisQueueBackend {
+  /** Set by the queue; a worker adds nothing. */
+  laneOf: LaneOf | undefined;
+  /** Awaited before the connection closes: work that needs it to the last. */
+  beforeClose: (() => Promise<void>) | undefined;
+  readonly #outcomes = new Map<string, string>();
+  readonly #keptWhenFailed = new Set<string>();
+  #defined: Promise<RedisClient> | undefined;
+
+  /** The client, knowing the scripts of this file. */
+  scripts(): Promise<RedisClient> {
+    this.#defined ??= Promise.resolve(this.client).then((client) => {
+      for (const { name, numberOfKeys, lua } of [ENTER, ENTER_NAMED, LEAVE_IF_GONE]) {
+        client.defineCommand(name, { numberOfKeys, lua });
+      }
+      return client;
+    });
+    return this.#defined;
+  }
+
+  /** What lanes need of the client. */
+  scriptClient(): Promise<ScriptClient> {
+    return Promise.resolve(this.client) as Promise<ScriptClient>;
+  }
+
+  /** The outcome that came with the job's delivery, once. */
+  takeOutcome(jobId: string): string | undefined {
+    const outcome = this.#outcomes.get(jobId);
+    if (outcome !== undefined) this.#outcomes.delete(jobId);
+    return outcome;
+  }
+
+  /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */
+  keepWhenFailed(jobId: string): void {
+    this.#keptWhenFailed.add(jobId);
+  }
+
+  override execCommand(
+    client: RedisClient | IRedisTransaction,
+    commandName: string,
+    args: unknown[],
+  ): unknown {
+    const reply: unknown = super.execCommand(client, commandName, args);
+    if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
+    return reply.then((delivery: unknown) => {
+      this.#noteOutcome(delivery);
+      return delivery;
+    });
+  }
+
+  #noteOutcome(delivery: unknown): void {
+    if (!Array.isArray(delivery) || !Array.isArray(delivery[0])) return;
+    const fields = delivery[0] as string[];
+    for (let i = fields.length - 2; i >= 0; i -= 2) {
+      if (fields[i] === OUTCOME_FIELD) {
+        const outcome = fields[i + 1];
+        if (outcome !== undefined && outcome !== '')
+          this.#outcomes.set(String(delivery[1]), outcome);
+        return;
+      }
+    }
+  }
+
+  override async addJob(
+    job: JobJson,
+    jobId: string,
+    parentKeyOpts: ParentKeyOpts = {},
+  ): Promise<string> {
+    const [id] = await this.addJobs([{ job, jobId, parentKeyOpts }]);
+    return id as string;
+  }
+
+  override async addJobs(
+    adds: { job: JobJson; jobId: string; parentKeyOpts?: ParentKeyOpts }[],
+  ): Promise<string[]> {
+    const all: Add[] = adds.map((add) => ({ ...add, parentKeyOpts: add.parentKeyOpts ?? {} }));
+    const lanes = await this.#lanesOf(all);
+    const ids: string[] = [];
+    for (let from = 0; from < all.length; from += ADDS_PER_TRANSACTION) {
+      const to = from + ADDS_PER_TRANSACTION;
+      ids.push(...(await this.#addInOneTransaction(all.slice(from, to), lanes.slice(from, to))));
+    }
+    return ids;
+  }
+
+  /** Every lane is known, and every data checked, before the first job is added. */
+  async #lanesOf(adds: readonly Add[]): Promise<string[]> {
+    const { laneOf } = this;
+    if (laneOf === undefined) return adds.map(() => '');
+    const lanes = adds.map(({ job }) => laneOf(job.name, job.data));
+    return Promise.all(lanes).then((found) =>
+      found.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane)),
+    );
+  }
+
+  async #addInOneTransaction(adds: readonly Add[], lanes: readonly string[]): Promise<string[]> {
+    const transaction = (await this.scripts()).multi();
+    const replies: number[] = [];
+    let commands = 0;
+    const run = (script: Script, keys: readonly string[], args: readonly string[]): void => {
+      transaction.runCommand(script.name, [
+        `${this.keys['']}sequence`,
+        ...keys,
+        this.keys[''] as string,
+        ...args,
+      ]);
+      commands += 1;
+    };
+    let unnamed: string[] = [];
+    const enterUnnamed = (): void => {
+      if (unnamed.some((lane) => lane !== '')) run(ENTER, [this.keys['id'] as string], unnamed);
+      unnamed = [];
+    };
+    for (const [index, { job, jobId, parentKeyOpts }] of adds.entries()) {
+      const lane = lanes[index] as string;
+      const named = jobId !== undefined && lane !== '';
+      if (named) {
+        enterUnnamed();
+        run(ENTER_NAMED, [], [lane, jobId]);
+      }
+      // Queued before its first await, as BullMQ's own addJobs relies on.
+      void this.addJobToTransaction(transaction, job, jobId, parentKeyOpts);
+      replies.push(commands++);
+      if (named) run(LEAVE_IF_GONE, [], [lane, jobId]);
+      else unnamed.push(jobId === undefined ? lane : '');
+    }
+    enterUnnamed();
+    return idsOf(await transaction.exec(), replies, (code) => this.#refused(code));
+  }
+
+  #refused(code: number): Error {
+    return this.finishedErrors({ code, command: 'addJob', parentKey: 'of the job' });
+  }
+
+  override async remove(jobId: string, removeChildren: boolean): Promise<number> {
+    const job = this.laneOf === undefined ? undefined : await this.getJobData(jobId);
+    const removed = await super.remove(jobId, removeChildren);
+    const lane =
+      job === undefined || this.laneOf === undefined ? '' : await laneOrNone(this.laneOf, job);
+    if (removed > 0 && lane !== '') {
+      const client = await this.scripts();
+      await client.runCommand(LEAVE_IF_GONE.name, [
+        `${this.keys['']}sequence`,
+        this.keys[''],
+        lane,
+        jobId,
+      ]);
+    }
+    return removed;
+  }
+
+  /**
+   * BullMQ is done with the job, so its outcome has served its purpose: a later retry by an operator
+   * is a new beginning and enters the lane anew. In the same script as the failure itself.
+   */
+  override moveToFailed<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    failedReason: string,
+    removeOnFail: Parameters<RedisQueueBackend['moveToFailed']>[2],
+    token: string,
+    fetchNext: boolean,
+    fieldsToUpdate?: Record<string, unknown>,
+  ): ReturnType<RedisQueueBackend['moveToFailed']> {
+    const fields = { ...fieldsToUpdate, [OUTCOME_FIELD]: '', [ALONE_FIELD]: '0' };
+    const keep = this.#keptWhenFailed.delete(job.id ?? '');
+    return super.moveToFailed(
+      job,
+      failedReason,
+      keep ? false : removeOnFail,
+      token,
+      fetchNext,
+      fields,
+    );
+  }
+
+  override async close(force?: boolean): Promise<void> {
+    await this.beforeClose?.();
+    return super.close(force);
+  }
+}
+
+/** Adds that are due later enter their lane when they are first delivered. */
+function entersLater({ job, parentKeyOpts }: Add): boolean {
+  const { delay } = job.opts;
+  return (
+    parentKeyOpts.addToWaitingChildren === true ||
+    (typeof delay === 'number' && delay > 0) ||
+    job.repeatJobKey !== undefined
+  );
+}
+
+function idsOf(
+  replies: [Error | null, unknown][] | null,
+  places: readonly number[],
+  refused: (code: number) => Error,
+): string[] {
+  if (replies === null) throw new Error('Redis gave the transaction up');
+  return places.map((place) => {
+    const [error, id] = replies[place] as [Error | null, unknown];
+    if (error) throw error;
+    if (typeof id === 'number' && id < 0) throw refused(id);
+    return String(id);
+  });
+}
+
+/** A removed job's data may fit no lane any more; its entry is then dropped when it is met. */
+async function laneOrNone(laneOf: LaneOf, job: JobJson): Promise<string> {
+  try {
+    return await laneOf(job.name, job.data);
+  } catch {
+    return '';
+  }
+}
+
+/** For BullMQ's Queue and Worker: its own connections, our backend around them. */
+export const createTorilBackend: BackendFactory<TorilBackend> = (name, opts, flags) => {
+  const plain = createRedisBackend(name, opts as QueueBaseOptions, flags);
+  // It forwards its connection's errors to itself; we listen to the same connection and report them.
+  plain.on('error', () => undefined);
+  const keys = new QueueKeys((opts as { prefix?: string }).prefix);
+  return new TorilBackend(
+    plain.connection,
+    name,
+    keys.getKeys(name),
+    (type) => keys.toKey(name, type),
+    opts as QueueBaseOptions,
+    plain.blockingConnection,
+  );
+};

@@ -1,0 +1,98 @@
+/** One lane, for an operator: what waits, why it stands still, and how to make it go on. */
+import type { Job, Queue as BullQueue } from 'bullmq';
+import { TorilError } from '../errors.ts';
+import type { LaneJob, Lanes } from './lanes.ts';
+
+/** Jobs of a lane that are listed at most. */
+const JOBS_LISTED = 20;
+
+export interface LaneReport {
+  readonly key: string;
+  /** Jobs that wait, including the one being applied. */
+  readonly length: number;
+  /** The first of them. */
+  readonly jobs: readonly (LaneJob & {
+    readonly name: string;
+    readonly state: string;
+    readonly attemptsMade: number;
+    readonly failedReason: string | undefined;
+  })[];
+  /** The job that holds the lane, because its attempts are used up. */
+  readonly heldBy: string | undefined;
+  /** The fencing token of the last acknowledged commit; 0: none. */
+  readonly token: number;
+  readonly watermark: number;
+  /** The durable copy's value; undefined: none is kept, or it is deleted. */
+  readonly copy: unknown;
+  /** Milliseconds that a job of this key takes at present; 0: not known. */
+  readonly paceMs: number;
+}
+
+export class LaneHandle {
+  readonly #queue: BullQueue;
+  readonly #lanes: Lanes;
+  readonly key: string;
+
+  constructor(queue: BullQueue, lanes: Lanes, key: string) {
+    this.#queue = queue;
+    this.#lanes = lanes;
+    this.key = key;
+  }
+
+  async report(): Promise<LaneReport> {
+    const { copy, length, paceMs, head } = await this.#lanes.inspect(this.key, JOBS_LISTED);
+    const jobs = await Promise.all(
+      head.map(async ({ jobId, sequence }) => {
+        const job = await this.#queue.getJob(jobId);
+        const state = job === undefined ? 'gone' : await job.getState();
+        const { name = '', attemptsMade = 0, failedReason } = job ?? {};
+        return { jobId, sequence, name, state, attemptsMade, failedReason };
+      }),
+    );
+    return {
+      key: this.key,
+      length,
+      jobs,
+      heldBy: jobs[0]?.state === 'failed' ? jobs[0].jobId : undefined,
+      token: copy.token,
+      watermark: copy.watermark,
+      copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
+      paceMs,
+    };
+  }
+
+  /** Has the job at the lane's head tried again. @throws TorilError LANE_NOT_HELD */
+  async retry(): Promise<string> {
+    const job = await this.#heldJob('retry');
+    await job.retry('failed');
+    return job.id as string;
+  }
+
+  /** Sends the job at the lane's head to its end, where it is tried again. @throws TorilError LANE_NOT_HELD */
+  async skip(): Promise<string> {
+    return this.#direct('skip');
+  }
+
+  /** Fails the job at the lane's head for good, and goes on behind it. @throws TorilError LANE_NOT_HELD */
+  async drop(): Promise<string> {
+    return this.#direct('drop');
+  }
+
+  /** Decided under the key's lease by the worker that the job is delivered to, never here on the side. */
+  async #direct(directive: 'skip' | 'drop'): Promise<string> {
+    const job = await this.#heldJob(directive);
+    await this.#lanes.direct(job.id as string, directive);
+    await job.retry('failed');
+    return job.id as string;
+  }
+
+  async #heldJob(what: string): Promise<Job> {
+    const { head } = await this.#lanes.inspect(this.key, 1);
+    const job = head[0] === undefined ? undefined : await this.#queue.getJob(head[0].jobId);
+    if (job !== undefined && (await job.isFailed())) return job;
+    throw new TorilError(
+      'LANE_NOT_HELD',
+      `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${head.length === 0 ? 'it is empty' : `its head is ${head[0]?.jobId}, which has not failed`}).`,
+    );
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * A BullMQ queue whose jobs are updates. Every way of adding keeps its meaning; what is added enters
+ * its key's lane in the same transaction. Jobs that are due later (delayed, scheduled, flows) and
+ * jobs of producers without Toril enter their lane when they are first delivered.
+ */
+import {
+  Queue as BullQueue,
+  type Job,
+  type JobsOptions,
+  type QueueOptions as BullQueueOptions,
+} from 'bullmq';
+import { systemClock } from '../base/clock.ts';
+import { TorilError } from '../errors.ts';
+import { checkKey } from '../key.ts';
+import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
+import { throughJson, validated } from './job-data.ts';
+import { LaneHandle } from './lane-handle.ts';
+import { RedisLanes } from './redis-lanes.ts';
+import type { AnyUpdate, InputOf, ResultOf } from './update.ts';
+import { UpdateRegistry } from './update-registry.ts';
+
+export interface QueueOptions extends BullQueueOptions {
+  /**
+   * The updates that this producer enqueues. With it, a job of any other name is refused
+   * (UNKNOWN_UPDATE), whichever way it is added.
+   */
+  readonly updates?: readonly AnyUpdate[];
+}
+
+/** One job of a bulk. */
+export interface Enqueue<U extends AnyUpdate = AnyUpdate> {
+  readonly update: U;
+  readonly data: InputOf<U>;
+  readonly options?: JobsOptions;
+}
+
+export class Queue extends BullQueue<
+  unknown,
+  unknown,
+  string,
+  unknown,
+  unknown,
+  string,
+  TorilBackend
+> {
+  readonly #registry: Map<string, AnyUpdate>;
+  /** Names that were not given are an error, not somebody else's business. */
+  readonly #closedList: boolean;
+  #lanes: RedisLanes | undefined;
+
+  /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
+  constructor(name: string, options: QueueOptions) {
+    const { updates, ...bullOptions } = options;
+    const registry = new UpdateRegistry(updates ?? []);
+    super(name, bullOptions, createTorilBackend);
+    this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
+    this.#closedList = updates !== undefined;
+    this.backend.laneOf = (update, dataJson) => this.#laneOf(update, dataJson);
+  }
+
+  /**
+   * Adds one job. `options` are BullMQ's.
+   * @throws TorilError INVALID_DATA, DATA_NOT_JSON, INVALID_KEY, DUPLICATE_UPDATE
+   */
+  async enqueue<U extends AnyUpdate>(
+    update: U,
+    data: InputOf<U>,
+    options?: JobsOptions,
+  ): Promise<Job<InputOf<U>, ResultOf<U>, U['name']>> {
+    this.#know(update);
+    return (await this.add(update.name, data, options)) as Job<InputOf<U>, ResultOf<U>, U['name']>;
+  }
+
+  /** Adds many jobs; nothing is added if one of them is refused. Throws like `enqueue`. */
+  async enqueueBulk<U extends AnyUpdate>(
+    jobs: readonly Enqueue<U>[],
+  ): Promise<Job<InputOf<U>, ResultOf<U>, U['name']>[]> {
+    for (const { update } of jobs) this.#know(update);
+    const added = await this.addBulk(
+      jobs.map(({ update, data, options }) => ({
+        name: update.name,
+        data,
+        ...(options && { opts: options }),
+      })),
+    );
+    return added as Job<InputOf<U>, ResultOf<U>, U['name']>[];
+  }
+
+  override async add(
+    name: string,
+    data: unknown,
+    options?: JobsOptions,
+  ): Promise<Job<unknown, unknown, string>> {
+    return this.#explain([{ name, data }], () => super.add(name, data, options));
+  }
+
+  override async addBulk(
+    jobs: { name: string; data: unknown; opts?: JobsOptions }[],
+  ): Promise<Job<unknown, unknown, string>[]> {
+    return this.#explain(jobs, () => super.addBulk(jobs));
+  }
+
+  /** What waits for `key`, and what an operator may do about it. */
+  lane(key: string): LaneHandle {
+    checkKey(key);
+    return new LaneHandle(this, this.lanes, key);
+  }
+
+  /** The lanes in Redis, for whoever needs more than a lane at a time. */
+  get lanes(): RedisLanes {
+    this.#lanes ??= new RedisLanes(
+      this.backend.scriptClient(),
+      this.backend.toKey(''),
+      systemClock,
+    );
+    return this.#lanes;
+  }
+
+  override async drain(delayed?: boolean): Promise<void> {
+    await super.drain(delayed);
+    await this.lanes.sweep();
+  }
+
+  override async clean(...args: Parameters<BullQueue['clean']>): Promise<string[]> {
+    const removed = await super.clean(...args);
+    if (removed.length > 0) await this.lanes.sweep();
+    return removed;
+  }
+
+  /**
+   * Destroys the queue with its lanes and copies. The cells in memcached stay: a key that is used
+   * again afterwards stops with REDIS_WENT_BACK until its cell is deleted or trusted.
+   */
+  override async obliterate(options?: Parameters<BullQueue['obliterate']>[0]): Promise<void> {
+    await super.obliterate(options);
+    await this.lanes.destroy();
+  }
+
+  #know(update: AnyUpdate): void {
+    const known = this.#registry.get(update.name);
+    if (known === update) return;
+    if (known !== undefined) {
+      throw new TorilError(
+        'DUPLICATE_UPDATE',
+        `another update named "${update.name}" is registered with this queue already.`,
+      );
+    }
+    this.#registry.set(update.name, update);
+  }
+
+  #laneOf(name: string, dataJson: string): string | Promise<string> {
+    const update = this.#registry.get(name);
+    if (update === undefined) {
+      if (!this.#closedList) return '';
+      throw new TorilError(
+        'UNKNOWN_UPDATE',
+        `no update named "${name}" is registered with the queue "${this.name}" (known: ${[...this.#registry.keys()].join(', ') || 'none'}). Pass it in "updates".`,
+      );
+    }
+    const data = validated(update, JSON.parse(dataJson));
+    return data instanceof Promise
+      ? data.then((settled) => keyOf(update, settled))
+      : keyOf(update, data);
+  }
+
+  /** BullMQ writes the data as JSON; if that fails, say which update's and why. */
+  async #explain<T>(
+    jobs: readonly { name: string; data: unknown }[],
+    add: () => Promise<T>,
+  ): Promise<T> {
+    try {
+      return await add();
+    } catch (thrown) {
+      for (const { name, data } of jobs) {
+        const update = this.#registry.get(name);
+        if (update !== undefined) throughJson(update, data);
+      }
+      throw thrown;
+    }
+  }
+}
+
+/** @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
+export function keyOf(update: AnyUpdate, data: unknown): string {
+  const key: unknown = update.key(data);
+  try {
+    checkKey(key);
+  } catch (thrown) {
+    if (!(thrown instanceof TorilError)) throw thrown;
+    throw new TorilError(
+      thrown.code,
+      `the update "${update.name}" names no usable key: ${thrown.message}`,
+      { cause: thrown },
+    );
+  }
+  return key;
+}

@@ -1,0 +1,117 @@
+/** Waits for leases: attempt after attempt, until they are held or patience ends. */
+import { assert } from '../base/assert.ts';
+import { type Clock, pause } from '../base/clock.ts';
+import type { ErrorCode } from '../errors.ts';
+import { cellName, lockName } from '../memcached/item-names.ts';
+import type { Item, Outcome } from '../memcached/server.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+import type { Acquisition, Lease, LeaseLocks } from './lock.ts';
+import type { Patience } from './patience.ts';
+
+/** Between two attempts on a server that is out of reach. */
+const UNAVAILABLE_RETRY_MS = 100;
+
+/** Errors that may pass by themselves, so that waiting makes sense. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MEMCACHED_UNREACHABLE',
+  'MEMCACHED_TIMED_OUT',
+  'MEMCACHED_CLOSED',
+  'MEMCACHED_REFUSED',
+]);
+
+/** A key whose lease is held, and the read of its cell that travelled with the acquisition. */
+export interface Acquired {
+  readonly key: string;
+  readonly lease: Lease;
+  readonly read: Promise<Outcome<Item>>;
+}
+
+export interface AcquirerOptions {
+  readonly memcached: MemcachedServers;
+  readonly leases: LeaseLocks;
+  readonly clock: Clock;
+}
+
+export class Acquirer {
+  readonly #memcached: MemcachedServers;
+  readonly #leases: LeaseLocks;
+  readonly #clock: Clock;
+
+  constructor({ memcached, leases, clock }: AcquirerOptions) {
+    this.#memcached = memcached;
+    this.#leases = leases;
+    this.#clock = clock;
+  }
+
+  /** One after the other, in the order given. Throws what `patience.check` throws, and errors that do not pass. */
+  async acquireAll(
+    keys: readonly string[],
+    leaseMs: number,
+    patience: Patience,
+  ): Promise<Acquired[]> {
+    for (;;) {
+      const acquired: Acquired[] = [];
+      try {
+        for (const key of keys) acquired.push(await this.#acquire(key, leaseMs, patience));
+        // One may be lost while another is waited for.
+        if (acquired.every(({ lease }) => lease.trustLeftMs() > 0)) return acquired;
+      } catch (error) {
+        releaseAll(acquired.map(({ lease }) => lease));
+        throw error;
+      }
+      releaseAll(acquired.map(({ lease }) => lease));
+      patience.noteObstacle('a lease was lost while another one was waited for');
+      patience.check();
+    }
+  }
+
+  async #acquire(key: string, leaseMs: number, patience: Patience): Promise<Acquired> {
+    const server = this.#memcached.serverFor(key);
+    for (;;) {
+      let read: Promise<Outcome<Item>> | undefined;
+      const attempt = this.#leases.attempt(
+        server,
+        lockName(key),
+        (connection) => {
+          read = connection.get(cellName(key));
+        },
+        leaseMs,
+      );
+      const acquisition = await withinPatience(attempt, patience);
+      switch (acquisition.kind) {
+        case 'held':
+          assert(read !== undefined, 'a lease without the read beside it');
+          return { key, lease: acquisition.lease, read };
+        case 'busy':
+          patience.noteObstacle(`somebody else holds "${key}"`);
+          await pause(this.#clock, acquisition.retryAfterMs, patience.signal);
+          break;
+        case 'unavailable': {
+          const { cause } = acquisition;
+          if (!PASSING.has(cause.code)) throw cause;
+          patience.noteObstacle(`${server.address} is unavailable`, cause);
+          await pause(this.#clock, UNAVAILABLE_RETRY_MS, patience.signal);
+        }
+      }
+      patience.check();
+    }
+  }
+}
+
+/** Nobody waits for the answers: whoever comes next does. */
+export function releaseAll(leases: readonly Lease[]): void {
+  for (const lease of leases) void lease.release();
+}
+
+/** An attempt can outlast patience, on a server that does not answer. What it still brings is given back. */
+async function withinPatience(
+  attempt: Promise<Acquisition>,
+  patience: Patience,
+): Promise<Acquisition> {
+  const first = await Promise.race([attempt, patience.ended]);
+  if (first !== undefined) return first;
+  void attempt.then((late) => {
+    if (late.kind === 'held') void late.lease.release();
+  });
+  throw patience.error();
+}

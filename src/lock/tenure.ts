@@ -1,0 +1,196 @@
+/**
+ * The time between acquiring leases and giving them back: the user's function runs, then its writes
+ * go out, each with the release of its lease behind it in the same packet. If the process dies
+ * before that packet, nothing was written; if it freezes, either the leases are still held when it
+ * goes on, or the cells have got another CAS from the next holder, which refuses the writes.
+ */
+import { type ErrorCode, TorilError } from '../errors.ts';
+import { cellName } from '../memcached/item-names.ts';
+import type { Cas, Item, NewItem, Outcome } from '../memcached/server.ts';
+import type { Lease } from './lock.ts';
+import type { CellCodec, HeldKeys } from './with-lease.ts';
+
+/** A key whose lease is held and whose cell is closed to all older holders. */
+export interface HeldCell {
+  readonly key: string;
+  readonly lease: Lease;
+  /** The cell; undefined: it was missing, and has a placeholder of ours. */
+  readonly item: Item | undefined;
+  /** The cell's CAS now. */
+  readonly cas: Cas;
+  readonly value: unknown;
+}
+
+/**
+ * - `written`: it is the cell's value
+ * - `refused`: certainly not written, now or later
+ * - `unknown`: the answer is missing; it may have been written, or may be as long as nobody acquires
+ *   the key again
+ */
+export type WriteFate = 'written' | 'refused' | 'unknown';
+
+/** Not everything that a function under a lease wanted written was written. */
+export class UncommittedError extends TorilError {
+  override readonly name: string = 'UncommittedError';
+  /** By key, only those for which the function called `write`. */
+  readonly writes: ReadonlyMap<string, WriteFate>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    writes: ReadonlyMap<string, WriteFate>,
+    cause: unknown,
+  ) {
+    super(code, message, cause === undefined ? undefined : { cause });
+    this.writes = writes;
+  }
+}
+
+export interface TenureParts {
+  readonly cells: readonly HeldCell[];
+  readonly codec: CellCodec;
+  readonly token: number;
+}
+
+interface SentWrite {
+  readonly key: string;
+  readonly outcome: Promise<Outcome<unknown>>;
+}
+
+export class Tenure {
+  readonly #cells: readonly HeldCell[];
+  readonly #codec: CellCodec;
+  readonly #token: number;
+  readonly #writes = new Map<string, unknown>();
+  readonly #controller = new AbortController();
+  #over = false;
+
+  constructor({ cells, codec, token }: TenureParts) {
+    this.#cells = cells;
+    this.#codec = codec;
+    this.#token = token;
+  }
+
+  /** Single use. See `Locks.withLease` for what it throws. */
+  async run<Result>(fn: (held: HeldKeys) => Promise<Result> | Result): Promise<Result> {
+    const lost = this.#whenLost();
+    try {
+      const running = (async () => fn(this.#heldKeys()))();
+      // After the loss nobody waits for the function any more; its own failure is then its own affair.
+      running.catch(() => {});
+      const result = await Promise.race([running, lost]);
+      this.#over = true;
+      await this.#commit();
+      return result;
+    } finally {
+      this.#over = true;
+      this.#giveBack();
+    }
+  }
+
+  #heldKeys(): HeldKeys {
+    const values = new Map(this.#cells.map(({ key, value }) => [key, value]));
+    const check = (key: string): void => {
+      if (values.has(key)) return;
+      throw new TorilError('INVALID_KEY', `"${key}" is not among the keys whose leases are held.`);
+    };
+    return {
+      keys: [...values.keys()],
+      token: this.#token,
+      signal: this.#controller.signal,
+      read: (key) => {
+        check(key);
+        return values.get(key);
+      },
+      write: (key, value) => {
+        check(key);
+        if (this.#over)
+          throw new TorilError('LEASE_LOST', `too late to write "${key}": the lease is over.`);
+        this.#writes.set(key, value);
+      },
+    };
+  }
+
+  /** Rejects when the first of the leases is lost. */
+  #whenLost(): Promise<never> {
+    const lost = new Promise<never>((_, reject) => {
+      for (const { lease } of this.#cells) {
+        const abort = (): void => {
+          this.#controller.abort(lease.signal.reason);
+          reject(this.#lostError(new Map(), lease.signal.reason));
+        };
+        if (lease.signal.aborted) abort();
+        else lease.signal.addEventListener('abort', abort, { once: true });
+      }
+    });
+    lost.catch(() => {});
+    return lost;
+  }
+
+  async #commit(): Promise<void> {
+    // All of them are encoded before the first is sent: what cannot be encoded must not leave half.
+    const items = new Map<HeldCell, NewItem>();
+    for (const cell of this.#cells) {
+      if (!this.#writes.has(cell.key)) continue;
+      const context = { token: this.#token, previous: cell.item };
+      items.set(cell, this.#codec.encode(this.#writes.get(cell.key), context));
+    }
+    for (const { lease } of this.#cells) {
+      if (lease.trustLeftMs() === 0) throw this.#lostError(new Map(), lease.signal.reason);
+    }
+    const sent: SentWrite[] = [];
+    for (const [cell, item] of items) {
+      const { key, lease, cas } = cell;
+      sent.push({ key, outcome: lease.connection.replace(cellName(key), item, cas) });
+      void lease.release();
+    }
+    this.#giveBack();
+    await this.#judge(sent);
+  }
+
+  async #judge(sent: readonly SentWrite[]): Promise<void> {
+    const writes = new Map<string, WriteFate>();
+    let failed: { key: string; outcome: Outcome<unknown> } | undefined;
+    for (const { key, outcome: pending } of sent) {
+      const outcome = await pending;
+      writes.set(key, fateOf(outcome));
+      if (outcome.kind !== 'done') failed ??= { key, outcome };
+    }
+    if (failed === undefined) return;
+    const { key, outcome } = failed;
+    if (outcome.kind === 'refused' && outcome.reason === 'too-large') {
+      const message = `the new value of "${key}" does not fit into memcached's largest item (${fates(writes)}).`;
+      throw new UncommittedError('VALUE_TOO_LARGE', message, writes, undefined);
+    }
+    if (outcome.kind === 'refused' && outcome.reason === 'out-of-memory') {
+      const message = `memcached has no room for the new value of "${key}" (${fates(writes)}).`;
+      throw new UncommittedError('MEMCACHED_REFUSED', message, writes, undefined);
+    }
+    throw this.#lostError(writes, outcome.kind === 'unknown' ? outcome.cause : undefined);
+  }
+
+  /** Releases what is still held. A placeholder into which nothing was written is taken away again. */
+  #giveBack(): void {
+    for (const { key, lease, item, cas } of this.#cells) {
+      if (lease.trustLeftMs() === 0) continue;
+      if (item === undefined) void lease.connection.delete(cellName(key), cas);
+      void lease.release();
+    }
+  }
+
+  #lostError(writes: ReadonlyMap<string, WriteFate>, cause: unknown): UncommittedError {
+    const keys = this.#cells.map(({ key }) => `"${key}"`).join(', ');
+    const message = `the lease on ${keys} ended before the work was committed (${fates(writes)}).`;
+    return new UncommittedError('LEASE_LOST', message, writes, cause);
+  }
+}
+
+function fateOf(outcome: Outcome<unknown>): WriteFate {
+  if (outcome.kind === 'done') return 'written';
+  return outcome.kind === 'refused' ? 'refused' : 'unknown';
+}
+
+function fates(writes: ReadonlyMap<string, WriteFate>): string {
+  if (writes.size === 0) return 'nothing was written';
+  return [...writes].map(([key, fate]) => `"${key}": ${fate}`).join(', ');
+}

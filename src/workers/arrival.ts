@@ -1,0 +1,25 @@
+/** A job that BullMQ has delivered to this process and that waits for its outcome. */
+import type { JobOutcome } from '../jobs/outcome.ts';
+
+/** How the wait of a delivered job ended. A closed list: the worker's glue handles each. */
+export type Settlement =
+  /** It left its lane: applied, or failed for good (`thrown`: the original error, if it was thrown here). */
+  | { readonly kind: 'decided'; readonly outcome: JobOutcome; readonly thrown?: Error }
+  /** Its update threw, and it has attempts left: BullMQ charges one and delivers it again. */
+  | { readonly kind: 'retry'; readonly thrown: Error }
+  /** Its attempts are used up, but it stays at the lane's head and holds the key. */
+  | { readonly kind: 'held'; readonly thrown: Error }
+  /** It gives its slot back for a while, without an attempt. */
+  | { readonly kind: 'parked'; readonly delayMs: number }
+  /** The worker closes: back to the front of the queue, without an attempt. */
+  | { readonly kind: 'returned' };
+
+export interface Arrival {
+  readonly jobId: string;
+  /** Monotonic milliseconds. */
+  readonly arrivedAtMs: number;
+  /** Whether BullMQ would not deliver it again after this error. */
+  isLastAttempt(thrown: Error): boolean;
+  /** Called exactly once. */
+  settle(settlement: Settlement): void;
+}

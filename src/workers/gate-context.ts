@@ -1,0 +1,28 @@
+/** What all combiners of one worker share. */
+import type { Clock } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
+import type { Lanes } from '../jobs/lanes.ts';
+import type { UpdateRegistry } from '../jobs/update-registry.ts';
+import type { LeaseLocks } from '../lock/lock.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+import type { GateOptions } from '../options.ts';
+import type { GateReporter } from './gate-events.ts';
+
+export interface GateContext {
+  /** The queue's qualified name ("bull:orders"), written into its cells. */
+  readonly queue: string;
+  readonly servers: MemcachedServers;
+  readonly locks: LeaseLocks;
+  readonly lanes: Lanes;
+  readonly registry: UpdateRegistry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly options: GateOptions;
+  readonly report: GateReporter;
+  /** The worker has a rate limit: jobs that were not delivered must not be applied. */
+  readonly rateLimited: boolean;
+  /** The worker is paused: nothing is begun for which no delivered job waits. */
+  readonly resting: () => boolean;
+  /** Has BullMQ deliver jobs at once that wait as delayed though they are decided. */
+  readonly promote: (jobIds: readonly string[]) => void;
+}

@@ -1,0 +1,48 @@
+/** What a gate reports besides the outcome of jobs. Every event is also counted. */
+import type { TorilError } from '../errors.ts';
+
+export interface GateEvents {
+  /** A holder that died or froze was succeeded. */
+  leaseTakenOver: { readonly key: string };
+  /** A lease ended before its work was committed; the work is done again. */
+  leaseLost: { readonly key: string };
+  /** Memcached refused a commit because the cell had changed; its jobs are folded again. */
+  commitRefused: { readonly key: string; readonly token: number };
+  /** Redis refused an acknowledgement because the key had gone another way; its jobs are folded again. */
+  acknowledgementRefused: { readonly key: string; readonly token: number };
+  /** A commit whose acknowledgement was missing was acknowledged by its successor. */
+  commitRecovered: { readonly key: string; readonly token: number };
+  /** A cell that memcached had lost, or brought back from the past, was restored from the copy. */
+  cellRestored: { readonly key: string; readonly found: 'missing' | 'stale' };
+  /** A cell was lost, and there is no copy: it began anew from `initial`. */
+  cellLost: { readonly key: string };
+  /** A foreign value became the first value of a key. */
+  cellAdopted: { readonly key: string };
+  /** A lane stands still until somebody acts. */
+  laneHeld: {
+    readonly key: string;
+    readonly jobId: string | undefined;
+    readonly reason: string;
+    readonly code: string;
+  };
+  /** A job's update is not registered here; it waits for a worker that has it. */
+  updateUnknown: {
+    readonly key: string | undefined;
+    readonly jobId: string;
+    readonly name: string;
+  };
+  /** A job gave its slot back to wait for its turn. */
+  jobParked: { readonly key: string; readonly jobId: string; readonly delayMs: number };
+  /** A key could not be worked on; its jobs wait without being charged. */
+  unavailable: { readonly key: string; readonly cause: TorilError };
+  /** A batch became its key's state. */
+  committed: { readonly key: string; readonly token: number; readonly jobs: number };
+}
+
+export type GateEventName = keyof GateEvents;
+
+/** Takes every event; the worker passes them on to its listeners. */
+export type GateReporter = <Name extends GateEventName>(
+  name: Name,
+  event: GateEvents[Name],
+) => void;

@@ -1,0 +1,21 @@
+import type { TorilError } from '../errors.ts';
+
+/** How much a new measurement of the pace counts. */
+const PACE_WEIGHT = 0.2;
+
+/** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
+export class KeyMemory {
+  /** Jobs that failed when they were tried in somebody else's delivery. */
+  readonly suspects: Set<string> = new Set();
+  /** Jobs whose new value does not fit into memcached. */
+  readonly overweight: Map<string, TorilError> = new Map();
+  /** Bytes that the server was seen to refuse, below what it says it can store. */
+  itemBytesMax: number = Number.POSITIVE_INFINITY;
+  /** Milliseconds per job, smoothed; 0: not known yet. */
+  paceMs: number = 0;
+
+  measured(jobs: number, elapsedMs: number): void {
+    const pace = elapsedMs / jobs;
+    this.paceMs = this.paceMs === 0 ? pace : this.paceMs + PACE_WEIGHT * (pace - this.paceMs);
+  }
+}

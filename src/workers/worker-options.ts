@@ -1,0 +1,85 @@
+import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
+import { TorilError } from '../errors.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
+import { resolveMemcached, type MemcachedSetting } from '../memcached/options.ts';
+import { type GateOptions, gateOptions } from '../options.ts';
+
+/** BullMQ's own options and Toril's, side by side. */
+export interface WorkerOptions
+  extends Omit<BullWorkerOptions, 'maxStartedAttempts'>,
+    Partial<GateOptions> {
+  /** The memcached servers: `'host:port'`, several of them, or an object with credentials and TLS. */
+  readonly memcached: MemcachedSetting;
+  /** The updates that this worker can apply; jobs of others wait for a worker that can. */
+  readonly updates: readonly AnyUpdate[];
+}
+
+export interface SplitOptions {
+  readonly gate: GateOptions;
+  readonly bull: BullWorkerOptions;
+}
+
+/**
+ * Which options are whose.
+ * @throws TorilError INVALID_OPTIONS
+ */
+export function splitOptions(given: WorkerOptions): SplitOptions {
+  const refuse = (what: string): never => {
+    throw new TorilError('INVALID_OPTIONS', what);
+  };
+  if (typeof given !== 'object' || given === null)
+    refuse('a worker needs options: connection, memcached and updates.');
+  if (given.memcached === undefined)
+    refuse(
+      'the option memcached is missing: say where the shared values live, as in "localhost:11211".',
+    );
+  if (!Array.isArray(given.updates) || given.updates.length === 0) {
+    refuse(
+      'the option updates is missing or empty: pass what defineUpdate() returned, in an array.',
+    );
+  }
+  if ((given as BullWorkerOptions).maxStartedAttempts !== undefined) {
+    refuse(
+      'maxStartedAttempts counts deliveries, and a job that waits for its turn is delivered several times. Use attempts, and stallsMax for jobs that kill their process.',
+    );
+  }
+  const {
+    memcached,
+    updates: _updates,
+    autorun: _autorun,
+    maxStalledCount,
+    leaseMs,
+    batchJobsMax,
+    batchDataMax,
+    batchMs,
+    batchesPerLease,
+    patienceMs,
+    parkMsMax,
+    blockedMs,
+    closeMs,
+    durableCopies,
+    stallsMax = maxStalledCount,
+    ...bull
+  } = given;
+  const own = {
+    leaseMs,
+    batchJobsMax,
+    batchDataMax,
+    batchMs,
+    batchesPerLease,
+    patienceMs,
+    parkMsMax,
+    blockedMs,
+    closeMs,
+    durableCopies,
+    stallsMax,
+  };
+  const requestDeadlineMs = Math.max(
+    ...resolveMemcached(memcached).map((server) => server.requestDeadlineMs),
+  );
+  return {
+    gate: gateOptions(own as Partial<GateOptions>, requestDeadlineMs),
+    // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
+    bull: { ...bull, autorun: false, maxStalledCount: Number.MAX_SAFE_INTEGER },
+  };
+}

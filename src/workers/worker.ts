@@ -1,0 +1,198 @@
+/**
+ * A BullMQ worker whose jobs change shared values in memcached. Thin glue: BullMQ delivers a job,
+ * the gate finds out what becomes of it, delivery.ts tells BullMQ.
+ */
+import { Worker as BullWorker, type Job, type WorkerListener } from 'bullmq';
+import { systemClock } from '../base/clock.ts';
+import { systemRandom } from '../base/random.ts';
+import { TorilError } from '../errors.ts';
+import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
+import { validated } from '../jobs/job-data.ts';
+import { decodeOutcome } from '../jobs/outcome.ts';
+import { keyOf } from '../jobs/queue.ts';
+import { RedisLanes } from '../jobs/redis-lanes.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
+import { UpdateRegistry } from '../jobs/update-registry.ts';
+import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
+import { openServers } from '../memcached/open-servers.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+import type { GateOptions } from '../options.ts';
+import type { Settlement } from './arrival.ts';
+import { isLastAttempt, report } from './delivery.ts';
+import { Gate } from './gate.ts';
+import type { GateEventName, GateEvents, GateReporter } from './gate-events.ts';
+import { splitOptions, type WorkerOptions } from './worker-options.ts';
+
+/** BullMQ's events and the gate's. */
+export type TorilListener = WorkerListener & {
+  [Name in GateEventName]: (event: GateEvents[Name]) => void;
+};
+
+type Process = (job: Job, token: string) => Promise<unknown>;
+
+export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
+  /** How often each event of the gate has happened in this worker. */
+  readonly counts: Partial<Record<GateEventName, number>> = {};
+  readonly #registry: UpdateRegistry;
+  readonly #options: GateOptions;
+  readonly #servers: MemcachedServers;
+  readonly #locks: MemcachedLeaseLocks;
+  readonly #lanes: RedisLanes;
+  readonly #gate: Gate;
+  readonly #started: Promise<void>;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Starts to work at once, unless `autorun` is false. What is wrong with the servers is an `error`
+   * event and rejects `waitUntilReady()`.
+   * @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE
+   */
+  constructor(name: string, options: WorkerOptions) {
+    const { gate, bull } = splitOptions(options);
+    const registry = new UpdateRegistry(options.updates);
+    const servers = openServers(options.memcached, systemClock, systemRandom);
+    const processor: { process: Process } = {
+      process: () => Promise.reject(new Error('not constructed yet')),
+    };
+    super(name, (job, token) => processor.process(job, token as string), bull, createTorilBackend);
+    processor.process = (job, token) => this.#process(job, token);
+    this.#registry = registry;
+    this.#options = gate;
+    this.#servers = servers;
+    this.#locks = new MemcachedLeaseLocks({
+      clock: systemClock,
+      random: systemRandom,
+      leaseMs: gate.leaseMs,
+    });
+    this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock);
+    this.#gate = new Gate({
+      queue: this.qualifiedName,
+      servers,
+      locks: this.#locks,
+      lanes: this.#lanes,
+      registry,
+      clock: systemClock,
+      random: systemRandom,
+      options: gate,
+      report: this.#report,
+      rateLimited: bull.limiter !== undefined,
+      resting: () => this.isPaused(),
+      promote: (jobIds) => this.#promote(jobIds),
+    });
+    this.#started = this.#check();
+    this.#started.catch((cause: Error) => this.emit('error', cause));
+    if (options.autorun !== false) {
+      this.run().catch((cause: Error) => void (this.closing ?? this.emit('error', cause)));
+    }
+  }
+
+  /** Resolves once BullMQ and every memcached server are ready. @throws TorilError MEMCACHED_*, SERVER_LIST_CHANGED */
+  override async waitUntilReady(): Promise<void> {
+    await super.waitUntilReady();
+    await this.#started;
+  }
+
+  override async run(): Promise<void> {
+    const ready = await this.#started.then(
+      () => true,
+      () => false,
+    );
+    if (ready && this.closing === undefined) await super.run();
+  }
+
+  override on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
+    return super.on(
+      event as keyof WorkerListener,
+      listener as WorkerListener[keyof WorkerListener],
+    );
+  }
+
+  override once<Name extends keyof TorilListener>(
+    event: Name,
+    listener: TorilListener[Name],
+  ): this {
+    return super.once(
+      event as keyof WorkerListener,
+      listener as WorkerListener[keyof WorkerListener],
+    );
+  }
+
+  override off<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
+    return super.off(
+      event as keyof WorkerListener,
+      listener as WorkerListener[keyof WorkerListener],
+    );
+  }
+
+  /**
+   * Stops fetching, finishes what is being applied (at most `closeMs`), releases every lease, gives
+   * the rest of the delivered jobs back, then closes the connections.
+   */
+  override close(force = false): Promise<void> {
+    this.#closed ??= this.#close(force);
+    return this.#closed;
+  }
+
+  async #close(force: boolean): Promise<void> {
+    const gate = this.#gate.close(force ? 0 : this.#options.closeMs);
+    this.backend.beforeClose = () => gate;
+    await super.close(force);
+    await this.#started.catch(() => undefined);
+    await this.#locks.close();
+    await this.#servers.close();
+  }
+
+  /** Refuses to start where the promises could not be kept. */
+  async #check(): Promise<void> {
+    await Promise.all(this.#servers.all.map((server) => server.connection()));
+    const registered = await this.#lanes.registerServers(this.#servers.fingerprint);
+    if (registered === this.#servers.fingerprint) return;
+    throw new TorilError(
+      'SERVER_LIST_CHANGED',
+      `the queue "${this.name}" uses the memcached servers ${registered}, but this worker was given ${this.#servers.fingerprint}. Two lists would keep two locks for one key. To change the list, stop all workers, then run "toril servers --accept" with the new one; values move by way of their copies.`,
+    );
+  }
+
+  async #process(job: Job, token: string): Promise<unknown> {
+    return report(job, token, await this.#settlementOf(job), this.backend);
+  }
+
+  async #settlementOf(job: Job): Promise<Settlement> {
+    const jobId = job.id as string;
+    const known = decodeOutcome(this.backend.takeOutcome(jobId) ?? '');
+    if (known !== undefined) return { kind: 'decided', outcome: known };
+    const update = this.#registry.find(job.name);
+    if (update === undefined) {
+      this.#report('updateUnknown', { key: undefined, jobId, name: job.name });
+      return { kind: 'parked', delayMs: this.#options.blockedMs };
+    }
+    const key = await this.#keyOf(update, job);
+    return new Promise((settle) => {
+      this.#gate.arrive(key, {
+        jobId,
+        arrivedAtMs: systemClock.monotonicMs(),
+        isLastAttempt: (thrown) => isLastAttempt(job, thrown),
+        settle,
+      });
+    });
+  }
+
+  #keyOf(update: AnyUpdate, job: Job): string | Promise<string> {
+    const data = validated(update, job.data);
+    return data instanceof Promise
+      ? data.then((settled) => keyOf(update, settled))
+      : keyOf(update, data);
+  }
+
+  readonly #report: GateReporter = (name, event) => {
+    this.counts[name] = (this.counts[name] ?? 0) + 1;
+    this.emit(name as keyof WorkerListener, event as never);
+  };
+
+  #promote(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) {
+      // Not delayed any more: somebody was faster.
+      this.backend.promote(jobId).catch(() => undefined);
+    }
+  }
+}
