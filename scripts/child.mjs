@@ -8,6 +8,7 @@ import { SetupError } from './setup-error.mjs';
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 /** How long a command may take to end after it was told to. */
 const ENDING_MAX_MS = 30_000;
+const ORPHAN_POLL_MS = 500;
 
 /**
  * Resolves with its exit code, or with 128 + the signal that ended it, as a shell would say.
@@ -50,8 +51,26 @@ function forwardSignals(child) {
     lastResort ??= setTimeout(() => child.kill('SIGKILL'), ENDING_MAX_MS).unref();
   };
   for (const signal of FORWARDED) process.on(signal, forward);
+  const orphanWatch = whenOrphaned(() => forward('SIGTERM'));
   return () => {
     clearTimeout(lastResort);
+    clearInterval(orphanWatch);
     for (const signal of FORWARDED) process.off(signal, forward);
   };
+}
+
+/**
+ * npm runs a script through a shell, and a SIGTERM to npm ends only that shell: without this, the
+ * command would run on with nobody waiting for it.
+ * @param {() => void} callback
+ */
+function whenOrphaned(callback) {
+  if (process.env['npm_lifecycle_event'] === undefined) return undefined;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    callback();
+  }, ORPHAN_POLL_MS).unref();
+  return watch;
 }
