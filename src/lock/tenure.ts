@@ -74,18 +74,26 @@ export class Tenure {
   /** Single use. See `Locks.withLease` for what it throws. */
   async run<Result>(fn: (held: HeldKeys) => Promise<Result> | Result): Promise<Result> {
     const lost = this.#whenLost();
+    const running = this.#start(fn);
     try {
-      const running = (async () => fn(this.#heldKeys()))();
-      // After the loss nobody waits for the function any more; its own failure is then its own affair.
-      running.catch(() => {});
       const result = await Promise.race([running, lost]);
       this.#over = true;
       await this.#commit();
       return result;
     } finally {
       this.#over = true;
-      this.#giveBack();
+      // Waited for, since a process that exits right afterwards would not have sent it yet; but
+      // whoever has lost a lease is told at once.
+      const givenBack = this.#giveBack();
+      if (!this.#controller.signal.aborted) await givenBack;
     }
+  }
+
+  #start<Result>(fn: (held: HeldKeys) => Promise<Result> | Result): Promise<Result> {
+    const running = (async () => fn(this.#heldKeys()))();
+    // After a loss nobody waits for the function any more; its own failure is then its own affair.
+    running.catch(() => {});
+    return running;
   }
 
   #heldKeys(): HeldKeys {
@@ -144,8 +152,9 @@ export class Tenure {
       sent.push({ key, outcome: lease.connection.replace(cellName(key), item, cas) });
       void lease.release();
     }
-    this.#giveBack();
+    const givenBack = this.#giveBack();
     await this.#judge(sent);
+    await givenBack;
   }
 
   async #judge(sent: readonly SentWrite[]): Promise<void> {
@@ -170,12 +179,14 @@ export class Tenure {
   }
 
   /** Releases what is still held. A placeholder into which nothing was written is taken away again. */
-  #giveBack(): void {
+  async #giveBack(): Promise<void> {
+    const pending: Promise<unknown>[] = [];
     for (const { key, lease, item, cas } of this.#cells) {
       if (lease.trustLeftMs() === 0) continue;
-      if (item === undefined) void lease.connection.delete(cellName(key), cas);
-      void lease.release();
+      if (item === undefined) pending.push(lease.connection.delete(cellName(key), cas));
+      pending.push(lease.release());
     }
+    await Promise.all(pending);
   }
 
   #lostError(writes: ReadonlyMap<string, WriteFate>, cause: unknown): UncommittedError {

@@ -3,14 +3,21 @@ import type { Random } from '../../src/base/random.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import type { Acquisition, Lease } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { MemoryTokens } from '../../src/lock/tokens.ts';
+import { createLocks, type Locks } from '../../src/lock/with-lease.ts';
 import { MemoryServer, type MemoryServerOptions } from '../../src/memcached/memory-server.ts';
 import { MemoryStore } from '../../src/memcached/memory-store.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
+import type { MemcachedServers } from '../../src/memcached/servers.ts';
+import { jsonCodec } from './lock-codec.ts';
 import { ProcessClock, VirtualClock } from './virtual-clock.ts';
 
 export const LOCK = 'toril:lock:some-key';
 /** Any lease length will do; a round one makes the arithmetic of the tests readable. */
 export const LEASE_MS = 1000;
+
+/** No test has a slower network, nor a renewal as soon as that. */
+const NETWORK_MS_MAX = 100;
 
 export interface ProcessOptions extends Partial<MemoryServerOptions> {
   readonly leaseMs?: number;
@@ -28,6 +35,8 @@ export class LockProcess {
   readonly random: Random;
   /** What the locks talk to: `server`, or a wrapper around it. */
   readonly wrapped: MemcachedServer;
+  /** The strict lock of the same process. */
+  readonly strict: Locks;
   readonly #world: LockWorld;
 
   constructor(world: LockWorld, name: string, options: ProcessOptions) {
@@ -38,6 +47,14 @@ export class LockProcess {
     this.wrapped = wrap(this.server);
     this.random = countingRandom(name);
     this.locks = new MemcachedLeaseLocks({ clock: this.clock, random: this.random, leaseMs });
+    this.strict = createLocks({
+      memcached: oneServer(this.wrapped),
+      tokens: world.tokens,
+      codec: jsonCodec,
+      clock: this.clock,
+      random: this.random,
+      leaseMs,
+    });
   }
 
   attempt(lockName: string = LOCK, leaseMs?: number): Promise<Acquisition> {
@@ -65,6 +82,7 @@ export class LockProcess {
 
   async close(): Promise<void> {
     await this.#world.clock.until(this.locks.close());
+    await this.#world.clock.until(this.strict.close());
     await this.#world.clock.until(this.server.close());
   }
 }
@@ -72,6 +90,7 @@ export class LockProcess {
 export class LockWorld {
   readonly clock = new VirtualClock();
   readonly store: MemoryStore = new MemoryStore({ clock: this.clock });
+  readonly tokens: MemoryTokens = new MemoryTokens(this.clock);
   readonly #processes: LockProcess[] = [];
 
   process(options: ProcessOptions = {}): LockProcess {
@@ -80,17 +99,32 @@ export class LockWorld {
     return process;
   }
 
-  /** Fails if anything still wants to happen: a forgotten timer would be one. */
+  /** What a cell holds, as the tests' codec wrote it: without a request. */
+  valueOf(key: string): unknown {
+    const item = this.store.peek(key);
+    return item === undefined ? undefined : jsonCodec.decode(item);
+  }
+
+  /** Fails if anything still wants to happen, once what was on the network has arrived: a forgotten timer. */
   async close(): Promise<void> {
     this.store.resume();
     for (const process of this.#processes) {
       process.clock.thaw();
       await process.close();
     }
-    await this.clock.settle();
+    await this.clock.advance(NETWORK_MS_MAX);
     if (this.clock.pendingTimers > 0)
       throw new Error(`${this.clock.pendingTimers} timers left behind`);
   }
+}
+
+function oneServer(server: MemcachedServer): MemcachedServers {
+  return {
+    all: [server],
+    fingerprint: 'one',
+    serverFor: () => server,
+    close: () => server.close(),
+  };
 }
 
 /** Names that tell where they come from, and chance that can be repeated. */
