@@ -1,5 +1,5 @@
 /** What users of Toril import. */
-export { Cells, type CellState } from './cells/cells.ts';
+export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
 export { type Enqueue, Queue, type QueueOptions } from './jobs/queue.ts';
@@ -15,6 +15,7 @@ export {
   type UpdateContext,
   type UpdateSettings,
 } from './jobs/update.ts';
+export { type OpenCells, openCells } from './open.ts';
 export { GATE_DEFAULTS, type GateOptions } from './options.ts';
 export type { GateEventName, GateEvents } from './workers/gate-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
