@@ -50,8 +50,10 @@ export class MemoryConnection implements Connection, StoreListener {
   #outstanding: Exchange[] = [];
   /** Sent and not yet executed; outlives the connection. */
   #unexecuted: Exchange[] = [];
-  /** Hops that found the store stopped. */
-  #stalledHops = 0;
+  /** How many of #unexecuted have reached the server. */
+  #arrived = 0;
+  /** A hop that will execute the next one is under way, or waits until the store resumes. */
+  #executing = false;
   /** Cut: what is left of #unexecuted runs all at once, at its time, no longer hop by hop. */
   #landsLater = false;
   #deadline: Timer | undefined;
@@ -136,7 +138,7 @@ export class MemoryConnection implements Connection, StoreListener {
 
   resumed(): void {
     if (this.#landsLater) return this.#landAll();
-    for (; this.#stalledHops > 0; this.#stalledHops--) this.#clock.soon(() => this.#executeHead());
+    if (this.#executing) this.#clock.soon(() => this.#executeHead());
   }
 
   #request<T>(run: () => Outcome<T>): Promise<Outcome<T>> {
@@ -157,9 +159,7 @@ export class MemoryConnection implements Connection, StoreListener {
     this.#outstanding.push(...batch);
     this.#unexecuted.push(...batch);
     this.#watchDeadline();
-    this.#travel(() => {
-      for (const _ of batch) this.#clock.soon(() => this.#executeHead());
-    });
+    this.#travel(() => this.#arrive(batch.length));
   }
 
   #travel(arrive: () => void): void {
@@ -167,15 +167,21 @@ export class MemoryConnection implements Connection, StoreListener {
     else this.#clock.after(this.#options.oneWayMs(), arrive, { keepAlive: true });
   }
 
+  #arrive(count: number): void {
+    this.#arrived += count;
+    if (this.#executing) return;
+    this.#executing = true;
+    this.#clock.soon(() => this.#executeHead());
+  }
+
   #executeHead(): void {
-    if (this.#landsLater) return;
-    if (this.#store.stopped) {
-      this.#stalledHops++;
-      return;
-    }
-    const exchange = this.#unexecuted.shift();
+    if (this.#landsLater || this.#store.stopped) return; // `resumed` calls again
+    const exchange = this.#arrived === 0 ? undefined : this.#unexecuted.shift();
     if (exchange === undefined) return;
     exchange.outcome = exchange.run();
+    this.#arrived--;
+    this.#executing = this.#arrived > 0;
+    if (this.#executing) this.#clock.soon(() => this.#executeHead());
     if (this.#over) this.#forgetIfDone();
     else this.#travel(() => this.#answerHead());
   }

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll } from 'vitest';
+import { MemoryServer } from '../../src/memcached/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { clientOf, eventually } from '../support/memcached.ts';
+import { type PrivateServer, startMemcached } from '../support/servers.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+import { memcachedSuite } from './memcached.suite.ts';
+
+memcachedSuite('memcached in memory', async () => {
+  const clock = new VirtualClock();
+  const store = new MemoryStore({ clock });
+  return {
+    server: new MemoryServer({ store }),
+    other: new MemoryServer({ store }),
+    restart: async () => store.restart(),
+    stop: () => store.stop(),
+    resume: () => store.resume(),
+    async until(what, holds) {
+      for (let second = 0; !(await holds()); second++) {
+        if (second > 60) throw new Error(`not within a minute: ${what}`);
+        await clock.advance(500);
+      }
+    },
+  };
+});
+
+let memcached: PrivateServer;
+beforeAll(async () => {
+  memcached = await startMemcached();
+});
+afterAll(() => memcached.stop());
+
+memcachedSuite('a real memcached', async () => ({
+  server: clientOf(memcached.address, { requestDeadlineMs: 300 }),
+  other: clientOf(memcached.address),
+  async restart() {
+    await memcached.kill();
+    await memcached.start();
+  },
+  stop: () => memcached.freeze(),
+  resume: () => memcached.thaw(),
+  until: eventually,
+}));

@@ -1,0 +1,50 @@
+/** What tests of memcached connections share: reading outcomes, waiting, clients. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { type MemcachedSettings, resolveMemcached } from '../../src/memcached/options.ts';
+import type { NewItem, Outcome } from '../../src/memcached/server.ts';
+import { SocketServer } from '../../src/memcached/socket-server.ts';
+
+const POLL_MS = 5;
+const EVENTUALLY_MS = 4_000;
+
+/** Asks again and again until the answer is true; fails, saying `what`, after the deadline. */
+export async function eventually(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  deadlineMs: number = EVENTUALLY_MS,
+): Promise<void> {
+  const until = performance.now() + deadlineMs;
+  while (!(await holds())) {
+    if (performance.now() > until) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await sleep(POLL_MS);
+  }
+}
+
+/** The value of an outcome that must be `done`. */
+export function valueOf<T>(outcome: Outcome<T>): T {
+  if (outcome.kind === 'done') return outcome.value;
+  throw new Error(`not done: ${textOf(outcome)}`);
+}
+
+/** `done`, `refused: exists`, `unknown: MEMCACHED_CLOSED`. */
+export function textOf(outcome: Outcome<unknown>): string {
+  if (outcome.kind === 'refused') return `refused: ${outcome.reason}`;
+  return outcome.kind === 'unknown' ? `unknown: ${outcome.cause.code}` : 'done';
+}
+
+export function newItem(value: string | Buffer, ttlSeconds = 0, flags = 0): NewItem {
+  return { value: Buffer.from(value), flags, ttlSeconds };
+}
+
+/** A client of one server. */
+export function clientOf(
+  address: string,
+  settings: Omit<MemcachedSettings, 'servers'> = {},
+  clock: Clock = systemClock,
+): SocketServer {
+  const [options] = resolveMemcached({ servers: address, ...settings });
+  if (options === undefined) throw new Error('no server');
+  return new SocketServer(options, clock, systemRandom);
+}
