@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { MemoryTokens, RedisTokens, type ScriptClient } from '../../src/lock/tokens.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+describe('fencing tokens from memory', () => {
+  it('are the time in microseconds, and grow even within one', async () => {
+    const clock = new VirtualClock();
+    const tokens = new MemoryTokens(clock);
+    const first = await tokens.drawToken();
+    expect(first).toBe(clock.wallMs() * 1000);
+    expect(await tokens.drawToken()).toBe(first + 1);
+  });
+
+  it('grow when the clock is set back', async () => {
+    const clock = new VirtualClock();
+    const tokens = new MemoryTokens(clock);
+    const first = await tokens.drawToken();
+    clock.moveWall(-60_000);
+    expect(await tokens.drawToken()).toBe(first + 1);
+  });
+});
+
+describe('fencing tokens from Redis', () => {
+  /** A client whose script answers so. */
+  function answering(answer: unknown): ScriptClient {
+    const client = {
+      defineCommand(name: string): void {
+        Object.assign(client, { [name]: () => Promise.resolve(answer) });
+      },
+    };
+    return client;
+  }
+
+  it.each(['0', '-1', 'nonsense', null, '9007199254740993', '1.5'])(
+    'are refused if they are %j',
+    async (answer) => {
+      const tokens = new RedisTokens({ client: answering(answer), prefix: 'p', queue: 'q' });
+      await expect(tokens.drawToken()).rejects.toThrow('the fencing token');
+    },
+  );
+});
