@@ -24,21 +24,14 @@ local prefix = ARGV[1]
 local at = 2
 local anyDelayed = redis.call('EXISTS', KEYS[2]) == 1
 
-local function writeCopy(copyKey, token, watermark, value, expireMs, copyExpireMs, pace)
-  redis.call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace)
-  if value == '0' then
-    redis.call('HDEL', copyKey, 'v')
-  else
-    redis.call('HSET', copyKey, 'v', value)
-  end
-  if expireMs ~= '0' then
-    redis.call('HSET', copyKey, 'x', string.format('%.0f', math.floor(nowMicros / 1000) + tonumber(expireMs)))
-  else
-    redis.call('HDEL', copyKey, 'x')
-  end
+-- A copy expires with its value and a while after; field x says when the value does.
+local function writeCopy(copyKey, hadExpiry, token, watermark, value, expireMs, copyExpireMs, pace)
+  redis.call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
   if copyExpireMs ~= '0' then
+    redis.call('HSET', copyKey, 'x', string.format('%.0f', math.floor(nowMicros / 1000) + tonumber(expireMs)))
     redis.call('PEXPIRE', copyKey, copyExpireMs)
-  else
+  elseif hadExpiry then
+    redis.call('HDEL', copyKey, 'x')
     redis.call('PERSIST', copyKey)
   end
 end
@@ -79,12 +72,13 @@ while at <= #ARGV do
   local key, base, token, watermark, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local count = tonumber(ARGV[at + 8])
   local copyKey = prefix .. 'copy:' .. key
-  local copyToken = redis.call('HGET', copyKey, 't') or '0'
+  local copy = redis.call('HMGET', copyKey, 't', 'x')
+  local copyToken = copy[1] or '0'
   local answer = { 1 }
   if base == 'any' or (copyToken == base and copyToken ~= token) then
     local decisions = {}
     for i = at + 9, at + 7 + count * 2, 2 do decisions[ARGV[i]] = ARGV[i + 1] end
-    writeCopy(copyKey, token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
+    writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
     leaveLane(key, watermark, decisions, answer)
   elseif copyToken ~= token then
     answer[1] = 0

@@ -12,7 +12,7 @@ export const INSPECT: Script = {
   lua: `
 local laneKey = ARGV[1] .. 'lane:' .. ARGV[2]
 local copy = redis.call('HMGET', ARGV[1] .. 'copy:' .. ARGV[2], 't', 'w', 'v', 'c', 'p', 'x')
-local value = copy[3] or (copy[1] and '0' or '-')
+local value = copy[3] or '-'
 local nowMs = tonumber(redis.call('TIME')[1]) * 1000
 if copy[6] and tonumber(copy[6]) <= nowMs then value = '-' end
 local head = redis.call('ZRANGE', laneKey, 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')

@@ -30,8 +30,10 @@ local function copyOf(copyKey, cellToken, cellBase)
   local value = '?'
   if copy[3] and tonumber(copy[3]) <= nowMs then
     value = '-'
+  elseif not copy[1] then
+    value = '-'
   elseif cellToken ~= token and cellBase ~= token then
-    value = redis.call('HGET', copyKey, 'v') or (copy[1] and '0' or '-')
+    value = redis.call('HGET', copyKey, 'v')
   end
   return token, copy[2] or '0', value, copy[4] or '0'
 end
@@ -62,7 +64,7 @@ while at <= #ARGV do
   local token = draw()
   local copyToken, watermark, value, cascadeTo = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
 
-  local entries, present, data, count = {}, {}, 0, 0
+  local entries, present, data, count, dropped, entered = {}, {}, 0, 0, 0, 0
   local head = redis.call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
   for i = 1, #head, 2 do
     present[head[i]] = true
@@ -73,6 +75,7 @@ while at <= #ARGV do
         count = count + 1
       else
         redis.call('ZREM', laneKey, head[i])
+        dropped = dropped + 1
       end
     end
   end
@@ -88,6 +91,7 @@ while at <= #ARGV do
       elseif not redis.call('ZSCORE', laneKey, jobId) and redis.call('EXISTS', prefix .. jobId) == 1 then
         local sequence = draw()
         redis.call('ZADD', laneKey, sequence, jobId)
+        entered = entered + 1
         if #head < jobsMax * 2 and data < dataMax and count < jobsMax then
           data = data + append(entries, jobId, sequence)
           count = count + 1
@@ -101,7 +105,9 @@ while at <= #ARGV do
     local due = redis.call('ZSCORE', KEYS[2], entries[1])
     if due then headDue = string.format('%.0f', math.floor(tonumber(due) / 4096)) end
   end
-  result[#result + 1] = { token, copyToken, watermark, value, cascadeTo, redis.call('ZCARD', laneKey), headDue, entries, decided }
+  local length = #head / 2 - dropped + entered
+  if #head == jobsMax * 2 then length = redis.call('ZCARD', laneKey) end
+  result[#result + 1] = { token, copyToken, watermark, value, cascadeTo, length, headDue, entries, decided }
   at = at + 6 + arrivals
 end
 saveDrawn()
