@@ -13,7 +13,8 @@ export const INSPECT: Script = {
 local laneKey = ARGV[1] .. 'lane:' .. ARGV[2]
 local copy = redis.call('HMGET', ARGV[1] .. 'copy:' .. ARGV[2], 't', 'w', 'v', 'c', 'p', 'x')
 local value = copy[3] or '-'
-local nowMs = tonumber(redis.call('TIME')[1]) * 1000
+local time = redis.call('TIME')
+local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if copy[6] and tonumber(copy[6]) <= nowMs then value = '-' end
 local head = redis.call('ZRANGE', laneKey, 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
 for i = 2, #head, 2 do head[i] = string.format('%.0f', tonumber(head[i])) end

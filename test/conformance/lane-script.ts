@@ -1,0 +1,154 @@
+/**
+ * A random walk through the contract of lanes. Run on two engines with the same seed, it must leave
+ * the same transcript: what no case of the suite thought of. Tokens and sequences differ between
+ * engines, but not the order in which they are drawn, so each is written down as the how-manieth
+ * number that was met.
+ */
+import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts';
+import { committing, type Stage, taking } from './lanes.suite.ts';
+
+const KEYS = ['k1', 'k2'];
+const DECISIONS = ['a', 'a{"r":1}', 'm', 's', 'f{"code":"X"}', 'c{"code":"X"}'];
+/** Takes that are remembered, so that stale ones are acknowledged, too. */
+const TAKES_KEPT = 4;
+
+interface Step {
+  readonly key: string;
+  readonly taken: Taken;
+}
+
+export class LaneScript {
+  readonly #stage: Stage;
+  readonly #fraction: () => number;
+  readonly #names = new Map<number, string>();
+  readonly #takes: Step[] = [];
+  readonly #acknowledged: Acknowledgement[] = [];
+  #jobs = 0;
+
+  constructor(stage: Stage, fraction: () => number) {
+    this.#stage = stage;
+    this.#fraction = fraction;
+  }
+
+  async run(steps: number): Promise<unknown[]> {
+    const transcript: unknown[] = [];
+    for (let step = 0; step < steps; step++) transcript.push(await this.#step());
+    return transcript;
+  }
+
+  #step(): Promise<unknown> {
+    const draw = this.#fraction();
+    if (draw < 0.3) return this.#take();
+    if (draw < 0.55) return this.#acknowledge();
+    if (draw < 0.75) return this.#add();
+    if (draw < 0.8) return this.#locate();
+    if (draw < 0.85) return this.#inspect();
+    if (draw < 0.9) return this.#stage.lanes.startAlone(this.#anyJob());
+    if (draw < 0.95) return this.#stage.lanes.direct(this.#anyJob(), this.#pick(['skip', 'drop']));
+    return this.#stage.removeJob(this.#anyJob());
+  }
+
+  async #add(): Promise<string> {
+    const jobId = `job${++this.#jobs}`;
+    await this.#stage.addJob(jobId, {
+      data: JSON.stringify('x'.repeat(this.#below(20))),
+      attemptsMade: this.#below(2),
+      stalls: this.#below(2),
+      failedReason: this.#pick(['', 'why']),
+      finished: this.#pick(['no', 'no', 'no', 'completed', 'failed']),
+      dueMs: this.#pick([0, 0, 4_000_000_000_000]),
+    });
+    return jobId;
+  }
+
+  async #take(): Promise<unknown> {
+    const key = this.#pick(KEYS);
+    const copies = this.#takes.filter((step) => step.key === key).map(({ taken }) => taken);
+    const cell = this.#pick([
+      undefined,
+      ...copies.map(({ token, copy }) => ({ token, base: copy.token })),
+    ]);
+    const taken = await this.#stage.lanes.take(
+      taking({
+        key,
+        cell,
+        arrivals: Array.from({ length: this.#below(3) }, () => this.#anyJob()),
+        jobsMax: this.#pick([1, 3, 100]),
+        dataMax: this.#pick([1, 30, 1000]),
+      }),
+    );
+    this.#takes.push({ key, taken });
+    if (this.#takes.length > TAKES_KEPT) this.#takes.shift();
+    const { token, copy, entries, ...rest } = taken;
+    return {
+      token: this.#name(token),
+      copy: this.#copy(copy),
+      entries: entries.map((entry) => this.#entry(entry)),
+      ...rest,
+    };
+  }
+
+  async #acknowledge(): Promise<unknown> {
+    const step = this.#pick([undefined, ...this.#takes]);
+    const again = this.#pick(this.#acknowledged);
+    if (step === undefined) {
+      return again === undefined ? 'nothing yet' : this.#stage.other.acknowledge(again);
+    }
+    const { taken } = step;
+    const decisions = new Map(
+      taken.entries.map(({ jobId }) => [jobId, this.#pick(DECISIONS)] as const),
+    );
+    const commit = committing({
+      key: step.key,
+      base: taken.copy.token,
+      token: taken.token,
+      watermark: this.#pick(taken.entries)?.sequence ?? taken.copy.watermark,
+      value: this.#pick(['deleted', 'not-kept', { json: String(this.#below(100)) }] as const),
+      expireMs: this.#pick([0, 0, 3_600_000]),
+      paceMs: this.#below(10) / 3,
+      decisions,
+    });
+    this.#acknowledged.push(commit);
+    return this.#stage.lanes.acknowledge(commit);
+  }
+
+  #locate(): Promise<unknown> {
+    return this.#stage.lanes.locate(this.#pick(KEYS), this.#anyJob());
+  }
+
+  async #inspect(): Promise<unknown> {
+    const { copy, head, ...rest } = await this.#stage.other.inspect(this.#pick(KEYS), 5);
+    const jobs = head.map(({ jobId, sequence }) => [jobId, this.#name(sequence)]);
+    return { copy: this.#copy(copy), jobs, ...rest };
+  }
+
+  #copy({ token, watermark, cascadeTo, value }: Taken['copy']): unknown {
+    const [tokenName, watermarkName, cascade] = [token, watermark, cascadeTo].map((number) =>
+      this.#name(number),
+    );
+    return { tokenName, watermarkName, cascade, value };
+  }
+
+  #entry({ sequence, ...rest }: LaneEntry): unknown {
+    return { sequence: this.#name(sequence), ...rest };
+  }
+
+  #name(number: number): string {
+    if (number === 0) return 'none';
+    const known = this.#names.get(number) ?? `number ${this.#names.size}`;
+    this.#names.set(number, known);
+    return known;
+  }
+
+  #anyJob(): string {
+    return `job${1 + this.#below(this.#jobs + 1)}`;
+  }
+
+  #below(limit: number): number {
+    return Math.floor(this.#fraction() * limit);
+  }
+
+  #pick<const T>(choices: readonly T[]): T {
+    return choices[this.#below(choices.length)] as T;
+  }
+}

@@ -1,0 +1,487 @@
+/** What every engine of src/jobs/lanes.ts must do. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Acknowledgement, Lanes, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+
+/** What BullMQ's job hash says, as far as lanes look at it. */
+export interface JobFacts {
+  readonly name: string;
+  readonly data: string;
+  readonly attemptsMade: number;
+  readonly stalls: number;
+  readonly finished: 'no' | 'completed' | 'failed';
+  readonly failedReason: string;
+  /** Delayed until then: milliseconds since 1970; 0: not delayed. */
+  readonly dueMs: number;
+}
+
+/** One queue with two clients, and BullMQ's part in it played by the suite. */
+export interface Stage {
+  readonly lanes: Lanes;
+  /** Another client of the same queue. */
+  readonly other: Lanes;
+  /** A job hash, without a lane entry. */
+  addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;
+  removeJob(jobId: string): Promise<void>;
+  pauseQueue(): Promise<void>;
+  /** The server's time may be another one than ours; this one passes for it, too. */
+  sleep(ms: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+const KEY = 'cell:1';
+const GENEROUS = { jobsMax: 100, dataMax: 1_000_000 };
+
+export function taking(changes: Partial<TakeRequest> = {}): TakeRequest {
+  return { key: KEY, cell: undefined, arrivals: [], ...GENEROUS, ...changes };
+}
+
+export function committing(changes: Partial<Acknowledgement>): Acknowledgement {
+  return {
+    key: KEY,
+    base: 0,
+    token: 0,
+    watermark: 0,
+    value: { json: '1' },
+    expireMs: 0,
+    decisions: new Map(),
+    paceMs: 0,
+    ...changes,
+  };
+}
+
+export function lanesSuite(engine: string, openStage: () => Promise<Stage>): void {
+  describe(engine, () => {
+    let stage: Stage;
+    let lanes: Lanes;
+
+    beforeEach(async () => {
+      stage = await openStage();
+      lanes = stage.lanes;
+    });
+    afterEach(() => stage.close());
+
+    /** Jobs that are in the lane, in this order. */
+    const enter = async (...jobIds: string[]): Promise<Taken> => {
+      for (const jobId of jobIds) await stage.addJob(jobId);
+      return lanes.take(taking({ arrivals: jobIds }));
+    };
+    const jobsOf = async (key = KEY): Promise<string[]> =>
+      (await stage.other.inspect(key, 100)).head.map(({ jobId }) => jobId);
+    /** Acknowledges everything taken, built on the copy that was taken. */
+    const commit = (taken: Taken, changes: Partial<Acknowledgement> = {}): Acknowledgement =>
+      committing({
+        base: taken.copy.token,
+        token: taken.token,
+        watermark: taken.entries.at(-1)?.sequence ?? taken.copy.watermark,
+        ...changes,
+      });
+    const locate = async (jobId: string): Promise<string> => {
+      const location = await stage.other.locate(KEY, jobId);
+      if (location.kind === 'decided') return location.outcome;
+      return location.kind === 'waiting' ? `waiting ${location.rank}` : location.kind;
+    };
+
+    describe('take', () => {
+      test('finds a new key empty', async () => {
+        const { token, ...rest } = await lanes.take(taking());
+        expect(token).toBeGreaterThan(0);
+        expect(rest).toEqual({
+          copy: { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 },
+          entries: [],
+          length: 0,
+          decided: new Map(),
+          headDueMs: 0,
+          paused: false,
+        });
+      });
+
+      test('draws tokens that grow, whoever asks and for whichever key', async () => {
+        const tokens: number[] = [];
+        for (const client of [lanes, stage.other, lanes]) {
+          tokens.push((await client.take(taking({ key: `k${tokens.length}` }))).token);
+          tokens.push(await client.drawToken());
+        }
+        expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => a - b));
+        expect(tokens.every(Number.isSafeInteger)).toBe(true);
+      });
+
+      test('lets delivered jobs enter, in their order, once', async () => {
+        const first = await enter('a', 'b');
+        expect(first.entries.map(({ jobId }) => jobId)).toEqual(['a', 'b']);
+        expect(first.length).toBe(2);
+        const [a, b] = first.entries;
+        expect(a?.sequence).toBeGreaterThan(first.token);
+        expect(b?.sequence).toBeGreaterThan(a?.sequence as number);
+        const again = await stage.other.take(taking({ arrivals: ['b', 'a'] }));
+        expect(again.entries).toEqual(first.entries);
+        expect(again.token).toBeGreaterThan(b?.sequence as number);
+      });
+
+      test('lets no job enter that BullMQ does not have', async () => {
+        const taken = await lanes.take(taking({ arrivals: ['ghost'] }));
+        expect([taken.length, taken.entries, taken.decided]).toEqual([0, [], new Map()]);
+      });
+
+      test('says what BullMQ knows of each job', async () => {
+        await stage.addJob('a', { name: 'add', data: '{"by":1}' });
+        await stage.addJob('b', { attemptsMade: 2, stalls: 1, failedReason: 'once' });
+        await stage.addJob('c', { finished: 'completed' });
+        await stage.addJob('d', { finished: 'failed', failedReason: 'gone wrong' });
+        const { entries } = await lanes.take(taking({ arrivals: ['a', 'b', 'c', 'd'] }));
+        const plain = { attemptsMade: 0, stalls: 0, finished: 'no', failedReason: '' };
+        const sequence = expect.any(Number) as number;
+        const none = { sequence, directive: '', name: 'update', data: '{}' };
+        expect(entries).toEqual([
+          { ...plain, ...none, jobId: 'a', name: 'add', data: '{"by":1}' },
+          { ...plain, ...none, jobId: 'b', attemptsMade: 2, stalls: 1, failedReason: 'once' },
+          { ...plain, ...none, jobId: 'c', finished: 'completed' },
+          { ...plain, ...none, jobId: 'd', finished: 'failed', failedReason: 'gone wrong' },
+        ]);
+      });
+
+      test('takes at most so many jobs', async () => {
+        await enter('a', 'b', 'c');
+        const taken = await lanes.take(taking({ jobsMax: 2 }));
+        expect(taken.entries.map(({ jobId }) => jobId)).toEqual(['a', 'b']);
+        expect(taken.length).toBe(3);
+      });
+
+      test('takes at most so much data, but one job at least', async () => {
+        for (const jobId of ['a', 'b', 'c']) await stage.addJob(jobId, { data: '"0123456789"' });
+        await lanes.take(taking({ arrivals: ['a', 'b', 'c'] }));
+        const taken = async (dataMax: number): Promise<string[]> =>
+          (await lanes.take(taking({ dataMax }))).entries.map(({ jobId }) => jobId);
+        expect(await taken(1)).toEqual(['a']);
+        expect(await taken(12)).toEqual(['a']);
+        expect(await taken(13)).toEqual(['a', 'b']);
+        expect(await taken(100)).toEqual(['a', 'b', 'c']);
+      });
+
+      test('lets jobs enter beyond what it takes', async () => {
+        await enter('a', 'b');
+        for (const jobId of ['c', 'd']) await stage.addJob(jobId);
+        const taken = await lanes.take(taking({ arrivals: ['c', 'd'], jobsMax: 3 }));
+        expect(taken.entries.map(({ jobId }) => jobId)).toEqual(['a', 'b', 'c']);
+        expect(taken.length).toBe(4);
+        expect(await jobsOf()).toEqual(['a', 'b', 'c', 'd']);
+      });
+
+      test('drops entries whose job BullMQ no longer has', async () => {
+        await enter('a', 'b', 'c');
+        await stage.removeJob('a');
+        await stage.removeJob('c');
+        const taken = await lanes.take(taking());
+        expect(taken.entries.map(({ jobId }) => jobId)).toEqual(['b']);
+        expect(taken.length).toBe(1);
+        expect(await jobsOf()).toEqual(['b']);
+      });
+
+      test('tells arrivals that have left their lane how', async () => {
+        const taken = await enter('a', 'b');
+        await lanes.acknowledge(commit(taken, { decisions: new Map([['b', 'a{"n":1}']]) }));
+        const after = await stage.other.take(taking({ arrivals: ['a', 'b'] }));
+        expect(after.decided).toEqual(
+          new Map([
+            ['a', 'a'],
+            ['b', 'a{"n":1}'],
+          ]),
+        );
+        expect(after.length).toBe(0);
+      });
+
+      test('says when the head is due, if it failed before', async () => {
+        const dueMs = Date.now() + 60_000;
+        await stage.addJob('a', { attemptsMade: 1, dueMs });
+        await stage.addJob('b', { dueMs });
+        expect((await lanes.take(taking({ arrivals: ['a'] }))).headDueMs).toBe(dueMs);
+        const key = 'cell:2';
+        expect((await lanes.take(taking({ key, arrivals: ['b'] }))).headDueMs).toBe(0);
+      });
+
+      test('says that the queue is paused', async () => {
+        await stage.pauseQueue();
+        expect((await lanes.take(taking())).paused).toBe(true);
+      });
+
+      test('serves many keys of one moment, each for itself', async () => {
+        const keys = Array.from({ length: 100 }, (_, index) => `many:${index}`);
+        await Promise.all(keys.map((key) => stage.addJob(`job of ${key}`)));
+        const all = await Promise.all(
+          keys.map((key) => lanes.take(taking({ key, arrivals: [`job of ${key}`] }))),
+        );
+        expect(all.map(({ entries }) => entries.map(({ jobId }) => jobId))).toEqual(
+          keys.map((key) => [`job of ${key}`]),
+        );
+        expect(new Set(all.map(({ token }) => token)).size).toBe(keys.length);
+      });
+    });
+
+    describe('the copy', () => {
+      const copyFor = async (cell: TakeRequest['cell']): Promise<Taken['copy']> =>
+        (await lanes.take(taking({ cell }))).copy;
+
+      test('is the last acknowledged commit', async () => {
+        const taken = await enter('a');
+        await lanes.acknowledge(commit(taken, { value: { json: '{"n":"ü"}' } }));
+        expect(await copyFor(undefined)).toEqual({
+          token: taken.token,
+          watermark: taken.entries[0]?.sequence,
+          value: { json: '{"n":"ü"}' },
+          cascadeTo: 0,
+        });
+      });
+
+      test('comes without its value if the cell can be believed', async () => {
+        const { token } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ token, watermark: 1, value: { json: '7' } }));
+        expect((await copyFor({ token, base: 0 })).value).toBe('not-sent');
+        expect((await copyFor({ token: token + 1, base: token })).value).toBe('not-sent');
+        expect((await copyFor({ token: token - 1, base: 0 })).value).toEqual({ json: '7' });
+        expect((await copyFor({ token: token + 2, base: token + 1 })).value).toEqual({ json: '7' });
+      });
+
+      test('of a new key has no value, whatever the cell says', async () => {
+        const none = { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 };
+        expect(await copyFor({ token: 5, base: 0 })).toEqual(none);
+        expect(await copyFor({ token: 5, base: 4 })).toEqual(none);
+      });
+
+      test.each(['deleted', 'not-kept'] as const)('can be %s', async (value) => {
+        const { token } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ token, watermark: 9, value }));
+        expect(await copyFor(undefined)).toEqual({ token, watermark: 9, value, cascadeTo: 0 });
+      });
+
+      test('loses its value when that expires, and nothing else', async () => {
+        const { token } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ token, watermark: 9, expireMs: 100 }));
+        expect((await copyFor(undefined)).value).toEqual({ json: '1' });
+        await stage.sleep(150);
+        const expired = { token, watermark: 9, value: 'deleted', cascadeTo: 0 };
+        expect(await copyFor(undefined)).toEqual(expired);
+        expect(await copyFor({ token, base: 0 })).toEqual(expired);
+        expect((await lanes.inspect(KEY, 0)).copy).toEqual(expired);
+      });
+
+      test('that did expire does not any more after a commit without an expiry', async () => {
+        const first = await lanes.take(taking());
+        await lanes.acknowledge(committing({ token: first.token, watermark: 9, expireMs: 100 }));
+        const second = await lanes.take(taking());
+        await lanes.acknowledge(
+          committing({ base: first.token, token: second.token, value: { json: '2' } }),
+        );
+        await stage.sleep(150);
+        expect((await copyFor(undefined)).value).toEqual({ json: '2' });
+      });
+    });
+
+    describe('acknowledge', () => {
+      test('takes out of the lane what is at or below the watermark', async () => {
+        const taken = await enter('a', 'b', 'c');
+        const watermark = taken.entries[1]?.sequence as number;
+        const answer = await lanes.acknowledge(commit(taken, { watermark }));
+        expect(answer).toEqual({ accepted: true, parked: [] });
+        expect(await jobsOf()).toEqual(['c']);
+        expect(await Promise.all(['a', 'b', 'c'].map(locate))).toEqual(['a', 'a', 'waiting 0']);
+      });
+
+      test('is refused, and does nothing, if the copy is another one', async () => {
+        const first = await enter('a');
+        const second = await stage.other.take(taking());
+        expect((await lanes.acknowledge(commit(first))).accepted).toBe(true);
+        await enter('b');
+        const late = commit(second, { watermark: Number.MAX_SAFE_INTEGER, value: { json: '9' } });
+        expect(await stage.other.acknowledge(late)).toEqual({ accepted: false, parked: [] });
+        expect(await jobsOf()).toEqual(['b']);
+        const { copy } = await lanes.take(taking());
+        expect([copy.token, copy.value]).toEqual([first.token, { json: '1' }]);
+      });
+
+      test('of the last commit is accepted again, and does nothing', async () => {
+        const taken = await enter('a');
+        const acknowledgement = commit(taken, { watermark: Number.MAX_SAFE_INTEGER });
+        await lanes.acknowledge(acknowledgement);
+        await enter('b');
+        const again = await stage.other.acknowledge({ ...acknowledgement, base: 12345 });
+        expect(again).toEqual({ accepted: true, parked: [] });
+        expect(await jobsOf()).toEqual(['b']);
+      });
+
+      test('writes down how each job left', async () => {
+        const taken = await enter('a', 'b', 'c', 'd');
+        const decisions = new Map([
+          ['b', 'a[1,2]'],
+          ['c', 'f{"code":"X","message":"no"}'],
+          ['elsewhere', 'a'],
+        ]);
+        await lanes.acknowledge(commit(taken, { decisions }));
+        expect(await Promise.all(['a', 'b', 'c', 'd', 'elsewhere'].map(locate))).toEqual([
+          'a',
+          'a[1,2]',
+          'f{"code":"X","message":"no"}',
+          'a',
+          'absent',
+        ]);
+      });
+
+      test('moves jobs to the end of the lane, with a new sequence and a clean slate', async () => {
+        const taken = await enter('a', 'b', 'c');
+        await lanes.direct('b', 'skip');
+        await lanes.startAlone('a');
+        const decisions = new Map([
+          ['a', 'm'],
+          ['b', 'm'],
+        ]);
+        const watermark = taken.entries[1]?.sequence as number;
+        await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        const after = await lanes.take(taking());
+        expect(after.entries.map(({ jobId, directive }) => [jobId, directive])).toEqual([
+          ['c', ''],
+          ['a', ''],
+          ['b', ''],
+        ]);
+        expect(after.entries[1]?.sequence).toBeGreaterThan(taken.entries[2]?.sequence as number);
+        expect(await lanes.startAlone('a')).toBe(1);
+      });
+
+      test('lets strays go without an outcome, so that they can enter another lane', async () => {
+        const taken = await enter('a');
+        await lanes.acknowledge(commit(taken, { decisions: new Map([['a', 's']]) }));
+        expect(await locate('a')).toBe('absent');
+        const elsewhere = await lanes.take(taking({ key: 'cell:2', arrivals: ['a'] }));
+        expect(elsewhere.entries.map(({ jobId }) => jobId)).toEqual(['a']);
+      });
+
+      test('does not mind that a decided job is gone', async () => {
+        const taken = await enter('a', 'b');
+        await stage.removeJob('a');
+        expect((await lanes.acknowledge(commit(taken))).accepted).toBe(true);
+        expect(await locate('a')).toBe('absent');
+        expect(await jobsOf()).toEqual([]);
+      });
+
+      test('names the decided jobs that BullMQ holds back as delayed', async () => {
+        const dueMs = Date.now() + 60_000;
+        for (const jobId of ['a', 'b', 'c', 'd']) await stage.addJob(jobId, { dueMs });
+        await stage.addJob('e');
+        const taken = await lanes.take(taking({ arrivals: ['a', 'b', 'c', 'e', 'd'] }));
+        const decisions = new Map([
+          ['b', 'm'],
+          ['c', 's'],
+        ]);
+        const watermark = taken.entries[3]?.sequence as number;
+        const { parked } = await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        expect(parked).toEqual(['a']);
+      });
+
+      test('with a cascade fails what waits now, not what comes later', async () => {
+        const taken = await enter('a', 'b', 'c');
+        const watermark = taken.entries[0]?.sequence as number;
+        const decisions = new Map([['a', 'c{"code":"X","message":"no"}']]);
+        await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        const later = await enter('d');
+        expect(later.copy.cascadeTo).toBe(taken.entries[2]?.sequence);
+        await lanes.acknowledge(commit(later));
+        expect((await lanes.take(taking())).copy.cascadeTo).toBe(taken.entries[2]?.sequence);
+      });
+
+      test('with a cascade in an otherwise empty lane fails nothing', async () => {
+        const taken = await enter('a');
+        const decisions = new Map([['a', 'c{"code":"X","message":"no"}']]);
+        await lanes.acknowledge(commit(taken, { decisions }));
+        expect((await enter('b')).copy.cascadeTo).toBe(0);
+      });
+
+      test('decides many keys of one moment, each for itself', async () => {
+        const keys = ['k1', 'k2', 'k3'];
+        for (const key of keys) await stage.addJob(`job of ${key}`);
+        const taken = await Promise.all(
+          keys.map((key) => lanes.take(taking({ key, arrivals: [`job of ${key}`] }))),
+        );
+        const answers = await Promise.all(
+          taken.map((one, index) =>
+            lanes.acknowledge(
+              commit(one, { key: keys[index] as string, ...(index === 1 && { base: 77 }) }),
+            ),
+          ),
+        );
+        expect(answers.map(({ accepted }) => accepted)).toEqual([true, false, true]);
+        expect(await Promise.all(keys.map(jobsOf))).toEqual([[], ['job of k2'], []]);
+      });
+    });
+
+    test('locate says where a job waits and how fast its key is', async () => {
+      const taken = await enter('a', 'b', 'c');
+      const watermark = taken.entries[0]?.sequence as number;
+      await lanes.acknowledge(commit(taken, { watermark, paceMs: 12.3456 }));
+      const located = await Promise.all([
+        lanes.locate(KEY, 'b'),
+        lanes.locate(KEY, 'c'),
+        lanes.locate('another key', 'c'),
+      ]);
+      expect(located).toEqual([
+        { kind: 'waiting', rank: 0, paceMs: 12.346 },
+        { kind: 'waiting', rank: 1, paceMs: 12.346 },
+        { kind: 'absent' },
+      ]);
+    });
+
+    test('startAlone counts', async () => {
+      await stage.addJob('a');
+      expect(await lanes.startAlone('a')).toBe(1);
+      expect(await stage.other.startAlone('a')).toBe(2);
+      expect(await lanes.startAlone('ghost')).toBe(0);
+    });
+
+    test('direct leaves word for the next combiner', async () => {
+      await enter('a', 'b');
+      expect(await lanes.direct('a', 'skip')).toBe(true);
+      expect(await lanes.direct('b', 'drop')).toBe(true);
+      expect(await lanes.direct('ghost', 'drop')).toBe(false);
+      const { entries } = await stage.other.take(taking());
+      expect(entries.map(({ directive }) => directive)).toEqual(['skip', 'drop']);
+    });
+
+    test('inspect shows a lane and changes nothing', async () => {
+      const taken = await enter('a', 'b', 'c');
+      await lanes.acknowledge(
+        commit(taken, {
+          watermark: taken.entries[0]?.sequence as number,
+          value: { json: '[5]' },
+          paceMs: 2,
+        }),
+      );
+      const seen = await stage.other.inspect(KEY, 1);
+      expect(seen).toEqual({
+        copy: {
+          token: taken.token,
+          watermark: taken.entries[0]?.sequence,
+          value: { json: '[5]' },
+          cascadeTo: 0,
+        },
+        length: 2,
+        paceMs: 2,
+        head: [{ jobId: 'b', sequence: taken.entries[1]?.sequence }],
+      });
+      expect(await stage.other.inspect(KEY, 1)).toEqual(seen);
+    });
+
+    test('overwriteCopy sets the copy, whatever it was', async () => {
+      const taken = await enter('a', 'b');
+      await lanes.acknowledge(commit(taken, { watermark: taken.entries[0]?.sequence as number }));
+      const { token } = await lanes.take(taking());
+      const watermark = taken.entries[1]?.sequence as number;
+      await lanes.overwriteCopy(committing({ base: 4711, token, watermark, value: { json: '3' } }));
+      const { copy, length } = await lanes.take(taking());
+      expect(copy).toEqual({ token, watermark, value: { json: '3' }, cascadeTo: 0 });
+      expect(length).toBe(0);
+    });
+
+    test('registers the servers once, until they are replaced deliberately', async () => {
+      expect(await lanes.registerServers('one')).toBe('one');
+      expect(await stage.other.registerServers('two')).toBe('one');
+      await stage.other.replaceServers('two');
+      expect(await lanes.registerServers('one')).toBe('two');
+    });
+  });
+}

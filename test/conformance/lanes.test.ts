@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
+import { seededFraction } from '../../src/base/random.ts';
+import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
+import { Queue } from '../../src/jobs/queue.ts';
+import { redisUrl } from '../support/servers.ts';
+import { LaneScript } from './lane-script.ts';
+import { type JobFacts, lanesSuite, type Stage } from './lanes.suite.ts';
+
+const PLAIN: JobFacts = {
+  name: 'update',
+  data: '{}',
+  attemptsMade: 0,
+  stalls: 0,
+  finished: 'no',
+  failedReason: '',
+  dueMs: 0,
+};
+/** BullMQ keeps the delayed jobs by due time, times this, plus a counter. */
+const DELAYED_SCORE = 4096;
+
+async function inMemory(): Promise<Stage> {
+  const jobs = new MemoryJobs(systemClock);
+  return {
+    lanes: new MemoryLanes(jobs, systemClock),
+    other: new MemoryLanes(jobs, systemClock),
+    async addJob(jobId, facts) {
+      const { name, data, attemptsMade, stalls, finished, failedReason, dueMs } = {
+        ...PLAIN,
+        ...facts,
+      };
+      const job = jobs.add({ id: jobId, name, data, ...(dueMs > 0 && { dueMs }) });
+      Object.assign(job ?? {}, { attemptsMade, stalls });
+      if (job !== undefined && failedReason !== '') job.failedReason = failedReason;
+      if (job !== undefined && finished !== 'no') job.finishedOn = Date.now();
+    },
+    async removeJob(jobId) {
+      jobs.remove(jobId);
+    },
+    async pauseQueue() {
+      jobs.paused = true;
+    },
+    sleep: (ms) => sleep(ms),
+    async close() {},
+  };
+}
+
+let redis: Redis;
+beforeAll(() => {
+  redis = new Redis(redisUrl());
+});
+afterAll(() => redis.quit());
+
+async function inRedis(): Promise<Stage> {
+  const name = `lanes-${randomUUID()}`;
+  const prefix = `bull:${name}:`;
+  const connection = { url: redisUrl() };
+  const queues = [new Queue(name, { connection }), new Queue(name, { connection })] as const;
+  return {
+    lanes: queues[0].lanes,
+    other: queues[1].lanes,
+    async addJob(jobId, facts) {
+      const all = { ...PLAIN, ...facts };
+      await redis.hset(prefix + jobId, hashOf(all));
+      if (all.dueMs > 0) await redis.zadd(`${prefix}delayed`, all.dueMs * DELAYED_SCORE, jobId);
+    },
+    async removeJob(jobId) {
+      await redis.del(prefix + jobId);
+      await redis.zrem(`${prefix}delayed`, jobId);
+    },
+    async pauseQueue() {
+      await redis.hset(`${prefix}meta`, 'paused', '1');
+    },
+    sleep: (ms) => sleep(ms),
+    async close() {
+      await Promise.all(queues.map((queue) => queue.close()));
+      const left = await redis.keys(`${prefix}*`);
+      if (left.length > 0) await redis.del(...left);
+    },
+  };
+}
+
+/** As BullMQ writes it; fields that it leaves out are left out. */
+function hashOf(facts: JobFacts): Record<string, string | number> {
+  const { name, data, attemptsMade, stalls, finished, failedReason } = facts;
+  return {
+    name,
+    data,
+    ...(attemptsMade > 0 && { atm: attemptsMade }),
+    ...(stalls > 0 && { stc: stalls }),
+    ...(failedReason !== '' && { failedReason }),
+    ...(finished !== 'no' && { finishedOn: Date.now() }),
+  };
+}
+
+lanesSuite('lanes in memory', inMemory);
+lanesSuite('lanes in Redis', inRedis);
+
+describe('both engines', () => {
+  test.each(['one', 'two', 'three', 'four'])('answer script "%s" alike', async (seed) => {
+    const stages = [await inMemory(), await inRedis()];
+    const transcripts = [];
+    for (const stage of stages) {
+      transcripts.push(await new LaneScript(stage, seededFraction(seed)).run(150));
+      await stage.close();
+    }
+    expect(transcripts[0]).toEqual(transcripts[1]);
+  });
+});
