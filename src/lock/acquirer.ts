@@ -43,25 +43,22 @@ export class Acquirer {
     this.#clock = clock;
   }
 
-  /** One after the other, in the order given. Throws what `patience.check` throws, and errors that do not pass. */
+  /**
+   * One after the other, in the order given. One may be lost while another is waited for: whoever
+   * uses them finds out. Throws what `patience.check` throws, and errors that do not pass.
+   */
   async acquireAll(
     keys: readonly string[],
     leaseMs: number,
     patience: Patience,
   ): Promise<Acquired[]> {
-    for (;;) {
-      const acquired: Acquired[] = [];
-      try {
-        for (const key of keys) acquired.push(await this.#acquire(key, leaseMs, patience));
-        // One may be lost while another is waited for.
-        if (acquired.every(({ lease }) => lease.trustLeftMs() > 0)) return acquired;
-      } catch (error) {
-        releaseAll(acquired.map(({ lease }) => lease));
-        throw error;
-      }
+    const acquired: Acquired[] = [];
+    try {
+      for (const key of keys) acquired.push(await this.#acquire(key, leaseMs, patience));
+      return acquired;
+    } catch (error) {
       releaseAll(acquired.map(({ lease }) => lease));
-      patience.noteObstacle('a lease was lost while another one was waited for');
-      patience.check();
+      throw error;
     }
   }
 

@@ -2,6 +2,7 @@
  * What the lock's item holds: `<owner> <duration>`, in ASCII. The owner is an id made for one
  * attempt; the duration, in milliseconds, tells contenders how long to watch before they take over.
  */
+import { assert } from '../base/assert.ts';
 import { TorilError } from '../errors.ts';
 import type { Item, NewItem } from '../memcached/server.ts';
 import { isLeaseMs, itemTtlSeconds } from './lease.ts';
@@ -18,8 +19,11 @@ export interface LockContent {
 }
 
 export function encodeLock(owner: string, durationMs: number): NewItem {
+  const text = `${owner} ${durationMs}`;
+  // Stored all the same, it would be a foreign value to everybody, for good.
+  assert(PATTERN.test(text) && isLeaseMs(durationMs), `a lock that says "${text}"`);
   return {
-    value: Buffer.from(`${owner} ${durationMs}`, 'latin1'),
+    value: Buffer.from(text, 'latin1'),
     flags: LOCK_FLAGS,
     ttlSeconds: itemTtlSeconds(durationMs),
   };

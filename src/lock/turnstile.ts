@@ -7,7 +7,10 @@ export class Turnstile {
   /** A key is in the map while somebody is inside; those behind it wait. */
   readonly #waiting = new Map<string, Set<() => void>>();
 
-  /** Resolves with true once inside (then `leave` is due), or with false when `signal` aborts first. */
+  /**
+   * Resolves with true once inside (then `leave` is due), or with false when `signal` aborts first.
+   * The signal is the caller's own for this one wait: what listens to it is not taken away again.
+   */
   enter(key: string, signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false);
     const waiting = this.#waiting.get(key);
@@ -16,13 +19,10 @@ export class Turnstile {
       return Promise.resolve(true);
     }
     return new Promise((resolve) => {
-      const admit = (): void => {
-        signal.removeEventListener('abort', giveUp);
-        resolve(true);
-      };
+      const admit = (): void => resolve(true);
       const giveUp = (): void => {
         waiting.delete(admit);
-        resolve(false);
+        resolve(false); // of no effect after `admit`
       };
       waiting.add(admit);
       signal.addEventListener('abort', giveUp, { once: true });

@@ -28,7 +28,7 @@ const WAIT_DEFAULT_MS = 30_000;
 /** setTimeout takes no more. */
 const WAIT_MAX_MS: number = 2 ** 31 - 1;
 /** All of them are held at the same time. */
-export const KEYS_MAX = 100;
+const KEYS_MAX = 100;
 /** How a cell's bytes are read and written. The lock itself has never seen inside one. */
 export interface CellCodec {
   /**

@@ -91,6 +91,16 @@ describe("the lock's item", () => {
     );
   });
 
+  it.each([
+    ['with a blank', 1000],
+    ['', 1000],
+    ['x'.repeat(65), 1000],
+    ['abc', 99],
+    ['abc', 1000.5],
+  ])('is not written for the owner "%s" and %s ms: nobody could read it', (id, durationMs) => {
+    expect(() => encodeLock(id, durationMs)).toThrow('cannot be');
+  });
+
   it('is not taken for one without the mark, whatever it holds', () => {
     const { value } = encodeLock('0123456789abcdef', 1000);
     expect(parseLock({ value, flags: 0, cas: 1n })).toBeUndefined();

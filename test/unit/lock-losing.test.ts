@@ -113,6 +113,20 @@ describe('losing a lease', () => {
     expect(world.store.peek(LOCK)).toBeUndefined();
   });
 
+  it('is final, too, if such an answer is the first thing that the process gets to see', async () => {
+    const process = world.process({ requestDeadlineMs: 60_000 });
+    const lease = await process.hold();
+    const { signal } = lease;
+    world.store.stop();
+    await world.clock.advance(LEASE_MS / 2); // the renewal is on its way
+    world.clock.leap(LEASE_MS);
+    world.store.resume();
+    await world.clock.settle();
+    expect(signal.aborted).toBe(true);
+    expectLost(lease);
+    expect(world.store.peek(LOCK)).toBeUndefined();
+  });
+
   it('happens to a frozen process the moment it goes on', async () => {
     const process = world.process();
     const lease = await process.hold();

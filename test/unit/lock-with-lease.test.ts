@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UncommittedError } from '../../src/lock/tenure.ts';
 import type { HeldKey } from '../../src/lock/with-lease.ts';
@@ -73,7 +74,6 @@ describe('a function under a lease', () => {
       }),
     );
     expect(await failure).toMatchObject({ message: 'changed my mind' });
-    await world.clock.settle();
     expect(world.valueOf('k')).toBe(1);
     expect(world.store.names()).toEqual(['k']);
   });
@@ -189,6 +189,13 @@ describe('waiting for a lease', () => {
     expect(await world.clock.until(failure)).toMatchObject({ message: 'enough' });
     open();
     await holding;
+  });
+
+  it('leaves nothing at a signal that outlives it', async () => {
+    const { signal } = new AbortController();
+    const { strict } = world.process();
+    await Promise.all([1, 2].map(() => strict.withLease('k', increment, { signal })));
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('does not begin under a signal that has aborted', async () => {
@@ -391,6 +398,36 @@ describe('several keys', () => {
     await world.clock.settle();
     expect([world.valueOf('a'), world.valueOf('b')]).toEqual([undefined, undefined]);
     await world.process().strict.withLease(['a', 'b'], () => {});
+  });
+
+  it('are given back if one of them cannot be had', async () => {
+    const { opened, open } = gate();
+    const holding = world.process().strict.withLease('b', () => opened);
+    await world.clock.advance(10);
+    const failure = failureOf(
+      world.process().strict.withLease(['a', 'b'], () => {}, { waitMs: 500 }),
+    );
+    expect(await world.clock.until(failure)).toMatchObject({ code: 'LEASE_TIMED_OUT' });
+    await world.clock.settle();
+    expect(world.store.peek('toril:lock:a')).toBeUndefined();
+    open();
+    await holding;
+  });
+
+  it('are acquired anew if one was lost while another was waited for', async () => {
+    const { opened, open } = gate();
+    const holding = world.process().strict.withLease('b', () => opened);
+    await world.clock.advance(10);
+    let runs = 0;
+    const both = world.process().strict.withLease(['a', 'b'], () => ++runs);
+    await world.clock.advance(10);
+    world.store.evict('toril:lock:a');
+    await world.clock.advance(LEASE_MS);
+    open();
+    await holding;
+    const start = world.clock.monotonicMs();
+    expect(await world.clock.until(both)).toBe(1);
+    expect(world.clock.monotonicMs() - start).toBeLessThan(200);
   });
 
   it('get one token, higher than that of any holder of any of them before', async () => {
