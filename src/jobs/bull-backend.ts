@@ -15,6 +15,7 @@ import {
   type QueueBaseOptions,
   type RedisClient,
 } from 'bullmq';
+import { systemClock } from '../base/clock.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { ALONE_FIELD, OUTCOME_FIELD, type Script } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
@@ -45,6 +46,7 @@ export class TorilBackend extends RedisQueueBackend {
   beforeClose: (() => Promise<void>) | undefined;
   readonly #outcomes = new Map<string, string>();
   readonly #keptWhenFailed = new Set<string>();
+  #corked = false;
   #defined: Promise<RedisClient> | undefined;
 
   /** The client, knowing the scripts of this file. */
@@ -80,11 +82,27 @@ export class TorilBackend extends RedisQueueBackend {
     commandName: string,
     args: unknown[],
   ): unknown {
+    this.#gatherWrites(client);
     const reply: unknown = super.execCommand(client, commandName, args);
     if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
     return reply.then((delivery: unknown) => {
       this.#noteOutcome(delivery);
       return delivery;
+    });
+  }
+
+  /**
+   * A batch completes many jobs in one moment; what they send goes out in one write. Corking is the
+   * stream's own way; a driver that does not show its stream just writes more often.
+   */
+  #gatherWrites(client: object): void {
+    const { stream } = client as { stream?: { cork?: () => void; uncork?: () => void } };
+    if (this.#corked || stream?.cork === undefined) return;
+    this.#corked = true;
+    stream.cork();
+    systemClock.soon(() => {
+      this.#corked = false;
+      stream.uncork?.();
     });
   }
 
