@@ -104,7 +104,7 @@ function settingsOf(setting: unknown): MemcachedSettings {
 function parseServer(text: unknown): ServerAddress {
   if (typeof text !== 'string') throw invalid(`a server is of type ${typeof text}, not a string`);
   const url = urlOf(text);
-  const shown = `"${text.replace(/\/\/.*@/, '//…@')}"`;
+  const shown = `"${text.replace(/^.*@/s, '…@')}"`;
   if (url === undefined) throw invalid(`${shown} is no server. ${HOW_TO_WRITE}`);
   const port = url.port === '' ? PORT_DEFAULT : Number(url.port);
   if (port === 0) throw invalid(`${shown} has port 0`);
