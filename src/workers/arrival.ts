@@ -18,6 +18,8 @@ export interface Arrival {
   readonly jobId: string;
   /** Monotonic milliseconds. */
   readonly arrivedAtMs: number;
+  /** How often BullMQ has delivered it, this time included. */
+  readonly deliveries: number;
   /** Whether BullMQ would not deliver it again after this error. */
   isLastAttempt(thrown: Error): boolean;
   /** Called exactly once. */

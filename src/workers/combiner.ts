@@ -20,15 +20,18 @@ import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
+import {
+  awayAtStandstillMs,
+  awayUntilTurnMs,
+  delayMs,
+  untilTurnMs,
+  type Waiting,
+} from './parking.ts';
 import { takeTurn, type TurnEnd } from './turn.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;
 const AGAIN_PAUSE_MS_MAX = 200;
-/** Milliseconds per job that are assumed while nothing is known of a key's pace. */
-const PACE_ASSUMED_MS = 5;
-/** A parked job comes back a little early rather than late. */
-const PARK_SHARE = 0.9;
 
 export class Combiner {
   readonly #context: GateContext;
@@ -38,7 +41,6 @@ export class Combiner {
   readonly #onOver: () => void;
   #timer: Timer | undefined;
   #stopping = false;
-  #working = false;
   /** How often in a row something came in between. */
   #again = 0;
   /** Settles when the combiner is over. */
@@ -89,7 +91,11 @@ export class Combiner {
       return await this.#attempt();
     } catch (thrown) {
       if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
-      return this.#unavailable(redisFailed(thrown));
+      const cause = redisFailed(thrown);
+      this.#context.report('unavailable', { key: this.#key, cause });
+      const { blockedMs } = this.#context.options;
+      for (const jobId of this.#arrivals.jobIds()) this.#park(jobId, blockedMs);
+      return false;
     }
   }
 
@@ -118,7 +124,6 @@ export class Combiner {
   }
 
   async #work(lease: Lease, cell: Outcome<Item>, name: string): Promise<boolean> {
-    this.#working = true;
     const end = await takeTurn({
       context: this.#context,
       key: this.#key,
@@ -127,8 +132,6 @@ export class Combiner {
       cell,
       arrivals: this.#arrivals,
       memory: this.#memory,
-    }).finally(() => {
-      this.#working = false;
     });
     return this.#after(end);
   }
@@ -141,7 +144,7 @@ export class Combiner {
       case 'more':
         return true;
       case 'blocked':
-        this.#parkAll(end.delayMs);
+        await this.#standStill(end.delayMs);
         return false;
       case 'unavailable':
         return this.#unavailable(end.cause);
@@ -157,67 +160,76 @@ export class Combiner {
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */
   async #waitForTurn(retryAfterMs: number): Promise<boolean> {
     await pause(this.#context.clock, retryAfterMs);
-    await this.#lookAround();
+    await this.#parkPatient();
     return this.#arrivals.size > 0;
   }
 
-  #unavailable(cause: TorilError): boolean {
+  /** A server is out of reach: nobody's fault, and nobody's attempt. */
+  async #unavailable(cause: TorilError): Promise<boolean> {
     this.#context.report('unavailable', { key: this.#key, cause });
-    this.#parkAll(this.#context.options.blockedMs);
+    await this.#standStill(this.#context.options.blockedMs);
     return false;
   }
 
-  #parkAll(delayMs: number): void {
-    this.#arrivals.settleAll((jobId) => this.#parking(jobId, delayMs));
+  /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
+  async #standStill(atLeastMs: number): Promise<void> {
+    await this.#lookAround((waiting) => awayAtStandstillMs(waiting, atLeastMs));
   }
 
-  #parking(
-    jobId: string,
-    expectedMs: number,
-  ): { readonly kind: 'parked'; readonly delayMs: number } {
-    const { options, random, report } = this.#context;
-    const spread = PARK_SHARE + (1 - PARK_SHARE) * random.fraction();
-    const delayMs = Math.ceil(Math.min(Math.max(expectedMs * spread, 1), options.parkMsMax));
-    report('jobParked', { key: this.#key, jobId, delayMs });
-    return { kind: 'parked', delayMs };
-  }
-
-  /** Looks after `delayMs` whether jobs wait here longer than they should. */
-  #watch(delayMs: number): void {
+  /** Looks after `afterMs` whether jobs wait here longer than they should. */
+  #watch(afterMs: number): void {
     if (this.#timer !== undefined) return;
     const { clock, options } = this.#context;
-    this.#timer = clock.after(delayMs, () => {
+    this.#timer = clock.after(afterMs, () => {
       this.#timer = undefined;
-      if (!this.#working || this.#arrivals.size === 0) return;
-      this.#lookAround().then(
+      if (this.#arrivals.size === 0) return;
+      this.#parkPatient().then(
         () => this.#arrivals.size > 0 && this.#watch(options.patienceMs),
-        () => undefined, // Redis is out of reach: the turn itself finds out
+        () => undefined, // Redis is out of reach: the round itself finds out
       );
     });
   }
 
-  /** Settles what others have decided, and parks what would wait longer than its patience. */
-  async #lookAround(): Promise<void> {
-    const { clock, lanes, options } = this.#context;
+  /** Parks what would wait longer than its patience. */
+  #parkPatient(): Promise<void> {
+    const { clock, options } = this.#context;
+    return this.#lookAround((waiting, { arrivedAtMs }) => {
+      const waitedMs = clock.monotonicMs() - arrivedAtMs;
+      if (waitedMs + untilTurnMs(waiting) <= options.patienceMs) return undefined;
+      return awayUntilTurnMs(waiting, options);
+    });
+  }
+
+  /** Settles what others have decided, and parks what `away` gives a time for. */
+  async #lookAround(
+    away: (waiting: Waiting, arrival: Arrival) => number | undefined,
+  ): Promise<void> {
     await Promise.all(
-      this.#arrivals.all().map(async ({ jobId, arrivedAtMs }) => {
-        const location = await lanes.locate(this.#key, jobId);
-        if (location.kind === 'decided') {
-          const outcome = decodeOutcome(location.outcome);
-          if (outcome !== undefined) this.#arrivals.settle(jobId, { kind: 'decided', outcome });
-        } else if (location.kind === 'waiting') {
-          const expectedMs = location.rank * this.#paceMs(location.paceMs);
-          const waitedMs = clock.monotonicMs() - arrivedAtMs;
-          if (waitedMs + expectedMs > options.patienceMs) {
-            const longer = Math.max(expectedMs, options.patienceMs);
-            this.#arrivals.settle(jobId, this.#parking(jobId, longer));
-          }
-        }
+      this.#arrivals.all().map(async (arrival) => {
+        const location = await this.#context.lanes.locate(this.#key, arrival.jobId);
+        if (location.kind === 'decided') return this.#settleAs(arrival, location.outcome);
+        const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
+        const paceMs = Math.max(this.#memory.paceMs, known.paceMs);
+        const { deliveries } = arrival;
+        const awayMs = away({ rank: known.rank, paceMs, deliveries }, arrival);
+        if (awayMs !== undefined) this.#park(arrival.jobId, awayMs);
       }),
     );
   }
 
-  #paceMs(othersMs: number): number {
-    return Math.max(this.#memory.paceMs, othersMs) || PACE_ASSUMED_MS;
+  #settleAs({ jobId }: Arrival, text: string): void {
+    const outcome = decodeOutcome(text);
+    if (outcome !== undefined) this.#arrivals.settle(jobId, { kind: 'decided', outcome });
+  }
+
+  #park(jobId: string, awayMs: number): void {
+    if (this.#arrivals.get(jobId) === undefined) return; // decided meanwhile
+    const { options, random, report } = this.#context;
+    const parked = {
+      kind: 'parked',
+      delayMs: delayMs(awayMs, options, random.fraction()),
+    } as const;
+    report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
+    this.#arrivals.settle(jobId, parked);
   }
 }

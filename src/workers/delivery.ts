@@ -29,11 +29,13 @@ export async function report(
     case 'held':
       backend.keepWhenFailed(jobId);
       throw forGood(settlement.thrown);
+    // If these two cannot be carried out, the job stays active until BullMQ takes it for stalled: any
+    // other error would use up an attempt.
     case 'parked':
-      await job.moveToDelayed(Date.now() + settlement.delayMs, token);
+      await job.moveToDelayed(Date.now() + settlement.delayMs, token).catch(() => undefined);
       throw new DelayedError();
     case 'returned':
-      await backend.moveJobFromActiveToWait(jobId, token);
+      await backend.moveJobFromActiveToWait(jobId, token).catch(() => undefined);
       throw new WaitingError();
   }
 }

@@ -171,6 +171,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       this.#gate.arrive(key, {
         jobId,
         arrivedAtMs: systemClock.monotonicMs(),
+        deliveries: job.attemptsStarted,
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -1,0 +1,47 @@
+/**
+ * For how long a job gives its worker slot back. Pure. Coming back too late costs nothing but the
+ * job's own latency, and not even that once somebody has decided it, since it is then promoted;
+ * coming back too early costs a delivery. So ten thousand jobs of one slow key hold no slots.
+ */
+import type { GateOptions } from '../options.ts';
+
+/** Milliseconds per job that are assumed while nothing is known of a key's pace. */
+const PACE_ASSUMED_MS = 5;
+/** Milliseconds between two jobs of a lane that stands still, so that they do not all look at once. */
+const STANDSTILL_SPREAD_MS = 10;
+/** A parked job comes back a little early rather than late. */
+const EARLY_SHARE = 0.9;
+
+export interface Waiting {
+  /** Jobs before it in its lane. */
+  readonly rank: number;
+  /** Milliseconds per job of the key; 0: not known. */
+  readonly paceMs: number;
+  /** How often BullMQ has delivered it, this time included. */
+  readonly deliveries: number;
+}
+
+/** Milliseconds until its turn, if somebody is at work on the key. */
+export function untilTurnMs({ rank, paceMs }: Waiting): number {
+  return rank * (paceMs || PACE_ASSUMED_MS);
+}
+
+/**
+ * Milliseconds to be away while somebody else holds the lease: until its turn, and each time longer,
+ * but never so long that nobody is there to take over from a holder that has died.
+ */
+export function awayUntilTurnMs(waiting: Waiting, options: GateOptions): number {
+  const again = options.patienceMs * 2 ** Math.min(waiting.deliveries - 1, 20);
+  return Math.max(untilTurnMs(waiting), options.patienceMs, Math.min(again, options.leaseMs / 4));
+}
+
+/** Milliseconds to be away while the lane stands still: its head is blocked, or a server is down. */
+export function awayAtStandstillMs({ rank }: Waiting, atLeastMs: number): number {
+  return Math.max(atLeastMs, rank * STANDSTILL_SPREAD_MS);
+}
+
+/** The delay to ask BullMQ for: whole milliseconds, spread a little, within the limit. */
+export function delayMs(awayMs: number, options: GateOptions, fraction: number): number {
+  const spread = EARLY_SHARE + (1 - EARLY_SHARE) * fraction;
+  return Math.ceil(Math.min(Math.max(awayMs * spread, 1), options.parkMsMax));
+}
