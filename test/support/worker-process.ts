@@ -1,0 +1,129 @@
+/**
+ * A worker in a process of its own; processes.ts starts it. Faults come from here: what it calls
+ * is wrapped so that it kills or freezes itself at a certain step of a job's way.
+ */
+import { RedisQueueBackend } from 'bullmq';
+import { type AnyUpdate, Worker, type WorkerOptions } from '../../src/index.ts';
+import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { SocketConnection } from '../../src/memcached/socket-connection.ts';
+import { allUpdates } from './updates.ts';
+
+/** A gap between two steps of a job's way (DESIGN.md, section 3). */
+export type Step =
+  /** The lease is held, nothing was taken. */
+  | 'acquired'
+  | 'taken'
+  /** Folded; the commit is about to be sent. */
+  | 'folded'
+  | 'committed'
+  | 'acknowledged'
+  /** Every job knows its outcome; BullMQ does not. */
+  | 'completing'
+  /** BullMQ has completed the first job of the batch. */
+  | 'completed';
+
+export interface ProcessOrders {
+  readonly queue: string;
+  readonly options: Omit<WorkerOptions, 'updates'>;
+  /** Only these updates are known. */
+  readonly updates?: readonly string[];
+  readonly fault?: { readonly at: Step; readonly nth: number; readonly signal: NodeJS.Signals };
+}
+
+export type ProcessReport =
+  | { readonly event: 'ready' }
+  | { readonly event: 'closed' }
+  | { readonly event: 'gate'; readonly name: string; readonly content: unknown };
+
+type AnyMethod = (this: unknown, ...args: never[]) => Promise<unknown>;
+
+const orders = JSON.parse(process.argv[2] as string) as ProcessOrders;
+let counted = 0;
+
+function reach(step: Step): void {
+  const { fault } = orders;
+  if (fault?.at !== step || ++counted !== fault.nth) return;
+  process.kill(process.pid, fault.signal);
+}
+
+function wrap(owner: object, name: string, around: (method: AnyMethod) => AnyMethod): void {
+  const methods = owner as Record<string, AnyMethod>;
+  methods[name] = around(methods[name] as AnyMethod);
+}
+
+function after(step: Step, owner: object, name: string, when: (reply: never) => boolean): void {
+  wrap(
+    owner,
+    name,
+    (method) =>
+      async function (this: unknown, ...args) {
+        const reply = await method.apply(this, args);
+        if (when(reply as never)) reach(step);
+        return reply;
+      },
+  );
+}
+
+after(
+  'acquired',
+  MemcachedLeaseLocks.prototype,
+  'attempt',
+  ({ kind }: { kind: string }) => kind === 'held',
+);
+after(
+  'taken',
+  RedisLanes.prototype,
+  'take',
+  ({ entries }: { entries: unknown[] }) => entries.length > 0,
+);
+after('acknowledged', RedisLanes.prototype, 'acknowledge', () => true);
+after('completed', RedisQueueBackend.prototype, 'moveToCompleted', () => true);
+wrap(
+  RedisQueueBackend.prototype,
+  'moveToCompleted',
+  (method) =>
+    function (this: unknown, ...args) {
+      reach('completing');
+      return method.apply(this, args);
+    },
+);
+for (const write of ['add', 'replace']) {
+  wrap(
+    SocketConnection.prototype,
+    write,
+    (method) =>
+      async function (this: unknown, ...args) {
+        const [name] = args as unknown as [string];
+        if (name.startsWith('toril:lock:')) return method.apply(this, args);
+        reach('folded');
+        const outcome = (await method.apply(this, args)) as { kind: string };
+        if (outcome.kind === 'done') reach('committed');
+        return outcome;
+      },
+  );
+}
+
+const known = allUpdates.filter(
+  ({ name }: AnyUpdate) => orders.updates === undefined || orders.updates.includes(name),
+);
+const worker = new Worker(orders.queue, { ...orders.options, updates: known });
+worker.on('error', () => undefined);
+
+const say = (report: ProcessReport): void => void process.send?.(report);
+for (const name of ['leaseTakenOver', 'commitRefused', 'acknowledgementRefused'] as const) {
+  worker.on(name, (content: unknown) => say({ event: 'gate', name, content }));
+}
+process.on('message', (message) => {
+  if (message !== 'close') return;
+  void worker.close().then(() => {
+    say({ event: 'closed' });
+    process.disconnect();
+  });
+});
+process.on('disconnect', () => {
+  // The test is gone: so must we be.
+  if (worker.closing === undefined) process.exit();
+});
+await worker.waitUntilReady();
+say({ event: 'ready' });
