@@ -53,7 +53,12 @@ export function applyUpdate(
 }
 
 function initialOf(update: AnyUpdate, key: string): unknown {
-  if (update.initial !== undefined) return update.initial(key);
+  if (update.initial !== undefined) {
+    const initial: unknown = update.initial(key);
+    assertJsonValue(initial, update.name);
+    // `initial: () => EMPTY` is natural, and `apply` may change what it gets: give it its own.
+    return JSON.parse(JSON.stringify(initial));
+  }
   throw new TorilError(
     'UPDATE_RETURNED_NOTHING',
     `the key "${key}" has no value yet, and the update "${update.name}" has no "initial". Define initial(key).`,

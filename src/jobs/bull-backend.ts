@@ -17,7 +17,7 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
-import { ALONE_FIELD, OUTCOME_FIELD, type Script } from './scripts/script.ts';
+import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
@@ -219,7 +219,12 @@ export class TorilBackend extends RedisQueueBackend {
     fetchNext: boolean,
     fieldsToUpdate?: Record<string, unknown>,
   ): ReturnType<RedisQueueBackend['moveToFailed']> {
-    const fields = { ...fieldsToUpdate, [OUTCOME_FIELD]: '', [ALONE_FIELD]: '0' };
+    const fields = {
+      ...fieldsToUpdate,
+      [OUTCOME_FIELD]: '',
+      [ALONE_FIELD]: '',
+      [DIRECTIVE_FIELD]: '',
+    };
     const keep = this.#keptWhenFailed.delete(job.id ?? '');
     return super.moveToFailed(
       job,

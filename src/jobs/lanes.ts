@@ -115,7 +115,10 @@ export interface Lanes {
   /** Idempotent: acknowledging a commit that is acknowledged already is accepted again. */
   acknowledge(commit: Acknowledgement): Promise<Acknowledged>;
   locate(key: string, jobId: string): Promise<Location>;
-  /** Counts that a job which stalled before is about to be applied alone; returns how often so far. */
+  /**
+   * Notes that a job which stalled before is about to be applied alone. Returns of how many such
+   * starts the process died, and 1 for this one: the job has stalled since, without an attempt charged.
+   */
   startAlone(jobId: string): Promise<number>;
   /** What an operator sees. */
   inspect(key: string, jobsMax: number): Promise<LaneState>;

@@ -7,7 +7,8 @@ import type { Settlement } from './arrival.ts';
 
 /** Whether BullMQ would not deliver the job again after this error. */
 export function isLastAttempt(job: Job, thrown: Error): boolean {
-  return isFinal(thrown) || job.attemptsMade + 1 >= (job.opts.attempts ?? 0);
+  const givesUp = isFinal(thrown) || thrown instanceof UnrecoverableError;
+  return givesUp || job.attemptsMade + 1 >= (job.opts.attempts ?? 0);
 }
 
 /** Returns the job's result, or throws what BullMQ understands. */

@@ -256,7 +256,8 @@ class Folding {
     if (isFinal(thrown) || arrival.isLastAttempt(thrown))
       return this.#exhaust(entry, update, thrown);
     this.#settlements.set(entry.jobId, { kind: 'retry', thrown });
-    if (update.onFailure === 'skip') return this.#decideAs(entry, 'm');
+    // It enters anew, at the end, when it is delivered for its retry: until then it is in nobody's way.
+    if (update.onFailure === 'skip') return this.#decideAs(entry, 's');
     return { kind: 'delivery', jobId: entry.jobId };
   }
 

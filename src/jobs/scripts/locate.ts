@@ -30,17 +30,26 @@ return result
 };
 
 /**
- * A job that stalled before is about to be applied alone: counts it, in case the process dies of it.
+ * A job that stalled before is about to be applied alone: notes it, in case the process dies of it.
+ * It did if the job has stalled once more since, without an attempt charged in between: a start that
+ * ended with an error, or whose commit was lost, does not count.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- *   Returns how often so far, this time included; 0 if the job is gone.
+ *   Returns how many such starts the process died of, and 1 for this one; 0 if the job is gone.
  */
 export const START_ALONE: Script = {
   name: 'torilStartAlone',
   numberOfKeys: 1,
   lua: `
-if redis.call('EXISTS', ARGV[1] .. ARGV[2]) == 0 then return 0 end
-return redis.call('HINCRBY', ARGV[1] .. ARGV[2], '${ALONE_FIELD}', 1)
+local jobKey = ARGV[1] .. ARGV[2]
+local job = redis.call('HMGET', jobKey, 'name', 'stc', 'atm', '${ALONE_FIELD}')
+if not job[1] then return 0 end
+local stalls, attempts = job[2] or '0', job[3] or '0'
+local deaths, stallsThen, attemptsThen = string.match(job[4] or '', '^(%d+) (%d+) (%d+)$')
+deaths = tonumber(deaths or '0')
+if stallsThen and stallsThen ~= stalls and attemptsThen == attempts then deaths = deaths + 1 end
+redis.call('HSET', jobKey, '${ALONE_FIELD}', deaths .. ' ' .. stalls .. ' ' .. attempts)
+return deaths + 1
 `,
 };
 

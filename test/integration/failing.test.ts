@@ -1,0 +1,280 @@
+/** What a failing update does to its own job, to its key and to the jobs of others. */
+import { type Job, UnrecoverableError } from 'bullmq';
+import { describe, expect, it } from 'vitest';
+import { defineUpdate, type Update } from '../../src/index.ts';
+import { log, logOr, type Entry, type Line, type Position } from '../support/updates.ts';
+import {
+  enqueueLog,
+  entries,
+  expectExact,
+  nextEvent,
+  stage,
+  type Stage,
+} from '../support/workers.ts';
+
+type LogUpdate = Update<string, Line[], Entry, Entry, Position>;
+
+const states = (jobs: readonly Job[]): Promise<string[]> =>
+  Promise.all(jobs.map((job) => job.getState()));
+
+/** Five jobs of one key, the second of which fails as often as said. */
+function fiveWith(
+  here: Stage,
+  update: LogUpdate,
+  failures: number,
+  options: { attempts?: number; backoff?: number } = {},
+): Promise<Job[]> {
+  const key = here.key();
+  return here.queue.enqueueBulk(
+    entries(key, 5).map((entry) => ({
+      update,
+      data: entry.n === 1 ? { ...entry, failures } : entry,
+      options,
+    })),
+  );
+}
+
+describe('a job that fails and has attempts left', () => {
+  it('keeps its place: the others wait for its retry (block)', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 2, { attempts: 3, backoff: 50 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 1, 2, 3, 4]);
+    expect(finished.map((job) => job.attemptsMade)).toEqual([1, 3, 1, 1, 1]);
+  });
+
+  it('is overtaken, and tried again behind the others (skip)', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.skip, 2, { attempts: 3, backoff: 50 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4, 1]);
+    expect(finished.map((job) => job.attemptsMade)).toEqual([1, 3, 1, 1, 1]);
+  });
+
+  it('is overtaken by jobs that come while it waits for its retry, too (skip)', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker({ concurrency: 8 });
+    const options = { attempts: 2, backoff: 3_000 };
+    const failing = await here.queue.enqueue(logOr.skip, { key, n: 0, failures: 1 }, options);
+    while ((await failing.getState()) !== 'delayed') await new Promise((r) => setTimeout(r, 10));
+    const startedMs = performance.now();
+    const [second] = await here.finished([await here.queue.enqueue(logOr.skip, { key, n: 1 })]);
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    const finished = await here.finished([failing]);
+    expect(await expectExact(here, key, [second as Job, ...finished])).toEqual([1, 0]);
+  });
+
+  it('is not charged for being tried in the delivery of somebody else', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 1, { attempts: 2 });
+    // One delivery at a time, and the failing job is never among the first.
+    await here.worker({ concurrency: 1 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 1, 2, 3, 4]);
+    expect(finished.map((job) => job.attemptsMade)).toEqual([1, 2, 1, 1, 1]);
+  });
+
+  it('leaves its value unharmed, though it changed it before it threw', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 9, { attempts: 2 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(await states(finished)).toEqual([
+      'completed',
+      'failed',
+      'completed',
+      'completed',
+      'completed',
+    ]);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4]);
+  });
+
+  it('leaves what `initial` returns unharmed, though that is the same object each time', async () => {
+    const initial: Line[] = [];
+    const shared = defineUpdate({
+      ...log,
+      schema: undefined,
+      name: 'shared',
+      initial: () => initial,
+    });
+    const here = stage({ updates: [shared] });
+    await here.worker({ concurrency: 8 });
+    const jobs = await here.queue.enqueueBulk([
+      { update: shared, data: { key: here.key('a'), n: 0, failures: 1 } },
+      { update: shared, data: { key: here.key('a'), n: 1 } },
+      { update: shared, data: { key: here.key('b'), n: 0 } },
+    ]);
+    const [, second, third] = await here.finished(jobs);
+    expect(await expectExact(here, here.key('a'), [second as Job])).toEqual([1]);
+    expect(await expectExact(here, here.key('b'), [third as Job])).toEqual([0]);
+  });
+
+  it('may use all its attempts also after its process has died with it once', async () => {
+    const here = stage();
+    const [job] = await enqueueLog(here, [{ key: here.key(), n: 0, failures: 5 }], { attempts: 6 });
+    await here.redis.hset(here.redisKey(job?.id as string), 'stc', 1);
+    await here.worker();
+    const finished = await here.finished([job as Job]);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0]);
+    expect(finished[0]?.attemptsMade).toBe(6);
+  });
+});
+
+describe('a job that has used up its attempts', () => {
+  it('is passed by (continue)', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 9, { attempts: 2 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(finished[1]).toMatchObject({ failedReason: 'attempt 2 of job 1', attemptsMade: 2 });
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4]);
+  });
+
+  it('takes everything behind it down (cascade)', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.cascade, 9, { attempts: 2 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(await states(finished)).toEqual(['completed', 'failed', 'failed', 'failed', 'failed']);
+    expect(finished[4]?.failedReason).toMatch(/cascades/);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0]);
+    const [later] = await here.finished([
+      await here.queue.enqueue(logOr.cascade, { key: here.key(), n: 5 }),
+    ]);
+    expect(await expectExact(here, here.key(), [...finished, later as Job])).toEqual([0, 5]);
+  });
+
+  it('takes everything behind it down over several batches (cascade)', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await here.queue.enqueueBulk(
+      entries(key, 50).map((entry) => ({
+        update: logOr.cascade,
+        data: entry.n === 3 ? { ...entry, failures: 1 } : entry,
+      })),
+    );
+    await here.worker({ concurrency: 4, batchJobsMax: 7 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, key, finished)).toEqual([0, 1, 2]);
+    expect(finished.filter((job) => job.failedReason != null)).toHaveLength(47);
+  });
+
+  it('stops its key (hold), and no other', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+    const worker = here.startWorker({ concurrency: 8 });
+    const held = await nextEvent(worker, 'laneHeld');
+    expect(held).toMatchObject({
+      key: here.key(),
+      jobId: jobs[1]?.id,
+      reason: 'attempt 2 of job 1',
+    });
+    const [other] = await here.finished([
+      await here.queue.enqueue(logOr.hold, { key: here.key('other'), n: 0 }),
+    ]);
+    expect(other?.returnvalue).toBe(0);
+    expect(await here.queue.lane(here.key()).report()).toMatchObject({
+      heldBy: jobs[1]?.id,
+      length: 4,
+    });
+  });
+
+  it.each(['retry', 'job.retry'] as const)(
+    'goes on where it was, once it succeeds (%s)',
+    async (way) => {
+      const here = stage();
+      const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+      const worker = here.startWorker({ concurrency: 8 });
+      await nextEvent(worker, 'laneHeld');
+      if (way === 'retry') await here.queue.lane(here.key()).retry();
+      else await (await here.queue.getJob(jobs[1]?.id as string))?.retry();
+      const finished = await here.finished(jobs);
+      expect(await expectExact(here, here.key(), finished)).toEqual([0, 1, 2, 3, 4]);
+      expect(finished.map((job) => job.attemptsMade)).toEqual([1, 3, 1, 1, 1]);
+    },
+  );
+
+  it('goes to the end of its lane (skip)', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+    const worker = here.startWorker({ concurrency: 8 });
+    await nextEvent(worker, 'laneHeld');
+    await here.queue.lane(here.key()).skip();
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4, 1]);
+  });
+
+  it('fails for good (drop), and may still be retried as a new job later', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+    const worker = here.startWorker({ concurrency: 8 });
+    await nextEvent(worker, 'laneHeld');
+    await here.queue.lane(here.key()).drop();
+    const others = jobs.filter((_, n) => n !== 1);
+    await here.finished(others);
+    const [dropped] = await here.finished([jobs[1] as Job]);
+    expect(dropped?.failedReason).toMatch(/dropped/);
+    await dropped?.retry();
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4, 1]);
+  });
+
+  it('lets its key go on once it is removed', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+    const worker = here.startWorker({ concurrency: 8 });
+    await nextEvent(worker, 'laneHeld');
+    await (await here.queue.getJob(jobs[1]?.id as string))?.remove();
+    const finished = await here.finished(jobs.filter((_, n) => n !== 1));
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4]);
+  });
+
+  it('enters its lane anew, at the end, when an operator retries it', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 2, { attempts: 2 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    await finished[1]?.retry();
+    const again = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), again)).toEqual([0, 2, 3, 4, 1]);
+  });
+});
+
+describe('an update that gives up for good', () => {
+  class Fatal extends UnrecoverableError {}
+  const giveUp = defineUpdate({
+    name: 'give-up',
+    key: (data: { key: string; subclass: boolean }) => data.key,
+    initial: () => 0,
+    apply: (_value: number, { subclass }): number => {
+      throw subclass ? new Fatal('no use') : new UnrecoverableError('no use');
+    },
+    onExhausted: 'cascade',
+  });
+
+  it.each([false, true])(
+    'uses one attempt of many (subclass of UnrecoverableError: %s)',
+    async (subclass) => {
+      const here = stage({ updates: [giveUp] });
+      const jobs = await here.queue.enqueueBulk(
+        [0, 1, 2].map(() => ({
+          update: giveUp,
+          data: { key: here.key(), subclass },
+          options: { attempts: 5, backoff: 10_000 },
+        })),
+      );
+      await here.worker({ concurrency: 8 });
+      const finished = await here.finished(jobs, 5_000);
+      expect(finished.map((job) => job.attemptsMade)).toEqual([1, 1, 1]);
+      expect(finished.map((job) => job.failedReason?.slice(0, 6))).toEqual([
+        'no use',
+        'an ear',
+        'an ear',
+      ]);
+      expect(await here.queue.lane(here.key()).report()).toMatchObject({ length: 0 });
+    },
+  );
+});
