@@ -72,6 +72,8 @@ export interface FoldRules {
   readonly startAlone: (jobId: string) => Promise<number>;
 }
 
+/** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
+const MESSAGE_MAX = 500;
 /** Errors after which another attempt could not end otherwise. */
 const FINAL_CODES = new Set([
   'VALUE_TOO_LARGE',
@@ -279,7 +281,12 @@ class Folding {
 
   #decideFailed(entry: LaneEntry, thrown: Error, cascades: boolean): undefined {
     const code = thrown instanceof TorilError ? thrown.code : thrown.name;
-    const outcome: JobOutcome = { kind: 'failed', code, message: messageOf(thrown), cascades };
+    const outcome: JobOutcome = {
+      kind: 'failed',
+      code,
+      message: messageOf(thrown).slice(0, MESSAGE_MAX),
+      cascades,
+    };
     this.#decisions.set(entry.jobId, encodeDecision(outcome));
     this.#settlements.set(entry.jobId, { kind: 'decided', outcome, thrown });
     this.#pass(entry);

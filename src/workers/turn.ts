@@ -8,25 +8,21 @@
  *   acknowledge Redis      dies here: the jobs' outcomes wait in their hashes
  *   settle      in memory  BullMQ completes the jobs, or delivers them again, and they find their outcome
  */
-import { assert, AssertionError } from '../base/assert.ts';
-import { believe, type Standing } from '../cells/believe.ts';
-import {
-  CELL_FLAGS,
-  decodeItem,
-  encodeEnvelope,
-  PLACEHOLDER,
-  type CellContent,
-  type Envelope,
-} from '../cells/envelope.ts';
-import { messageOf, redisFailed, TorilError } from '../errors.ts';
+import { AssertionError } from '../base/assert.ts';
+import { believe } from '../cells/believe.ts';
+import { CELL_FLAGS, type Envelope, PLACEHOLDER } from '../cells/envelope.ts';
+import { redisFailed, TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
-import type { Cas, Item, Outcome } from '../memcached/server.ts';
+import type { Item, Outcome } from '../memcached/server.ts';
 import type { Arrivals } from './arrivals.ts';
-import { fold, type Batch, type FoldRules, type FoldStart, type Stop } from './fold.ts';
+import { type FittingBatch, foldToFit } from './fitting.ts';
+import type { Batch, FoldRules, Stop } from './fold.ts';
 import type { GateContext } from './gate-context.ts';
 import type { KeyMemory } from './key-memory.ts';
+import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.ts';
+import { startFrom } from './starting.ts';
 
 /** How a turn ended, and so what the combiner does next. */
 export type TurnEnd =
@@ -43,21 +39,9 @@ export type TurnEnd =
 
 /** A tombstone's life in seconds; the copy that knows of the deletion lives longer. */
 const TOMBSTONE_SECONDS = 60;
-/** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
-const ITEM_OVERHEAD_BYTES = 512;
 /** Milliseconds between two looks at a head that waits for its delivery, if BullMQ does not say when. */
 const DELIVERY_WAIT_MS = 250;
 const AGAIN: TurnEnd = { kind: 'again' };
-const NOTHING: Buffer = Buffer.alloc(0);
-
-/** The cell as it is known at this point of the turn. */
-interface KnownCell {
-  readonly content: CellContent;
-  /** Undefined: there is no item, so the commit must be an `add`. */
-  readonly cas: Cas | undefined;
-  /** The value, made anew each time. */
-  readonly fresh: () => unknown;
-}
 
 export interface TurnInput {
   readonly context: GateContext;
@@ -84,14 +68,13 @@ export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
 
 class Turn {
   readonly #in: TurnInput;
-  #cell: KnownCell;
+  #cell: KnownCell = NO_CELL;
   #released = false;
   /** The strict path's second step was taken under this lease. */
   #confirmed = false;
 
   constructor(input: TurnInput) {
     this.#in = input;
-    this.#cell = { content: { kind: 'missing' }, cas: undefined, fresh: () => undefined };
   }
 
   release(): void {
@@ -114,18 +97,21 @@ class Turn {
 
   /** Undefined: go on under the same lease. */
   async #batch(): Promise<TurnEnd | undefined> {
-    const { context, lease, arrivals, memory } = this.#in;
+    const { context, key, lease, arrivals, memory } = this.#in;
     const startedMs = context.clock.monotonicMs();
     const taken = await this.#take();
     const standing = believe(this.#cell.content, taken.copy, context.queue);
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (taken.entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
-    const start = this.#startFrom(standing, taken);
+    const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);
     if (!(await this.#confirmIfStrict(taken))) return this.#lost();
 
-    const fitting = await this.#foldToFit(start, taken, standing);
+    const itemSizeMax =
+      context.servers.serverFor(key).facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
+    const fit = { key, queue: context.queue, itemSizeMax, memory };
+    const fitting = await foldToFit(start, taken, standing, this.#rules(taken), fit);
     const { batch } = fitting;
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
     if (batch.decided === 0) {
@@ -190,55 +176,6 @@ class Turn {
     return undefined;
   }
 
-  /** Where the fold begins; an error if nobody but an operator can tell. */
-  #startFrom(
-    standing: Exclude<Standing, { kind: 'refused' | 'unacknowledged' }>,
-    taken: Taken,
-  ): FoldStart | TorilError {
-    const { context, key } = this.#in;
-    const { copy, token } = taken;
-    const base = { watermark: copy.watermark, cascadeTo: copy.cascadeTo, token };
-    switch (standing.kind) {
-      case 'clean':
-        return { ...base, fresh: this.#cell.fresh };
-      case 'fresh':
-        return { ...base, fresh: () => undefined };
-      case 'foreign':
-        return this.#adopt(standing.bytes, taken, base);
-      case 'restore': {
-        const { value } = copy;
-        assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
-        if (value === 'not-kept') context.report('cellLost', { key });
-        else if (value !== 'deleted')
-          context.report('cellRestored', { key, found: standing.found });
-        return {
-          ...base,
-          fresh: () => (typeof value === 'object' ? JSON.parse(value.json) : undefined),
-        };
-      }
-    }
-  }
-
-  #adopt(bytes: Buffer, taken: Taken, base: Omit<FoldStart, 'fresh'>): FoldStart | TorilError {
-    const { context, key } = this.#in;
-    const { registry } = context;
-    const update = taken.entries
-      .map(({ name }) => registry.find(name))
-      .find((found) => found?.adopt !== undefined);
-    if (update?.adopt === undefined) return foreignValue(key);
-    try {
-      const json = JSON.stringify(update.adopt(bytes, key));
-      context.report('cellAdopted', { key });
-      return { ...base, fresh: () => JSON.parse(json) };
-    } catch (thrown) {
-      return new TorilError(
-        'FOREIGN_VALUE',
-        `"adopt" of the update "${update.name}" threw: ${messageOf(thrown)}.`,
-        { cause: thrown },
-      );
-    }
-  }
-
   /**
    * Strict updates act on the outside world, so no older holder's write may land once they begin:
    * the cell gets a new CAS, and then the lock must still be ours. The order is essential.
@@ -262,40 +199,6 @@ class Turn {
     return true;
   }
 
-  /** Folds as many jobs as give a value that memcached can store. */
-  async #foldToFit(start: FoldStart, taken: Taken, standing: Standing): Promise<FittingBatch> {
-    let { entries } = taken;
-    for (;;) {
-      const batch = await fold(start, entries, this.#rules(taken));
-      const expireMs =
-        batch.expireMs ?? (standing.kind === 'clean' ? standing.envelope.expireMs : 0);
-      if (batch.decided === 0 || batch.stop.kind === 'lost')
-        return { batch, expireMs, bytes: NOTHING, valueJson: undefined };
-      const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
-      const bytes = this.#encode(batch, valueJson, expireMs, taken);
-      if (bytes.length <= this.#bytesMax()) return { batch, expireMs, bytes, valueJson };
-      if (batch.decided > 1) entries = entries.slice(0, Math.ceil(batch.decided / 2));
-      else this.#overweight(batch, entries[0]?.jobId ?? '', bytes.length);
-    }
-  }
-
-  #overweight(batch: Batch, jobId: string, bytes: number): void {
-    assert(batch.applied > 0, 'an envelope can only outgrow memcached by applying a job');
-    this.#in.memory.overweight.set(
-      jobId,
-      new TorilError(
-        'VALUE_TOO_LARGE',
-        `the new value of "${this.#in.key}" takes ${bytes} bytes, and memcached stores ${this.#bytesMax()} at most. The value stays as it was. Keep less under one key, or start memcached with a larger -I.`,
-      ),
-    );
-  }
-
-  #bytesMax(): number {
-    const { context, key, memory } = this.#in;
-    const stored = context.servers.serverFor(key).facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
-    return Math.min(stored - ITEM_OVERHEAD_BYTES, memory.itemBytesMax);
-  }
-
   #rules(taken: Taken): FoldRules {
     const { context, key, lease, arrivals, memory } = this.#in;
     return {
@@ -312,18 +215,6 @@ class Turn {
       leaseHeld: () => lease.trustLeftMs() > 0,
       startAlone: (jobId) => context.lanes.startAlone(jobId),
     };
-  }
-
-  #encode(batch: Batch, valueJson: string | undefined, expireMs: number, taken: Taken): Buffer {
-    return encodeEnvelope({
-      valueJson,
-      watermark: batch.watermark,
-      token: taken.token,
-      base: taken.copy.token,
-      queue: this.#in.context.queue,
-      decisions: batch.decisions,
-      expireMs,
-    });
   }
 
   /** Undefined: the commit is in memcached. */
@@ -426,60 +317,6 @@ class Turn {
   }
 }
 
-/** A batch and what will be stored of it. */
-interface FittingBatch {
-  readonly batch: Batch;
-  /** The envelope. */
-  readonly bytes: Buffer;
-  readonly valueJson: string | undefined;
-  readonly expireMs: number;
-}
-
-function knownCell(item: Item): KnownCell {
-  const content = decodeItem(item);
-  return { content, cas: item.cas, fresh: freshValues(content, () => valueOf(decodeItem(item))) };
-}
-
-function committedCell(
-  { batch, valueJson, expireMs }: FittingBatch,
-  taken: Taken,
-  cas: Cas,
-): KnownCell {
-  const content: CellContent = {
-    kind: 'envelope',
-    envelope: {
-      value: batch.value,
-      watermark: batch.watermark,
-      token: taken.token,
-      base: taken.copy.token,
-      queue: '',
-      decisions: batch.decisions,
-      expireMs,
-    },
-  };
-  return {
-    content,
-    cas,
-    fresh: freshValues(content, () =>
-      valueJson === undefined ? undefined : JSON.parse(valueJson),
-    ),
-  };
-}
-
-/** The first fold may have the value that is at hand; only another one, after it was spoilt, must parse again. */
-function freshValues(content: CellContent, again: () => unknown): () => unknown {
-  let first = true;
-  return () => {
-    if (!first) return again();
-    first = false;
-    return valueOf(content);
-  };
-}
-
-function valueOf(content: CellContent): unknown {
-  return content.kind === 'envelope' ? content.envelope.value : undefined;
-}
-
 /** Nothing more will be done under this lease once the batch is committed. */
 function isLast(stop: Stop, more: boolean): boolean {
   return stop.kind === 'end' || stop.kind === 'commit' ? !more : true;
@@ -488,13 +325,6 @@ function isLast(stop: Stop, more: boolean): boolean {
 function moves(batch: Batch): boolean {
   for (const decision of batch.decisions.values()) if (decision === 'm') return true;
   return false;
-}
-
-function foreignValue(key: string): TorilError {
-  return new TorilError(
-    'FOREIGN_VALUE',
-    `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the update an "adopt" function that takes it over.`,
-  );
 }
 
 function outOfMemory(key: string): TorilError {

@@ -1,0 +1,77 @@
+/** Folding no more than memcached can store in one item. */
+import type { Standing } from '../cells/believe.ts';
+import { encodeEnvelope } from '../cells/envelope.ts';
+import { TorilError } from '../errors.ts';
+import type { Taken } from '../jobs/lanes.ts';
+import { type Batch, fold, type FoldRules, type FoldStart } from './fold.ts';
+import type { KeyMemory } from './key-memory.ts';
+
+/** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
+const ITEM_OVERHEAD_BYTES = 512;
+/** Bytes that a new value leaves free, so that there is always room to say that the next job failed. */
+const RESERVED_BYTES = 4096;
+
+/** A batch and what will be stored of it. */
+export interface FittingBatch {
+  readonly batch: Batch;
+  /** The envelope; empty if there is nothing to commit. */
+  readonly bytes: Buffer;
+  /** Undefined: deleted. */
+  readonly valueJson: string | undefined;
+  readonly expireMs: number;
+}
+
+export interface Fit {
+  readonly key: string;
+  /** The queue's qualified name. */
+  readonly queue: string;
+  /** Bytes of the server's largest item. */
+  readonly itemSizeMax: number;
+  readonly memory: KeyMemory;
+}
+
+/** Folds as many jobs as give an envelope that fits; a job that does not fit alone fails for good. */
+export async function foldToFit(
+  start: FoldStart,
+  taken: Taken,
+  standing: Standing,
+  rules: FoldRules,
+  fit: Fit,
+): Promise<FittingBatch> {
+  let { entries } = taken;
+  for (;;) {
+    const batch = await fold(start, entries, rules);
+    const nothing = batch.decided === 0 || batch.stop.kind === 'lost';
+    const expireMs = batch.expireMs ?? (standing.kind === 'clean' ? standing.envelope.expireMs : 0);
+    if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined };
+    const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
+    const { watermark, decisions } = batch;
+    const { token, copy } = taken;
+    const bytes = encodeEnvelope({
+      valueJson,
+      watermark,
+      token,
+      base: copy.token,
+      queue: fit.queue,
+      decisions,
+      expireMs,
+    });
+    const bytesMax = envelopeBytesMax(fit) - (batch.applied > 0 ? RESERVED_BYTES : 0);
+    if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson };
+    if (batch.decided > 1) entries = entries.slice(0, Math.ceil(batch.decided / 2));
+    else if (batch.applied === 0) throw tooLarge(fit.key, bytes.length, bytesMax);
+    else
+      fit.memory.overweight.set(entries[0]?.jobId ?? '', tooLarge(fit.key, bytes.length, bytesMax));
+  }
+}
+
+function envelopeBytesMax({ itemSizeMax, memory }: Fit): number {
+  return Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax);
+}
+
+function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'VALUE_TOO_LARGE',
+    `the new value of "${key}" takes ${bytes} bytes, and ${bytesMax} fit into an item of this memcached. The value stays as it was. Keep less under one key, or start memcached with a larger -I.`,
+  );
+}

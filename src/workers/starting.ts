@@ -1,0 +1,65 @@
+/** Where a fold begins: the cell that can be believed, the copy, a foreign value taken over, or nothing. */
+import { assert } from '../base/assert.ts';
+import type { Standing } from '../cells/believe.ts';
+import { messageOf, TorilError } from '../errors.ts';
+import type { Taken } from '../jobs/lanes.ts';
+import type { FoldStart } from './fold.ts';
+import type { GateContext } from './gate-context.ts';
+import type { KnownCell } from './known-cell.ts';
+
+export type Startable = Exclude<Standing, { kind: 'refused' | 'unacknowledged' }>;
+
+/** Returns, not throws, the error if nobody but an operator can tell where to begin. */
+export function startFrom(
+  standing: Startable,
+  taken: Taken,
+  cell: KnownCell,
+  key: string,
+  context: GateContext,
+): FoldStart | TorilError {
+  const { copy, token } = taken;
+  const start = { watermark: copy.watermark, cascadeTo: copy.cascadeTo, token };
+  switch (standing.kind) {
+    case 'clean':
+      return { ...start, fresh: cell.fresh };
+    case 'fresh':
+      return { ...start, fresh: () => undefined };
+    case 'foreign': {
+      const adopted = adopt(standing.bytes, taken, key, context);
+      return adopted instanceof TorilError ? adopted : { ...start, fresh: adopted };
+    }
+    case 'restore': {
+      const { value } = copy;
+      assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
+      if (value === 'not-kept') context.report('cellLost', { key });
+      else if (value !== 'deleted') context.report('cellRestored', { key, found: standing.found });
+      const json = typeof value === 'object' ? value.json : undefined;
+      return { ...start, fresh: () => (json === undefined ? undefined : JSON.parse(json)) };
+    }
+  }
+}
+
+function adopt(
+  bytes: Buffer,
+  taken: Taken,
+  key: string,
+  context: GateContext,
+): (() => unknown) | TorilError {
+  const update = taken.entries
+    .map(({ name }) => context.registry.find(name))
+    .find((found) => found?.adopt !== undefined);
+  if (update?.adopt === undefined) {
+    return new TorilError(
+      'FOREIGN_VALUE',
+      `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the update an "adopt" function that takes it over.`,
+    );
+  }
+  try {
+    const json = JSON.stringify(update.adopt(bytes, key));
+    context.report('cellAdopted', { key });
+    return () => JSON.parse(json);
+  } catch (cause) {
+    const what = `"adopt" of the update "${update.name}" threw on the value under "${key}": ${messageOf(cause)}.`;
+    return new TorilError('FOREIGN_VALUE', what, { cause });
+  }
+}
