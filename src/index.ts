@@ -15,7 +15,9 @@ export {
   type UpdateContext,
   type UpdateSettings,
 } from './jobs/update.ts';
-export { type OpenCells, openCells } from './open.ts';
+export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/with-lease.ts';
+export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
+export { type OpenCells, openCells, openLocks, type OpenLocksOptions } from './open.ts';
 export { GATE_DEFAULTS, type GateOptions } from './options.ts';
 export type { GateEventName, GateEvents } from './workers/gate-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';

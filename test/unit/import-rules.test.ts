@@ -24,7 +24,7 @@ const MEMCACHED_CONTRACT = [
   'memcached/item-names.ts',
   'memcached/expiry.ts',
 ];
-const FOR_ALL = ['errors.ts', 'options.ts'];
+const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts'];
 const BELOW_WORKERS = ['base', 'memcached', 'lock', 'cells', 'jobs'];
 
 const RULES: Readonly<Record<string, Rule>> = {
@@ -33,6 +33,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['base', 'errors.ts'],
     advice: 'options.ts is imported by all; what an option does belongs to the folder that does it',
   },
+  'key.ts': { mayImport: ['errors.ts'], advice: 'key.ts is imported by all' },
   base: {
     mayImport: [],
     advice: 'base has no words of the domain: code that needs them belongs to their folder',
@@ -73,16 +74,27 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['testing', 'workers', ...BELOW_WORKERS, ...FOR_ALL],
     advice: 'testing.ts gathers what the tests of users import',
   },
+  'open.ts': {
+    mayImport: ['base', 'memcached', 'lock', 'cells', ...FOR_ALL],
+    advice: 'open.ts is the composition root of what needs no queue',
+  },
   'index.ts': {
-    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: ['open.ts', 'workers', ...BELOW_WORKERS, ...FOR_ALL],
     advice: 'index.ts gathers the public surface',
   },
 };
 
 /** The only files that may name a client library. Add one only if no contract can stand between. */
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
-  bullmq: [],
-  ioredis: [],
+  bullmq: [
+    'jobs/bull-backend.ts',
+    'jobs/lane-handle.ts',
+    'jobs/queue.ts',
+    'workers/delivery.ts',
+    'workers/worker-options.ts',
+    'workers/worker.ts',
+  ],
+  ioredis: ['open.ts'],
   memjs: ['memcached/codec.ts', 'memcached/memjs.d.ts'],
 };
 

@@ -1,0 +1,57 @@
+/** Cells that belong to no queue: what a lock's user reads and writes under its lease. */
+import { TorilError } from '../errors.ts';
+import type { CellCodec, EncodeContext } from '../lock/with-lease.ts';
+import type { Item, NewItem } from '../memcached/server.ts';
+import { CELL_FLAGS, decodeItem, encodeEnvelope, PLACEHOLDER } from './envelope.ts';
+
+/** Seconds after which a placeholder that was never written over is gone. */
+const PLACEHOLDER_SECONDS = 3600;
+
+/**
+ * The same envelope as a queue's cells have, so that any reader reads both. Its base is 0 and it
+ * names no queue: a queue that meets it takes it for the beginning of the key's chain.
+ */
+export const lockCodec: CellCodec = {
+  decode(item: Item): unknown {
+    const content = decodeItem(item);
+    switch (content.kind) {
+      case 'missing':
+        return undefined;
+      case 'foreign':
+        throw new TorilError(
+          'FOREIGN_VALUE',
+          'memcached holds a value under this key that Toril did not write. Delete it or use another key.',
+        );
+      case 'unreadable':
+        throw content.cause;
+      case 'envelope': {
+        const { queue, value } = content.envelope;
+        if (queue === '') return value;
+        throw new TorilError(
+          'CELL_OF_ANOTHER_QUEUE',
+          `the key belongs to the queue "${queue}": a lock's write would break its chain. Enqueue an update instead.`,
+        );
+      }
+    }
+  },
+  encode(value: unknown, { token }: EncodeContext): NewItem {
+    const valueJson = JSON.stringify(value);
+    if (valueJson === undefined) {
+      throw new TorilError(
+        'DATA_NOT_JSON',
+        `a ${typeof value} cannot be written: the value must be JSON.`,
+      );
+    }
+    const bytes = encodeEnvelope({
+      valueJson,
+      token,
+      base: 0,
+      watermark: 0,
+      queue: '',
+      decisions: new Map(),
+      expireMs: 0,
+    });
+    return { value: bytes, flags: CELL_FLAGS, ttlSeconds: 0 };
+  },
+  placeholder: () => ({ value: PLACEHOLDER, flags: CELL_FLAGS, ttlSeconds: PLACEHOLDER_SECONDS }),
+};
