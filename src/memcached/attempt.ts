@@ -36,8 +36,10 @@ export class Attempt {
   /** Rejects with a TorilError. Call it once. */
   async result(): Promise<Reached> {
     await this.#established();
-    const { address, requestDeadlineMs, credentials } = this.#options;
-    const wire = new Wire(this.#socket, { address, requestDeadlineMs, clock: this.#clock });
+    const { address, requestDeadlineMs, credentials, tls } = this.#options;
+    const encrypted = tls !== undefined;
+    const clock = this.#clock;
+    const wire = new Wire(this.#socket, { address, requestDeadlineMs, clock, encrypted });
     this.#wire = wire;
     try {
       return { wire, facts: await handshake(wire, credentials) };

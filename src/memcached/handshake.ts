@@ -66,14 +66,7 @@ async function logIn(wire: Wire, { username, password }: Credentials): Promise<v
 
 async function askVersion(wire: Wire): Promise<string> {
   const { status, value } = await ask(wire, OPCODE.version, {});
-  if (status === STATUS.authRefused) {
-    throw authError(
-      wire.address,
-      'asks for a user name and a password. Give both in the option "memcached"',
-    );
-  }
-  if (status !== STATUS.ok)
-    throw protocolError(wire.address, `answered VERSION with status ${status}`);
+  checkAnswered(wire, 'VERSION', status);
   return value.toString('latin1');
 }
 
@@ -87,9 +80,18 @@ async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
     return 'more';
   };
   const { status } = await ask(wire, OPCODE.stat, { name: 'settings' }, collect);
-  if (status !== STATUS.ok)
-    throw protocolError(wire.address, `answered "stats settings" with status ${status}`);
+  checkAnswered(wire, '"stats settings"', status);
   return settings;
+}
+
+/** A server with SASL may tell its version to anybody, but nothing else. */
+function checkAnswered({ address }: Wire, question: string, status: number): void {
+  if (status === STATUS.ok) return;
+  if (status !== STATUS.authRefused) {
+    throw protocolError(address, `answered ${question} with status ${status}`);
+  }
+  const toDo = 'Give both in the option "memcached"';
+  throw authError(address, `asks for a user name and a password. ${toDo}`);
 }
 
 async function ask(

@@ -6,7 +6,6 @@
  * have been executed or not, or may be yet.
  */
 import type { Socket } from 'node:net';
-import { assert } from '../base/assert.ts';
 import type { Clock, Timer } from '../base/clock.ts';
 import { type ErrorCode, TorilError } from '../errors.ts';
 import {
@@ -17,6 +16,7 @@ import {
   ReplyReader,
   type RequestParts,
 } from './codec.ts';
+import { type Outbox, plainOutbox, RecordOutbox } from './outbox.ts';
 import type { Outcome } from './server.ts';
 
 /** Milliseconds without traffic after which the system checks that the other side is still there. */
@@ -45,6 +45,8 @@ export interface WireOptions {
   readonly address: string;
   readonly clock: Clock;
   readonly requestDeadlineMs: number;
+  /** The socket is a TLS one. */
+  readonly encrypted: boolean;
 }
 
 export class Wire {
@@ -54,6 +56,7 @@ export class Wire {
   /** Resolves when the socket is gone, too. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
+  readonly #outbox: Outbox;
   readonly #clock: Clock;
   readonly #requestDeadlineMs: number;
   readonly #reader: ReplyReader;
@@ -71,6 +74,7 @@ export class Wire {
   constructor(socket: Socket, options: WireOptions) {
     this.address = options.address;
     this.#socket = socket;
+    this.#outbox = options.encrypted ? new RecordOutbox(socket) : plainOutbox(socket);
     this.#clock = options.clock;
     this.#requestDeadlineMs = options.requestDeadlineMs;
     this.ended = new Promise((resolve) => {
@@ -135,12 +139,10 @@ export class Wire {
 
   #flush(): void {
     if (this.#gathered.length === 0 || this.#over) return;
-    const [first] = this.#gathered;
-    assert(first !== undefined, 'nothing gathered');
-    const bytes = this.#gathered.length === 1 ? first : Buffer.concat(this.#gathered);
+    const requests = this.#gathered;
     this.#gathered = [];
     this.#watchDeadline();
-    this.#socket.write(bytes);
+    this.#outbox.send(requests);
   }
 
   #receive(reply: Reply): void {

@@ -29,23 +29,22 @@ describe('which server holds a key', () => {
   });
 
   // Changing this would move the keys of those who run Toril: two locks for one key.
+  // The places were computed by a few lines of Python, too.
   test('never changes', () => {
     const list = servers('10.0.0.1:11211', '10.0.0.2:11211', 'cache.example:11212');
     const keys = ['a', 'b', 'c', 'order:1', 'order:2', 'order:3', 'ключ', 'schlüssel', '🐂', 'x y'];
-    expect(places(list, keys).map((address) => address.slice(0, 8))).toMatchInlineSnapshot(`
-      [
-        "10.0.0.2",
-        "10.0.0.1",
-        "10.0.0.2",
-        "10.0.0.1",
-        "10.0.0.2",
-        "10.0.0.1",
-        "cache.ex",
-        "10.0.0.2",
-        "10.0.0.1",
-        "cache.ex",
-      ]
-    `);
+    expect(places(list, keys).map((address) => address.slice(0, 8))).toEqual([
+      '10.0.0.2',
+      '10.0.0.1',
+      '10.0.0.2',
+      '10.0.0.1',
+      '10.0.0.2',
+      '10.0.0.1',
+      'cache.ex',
+      '10.0.0.2',
+      '10.0.0.1',
+      'cache.ex',
+    ]);
   });
 
   test.each([
