@@ -46,7 +46,7 @@ export function openLocks(options: OpenLocksOptions): Locks {
   const shared = connection instanceof Redis;
   const client = shared
     ? connection
-    : new Redis({ ...connection, maxRetriesPerRequest: null } as RedisOptions);
+    : new Redis({ ...connection, replyMapping: 'legacy', maxRetriesPerRequest: null });
   if (!shared) client.on('error', () => undefined); // every draw waits for the next connection
   const locks = createLocks({
     memcached: servers,
