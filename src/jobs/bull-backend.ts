@@ -45,7 +45,8 @@ export class TorilBackend extends RedisQueueBackend {
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
   readonly #outcomes = new Map<string, string>();
-  readonly #keptWhenFailed = new Set<string>();
+  /** Why jobs fail for good that are just being reported. */
+  readonly #failing = new Map<string, 'holds' | 'left'>();
   #corked = false;
   #defined: Promise<RedisClient> | undefined;
 
@@ -74,7 +75,16 @@ export class TorilBackend extends RedisQueueBackend {
 
   /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */
   keepWhenFailed(jobId: string): void {
-    this.#keptWhenFailed.add(jobId);
+    this.#failing.set(jobId, 'holds');
+  }
+
+  /**
+   * A job that fails because it has left its lane so: its outcome has served its purpose, and a later
+   * retry by an operator is a new beginning. Any other failure leaves the outcome alone: somebody
+   * else may have applied the job meanwhile.
+   */
+  forgetWhenFailed(jobId: string): void {
+    this.#failing.set(jobId, 'left');
   }
 
   override execCommand(
@@ -207,10 +217,7 @@ export class TorilBackend extends RedisQueueBackend {
     return removed;
   }
 
-  /**
-   * BullMQ is done with the job, so its outcome has served its purpose: a later retry by an operator
-   * is a new beginning and enters the lane anew. In the same script as the failure itself.
-   */
+  /** What Toril noted about the job goes in the same script as the failure itself. */
   override moveToFailed<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     failedReason: string,
@@ -219,17 +226,18 @@ export class TorilBackend extends RedisQueueBackend {
     fetchNext: boolean,
     fieldsToUpdate?: Record<string, unknown>,
   ): ReturnType<RedisQueueBackend['moveToFailed']> {
+    const why = this.#failing.get(job.id ?? '');
+    this.#failing.delete(job.id ?? '');
     const fields = {
       ...fieldsToUpdate,
-      [OUTCOME_FIELD]: '',
       [ALONE_FIELD]: '',
       [DIRECTIVE_FIELD]: '',
+      ...(why === 'left' && { [OUTCOME_FIELD]: '' }),
     };
-    const keep = this.#keptWhenFailed.delete(job.id ?? '');
     return super.moveToFailed(
       job,
       failedReason,
-      keep ? false : removeOnFail,
+      why === 'holds' ? false : removeOnFail,
       token,
       fetchNext,
       fields,

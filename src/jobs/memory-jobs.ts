@@ -43,7 +43,8 @@ export interface MemoryJob {
   failedReason: string | undefined;
   /** How the job left its lane (outcome.ts); empty: it has not, or it was taken back. */
   outcome: string;
-  aloneStarts: number;
+  /** Deaths of starts alone, and what stalls and attempts were at the last one. */
+  alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
   directive: '' | 'skip' | 'drop';
 }
 
@@ -72,6 +73,7 @@ interface StoredCopy {
 /** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
 type Lane = Map<string, number>;
 
+const NEVER_ALONE: MemoryJob['alone'] = { deaths: 0, stalls: 0, attemptsMade: 0 };
 const NO_COPY: Copy = { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 };
 
 export class MemoryJobs {
@@ -107,7 +109,7 @@ export class MemoryJobs {
       finishedOn: undefined,
       failedReason: undefined,
       outcome: '',
-      aloneStarts: 0,
+      alone: NEVER_ALONE,
       directive: '',
     };
     this.#jobs.set(jobId, job);
@@ -151,7 +153,7 @@ export class MemoryJobs {
       if (present.has(jobId)) continue;
       const job = this.#jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      else if (job !== undefined && !this.#isIn(key, jobId)) {
+      else if (job !== undefined && job.finishedOn === undefined && !this.#isIn(key, jobId)) {
         const entry = this.#entry(jobId, this.#enter(key, jobId));
         const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
         if (fits && entry !== undefined) data += append(entries, entry);
@@ -187,8 +189,12 @@ export class MemoryJobs {
   startAlone(jobId: string): number {
     const job = this.#jobs.get(jobId);
     if (job === undefined) return 0;
-    job.aloneStarts += 1;
-    return job.aloneStarts;
+    const { alone, stalls, attemptsMade } = job;
+    const died =
+      alone !== NEVER_ALONE && alone.stalls !== stalls && alone.attemptsMade === attemptsMade;
+    const deaths = alone.deaths + (died ? 1 : 0);
+    job.alone = { deaths, stalls, attemptsMade };
+    return deaths + 1;
   }
 
   direct(jobId: string, directive: 'skip' | 'drop'): boolean {
@@ -282,7 +288,7 @@ export class MemoryJobs {
       if (kind === 'm') {
         moved.push(jobId);
         if (job !== undefined) job.directive = '';
-      } else if (kind !== 's' && job !== undefined) {
+      } else if (kind !== 's' && job !== undefined && job.finishedOn === undefined) {
         job.outcome = decision;
         if (job.state === 'delayed') parked.push(jobId);
       }
@@ -292,7 +298,7 @@ export class MemoryJobs {
     if (cascades) this.#cascade(key);
     for (const jobId of moved) {
       const job = this.#jobs.get(jobId);
-      if (job !== undefined) job.aloneStarts = 0;
+      if (job !== undefined) job.alone = NEVER_ALONE;
       this.#enter(key, jobId);
     }
     return parked;

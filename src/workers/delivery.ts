@@ -22,7 +22,10 @@ export async function report(
   switch (settlement.kind) {
     case 'decided': {
       const { outcome, thrown } = settlement;
-      if (outcome.kind === 'failed') throw forGood(thrown ?? failureOf(outcome));
+      if (outcome.kind === 'failed') {
+        backend.forgetWhenFailed(jobId);
+        throw forGood(thrown ?? failureOf(outcome));
+      }
       return outcome.result === '' ? undefined : JSON.parse(outcome.result);
     }
     case 'retry':

@@ -158,7 +158,7 @@ class Folding {
     if (entry.sequence <= this.#start.watermark) return this.#decideApplied(entry, '');
     if (entry.finished === 'completed') return this.#decideAs(entry, 's');
     const update = this.#rules.registry.find(entry.name);
-    if (entry.finished === 'failed')
+    if (entry.finished === 'failed' && update !== undefined)
       return this.#exhaust(entry, update, new Error(entry.failedReason));
     if (entry.directive === 'skip') return this.#decideAs(entry, 'm');
     if (entry.directive === 'drop') return this.#decideFailed(entry, dropped(), false);

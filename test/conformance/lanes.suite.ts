@@ -21,6 +21,8 @@ export interface Stage {
   readonly other: Lanes;
   /** A job hash, without a lane entry. */
   addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;
+  /** What happens to it later. */
+  changeJob(jobId: string, facts: Partial<JobFacts>): Promise<void>;
   removeJob(jobId: string): Promise<void>;
   pauseQueue(): Promise<void>;
   /** The server's time may be another one than ours; this one passes for it, too. */
@@ -122,12 +124,22 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect([taken.length, taken.entries, taken.decided]).toEqual([0, [], new Map()]);
       });
 
+      test('lets no job enter that BullMQ has finished meanwhile', async () => {
+        await stage.addJob('a', { finished: 'failed', failedReason: 'by somebody else' });
+        await stage.addJob('b', { finished: 'completed' });
+        const taken = await lanes.take(taking({ arrivals: ['a', 'b'] }));
+        expect([taken.length, taken.entries, taken.decided]).toEqual([0, [], new Map()]);
+      });
+
       test('says what BullMQ knows of each job', async () => {
         await stage.addJob('a', { name: 'add', data: '{"by":1}' });
         await stage.addJob('b', { attemptsMade: 2, stalls: 1, failedReason: 'once' });
-        await stage.addJob('c', { finished: 'completed' });
-        await stage.addJob('d', { finished: 'failed', failedReason: 'gone wrong' });
-        const { entries } = await lanes.take(taking({ arrivals: ['a', 'b', 'c', 'd'] }));
+        await stage.addJob('c');
+        await stage.addJob('d');
+        await lanes.take(taking({ arrivals: ['a', 'b', 'c', 'd'] }));
+        await stage.changeJob('c', { finished: 'completed' });
+        await stage.changeJob('d', { finished: 'failed', failedReason: 'gone wrong' });
+        const { entries } = await lanes.take(taking());
         const plain = { attemptsMade: 0, stalls: 0, finished: 'no', failedReason: '' };
         const sequence = expect.any(Number) as number;
         const none = { sequence, directive: '', name: 'update', data: '{}' };
@@ -352,6 +364,15 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(elsewhere.entries.map(({ jobId }) => jobId)).toEqual(['a']);
       });
 
+      test('leaves no outcome in a job that BullMQ has finished', async () => {
+        const taken = await enter('a', 'b');
+        await stage.changeJob('a', { finished: 'failed', failedReason: 'by BullMQ' });
+        const decisions = new Map([['a', 'f{"code":"X","message":"no"}']]);
+        await lanes.acknowledge(commit(taken, { decisions }));
+        expect(await jobsOf()).toEqual([]);
+        expect(await Promise.all(['a', 'b'].map(locate))).toEqual(['absent', 'a']);
+      });
+
       test('does not mind that a decided job is gone', async () => {
         const taken = await enter('a', 'b');
         await stage.removeJob('a');
@@ -426,11 +447,22 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       ]);
     });
 
-    test('startAlone counts', async () => {
-      await stage.addJob('a');
+    test('startAlone counts the starts of which the process died', async () => {
+      await stage.addJob('a', { stalls: 1 });
       expect(await lanes.startAlone('a')).toBe(1);
+      await stage.changeJob('a', { stalls: 2 });
       expect(await stage.other.startAlone('a')).toBe(2);
+      await stage.changeJob('a', { stalls: 3 });
+      expect(await lanes.startAlone('a')).toBe(3);
       expect(await lanes.startAlone('ghost')).toBe(0);
+    });
+
+    test('startAlone does not count a start that was survived', async () => {
+      await stage.addJob('a', { stalls: 1 });
+      expect(await lanes.startAlone('a')).toBe(1);
+      expect(await lanes.startAlone('a')).toBe(1); // its commit was lost
+      await stage.changeJob('a', { stalls: 2, attemptsMade: 1 }); // it failed, and died waiting
+      expect(await lanes.startAlone('a')).toBe(1);
     });
 
     test('direct leaves word for the next combiner', async () => {

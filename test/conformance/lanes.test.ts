@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
-import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -29,14 +29,13 @@ async function inMemory(): Promise<Stage> {
     lanes: new MemoryLanes(jobs, systemClock),
     other: new MemoryLanes(jobs, systemClock),
     async addJob(jobId, facts) {
-      const { name, data, attemptsMade, stalls, finished, failedReason, dueMs } = {
-        ...PLAIN,
-        ...facts,
-      };
+      const { name, data, dueMs, ...later } = { ...PLAIN, ...facts };
       const job = jobs.add({ id: jobId, name, data, ...(dueMs > 0 && { dueMs }) });
-      Object.assign(job ?? {}, { attemptsMade, stalls });
-      if (job !== undefined && failedReason !== '') job.failedReason = failedReason;
-      if (job !== undefined && finished !== 'no') job.finishedOn = Date.now();
+      if (job !== undefined) changeInMemory(job, later);
+    },
+    async changeJob(jobId, facts) {
+      const job = jobs.get(jobId);
+      if (job !== undefined) changeInMemory(job, facts);
     },
     async removeJob(jobId) {
       jobs.remove(jobId);
@@ -47,6 +46,14 @@ async function inMemory(): Promise<Stage> {
     sleep: (ms) => sleep(ms),
     async close() {},
   };
+}
+
+function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
+  const { attemptsMade, stalls, finished = 'no', failedReason = '' } = facts;
+  if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
+  if (stalls !== undefined) job.stalls = stalls;
+  if (failedReason !== '') job.failedReason = failedReason;
+  if (finished !== 'no') job.finishedOn = Date.now();
 }
 
 let redis: Redis;
@@ -68,6 +75,9 @@ async function inRedis(): Promise<Stage> {
       await redis.hset(prefix + jobId, hashOf(all));
       if (all.dueMs > 0) await redis.zadd(`${prefix}delayed`, all.dueMs * DELAYED_SCORE, jobId);
     },
+    async changeJob(jobId, facts) {
+      await redis.hset(prefix + jobId, hashOf(facts));
+    },
     async removeJob(jobId) {
       await redis.del(prefix + jobId);
       await redis.zrem(`${prefix}delayed`, jobId);
@@ -85,11 +95,11 @@ async function inRedis(): Promise<Stage> {
 }
 
 /** As BullMQ writes it; fields that it leaves out are left out. */
-function hashOf(facts: JobFacts): Record<string, string | number> {
-  const { name, data, attemptsMade, stalls, finished, failedReason } = facts;
+function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
+  const { name, data, attemptsMade = 0, stalls = 0, finished = 'no', failedReason = '' } = facts;
   return {
-    name,
-    data,
+    ...(name !== undefined && { name }),
+    ...(data !== undefined && { data }),
     ...(attemptsMade > 0 && { atm: attemptsMade }),
     ...(stalls > 0 && { stc: stalls }),
     ...(failedReason !== '' && { failedReason }),

@@ -1,7 +1,10 @@
 /** What a failing update does to its own job, to its key and to the jobs of others. */
 import { type Job, UnrecoverableError } from 'bullmq';
-import { describe, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import * as z from 'zod';
 import { defineUpdate, type Update } from '../../src/index.ts';
+import { TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { log, logOr, type Entry, type Line, type Position } from '../support/updates.ts';
 import {
   enqueueLog,
@@ -277,4 +280,70 @@ describe('an update that gives up for good', () => {
       expect(await here.queue.lane(here.key()).report()).toMatchObject({ length: 0 });
     },
   );
+});
+
+describe('a job that BullMQ fails before its update is called', () => {
+  const settings = {
+    name: 'count',
+    key: ({ key }: { key: string }) => key,
+    initial: (): number => 0,
+    apply: (count: number) => count + 1,
+    result: (count: number | undefined) => count,
+  };
+  const Any = z.object({ key: z.string() });
+  const Strict = z.object({ key: z.string(), amount: z.number() });
+  const lenient = defineUpdate({ ...settings, schema: Any });
+  const strict = defineUpdate({ ...settings, schema: Strict });
+
+  it('lets its key go on, and is applied when somebody retries it where it can be', async () => {
+    const here = stage({ updates: [lenient] });
+    const worker = await here.worker({ updates: [strict], concurrency: 4 });
+    const [bad] = await here.finished([await here.queue.enqueue(lenient, { key: here.key() })]);
+    expect(bad?.failedReason).toMatch(/does not fit its schema: amount/);
+    const [good] = await here.finished([
+      await here.queue.add('count', { key: here.key(), amount: 1 }),
+    ]);
+    expect(good?.returnvalue).toBe(1);
+    await worker.close();
+    await here.worker({ updates: [lenient] });
+    await bad?.retry();
+    const [retried] = await here.finished([bad as Job]);
+    expect(retried).toMatchObject({ returnvalue: 2 });
+    expect(await here.cells.get(here.key())).toBe(2);
+  });
+});
+
+describe('a lane that is held', () => {
+  it('is left alone by workers that do not know the update of the job that holds it', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 9);
+    const worker = here.startWorker({ concurrency: 8 });
+    await nextEvent(worker, 'laneHeld');
+    await worker.close();
+    const [other] = await enqueueLog(here, [{ key: here.key(), n: 9 }]);
+    const ignorant = here.startWorker({ updates: [log], concurrency: 8 });
+    await nextEvent(ignorant, 'updateUnknown');
+    await sleep(300);
+    expect(await (other as Job).getState()).not.toBe('completed');
+    expect(await here.queue.lane(here.key()).report()).toMatchObject({ heldBy: jobs[1]?.id });
+  });
+
+  it('is not held by a job that somebody else has applied meanwhile', async () => {
+    const here = stage();
+    const key = here.key();
+    const job = await here.queue.enqueue(logOr.hold, { key, n: 0, failures: 9 });
+    const worker = here.startWorker();
+    // Between the decision to hold and its report to BullMQ, the worker froze for longer than its
+    // lease, and another one, with other code, applied the job.
+    const fail = vi.spyOn(worker.backend, 'moveToFailed');
+    fail.mockImplementationOnce(async function (this: typeof worker.backend, ...args) {
+      await here.redis.hset(here.redisKey(job.id as string), 'toril', 'a"by somebody else"');
+      await here.redis.del(here.redisKey(`lane:${key}`));
+      return TorilBackend.prototype.moveToFailed.apply(this, args);
+    });
+    await here.finished([job]);
+    await job.retry();
+    const [retried] = await here.finished([job]);
+    expect(retried?.returnvalue).toBe('by somebody else');
+  });
 });

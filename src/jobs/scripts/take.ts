@@ -56,6 +56,12 @@ local function append(entries, jobId, sequence)
   return #entries[n + 4]
 end
 
+-- One that is finished was delivered to somebody who froze, and has left its lane since.
+local function isUnfinished(jobKey)
+  local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
+  return job[1] and not job[2]
+end
+
 local result = { redis.call('HEXISTS', KEYS[3], 'paused') }
 while at <= #ARGV do
   local key, cellToken, cellBase = ARGV[at], ARGV[at + 1], ARGV[at + 2]
@@ -88,7 +94,7 @@ while at <= #ARGV do
       if outcome and outcome ~= '' then
         decided[#decided + 1] = jobId
         decided[#decided + 1] = outcome
-      elseif not redis.call('ZSCORE', laneKey, jobId) and redis.call('EXISTS', prefix .. jobId) == 1 then
+      elseif not redis.call('ZSCORE', laneKey, jobId) and isUnfinished(prefix .. jobId) then
         local sequence = draw()
         redis.call('ZADD', laneKey, sequence, jobId)
         entered = entered + 1
