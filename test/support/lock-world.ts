@@ -1,4 +1,5 @@
 /** A memcached in memory, a virtual clock, and as many lock-using processes as a test wants. */
+import type { Clock } from '../../src/base/clock.ts';
 import type { Random } from '../../src/base/random.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import type { Acquisition, Lease } from '../../src/lock/lock.ts';
@@ -89,9 +90,13 @@ export class LockProcess {
 
 export class LockWorld {
   readonly clock = new VirtualClock();
-  readonly store: MemoryStore = new MemoryStore({ clock: this.clock });
+  readonly store: MemoryStore;
   readonly tokens: MemoryTokens = new MemoryTokens(this.clock);
   readonly #processes: LockProcess[] = [];
+
+  constructor(storeOf = (clock: Clock): MemoryStore => new MemoryStore({ clock })) {
+    this.store = storeOf(this.clock);
+  }
 
   process(options: ProcessOptions = {}): LockProcess {
     const process = new LockProcess(this, `process${this.#processes.length}`, options);

@@ -167,6 +167,10 @@ export class ProcessClock implements Clock {
     this.#base.soon(() => this.#run(callback));
   }
 
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
   freeze(): void {
     this.#frozen = true;
   }
