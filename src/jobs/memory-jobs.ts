@@ -153,7 +153,7 @@ export class MemoryJobs {
       if (present.has(jobId)) continue;
       const job = this.#jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      else if (job !== undefined && job.finishedOn === undefined && !this.#isIn(key, jobId)) {
+      else if (job !== undefined && !isFinished(job) && !this.#isIn(key, jobId)) {
         const entry = this.#entry(jobId, this.#enter(key, jobId));
         const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
         if (fits && entry !== undefined) data += append(entries, entry);
@@ -288,7 +288,7 @@ export class MemoryJobs {
       if (kind === 'm') {
         moved.push(jobId);
         if (job !== undefined) job.directive = '';
-      } else if (kind !== 's' && job !== undefined && job.finishedOn === undefined) {
+      } else if (kind !== 's' && job !== undefined && !(isFailure(kind) && isFinished(job))) {
         job.outcome = decision;
         if (job.state === 'delayed') parked.push(jobId);
       }
@@ -345,6 +345,14 @@ export class MemoryJobs {
       goneMs: lastsMs > 0 ? nowMs + lastsMs + COPY_GRACE_MS : Number.POSITIVE_INFINITY,
     });
   }
+}
+
+function isFailure(kind: string | undefined): boolean {
+  return kind === 'f' || kind === 'c';
+}
+
+function isFinished({ finishedOn }: MemoryJob): boolean {
+  return finishedOn !== undefined;
 }
 
 function headOf(lane: Lane, jobsMax: number): [string, number][] {

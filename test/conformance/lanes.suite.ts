@@ -364,13 +364,19 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(elsewhere.entries.map(({ jobId }) => jobId)).toEqual(['a']);
       });
 
-      test('leaves no outcome in a job that BullMQ has finished', async () => {
-        const taken = await enter('a', 'b');
-        await stage.changeJob('a', { finished: 'failed', failedReason: 'by BullMQ' });
-        const decisions = new Map([['a', 'f{"code":"X","message":"no"}']]);
+      test('tells a job that BullMQ has failed only if it was applied', async () => {
+        const taken = await enter('a', 'b', 'c');
+        for (const jobId of ['a', 'b', 'c']) {
+          await stage.changeJob(jobId, { finished: 'failed', failedReason: 'by BullMQ' });
+        }
+        const failure = '{"code":"X","message":"no"}';
+        const decisions = new Map([
+          ['a', `f${failure}`],
+          ['b', `c${failure}`],
+        ]);
         await lanes.acknowledge(commit(taken, { decisions }));
         expect(await jobsOf()).toEqual([]);
-        expect(await Promise.all(['a', 'b'].map(locate))).toEqual(['absent', 'a']);
+        expect(await Promise.all(['a', 'b', 'c'].map(locate))).toEqual(['absent', 'absent', 'a']);
       });
 
       test('does not mind that a decided job is gone', async () => {

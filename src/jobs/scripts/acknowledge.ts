@@ -5,7 +5,8 @@ import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scri
 /**
  * Makes commits that landed in memcached the state of their keys: writes the durable copy, takes
  * the decided jobs out of the lane and leaves each job's outcome in its hash, all in one step. A job
- * that BullMQ has finished without us gets none: if somebody retries it, it must not be met again.
+ * that BullMQ has failed without us is not told that it failed: somebody may retry it. But if it was
+ * applied all the same, it must know.
  * Refused unless the copy is what the commit was built on: Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
  * found the cell).
@@ -51,7 +52,7 @@ local function leaveLane(key, watermark, decisions, answer)
       redis.call('HDEL', jobKey, '${DIRECTIVE_FIELD}')
     elseif kind ~= 's' then
       local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
-      if job[1] and not job[2] then
+      if job[1] and (kind == 'a' or not job[2]) then
         redis.call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
         if anyDelayed and redis.call('ZSCORE', KEYS[2], jobId) then answer[#answer + 1] = jobId end
       end
