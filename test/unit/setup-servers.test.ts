@@ -159,7 +159,7 @@ describe('with binaries on the PATH', () => {
 
   test('the servers die with a runner that is killed', async () => {
     // The command ends by itself once its parent is gone.
-    const child = start(`${PRINT} const parent = process.ppid;
+    const child = start(`const parent = process.ppid; ${PRINT}
       setInterval(() => { if (process.ppid !== parent) process.exit(); }, 20);`);
     const [printed] = (await once(child.stdout as NodeJS.EventEmitter, 'data')) as [Buffer];
     const [redis = '', memcached = ''] = JSON.parse(String(printed)) as string[];
