@@ -1,0 +1,185 @@
+/**
+ * An operator's word on a key whose cell and copy contradict each other (REDIS_WENT_BACK, a foreign
+ * or damaged cell): which of the two is true. Done under the key's lease, after the strict path's
+ * second step, so that no holder's write can land in between.
+ */
+import type { Clock } from '../base/clock.ts';
+import { decodeItem, CELL_FLAGS, PLACEHOLDER, type Envelope } from '../cells/envelope.ts';
+import { TorilError } from '../errors.ts';
+import { checkKey } from '../key.ts';
+import type { Copy, Lanes } from '../jobs/lanes.ts';
+import { Acquirer, type Acquired } from '../lock/acquirer.ts';
+import type { LeaseLocks } from '../lock/lock.ts';
+import { Patience } from '../lock/patience.ts';
+import { guardCell } from '../lock/strict-cell.ts';
+import { cellName } from '../memcached/item-names.ts';
+import type { Cas, Item } from '../memcached/server.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+
+const LEASE_MS = 10_000;
+/** Should we die with the placeholder in place: a worker takes it for no cell, and it goes away. */
+const PLACEHOLDER_SECONDS = 60;
+
+export interface TrustContext {
+  /** The queue's qualified name, as envelopes bear it ("bull:orders"). */
+  readonly queue: string;
+  readonly servers: MemcachedServers;
+  readonly locks: LeaseLocks;
+  readonly lanes: Pick<Lanes, 'inspect' | 'overwriteCopy'>;
+  readonly clock: Clock;
+  /** Milliseconds to wait for the lease. */
+  readonly waitMs: number;
+}
+
+export type TrustEnd =
+  /** The cell is gone; the next job of the key restores it from the copy. */
+  | { readonly kind: 'copy-trusted'; readonly token: number }
+  /** The copy says what the cell says; jobs that the cell has applied have left the lane. */
+  | { readonly kind: 'cell-trusted'; readonly token: number; readonly watermark: number }
+  /** There is no cell, so there is nothing to choose: the copy is true already. */
+  | { readonly kind: 'no-cell' }
+  /** The copy is as new as the cell, or newer: workers know by themselves that it is true. */
+  | { readonly kind: 'copy-is-newer' }
+  /** Redis has no value to restore the cell from; nothing was changed. */
+  | { readonly kind: 'no-copy' }
+  /** The cell cannot be the truth; nothing was changed. */
+  | { readonly kind: 'unusable'; readonly cause: TorilError };
+
+/** The cell under the lease, closed to all older holders. */
+interface GuardedCell {
+  readonly item: Item;
+  readonly cas: Cas;
+  readonly acquired: Acquired;
+}
+
+/**
+ * Deletes the cell, whatever it is, if Redis can restore it.
+ * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED; MEMCACHED_TIMED_OUT and
+ *   the like if it is unknown whether the cell was deleted
+ */
+export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd> {
+  return underLease(context, key, async ({ cas, acquired }) => {
+    const { copy } = await context.lanes.inspect(key, 1);
+    if (!hasValue(copy)) return { kind: 'no-copy' };
+    const outcome = await acquired.lease.connection.delete(cellName(key), cas);
+    if (outcome.kind === 'unknown') throw unknownDeletion(key, outcome.cause);
+    if (outcome.kind === 'refused' && outcome.reason !== 'missing') throw lost(key);
+    return { kind: 'copy-trusted', token: copy.token };
+  });
+}
+
+/**
+ * Makes the copy be what the cell says. Results of jobs in commits before the cell's last one are
+ * not known any more; such jobs end without a result.
+ * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED (then it is unknown
+ *   whether the copy was overwritten; doing it again is harmless), MEMCACHED_*
+ */
+export function trustCell(context: TrustContext, key: string): Promise<TrustEnd> {
+  return underLease(context, key, async ({ item, acquired }) => {
+    const content = decodeItem(item);
+    if (content.kind === 'missing') return { kind: 'no-cell' };
+    if (content.kind === 'unreadable') return { kind: 'unusable', cause: content.cause };
+    if (content.kind === 'foreign') return { kind: 'unusable', cause: notOurs(key) };
+    const { envelope } = content;
+    if (envelope.queue !== '' && envelope.queue !== context.queue) {
+      return { kind: 'unusable', cause: anotherQueue(envelope.queue) };
+    }
+    const { copy, paceMs } = await context.lanes.inspect(key, 1);
+    // What Redis has acknowledged since would be lost: that is nobody's wish.
+    if (envelope.token <= copy.token) return { kind: 'copy-is-newer' };
+    // The last moment: from here on only Redis is written, which a successor cannot undo.
+    if (acquired.lease.trustLeftMs() <= 0) throw lost(key);
+    await context.lanes.overwriteCopy({
+      key,
+      base: copy.token,
+      token: envelope.token,
+      watermark: envelope.watermark,
+      value: copyValue(envelope, copy),
+      expireMs: envelope.expireMs,
+      decisions: envelope.decisions,
+      paceMs,
+    });
+    return { kind: 'cell-trusted', token: envelope.token, watermark: envelope.watermark };
+  });
+}
+
+/** Waits for the lease, closes the cell to older holders, acts, and releases. */
+async function underLease(
+  context: TrustContext,
+  key: string,
+  act: (guarded: GuardedCell) => Promise<TrustEnd>,
+): Promise<TrustEnd> {
+  checkKey(key);
+  const { servers, locks, clock, waitMs } = context;
+  const acquirer = new Acquirer({ memcached: servers, leases: locks, clock });
+  const patience = new Patience(clock, waitMs, undefined);
+  let acquired: Acquired | undefined;
+  try {
+    [acquired] = await acquirer.acquireAll([key], LEASE_MS, patience);
+    if (acquired === undefined) throw lost(key);
+    const guarded = await guard(acquired);
+    return guarded === 'no-cell' ? { kind: 'no-cell' } : await act(guarded);
+  } finally {
+    patience.end();
+    await acquired?.lease.release();
+  }
+}
+
+async function guard(acquired: Acquired): Promise<GuardedCell | 'no-cell'> {
+  const { key, lease, read } = acquired;
+  const name = cellName(key);
+  const guarding = await guardCell(lease, name, await read, () => ({
+    value: PLACEHOLDER,
+    flags: CELL_FLAGS,
+    ttlSeconds: PLACEHOLDER_SECONDS,
+  }));
+  if (guarding.kind === 'failed') throw guarding.cause;
+  if (guarding.kind === 'lost') throw lost(key);
+  const { item, cas } = guarding;
+  if (item !== undefined) return { item, cas, acquired };
+  await lease.connection.delete(name, cas); // our own placeholder; its expiry is the broom
+  return 'no-cell';
+}
+
+/** `deleted` with a token is an acknowledged state, too: the next job starts from `initial`. */
+function hasValue({ token, value }: Copy): boolean {
+  return token !== 0 && value !== 'not-kept';
+}
+
+/** Whether copies are kept is told by the one that is there; where there is none, one more is no harm. */
+function copyValue(
+  { value }: Envelope,
+  copy: Copy,
+): { readonly json: string } | 'deleted' | 'not-kept' {
+  if (copy.token !== 0 && copy.value === 'not-kept') return 'not-kept';
+  return value === undefined ? 'deleted' : { json: JSON.stringify(value) };
+}
+
+function lost(key: string): TorilError {
+  return new TorilError(
+    'LEASE_LOST',
+    `the lease on "${key}" was lost on the way, and nothing was changed. Try again.`,
+  );
+}
+
+function unknownDeletion(key: string, cause: TorilError): TorilError {
+  return new TorilError(
+    cause.code,
+    `whether the cell of "${key}" was deleted is unknown: ${cause.message} Look at the lane, and try again if it is still there.`,
+    { cause },
+  );
+}
+
+function notOurs(key: string): TorilError {
+  return new TorilError(
+    'FOREIGN_VALUE',
+    `memcached holds a value under "${key}" that Toril did not write; it cannot be trusted as a cell.`,
+  );
+}
+
+function anotherQueue(queue: string): TorilError {
+  return new TorilError(
+    'CELL_OF_ANOTHER_QUEUE',
+    `the cell belongs to the queue "${queue}"; ask there.`,
+  );
+}
