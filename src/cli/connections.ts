@@ -1,0 +1,110 @@
+/** Opening the queue for a command that does one thing and ends: what fails, fails at once. */
+import { messageOf, TorilError } from '../errors.ts';
+import { Queue } from '../jobs/queue.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
+import { isTorilError } from './failure.ts';
+import { type QueueFlags, type RedisFlags, redisUrl } from './flags.ts';
+
+const CONNECT_DEADLINE_MS = 5_000;
+/** Milliseconds; a connection that is out of order may not keep the command from ending. */
+const CLOSE_DEADLINE_MS = 2_000;
+
+export interface OpenQueueOptions {
+  /** With it, a job of any other name is refused. */
+  readonly updates?: readonly AnyUpdate[];
+  /** Entries that BullMQ keeps of the queue's events; its own default is 10,000. */
+  readonly eventsMax?: number;
+}
+
+/**
+ * The queue, connected. It does not reconnect: requests that are under way when the connection ends
+ * would be sent twice, and a job would be there twice.
+ * @throws TorilError INVALID_OPTIONS, REDIS_FAILED
+ */
+export async function openQueue(
+  flags: QueueFlags & RedisFlags,
+  options: OpenQueueOptions = {},
+): Promise<Queue> {
+  const url = redisUrl(flags);
+  const { updates, eventsMax } = options;
+  const queue = checkedQueue(flags.queue, {
+    connection: {
+      url,
+      connectTimeout: CONNECT_DEADLINE_MS,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+    },
+    prefix: flags.prefix,
+    ...(updates && { updates }),
+    ...(eventsMax !== undefined && { streams: { events: { maxLen: eventsMax } } }),
+  });
+  const failed = new Promise<never>((_, reject) => queue.on('error', reject));
+  failed.catch(() => undefined); // what comes later is reported by the request that fails of it
+  try {
+    await Promise.race([queue.waitUntilReady(), failed]);
+  } catch (cause) {
+    void queue.disconnect().catch(() => undefined);
+    throw unreachable(url, cause);
+  }
+  return queue;
+}
+
+/** BullMQ refuses some names with plain errors. */
+function checkedQueue(name: string, options: ConstructorParameters<typeof Queue>[1]): Queue {
+  try {
+    return new Queue(name, options);
+  } catch (cause) {
+    if (isTorilError(cause)) throw cause;
+    throw new TorilError('INVALID_OPTIONS', `--queue: ${messageOf(cause)}.`, { cause });
+  }
+}
+
+export function unreachable(url: string, cause: unknown): TorilError {
+  const { hostname, port } = new URL(url);
+  const code: unknown = (cause as { code?: unknown }).code;
+  const why = typeof code === 'string' ? code : messageOf(cause);
+  return new TorilError(
+    'REDIS_FAILED',
+    `no use of Redis at ${hostname}:${port === '' ? '6379' : port} (${why}). Start it, or name another one with --redis or TORIL_REDIS.`,
+    { cause },
+  );
+}
+
+/** Whatever a request to BullMQ throws that is not Toril's own error comes from Redis. */
+export async function asking<T>(request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (cause) {
+    if (isTorilError(cause)) throw cause;
+    throw new TorilError('REDIS_FAILED', `Redis failed a request: ${messageOf(cause)}.`, { cause });
+  }
+}
+
+/** Takes a queue of a run's own out of Redis, to the last key; its workers must be stopped. Never throws. */
+export async function removeQueue(queue: Queue): Promise<void> {
+  try {
+    await queue.obliterate({ force: true });
+    // Left alone by obliterate, so that a queue's numbers never come again; this name does not either.
+    await (await queue.backend.scriptClient()).del(queue.backend.toKey('sequence'));
+  } catch {
+    // Redis is out of reach: what failed before says so.
+  }
+}
+
+/** Never throws, never hangs: the work is done, or has failed already. */
+export async function closeQuietly(
+  ...open: readonly { close(): Promise<unknown> }[]
+): Promise<void> {
+  const closed = Promise.allSettled(open.map((one) => one.close()));
+  const { promise: late, cancel } = after(CLOSE_DEADLINE_MS);
+  await Promise.race([closed, late]);
+  cancel();
+}
+
+function after(ms: number): { promise: Promise<void>; cancel: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const promise = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  return { promise, cancel: () => clearTimeout(timer) };
+}

@@ -1,0 +1,48 @@
+/** All commands of `toril`. */
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { addDemoCommand } from './demo-command.ts';
+import { addEnqueueCommand } from './enqueue-command.ts';
+import { addGetCommand } from './get-command.ts';
+import { addLaneCommand } from './lane-command.ts';
+import { addServersCommand } from './servers-command.ts';
+import { addTraceCommand } from './trace-command.ts';
+import { addWorkerCommand } from './worker-command.ts';
+
+const EPILOGUE = `
+Exit codes:
+  0 done                              4 not there (no value, lane not held, no copy)
+  1 a check failed                    5 the stored value cannot be used as it is
+  2 wrong usage or bad input          6 no lease in time, or an outcome is unknown
+  3 a server is missing or refuses   70 internal error (DEBUG=toril shows where)
+
+Examples:
+  toril demo
+  toril worker --updates updates.mjs --queue accounts
+  toril enqueue deposit '{"account":"a-1","cents":500}' --queue accounts --updates updates.mjs
+  toril get a-1`;
+
+export function createProgram(): Command {
+  const program = new Command('toril')
+    .description(
+      'BullMQ workers that change shared memcached values: in order, exactly once, under a lease.',
+    )
+    .version(version(), '-V, --version')
+    .showHelpAfterError('Add --help to see what there is.')
+    .exitOverride()
+    .addHelpText('after', EPILOGUE);
+  addWorkerCommand(program);
+  addEnqueueCommand(program);
+  addGetCommand(program);
+  addLaneCommand(program);
+  addServersCommand(program);
+  addTraceCommand(program);
+  addDemoCommand(program);
+  return program;
+}
+
+function version(): string {
+  // As far from src/cli as from dist/cli.
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
