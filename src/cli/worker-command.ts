@@ -1,0 +1,179 @@
+/** `toril worker`: works until it is told to stop. */
+import type { Command } from 'commander';
+import { messageOf, TorilError } from '../errors.ts';
+import { GATE_DEFAULTS } from '../options.ts';
+import { Worker } from '../workers/worker.ts';
+import { unreachable } from './connections.ts';
+import { EXIT } from './exit-codes.ts';
+import { isTorilError, noteError } from './failure.ts';
+import {
+  addJsonFlag,
+  addMemcachedFlags,
+  addQueueFlags,
+  addRedisFlags,
+  type MemcachedFlags,
+  memcachedSettings,
+  type QueueFlags,
+  type RedisFlags,
+  redisUrl,
+  wholeNumber,
+} from './flags.ts';
+import { loadUpdates } from './load-updates.ts';
+import { onceToldToStop } from './signals.ts';
+import { WorkerLog } from './worker-log.ts';
+
+const CONCURRENCY_DEFAULT = 50;
+/** Milliseconds beyond closeMs for closing connections; then the process ends anyhow. */
+const CLOSE_GRACE_MS = 5_000;
+const HOUR_MS = 3_600_000;
+
+interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+  readonly updates: string;
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly patienceMs: number;
+  readonly closeMs: number;
+  readonly durableCopies: boolean;
+  readonly lockDurationMs?: number;
+  readonly stalledIntervalMs?: number;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+The file exports what defineUpdate() returned: an array as default or as "updates", or one by one.
+SIGTERM or Ctrl-C: fetches nothing more, finishes what it holds, gives the rest back, ends with 0.
+A second one ends it at once; nothing is lost by that either.
+
+Examples:
+  toril worker --updates updates.mjs --queue accounts --concurrency 100
+  toril worker --updates updates.mjs --redis redis://10.0.0.5:6379 --memcached 10.0.0.6,10.0.0.7
+  toril worker --updates updates.mjs --json | tee -a worker.log`;
+
+export function addWorkerCommand(program: Command): void {
+  const command = program
+    .command('worker')
+    .description('apply the jobs of a queue')
+    .requiredOption('-u, --updates <file>', 'module with the updates (.mjs, .js)')
+    .option(
+      '-c, --concurrency <n>',
+      'jobs at the same time',
+      wholeNumber(1, 100_000),
+      CONCURRENCY_DEFAULT,
+    );
+  addJsonFlag(addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command)))))
+    .option('--no-durable-copies', 'keep the values in memcached only')
+    .option('-v, --verbose', 'also tell of every commit and every completed job')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: WorkerFlags) => {
+      process.exitCode = await work(flags);
+    });
+}
+
+function addTimings(command: Command): Command {
+  return command
+    .option(
+      '--lease-ms <ms>',
+      'how long a lease lasts; a dead worker is succeeded about so long after',
+      wholeNumber(100, HOUR_MS),
+      GATE_DEFAULTS.leaseMs,
+    )
+    .option(
+      '--patience-ms <ms>',
+      'how long a job waits for its turn before it gives its slot back',
+      wholeNumber(0, 60_000),
+      GATE_DEFAULTS.patienceMs,
+    )
+    .option(
+      '--close-ms <ms>',
+      'how long stopping waits for what is being applied',
+      wholeNumber(0, HOUR_MS),
+      GATE_DEFAULTS.closeMs,
+    )
+    .option(
+      '--lock-duration-ms <ms>',
+      "BullMQ's lock on a job (default: 30000)",
+      wholeNumber(100, HOUR_MS),
+    )
+    .option(
+      '--stalled-interval-ms <ms>',
+      'how often BullMQ looks for jobs of dead workers (default: 30000)',
+      wholeNumber(100, HOUR_MS),
+    );
+}
+
+async function work(flags: WorkerFlags): Promise<number> {
+  const log = new WorkerLog({ json: flags.json ?? false, verbose: flags.verbose ?? false });
+  const updates = await loadUpdates(flags.updates);
+  const url = redisUrl(flags);
+  const worker = new Worker(flags.queue, {
+    connection: { url },
+    prefix: flags.prefix,
+    memcached: memcachedSettings(flags),
+    updates,
+    concurrency: flags.concurrency,
+    leaseMs: flags.leaseMs,
+    patienceMs: flags.patienceMs,
+    closeMs: flags.closeMs,
+    durableCopies: flags.durableCopies,
+    ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
+    ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
+  });
+  const toldToStop = new Promise<string>((resolve) => {
+    onceToldToStop(resolve);
+    endWithTheParent(() => resolve('parent ended'));
+  });
+  await started(worker, url);
+  log.follow(worker);
+  log.write('started', 'started', 'info', {
+    queue: flags.queue,
+    pid: process.pid,
+    concurrency: flags.concurrency,
+    updates: updates.map(({ name }) => name).join(','),
+  });
+  log.write('stopping', 'stopping', 'info', { why: await toldToStop });
+  return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
+}
+
+/** The first thing that goes wrong ends the start: whoever restarts the process tries again. */
+async function started(worker: Worker, url: string): Promise<void> {
+  let onError: (cause: Error) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    onError = reject;
+    worker.on('error', onError);
+  });
+  try {
+    await Promise.race([worker.waitUntilReady(), failed]);
+  } catch (cause) {
+    worker.on('error', () => undefined);
+    void worker.close(true).catch(() => undefined);
+    throw isTorilError(cause) ? cause : unreachable(url, cause);
+  }
+  worker.off('error', onError);
+}
+
+async function stop(worker: Worker, log: WorkerLog, withinMs: number): Promise<number> {
+  const late = setTimeout(() => {
+    noteError(
+      'CLOSED',
+      `not stopped within ${withinMs} ms; ending now. Whatever was under way will be done again.`,
+    );
+    process.exit(EXIT.checkFailed);
+  }, withinMs);
+  try {
+    await worker.close();
+  } catch (cause) {
+    throw new TorilError('REDIS_FAILED', `stopping failed: ${messageOf(cause)}`, { cause });
+  } finally {
+    clearTimeout(late);
+  }
+  log.write('stopped', 'stopped', 'info', { ...worker.counts });
+  return EXIT.done;
+}
+
+/** Started by another process of Node (as `toril demo` does): it must not outlive that one. */
+function endWithTheParent(stopNow: () => void): void {
+  if (process.channel === undefined) return;
+  process.on('disconnect', stopNow);
+  process.channel?.unref();
+}
