@@ -1,0 +1,62 @@
+/** `toril get`: what memcached has under some keys. Needs no Redis. */
+import type { Command } from 'commander';
+import { Cells, type CellState } from '../cells/cells.ts';
+import { closeQuietly } from './connections.ts';
+import { EXIT } from './exit-codes.ts';
+import { reportFailure } from './failure.ts';
+import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from './flags.ts';
+import { openMemcached } from './memcached.ts';
+import { note, print, printJson } from './terminal.ts';
+
+interface GetFlags extends MemcachedFlags {
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Prints each value as JSON, one line per key. A key without a value is told on standard error, and
+the exit code is 4. A cell that memcached has lost reads as no value until its key's next update
+restores it; "toril lane KEY" shows the copy in Redis.
+
+Examples:
+  toril get account-1
+  toril get account-1 account-2 --json | jq .value.balance
+  toril get account-1 --memcached 10.0.0.6:11211,10.0.0.7:11211`;
+
+export function addGetCommand(program: Command): void {
+  const command = program
+    .command('get')
+    .description('print the values of keys')
+    .argument('<key...>');
+  addJsonFlag(addMemcachedFlags(command))
+    .addHelpText('after', EXAMPLES)
+    .action(async (keys: string[], flags: GetFlags) => {
+      process.exitCode = await get(keys, flags);
+    });
+}
+
+async function get(keys: readonly string[], flags: GetFlags): Promise<number> {
+  const servers = openMemcached(flags);
+  const cells = new Cells(servers);
+  let exitCode: number = EXIT.done;
+  for (const key of keys) {
+    try {
+      const code = show(key, await cells.read(key), flags.json === true);
+      if (exitCode === EXIT.done) exitCode = code;
+    } catch (thrown) {
+      exitCode = reportFailure(thrown); // the other keys may be well
+    }
+  }
+  await closeQuietly(servers);
+  return exitCode;
+}
+
+function show(key: string, cell: CellState<unknown> | undefined, json: boolean): number {
+  if (cell?.value === undefined) {
+    if (json) printJson({ key, found: false });
+    else note(`${key}: no value`);
+    return EXIT.nothing;
+  }
+  if (json) printJson({ key, found: true, ...cell });
+  else print(JSON.stringify(cell.value));
+  return EXIT.done;
+}
