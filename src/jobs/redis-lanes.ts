@@ -37,7 +37,7 @@ const COPY_GRACE_MS = 120_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
 /** Fields per lane entry in the reply of `take`. */
-const ENTRY_FIELDS = 9;
+const ENTRY_FIELDS = 4;
 /** Milliseconds for which a deleted cell's tombstone stays in memcached. */
 export const TOMBSTONE_MS = 60_000;
 
@@ -217,37 +217,41 @@ function defineScripts(client: ScriptClient): ScriptClient {
   return client;
 }
 
-type TakenReply = [string, string, string, string, string, number, string, string[], string[]];
+type TakenReply = [facts: string, value: string, entries: string[], decided: string[]];
 
-function takenOf(reply: TakenReply, paused: boolean): Taken {
-  const [token, copyToken, watermark, value, cascadeTo, length, headDue, fields, decisions] = reply;
+function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean): Taken {
+  const [token, copyToken, watermark, cascadeTo, length, headDueMs] = facts.split(' ');
   const entries: LaneEntry[] = [];
   for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
   const decided = new Map<string, string>();
-  for (let i = 0; i < decisions.length; i += 2)
+  for (let i = 0; i < decisions.length; i += 2) {
     decided.set(decisions[i] as string, decisions[i + 1] as string);
+  }
   return {
     token: Number(token),
-    copy: copyOf(copyToken, watermark, value, cascadeTo),
+    copy: copyOf(copyToken as string, watermark as string, value, cascadeTo as string),
     entries,
-    length,
+    length: Number(length),
     decided,
-    headDueMs: Number(headDue),
+    headDueMs: Number(headDueMs),
     paused,
   };
 }
 
 function entryOf(fields: readonly string[], at: number): LaneEntry {
+  const [sequence, attemptsMade, stalls, finished, directive, ...failedReason] = (
+    fields[at + 3] as string
+  ).split(' ');
   return {
     jobId: fields[at] as string,
-    sequence: Number(fields[at + 1]),
-    name: fields[at + 2] as string,
-    data: fields[at + 3] as string,
-    attemptsMade: Number(fields[at + 4]),
-    stalls: Number(fields[at + 5]),
-    finished: fields[at + 6] as LaneEntry['finished'],
-    failedReason: fields[at + 7] as string,
-    directive: fields[at + 8] as LaneEntry['directive'],
+    name: fields[at + 1] as string,
+    data: fields[at + 2] as string,
+    sequence: Number(sequence),
+    attemptsMade: Number(attemptsMade),
+    stalls: Number(stalls),
+    finished: finished as LaneEntry['finished'],
+    directive: directive as LaneEntry['directive'],
+    failedReason: failedReason.join(' '),
   };
 }
 

@@ -12,8 +12,10 @@ import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
  *   ARGV[2...] per key: key, cell token, cell base ('' both: no cell), jobs at most, characters of
  *     data at most, number of arrivals, then the arrivals' ids
  *
- *   Returns [paused, then per key: [token, copy token, watermark, value, cascade to, length,
- *     head due, entries (9 strings each), decided (id, outcome, ...)]]
+ *   Returns [paused, then per key: [facts, value, entries, decided (id, outcome, ...)]]
+ *   facts: token, copy token, watermark, cascade to, length and head due, with blanks between
+ *   entries, 4 strings each: id, name, data, and sequence, attempts made, stalls, finished, directive
+ *     and why it failed, with blanks between
  *   value: '+' and JSON, '-' deleted, '0' not kept, '?' not sent
  */
 export const TAKE: Script = {
@@ -38,22 +40,21 @@ local function copyOf(copyKey, cellToken, cellBase)
   return token, copy[2] or '0', value, copy[4] or '0'
 end
 
+-- Few and long strings: every string of a reply costs the client more than every character.
+local headAttempts = '0'
 local function append(entries, jobId, sequence)
   local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm', 'stc', 'finishedOn', 'failedReason', '${DIRECTIVE_FIELD}')
   if not job[1] then return nil end
   local finished = 'no'
   if job[5] then finished = job[6] and 'failed' or 'completed' end
+  local attempts = job[3] or '0'
+  if #entries == 0 then headAttempts = attempts end
   local n = #entries
   entries[n + 1] = jobId
-  entries[n + 2] = sequence
-  entries[n + 3] = job[1]
-  entries[n + 4] = job[2] or '{}'
-  entries[n + 5] = job[3] or '0'
-  entries[n + 6] = job[4] or '0'
-  entries[n + 7] = finished
-  entries[n + 8] = job[6] or ''
-  entries[n + 9] = job[7] or ''
-  return #entries[n + 4]
+  entries[n + 2] = job[1]
+  entries[n + 3] = job[2] or '{}'
+  entries[n + 4] = table.concat({ sequence, attempts, job[4] or '0', finished, job[7] or '', job[6] or '' }, ' ')
+  return #entries[n + 3]
 end
 
 -- One that is finished was delivered to somebody who froze, and has left its lane since.
@@ -107,13 +108,14 @@ while at <= #ARGV do
   end
 
   local headDue = '0'
-  if #entries > 0 and entries[5] ~= '0' then
+  if #entries > 0 and headAttempts ~= '0' then
     local due = redis.call('ZSCORE', KEYS[2], entries[1])
     if due then headDue = string.format('%.0f', math.floor(tonumber(due) / 4096)) end
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = redis.call('ZCARD', laneKey) end
-  result[#result + 1] = { token, copyToken, watermark, value, cascadeTo, length, headDue, entries, decided }
+  local facts = table.concat({ token, copyToken, watermark, cascadeTo, length, headDue }, ' ')
+  result[#result + 1] = { facts, value, entries, decided }
   at = at + 6 + arrivals
 end
 saveDrawn()
