@@ -49,10 +49,11 @@ async function main() {
 
 /** @param {string[][]} commands */
 async function runStep(commands) {
+  let passed = true;
   for (const command of commands) {
-    if ((await runChild(ROOT, command)) !== 0) return false;
+    if ((await runChild(ROOT, command)) !== 0) passed = false;
   }
-  return true;
+  return passed;
 }
 
 await runMain(main);
