@@ -66,10 +66,10 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
   const options: GateOptions = { ...GATE_DEFAULTS, ...withoutUndefined(given) };
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
     const value: unknown = options[name as keyof GateOptions];
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
+    if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
       throw new TorilError(
         'INVALID_OPTIONS',
-        `${name} must be a number from ${min} to ${max}, not ${String(value)}.`,
+        `${name} must be a whole number from ${min} to ${max}, not ${String(value)}.`,
       );
     }
   }

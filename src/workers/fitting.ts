@@ -8,8 +8,10 @@ import type { KeyMemory } from './key-memory.ts';
 
 /** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
 const ITEM_OVERHEAD_BYTES = 512;
-/** Bytes that a new value leaves free, so that there is always room to say that the next job failed. */
+/** Bytes that a new value leaves free, so that there is always room to say that the next job failed, */
 const RESERVED_BYTES = 4096;
+/** but not more than this share of a small item. */
+const RESERVED_SHARE = 0.25;
 
 /** A batch and what will be stored of it. */
 export interface FittingBatch {
@@ -56,7 +58,7 @@ export async function foldToFit(
       decisions,
       expireMs,
     });
-    const bytesMax = envelopeBytesMax(fit) - (batch.applied > 0 ? RESERVED_BYTES : 0);
+    const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
     if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson };
     if (batch.decided > 1) entries = entries.slice(0, Math.ceil(batch.decided / 2));
     else if (batch.applied === 0) throw tooLarge(fit.key, bytes.length, bytesMax);
@@ -65,8 +67,11 @@ export async function foldToFit(
   }
 }
 
-function envelopeBytesMax({ itemSizeMax, memory }: Fit): number {
-  return Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax);
+function envelopeBytesMax({ itemSizeMax, memory }: Fit, hasNewValue: boolean): number {
+  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax);
+  return (
+    bytesMax - (hasNewValue ? Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE)) : 0)
+  );
 }
 
 function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {

@@ -64,6 +64,8 @@ export interface FoldRules {
   readonly arrivalOf: (jobId: string) => Arrival | undefined;
   /** Jobs that failed when they were tried in somebody else's delivery. */
   readonly suspects: Set<string>;
+  /** Each job is noted here when its turn comes: from then on it must not be parked, or could not be charged. */
+  readonly inHand: Set<string>;
   /** Jobs whose new value does not fit into memcached. */
   readonly overweight: ReadonlyMap<string, TorilError>;
   readonly leaseSignal: () => AbortSignal;
@@ -132,6 +134,7 @@ class Folding {
     const { clock, batchMs } = this.#rules;
     const startedMs = clock.monotonicMs();
     for (const entry of entries) {
+      this.#rules.inHand.add(entry.jobId);
       const pending = this.#step(entry);
       const stop = pending instanceof Promise ? await pending : pending;
       if (stop !== undefined) return this.#batch(stop);

@@ -9,6 +9,8 @@ export class KeyMemory {
   readonly suspects: Set<string> = new Set();
   /** Jobs whose new value does not fit into memcached. */
   readonly overweight: Map<string, TorilError> = new Map();
+  /** Jobs of the batch that is being folded, up to the one being applied: their wait is over. */
+  readonly inHand: Set<string> = new Set();
   /** Bytes that the server was seen to refuse, below what it says it can store. */
   itemBytesMax: number = Number.POSITIVE_INFINITY;
   /** Milliseconds per job, smoothed; 0: not known yet. */

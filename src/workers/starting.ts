@@ -2,6 +2,7 @@
 import { assert } from '../base/assert.ts';
 import type { Standing } from '../cells/believe.ts';
 import { messageOf, TorilError } from '../errors.ts';
+import { assertJsonValue } from '../jobs/json-value.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import type { FoldStart } from './fold.ts';
 import type { GateContext } from './gate-context.ts';
@@ -55,11 +56,13 @@ function adopt(
     );
   }
   try {
-    const json = JSON.stringify(update.adopt(bytes, key));
+    const adopted: unknown = update.adopt(bytes, key);
+    assertJsonValue(adopted, update.name);
+    const json = JSON.stringify(adopted);
     context.report('cellAdopted', { key });
     return () => JSON.parse(json);
   } catch (cause) {
-    const what = `"adopt" of the update "${update.name}" threw on the value under "${key}": ${messageOf(cause)}.`;
+    const what = `"adopt" of the update "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
     return new TorilError('FOREIGN_VALUE', what, { cause });
   }
 }

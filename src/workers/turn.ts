@@ -99,6 +99,7 @@ class Turn {
   async #batch(): Promise<TurnEnd | undefined> {
     const { context, key, lease, arrivals, memory } = this.#in;
     const startedMs = context.clock.monotonicMs();
+    memory.inHand.clear();
     const taken = await this.#take();
     const standing = believe(this.#cell.content, taken.copy, context.queue);
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
@@ -210,6 +211,7 @@ class Turn {
       onlyDelivered: taken.paused || context.rateLimited,
       arrivalOf: (jobId) => arrivals.get(jobId),
       suspects: memory.suspects,
+      inHand: memory.inHand,
       overweight: memory.overweight,
       leaseSignal: () => lease.signal,
       leaseHeld: () => lease.trustLeftMs() > 0,
@@ -278,7 +280,7 @@ class Turn {
 
   /** What comes after a batch is settled. Undefined: the next batch. */
   #afterwards(stop: Stop, more: boolean, headDueMs: number): TurnEnd | undefined {
-    const { context, key } = this.#in;
+    const { context, key, arrivals } = this.#in;
     const { blockedMs } = context.options;
     switch (stop.kind) {
       case 'end':
@@ -287,6 +289,7 @@ class Turn {
       case 'lost':
         return AGAIN;
       case 'delivery':
+        if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile
         return {
           kind: 'blocked',
           delayMs: Math.max(DELIVERY_WAIT_MS, headDueMs - context.clock.wallMs()),

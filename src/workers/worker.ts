@@ -80,10 +80,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       promote: (jobIds) => this.#promote(jobIds),
     });
     this.#started = this.#check();
-    this.#started.catch((cause: Error) => this.emit('error', cause));
-    if (options.autorun !== false) {
-      this.run().catch((cause: Error) => void (this.closing ?? this.emit('error', cause)));
-    }
+    const running = options.autorun === false ? this.#started : this.run();
+    running.catch((cause: Error) => void (this.closing ?? this.emit('error', cause)));
   }
 
   /** Resolves once BullMQ and every memcached server are ready. @throws TorilError MEMCACHED_*, SERVER_LIST_CHANGED */
@@ -92,12 +90,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     await this.#started;
   }
 
+  /** Works until it is closed. @throws TorilError MEMCACHED_*, SERVER_LIST_CHANGED */
   override async run(): Promise<void> {
-    const ready = await this.#started.then(
-      () => true,
-      () => false,
-    );
-    if (ready && this.closing === undefined) await super.run();
+    await this.#started;
+    if (this.closing === undefined) await super.run();
   }
 
   override on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {

@@ -347,3 +347,53 @@ describe('a lane that is held', () => {
     expect(retried?.returnvalue).toBe('by somebody else');
   });
 });
+
+describe('a failing update that takes longer than jobs wait for their turn', () => {
+  const slow = (name: string, onFailure: 'block' | 'skip'): LogUpdate =>
+    defineUpdate({
+      ...log,
+      schema: undefined,
+      name,
+      onFailure,
+      apply: async (lines: Line[], entry: Entry, context) => {
+        await sleep(entry.takesMs ?? 0);
+        lines.push([entry.n, context.sequence, context.token]);
+        if (context.attempt <= (entry.failures ?? 0)) throw new Error(`attempt ${context.attempt}`);
+        return lines;
+      },
+    });
+  const updates = [slow('slow-block', 'block'), slow('slow-skip', 'skip')] as const;
+
+  it.each(updates.map((update) => [update.onFailure, update] as const))(
+    'is charged each time, and called no more often than that (%s)',
+    async (_, update) => {
+      const here = stage({ updates });
+      const called: number[] = [];
+      const counting = {
+        ...update,
+        apply: ((lines, entry, context) => {
+          if (entry.n === 1) called.push(context.attempt);
+          return update.apply(lines, entry, context);
+        }) satisfies LogUpdate['apply'],
+      };
+      const jobs = await here.queue.enqueueBulk(
+        [0, 2, 1].map((failures, n) => ({
+          update,
+          data: {
+            key: here.key(),
+            n: [0, 1, 2][n] as number,
+            failures: failures === 2 ? 2 : 0,
+            takesMs: 150,
+          },
+          options: { attempts: 2 },
+        })),
+      );
+      await here.worker({ updates: [counting], concurrency: 4, patienceMs: 20 });
+      const finished = await here.finished(jobs, 10_000);
+      expect(await expectExact(here, here.key(), finished)).toEqual([0, 2]);
+      expect(finished[1]).toMatchObject({ failedReason: 'attempt 2', attemptsMade: 2 });
+      // Once more if it was tried in somebody else's delivery first.
+      expect(called.length).toBeLessThanOrEqual(3);
+    },
+  );
+});
