@@ -86,3 +86,7 @@ test('the lock of a process that died is taken over', async () => {
   expect(await Promise.all([install(), install()])).toEqual([0, 0]);
   expect(npmCalls()).toBe(1);
 });
+
+test('package-lock.json names no registry: each machine has its own', () => {
+  expect(readFileSync('package-lock.json', 'utf8')).not.toContain('"resolved"');
+});
