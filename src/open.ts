@@ -7,7 +7,9 @@ import { lockCodec } from './cells/lock-codec.ts';
 import { RedisTokens } from './lock/tokens.ts';
 import { createLocks, type Locks } from './lock/with-lease.ts';
 import { openServers } from './memcached/open-servers.ts';
-import type { MemcachedSetting } from './memcached/options.ts';
+import { LEASE_DEFAULT_MS } from './lock/lease.ts';
+import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
+import { checkLeaseAgainstDeadline } from './options.ts';
 
 export interface OpenCells extends Cells {
   close(): Promise<void>;
@@ -42,6 +44,7 @@ export interface OpenLocksOptions {
  */
 export function openLocks(options: OpenLocksOptions): Locks {
   const { connection, name = 'locks', prefix = 'bull', leaseMs, waitMs } = options;
+  checkLeaseAgainstDeadline(leaseMs ?? LEASE_DEFAULT_MS, longestDeadlineMs(options.memcached));
   const servers = openServers(options.memcached, systemClock, systemRandom);
   const shared = connection instanceof Redis;
   const client = shared

@@ -79,12 +79,7 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
       `durableCopies must be true or false, not ${String(options.durableCopies)}.`,
     );
   }
-  if (options.leaseMs <= requestDeadlineMs) {
-    throw new TorilError(
-      'INVALID_OPTIONS',
-      `leaseMs (${options.leaseMs}) must be longer than the memcached option requestDeadlineMs (${requestDeadlineMs}): a single slow request would lose the lease. Raise leaseMs or lower requestDeadlineMs.`,
-    );
-  }
+  checkLeaseAgainstDeadline(options.leaseMs, requestDeadlineMs);
   if (options.patienceMs > options.parkMsMax) {
     throw new TorilError(
       'INVALID_OPTIONS',
@@ -92,6 +87,15 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
     );
   }
   return options;
+}
+
+/** @throws TorilError INVALID_OPTIONS */
+export function checkLeaseAgainstDeadline(leaseMs: number, requestDeadlineMs: number): void {
+  if (leaseMs > requestDeadlineMs) return;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `leaseMs (${leaseMs}) must be longer than the memcached option requestDeadlineMs (${requestDeadlineMs}): a single slow request would lose the lease. Raise leaseMs or lower requestDeadlineMs.`,
+  );
 }
 
 function withoutUndefined<T extends object>(given: T): Partial<T> {

@@ -44,6 +44,7 @@ export function believe(content: CellContent, copy: Acknowledged, queue: string)
 function believeEnvelope(envelope: Envelope, copy: Acknowledged, queue: string): Standing {
   if (envelope.queue !== '' && envelope.queue !== queue)
     return { kind: 'refused', cause: anotherQueue(envelope.queue, queue) };
+  if (envelope.queue === '' && copy.token !== 0) return { kind: 'refused', cause: overwritten() };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
   if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };
   if (envelope.base > copy.token) return { kind: 'refused', cause: wentBack(envelope, copy) };
@@ -53,7 +54,7 @@ function believeEnvelope(envelope: Envelope, copy: Acknowledged, queue: string):
 function overwritten(): TorilError {
   return new TorilError(
     'FOREIGN_VALUE',
-    'something other than Toril wrote over the cell. Stop that writer, then say "toril lane KEY --trust copy" to restore the value from Redis.',
+    'something other than this queue (a plain client, or a lock of openLocks) wrote over the cell. Stop that writer, then say "toril lane KEY --trust copy" to restore the value from Redis.',
   );
 }
 

@@ -3,7 +3,7 @@
  * take `.value`. Pure: bytes in, meaning out.
  */
 import { TorilError, messageOf } from '../errors.ts';
-import type { Item } from '../memcached/server.ts';
+import type { Item, NewItem } from '../memcached/server.ts';
 
 /** Marks an item as an envelope of Toril ("TORI"); any other flags make it a foreign value. */
 export const CELL_FLAGS = 0x544f5249;
@@ -37,7 +37,11 @@ export interface Envelope extends EnvelopeHeader {
 }
 
 /** What the strict path puts where no cell is, so that there is something to compare a CAS with. */
-export const PLACEHOLDER: Buffer = Buffer.from(`{"toril":${FORMAT_VERSION},"placeholder":true}`);
+export const PLACEHOLDER_ITEM: NewItem = {
+  value: Buffer.from(`{"toril":${FORMAT_VERSION},"placeholder":true}`),
+  flags: CELL_FLAGS,
+  ttlSeconds: 3600,
+};
 
 interface Written {
   readonly toril: number;

@@ -2,10 +2,7 @@
 import { TorilError } from '../errors.ts';
 import type { CellCodec, EncodeContext } from '../lock/with-lease.ts';
 import type { Item, NewItem } from '../memcached/server.ts';
-import { CELL_FLAGS, decodeItem, encodeEnvelope, PLACEHOLDER } from './envelope.ts';
-
-/** Seconds after which a placeholder that was never written over is gone. */
-const PLACEHOLDER_SECONDS = 3600;
+import { CELL_FLAGS, decodeItem, encodeEnvelope, PLACEHOLDER_ITEM } from './envelope.ts';
 
 /**
  * The same envelope as a queue's cells have, so that any reader reads both. Its base is 0 and it
@@ -53,5 +50,5 @@ export const lockCodec: CellCodec = {
     });
     return { value: bytes, flags: CELL_FLAGS, ttlSeconds: 0 };
   },
-  placeholder: () => ({ value: PLACEHOLDER, flags: CELL_FLAGS, ttlSeconds: PLACEHOLDER_SECONDS }),
+  placeholder: () => PLACEHOLDER_ITEM,
 };

@@ -170,3 +170,8 @@ function deadlineOf(name: string, value: unknown, byDefault: number): number {
 function invalid(what: string): TorilError {
   return new TorilError('INVALID_OPTIONS', `the option "memcached": ${what}.`);
 }
+
+/** Milliseconds: the longest that a request to one of the servers may take. Throws INVALID_OPTIONS. */
+export function longestDeadlineMs(setting: MemcachedSetting): number {
+  return Math.max(...resolveMemcached(setting).map(({ requestDeadlineMs }) => requestDeadlineMs));
+}

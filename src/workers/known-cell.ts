@@ -27,6 +27,7 @@ export function committedCell(
   { batch, valueJson, expireMs }: FittingBatch,
   taken: Taken,
   cas: Cas,
+  queue: string,
 ): KnownCell {
   const content: CellContent = {
     kind: 'envelope',
@@ -35,7 +36,7 @@ export function committedCell(
       watermark: batch.watermark,
       token: taken.token,
       base: taken.copy.token,
-      queue: '',
+      queue,
       decisions: batch.decisions,
       expireMs,
     },

@@ -4,7 +4,7 @@
  * second step, so that no holder's write can land in between.
  */
 import type { Clock } from '../base/clock.ts';
-import { decodeItem, CELL_FLAGS, PLACEHOLDER, type Envelope } from '../cells/envelope.ts';
+import { decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import type { Copy, Lanes } from '../jobs/lanes.ts';
@@ -17,8 +17,6 @@ import type { Cas, Item } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 
 const LEASE_MS = 10_000;
-/** Should we die with the placeholder in place: a worker takes it for no cell, and it goes away. */
-const PLACEHOLDER_SECONDS = 60;
 
 export interface TrustContext {
   /** The queue's qualified name, as envelopes bear it ("bull:orders"). */
@@ -128,11 +126,7 @@ async function underLease(
 async function guard(acquired: Acquired): Promise<GuardedCell | 'no-cell'> {
   const { key, lease, read } = acquired;
   const name = cellName(key);
-  const guarding = await guardCell(lease, name, await read, () => ({
-    value: PLACEHOLDER,
-    flags: CELL_FLAGS,
-    ttlSeconds: PLACEHOLDER_SECONDS,
-  }));
+  const guarding = await guardCell(lease, name, await read, () => PLACEHOLDER_ITEM);
   if (guarding.kind === 'failed') throw guarding.cause;
   if (guarding.kind === 'lost') throw lost(key);
   const { item, cas } = guarding;

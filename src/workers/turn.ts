@@ -10,12 +10,13 @@
  */
 import { AssertionError } from '../base/assert.ts';
 import { believe } from '../cells/believe.ts';
-import { CELL_FLAGS, type Envelope, PLACEHOLDER } from '../cells/envelope.ts';
+import { CELL_FLAGS, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
 import { redisFailed, TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
-import type { Item, Outcome } from '../memcached/server.ts';
+import { guardCell } from '../lock/strict-cell.ts';
+import type { Cas, Item, Outcome } from '../memcached/server.ts';
 import type { Arrivals } from './arrivals.ts';
 import { type FittingBatch, foldToFit } from './fitting.ts';
 import type { Batch, FoldRules, Stop } from './fold.ts';
@@ -187,15 +188,11 @@ class Turn {
     if (!taken.entries.some(({ name }) => context.registry.find(name)?.strict === true))
       return true;
     const { cas } = this.#cell;
-    const ttlSeconds = Math.ceil(lease.durationMs / 1000) + TOMBSTONE_SECONDS;
-    const bumped =
-      cas === undefined
-        ? lease.connection.add(cellName, { value: PLACEHOLDER, flags: CELL_FLAGS, ttlSeconds })
-        : lease.connection.bump(cellName, cas);
-    const confirmed = lease.confirm();
-    const outcome = await bumped;
-    if (!(await confirmed) || outcome.kind !== 'done') return false;
-    this.#cell = { ...this.#cell, cas: outcome.value };
+    const guarding = await guardCell(lease, cellName, readAgain(cas), () => PLACEHOLDER_ITEM);
+    if (guarding.kind === 'failed') throw guarding.cause;
+    // Somebody's late write came in between: what was believed is no longer what is there.
+    if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return false;
+    this.#cell = { ...this.#cell, cas: guarding.cas };
     this.#confirmed = true;
     return true;
   }
@@ -233,7 +230,7 @@ class Turn {
     if (last) this.release(); // in the same write
     const outcome = await writing;
     if (outcome.kind === 'done') {
-      this.#cell = committedCell(fitting, taken, outcome.value);
+      this.#cell = committedCell(fitting, taken, outcome.value, context.queue);
       return undefined;
     }
     if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();
@@ -318,6 +315,12 @@ class Turn {
     this.#in.context.report('leaseLost', { key: this.#in.key });
     return AGAIN;
   }
+}
+
+/** The read that the turn began with, as far as the guard needs it. */
+function readAgain(cas: Cas | undefined): Outcome<Item> {
+  if (cas === undefined) return { kind: 'refused', reason: 'missing' };
+  return { kind: 'done', value: { value: PLACEHOLDER_ITEM.value, flags: CELL_FLAGS, cas } };
 }
 
 /** Nothing more will be done under this lease once the batch is committed. */

@@ -1,7 +1,7 @@
 import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
-import { resolveMemcached, type MemcachedSetting } from '../memcached/options.ts';
+import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
 import { type GateOptions, gateOptions } from '../options.ts';
 
 /** BullMQ's own options and Toril's, side by side. */
@@ -74,11 +74,8 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     durableCopies,
     stallsMax,
   };
-  const requestDeadlineMs = Math.max(
-    ...resolveMemcached(memcached).map((server) => server.requestDeadlineMs),
-  );
   return {
-    gate: gateOptions(own as Partial<GateOptions>, requestDeadlineMs),
+    gate: gateOptions(own as Partial<GateOptions>, longestDeadlineMs(memcached)),
     // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
     bull: { ...bull, autorun: false, maxStalledCount: Number.MAX_SAFE_INTEGER },
   };
