@@ -4,7 +4,7 @@ import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
 import { demoReport, isRight } from './demo/report.ts';
 import { runDemo } from './demo/run.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import {
   addJsonFlag,
   addNamedServers,
@@ -46,7 +46,7 @@ Examples:
   toril demo --jobs 100000 --keys 1000 --workers 8
   toril demo --seed 7 --json`;
 
-export function addDemoCommand(program: Command): void {
+export function addDemoCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('demo')
     .description('kill, freeze and restart things, and show that every value is exact')
@@ -58,7 +58,7 @@ export function addDemoCommand(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (flags: DemoFlags) => {
       check(flags);
-      process.exitCode = await interruptible((signal) => demo(flags, signal));
+      exitWith(await interruptible((signal) => demo(flags, signal)));
     });
 }
 

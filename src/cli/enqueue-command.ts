@@ -4,7 +4,7 @@ import type { Queue } from '../jobs/queue.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { asking, closeQuietly, openQueue } from './connections.ts';
 import { enqueueLines } from './enqueue-lines.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import {
   addJsonFlag,
   addQueueFlags,
@@ -41,7 +41,7 @@ Examples:
   toril enqueue deposit - -u updates.mjs --queue accounts < deposits.jsonl
   jq -c '{name: "deposit", data: .}' rows.json | toril enqueue - -u updates.mjs`;
 
-export function addEnqueueCommand(program: Command): void {
+export function addEnqueueCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('enqueue')
     .description('add jobs to a queue')
@@ -55,7 +55,7 @@ export function addEnqueueCommand(program: Command): void {
       if (json === undefined && name !== STANDARD_INPUT) {
         return command.error(`error: what is the data of the job? Give JSON, or - to read lines.`);
       }
-      process.exitCode = await enqueue(name, json, flags);
+      exitWith(await enqueue(name, json, flags));
     });
 }
 

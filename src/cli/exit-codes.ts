@@ -22,6 +22,9 @@ export const EXIT = {
   pipe: 141,
 } as const;
 
+/** How a command tells what it ends with. */
+export type ExitWith = (code: number) => void;
+
 /** Codes that are none of these are a user's own mistake. */
 const BY_CODE: Partial<Record<ErrorCode, number>> = {
   LANE_NOT_HELD: EXIT.nothing,

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Cells, type CellState } from '../cells/cells.ts';
 import { closeQuietly } from './connections.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
 import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from './flags.ts';
 import { openMemcached } from './memcached.ts';
@@ -22,7 +22,7 @@ Examples:
   toril get account-1 account-2 --json | jq .value.balance
   toril get account-1 --memcached 10.0.0.6:11211,10.0.0.7:11211`;
 
-export function addGetCommand(program: Command): void {
+export function addGetCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('get')
     .description('print the values of keys')
@@ -30,7 +30,7 @@ export function addGetCommand(program: Command): void {
   addJsonFlag(addMemcachedFlags(command))
     .addHelpText('after', EXAMPLES)
     .action(async (keys: string[], flags: GetFlags) => {
-      process.exitCode = await get(keys, flags);
+      exitWith(await get(keys, flags));
     });
 }
 

@@ -9,7 +9,7 @@ import type { MemcachedServers } from '../memcached/servers.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../workers/trust.ts';
 import { cellStanding } from './cell-standing.ts';
 import { asking, closeQuietly, openQueue } from './connections.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
 import {
   addJsonFlag,
@@ -52,7 +52,7 @@ Examples:
 
 const ACTIONS = ['retry', 'skip', 'drop', 'trust'] as const;
 
-export function addLaneCommand(program: Command): void {
+export function addLaneCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('lane')
     .description('show what waits for a key, and make it go on')
@@ -70,7 +70,7 @@ export function addLaneCommand(program: Command): void {
     )
     .addHelpText('after', EXAMPLES)
     .action(async (key: string, flags: LaneFlags) => {
-      process.exitCode = await lane(key, flags);
+      exitWith(await lane(key, flags));
     });
 }
 

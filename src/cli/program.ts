@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { addDemoCommand } from './demo-command.ts';
 import { addEnqueueCommand } from './enqueue-command.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
+import { reportFailure } from './failure.ts';
 import { addGetCommand } from './get-command.ts';
 import { addLaneCommand } from './lane-command.ts';
 import { addServersCommand } from './servers-command.ts';
@@ -22,7 +24,18 @@ Examples:
   toril enqueue deposit '{"account":"a-1","cents":500}' --queue accounts --updates updates.mjs
   toril get a-1`;
 
-export function createProgram(): Command {
+/** Runs the command that `args` name, and returns its exit code. Never throws. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  let exitCode: number = EXIT.done;
+  try {
+    await createProgram((code) => (exitCode = code)).parseAsync(args, { from: 'user' });
+  } catch (thrown) {
+    return reportFailure(thrown);
+  }
+  return exitCode;
+}
+
+function createProgram(exitWith: ExitWith): Command {
   const program = new Command('toril')
     .description(
       'BullMQ workers that change shared memcached values: in order, exactly once, under a lease.',
@@ -31,13 +44,13 @@ export function createProgram(): Command {
     .showHelpAfterError('Add --help to see what there is.')
     .exitOverride()
     .addHelpText('after', EPILOGUE);
-  addWorkerCommand(program);
-  addEnqueueCommand(program);
-  addGetCommand(program);
-  addLaneCommand(program);
-  addServersCommand(program);
-  addTraceCommand(program);
-  addDemoCommand(program);
+  addWorkerCommand(program, exitWith);
+  addEnqueueCommand(program, exitWith);
+  addGetCommand(program, exitWith);
+  addLaneCommand(program, exitWith);
+  addServersCommand(program, exitWith);
+  addTraceCommand(program, exitWith);
+  addDemoCommand(program, exitWith);
   return program;
 }
 

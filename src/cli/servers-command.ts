@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { TorilError } from '../errors.ts';
 import type { Queue } from '../jobs/queue.ts';
 import { asking, closeQuietly, openQueue } from './connections.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import {
   addJsonFlag,
   addMemcachedFlags,
@@ -32,7 +32,7 @@ Examples:
   toril servers --queue accounts --memcached 10.0.0.6,10.0.0.7
   toril servers --queue accounts --memcached 10.0.0.6,10.0.0.7,10.0.0.8 --accept`;
 
-export function addServersCommand(program: Command): void {
+export function addServersCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('servers')
     .description('show or replace the memcached servers registered for a queue');
@@ -41,7 +41,7 @@ export function addServersCommand(program: Command): void {
     .option('--force', 'also if workers seem to be running')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: ServersFlags) => {
-      process.exitCode = await servers(flags);
+      exitWith(await servers(flags));
     });
 }
 

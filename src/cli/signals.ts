@@ -10,16 +10,18 @@ export function exitCodeOfSignal(signal: Stopping): number {
   return 128 + constants.signals[signal];
 }
 
-/** Calls `stop` at the first signal; the second one ends the process. */
-export function onceToldToStop(stop: (signal: Stopping) => void): void {
+/** Calls `stop` at the first signal; the second one ends the process. Returns how to listen no more. */
+export function onceToldToStop(stop: (signal: Stopping) => void): () => void {
   let told = false;
-  for (const signal of STOPPING) {
-    process.on(signal, () => {
-      if (told) process.exit(exitCodeOfSignal(signal));
-      told = true;
-      stop(signal);
-    });
-  }
+  const listen = (signal: Stopping): void => {
+    if (told) process.exit(exitCodeOfSignal(signal));
+    told = true;
+    stop(signal);
+  };
+  for (const signal of STOPPING) process.on(signal, listen);
+  return () => {
+    for (const signal of STOPPING) process.off(signal, listen);
+  };
 }
 
 /**
@@ -31,7 +33,7 @@ export async function interruptible(
 ): Promise<number> {
   const controller = new AbortController();
   let exitCode = 0;
-  onceToldToStop((signal) => {
+  const listenNoMore = onceToldToStop((signal) => {
     exitCode = exitCodeOfSignal(signal);
     note(`${signal}: cleaning up`);
     controller.abort(new Error(`interrupted by ${signal}`));
@@ -41,6 +43,8 @@ export async function interruptible(
   } catch (thrown) {
     if (controller.signal.aborted) return exitCode;
     throw thrown;
+  } finally {
+    listenNoMore();
   }
 }
 

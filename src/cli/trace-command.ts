@@ -1,6 +1,6 @@
 /** `toril trace`: recorded editing histories of real documents as jobs. */
 import type { Command } from 'commander';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import { addJsonFlag, addNamedServers, wholeNumber } from './flags.ts';
 import { ownServers } from './own-servers.ts';
 import { interruptible } from './signals.ts';
@@ -28,7 +28,7 @@ Examples:
   toril trace traces/*.json.gz
   toril trace traces/*.json.gz --workers 4 --kill 3 --json`;
 
-export function addTraceCommand(program: Command): void {
+export function addTraceCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('trace')
     .description('replay recorded editing of documents, and compare what comes out')
@@ -38,7 +38,7 @@ export function addTraceCommand(program: Command): void {
   addJsonFlag(addNamedServers(command))
     .addHelpText('after', EXAMPLES)
     .action(async (files: string[], flags: TraceFlags) => {
-      process.exitCode = await interruptible((signal) => trace(files, flags, signal));
+      exitWith(await interruptible((signal) => trace(files, flags, signal)));
     });
 }
 

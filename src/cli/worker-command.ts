@@ -4,7 +4,7 @@ import { messageOf, TorilError } from '../errors.ts';
 import { GATE_DEFAULTS } from '../options.ts';
 import { Worker } from '../workers/worker.ts';
 import { unreachable } from './connections.ts';
-import { EXIT } from './exit-codes.ts';
+import { EXIT, type ExitWith } from './exit-codes.ts';
 import { isTorilError, noteError } from './failure.ts';
 import {
   addJsonFlag,
@@ -50,7 +50,7 @@ Examples:
   toril worker --updates updates.mjs --redis redis://10.0.0.5:6379 --memcached 10.0.0.6,10.0.0.7
   toril worker --updates updates.mjs --json | tee -a worker.log`;
 
-export function addWorkerCommand(program: Command): void {
+export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('worker')
     .description('apply the jobs of a queue')
@@ -66,7 +66,7 @@ export function addWorkerCommand(program: Command): void {
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: WorkerFlags) => {
-      process.exitCode = await work(flags);
+      exitWith(await work(flags));
     });
 }
 

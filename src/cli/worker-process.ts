@@ -95,6 +95,7 @@ export class WorkerProcess {
     if (!this.running) return;
     const late = setTimeout(() => this.#child.kill('SIGKILL'), STOP_DEADLINE_MS);
     this.#child.kill('SIGTERM');
+    this.thaw(); // a frozen one would not hear of it
     await this.#exited;
     clearTimeout(late);
   }
