@@ -155,10 +155,8 @@ export class TorilBackend extends RedisQueueBackend {
   async #lanesOf(adds: readonly Add[]): Promise<string[]> {
     const { laneOf } = this;
     if (laneOf === undefined) return adds.map(() => '');
-    const lanes = adds.map(({ job }) => laneOf(job.name, job.data));
-    return Promise.all(lanes).then((found) =>
-      found.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane)),
-    );
+    const lanes = await Promise.all(adds.map(async ({ job }) => laneOf(job.name, job.data)));
+    return lanes.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane));
   }
 
   async #addInOneTransaction(adds: readonly Add[], lanes: readonly string[]): Promise<string[]> {

@@ -92,7 +92,7 @@ function byMoments(clock: Clock): Travel {
           const reply = execute();
           clock.soon(() => resolve(reply));
         } catch (thrown) {
-          clock.soon(() => reject(thrown));
+          clock.soon(() => reject(thrown as Error));
         }
       });
     });

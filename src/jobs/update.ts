@@ -83,7 +83,7 @@ export interface Update<
 }
 
 /** Any update, whatever its types: what registries hold. */
-// biome-ignore lint/suspicious/noExplicitAny: variance; only the registry's user sees it
+// oxlint-disable-next-line typescript/no-explicit-any -- `unknown` would fit no update: data comes in and goes out
 export type AnyUpdate = Update<string, any, any, any, any>;
 
 export type InputOf<U> =

@@ -1,4 +1,5 @@
 /** The user's `memcached` option: what may be written, and what it becomes. */
+import { inspect } from 'node:util';
 import type { ConnectionOptions } from 'node:tls';
 import { TorilError } from '../errors.ts';
 
@@ -163,7 +164,7 @@ function deadlineOf(name: string, value: unknown, byDefault: number): number {
   if (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= DEADLINE_MS_MAX)
     return Number(value);
   throw invalid(
-    `${name} is ${String(value)}. Give whole milliseconds, from 1 to ${DEADLINE_MS_MAX}`,
+    `${name} is ${inspect(value)}. Give whole milliseconds, from 1 to ${DEADLINE_MS_MAX}`,
   );
 }
 

@@ -104,7 +104,7 @@ describe('refused, with INVALID_OPTIONS:', () => {
     [{ servers: 'a', tls: 'yes' }, 'tls must be'],
     [{ servers: 'a', requestDeadlineMs: 0 }, 'requestDeadlineMs is 0'],
     [{ servers: 'a', requestDeadlineMs: 1.5 }, 'requestDeadlineMs is 1.5'],
-    [{ servers: 'a', requestDeadlineMs: '5' }, 'requestDeadlineMs is 5'],
+    [{ servers: 'a', requestDeadlineMs: '5' }, "requestDeadlineMs is '5'"],
     [{ servers: 'a', connectDeadlineMs: Number.NaN }, 'connectDeadlineMs is NaN'],
     [{ servers: 'a', connectDeadlineMs: 60_001 }, 'connectDeadlineMs is 60001'],
   ])('%j', (setting, message) => {
