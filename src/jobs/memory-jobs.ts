@@ -73,7 +73,7 @@ interface StoredCopy {
 /** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
 type Lane = Map<string, number>;
 
-const NEVER_ALONE: MemoryJob['alone'] = { deaths: 0, stalls: 0, attemptsMade: 0 };
+export const NEVER_ALONE: MemoryJob['alone'] = { deaths: 0, stalls: 0, attemptsMade: 0 };
 const NO_COPY: Copy = { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 };
 
 export class MemoryJobs {
