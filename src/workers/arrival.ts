@@ -20,6 +20,8 @@ export interface Arrival {
   readonly arrivedAtMs: number;
   /** How often BullMQ has delivered it, this time included. */
   readonly deliveries: number;
+  /** Times the process died or froze while it had the job, whoever's fault it was. */
+  readonly stalls: number;
   /** Whether BullMQ would not deliver it again after this error. */
   isLastAttempt(thrown: Error): boolean;
   /** Called exactly once. */

@@ -205,7 +205,7 @@ class Turn {
       clock: context.clock,
       batchMs: context.options.batchMs,
       stallsMax: context.options.stallsMax,
-      onlyDelivered: taken.paused || context.rateLimited,
+      onlyDelivered: taken.paused || context.rateLimited || this.#smellsOfPoison(),
       arrivalOf: (jobId) => arrivals.get(jobId),
       suspects: memory.suspects,
       inHand: memory.inHand,
@@ -214,6 +214,16 @@ class Turn {
       leaseHeld: () => lease.trustLeftMs() > 0,
       startAlone: (jobId) => context.lanes.startAlone(jobId),
     };
+  }
+
+  /**
+   * A job waits here that has stalled more often than it may by its own fault. So another one may
+   * kill the process, one that was never delivered itself and so is not known to: let each job be
+   * applied in its own delivery only, until the culprit dies in its own.
+   */
+  #smellsOfPoison(): boolean {
+    const { context, arrivals } = this.#in;
+    return arrivals.all().some(({ stalls }) => stalls > context.options.stallsMax);
   }
 
   /** Undefined: the commit is in memcached. */

@@ -168,6 +168,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         jobId,
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
+        stalls: job.stalledCounter,
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -28,6 +28,7 @@ describe('a worker that dies', () => {
     const dying = await startProcess(here, {
       concurrency: 8,
       batchJobsMax: 10,
+      batchesPerLease: 1,
       fault: { at, nth: 2, signal: 'SIGKILL' },
     });
     expect(await dying.exited()).toBe('SIGKILL');
