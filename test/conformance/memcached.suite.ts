@@ -1,6 +1,6 @@
 /** What every engine of src/memcached/server.ts must do. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Cas, Connection, MemcachedServer } from '../../src/memcached/server.ts';
+import type { Cas, Connection, MemcachedServer, Outcome } from '../../src/memcached/server.ts';
 import { newItem, textOf, valueOf } from '../support/memcached.ts';
 
 /** One server with two clients; the suite closes the clients. */
@@ -20,6 +20,9 @@ export interface Stage {
 /** Bytes that memcached 1.6 keeps beside name and value of an item: header, CAS, terminators. */
 const HEADER_BYTES = 48 + 8 + 1 + 2;
 const FLAGS_BYTES = 4;
+
+/** Until what was asked for is sent; no answer can be read so early. */
+const sending = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 let names = 0;
 
@@ -272,7 +275,7 @@ export function memcachedSuite(engine: string, openStage: () => Promise<Stage>):
       test('destroy fails what is outstanding; nothing goes out afterwards', async () => {
         stage.stop();
         const sent = [connection.get(name), connection.add(name, newItem('sent'))];
-        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+        await sending();
         const gathered = connection.add(`${name}-gathered`, newItem('x'));
         connection.destroy();
         const late = connection.add(`${name}-late`, newItem('x'));
@@ -292,7 +295,7 @@ export function memcachedSuite(engine: string, openStage: () => Promise<Stage>):
       test('what was sent before the end is executed all the same', async () => {
         stage.stop();
         const sent = connection.add(name, newItem('late'));
-        await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+        await sending();
         connection.destroy();
         expect(textOf(await sent)).toBe('unknown: MEMCACHED_CLOSED');
         stage.resume();
@@ -301,12 +304,15 @@ export function memcachedSuite(engine: string, openStage: () => Promise<Stage>):
 
       test('a silent server ends it at the request deadline', async () => {
         stage.stop();
-        const outstanding = [connection.get(name), connection.add(name, newItem('x'))];
-        await stage.until('the deadline passes', async () => !connection.alive);
-        expect((await Promise.all(outstanding)).map(textOf)).toEqual([
-          'unknown: MEMCACHED_TIMED_OUT',
-          'unknown: MEMCACHED_TIMED_OUT',
-        ]);
+        // A real server may answer some before it has stopped.
+        const outcomes: Promise<Outcome<unknown>>[] = [];
+        await stage.until('the deadline passes', async () => {
+          outcomes.push(connection.get(name), connection.add(name, newItem('x')));
+          return !connection.alive;
+        });
+        const texts = (await Promise.all(outcomes)).map(textOf);
+        expect(texts).toContain('unknown: MEMCACHED_TIMED_OUT');
+        expect(texts).not.toContain('unknown: MEMCACHED_CLOSED');
         expect(stage.server.current).toBeUndefined();
       });
 

@@ -191,7 +191,7 @@ describe('an answer that cannot be trusted ends the connection', () => {
     ['a request to log in', get, { status: 0x20 }, 'MEMCACHED_REFUSED'],
     ['add is "not stored"', add, { status: 5 }, 'MEMCACHED_REFUSED'],
     ['the answer to another request', get, { opaque: 77, extras: FLAGS }, 'MEMCACHED_PROTOCOL'],
-    ['another opcode', get, { opcode: 0x0a }, 'MEMCACHED_PROTOCOL'],
+    ['another opcode', get, { opcode: 0x0a, extras: FLAGS }, 'MEMCACHED_PROTOCOL'],
   ])('%s', async (_, request, answer, code) => {
     const { connection, memcached } = await open((request) => request.reply(answer));
     const outcomes = await Promise.all([request(connection), connection.get('behind it')]);
