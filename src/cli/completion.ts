@@ -6,7 +6,7 @@ import type { Progress } from './progress.ts';
 
 const POLL_MS = 100;
 /** Milliseconds without any progress after which nobody should wait any longer. */
-export const STUCK_MS = 60_000;
+const STUCK_MS = 60_000;
 
 export interface Finished {
   readonly completed: number;

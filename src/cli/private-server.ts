@@ -116,6 +116,7 @@ export class PrivateServer {
       stdio: 'ignore',
     });
     child.on('error', () => undefined); // it has no pid then
+    if (child.pid !== undefined) guard(child, child.pid, this.#folder);
     this.#child = child;
     const deadline = performance.now() + START_DEADLINE_MS;
     while (isRunning(child) && performance.now() < deadline) {
@@ -133,6 +134,21 @@ export class PrivateServer {
     child.kill('SIGKILL');
     await exited;
   }
+}
+
+/**
+ * Even SIGKILL must not leave the server behind: a shell waits on a pipe, which the system closes
+ * with the last process that holds it, us. A line says that there is nothing left to do.
+ */
+function guard(server: ChildProcess, pid: number, folder: string): void {
+  const script = 'read -r line || { kill -9 "$1"; rm -rf "$2"; }';
+  const shell = spawn('/bin/sh', ['-c', script, 'toril-guard', String(pid), folder], {
+    detached: true, // Ctrl-C must not end it first
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  shell.on('error', () => undefined); // no shell, no guard
+  shell.stdin.on('error', () => undefined);
+  server.once('exit', () => shell.stdin.end('over\n'));
 }
 
 function isRunning(child: ChildProcess): boolean {

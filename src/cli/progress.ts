@@ -19,13 +19,17 @@ export function startProgress(label: string, total: number, unit: string): Progr
 
 class Bar implements Progress {
   readonly #bar: SingleBar;
+  readonly #total: number;
+  readonly #startedMs: number = performance.now();
+  #done = 0;
 
   constructor(label: string, total: number, unit: string) {
     const { cyan } = colours.err;
     const format =
       total > 0
-        ? `${label} ${cyan('{bar}')} {percentage} %  {value}/{total} ${unit}  {duration_formatted}`
-        : `${label} {value} ${unit}  {duration_formatted}`;
+        ? `${label} ${cyan('{bar}')} {percentage} %  {value}/{total} ${unit}  {seconds} s`
+        : `${label} {value} ${unit}  {seconds} s`;
+    this.#total = total;
     this.#bar = new SingleBar({
       format,
       stream: process.stderr,
@@ -35,24 +39,36 @@ class Bar implements Progress {
       fps: 10,
       hideCursor: true,
       linewrap: false,
+      clearOnComplete: true,
+      gracefulExit: false, // signals are for signals.ts
       formatValue: (value, _options, type) =>
         type === 'value' || type === 'total' ? grouped(value) : String(value),
     });
-    this.#bar.start(total, 0);
+    this.#start();
   }
 
   update(done: number): void {
-    this.#bar.update(done);
+    this.#done = done;
+    this.#bar.update(done, this.#payload());
   }
 
+  /** The bar goes back to where it was started when it stops, so it must not stand above other lines. */
   say(text: string): void {
-    process.stderr.write('\r\u001b[K'); // over the bar, which is drawn again below
+    this.#bar.stop();
     note(text);
-    this.#bar.render();
+    this.#start();
   }
 
   stop(): void {
     this.#bar.stop();
+  }
+
+  #start(): void {
+    this.#bar.start(this.#total, this.#done, this.#payload());
+  }
+
+  #payload(): { seconds: number } {
+    return { seconds: Math.round((performance.now() - this.#startedMs) / 1000) };
   }
 }
 

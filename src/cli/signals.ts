@@ -6,7 +6,7 @@ const STOPPING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 type Stopping = (typeof STOPPING)[number];
 
 /** What a shell reports of a process that ended by this signal. */
-export function exitCodeOfSignal(signal: Stopping): number {
+function exitCodeOfSignal(signal: Stopping): number {
   return 128 + constants.signals[signal];
 }
 

@@ -30,7 +30,7 @@ export interface TraceOptions {
   readonly kill: number;
 }
 
-export interface DocumentResult {
+interface DocumentResult {
   readonly name: string;
   readonly jobs: number;
   /** From the first job of the run to the document's last one. */
