@@ -84,7 +84,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
 
   async #attempt(target: Target): Promise<Acquisition> {
     for (let tries = 1; ; tries++) {
-      const connection = await connectionOf(target.server);
+      const connection = living(target.server) ?? (await connectionOf(target.server));
       if (connection instanceof TorilError) return unavailable(connection);
       if (this.#closing !== undefined) return closed();
       const { claim, outcome } = this.#send(connection, target);
@@ -170,7 +170,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
    * ours, even if the request should land later.
    */
   async #findOut(target: Target, claim: Claim): Promise<Acquisition> {
-    const connection = await connectionOf(target.server);
+    const connection = living(target.server) ?? (await connectionOf(target.server));
     if (connection instanceof TorilError) {
       this.#abandon(claim.owner);
       return unavailable(connection);
@@ -194,10 +194,13 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   }
 }
 
+/** Nearly always there is one, and nothing need be awaited. */
+function living({ current }: MemcachedServer): Connection | undefined {
+  return current?.alive === true ? current : undefined;
+}
+
 /** Returns the error instead of throwing it: being out of reach is an expected answer here. */
 async function connectionOf(server: MemcachedServer): Promise<Connection | TorilError> {
-  const { current } = server;
-  if (current?.alive === true) return current;
   try {
     return await server.connection();
   } catch (error) {

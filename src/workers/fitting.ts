@@ -2,8 +2,10 @@
 import type { Standing } from '../cells/believe.ts';
 import { encodeEnvelope } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
+import type { Origin } from '../jobs/history.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import { type Batch, fold, type FoldRules, type FoldStart } from './fold.ts';
+import { envelopeOrigin } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 
 /** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
@@ -21,6 +23,7 @@ export interface FittingBatch {
   /** Undefined: deleted. */
   readonly valueJson: string | undefined;
   readonly expireMs: number;
+  readonly origin: Origin;
 }
 
 export interface Fit {
@@ -42,10 +45,12 @@ export async function foldToFit(
 ): Promise<FittingBatch> {
   let { entries } = taken;
   for (;;) {
-    const batch = await fold(start, entries, rules);
+    const folded = fold(start, entries, rules);
+    const batch = folded instanceof Promise ? await folded : folded;
     const nothing = batch.decided === 0 || batch.stop.kind === 'lost';
     const expireMs = batch.expireMs ?? (standing.kind === 'clean' ? standing.envelope.expireMs : 0);
-    if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined };
+    const { origin } = start;
+    if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined, origin };
     const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
     const { watermark, decisions } = batch;
     const { token, copy } = taken;
@@ -57,9 +62,10 @@ export async function foldToFit(
       queue: fit.queue,
       decisions,
       expireMs,
+      origin: envelopeOrigin(origin, copy.token),
     });
     const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
-    if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson };
+    if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson, origin };
     if (batch.decided > 1) entries = entries.slice(0, Math.ceil(batch.decided / 2));
     else if (batch.applied === 0) throw tooLarge(fit.key, bytes.length, bytesMax);
     else

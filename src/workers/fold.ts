@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { applyUpdate, errorOf, type AppliedUpdate } from '../jobs/apply.ts';
+import type { Origin } from '../jobs/history.ts';
 import { validated } from '../jobs/job-data.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import { encodeDecision, PLAIN_APPLIED, type JobOutcome } from '../jobs/outcome.ts';
@@ -48,6 +49,8 @@ export interface FoldStart {
   /** Makes the value the fold starts from, anew each time, since updates may change what they get. */
   readonly fresh: () => unknown;
   readonly watermark: number;
+  /** Where that value comes from. */
+  readonly origin: Origin;
   /** Jobs up to this sequence fail because an earlier one cascaded. */
   readonly cascadeTo: number;
   readonly token: number;
@@ -91,13 +94,13 @@ export function isFinal(thrown: Error): boolean {
   );
 }
 
-export async function fold(
+/** A promise only if an update, or a schema, is asynchronous: most are not, and promises cost. */
+export function fold(
   start: FoldStart,
   entries: readonly LaneEntry[],
   rules: FoldRules,
-): Promise<Batch> {
-  const folding = new Folding(start, rules);
-  return folding.run(entries);
+): Batch | Promise<Batch> {
+  return new Folding(start, rules).run(entries, 0);
 }
 
 /** Undefined: the job belongs to another key. */
@@ -113,6 +116,7 @@ class Folding {
   readonly #rules: FoldRules;
   readonly #decisions = new Map<string, string>();
   readonly #settlements = new Map<string, Settlement>();
+  readonly #startedMs: number;
   #value: unknown;
   #watermark: number;
   #decided = 0;
@@ -125,22 +129,33 @@ class Folding {
   constructor(start: FoldStart, rules: FoldRules) {
     this.#start = start;
     this.#rules = rules;
+    this.#startedMs = rules.clock.monotonicMs();
     this.#checkpoint = start.fresh;
     this.#value = start.fresh();
     this.#watermark = start.watermark;
   }
 
-  async run(entries: readonly LaneEntry[]): Promise<Batch> {
-    const { clock, batchMs } = this.#rules;
-    const startedMs = clock.monotonicMs();
-    for (const entry of entries) {
+  /** Decides the entries from the one at `from` on. */
+  run(entries: readonly LaneEntry[], from: number): Batch | Promise<Batch> {
+    for (let at = from; at < entries.length; at++) {
+      const entry = entries[at] as LaneEntry;
       this.#rules.inHand.add(entry.jobId);
-      const pending = this.#step(entry);
-      const stop = pending instanceof Promise ? await pending : pending;
-      if (stop !== undefined) return this.#batch(stop);
-      if (clock.monotonicMs() - startedMs >= batchMs) return this.#batch({ kind: 'commit' });
+      const stop = this.#step(entry);
+      if (stop instanceof Promise) {
+        return stop.then((settled) => this.#end(settled) ?? this.run(entries, at + 1));
+      }
+      const batch = this.#end(stop);
+      if (batch !== undefined) return batch;
     }
     return this.#batch({ kind: 'end' });
+  }
+
+  /** The batch, if it ends behind the entry just decided. */
+  #end(stop: Stop | undefined): Batch | undefined {
+    if (stop !== undefined) return this.#batch(stop);
+    const { clock, batchMs } = this.#rules;
+    const isTimeUp = clock.monotonicMs() - this.#startedMs >= batchMs;
+    return isTimeUp ? this.#batch({ kind: 'commit' }) : undefined;
   }
 
   #batch(stop: Stop): Batch {
