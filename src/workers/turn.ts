@@ -71,8 +71,6 @@ class Turn {
   readonly #in: TurnInput;
   #cell: KnownCell = NO_CELL;
   #released = false;
-  /** The strict path's second step was taken under this lease. */
-  #confirmed = false;
 
   constructor(input: TurnInput) {
     this.#in = input;
@@ -180,11 +178,12 @@ class Turn {
 
   /**
    * Strict updates act on the outside world, so no older holder's write may land once they begin:
-   * the cell gets a new CAS, and then the lock must still be ours. The order is essential.
+   * the cell gets a new CAS, and then the lock must still be ours. The order is essential. For each
+   * batch anew: its token was just drawn, and only if the lock was ours after that do all who come
+   * later draw higher ones (found by the simulation).
    */
   async #confirmIfStrict(taken: Taken): Promise<boolean> {
     const { context, lease, cellName } = this.#in;
-    if (this.#confirmed) return true;
     if (!taken.entries.some(({ name }) => context.registry.find(name)?.strict === true))
       return true;
     const { cas } = this.#cell;
@@ -193,7 +192,6 @@ class Turn {
     // Somebody's late write came in between: what was believed is no longer what is there.
     if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return false;
     this.#cell = { ...this.#cell, cas: guarding.cas };
-    this.#confirmed = true;
     return true;
   }
 
