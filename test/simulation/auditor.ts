@@ -1,0 +1,242 @@
+/**
+ * Checks the promises of docs/design.md on what is observed, and shares no code with the product:
+ * it knows the format of an envelope and of a decision as any other reader would, and has its own
+ * model of what a chain of commits is.
+ */
+import { CellWatch } from './cell-watch.ts';
+import { JobLedger, type JobRules } from './job-ledger.ts';
+import type { Application, BullObserver } from './observer.ts';
+
+export interface AuditorRules extends JobRules {
+  readonly durableCopies: boolean;
+}
+
+export interface Violation {
+  /** P1 to P7. */
+  readonly promise: string;
+  readonly what: string;
+  readonly atMs: number;
+}
+
+/** A commit that Redis accepted, for the first time. */
+export interface AcceptedCommit {
+  readonly key: string;
+  readonly base: number;
+  readonly token: number;
+  /** JSON. */
+  readonly value: string;
+  /** The jobs that it applied, as far as it says or the lane shows; each with its decision. */
+  readonly applied: ReadonlyMap<string, string>;
+  /** The jobs that left the lane with it, in order. */
+  readonly decided: readonly { readonly jobId: string; readonly decision: string }[];
+  /** The jobs that stayed. */
+  readonly waiting: readonly string[];
+}
+
+interface Chain {
+  /** Of the last accepted commit; 0: none. */
+  token: number;
+  /** JSON; `deleted`: there is none. */
+  value: string;
+  lastSequence: number;
+  readonly jobs: string[];
+  /** By token; each call of an update under a lease. */
+  readonly applications: Map<number, Application[]>;
+}
+
+const INITIAL = '{"jobs":[]}';
+const DELETED = 'deleted';
+
+export class Auditor implements BullObserver {
+  readonly violations: Violation[] = [];
+  readonly jobs: JobLedger;
+  readonly #rules: AuditorRules;
+  readonly #now: () => number;
+  readonly #cells: CellWatch;
+  readonly #chains = new Map<string, Chain>();
+
+  constructor(rules: AuditorRules, now: () => number) {
+    this.#rules = rules;
+    this.#now = now;
+    const report = (promise: string, what: string): void => this.#violated(promise, what);
+    this.jobs = new JobLedger(rules, report);
+    this.#cells = new CellWatch(now, report);
+  }
+
+  // Memcached
+
+  cellWritten(key: string, text: string, ttlSeconds: number): void {
+    this.#cells.written(key, text, ttlSeconds);
+  }
+
+  cellLost(key: string): void {
+    this.#cells.lost(key);
+  }
+
+  // Updates
+
+  applied(application: Application, isStrict: boolean): void {
+    const { key, token, jobId, process } = application;
+    const chain = this.#chainOf(key);
+    if (isStrict) this.#cells.strictStarted(key, token);
+    if (token <= 0 || !Number.isSafeInteger(token)) {
+      this.#violated('P5', `job ${jobId} was given the token ${token}`);
+    }
+    const together = chain.applications.get(token);
+    if (together === undefined) chain.applications.set(token, [application]);
+    else together.push(application);
+    this.jobs.inHand(process, key, token, jobId);
+  }
+
+  threw(jobId: string, kind: string): void {
+    this.jobs.threw(jobId, kind);
+  }
+
+  /** A process died or froze. */
+  troubled(process: string): void {
+    this.jobs.troubled(process);
+  }
+
+  // BullMQ
+
+  delivered(jobId: string): void {
+    this.jobs.delivered(jobId);
+  }
+
+  completed(jobId: string, result: string): void {
+    this.jobs.completed(jobId, result);
+  }
+
+  failed(jobId: string, reason: string): void {
+    this.jobs.failed(jobId, reason);
+  }
+
+  charged(jobId: string, reason: string): void {
+    this.jobs.charged(jobId, reason);
+  }
+
+  stalled(jobId: string): void {
+    this.jobs.stalled(jobId);
+  }
+
+  // Redis
+
+  acknowledged(commit: AcceptedCommit): void {
+    const { key, base, token } = commit;
+    const chain = this.#chainOf(key);
+    if (base !== chain.token) {
+      this.#violated('P1', `${key}: commit ${token} was built on ${base}, not on ${chain.token}`);
+    }
+    if (token <= chain.token) {
+      this.#violated('P5', `${key}: token ${token} comes after ${chain.token}`);
+    }
+    const value = this.#committedValue(commit);
+    const chained = this.#link(chain, commit, value);
+    for (const application of chained) this.#extend(chain, application);
+    this.jobs.decided(commit, chained);
+    chain.token = token;
+    chain.value = value;
+    this.#cells.acknowledged(key, token);
+    for (const older of chain.applications.keys()) {
+      if (older <= token) chain.applications.delete(older);
+    }
+  }
+
+  /** At the end: what every job and every key has come to. `copies`: JSON by key. */
+  finish(copies: ReadonlyMap<string, string>): void {
+    this.jobs.finish();
+    for (const [key, chain] of this.#chains) {
+      const copy = copies.get(key) ?? DELETED;
+      if (this.#rules.durableCopies && copy !== chain.value) {
+        this.#violated('P4', `${key}: the copy is ${copy}, the chain ends in ${chain.value}`);
+      }
+    }
+  }
+
+  /** Job ids in the order of their updates. */
+  chainOf(key: string): readonly string[] {
+    return this.#chainOf(key).jobs;
+  }
+
+  /** What was committed is what had landed in memcached, and, if there is one, what is in the copy. */
+  #committedValue({ key, token, base, value }: AcceptedCommit): string {
+    const written = this.#cells.writeOf(key, token);
+    if (written === undefined) {
+      this.#violated('P1', `${key}: commit ${token} was acknowledged, but never landed in a cell`);
+      return value;
+    }
+    if (written.base !== base) {
+      this.#violated(
+        'P1',
+        `${key}: commit ${token} has base ${written.base}, acknowledged ${base}`,
+      );
+    }
+    if (this.#rules.durableCopies && written.value !== value) {
+      this.#violated('P4', `${key}: commit ${token} is ${written.value}, its copy ${value}`);
+    }
+    return written.value;
+  }
+
+  /**
+   * Which calls of updates, in order, lead from the value before to the one after. All jobs that the
+   * commit says it applied must be among them; a job that was removed meanwhile may be.
+   */
+  #link(chain: Chain, { key, token, applied }: AcceptedCommit, value: string): Application[] {
+    const wanted = new Map(applied);
+    const calls = chain.applications.get(token) ?? [];
+    const linked: Application[] = [];
+    let after = value;
+    for (let at = calls.length - 1; at >= 0; at--) {
+      if (wanted.size === 0 && this.#continues(chain, key, after)) break;
+      const call = calls[at] as Application;
+      const { jobId, result, before } = call;
+      if (call.after !== after && (call.after !== DELETED || after !== INITIAL)) continue;
+      const decision = wanted.get(jobId);
+      if (decision === undefined && !this.jobs.isRemoved(jobId)) continue;
+      if (decision !== undefined && decision !== `a${result}`) {
+        this.#violated('P3', `job ${jobId} reports ${decision}, its update ${result}`);
+      }
+      wanted.delete(jobId);
+      linked.unshift(call);
+      after = before;
+    }
+    if (wanted.size > 0) {
+      const missing = [...wanted.keys()].join(' ');
+      this.#violated('P1', `${key}: commit ${token} applied ${missing}, but is ${value}`);
+    }
+    if (!this.#continues(chain, key, after)) {
+      this.#violated('P1', `${key}: commit ${token} starts from ${after}, not from ${chain.value}`);
+    }
+    return linked;
+  }
+
+  #continues(chain: Chain, key: string, start: string): boolean {
+    if (start === chain.value || (start === INITIAL && chain.value === DELETED)) return true;
+    const isFresh = start === INITIAL || start === DELETED;
+    return isFresh && !this.#rules.durableCopies && this.#cells.lostSinceCommit(key);
+  }
+
+  #extend(chain: Chain, { key, jobId, sequence }: Application): void {
+    if (sequence <= chain.lastSequence) {
+      this.#violated(
+        'P2',
+        `${key}: job ${jobId} has sequence ${sequence}, after ${chain.lastSequence}`,
+      );
+    }
+    chain.lastSequence = sequence;
+    chain.jobs.push(jobId);
+  }
+
+  #chainOf(key: string): Chain {
+    let chain = this.#chains.get(key);
+    if (chain === undefined) {
+      chain = { token: 0, value: DELETED, lastSequence: 0, jobs: [], applications: new Map() };
+      this.#chains.set(key, chain);
+    }
+    return chain;
+  }
+
+  #violated(promise: string, what: string): void {
+    this.violations.push({ promise, what, atMs: this.#now() });
+  }
+}

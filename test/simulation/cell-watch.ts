@@ -1,0 +1,117 @@
+/**
+ * What a reader of a cell sees. As long as memcached loses nothing, each value is built on the one
+ * that was there before: values never go backwards. And once a strict update has begun, no older
+ * holder's write lands.
+ */
+interface Write {
+  readonly token: number;
+  readonly base: number;
+  /** JSON, or `deleted`. */
+  readonly value: string;
+}
+
+interface Cell {
+  /** What is there, if it was never lost. */
+  present: Write | undefined;
+  /** Memcached lost it; until a commit of what is there is accepted, others may be there for a while. */
+  isLost: boolean;
+  lostSinceCommit: boolean;
+  expiresMs: number;
+  readonly writes: Map<number, Write>;
+  /** The token of the last strict update; 0: none, or the cell was lost since. */
+  strict: number;
+}
+
+/** memcached may drop an item up to two seconds early. */
+const TTL_ROUNDING_MS = 2_000;
+
+export class CellWatch {
+  readonly #now: () => number;
+  readonly #report: (promise: string, what: string) => void;
+  readonly #cells = new Map<string, Cell>();
+
+  constructor(now: () => number, report: (promise: string, what: string) => void) {
+    this.#now = now;
+    this.#report = report;
+  }
+
+  written(key: string, text: string, ttlSeconds: number): void {
+    const envelope = JSON.parse(text) as Partial<Write> & {
+      value?: unknown;
+      placeholder?: boolean;
+    };
+    if (envelope.placeholder === true) return;
+    const { token = 0, base = 0, value } = envelope;
+    const write: Write = {
+      token,
+      base,
+      value: value === undefined ? 'deleted' : JSON.stringify(value),
+    };
+    const cell = this.#cellOf(key);
+    this.#checkOrder(key, cell, write);
+    cell.writes.set(token, write);
+    cell.present = write;
+    cell.expiresMs =
+      ttlSeconds === 0
+        ? Number.POSITIVE_INFINITY
+        : this.#now() + ttlSeconds * 1000 - TTL_ROUNDING_MS;
+  }
+
+  lost(key: string): void {
+    const cell = this.#cellOf(key);
+    cell.isLost = true;
+    cell.lostSinceCommit = true;
+    cell.present = undefined;
+    cell.strict = 0;
+  }
+
+  acknowledged(key: string, token: number): void {
+    const cell = this.#cellOf(key);
+    if (cell.present?.token !== token) return;
+    cell.isLost = false;
+    cell.lostSinceCommit = false;
+  }
+
+  strictStarted(key: string, token: number): void {
+    const cell = this.#cellOf(key);
+    cell.strict = Math.max(cell.strict, token);
+  }
+
+  /** The commit of that token, if it ever landed. */
+  writeOf(key: string, token: number): Write | undefined {
+    return this.#cellOf(key).writes.get(token);
+  }
+
+  lostSinceCommit(key: string): boolean {
+    return this.#cellOf(key).lostSinceCommit;
+  }
+
+  #checkOrder(key: string, cell: Cell, { token, base }: Write): void {
+    if (token < cell.strict) {
+      this.#report('P1', `${key}: write ${token} landed after the strict update of ${cell.strict}`);
+    }
+    const { present } = cell;
+    if (present === undefined || cell.isLost || this.#now() >= cell.expiresMs) return;
+    if (base === present.token) return;
+    this.#report(
+      'P1',
+      `${key}: a reader sees ${present.token}, then ${token}, which was built on ${base}`,
+    );
+  }
+
+  #cellOf(key: string): Cell {
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = {
+        present: undefined,
+        isLost: false,
+        lostSinceCommit: false,
+        expiresMs: 0,
+        writes: new Map(),
+        strict: 0,
+      };
+      this.#cells.set(key, cell);
+    }
+    return cell;
+  }
+}

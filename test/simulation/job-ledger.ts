@@ -1,0 +1,226 @@
+/** What each job came to: the auditor's books on P2 (order), P3 (exactly once), P6 and P7 (attempts). */
+import type { AcceptedCommit } from './auditor.ts';
+import type { Application } from './observer.ts';
+
+export interface JobRules {
+  readonly stallsMax: number;
+  readonly settings: Readonly<
+    Record<string, { readonly onFailure: string; readonly onExhausted: string }>
+  >;
+}
+
+export interface JobFacts {
+  readonly key: string;
+  readonly kind: string;
+  readonly attempts: number;
+  /** It entered its lane when it was added, so its place is known. */
+  readonly entered: boolean;
+}
+
+interface JobRecord extends JobFacts {
+  /** Counts the jobs of the run. */
+  readonly place: number;
+  state: 'pending' | 'completed' | 'failed' | 'removed';
+  /** How it left its lane for good, since an operator last retried it. */
+  decision: string | undefined;
+  /** Left its lane and entered again. */
+  isOutOfPlace: boolean;
+  result: string | undefined;
+  throws: number;
+  charges: number;
+  /** Times a process died or froze while it had this job's update in hand. */
+  troubles: number;
+  isCascaded: boolean;
+  directive: 'skip' | 'drop' | undefined;
+  wasRetried: boolean;
+}
+
+const OWN_FAILURE = 'own failure';
+
+export class JobLedger {
+  readonly #rules: JobRules;
+  readonly #report: (promise: string, what: string) => void;
+  readonly #jobs = new Map<string, JobRecord>();
+  /** By key: the place of the last job in the chain that is in its place. */
+  readonly #lastPlace = new Map<string, number>();
+  /** By process and key: the jobs applied under its last token. */
+  readonly #inHand = new Map<string, Map<string, { token: number; jobs: Set<string> }>>();
+
+  constructor(rules: JobRules, report: (promise: string, what: string) => void) {
+    this.#rules = rules;
+    this.#report = report;
+  }
+
+  added(jobId: string, facts: JobFacts): void {
+    this.#jobs.set(jobId, {
+      ...facts,
+      place: this.#jobs.size,
+      state: 'pending',
+      decision: undefined,
+      isOutOfPlace: !facts.entered,
+      result: undefined,
+      throws: 0,
+      charges: 0,
+      troubles: 0,
+      isCascaded: false,
+      directive: undefined,
+      wasRetried: false,
+    });
+  }
+
+  removed(jobId: string): void {
+    this.#job(jobId).state = 'removed';
+  }
+
+  isRemoved(jobId: string): boolean {
+    return this.#job(jobId).state === 'removed';
+  }
+
+  /** An operator's word; each begins with a retry. */
+  retried(jobId: string, directive: 'skip' | 'drop' | undefined): void {
+    const job = this.#job(jobId);
+    if (job.decision !== undefined) job.isOutOfPlace = true;
+    job.decision = undefined;
+    job.state = 'pending';
+    job.directive = directive;
+    job.wasRetried = true;
+  }
+
+  threw(jobId: string, _kind: string): void {
+    this.#job(jobId).throws += 1;
+  }
+
+  inHand(process: string, key: string, token: number, jobId: string): void {
+    let keys = this.#inHand.get(process);
+    if (keys === undefined) this.#inHand.set(process, (keys = new Map()));
+    const now = keys.get(key);
+    if (now?.token === token) now.jobs.add(jobId);
+    else keys.set(key, { token, jobs: new Set([jobId]) });
+  }
+
+  troubled(process: string): void {
+    for (const { jobs } of this.#inHand.get(process)?.values() ?? []) {
+      for (const jobId of jobs) this.#job(jobId).troubles += 1;
+    }
+  }
+
+  delivered(jobId: string): void {
+    const { state } = this.#job(jobId);
+    if (state === 'completed') this.#report('P3', `job ${jobId} is delivered, though completed`);
+  }
+
+  /** For BullMQ a process that does not renew a job's lock has died; Toril can know no better. */
+  stalled(jobId: string): void {
+    for (const keys of this.#inHand.values()) {
+      for (const { jobs } of keys.values()) {
+        if (jobs.has(jobId)) this.#job(jobId).troubles += 1;
+      }
+    }
+  }
+
+  decided(commit: AcceptedCommit, chained: readonly Application[]): void {
+    for (const { jobId, decision } of commit.decided) this.#decide(jobId, decision, commit);
+    for (const { jobId, key, result } of chained) {
+      const job = this.#job(jobId);
+      job.result = result;
+      if (job.isOutOfPlace) continue;
+      const last = this.#lastPlace.get(key) ?? -1;
+      if (job.place < last) {
+        this.#report('P2', `${key}: job ${jobId} was enqueued before the job that it comes after`);
+      }
+      this.#lastPlace.set(key, job.place);
+    }
+    for (const keys of this.#inHand.values()) {
+      if (keys.get(commit.key)?.token === commit.token) keys.delete(commit.key);
+    }
+  }
+
+  #decide(jobId: string, decision: string, { waiting }: AcceptedCommit): void {
+    const job = this.#job(jobId);
+    const { onFailure, onExhausted } = this.#settingsOf(job);
+    const kind = decision[0];
+    if (kind === 's' || kind === 'm') {
+      const wasTold = onFailure === 'skip' || job.directive === 'skip' || job.state === 'completed';
+      if (!wasTold) this.#report('P2', `job ${jobId} gave up its place without being told to`);
+      job.isOutOfPlace = true;
+      return;
+    }
+    if (job.decision !== undefined) {
+      this.#report('P3', `job ${jobId} was decided "${job.decision}" and then "${decision}"`);
+    }
+    job.decision = decision;
+    if (kind !== 'c') return;
+    if (onExhausted !== 'cascade') this.#report('P3', `job ${jobId} cascades, but should not`);
+    for (const other of waiting) this.#job(other).isCascaded = true;
+  }
+
+  completed(jobId: string, result: string): void {
+    const job = this.#job(jobId);
+    if (job.state !== 'pending') this.#report('P3', `job ${jobId} completes, but is ${job.state}`);
+    job.state = 'completed';
+    if (job.decision?.[0] !== 'a') {
+      this.#report('P3', `job ${jobId} completes, but its lane says ${job.decision}`);
+    } else if (job.result !== result) {
+      this.#report('P3', `job ${jobId} completes with ${result}, not with ${job.result}`);
+    }
+  }
+
+  charged(jobId: string, reason: string): void {
+    const job = this.#job(jobId);
+    job.charges += 1;
+    if (!this.#isOwnFault(job, reason)) {
+      this.#report('P7', `job ${jobId} was charged for: ${reason}`);
+    }
+  }
+
+  failed(jobId: string, reason: string): void {
+    const job = this.#job(jobId);
+    if (job.state !== 'pending') this.#report('P3', `job ${jobId} fails, but is ${job.state}`);
+    job.state = 'failed';
+    const { onExhausted } = this.#settingsOf(job);
+    const kind = job.decision?.[0];
+    if (kind === 'a' || (kind === undefined && onExhausted !== 'hold')) {
+      this.#report('P3', `job ${jobId} fails, but its lane says ${job.decision}`);
+    }
+    if (!this.#mayFail(job, reason)) {
+      this.#report('P7', `job ${jobId} fails for good after ${job.charges} charges: ${reason}`);
+    }
+  }
+
+  finish(): void {
+    for (const [jobId, { state, decision }] of this.#jobs) {
+      if (state === 'removed') continue;
+      if (state === 'pending') this.#report('P6', `job ${jobId} is neither completed nor failed`);
+      if (decision?.[0] === 'a' && state !== 'completed') {
+        this.#report('P3', `job ${jobId} is in the chain, but ${state}`);
+      }
+    }
+  }
+
+  #mayFail(job: JobRecord, reason: string): boolean {
+    if (reason.includes('JOB_STALLED_TOO_OFTEN') || reason.includes('died or froze')) {
+      return job.troubles >= this.#rules.stallsMax;
+    }
+    if (reason.includes('JOB_CASCADED')) return job.isCascaded;
+    if (reason.includes('JOB_DROPPED')) return job.directive === 'drop';
+    if (reason.includes('VALUE_TOO_LARGE') || job.kind === 'huge') return job.kind === 'huge';
+    const isUsedUp = job.charges + 1 >= job.attempts;
+    return this.#isOwnFault(job, reason) && (isUsedUp || job.wasRetried);
+  }
+
+  /** Its update threw, and more often than it was charged for. */
+  #isOwnFault(job: JobRecord, reason: string): boolean {
+    if (job.throws < job.charges) return false;
+    return job.kind === 'hang' ? reason.includes('settle') : reason.includes(OWN_FAILURE);
+  }
+
+  #settingsOf({ kind }: JobRecord): { onFailure: string; onExhausted: string } {
+    return this.#rules.settings[kind] as { onFailure: string; onExhausted: string };
+  }
+
+  #job(jobId: string): JobRecord {
+    const job = this.#jobs.get(jobId);
+    if (job === undefined) throw new Error(`the auditor has never heard of job ${jobId}`);
+    return job;
+  }
+}

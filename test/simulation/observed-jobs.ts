@@ -1,0 +1,58 @@
+/** A Redis whose scripts the auditor sees as they run. */
+import type { Clock } from '../../src/base/clock.ts';
+import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import type { Auditor } from './auditor.ts';
+import type { Trace } from './trace.ts';
+
+const ALL = 10_000;
+
+export class ObservedJobs extends MemoryJobs {
+  readonly #auditor: Auditor;
+  readonly #trace: Trace;
+  readonly #step: () => void;
+
+  constructor(clock: Clock, auditor: Auditor, trace: Trace, step: () => void) {
+    super(clock);
+    this.#step = step;
+    this.#auditor = auditor;
+    this.#trace = trace;
+  }
+
+  override take(request: TakeRequest): Taken {
+    this.#step();
+    const taken = super.take(request);
+    const ids = taken.entries.map(({ jobId }) => jobId).join(' ');
+    const { token, copy } = taken;
+    this.#trace.note(
+      'redis',
+      `take ${request.key}: token ${token}, copy ${copy.token}, jobs [${ids}]`,
+    );
+    return taken;
+  }
+
+  override acknowledge(commit: Acknowledgement): Acknowledged {
+    const { key, base, token, watermark, decisions } = commit;
+    this.#step();
+    const before = this.inspect(key, ALL);
+    const answer = super.acknowledge(commit);
+    const verdict = answer.accepted ? 'accepted' : 'refused';
+    this.#trace.note('redis', `acknowledge ${key}: ${token} on ${base}, ${verdict}`);
+    const isNew = answer.accepted && before.copy.token !== token;
+    if (!isNew) return answer;
+    const left = before.head.filter(({ sequence }) => sequence <= watermark);
+    const decided = left.map(({ jobId }) => ({ jobId, decision: decisions.get(jobId) ?? 'a' }));
+    const named = [...decisions].map(([jobId, decision]) => ({ jobId, decision }));
+    const applied = [...decided, ...named].filter(({ decision }) => decision[0] === 'a');
+    this.#auditor.acknowledged({
+      key,
+      base,
+      token,
+      value: typeof commit.value === 'object' ? commit.value.json : commit.value,
+      applied: new Map(applied.map(({ jobId, decision }) => [jobId, decision])),
+      decided,
+      waiting: before.head.slice(left.length).map(({ jobId }) => jobId),
+    });
+    return answer;
+  }
+}

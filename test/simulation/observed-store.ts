@@ -1,0 +1,64 @@
+/** A memcached whose writes the auditor sees as they land. */
+import type { Clock } from '../../src/base/clock.ts';
+import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
+import type { Auditor } from './auditor.ts';
+
+export class ObservedStore extends MemoryStore {
+  readonly #keyOf: ReadonlyMap<string, string>;
+  readonly #auditor: Auditor;
+  readonly #step: () => void;
+
+  constructor(
+    clock: Clock,
+    itemSizeMax: number,
+    keyOf: ReadonlyMap<string, string>,
+    auditor: Auditor,
+    step: () => void,
+  ) {
+    super({ clock, itemSizeMax });
+    this.#keyOf = keyOf;
+    this.#auditor = auditor;
+    this.#step = step;
+  }
+
+  override add(name: string, item: NewItem): Outcome<Cas> {
+    return this.#landed(name, item, super.add(name, item));
+  }
+
+  override replace(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
+    return this.#landed(name, item, super.replace(name, item, cas));
+  }
+
+  override evict(name: string): boolean {
+    const key = this.#keyOf.get(name);
+    if (key !== undefined) this.#auditor.cellLost(key);
+    return super.evict(name);
+  }
+
+  override flushAll(): void {
+    this.#lostAll();
+    super.flushAll();
+  }
+
+  override restart(): void {
+    this.#lostAll();
+    super.restart();
+  }
+
+  #landed(name: string, item: NewItem, outcome: Outcome<Cas>): Outcome<Cas> {
+    this.#step();
+    const key = this.#keyOf.get(name);
+    if (key !== undefined && outcome.kind === 'done') {
+      this.#auditor.cellWritten(key, item.value.toString(), item.ttlSeconds);
+    }
+    return outcome;
+  }
+
+  /** Two servers share the keys, so some of these were elsewhere: the auditor is lenient with those. */
+  #lostAll(): void {
+    for (const [name, key] of this.#keyOf) {
+      if (this.peek(name) !== undefined) this.#auditor.cellLost(key);
+    }
+  }
+}

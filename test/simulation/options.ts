@@ -1,0 +1,145 @@
+/**
+ * What a run is like, all of it drawn from the seed. Swarm testing (Groce et al., 2012): each run has
+ * some features and some faults switched off altogether, since a few of them at a time go deeper
+ * than all of them at once.
+ */
+import type { OnExhausted, OnFailure } from '../../src/jobs/update.ts';
+import { type GateOptions, gateOptions } from '../../src/options.ts';
+import type { BullSettings } from './bull.ts';
+import { Dice } from './dice.ts';
+import { FAULT_KINDS, type FaultKind } from './faults.ts';
+import type { NetworkOptions } from './network.ts';
+import { UPDATE_KINDS, type UpdateKind } from './updates.ts';
+
+export interface UpdateSetting {
+  readonly onFailure: OnFailure;
+  readonly onExhausted: OnExhausted;
+}
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly processes: number;
+  readonly concurrency: number;
+  readonly servers: number;
+  readonly keys: number;
+  readonly jobs: number;
+  /** Those that are enqueued, some several times. */
+  readonly kinds: readonly UpdateKind[];
+  readonly settings: Readonly<Record<UpdateKind, UpdateSetting>>;
+  /** How many jobs enter their lane with their first delivery only, are delayed, or are lost again. */
+  readonly plainRate: number;
+  readonly delayedRate: number;
+  readonly attemptsMax: number;
+  readonly failsMax: number;
+  readonly killsMax: number;
+  readonly slowMsMax: number;
+  readonly backoffMs: number;
+  /** Some processes do not know some updates. */
+  readonly unknownUpdates: boolean;
+  readonly rateLimited: boolean;
+  readonly gate: GateOptions;
+  readonly bull: BullSettings;
+  readonly network: NetworkOptions;
+  readonly requestDeadlineMs: number;
+  readonly itemSizeMax: number;
+  readonly driftMax: number;
+  readonly timerLatenessMs: number;
+  /** Milliseconds of the phase with faults. */
+  readonly safetyMs: number;
+  /** Milliseconds between two faults, on average. */
+  readonly faultEveryMs: number;
+  /** How many steps of the protocol have a fault right behind them. */
+  readonly stepFaultRate: number;
+  readonly faults: readonly FaultKind[];
+}
+
+/** Two clocks within this differ by less than the margin of a takeover. */
+const DRIFT_MAX = 0.04;
+const LEASE_MS = [100, 600] as const;
+
+export function optionsFrom(seed: number): RunOptions {
+  const dice = new Dice(seed, 'options');
+  const leaseMs = Math.round(dice.magnitude(...LEASE_MS));
+  const requestDeadlineMs = Math.round(dice.between(20, leaseMs * 0.8));
+  const safetyMs = dice.magnitude(50, 1_000);
+  const durableCopies = dice.chance(0.8);
+  return {
+    seed,
+    processes: dice.pick([1, 2, 2, 3, 3, 4]),
+    concurrency: dice.pick([1, 2, 5, 20]),
+    servers: dice.pick([1, 1, 2]),
+    keys: dice.pick([1, 1, 1, 2, 3]),
+    jobs: Math.round(dice.magnitude(3, 40)),
+    kinds: drawKinds(dice),
+    settings: drawSettings(dice),
+    plainRate: dice.pick([0, 0, 0.2]),
+    delayedRate: dice.pick([0, 0, 0.2]),
+    attemptsMax: dice.pick([1, 2, 3, 5]),
+    failsMax: dice.pick([1, 2, 5]),
+    killsMax: dice.pick([1, 2]),
+    slowMsMax: dice.magnitude(1, leaseMs * 2),
+    backoffMs: dice.pick([0, 5, 30]),
+    unknownUpdates: dice.chance(0.1),
+    rateLimited: dice.chance(0.1),
+    gate: drawGate(dice, leaseMs, requestDeadlineMs, durableCopies),
+    bull: {
+      lockMs: Math.round(dice.between(100, 400)),
+      stalledCheckMs: Math.round(dice.between(30, 150)),
+      removeOnComplete: dice.chance(0.3),
+      removeOnFail: dice.chance(0.2),
+    },
+    network: {
+      latencyMsMin: 0.02,
+      latencyMsMax: dice.magnitude(0.1, 10),
+      splitRate: dice.pick([0, 0.2, 1]),
+    },
+    requestDeadlineMs,
+    itemSizeMax: 8_192,
+    driftMax: dice.pick([0, 0, DRIFT_MAX]),
+    timerLatenessMs: dice.pick([0, 1, 5]),
+    safetyMs,
+    faultEveryMs: dice.magnitude(10, safetyMs * 2),
+    stepFaultRate: dice.pick([0, 0.02, 0.1, 0.3]),
+    faults: FAULT_KINDS.filter(() => dice.chance(0.4)),
+  };
+}
+
+function drawKinds(dice: Dice): UpdateKind[] {
+  const kinds = UPDATE_KINDS.filter(() => dice.chance(0.35));
+  return kinds.length === 0 ? ['append'] : kinds;
+}
+
+function drawSettings(dice: Dice): Record<UpdateKind, UpdateSetting> {
+  const settings = {} as Record<UpdateKind, UpdateSetting>;
+  for (const kind of UPDATE_KINDS) {
+    settings[kind] = {
+      onFailure: dice.pick(['block', 'block', 'skip']),
+      onExhausted: dice.pick(['continue', 'continue', 'hold', 'cascade']),
+    };
+  }
+  return settings;
+}
+
+function drawGate(
+  dice: Dice,
+  leaseMs: number,
+  requestDeadlineMs: number,
+  durableCopies: boolean,
+): GateOptions {
+  return gateOptions(
+    {
+      leaseMs,
+      batchJobsMax: dice.pick([1, 2, 5, 500]),
+      batchDataMax: dice.pick([1, 100, 1_000_000]),
+      batchMs: dice.pick([1, 10, 100]),
+      batchesPerLease: dice.pick([1, 2, 20]),
+      patienceMs: dice.pick([2, 10, 50]),
+      parkMsMax: dice.pick([50, 300]),
+      blockedMs: dice.pick([20, 80]),
+      stallsMax: dice.pick([0, 1, 2, 5]),
+      closeMs: dice.pick([0, 50, 500]),
+      durableCopies,
+    },
+    requestDeadlineMs,
+  );
+}

@@ -1,0 +1,188 @@
+/**
+ * The updates of a simulation, by kind of trouble. Each appends its job's id to a list, so that the
+ * value tells which jobs made it, in which order, and two orders never look the same.
+ */
+import type { Clock } from '../../src/base/clock.ts';
+import { pause } from '../../src/base/clock.ts';
+import {
+  type AnyUpdate,
+  DELETE_CELL,
+  defineUpdate,
+  type UpdateContext,
+} from '../../src/jobs/update.ts';
+import type { Application } from './observer.ts';
+import type { World } from './world.ts';
+
+export const UPDATE_KINDS = [
+  /** At once, making a new value. */
+  'append',
+  /** At once, changing the value it was given; reports no result. */
+  'quiet',
+  /** After a promise. */
+  'async',
+  /** After some milliseconds. */
+  'slow',
+  /** Promises more: no older holder's write lands once it has begun. */
+  'strict',
+  /** Fails some times. */
+  'flaky',
+  /** Changes the value it was given, then fails. */
+  'spoil',
+  /** Never settles, some times. */
+  'hang',
+  /** Kills its process, some times. */
+  'lethal',
+  /** Makes a value that memcached cannot store. */
+  'huge',
+  /** Deletes the value. */
+  'erase',
+] as const;
+export type UpdateKind = (typeof UPDATE_KINDS)[number];
+
+export interface Value {
+  jobs: string[];
+  /** Only in a value that must never be seen: of a job that failed. */
+  spoilt?: string;
+  ballast?: string;
+}
+
+export interface Data {
+  readonly key: string;
+  /** Attempts that fail. */
+  readonly fails: number;
+  /** Processes that it kills. */
+  readonly kills: number;
+  /** Milliseconds that it takes. */
+  readonly ms: number;
+}
+
+/** Said by every failure that is the update's own. */
+export const OWN_FAILURE = 'own failure';
+/** Milliseconds after which `hang` is given up. */
+const HANG_TIMEOUT_MS = 40;
+
+type Outcome = Value | typeof DELETE_CELL;
+type Body = (value: Value, data: Data, context: UpdateContext) => Outcome | Promise<Outcome>;
+
+/** For one process: `die` kills it. */
+export function updatesFor(
+  world: World,
+  clock: Clock,
+  die: () => void,
+  process: string,
+): AnyUpdate[] {
+  const bodies = bodiesFor(world, clock, die);
+  return UPDATE_KINDS.map((kind) => {
+    const { onFailure, onExhausted } = world.options.settings[kind];
+    return defineUpdate({
+      name: kind,
+      key: (data: Data) => data.key,
+      initial: (): Value => ({ jobs: [] }),
+      apply: (value: Value, data: Data, context) =>
+        observed(world, process, kind, bodies[kind], value, data, context),
+      result: (value, _data, context) =>
+        kind === 'quiet' ? undefined : resultOf(value, context.jobId),
+      onFailure,
+      onExhausted,
+      strict: kind === 'strict',
+      ...(kind === 'hang' && { timeoutMs: HANG_TIMEOUT_MS }),
+    });
+  });
+}
+
+function resultOf(value: Value | undefined, jobId: string): { at: number; by: string } {
+  return { at: value?.jobs.length ?? 0, by: jobId };
+}
+
+function observed(
+  world: World,
+  process: string,
+  kind: UpdateKind,
+  body: Body,
+  value: Value,
+  data: Data,
+  context: UpdateContext,
+): Outcome | Promise<Outcome> {
+  const { key, jobId, token, sequence, attempt } = context;
+  world.trace.note(process, `apply job ${jobId} (${kind}, attempt ${attempt}) of ${key}`);
+  const application: Application = {
+    process,
+    key,
+    jobId,
+    token,
+    sequence,
+    before: JSON.stringify(value),
+    after: undefined,
+    result: '',
+  };
+  world.auditor.applied(application, kind === 'strict');
+  const keep = (outcome: Outcome): Outcome => {
+    const made = outcome === DELETE_CELL ? undefined : outcome;
+    application.after = made === undefined ? 'deleted' : JSON.stringify(made);
+    if (kind !== 'quiet') application.result = JSON.stringify(resultOf(made, jobId));
+    return outcome;
+  };
+  try {
+    const outcome = body(value, data, context);
+    return outcome instanceof Promise
+      ? outcome.then(keep, (thrown: Error) => {
+          world.auditor.threw(jobId, kind);
+          throw thrown;
+        })
+      : keep(outcome);
+  } catch (thrown) {
+    world.auditor.threw(jobId, kind);
+    throw thrown;
+  }
+}
+
+function bodiesFor(world: World, clock: Clock, die: () => void): Record<UpdateKind, Body> {
+  const append: Body = (value, _data, { jobId }) => ({ jobs: [...value.jobs, jobId] });
+  const appendInPlace: Body = (value, _data, { jobId }) => {
+    value.jobs.push(jobId);
+    return value;
+  };
+  const failing = (data: Data, { attempt, jobId }: UpdateContext): void => {
+    if (attempt <= data.fails) throw new Error(`${OWN_FAILURE} of job ${jobId}`);
+  };
+  return {
+    append,
+    quiet: appendInPlace,
+    async: async (value, data, context) => append(value, data, context),
+    slow: async (value, data, context) => {
+      await pause(clock, data.ms, context.signal);
+      return append(value, data, context);
+    },
+    strict: append,
+    flaky: (value, data, context) => {
+      failing(data, context);
+      return append(value, data, context);
+    },
+    spoil: (value, data, context) => {
+      value.jobs.unshift('spoilt');
+      value.spoilt = context.jobId;
+      failing(data, context);
+      value.jobs.shift();
+      delete value.spoilt;
+      return appendInPlace(value, data, context);
+    },
+    hang: (value, data, context) => {
+      if (context.attempt > data.fails) return append(value, data, context);
+      world.auditor.threw(context.jobId, 'hang');
+      return new Promise(() => {});
+    },
+    lethal: (value, data, context) => {
+      if (!world.kills(context.jobId, data.kills)) return append(value, data, context);
+      die();
+      return new Promise(() => {});
+    },
+    huge: (value, _data, context) => {
+      world.auditor.threw(context.jobId, 'huge');
+      return {
+        jobs: [...value.jobs, context.jobId],
+        ballast: 'x'.repeat(world.options.itemSizeMax),
+      };
+    },
+    erase: () => DELETE_CELL,
+  };
+}

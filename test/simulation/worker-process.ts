@@ -1,0 +1,281 @@
+/**
+ * A simulated worker process: the real gate with everything below it, and around it what worker.ts
+ * and delivery.ts do with BullMQ. A process lives once; after a crash the next one takes its place.
+ */
+import type { Random } from '../../src/base/random.ts';
+import { pause, type Timer } from '../../src/base/clock.ts';
+import { validated } from '../../src/jobs/job-data.ts';
+import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
+import { decodeOutcome } from '../../src/jobs/outcome.ts';
+import type { AnyUpdate } from '../../src/jobs/update.ts';
+import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
+import type { Settlement } from '../../src/workers/arrival.ts';
+import { isFinal } from '../../src/workers/fold.ts';
+import { Gate } from '../../src/workers/gate.ts';
+import type { Answer, Delivery } from './bull.ts';
+import type { Dice } from './dice.ts';
+import { MemcachedClient } from './memcached-client.ts';
+import { ProcessClock } from './process-clock.ts';
+import { type Disconnect, RedisLink } from './redis-link.ts';
+import { UPDATE_KINDS, updatesFor } from './updates.ts';
+import type { World } from './world.ts';
+
+/** A worker that found nothing looks again after so long, as BullMQ's drainDelay. */
+const IDLE_MS = 1_000;
+/** How often BullMQ's worker tries to report a job whose connection failed, and after what time. */
+const REPORT_TRIES = 3;
+const REPORT_RETRY_MS = 20;
+
+export class WorkerProcess {
+  readonly name: string;
+  readonly clock: ProcessClock;
+  readonly link: RedisLink;
+  readonly servers: readonly MemcachedClient[];
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #locks: MemcachedLeaseLocks;
+  readonly #registry: UpdateRegistry;
+  readonly #gate: Gate;
+  /** The locks in BullMQ of the jobs that are in hand. */
+  readonly #held = new Map<string, string>();
+  #deliveries = 0;
+  #fetching = false;
+  /** Something may have come since the fetch under way was sent. */
+  #fetchAgain = false;
+  #nextFetch: Timer | undefined;
+  #closing = false;
+  #resting = false;
+
+  constructor(world: World, name: string, dice: Dice, updates: readonly string[]) {
+    const { scheduler, network, options } = world;
+    this.#world = world;
+    this.#dice = dice;
+    this.name = name;
+    const rate = 1 + (dice.fraction() - 0.5) * 2 * options.driftMax;
+    this.clock = new ProcessClock(scheduler, dice, { rate, latenessMs: options.timerLatenessMs });
+    this.link = new RedisLink(network, this.clock);
+    this.servers = world.stores.map(
+      (store, index) =>
+        new MemcachedClient({
+          network,
+          clock: this.clock,
+          store,
+          address: `memcached-${index}`,
+          requestDeadlineMs: options.requestDeadlineMs,
+          note: (what) => world.trace.note(this.name, what),
+        }),
+    );
+    this.#registry = new UpdateRegistry(this.#updates(updates));
+    const random: Random = { fraction: () => dice.fraction(), id: () => `${name}-${dice.id()}` };
+    this.#locks = new MemcachedLeaseLocks({
+      clock: this.clock,
+      random,
+      leaseMs: options.gate.leaseMs,
+    });
+    this.#gate = new Gate({
+      queue: 'bull:simulated',
+      servers: world.damageServers(new RendezvousServers(this.servers)),
+      locks: this.#locks,
+      lanes: world.damageLanes(new MemoryLanes(world.jobs, this.clock, this.link.call)),
+      registry: this.#registry,
+      clock: this.clock,
+      random,
+      options: options.gate,
+      report: (event, { key }) => {
+        world.count(event);
+        world.trace.note(this.name, `${event}${key === undefined ? '' : ` ${key}`}`);
+      },
+      rateLimited: options.rateLimited,
+      resting: () => this.#resting,
+      promote: (jobIds) => this.#promote(jobIds),
+    });
+    this.#renewLocks();
+    this.#checkStalled();
+    this.wake();
+  }
+
+  /** It has every update. */
+  get knowsAll(): boolean {
+    return this.#registry.names.length === UPDATE_KINDS.length;
+  }
+
+  get alive(): boolean {
+    return this.clock.alive;
+  }
+
+  /** Jobs can be delivered, or may soon be. */
+  wake(): void {
+    const { concurrency } = this.#world.options;
+    this.#fetchAgain = true;
+    if (this.#fetching || this.#closing || this.#resting || this.#held.size >= concurrency) return;
+    this.#fetching = true;
+    this.#fetchAgain = false;
+    this.#nextFetch?.cancel();
+    const lock = `${this.name}:${++this.#deliveries}`;
+    this.link
+      .call(() => this.#world.bull.fetch(lock, this.clock.wallMs()))
+      .then(
+        (delivery) => this.#fetched(delivery),
+        () => this.#fetched(undefined),
+      );
+  }
+
+  /** As SIGKILL. Another one will take its place. */
+  crash(underWay: Disconnect['underWay']): void {
+    if (!this.clock.alive) return;
+    this.clock.kill();
+    this.#world.lost(this);
+    this.link.abandon(underWay);
+    for (const { wire } of this.servers) {
+      const lands = underWay === 'lost' ? 0 : this.#dice.below((wire?.underWay ?? 0) + 1);
+      wire?.break(lands, underWay === 'lost' ? 0 : underWay.lateMs, false);
+    }
+  }
+
+  /** As SIGSTOP and SIGCONT. */
+  pause(forMs: number): void {
+    this.#world.auditor.troubled(this.name);
+    this.clock.pause();
+    this.#world.scheduler.at(forMs, () => this.clock.resume());
+  }
+
+  /** As SIGTERM: what worker.close() does. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await this.#gate.close(this.#world.options.gate.closeMs);
+    while (this.#held.size > 0) await pause(this.clock, 1);
+    await this.#locks.close();
+    await Promise.all(this.servers.map((server) => server.close()));
+    this.crash('lost');
+  }
+
+  /** worker.pause(): fetches nothing. */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (!resting) this.wake();
+  }
+
+  #updates(names: readonly string[]): AnyUpdate[] {
+    return updatesFor(this.#world, this.clock, () => this.crash('lost'), this.name).filter(
+      ({ name }) => names.includes(name),
+    );
+  }
+
+  #fetched(delivery: Delivery | undefined): void {
+    this.#fetching = false;
+    if (delivery === undefined) {
+      if (this.#fetchAgain) return this.wake();
+      const dueMs = this.#world.bull.nextDueMs - this.clock.wallMs();
+      const delayMs = Math.min(Math.max(dueMs, 1), IDLE_MS);
+      this.#nextFetch = this.clock.after(delayMs, () => this.wake());
+      return;
+    }
+    this.#held.set(delivery.jobId, delivery.lock);
+    void this.#process(delivery);
+    this.wake();
+  }
+
+  async #process(delivery: Delivery): Promise<void> {
+    const settlement = await this.#settlementOf(delivery);
+    this.#world.trace.note(this.name, `job ${delivery.jobId} ${settlement.kind}`);
+    await this.#report(delivery, settlement);
+    if (this.#held.get(delivery.jobId) === delivery.lock) this.#held.delete(delivery.jobId);
+    this.wake();
+  }
+
+  async #settlementOf({
+    jobId,
+    name,
+    data,
+    outcome,
+    attemptsMade,
+    attempts,
+    deliveries,
+    stalls,
+  }: Delivery): Promise<Settlement> {
+    const known = decodeOutcome(outcome);
+    if (known !== undefined) return { kind: 'decided', outcome: known };
+    const update = this.#registry.find(name);
+    if (update === undefined) {
+      return { kind: 'parked', delayMs: this.#world.options.gate.blockedMs };
+    }
+    const key = update.key(await validated(update, data));
+    return new Promise((settle) => {
+      this.#gate.arrive(key, {
+        jobId,
+        arrivedAtMs: this.clock.monotonicMs(),
+        deliveries,
+        stalls,
+        isLastAttempt: (thrown) => isFinal(thrown) || attemptsMade + 1 >= attempts,
+        settle,
+      });
+    });
+  }
+
+  /** As delivery.ts and BullMQ's worker behind it. A job that cannot be reported is found stalled. */
+  async #report(delivery: Delivery, settlement: Settlement): Promise<void> {
+    for (let tries = 1; tries <= REPORT_TRIES; tries++) {
+      try {
+        const answer = await this.link.call(() => this.#tell(delivery, settlement));
+        if (answer !== 'done')
+          this.#world.trace.note(this.name, `job ${delivery.jobId}: ${answer}`);
+        return;
+      } catch {
+        await pause(this.clock, REPORT_RETRY_MS);
+      }
+    }
+  }
+
+  #tell({ jobId, lock, attemptsMade, attempts }: Delivery, settlement: Settlement): Answer {
+    const { bull, options } = this.#world;
+    switch (settlement.kind) {
+      case 'decided': {
+        const { outcome } = settlement;
+        return outcome.kind === 'applied'
+          ? bull.complete(jobId, lock, outcome.result)
+          : bull.fail(jobId, lock, `${outcome.code}: ${outcome.message}`, 'left');
+      }
+      case 'retry': {
+        const { message } = settlement.thrown;
+        if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, message);
+        const dueMs = options.backoffMs > 0 ? this.clock.wallMs() + options.backoffMs : undefined;
+        return bull.retry(jobId, lock, message, dueMs);
+      }
+      case 'held':
+        return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
+      case 'parked':
+        return bull.park(jobId, lock, this.clock.wallMs() + settlement.delayMs);
+      case 'returned':
+        return bull.giveBack(jobId, lock);
+    }
+  }
+
+  #promote(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) {
+      this.link.call(() => this.#world.bull.promote(jobId)).catch(() => undefined);
+    }
+  }
+
+  /** BullMQ's lock manager. */
+  #renewLocks(): void {
+    const { bull } = this.#world;
+    this.clock.after(bull.settings.lockMs / 4, () => {
+      if (this.#held.size > 0) {
+        const locks = new Map(this.#held);
+        this.link.call(() => bull.extend(locks)).catch(() => undefined);
+      }
+      this.#renewLocks();
+    });
+  }
+
+  #checkStalled(): void {
+    const { bull } = this.#world;
+    this.clock.after(bull.settings.stalledCheckMs, () => {
+      this.link.call(() => bull.checkStalled()).catch(() => undefined);
+      this.#checkStalled();
+    });
+  }
+}

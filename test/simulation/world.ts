@@ -1,0 +1,148 @@
+/** All that a run consists of; what its parts need of one another. */
+import type { Lanes } from '../../src/jobs/lanes.ts';
+import { cellName, lockName } from '../../src/memcached/item-names.ts';
+import type { MemcachedServers } from '../../src/memcached/servers.ts';
+import { Auditor } from './auditor.ts';
+import { Bull } from './bull.ts';
+import { Dice } from './dice.ts';
+import { Network } from './network.ts';
+import { ObservedJobs } from './observed-jobs.ts';
+import { ObservedStore } from './observed-store.ts';
+import type { RunOptions } from './options.ts';
+import { ProcessClock } from './process-clock.ts';
+import { Scheduler } from './scheduler.ts';
+import type { Trace } from './trace.ts';
+import { UPDATE_KINDS } from './updates.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+/** Takes a guard away, to show that the auditor sees it: a run with one must fail. */
+export interface Damage {
+  readonly store?: (store: ObservedStore) => void;
+  readonly servers?: (servers: MemcachedServers) => MemcachedServers;
+  readonly lanes?: (lanes: Lanes) => Lanes;
+  readonly jobs?: (jobs: ObservedJobs) => void;
+}
+
+/** Milliseconds until another process takes the place of one that has ended. */
+const RESTART_MS = [0.1, 200] as const;
+
+export class World {
+  readonly options: RunOptions;
+  readonly scheduler: Scheduler;
+  readonly trace: Trace;
+  readonly network: Network;
+  readonly auditor: Auditor;
+  readonly redisClock: ProcessClock;
+  readonly jobs: ObservedJobs;
+  readonly bull: Bull;
+  readonly stores: readonly ObservedStore[];
+  readonly keys: readonly string[];
+  readonly counts: Record<string, number> = {};
+  /** The living ones, each in its place; undefined: it is down. */
+  readonly processes: (WorkerProcess | undefined)[] = [];
+  /** Called at each step of the protocol. */
+  onStep: () => void = () => {};
+  readonly #damage: Damage;
+  readonly #kills = new Map<string, number>();
+  readonly #dice: Dice;
+  #started = 0;
+  /** A rolling deploy is under way: some processes do not know all updates. */
+  #someAreOld: boolean;
+
+  constructor(options: RunOptions, scheduler: Scheduler, trace: Trace, damage: Damage) {
+    this.options = options;
+    this.scheduler = scheduler;
+    this.trace = trace;
+    this.#damage = damage;
+    const { seed } = options;
+    this.#dice = new Dice(seed, 'processes');
+    this.#someAreOld = options.unknownUpdates;
+    this.network = new Network(scheduler, new Dice(seed, 'network'), options.network);
+    this.auditor = new Auditor(
+      {
+        durableCopies: options.gate.durableCopies,
+        stallsMax: options.gate.stallsMax,
+        settings: options.settings,
+      },
+      () => scheduler.nowMs,
+    );
+    this.keys = Array.from({ length: options.keys }, (_, index) => `k${index}`);
+    const still = { rate: 1, latenessMs: 0 };
+    const dice = new Dice(seed, 'servers');
+    this.redisClock = new ProcessClock(scheduler, dice, still);
+    const step = (): void => this.onStep();
+    this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace, step);
+    damage.jobs?.(this.jobs);
+    this.bull = new Bull(this.jobs, this.redisClock, options.bull, this.auditor);
+    this.bull.onWaiting = () => this.#wakeAll();
+    const keyOf = new Map(this.keys.map((key) => [cellName(key), key]));
+    this.stores = Array.from({ length: options.servers }, () => {
+      const clock = new ProcessClock(scheduler, dice, still);
+      const store = new ObservedStore(clock, options.itemSizeMax, keyOf, this.auditor, step);
+      damage.store?.(store);
+      return store;
+    });
+  }
+
+  count(event: string): void {
+    this.counts[event] = (this.counts[event] ?? 0) + 1;
+  }
+
+  /** Whether a lethal job kills the process that applies it now. */
+  kills(jobId: string, killsMax: number): boolean {
+    const kills = this.#kills.get(jobId) ?? 0;
+    if (kills >= killsMax) return false;
+    this.#kills.set(jobId, kills + 1);
+    this.count('killed');
+    return true;
+  }
+
+  startProcess(place: number): void {
+    const knows = UPDATE_KINDS.filter(
+      () => place === 0 || !this.#someAreOld || this.#dice.chance(0.7),
+    );
+    const name = `p${place}-${++this.#started}`;
+    const dice = new Dice(this.options.seed, name);
+    this.trace.note(name, 'starts');
+    this.processes[place] = new WorkerProcess(this, name, dice, knows);
+  }
+
+  /** The rolling deploy is over. */
+  completeUpdates(): void {
+    this.#someAreOld = false;
+  }
+
+  /** A process has ended; the next one takes its place in a while. */
+  lost(process: WorkerProcess): void {
+    this.auditor.troubled(process.name);
+    const place = this.processes.indexOf(process);
+    this.scheduler.at(this.#dice.magnitude(...RESTART_MS), () => {
+      if (this.processes[place] === process) this.startProcess(place);
+    });
+  }
+
+  /** Where the key's items live, and what they are called. */
+  itemsOf(key: string): { store: ObservedStore; cell: string; lock: string } {
+    const cell = cellName(key);
+    const lock = lockName(key);
+    const store = this.stores.find((one) => (one.peek(cell) ?? one.peek(lock)) !== undefined);
+    return { store: store ?? (this.stores[0] as ObservedStore), cell, lock };
+  }
+
+  damageServers(servers: MemcachedServers): MemcachedServers {
+    return this.#damage.servers?.(servers) ?? servers;
+  }
+
+  damageLanes(lanes: Lanes): Lanes {
+    return this.#damage.lanes?.(lanes) ?? lanes;
+  }
+
+  #wakeAll(): void {
+    for (const process of this.processes) {
+      if (process === undefined) continue;
+      this.network.after(this.network.latencyMs(), () => {
+        process.clock.run('arrival', () => process.wake());
+      });
+    }
+  }
+}
