@@ -25,6 +25,16 @@ export interface GateOptions {
   readonly closeMs: number;
   /** Keep the value in Redis too, so that losing memcached loses nothing. */
   readonly durableCopies: boolean;
+  /** Record what is committed, for replay and audit: nothing, everything, or commits with jobs of these updates. */
+  readonly history: 'off' | 'on' | readonly string[];
+  /** Commits that the history keeps, about. */
+  readonly historyLengthMax: number;
+  /** Milliseconds that it keeps them, about; 0: for ever. */
+  readonly historyAgeMs: number;
+  /** Characters of JSON up to which a value is recorded in full with every commit, not only its hash. */
+  readonly historyValueMax: number;
+  /** Commits of a key after which its value is recorded in full, whatever its size. */
+  readonly checkpointEvery: number;
 }
 
 export const GATE_DEFAULTS: GateOptions = {
@@ -39,10 +49,15 @@ export const GATE_DEFAULTS: GateOptions = {
   stallsMax: 2,
   closeMs: 10_000,
   durableCopies: true,
+  history: 'off',
+  historyLengthMax: 100_000,
+  historyAgeMs: 0,
+  historyValueMax: 200,
+  checkpointEvery: 100,
 };
 
 const LIMITS: Record<
-  Exclude<keyof GateOptions, 'durableCopies'>,
+  Exclude<keyof GateOptions, 'durableCopies' | 'history'>,
   readonly [min: number, max: number]
 > = {
   leaseMs: [100, 3_600_000],
@@ -55,6 +70,10 @@ const LIMITS: Record<
   blockedMs: [10, 3_600_000],
   stallsMax: [0, 1_000],
   closeMs: [0, 3_600_000],
+  historyLengthMax: [1, 1_000_000_000],
+  historyAgeMs: [0, 1_000_000_000_000],
+  historyValueMax: [0, 1_000_000],
+  checkpointEvery: [1, 1_000_000],
 };
 
 /**
@@ -79,6 +98,7 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
       `durableCopies must be true or false, not ${String(options.durableCopies)}.`,
     );
   }
+  checkHistory(options.history);
   checkLeaseAgainstDeadline(options.leaseMs, requestDeadlineMs);
   if (options.patienceMs > options.parkMsMax) {
     throw new TorilError(
@@ -87,6 +107,16 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
     );
   }
   return options;
+}
+
+function checkHistory(history: unknown): void {
+  const isList =
+    Array.isArray(history) && history.length > 0 && history.every((one) => typeof one === 'string');
+  if (isList || history === 'on' || history === 'off') return;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `history must be "off", "on" or a list of names of updates, not ${JSON.stringify(history)}.`,
+  );
 }
 
 /** @throws TorilError INVALID_OPTIONS */

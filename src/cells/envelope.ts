@@ -22,6 +22,8 @@ export interface EnvelopeHeader {
   readonly decisions: ReadonlyMap<string, string>;
   /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
   readonly expireMs: number;
+  /** Where its fold began, if not with the value of its base: for the history of whoever acknowledges it. */
+  readonly origin?: 'nothing' | 'adopted' | undefined;
 }
 
 /** An envelope to be written. The value comes as JSON: it was encoded once, and goes in as it is. */
@@ -52,14 +54,16 @@ interface Written {
   readonly queue?: string;
   readonly decisions?: Record<string, string>;
   readonly expireMs?: number;
+  readonly origin?: 'nothing' | 'adopted';
   readonly placeholder?: boolean;
 }
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
-  const { valueJson, watermark, token, base, queue, decisions, expireMs } = envelope;
+  const { valueJson, watermark, token, base, queue, decisions, expireMs, origin } = envelope;
   let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
   if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
   if (expireMs > 0) text += `,"expireMs":${expireMs}`;
+  if (origin !== undefined) text += `,"origin":"${origin}"`;
   if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
   if (valueJson !== undefined) text += `,"value":${valueJson}`;
   return Buffer.from(`${text}}`);
@@ -99,6 +103,7 @@ export function decodeItem(item: Item): CellContent {
       queue: written.queue ?? '',
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
+      origin: written.origin,
     },
   };
 }

@@ -3,6 +3,8 @@
  * redis-lanes.ts is the engine that workers use. All calls of one moment may be served together.
  */
 
+import type { HistoryNote } from './history.ts';
+
 /** What a combiner asks for when it holds a key's lease. */
 export interface TakeRequest {
   readonly key: string;
@@ -63,6 +65,8 @@ export interface Taken {
   readonly headDueMs: number;
   /** The queue is paused: only delivered jobs may be applied. */
   readonly paused: boolean;
+  /** Commits of the key in the history since the last one that a replay can begin at; -1: none. */
+  readonly sinceCheckpoint: number;
 }
 
 /** A commit that landed in memcached and wants to become the key's state. */
@@ -81,6 +85,8 @@ export interface Acknowledgement {
   readonly decisions: ReadonlyMap<string, string>;
   /** Milliseconds that a job of this key takes at present; for those who wait. */
   readonly paceMs: number;
+  /** Undefined: the commit does not enter the history. */
+  readonly history?: HistoryNote | undefined;
 }
 
 export interface Acknowledged {

@@ -17,6 +17,8 @@ import type {
   Taken,
   TakeRequest,
 } from './lanes.ts';
+import type { HistoryJob, HistoryNote } from './history.ts';
+import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
 import { PLAIN_APPLIED } from './outcome.ts';
 import { TOMBSTONE_MS } from './redis-lanes.ts';
 
@@ -86,10 +88,12 @@ export class MemoryJobs {
   #servers: string | undefined;
   /** The queue is paused. */
   paused = false;
+  readonly history: MemoryHistory;
 
   /** @param clock of the Redis server */
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.history = new MemoryHistory(clock);
   }
 
   // Jobs
@@ -161,7 +165,9 @@ export class MemoryJobs {
     }
     const length = this.#lanes.get(key)?.size ?? 0;
     const headDueMs = this.#dueMs(entries[0]);
-    return { token, copy, entries, length, decided, headDueMs, paused: this.paused };
+    const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
+    const { paused } = this;
+    return { token, copy, entries, length, decided, headDueMs, paused, sinceCheckpoint };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
@@ -172,6 +178,11 @@ export class MemoryJobs {
   }
 
   overwriteCopy(commit: Acknowledgement): Acknowledged {
+    const { key, history } = commit;
+    if (history !== undefined) {
+      const base = this.#copyOf(key)?.token ?? 0;
+      this.history.add(commit, history, base, this.#historyJobs(commit, history));
+    }
     this.#writeCopy(commit);
     return { accepted: true, parked: this.#leaveLane(commit) };
   }
@@ -273,6 +284,22 @@ export class MemoryJobs {
   #dueMs(head: LaneEntry | undefined): number {
     const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
     return job?.state === 'delayed' && job.attemptsMade > 0 ? Math.floor(job.dueMs) : 0;
+  }
+
+  /** What is about to leave, as the history has it. */
+  #historyJobs({ key, watermark, decisions }: Acknowledgement, note: HistoryNote): HistoryJob[] {
+    const leaving = [...(this.#lanes.get(key) ?? [])].filter(([, at]) => at <= watermark);
+    return leaving.map(([jobId, sequence]) => {
+      const job = this.#jobs.get(jobId);
+      return {
+        jobId,
+        name: job?.name,
+        sequence,
+        attempt: attemptOf(note, jobId, job?.attemptsMade ?? 0),
+        decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
+        data: job?.data ?? '',
+      };
+    });
   }
 
   /** Everything at or below the watermark leaves. Returns the ids of those that BullMQ holds back. */

@@ -15,6 +15,7 @@ import type {
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
 import { DRAW } from './scripts/draw.ts';
+import { HISTORY_FIRST_KEY, HISTORY_KEY, noteArguments } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { SWEEP } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
@@ -131,13 +132,15 @@ export class RedisLanes implements Lanes {
     }
   }
 
-  /** Deletes all lanes and copies of the queue, and what is registered of its servers. */
+  /** Deletes all lanes and copies of the queue, its history, and what is registered of its servers. */
   async destroy(): Promise<void> {
     const client = await this.#client;
     for (const pattern of ['lane:*', 'copy:*']) {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
-    await client.del(`${this.#prefix}memcached`);
+    await client.del(
+      ...['memcached', HISTORY_KEY, HISTORY_FIRST_KEY].map((name) => this.#prefix + name),
+    );
   }
 
   async *#scan(pattern: string): AsyncGenerator<string[]> {
@@ -220,7 +223,7 @@ function defineScripts(client: ScriptClient): ScriptClient {
 type TakenReply = [facts: string, value: string, entries: string[], decided: string[]];
 
 function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean): Taken {
-  const [token, copyToken, watermark, cascadeTo, length, headDueMs] = facts.split(' ');
+  const [token, copyToken, watermark, cascadeTo, length, headDueMs, since] = facts.split(' ');
   const entries: LaneEntry[] = [];
   for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
   const decided = new Map<string, string>();
@@ -235,6 +238,7 @@ function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean)
     decided,
     headDueMs: Number(headDueMs),
     paused,
+    sinceCheckpoint: Number(since),
   };
 }
 
@@ -284,6 +288,7 @@ function encodeValue(value: Acknowledgement['value']): string {
 
 function acknowledgeArguments(commit: Acknowledgement, base: number | 'any'): (string | number)[] {
   const { key, token, watermark, value, expireMs, decisions, paceMs } = commit;
+  const note = commit.history === undefined ? [] : noteArguments(commit.history);
   const copyExpireMs =
     value === 'deleted'
       ? TOMBSTONE_MS + COPY_GRACE_MS
@@ -300,7 +305,9 @@ function acknowledgeArguments(commit: Acknowledgement, base: number | 'any'): (s
     copyExpireMs,
     Math.round(paceMs * 1000) / 1000,
     decisions.size,
+    note.length,
   ];
   for (const [jobId, decision] of decisions) args.push(jobId, decision);
+  args.push(...note);
   return args;
 }

@@ -22,12 +22,13 @@ export function startFrom(
   const start = { watermark: copy.watermark, cascadeTo: copy.cascadeTo, token };
   switch (standing.kind) {
     case 'clean':
-      return { ...start, fresh: cell.fresh };
+      return { ...start, fresh: cell.fresh, origin: 'base' };
     case 'fresh':
-      return { ...start, fresh: () => undefined };
+      return { ...start, fresh: () => undefined, origin: 'nothing' };
     case 'foreign': {
       const adopted = adopt(standing.bytes, taken, key, context);
-      return adopted instanceof TorilError ? adopted : { ...start, fresh: adopted };
+      if (adopted instanceof TorilError) return adopted;
+      return { ...start, fresh: () => JSON.parse(adopted), origin: { adopted } };
     }
     case 'restore': {
       const { value } = copy;
@@ -35,17 +36,19 @@ export function startFrom(
       if (value === 'not-kept') context.report('cellLost', { key });
       else if (value !== 'deleted') context.report('cellRestored', { key, found: standing.found });
       const json = typeof value === 'object' ? value.json : undefined;
-      return { ...start, fresh: () => (json === undefined ? undefined : JSON.parse(json)) };
+      if (json === undefined) return { ...start, fresh: () => undefined, origin: 'nothing' };
+      return { ...start, fresh: () => JSON.parse(json), origin: 'base' };
     }
   }
 }
 
+/** The adopted value as JSON. */
 function adopt(
   bytes: Buffer,
   taken: Taken,
   key: string,
   context: GateContext,
-): (() => unknown) | TorilError {
+): string | TorilError {
   const update = taken.entries
     .map(({ name }) => context.registry.find(name))
     .find((found) => found?.adopt !== undefined);
@@ -60,7 +63,7 @@ function adopt(
     assertJsonValue(adopted, update.name);
     const json = JSON.stringify(adopted);
     context.report('cellAdopted', { key });
-    return () => JSON.parse(json);
+    return json;
   } catch (cause) {
     const what = `"adopt" of the update "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
     return new TorilError('FOREIGN_VALUE', what, { cause });

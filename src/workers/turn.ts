@@ -21,6 +21,7 @@ import type { Arrivals } from './arrivals.ts';
 import { type FittingBatch, foldToFit } from './fitting.ts';
 import type { Batch, FoldRules, Stop } from './fold.ts';
 import type { GateContext } from './gate-context.ts';
+import { noteOf, noteOfRecovered } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.ts';
 import { startFrom } from './starting.ts';
@@ -158,17 +159,17 @@ class Turn {
   /** Our predecessor died between commit and acknowledge, or its acknowledgement is still under way. */
   async #acknowledgeFor(envelope: Envelope, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, memory } = this.#in;
+    const valueJson = envelope.value === undefined ? undefined : JSON.stringify(envelope.value);
     const { accepted, parked } = await context.lanes.acknowledge({
       key,
       base: taken.copy.token,
       token: envelope.token,
       watermark: envelope.watermark,
-      value: this.#copyValue(
-        envelope.value === undefined ? undefined : JSON.stringify(envelope.value),
-      ),
+      value: this.#copyValue(valueJson),
       expireMs: envelope.expireMs,
       decisions: envelope.decisions,
       paceMs: memory.paceMs,
+      history: noteOfRecovered(envelope, valueJson, taken, context.options),
     });
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
@@ -249,11 +250,9 @@ class Turn {
   }
 
   /** Undefined: the commit is the key's state, and every job knows its outcome. */
-  async #acknowledge(
-    { batch, valueJson, expireMs }: FittingBatch,
-    taken: Taken,
-  ): Promise<TurnEnd | undefined> {
+  async #acknowledge(fitting: FittingBatch, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, arrivals, memory } = this.#in;
+    const { batch, valueJson, expireMs } = fitting;
     const { accepted, parked } = await context.lanes.acknowledge({
       key,
       base: taken.copy.token,
@@ -263,6 +262,7 @@ class Turn {
       expireMs,
       decisions: batch.decisions,
       paceMs: memory.paceMs,
+      history: noteOf(fitting, taken, context.options),
     });
     if (!accepted) {
       context.report('acknowledgementRefused', { key, token: taken.token });

@@ -58,6 +58,11 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     blockedMs,
     closeMs,
     durableCopies,
+    history,
+    historyLengthMax,
+    historyAgeMs,
+    historyValueMax,
+    checkpointEvery,
     stallsMax = maxStalledCount,
     ...bull
   } = given;
@@ -72,6 +77,11 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     blockedMs,
     closeMs,
     durableCopies,
+    history,
+    historyLengthMax,
+    historyAgeMs,
+    historyValueMax,
+    checkpointEvery,
     stallsMax,
   };
   return {

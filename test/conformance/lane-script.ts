@@ -4,6 +4,7 @@
  * engines, but not the order in which they are drawn, so each is written down as the how-manieth
  * number that was met.
  */
+import { type HistoryNote, valueHash } from '../../src/jobs/history.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 
@@ -33,7 +34,37 @@ export class LaneScript {
   async run(steps: number): Promise<unknown[]> {
     const transcript: unknown[] = [];
     for (let step = 0; step < steps; step++) transcript.push(await this.#step());
-    return transcript;
+    return [...transcript, ...(await this.#history())];
+  }
+
+  async #history(): Promise<unknown[]> {
+    const { entries } = await this.#stage.history.read({ after: 0 });
+    return entries.map(({ id: _, token, base, watermark, jobs, ...rest }) => ({
+      ...rest,
+      numbers: [token, base, watermark].map((number) => this.#name(number)),
+      jobs: jobs.map((job) => ({ ...job, sequence: this.#name(job.sequence) })),
+    }));
+  }
+
+  #note(value: Acknowledgement['value'], taken: Taken): HistoryNote | undefined {
+    if (this.#fraction() < 0.3) return undefined;
+    const hash = valueHash(value === 'deleted' ? undefined : JSON.stringify(value));
+    const attempts = this.#pick([new Map(taken.entries.map(({ jobId }) => [jobId, 7])), undefined]);
+    return {
+      hash,
+      attempts,
+      origin: this.#pick([
+        'base',
+        'base',
+        'base',
+        'nothing',
+        'unknown',
+        { adopted: '{}' },
+      ] as const),
+      value: this.#pick([undefined, undefined, { json: '"full"' }]),
+      lengthMax: 1_000_000,
+      ageMs: 0,
+    };
   }
 
   #step(): Promise<unknown> {
@@ -98,12 +129,14 @@ export class LaneScript {
     const decisions = new Map(
       taken.entries.map(({ jobId }) => [jobId, this.#pick(DECISIONS)] as const),
     );
+    const value = this.#pick(['deleted', 'not-kept', { json: String(this.#below(100)) }] as const);
     const commit = committing({
       key: step.key,
       base: taken.copy.token,
       token: taken.token,
       watermark: this.#pick(taken.entries)?.sequence ?? taken.copy.watermark,
-      value: this.#pick(['deleted', 'not-kept', { json: String(this.#below(100)) }] as const),
+      value,
+      history: this.#note(value, taken),
       expireMs: this.#pick([0, 0, 3_600_000]),
       paceMs: this.#below(10) / 3,
       decisions,

@@ -1,5 +1,6 @@
 /** What every engine of src/jobs/lanes.ts must do. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { History } from '../../src/jobs/history.ts';
 import type { Acknowledgement, Lanes, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
 
 /** What BullMQ's job hash says, as far as lanes look at it. */
@@ -19,6 +20,7 @@ export interface Stage {
   readonly lanes: Lanes;
   /** Another client of the same queue. */
   readonly other: Lanes;
+  readonly history: History;
   /** A job hash, without a lane entry. */
   addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;
   /** What happens to it later. */
@@ -94,6 +96,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           decided: new Map(),
           headDueMs: 0,
           paused: false,
+          sinceCheckpoint: -1,
         });
       });
 

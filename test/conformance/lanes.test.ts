@@ -7,7 +7,9 @@ import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
+import { RedisHistory } from '../../src/jobs/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
+import { historySuite } from './history.suite.ts';
 import { LaneScript } from './lane-script.ts';
 import { type JobFacts, lanesSuite, type Stage } from './lanes.suite.ts';
 
@@ -28,6 +30,7 @@ async function inMemory(): Promise<Stage> {
   return {
     lanes: new MemoryLanes(jobs, systemClock),
     other: new MemoryLanes(jobs, systemClock),
+    history: jobs.history,
     async addJob(jobId, facts) {
       const { name, data, dueMs, ...later } = { ...PLAIN, ...facts };
       const job = jobs.add({ id: jobId, name, data, ...(dueMs > 0 && { dueMs }) });
@@ -70,6 +73,7 @@ async function inRedis(): Promise<Stage> {
   return {
     lanes: queues[0].lanes,
     other: queues[1].lanes,
+    history: new RedisHistory(queues[1].backend.scriptClient(), prefix),
     async addJob(jobId, facts) {
       const all = { ...PLAIN, ...facts };
       await redis.hset(prefix + jobId, hashOf(all));
@@ -109,6 +113,8 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
 
 lanesSuite('lanes in memory', inMemory);
 lanesSuite('lanes in Redis', inRedis);
+historySuite('history in memory', inMemory);
+historySuite('history in Redis', inRedis);
 
 describe('both engines', () => {
   test.each(['one', 'two', 'three', 'four'])('answer script "%s" alike', async (seed) => {

@@ -1,5 +1,6 @@
 import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
+import { RECORD_LUA } from './history.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
@@ -14,7 +15,8 @@ import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scri
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix
  *   ARGV[2...] per key: key, base, token, watermark, value ('+' and JSON, '-', '0'), expiry in ms,
- *     copy's own expiry in ms (0: never), pace in ms, number of decisions, then job id and decision each
+ *     copy's own expiry in ms (0: never), pace in ms, number of decisions, number of the note's
+ *     arguments (0: not for the history), then job id and decision each, then the note (history.ts)
  *
  *   Returns per key: [1 or 0, ids of decided jobs that BullMQ holds back as delayed...]
  */
@@ -25,7 +27,7 @@ export const ACKNOWLEDGE: Script = {
 local prefix = ARGV[1]
 local at = 2
 local anyDelayed = redis.call('EXISTS', KEYS[2]) == 1
-
+${RECORD_LUA}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, expireMs, copyExpireMs, pace)
   redis.call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
@@ -75,22 +77,25 @@ end
 local result = {}
 while at <= #ARGV do
   local key, base, token, watermark, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local count = tonumber(ARGV[at + 8])
+  local count, note = tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
+  local noteAt = at + 10 + count * 2
   local copyKey = prefix .. 'copy:' .. key
   local copy = redis.call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
   local answer = { 1 }
   if base == 'any' or (copyToken == base and copyToken ~= token) then
     local decisions = {}
-    for i = at + 9, at + 7 + count * 2, 2 do decisions[ARGV[i]] = ARGV[i + 1] end
+    for i = at + 10, noteAt - 2, 2 do decisions[ARGV[i]] = ARGV[i + 1] end
     writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
+    if note > 0 then record(key, copyToken, token, watermark, value, decisions, noteAt, note) end
     leaveLane(key, watermark, decisions, answer)
   elseif copyToken ~= token then
     answer[1] = 0
   end
   result[#result + 1] = answer
-  at = at + 9 + count * 2
+  at = noteAt + note
 end
+trimHistory()
 saveDrawn()
 return result
 `,

@@ -1,4 +1,5 @@
 import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
+import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
@@ -13,7 +14,8 @@ import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
  *     data at most, number of arrivals, then the arrivals' ids
  *
  *   Returns [paused, then per key: [facts, value, entries, decided (id, outcome, ...)]]
- *   facts: token, copy token, watermark, cascade to, length and head due, with blanks between
+ *   facts: token, copy token, watermark, cascade to, length, head due and commits in the history
+ *     since one that a replay can begin at (-1: none), with blanks between
  *   entries, 4 strings each: id, name, data, and sequence, attempts made, stalls, finished, directive
  *     and why it failed, with blanks between
  *   value: '+' and JSON, '-' deleted, '0' not kept, '?' not sent
@@ -25,9 +27,9 @@ export const TAKE: Script = {
 local prefix = ARGV[1]
 local at = 2
 local nowMs = math.floor(nowMicros / 1000)
-
+${SINCE_CHECKPOINT_LUA}
 local function copyOf(copyKey, cellToken, cellBase)
-  local copy = redis.call('HMGET', copyKey, 't', 'w', 'x', 'c')
+  local copy = redis.call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
   local token = copy[1] or '0'
   local value = '?'
   if copy[3] and tonumber(copy[3]) <= nowMs then
@@ -37,7 +39,7 @@ local function copyOf(copyKey, cellToken, cellBase)
   elseif cellToken ~= token and cellBase ~= token then
     value = redis.call('HGET', copyKey, 'v')
   end
-  return token, copy[2] or '0', value, copy[4] or '0'
+  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token)
 end
 
 -- Few and long strings: every string of a reply costs the client more than every character.
@@ -69,7 +71,7 @@ while at <= #ARGV do
   local jobsMax, dataMax, arrivals = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   local laneKey = prefix .. 'lane:' .. key
   local token = draw()
-  local copyToken, watermark, value, cascadeTo = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
+  local copyToken, watermark, value, cascadeTo, since = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
 
   local entries, present, data, count, dropped, entered = {}, {}, 0, 0, 0, 0
   local head = redis.call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
@@ -114,7 +116,7 @@ while at <= #ARGV do
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = redis.call('ZCARD', laneKey) end
-  local facts = table.concat({ token, copyToken, watermark, cascadeTo, length, headDue }, ' ')
+  local facts = table.concat({ token, copyToken, watermark, cascadeTo, length, headDue, since }, ' ')
   result[#result + 1] = { facts, value, entries, decided }
   at = at + 6 + arrivals
 end

@@ -1,0 +1,155 @@
+/**
+ * History: what was committed, in order, for replay and audit. A commit enters it in the same script
+ * that acknowledges it (scripts/acknowledge.ts), so the history is what was acknowledged, no more and
+ * no less. Here: what a commit says of itself, when its value is written down in full, and the contract
+ * of reading; redis-history.ts is the engine.
+ *
+ * A replay can begin wherever it knows the value: at a commit that began with nothing or with an
+ * adopted value, or behind one whose value was written down (a checkpoint). All others carry only the
+ * value's hash.
+ */
+import { hash } from 'node:crypto';
+import type { GateOptions } from '../options.ts';
+
+/** Where a commit's fold began. */
+export type Origin =
+  /** With the value of the commit that it was built on. */
+  | 'base'
+  /** Without a value: the key was new, deleted, expired, or lost and without a copy. */
+  | 'nothing'
+  /** With a value that Toril had not written; as JSON. */
+  | { readonly adopted: string }
+  /** With such a value, but whoever adopted it died before it could say which. */
+  | 'unknown';
+
+/** What an acknowledgement adds to the history. */
+export interface HistoryNote {
+  readonly origin: Origin;
+  /** `valueHash` of the commit's value. */
+  readonly hash: string;
+  /** The value in full, as JSON: `copy`: the durable copy that is written beside it has it. */
+  readonly value: 'copy' | { readonly json: string } | undefined;
+  /**
+   * By job id, attempts above the first. Undefined: somebody else's commit, so that only the job
+   * itself can tell.
+   */
+  readonly attempts: ReadonlyMap<string, number> | undefined;
+  /** Commits that the history keeps, about. */
+  readonly lengthMax: number;
+  /** Milliseconds that it keeps them, about; 0: for ever. */
+  readonly ageMs: number;
+}
+
+export type HistorySettings = Pick<
+  GateOptions,
+  | 'history'
+  | 'historyLengthMax'
+  | 'historyAgeMs'
+  | 'historyValueMax'
+  | 'checkpointEvery'
+  | 'durableCopies'
+>;
+
+export interface NotedCommit {
+  readonly origin: Origin;
+  /** Undefined: deleted. */
+  readonly valueJson: string | undefined;
+  /** The updates of its jobs. */
+  readonly updates: readonly string[];
+  readonly attempts: ReadonlyMap<string, number> | undefined;
+  /** Commits of the key since the last one that a replay can begin at; -1: there is none. */
+  readonly sinceCheckpoint: number;
+}
+
+/** The hash of no value. */
+export const NO_VALUE_HASH = '-';
+
+/** The first 128 bits of SHA-256 over the value's JSON text, in hexadecimal. */
+export function valueHash(valueJson: string | undefined): string {
+  return valueJson === undefined ? NO_VALUE_HASH : hash('sha256', valueJson, 'hex').slice(0, 32);
+}
+
+/** Undefined: the commit is not recorded. */
+export function historyNote(
+  commit: NotedCommit,
+  settings: HistorySettings,
+): HistoryNote | undefined {
+  if (!isRecorded(commit.updates, settings.history)) return undefined;
+  const { origin, valueJson, attempts } = commit;
+  return {
+    origin,
+    hash: valueHash(valueJson),
+    value: fullValue(commit, settings),
+    attempts,
+    lengthMax: settings.historyLengthMax,
+    ageMs: settings.historyAgeMs,
+  };
+}
+
+/** A commit is recorded as a whole: with a part of its jobs it could not be replayed. */
+function isRecorded(updates: readonly string[], history: GateOptions['history']): boolean {
+  if (history === 'on') return true;
+  return history !== 'off' && updates.some((name) => history.includes(name));
+}
+
+function fullValue(
+  { origin, valueJson, sinceCheckpoint }: NotedCommit,
+  settings: HistorySettings,
+): HistoryNote['value'] {
+  if (valueJson === undefined) return undefined; // the hash says so already
+  const beginsHere = origin === 'nothing' || typeof origin === 'object';
+  const isDue = sinceCheckpoint < 0 || sinceCheckpoint + 1 >= settings.checkpointEvery;
+  const isShort = valueJson.length <= settings.historyValueMax;
+  if (!isShort && (beginsHere || !isDue)) return undefined;
+  return settings.durableCopies ? 'copy' : { json: valueJson };
+}
+
+/** A job as a commit decided it. */
+export interface HistoryJob {
+  readonly jobId: string;
+  /** The update's name; undefined: the job had been removed before the commit was acknowledged. */
+  readonly name: string | undefined;
+  readonly sequence: number;
+  readonly attempt: number;
+  /** As in outcome.ts, but results are not recorded. */
+  readonly decision: string;
+  /** As BullMQ has it: JSON, unless the producer was not Toril. */
+  readonly data: string;
+}
+
+export interface HistoryEntry {
+  /** Of the Redis stream: milliseconds since 1970, a dash and a number. */
+  readonly id: string;
+  readonly key: string;
+  readonly token: number;
+  readonly base: number;
+  readonly watermark: number;
+  readonly origin: Origin;
+  readonly hash: string;
+  /** JSON; undefined: not written down, or there is none (NO_VALUE_HASH). */
+  readonly value: string | undefined;
+  /** It was acknowledged by the successor of whoever made it. */
+  readonly recovered: boolean;
+  readonly jobs: readonly HistoryJob[];
+}
+
+export interface HistoryRequest {
+  /** Begins behind this entry; or milliseconds since 1970: at that time. */
+  readonly after: string | number;
+  /** Ends here, in milliseconds since 1970. Undefined: at the moment of the call. */
+  readonly until?: number | undefined;
+  /** Only this key's commits. */
+  readonly key?: string | undefined;
+}
+
+/** A part of the history, as much as one call should carry. */
+export interface HistoryPage {
+  readonly entries: readonly HistoryEntry[];
+  /** For the next call; undefined: this was the last page. */
+  readonly next: HistoryRequest | undefined;
+  readonly until: number;
+}
+
+export interface History {
+  read(request: HistoryRequest): Promise<HistoryPage>;
+}
