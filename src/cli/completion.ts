@@ -4,7 +4,7 @@ import type { Queue } from '../jobs/queue.ts';
 import { asking } from './connections.ts';
 import type { Progress } from './progress.ts';
 
-const POLL_MS = 100;
+const POLL_MS = 50;
 /** Milliseconds without any progress after which nobody should wait any longer. */
 const STUCK_MS = 60_000;
 

@@ -67,8 +67,8 @@ export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd>
 }
 
 /**
- * Makes the copy be what the cell says. Results of jobs in commits before the cell's last one are
- * not known any more; such jobs end without a result.
+ * Makes the copy be what the cell says. What became of jobs in commits that Redis has forgotten,
+ * other than the cell's last one, is not known any more: they end as applied, without a result.
  * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED (then it is unknown
  *   whether the copy was overwritten; doing it again is harmless), MEMCACHED_*
  */

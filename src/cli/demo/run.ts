@@ -23,10 +23,10 @@ const LEASE_MS = 1_500;
 const REQUEST_DEADLINE_MS = 500;
 const FREEZE_MS: number = 2 * LEASE_MS;
 const JOBS_PER_ADD = 500;
-/** Shares of all jobs: added before a fault, done when it strikes. */
+/** Shares of all jobs: added before a fault, done when it strikes, so that it strikes busy workers. */
 const KILL = { added: 0.4, done: 0.15 };
 const FREEZE = { added: 0.7, done: 0.45 };
-const RESTART = { added: 0.9, done: 0.75 };
+const RESTART = { added: 0.95, done: 0.8 };
 /** BullMQ announces several things of each job. */
 const EVENTS_PER_JOB = 10;
 /** What a worker of the demo is told besides its queue. */
@@ -178,10 +178,8 @@ class DemoRun {
     this.#progress.say(
       `froze worker ${victim.pid} (SIGSTOP) for ${FREEZE_MS} ms; its leases last ${LEASE_MS} ms`,
     );
-    await sleep(FREEZE_MS / 2, undefined, { signal: this.#signal });
-    // Work for everybody, also for the one that wakes up.
-    await this.#add(RESTART.added);
-    await sleep(FREEZE_MS / 2, undefined, { signal: this.#signal });
+    await sleep(FREEZE_MS, undefined, { signal: this.#signal });
+    await this.#add(RESTART.added); // others are at work on its keys when it wakes up
     victim.thaw();
     this.#progress.say(`let worker ${victim.pid} go on (SIGCONT)`);
   }
