@@ -6,9 +6,8 @@ import type { Clock, Timer } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import { type CutOptions, MemoryConnection } from './memory-connection.ts';
 import type { MemoryStore, StoreListener } from './memory-store.ts';
+import { REQUEST_DEADLINE_MS_DEFAULT } from './options.ts';
 import type { Connection, MemcachedServer, ServerFacts } from './server.ts';
-
-const REQUEST_DEADLINE_MS = 1000;
 
 export interface MemoryServerOptions {
   readonly store: MemoryStore;
@@ -49,7 +48,7 @@ export class MemoryServer implements MemcachedServer, StoreListener {
     this.#store = options.store;
     this.#clock = options.clock ?? options.store.clock;
     this.address = options.address ?? 'memory:11211';
-    this.#requestDeadlineMs = options.requestDeadlineMs ?? REQUEST_DEADLINE_MS;
+    this.#requestDeadlineMs = options.requestDeadlineMs ?? REQUEST_DEADLINE_MS_DEFAULT;
     this.#store.listen(this);
   }
 

@@ -3,12 +3,12 @@ import { inspect } from 'node:util';
 import type { ConnectionOptions } from 'node:tls';
 import { TorilError } from '../errors.ts';
 
-export const PORT_DEFAULT = 11211;
+const PORT_DEFAULT = 11211;
 /** Milliseconds within which memcached must answer a request. */
 export const REQUEST_DEADLINE_MS_DEFAULT = 1000;
 /** Milliseconds within which a TCP connection (and TLS) must be there. */
-export const CONNECT_DEADLINE_MS_DEFAULT = 2000;
-export const DEADLINE_MS_MAX = 60_000;
+const CONNECT_DEADLINE_MS_DEFAULT = 2000;
+const DEADLINE_MS_MAX = 60_000;
 
 /** One server (`host`, `host:port`, `[ipv6]:port` or `memcached://user:password@host:port`), or more. */
 export type MemcachedSetting = string | readonly string[] | MemcachedSettings;

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 
 /** Bytes of what one TLS record can hold. */
-export const TLS_RECORD_BYTES: number = 16 * 1024;
+const TLS_RECORD_BYTES: number = 16 * 1024;
 
 export interface Outbox {
   send(requests: readonly Buffer[]): void;

@@ -20,7 +20,7 @@ export const RECONNECT_FIRST_MS = 25;
 /** Milliseconds between two attempts at the most: below the request deadline, so that who waits sees one. */
 export const RECONNECT_LAST_MS = 500;
 /** Milliseconds that a connection must have lived for the next to be attempted at once. */
-export const SOUND_CONNECTION_MS = 1000;
+const SOUND_CONNECTION_MS = 1000;
 
 /** A configuration is wrong: the next attempt will end the same way until somebody changes it. */
 const NOT_MENDED_BY_WAITING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -2,7 +2,7 @@
 import type net from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { MemcachedSettings } from '../../src/memcached/options.ts';
-import { clientOf } from '../support/memcached.ts';
+import { clientOf, eventually } from '../support/memcached.ts';
 import {
   encodeReply,
   HEALTHY,
@@ -45,6 +45,9 @@ async function failure(
   );
   expect(error.message).toContain(listener.address);
   expect([server.current, server.facts]).toEqual([undefined, undefined]);
+  const [socket] = listener.sockets;
+  socket?.resume();
+  await eventually('the connection is closed', () => socket?.closed === true);
   return error;
 }
 
