@@ -1,7 +1,7 @@
 /** JSON Lines of jobs: what one line means. Pure. */
 import { messageOf, TorilError } from '../errors.ts';
-import { validated } from '../jobs/job-data.ts';
-import { type Enqueue, keyOf } from '../jobs/queue.ts';
+import { keyOf, validated } from '../jobs/job-data.ts';
+import type { Enqueue } from '../jobs/queue.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 

@@ -1,5 +1,6 @@
-/** A job's data: written as JSON at enqueue, checked by the update's schema there and again when applied. */
+/** A job's data: written as JSON at enqueue, checked by the update's schema there and again when applied; and whose key it names. */
 import { TorilError, messageOf } from '../errors.ts';
+import { checkKey } from '../key.ts';
 import type { AnyUpdate } from './update.ts';
 
 /**
@@ -49,4 +50,20 @@ function unwrap(update: AnyUpdate, outcome: Settled): unknown {
     'INVALID_DATA',
     `the data of "${update.name}" does not fit its schema: ${issues.join('; ')}.`,
   );
+}
+
+/** @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
+export function keyOf(update: AnyUpdate, data: unknown): string {
+  const key: unknown = update.key(data);
+  try {
+    checkKey(key);
+  } catch (thrown) {
+    if (!(thrown instanceof TorilError)) throw thrown;
+    throw new TorilError(
+      thrown.code,
+      `the update "${update.name}" names no usable key: ${thrown.message}`,
+      { cause: thrown },
+    );
+  }
+  return key;
 }

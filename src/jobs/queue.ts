@@ -13,7 +13,7 @@ import { systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
-import { throughJson, validated } from './job-data.ts';
+import { keyOf, throughJson, validated } from './job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import { RedisLanes } from './redis-lanes.ts';
 import type { AnyUpdate, InputOf, ResultOf } from './update.ts';
@@ -178,20 +178,4 @@ export class Queue extends BullQueue<
       throw thrown;
     }
   }
-}
-
-/** @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
-export function keyOf(update: AnyUpdate, data: unknown): string {
-  const key: unknown = update.key(data);
-  try {
-    checkKey(key);
-  } catch (thrown) {
-    if (!(thrown instanceof TorilError)) throw thrown;
-    throw new TorilError(
-      thrown.code,
-      `the update "${update.name}" names no usable key: ${thrown.message}`,
-      { cause: thrown },
-    );
-  }
-  return key;
 }
