@@ -78,11 +78,11 @@ export class RunningCli {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves when it has printed the text. */
+  /** Resolves when it has printed the text, to whichever stream. */
   async printed(text: string): Promise<void> {
     await eventually(
       `the output "${text}"`,
-      () => this.stdout.includes(text) || !this.running,
+      () => `${this.stdout}${this.stderr}`.includes(text) || !this.running,
       EVENT_DEADLINE_MS,
     );
   }

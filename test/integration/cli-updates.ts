@@ -20,6 +20,7 @@ const slow = defineUpdate({
   key: ({ account }: { account: string; ms: number }) => account,
   initial: () => ({ cents: 0, jobs: 0 }),
   apply: async (account: { cents: number; jobs: number }, { ms }) => {
+    process.stderr.write('slow began\n');
     await new Promise((resolve) => setTimeout(resolve, ms));
     return { ...account, jobs: account.jobs + 1 };
   },

@@ -210,19 +210,20 @@ describe('toril worker', () => {
 
   test('finishes what it holds after SIGTERM, and ends at once at the second signal', async () => {
     const [queue, account] = [unique('stopping'), unique('account')];
-    const slow = (ms: number): Promise<unknown> =>
-      torilHere(['enqueue', 'slow', JSON.stringify({ account, ms }), '-u', UPDATES, '-q', queue]);
-    await slow(1_000);
-    const patient = startToril(['worker', '-u', UPDATES, '-q', queue, '--json', '--verbose']);
-    await patient.event('started');
+    const startOn = async (ms: number): Promise<ReturnType<typeof startToril>> => {
+      const data = JSON.stringify({ account, ms });
+      await torilHere(['enqueue', 'slow', data, '-u', UPDATES, '-q', queue]);
+      const worker = startToril(['worker', '-u', UPDATES, '-q', queue, '--json']);
+      await worker.printed('slow began');
+      return worker;
+    };
+    const patient = await startOn(1_000);
     patient.signal('SIGINT');
-    expect(await patient.ended()).toMatchObject({ code: 0 });
-    const committed = patient.events().some(({ event }) => event === 'committed');
-    if (!committed) await slow(0); // it was told before the job had come
+    expect((await patient.ended()).code).toBe(0);
+    const { stdout } = await torilHere(['get', account]);
+    expect(JSON.parse(stdout)).toEqual({ cents: 0, jobs: 1 });
 
-    await slow(60_000);
-    const hasty = startToril(['worker', '-u', UPDATES, '-q', queue, '--json']);
-    await hasty.event('started');
+    const hasty = await startOn(60_000);
     hasty.signal('SIGTERM');
     await hasty.event('stopping');
     hasty.signal('SIGTERM');
