@@ -24,7 +24,7 @@ const NOTE_ARGUMENTS = 6;
  *     full, r if somebody else's commit. Jobs: separator, [id, update or null, sequence, attempt,
  *     decision], separator, data.
  */
-export const RECORD_LUA = `
+export const RECORD_LUA: string = `
 local historyKey = prefix .. '${HISTORY_KEY}'
 local lengthBefore, added, minId = nil, 0, nil
 
@@ -129,7 +129,7 @@ function encodeOrigin(origin: Origin): string {
  * A fragment for TAKE: how many commits of the key there are in the history since one that a replay
  * can begin at, or -1. `stands` is the copy's field h.
  */
-export const SINCE_CHECKPOINT_LUA = `
+export const SINCE_CHECKPOINT_LUA: string = `
 local firstMs, firstNumber = nil, nil
 local function sinceCheckpoint(stands, copyToken)
   if not stands then return '-1' end
