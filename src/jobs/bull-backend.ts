@@ -180,15 +180,13 @@ export class TorilBackend extends RedisQueueBackend {
     for (const [index, { job, jobId, parentKeyOpts }] of adds.entries()) {
       const lane = lanes[index] as string;
       const named = jobId !== undefined && lane !== '';
-      if (named) {
-        enterUnnamed();
-        run(ENTER_NAMED, [], [lane, jobId]);
-      }
+      if (named || mayBeRefused(parentKeyOpts)) enterUnnamed();
+      if (named) run(ENTER_NAMED, [], [lane, jobId]);
       // Queued before its first await, as BullMQ's own addJobs relies on.
       void this.addJobToTransaction(transaction, job, jobId, parentKeyOpts);
       replies.push(commands++);
       if (named) run(LEAVE_IF_GONE, [], [lane, jobId]);
-      else unnamed.push(jobId === undefined ? lane : '');
+      else if (!mayBeRefused(parentKeyOpts)) unnamed.push(jobId === undefined ? lane : '');
     }
     enterUnnamed();
     return idsOf(await transaction.exec(), replies, (code) => this.#refused(code));
@@ -205,12 +203,10 @@ export class TorilBackend extends RedisQueueBackend {
       job === undefined || this.laneOf === undefined ? '' : await laneOrNone(this.laneOf, job);
     if (removed > 0 && lane !== '') {
       const client = await this.scripts();
-      await client.runCommand(LEAVE_IF_GONE.name, [
-        `${this.keys['']}sequence`,
-        this.keys[''],
-        lane,
-        jobId,
-      ]);
+      const args = [`${this.keys['']}sequence`, this.keys[''], lane, jobId];
+      const next = await client.runCommand(LEAVE_IF_GONE.name, args);
+      // The one that may have held the lane is gone: do not wait until the next one looks again.
+      if (typeof next === 'string' && next !== '') await this.promote(next).catch(() => undefined);
     }
     return removed;
   }
@@ -248,11 +244,17 @@ export class TorilBackend extends RedisQueueBackend {
   }
 }
 
-/** Adds that are due later enter their lane when they are first delivered. */
+/** BullMQ refuses (-5) a child whose parent does not exist; then it does not count its id up, either. */
+function mayBeRefused({ parentKey }: ParentKeyOpts): boolean {
+  return parentKey !== undefined && parentKey !== '';
+}
+
+/** Adds that are due later, or part of a flow, enter their lane when they are first delivered. */
 function entersLater({ job, parentKeyOpts }: Add): boolean {
   const { delay } = job.opts;
   return (
     parentKeyOpts.addToWaitingChildren === true ||
+    mayBeRefused(parentKeyOpts) ||
     (typeof delay === 'number' && delay > 0) ||
     job.repeatJobKey !== undefined
   );

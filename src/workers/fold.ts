@@ -20,8 +20,11 @@ export type Stop =
   | { readonly kind: 'end' }
   /** Commit what there is, then go on: a limit was reached, or the next job must be alone. */
   | { readonly kind: 'commit' }
-  /** The next job waits for its own delivery: it failed or stalled before, or the queue is paused. */
-  | { readonly kind: 'delivery'; readonly jobId: string }
+  /**
+   * The next job waits for its own delivery: it failed or stalled before, or the queue is paused.
+   * `isRetry`: BullMQ may hold it back for its backoff.
+   */
+  | { readonly kind: 'delivery'; readonly jobId: string; readonly isRetry: boolean }
   /** The next job's update is not registered in this process. */
   | { readonly kind: 'unknown-update'; readonly jobId: string; readonly name: string }
   /** The next job used up its attempts, and its update says `hold`. */
@@ -62,8 +65,8 @@ export interface FoldRules {
   readonly clock: Clock;
   readonly batchMs: number;
   readonly stallsMax: number;
-  /** Only delivered jobs may be applied: the queue is paused or rate limited. */
-  readonly onlyDelivered: boolean;
+  /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
+  readonly onlyDelivered: () => boolean;
   readonly arrivalOf: (jobId: string) => Arrival | undefined;
   /** Jobs that failed when they were tried in somebody else's delivery. */
   readonly suspects: Set<string>;
@@ -188,10 +191,10 @@ class Folding {
     const triedBefore =
       entry.attemptsMade > 0 || entry.stalls > 0 || this.#rules.suspects.has(entry.jobId);
     if (
-      (triedBefore || this.#rules.onlyDelivered) &&
+      (triedBefore || this.#rules.onlyDelivered()) &&
       this.#rules.arrivalOf(entry.jobId) === undefined
     ) {
-      return { kind: 'delivery', jobId: entry.jobId };
+      return needsDelivery(entry);
     }
     const tooLarge = this.#rules.overweight.get(entry.jobId);
     if (tooLarge !== undefined) return this.#charge(entry, update, tooLarge);
@@ -271,14 +274,14 @@ class Folding {
     const arrival = this.#rules.arrivalOf(entry.jobId);
     if (arrival === undefined) {
       this.#rules.suspects.add(entry.jobId); // only its own delivery may be charged
-      return { kind: 'delivery', jobId: entry.jobId };
+      return needsDelivery(entry);
     }
     if (isFinal(thrown) || arrival.isLastAttempt(thrown))
       return this.#exhaust(entry, update, thrown);
     this.#settlements.set(entry.jobId, { kind: 'retry', thrown });
     // It enters anew, at the end, when it is delivered for its retry: until then it is in nobody's way.
     if (update.onFailure === 'skip') return this.#decideAs(entry, 's');
-    return { kind: 'delivery', jobId: entry.jobId };
+    return { ...needsDelivery(entry), isRetry: true };
   }
 
   #exhaust(entry: LaneEntry, update: AnyUpdate | undefined, thrown: Error): Stop | undefined {
@@ -342,6 +345,10 @@ class Folding {
       this.#value = (await this.#call(entry, update, this.#value))?.value;
     }
   }
+}
+
+function needsDelivery({ jobId, attemptsMade }: LaneEntry): Extract<Stop, { kind: 'delivery' }> {
+  return { kind: 'delivery', jobId, isRetry: attemptsMade > 0 };
 }
 
 function dropped(): TorilError {

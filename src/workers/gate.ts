@@ -25,6 +25,11 @@ export class Gate {
     });
   }
 
+  /** Resolves when nothing is being applied any more; of use while nothing is delivered. */
+  async atRest(): Promise<void> {
+    await Promise.allSettled([...this.#combiners.values()].map(({ over }) => over));
+  }
+
   /** Finishes what is being applied, within `withinMs`; everything else goes back to the queue. */
   async close(withinMs: number): Promise<void> {
     this.#closing = true;

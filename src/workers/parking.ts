@@ -9,6 +9,8 @@ import type { GateOptions } from '../options.ts';
 const PACE_ASSUMED_MS = 5;
 /** Milliseconds between two jobs of a lane that stands still, so that they do not all look at once. */
 const STANDSTILL_SPREAD_MS = 10;
+/** Keeps powers of two finite; parkMsMax is reached long before. */
+const DOUBLINGS_MAX = 20;
 /** A parked job comes back a little early rather than late. */
 const EARLY_SHARE = 0.9;
 
@@ -31,13 +33,19 @@ export function untilTurnMs({ rank, paceMs }: Waiting): number {
  * but never so long that nobody is there to take over from a holder that has died.
  */
 export function awayUntilTurnMs(waiting: Waiting, options: GateOptions): number {
-  const again = options.patienceMs * 2 ** Math.min(waiting.deliveries - 1, 20);
+  const again = options.patienceMs * 2 ** Math.min(waiting.deliveries - 1, DOUBLINGS_MAX);
   return Math.max(untilTurnMs(waiting), options.patienceMs, Math.min(again, options.leaseMs / 4));
 }
 
-/** Milliseconds to be away while the lane stands still: its head is blocked, or a server is down. */
-export function awayAtStandstillMs({ rank }: Waiting, atLeastMs: number): number {
-  return Math.max(atLeastMs, rank * STANDSTILL_SPREAD_MS);
+/**
+ * Milliseconds to be away while the lane stands still: its head is blocked, or a server is down. The
+ * head looks again soon. All others each time later: what it waits for may be a delivery that their
+ * own are in the way of, by priority or by a rate limit.
+ */
+export function awayAtStandstillMs({ rank, deliveries }: Waiting, atLeastMs: number): number {
+  if (rank === 0) return atLeastMs;
+  const again = atLeastMs * 2 ** Math.min(deliveries - 1, DOUBLINGS_MAX);
+  return Math.max(again, rank * STANDSTILL_SPREAD_MS);
 }
 
 /** The delay to ask BullMQ for: whole milliseconds, spread a little, within the limit. */

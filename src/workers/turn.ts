@@ -198,13 +198,14 @@ class Turn {
 
   #rules(taken: Taken): FoldRules {
     const { context, key, lease, arrivals, memory } = this.#in;
+    const onlyDelivered = taken.paused || context.rateLimited || this.#smellsOfPoison();
     return {
       key,
       registry: context.registry,
       clock: context.clock,
       batchMs: context.options.batchMs,
       stallsMax: context.options.stallsMax,
-      onlyDelivered: taken.paused || context.rateLimited || this.#smellsOfPoison(),
+      onlyDelivered: () => onlyDelivered || context.resting(),
       arrivalOf: (jobId) => arrivals.get(jobId),
       suspects: memory.suspects,
       inHand: memory.inHand,
@@ -295,6 +296,8 @@ class Turn {
         return AGAIN;
       case 'delivery':
         if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile
+        // Not held back by its own failure: then only by having been parked.
+        if (!stop.isRetry) context.promote([stop.jobId]);
         return {
           kind: 'blocked',
           delayMs: Math.max(DELIVERY_WAIT_MS, headDueMs - context.clock.wallMs()),

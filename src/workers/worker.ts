@@ -95,6 +95,12 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     if (this.closing === undefined) await super.run();
   }
 
+  /** Stops fetching; resolves when nothing is being applied any more, unless it shall not wait. */
+  override async pause(doNotWaitActive?: boolean): Promise<void> {
+    await super.pause(doNotWaitActive);
+    if (doNotWaitActive !== true) await this.#gate.atRest();
+  }
+
   override on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
     return super.on(
       event as keyof WorkerListener,

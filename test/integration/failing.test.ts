@@ -47,6 +47,16 @@ describe('a job that fails and has attempts left', () => {
     expect(finished.map((job) => job.attemptsMade)).toEqual([1, 3, 1, 1, 1]);
   });
 
+  it('waits out its backoff, however many wait behind it', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, log, 1, { attempts: 2, backoff: 700 });
+    await here.worker({ concurrency: 8 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, here.key(), finished)).toEqual([0, 1, 2, 3, 4]);
+    const [first, second] = finished.map(({ finishedOn = 0 }) => finishedOn) as [number, number];
+    expect(second - first).toBeGreaterThan(650);
+  });
+
   it('is overtaken, and tried again behind the others (skip)', async () => {
     const here = stage();
     const jobs = await fiveWith(here, logOr.skip, 2, { attempts: 3, backoff: 50 });

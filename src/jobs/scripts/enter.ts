@@ -4,9 +4,9 @@ import type { Script } from './script.ts';
 /**
  * Jobs enter their lanes, in the same MULTI as BullMQ's own adds and right behind them. BullMQ's add
  * scripts count the `id` counter up exactly once each, and nobody can come in between, so the n adds
- * just made bear the last n numbers. A deduplicated add leaves no job hash and enters nothing. NX:
- * an add that BullMQ refused (-5, no such parent) shifts the numbering by one, and a job that is in
- * its lane already must keep its place; one that lands in a wrong lane is sent on as a stray.
+ * just made bear the last n numbers; no add among them may be one that BullMQ can refuse. A
+ * deduplicated add leaves no job hash and enters nothing. NX: for a transaction that is carried out
+ * twice, a job that is in its lane already must keep its place.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's id counter
  *   ARGV[1] key prefix ("bull:orders:")
@@ -50,15 +50,22 @@ return 1
 
 /**
  * Takes an entry out of its lane if BullMQ has no such job: behind the add of a job with an id of its
- * own that made no job after all (deduplicated, refused), and behind a removal.
+ * own that made no job after all (deduplicated), and behind a removal.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] job id
+ *   Returns the lane's new head if the entry was the head and the next one does not wait for a retry;
+ *   else ''.
  */
 export const LEAVE_IF_GONE: Script = {
   name: 'torilLeaveIfGone',
   numberOfKeys: 1,
   lua: `
-if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end
-return redis.call('ZREM', ARGV[1] .. 'lane:' .. ARGV[2], ARGV[3])
+if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return '' end
+local laneKey = ARGV[1] .. 'lane:' .. ARGV[2]
+local wasHead = redis.call('ZRANK', laneKey, ARGV[3]) == 0
+redis.call('ZREM', laneKey, ARGV[3])
+local head = redis.call('ZRANGE', laneKey, 0, 0)[1]
+if not wasHead or not head then return '' end
+return (redis.call('HGET', ARGV[1] .. head, 'atm') or '0') == '0' and head or ''
 `,
 };

@@ -1,0 +1,371 @@
+/** Every way of adding jobs that BullMQ has keeps its meaning; what is added is applied once, in order. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FlowProducer, type Job, Queue as BullQueue } from 'bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Queue } from '../../src/index.ts';
+import { eventually } from '../support/memcached.ts';
+import { redisKeys } from '../support/redis.ts';
+import { type Line, log } from '../support/updates.ts';
+import { enqueueLog, entries, expectExact, type Stage, stage } from '../support/workers.ts';
+
+const numbers = async ({ cells }: Stage, key: string): Promise<number[]> =>
+  ((await cells.get<Line[]>(key)) ?? []).map(([n]) => n);
+
+async function laneKeys({ redis, name }: Stage): Promise<string[]> {
+  return redisKeys(redis, name, 'lane:*');
+}
+
+async function inLane({ queue }: Stage, key: string): Promise<string[]> {
+  return (await queue.lane(key).report()).jobs.map(({ jobId }) => jobId);
+}
+
+const idsOf = (jobs: readonly Job[]): (string | undefined)[] => jobs.map(({ id }) => id);
+
+describe('jobs enter their lane when they are added', () => {
+  it('one by one and in bulk', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = [
+      await here.queue.enqueue(log, { key, n: 0 }),
+      ...(await enqueueLog(
+        here,
+        [1, 2].map((n) => ({ key, n })),
+      )),
+      await here.queue.add('log', { key, n: 3 }),
+      ...(await here.queue.addBulk([4, 5].map((n) => ({ name: 'log', data: { key, n } })))),
+    ];
+    expect(await inLane(here, key)).toEqual(idsOf(jobs));
+    await here.worker();
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, key, finished)).toEqual([0, 1, 2, 3, 4, 5]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('in one large bulk of many keys', async () => {
+    const here = stage();
+    const keys = Array.from({ length: 30 }, (_, k) => here.key(k));
+    const jobs = await enqueueLog(
+      here,
+      Array.from({ length: 1_800 }, (_, n) => ({ key: keys[n % 30] as string, n })),
+    );
+    for (const [k, key] of keys.entries()) {
+      const { length, jobs: head } = await here.queue.lane(key).report();
+      expect(length).toBe(60);
+      expect(head[1]?.jobId).toBe(jobs[k + 30]?.id);
+    }
+  });
+
+  it('with ids of their own, mixed with others', async () => {
+    const here = stage();
+    const key = here.key();
+    const ids = [undefined, 'mine', undefined, undefined, 'yours', undefined];
+    const jobs = await here.queue.addBulk(
+      ids.map((jobId, n) => ({
+        name: 'log',
+        data: { key, n },
+        opts: jobId === undefined ? {} : { jobId },
+      })),
+    );
+    expect(await inLane(here, key)).toEqual(idsOf(jobs));
+    await here.worker();
+    expect(await expectExact(here, key, await here.finished(jobs))).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('once, if the id was added before, whatever has become of that job', async () => {
+    const here = stage();
+    const key = here.key();
+    const options = { jobId: 'only-once' };
+    const first = await here.queue.enqueue(log, { key, n: 0 }, options);
+    await here.queue.enqueue(log, { key, n: 1 }, options);
+    await here.queue.enqueue(log, { key: here.key('other'), n: 2 }, options);
+    await enqueueLog(here, [{ key, n: 3 }], options);
+    expect(await inLane(here, key)).toEqual(['only-once']);
+    expect(await laneKeys(here)).toHaveLength(1);
+    await here.worker();
+    await here.finished([first]);
+    await here.queue.enqueue(log, { key, n: 4 }, options);
+    const [later] = await here.finished([await here.queue.enqueue(log, { key, n: 5 })]);
+    expect(await numbers(here, key)).toEqual([0, 5]);
+    expect(later?.returnvalue).toBe(1);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('not if they are deduplicated', async () => {
+    const here = stage();
+    const key = here.key();
+    const deduplication = { id: 'one-of-them' };
+    const jobs = [
+      await here.queue.enqueue(log, { key, n: 0 }, { deduplication }),
+      await here.queue.enqueue(log, { key, n: 1 }, { deduplication }),
+      await here.queue.enqueue(log, { key, n: 2 }, { deduplication, jobId: 'named' }),
+      ...(await enqueueLog(
+        here,
+        [3, 4].map((n) => ({ key, n })),
+        { deduplication },
+      )),
+      await here.queue.enqueue(log, { key, n: 5 }),
+    ];
+    expect(new Set(idsOf(jobs)).size).toBe(2);
+    expect(await inLane(here, key)).toEqual([jobs[0]?.id, jobs[5]?.id]);
+    await here.worker();
+    await here.finished(jobs);
+    expect(await numbers(here, key)).toEqual([0, 5]);
+  });
+
+  it('in the order of adding, whatever order BullMQ delivers them in', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await here.queue.addBulk(
+      [{ priority: 9 }, { lifo: true }, {}, { priority: 1 }, { lifo: true }, { priority: 5 }].map(
+        (opts, n) => ({ name: 'log', data: { key, n }, opts }),
+      ),
+    );
+    await here.worker();
+    expect(await expectExact(here, key, await here.finished(jobs))).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+
+  it('not at all if the bulk is refused', async () => {
+    const here = stage();
+    const key = here.key();
+    const bulk = here.queue.addBulk([
+      { name: 'log', data: { key, n: 0 } },
+      { name: 'nobody', data: { key, n: 1 } },
+    ]);
+    await expect(bulk).rejects.toMatchObject({ code: 'UNKNOWN_UPDATE' });
+    expect(await laneKeys(here)).toEqual([]);
+    expect(await here.queue.getWaitingCount()).toBe(0);
+  });
+
+  it('each into its own, also if an add of the same bulk is refused by BullMQ for want of its parent', async () => {
+    const here = stage();
+    const [a, b] = [here.key('a'), here.key('b')];
+    const before = await enqueueLog(here, entries(b, 2));
+    const parent = { id: 'nobody', queue: `bull:${here.name}` };
+    const bulk = here.queue.addBulk([
+      { name: 'log', data: { key: a, n: 0 } },
+      { name: 'log', data: { key: b, n: 9 }, opts: { parent } },
+      { name: 'log', data: { key: a, n: 1 } },
+    ]);
+    await expect(bulk).rejects.toThrow(/parent/i);
+    const last = await here.queue.enqueue(log, { key: a, n: 2 });
+    const jobs = await here.queue.getWaiting();
+    const own = (key: string): Job[] =>
+      jobs.filter(({ data }) => (data as { key: string }).key === key);
+    expect(own(a)).toHaveLength(3);
+    expect(await inLane(here, a)).toEqual(idsOf(own(a)).toSorted((x, y) => Number(x) - Number(y)));
+    expect(await inLane(here, b)).toEqual(idsOf(before));
+    await here.worker({ concurrency: 4 });
+    await here.finished([...jobs, last]);
+    expect(await numbers(here, a)).toEqual([0, 1, 2]);
+    expect(await numbers(here, b)).toEqual([0, 1]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+});
+
+describe('jobs enter their lane when they are first delivered', () => {
+  it('if they are delayed', async () => {
+    const here = stage();
+    const key = here.key();
+    const late = await here.queue.enqueue(log, { key, n: 0 }, { delay: 300 });
+    expect(await laneKeys(here)).toEqual([]);
+    await here.worker();
+    await here.finished(await enqueueLog(here, [{ key, n: 1 }]));
+    expect(await numbers(here, key)).toEqual([1]);
+    await here.finished([late]);
+    expect(await numbers(here, key)).toEqual([1, 0]);
+  });
+
+  it('if a scheduler makes them', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker();
+    await here.queue.upsertJobScheduler(
+      'often',
+      { every: 50, limit: 4 },
+      { name: 'log', data: { key, n: 7 } },
+    );
+    await eventually(
+      'it has made some',
+      async () => (await numbers(here, key)).length >= 4,
+      10_000,
+    );
+    await here.queue.removeJobScheduler('often');
+    expect(await numbers(here, key)).toEqual([7, 7, 7, 7]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('if they come from producers without Toril', async () => {
+    const here = stage();
+    const key = here.key();
+    const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
+    onTestFinished(() => plain.close());
+    const jobs = await plain.addBulk(entries(key, 50).map((data) => ({ name: 'log', data })));
+    expect(await laneKeys(here)).toEqual([]);
+    for (let i = 0; i < 2; i++) await here.worker({ concurrency: 4 });
+    const finished = await here.finished(jobs);
+    expect((await expectExact(here, key, finished)).length).toBe(50);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('if they are part of a flow: children first, then their parent', async () => {
+    const here = stage();
+    const key = here.key();
+    const flows = new FlowProducer({ connection: { url: here.redisUrl } });
+    onTestFinished(() => flows.close());
+    const job = (n: number): { name: string; queueName: string; data: object } => ({
+      name: 'log',
+      queueName: here.name,
+      data: { key, n },
+    });
+    const flow = await flows.add({
+      ...job(0),
+      children: [job(1), { ...job(2), children: [job(3)] }],
+    });
+    await here.worker({ concurrency: 4 });
+    const all = [flow.job, ...(flow.children ?? []).map((child) => child.job)];
+    await here.finished(all);
+    const order = await numbers(here, key);
+    expect(order.toSorted()).toEqual([0, 1, 2, 3]);
+    expect(order.at(-1)).toBe(0);
+    expect(order.indexOf(3)).toBeLessThan(order.indexOf(2));
+    expect(Object.values(await flow.job.getChildrenValues()).toSorted()).toEqual(
+      [order.indexOf(1), order.indexOf(2)].toSorted(),
+    );
+  });
+});
+
+describe('jobs that are taken away', () => {
+  it('leave their lane: remove()', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await enqueueLog(here, entries(key, 5));
+    await jobs[0]?.remove();
+    await here.queue.remove(jobs[3]?.id as string);
+    expect(await inLane(here, key)).toEqual([jobs[1], jobs[2], jobs[4]].map((job) => job?.id));
+    const rest = jobs.filter((_, n) => n !== 0 && n !== 3);
+    await here.worker();
+    expect(await expectExact(here, key, await here.finished(rest))).toEqual([1, 2, 4]);
+  });
+
+  it('are passed by if a queue without Toril removed them', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await enqueueLog(here, entries(key, 3));
+    const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
+    onTestFinished(() => plain.close());
+    await plain.remove(jobs[0]?.id as string);
+    await plain.remove(jobs[2]?.id as string);
+    await here.worker();
+    expect(await expectExact(here, key, await here.finished([jobs[1] as Job]))).toEqual([1]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('leave no lanes behind: drain()', async () => {
+    const here = stage();
+    await enqueueLog(here, [...entries(here.key('a'), 5), ...entries(here.key('b'), 5)]);
+    await enqueueLog(here, entries(here.key('c'), 1), { priority: 3 });
+    await here.queue.drain();
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('leave no lanes behind: clean()', async () => {
+    const here = stage();
+    await enqueueLog(here, entries(here.key('a'), 5));
+    await here.queue.clean(0, 100, 'wait');
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('leave nothing of Toril behind: obliterate()', async () => {
+    const here = stage();
+    await here.worker();
+    const jobs = await enqueueLog(here, entries(here.key('a'), 5));
+    await here.finished(jobs);
+    await enqueueLog(here, entries(here.key('b'), 5), { delay: 100_000 });
+    await here.queue.obliterate({ force: true });
+    const left = await redisKeys(here.redis, here.name);
+    expect(left.filter((name) => /^(lane|copy|memcached|history)/.test(name))).toEqual([]);
+  });
+});
+
+describe('a queue that is paused', () => {
+  it('applies none of its waiting jobs, not even along with one that is active', async () => {
+    const here = stage();
+    const key = here.key();
+    const [first] = await enqueueLog(here, [{ key, n: 0, takesMs: 300 }]);
+    await here.worker({ concurrency: 1 });
+    await eventually('the first is active', async () => (await first?.getState()) === 'active');
+    await here.queue.pause();
+    const rest = await enqueueLog(
+      here,
+      [1, 2].map((n) => ({ key, n })),
+    );
+    await here.finished([first as Job]);
+    await sleep(200);
+    expect(await numbers(here, key)).toEqual([0]);
+    await here.queue.resume();
+    const finished = await here.finished([first as Job, ...rest]);
+    expect(await expectExact(here, key, finished)).toEqual([0, 1, 2]);
+  });
+});
+
+describe('a worker that is paused', () => {
+  it('begins nothing more, and goes on when it is resumed', async () => {
+    const here = stage();
+    const key = here.key();
+    const worker = await here.worker({ concurrency: 2 });
+    const jobs = await enqueueLog(here, entries(key, 60, { takesMs: 10 }));
+    await eventually('some are done', async () => (await here.queue.getCompletedCount()) > 3);
+    await worker.pause();
+    const done = (await numbers(here, key)).length;
+    expect(done).toBeLessThan(60);
+    await sleep(200);
+    expect((await numbers(here, key)).length).toBe(done);
+    worker.resume();
+    expect(await expectExact(here, key, await here.finished(jobs))).toHaveLength(60);
+  });
+});
+
+describe('a rate limit', () => {
+  it('is kept, though whole lanes could be applied at once', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker({ concurrency: 8, limiter: { max: 5, duration: 200 } });
+    const startedMs = performance.now();
+    const jobs = await enqueueLog(here, entries(key, 30));
+    const finished = await here.finished(jobs);
+    expect(performance.now() - startedMs).toBeGreaterThan(900);
+    expect(await expectExact(here, key, finished)).toHaveLength(30);
+  });
+
+  it('lets a lane go on though its jobs are delivered in another order', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = [
+      await here.queue.enqueue(log, { key, n: 0 }, { priority: 10 }),
+      ...(await enqueueLog(
+        here,
+        Array.from({ length: 15 }, (_, n) => ({ key, n: n + 1 })),
+        { priority: 1 },
+      )),
+    ];
+    await here.worker({ concurrency: 4, limiter: { max: 5, duration: 100 } });
+    expect(await expectExact(here, key, await here.finished(jobs, 15_000))).toHaveLength(16);
+  });
+});
+
+describe('a queue without a list of updates', () => {
+  it('learns them as they are enqueued, and passes other jobs on', async () => {
+    const here = stage();
+    const open = new Queue(here.name, { connection: { url: here.redisUrl } });
+    onTestFinished(() => open.close());
+    const key = here.key();
+    const early = await open.add('log', { key, n: 0 });
+    expect(await laneKeys(here)).toEqual([]);
+    const late = await open.enqueue(log, { key, n: 1 });
+    expect(await inLane(here, key)).toEqual([late.id]);
+    await here.worker();
+    expect((await expectExact(here, key, await here.finished([early, late]))).toSorted()).toEqual([
+      0, 1,
+    ]);
+  });
+});
