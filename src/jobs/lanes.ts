@@ -67,6 +67,8 @@ export interface Taken {
   readonly paused: boolean;
   /** Commits of the key in the history since the last one that a replay can begin at; -1: none. */
   readonly sinceCheckpoint: number;
+  /** Milliseconds until the copy's value expires; 0: never, or there is none. */
+  readonly expiresInMs: number;
 }
 
 /** A commit that landed in memcached and wants to become the key's state. */

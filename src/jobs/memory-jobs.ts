@@ -167,7 +167,8 @@ export class MemoryJobs {
     const headDueMs = this.#dueMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
     const { paused } = this;
-    return { token, copy, entries, length, decided, headDueMs, paused, sinceCheckpoint };
+    const facts = { headDueMs, paused, sinceCheckpoint, expiresInMs: this.#expiresInMs(key) };
+    return { token, copy, entries, length, decided, ...facts };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
@@ -345,6 +346,11 @@ export class MemoryJobs {
     if (copy === undefined || this.#clock.wallMs() < copy.goneMs) return copy;
     this.#copies.delete(key);
     return undefined;
+  }
+
+  #expiresInMs(key: string): number {
+    const goneMs = this.#copyOf(key)?.valueGoneMs ?? Number.POSITIVE_INFINITY;
+    return Number.isFinite(goneMs) ? Math.max(0, goneMs - Math.floor(this.#clock.wallMs())) : 0;
   }
 
   /** As a holder of this cell needs to see it: the value is left out if the cell can be believed. */

@@ -223,7 +223,8 @@ function defineScripts(client: ScriptClient): ScriptClient {
 type TakenReply = [facts: string, value: string, entries: string[], decided: string[]];
 
 function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean): Taken {
-  const [token, copyToken, watermark, cascadeTo, length, headDueMs, since] = facts.split(' ');
+  const [token, copyToken, watermark, cascadeTo, length, headDueMs, since, expiresInMs] =
+    facts.split(' ');
   const entries: LaneEntry[] = [];
   for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
   const decided = new Map<string, string>();
@@ -239,6 +240,7 @@ function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean)
     headDueMs: Number(headDueMs),
     paused,
     sinceCheckpoint: Number(since),
+    expiresInMs: Number(expiresInMs),
   };
 }
 

@@ -48,7 +48,7 @@ export async function foldToFit(
     const folded = fold(start, entries, rules);
     const batch = folded instanceof Promise ? await folded : folded;
     const nothing = batch.decided === 0 || batch.stop.kind === 'lost';
-    const expireMs = batch.expireMs ?? (standing.kind === 'clean' ? standing.envelope.expireMs : 0);
+    const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
     const { origin } = start;
     if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined, origin };
     const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
@@ -71,6 +71,12 @@ export async function foldToFit(
     else
       fit.memory.overweight.set(entries[0]?.jobId ?? '', tooLarge(fit.key, bytes.length, bytesMax));
   }
+}
+
+/** Jobs that failed give the value no more time. 1: its time is over, and memcached is a little late. */
+function timeLeftMs({ expiresInMs }: Taken, standing: Standing): number {
+  const expires = standing.kind === 'clean' && standing.envelope.expireMs > 0;
+  return expires ? Math.max(1, expiresInMs) : expiresInMs;
 }
 
 function envelopeBytesMax({ itemSizeMax, memory }: Fit, hasNewValue: boolean): number {

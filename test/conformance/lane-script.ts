@@ -110,11 +110,12 @@ export class LaneScript {
     );
     this.#takes.push({ key, taken });
     if (this.#takes.length > TAKES_KEPT) this.#takes.shift();
-    const { token, copy, entries, ...rest } = taken;
+    const { token, copy, entries, expiresInMs, ...rest } = taken;
     return {
       token: this.#name(token),
       copy: this.#copy(copy),
       entries: entries.map((entry) => this.#entry(entry)),
+      expires: expiresInMs > 0,
       ...rest,
     };
   }

@@ -96,6 +96,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           decided: new Map(),
           headDueMs: 0,
           paused: false,
+          expiresInMs: 0,
           sinceCheckpoint: -1,
         });
       });
@@ -276,6 +277,17 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await copyFor(undefined)).toEqual(expired);
         expect(await copyFor({ token, base: 0 })).toEqual(expired);
         expect((await lanes.inspect(KEY, 0)).copy).toEqual(expired);
+      });
+
+      test('says for how long its value lasts', async () => {
+        const lasts = async (): Promise<number> => (await lanes.take(taking())).expiresInMs;
+        const { token } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ token, watermark: 9, expireMs: 60_000 }));
+        expect(await lasts()).toBeGreaterThan(55_000);
+        expect(await lasts()).toBeLessThanOrEqual(60_000);
+        const { token: later } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ base: token, token: later, watermark: 10 }));
+        expect(await lasts()).toBe(0);
       });
 
       test('that did expire does not any more after a commit without an expiry', async () => {

@@ -14,8 +14,9 @@ import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
  *     data at most, number of arrivals, then the arrivals' ids
  *
  *   Returns [paused, then per key: [facts, value, entries, decided (id, outcome, ...)]]
- *   facts: token, copy token, watermark, cascade to, length, head due and commits in the history
- *     since one that a replay can begin at (-1: none), with blanks between
+ *   facts: token, copy token, watermark, cascade to, length, head due, commits in the history since
+ *     one that a replay can begin at (-1: none) and ms until the value expires (0: never), with blanks
+ *     between
  *   entries, 4 strings each: id, name, data, and sequence, attempts made, stalls, finished, directive
  *     and why it failed, with blanks between
  *   value: '+' and JSON, '-' deleted, '0' not kept, '?' not sent
@@ -39,7 +40,8 @@ local function copyOf(copyKey, cellToken, cellBase)
   elseif cellToken ~= token and cellBase ~= token then
     value = redis.call('HGET', copyKey, 'v')
   end
-  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token)
+  local expiresIn = math.max(0, tonumber(copy[3] or '0') - nowMs)
+  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn
 end
 
 -- Few and long strings: every string of a reply costs the client more than every character.
@@ -71,7 +73,7 @@ while at <= #ARGV do
   local jobsMax, dataMax, arrivals = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   local laneKey = prefix .. 'lane:' .. key
   local token = draw()
-  local copyToken, watermark, value, cascadeTo, since = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
+  local copyToken, watermark, value, cascadeTo, since, expiresIn = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
 
   local entries, present, data, count, dropped, entered = {}, {}, 0, 0, 0, 0
   local head = redis.call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
@@ -116,7 +118,7 @@ while at <= #ARGV do
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = redis.call('ZCARD', laneKey) end
-  local facts = table.concat({ token, copyToken, watermark, cascadeTo, length, headDue, since }, ' ')
+  local facts = table.concat({ token, copyToken, watermark, cascadeTo, length, headDue, since, expiresIn }, ' ')
   result[#result + 1] = { facts, value, entries, decided }
   at = at + 6 + arrivals
 end
