@@ -7,7 +7,8 @@ import type { TorilError } from '../errors.ts';
 
 /**
  * How a request ended. `unknown` means that it may have been executed, may not have been, or may
- * still be executed later, even after the connection is gone.
+ * still be executed later, even after the connection is gone. It always is gone: whatever ends
+ * `unknown` ends its connection, and with it everything outstanding.
  */
 export type Outcome<T> =
   | { readonly kind: 'done'; readonly value: T }
@@ -16,7 +17,7 @@ export type Outcome<T> =
 
 /**
  * Why a request certainly did nothing.
- * - `missing`: no such item (get, replace, delete, bump, touch)
+ * - `missing`: no such item (get, replace, delete, bump, touch); bump also: no room for its copy
  * - `exists`: add found an item; a conditional write found another CAS
  * - `too-large`: the value exceeds `item_size_max`
  * - `out-of-memory`: the server could not make room
@@ -87,9 +88,10 @@ export interface MemcachedServer {
   /**
    * The living connection, or the next one. Rejects with a TorilError (MEMCACHED_UNREACHABLE,
    * MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
-   * request deadline; trying goes on in the background, with backoff.
+   * request deadline, or at once when an attempt shows that waiting cannot help; trying goes on in
+   * the background, with backoff. Nothing is tried before the first call.
    */
   connection(): Promise<Connection>;
-  /** Ends the connection and all further attempts. */
+  /** Ends all attempts, waits for what is outstanding, and ends the connection. */
   close(): Promise<void>;
 }
