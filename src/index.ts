@@ -2,7 +2,7 @@
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
-export { type Enqueue, Queue, type QueueOptions } from './jobs/queue.ts';
+export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
 export {
   type AnyUpdate,
   DELETE_CELL,

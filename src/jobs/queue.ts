@@ -15,6 +15,7 @@ import { checkKey } from '../key.ts';
 import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
 import { keyOf, throughJson, validated } from './job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
+import { RedisHistory } from './redis-history.ts';
 import { RedisLanes } from './redis-lanes.ts';
 import type { AnyUpdate, InputOf, ResultOf } from './update.ts';
 import { UpdateRegistry } from './update-registry.ts';
@@ -34,6 +35,15 @@ export interface Enqueue<U extends AnyUpdate = AnyUpdate> {
   readonly options?: JobsOptions;
 }
 
+/** The jobs of a bulk, in its order. */
+export type EnqueuedBulk<Updates extends readonly AnyUpdate[]> = {
+  -readonly [Place in keyof Updates]: Job<
+    InputOf<Updates[Place]>,
+    ResultOf<Updates[Place]>,
+    Updates[Place]['name']
+  >;
+};
+
 export class Queue extends BullQueue<
   unknown,
   unknown,
@@ -47,6 +57,7 @@ export class Queue extends BullQueue<
   /** Names that were not given are an error, not somebody else's business. */
   readonly #closedList: boolean;
   #lanes: RedisLanes | undefined;
+  #history: RedisHistory | undefined;
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions) {
@@ -71,10 +82,12 @@ export class Queue extends BullQueue<
     return (await this.add(update.name, data, options)) as Job<InputOf<U>, ResultOf<U>, U['name']>;
   }
 
-  /** Adds many jobs; nothing is added if one of them is refused. Throws like `enqueue`. */
-  async enqueueBulk<U extends AnyUpdate>(
-    jobs: readonly Enqueue<U>[],
-  ): Promise<Job<InputOf<U>, ResultOf<U>, U['name']>[]> {
+  /** Adds many jobs, of one update or of several; nothing is added if one is refused. Throws like `enqueue`. */
+  async enqueueBulk<const Updates extends readonly AnyUpdate[]>(
+    jobs: {
+      readonly [Place in keyof Updates]: Enqueue<Updates[Place]>;
+    },
+  ): Promise<EnqueuedBulk<Updates>> {
     for (const { update } of jobs) this.#know(update);
     const added = await this.addBulk(
       jobs.map(({ update, data, options }) => ({
@@ -83,7 +96,7 @@ export class Queue extends BullQueue<
         ...(options && { opts: options }),
       })),
     );
-    return added as Job<InputOf<U>, ResultOf<U>, U['name']>[];
+    return added as EnqueuedBulk<Updates>;
   }
 
   override async add(
@@ -116,6 +129,12 @@ export class Queue extends BullQueue<
     return this.#lanes;
   }
 
+  /** What was committed, if workers record it (`history`); `record()` makes a file of it. */
+  get history(): RedisHistory {
+    this.#history ??= new RedisHistory(this.backend.scriptClient(), this.backend.toKey(''));
+    return this.#history;
+  }
+
   override async drain(delayed?: boolean): Promise<void> {
     await super.drain(delayed);
     await this.lanes.sweep();
@@ -128,7 +147,7 @@ export class Queue extends BullQueue<
   }
 
   /**
-   * Destroys the queue with its lanes and copies. The cells in memcached stay: a key that is used
+   * Destroys the queue with its lanes, copies and history. The cells in memcached stay: a key that is used
    * again afterwards stops with REDIS_WENT_BACK until its cell is deleted or trusted.
    */
   override async obliterate(options?: Parameters<BullQueue['obliterate']>[0]): Promise<void> {
