@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { type AnyUpdate, defineUpdate, Queue, Worker } from '../../src/index.ts';
 import { CELL_FLAGS } from '../../src/cells/envelope.ts';
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { clientOf, newItem, valueOf } from '../support/memcached.ts';
+import { removeItem, writeItem } from '../support/items.ts';
 import { memcachedAddresses, startMemcached } from '../support/servers.ts';
 import { log, type Entry } from '../support/updates.ts';
 import {
@@ -29,31 +29,6 @@ const failure = (promise: Promise<unknown>): Promise<unknown> =>
 
 async function jobsIn({ queue }: Stage): Promise<number> {
   return Object.values(await queue.getJobCounts()).reduce((sum, count) => sum + count, 0);
-}
-
-/** A plain memcached client's write. */
-async function write(address: string, name: string, value: string, flags = 0): Promise<void> {
-  const client = clientOf(address);
-  try {
-    const connection = await client.connection();
-    const there = await connection.get(name);
-    const item = newItem(value, 0, flags);
-    if (there.kind === 'done') valueOf(await connection.replace(name, item, there.value.cas));
-    else valueOf(await connection.add(name, item));
-  } finally {
-    await client.close();
-  }
-}
-
-async function remove(address: string, name: string): Promise<void> {
-  const client = clientOf(address);
-  try {
-    const connection = await client.connection();
-    const { cas } = valueOf(await connection.get(name));
-    valueOf(await connection.delete(name, cas));
-  } finally {
-    await client.close();
-  }
 }
 
 describe('keys', () => {
@@ -371,13 +346,12 @@ describe('a value that Toril did not write', () => {
   it('holds its lane until it is deleted', async () => {
     const here = stage();
     const key = here.key();
-    const [address] = memcachedAddresses() as [string];
-    await write(address, key, 'mine');
+    await writeItem(key, 'mine');
     const jobs = await enqueueLog(here, entries(key, 3));
     const worker = here.startWorker();
     expect(await nextEvent(worker, 'laneHeld')).toMatchObject({ key, code: 'FOREIGN_VALUE' });
     expect(await failure(here.cells.get(key))).toMatchObject({ code: 'FOREIGN_VALUE' });
-    await remove(address, key);
+    await removeItem(key);
     const finished = await here.finished(jobs);
     expect(await expectExact(here, key, finished)).toEqual([0, 1, 2]);
     expect(finished.map((job) => job.attemptsMade)).toEqual([1, 1, 1]);
@@ -395,7 +369,7 @@ describe('a value that Toril did not write', () => {
   it('is taken over by an update that knows how', async () => {
     const update = adopting((foreign) => Number(foreign.toString()));
     const here = stage({ updates: [update] });
-    await write(memcachedAddresses()[0] as string, here.key(), '40');
+    await writeItem(here.key(), '40');
     await here.worker();
     await here.finished([await here.queue.enqueue(update, { key: here.key(), by: 2 })]);
     expect(await here.cells.get(here.key())).toBe(42);
@@ -414,29 +388,27 @@ describe('a value that Toril did not write', () => {
   ])('holds its lane if what was adopted is %s', async (_, adopt) => {
     const update = adopting(adopt as unknown as () => number);
     const here = stage({ updates: [update] });
-    const [address] = memcachedAddresses() as [string];
-    await write(address, here.key(), '40');
+    await writeItem(here.key(), '40');
     const job = await here.queue.enqueue(update, { key: here.key(), by: 2 });
     const worker = here.startWorker();
     expect(await nextEvent(worker, 'laneHeld')).toMatchObject({
       code: 'FOREIGN_VALUE',
       reason: expect.stringMatching(/"adopt" of the update "adding"/),
     });
-    await remove(address, here.key());
+    await removeItem(here.key());
     await here.finished([job]);
   });
 
   it('holds its lane also if it was written over a cell, and is replaced from the copy once deleted', async () => {
     const here = stage();
     const key = here.key();
-    const [address] = memcachedAddresses() as [string];
     const worker = await here.worker();
     const first = await here.finished(await enqueueLog(here, entries(key, 3)));
-    await write(address, key, 'mine');
+    await writeItem(key, 'mine');
     const held = nextEvent(worker, 'laneHeld');
     const [second] = await enqueueLog(here, [{ key, n: 3 }]);
     expect(await held).toMatchObject({ key, code: 'FOREIGN_VALUE' });
-    await remove(address, key);
+    await removeItem(key);
     const finished = await here.finished([second as Job]);
     expect(await expectExact(here, key, [...first, ...finished])).toEqual([0, 1, 2, 3]);
   });
@@ -453,12 +425,11 @@ describe('a value that Toril did not write', () => {
   ])('holds its lane if it is an envelope %s', async (_, text, code) => {
     const here = stage();
     const key = here.key();
-    const [address] = memcachedAddresses() as [string];
-    await write(address, key, text, CELL_FLAGS);
+    await writeItem(key, text, CELL_FLAGS);
     const jobs = await enqueueLog(here, entries(key, 2));
     const worker = here.startWorker();
     expect(await nextEvent(worker, 'laneHeld')).toMatchObject({ key, code });
-    await remove(address, key);
+    await removeItem(key);
     expect(await expectExact(here, key, await here.finished(jobs))).toEqual([0, 1]);
   });
 });

@@ -2,9 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../src/index.ts';
-import { clientOf, valueOf } from '../support/memcached.ts';
+import { removeItem } from '../support/items.ts';
 import { redisKeys } from '../support/redis.ts';
-import { memcachedAddresses } from '../support/servers.ts';
 import { type Stage, stage } from '../support/workers.ts';
 
 interface Data {
@@ -44,18 +43,6 @@ async function run(here: Stage, update: AnyUpdate, data: Data): Promise<unknown>
   return job?.returnvalue;
 }
 
-/** Takes a cell away, as an eviction would. */
-async function evict(name: string): Promise<void> {
-  const client = clientOf(memcachedAddresses()[0] as string);
-  try {
-    const connection = await client.connection();
-    const item = await connection.get(name);
-    if (item.kind === 'done') valueOf(await connection.delete(name, item.value.cas));
-  } finally {
-    await client.close();
-  }
-}
-
 describe('a cell that an update deletes', () => {
   it('is gone for readers, and begins from its initial value again', async () => {
     const here = stage({ updates });
@@ -90,7 +77,7 @@ describe('a cell that an update deletes', () => {
     await here.worker();
     await run(here, add, { key });
     await run(here, remove, { key });
-    await evict(key);
+    await removeItem(key);
     expect(await run(here, add, { key })).toBe(101);
   });
 
@@ -106,7 +93,7 @@ describe('a cell that an update deletes', () => {
     expect(ttlMs).toBeLessThanOrEqual(180_000);
     expect(await redisKeys(here.redis, here.name, 'lane:*')).toEqual([]);
     // As if the time were over: both the tombstone and the copy are gone.
-    await evict(key);
+    await removeItem(key);
     await here.redis.del(here.redisKey(`copy:${key}`));
     expect(await run(here, add, { key })).toBe(101);
     expect(await here.redis.pttl(here.redisKey(`copy:${key}`))).toBe(-1);
@@ -142,10 +129,10 @@ describe('a cell that expires', () => {
     const key = here.key();
     await here.worker();
     await run(here, awhile, { key });
-    await evict(key);
+    await removeItem(key);
     expect(await run(here, briefly, { key })).toBe(102);
     await sleep(2_100);
-    await evict(key);
+    await removeItem(key);
     expect(await run(here, add, { key })).toBe(101);
   });
 
@@ -168,7 +155,7 @@ describe('a cell that expires', () => {
     const key = here.key();
     await here.worker();
     await run(here, awhile, { key });
-    await evict(key);
+    await removeItem(key);
     await run(here, add, { key, fails: true });
     const ttlMs = await here.redis.pttl(here.redisKey(`copy:${key}`));
     expect(ttlMs).toBeGreaterThan(0);

@@ -2,6 +2,7 @@
  * Servers that go away, come back empty, lose things or cut connections cost no job an attempt: every
  * job here may be attempted once, and all of them complete, with exact values.
  */
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -9,7 +10,8 @@ import type { GateEventName, Worker } from '../../src/index.ts';
 import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
 import { lockName } from '../../src/memcached/item-names.ts';
 import { SocketConnection } from '../../src/memcached/socket-connection.ts';
-import { clientOf, eventually } from '../support/memcached.ts';
+import { removeItem } from '../support/items.ts';
+import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';
 import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
 import {
@@ -68,25 +70,12 @@ const count = (workers: readonly Worker[], name: GateEventName): number =>
 
 /** Sends the server one line of the text protocol. */
 async function tell(line: string): Promise<void> {
-  const { connect } = await import('node:net');
   await new Promise<void>((resolve, reject) => {
     const socket = connect(memcached.port, memcached.host, () => socket.write(`${line}\r\n`));
     socket.on('error', reject);
     socket.on('data', () => socket.end());
     socket.on('close', () => resolve());
   });
-}
-
-async function deleteItem(name: string): Promise<boolean> {
-  const client = clientOf(memcached.address);
-  try {
-    const connection = await client.connection();
-    const item = await connection.get(name);
-    if (item.kind !== 'done') return false;
-    return (await connection.delete(name, item.value.cas)).kind === 'done';
-  } finally {
-    await client.close();
-  }
 }
 
 describe('memcached', () => {
@@ -146,7 +135,7 @@ describe('memcached', () => {
     let deleted = 0;
     for (let i = 0; i < 40; i++) {
       for (const key of keysOf(here)) {
-        if (await deleteItem(i % 2 === 0 ? key : lockName(key))) deleted += 1;
+        if (await removeItem(i % 2 === 0 ? key : lockName(key), memcached.address)) deleted += 1;
       }
       await sleep(5);
     }
@@ -222,7 +211,7 @@ describe('the same without its guards', () => {
       const jobs = await enqueueMany(here);
       await underWay(here);
       for (let i = 0; i < 100; i++) {
-        for (const key of keysOf(here)) await deleteItem(lockName(key));
+        for (const key of keysOf(here)) await removeItem(lockName(key), memcached.address);
       }
       await expect(expectUncharged(here, jobs)).rejects.toThrow(/^expected/);
     } finally {

@@ -59,14 +59,10 @@ export class Stage {
     this.cells = openCells({ memcached: this.memcached });
   }
 
-  key(name: string | number = ''): string {
-    return `${this.name}-${name}`;
-  }
+  readonly key = (name: string | number = ''): string => `${this.name}-${name}`;
 
   /** The Redis key behind `bull:<queue>:`. */
-  redisKey(name: string): string {
-    return `bull:${this.name}:${name}`;
-  }
+  readonly redisKey = (name: string): string => `bull:${this.name}:${name}`;
 
   /** A worker in this process, as good as its word: quick to notice what died, and ready. */
   async worker(options: StageWorkerOptions = {}): Promise<Worker> {
