@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',
   UPDATE_THREW: 'an update threw something that is not an Error',
   UPDATE_TIMED_OUT: 'an update did not settle in time',
+  UPDATE_NOT_REPEATABLE: 'an update did not give the same value twice (checked with verifyUpdates)',
   VALUE_TOO_LARGE: "the new value does not fit into memcached's largest item",
   // What a job ends with
   JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',
@@ -43,6 +44,12 @@ export const ERROR_CODES = {
   // The command line and the environment
   SERVER_MISSING: 'no Redis or memcached could be found or started',
   BAD_FILE: 'a file cannot be read or is not what it should be',
+  FILE_NOT_WRITTEN: 'a file could not be written',
+  // History, recordings and replays
+  NOTHING_RECORDED: 'the history, or the recording, has nothing of that',
+  RECORDING_DAMAGED: 'a recording was cut off, changed, or put together anew',
+  RECORDING_NEWER: 'a recording was written by a newer version of Toril',
+  RECORDING_MASKED: 'a recording cannot be replayed, because its data were masked',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

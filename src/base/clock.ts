@@ -28,6 +28,11 @@ export const systemClock: Clock = {
   soon: (callback) => void setImmediate(callback),
 };
 
+/** Milliseconds since 1970 as ISO 8601, in UTC. */
+export function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}
+
 /** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
 export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

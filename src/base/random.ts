@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** The only source of chance, so that a simulation can repeat a run from its seed. */
 export interface Random {
@@ -41,6 +41,16 @@ export function seededFraction(seed: string): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   };
+}
+
+/**
+ * A repeatable name: a UUID of version 8 made from the first bits of SHA-256 (RFC 9562, appendix B.2).
+ * The generator above has only 2^32 seeds, too few for names.
+ */
+export function seededUuid(seed: string): string {
+  const digits = hash('sha256', seed, 'hex');
+  const variant = ((Number.parseInt(digits[16] ?? '0', 16) & 0x3) | 0x8).toString(16);
+  return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-8${digits.slice(13, 16)}-${variant}${digits.slice(17, 20)}-${digits.slice(20, 32)}`;
 }
 
 /** FNV-1a, 32 bits. */

@@ -1,5 +1,5 @@
 /** Calling one update with one job's data: nothing of batches, leases or lanes. */
-import { seededFraction } from '../base/random.ts';
+import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import { assertJsonValue } from './json-value.ts';
@@ -123,6 +123,7 @@ class Context implements UpdateContext {
   #timeUp: AbortController | undefined;
   #signal: AbortSignal | undefined;
   #fraction: (() => number) | undefined;
+  #ids = 0;
 
   constructor(facts: ApplyFacts, leaseSignal: () => AbortSignal) {
     this.#facts = facts;
@@ -153,11 +154,17 @@ class Context implements UpdateContext {
     this.#signal ??= AbortSignal.any([this.#leaseSignal(), this.#timeUp.signal]);
     return this.#signal;
   }
-  random(): number {
-    this.#fraction ??= seededFraction(
-      `${this.#facts.key}\n${this.#facts.jobId}\n${this.#facts.sequence}`,
-    );
-    return this.#fraction();
+  // Functions, not methods: updates write `{ random, id }` and call them on their own.
+  get random(): () => number {
+    this.#fraction ??= seededFraction(this.#seed());
+    return this.#fraction;
+  }
+  get id(): () => string {
+    return () => seededUuid(`${this.#seed()}\n${this.#ids++}`);
+  }
+  #seed(): string {
+    const { key, jobId, sequence } = this.#facts;
+    return `${key}\n${jobId}\n${sequence}`;
   }
   timeOut(reason: TorilError): void {
     this.#timeUp?.abort(reason);

@@ -24,6 +24,8 @@ export interface UpdateContext {
   readonly signal: AbortSignal;
   /** A number in [0, 1) from a generator seeded by the job. */
   random(): number;
+  /** A name that nobody else has: a UUID (version 8), made from the job, another one with each call. */
+  id(): string;
 }
 
 /** What happens to the key while a failed job has attempts left. */

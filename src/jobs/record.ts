@@ -1,0 +1,149 @@
+/** From the history to a recording. */
+import { readFileSync } from 'node:fs';
+import { isoTime, systemClock } from '../base/clock.ts';
+import { TorilError } from '../errors.ts';
+import type { History, HistoryEntry, HistoryJob, HistoryRequest } from './history.ts';
+import { decodeOutcome } from './outcome.ts';
+import {
+  ChainWriter,
+  type RecordedCommit,
+  type RecordedJob,
+  type RecordedOutcome,
+  RECORDING_FORMAT,
+  type RecordingHeader,
+} from './recording.ts';
+import { type Mask, Masking } from './recording-mask.ts';
+import type { AnyUpdate } from './update.ts';
+
+/** What has a history: a Queue. */
+export interface Recordable {
+  /** As in "bull:orders". */
+  readonly qualifiedName: string;
+  readonly history: History;
+}
+
+export interface RecordOptions {
+  /** Only this key's commits. */
+  readonly key?: string | undefined;
+  /** Only commits acknowledged since then; a number: milliseconds since 1970. */
+  readonly since?: number | undefined;
+  /** Takes secrets out. The recording says that it was masked. */
+  readonly mask?: Mask | undefined;
+  /**
+   * With a mask: the updates that made the history. The masked recording's values are made anew with
+   * them, so that it can be replayed; without them, it says that it cannot.
+   */
+  readonly updates?: readonly AnyUpdate[] | undefined;
+}
+
+/**
+ * The lines of a recording, without their newlines, of all that the history has at this moment. They
+ * come page by page, so it may be as long as it likes.
+ * @throws TorilError NOTHING_RECORDED, RECORDING_MASKED, REDIS_FAILED, or whatever the mask throws
+ */
+export async function* record(
+  source: Recordable,
+  options: RecordOptions = {},
+): AsyncGenerator<string, void, undefined> {
+  const { key, since, mask, updates } = options;
+  const masking = mask && new Masking(mask, updates);
+  const writer = new ChainWriter();
+  const keys = new Set<string>();
+  let jobs = 0;
+  let commits = 0;
+  let request: HistoryRequest | undefined = { after: since ?? 0, key };
+  while (request !== undefined) {
+    const page = await source.history.read(request);
+    for (const entry of page.entries) {
+      if (commits === 0) yield writer.line({ recording: headerOf(source, options, masking) });
+      const plain = commitOf(entry);
+      const commit = masking === undefined ? plain : await masking.apply(plain, commits + 2);
+      yield writer.line({ commit });
+      commits += 1;
+      jobs += commit.jobs.length;
+      keys.add(commit.key);
+    }
+    request = page.next;
+  }
+  if (commits === 0) throw nothing(source, options);
+  yield writer.line({ end: { commits, jobs, keys: keys.size } });
+}
+
+function headerOf(
+  { qualifiedName }: Recordable,
+  { key, since }: RecordOptions,
+  masking: Masking | undefined,
+): RecordingHeader {
+  return {
+    format: RECORDING_FORMAT,
+    toril: version(),
+    queue: qualifiedName,
+    recordedAt: isoTime(systemClock.wallMs()),
+    key: key ?? null,
+    since: since === undefined ? null : isoTime(since),
+    masked: masking !== undefined,
+    replayable: masking?.keepsReplayable ?? true,
+  };
+}
+
+function commitOf({ id, key, token, base, watermark, ...entry }: HistoryEntry): RecordedCommit {
+  const { origin, hash, value, recovered } = entry;
+  return {
+    id,
+    key,
+    token,
+    base,
+    watermark,
+    ...(typeof origin === 'object'
+      ? { origin: { adopted: JSON.parse(origin.adopted) as unknown } }
+      : origin !== 'base' && { origin }),
+    jobs: entry.jobs.map(jobOf),
+    hash,
+    ...(value !== undefined && { value: JSON.parse(value) as unknown }),
+    ...(recovered && { recovered }),
+  };
+}
+
+function jobOf({ jobId, name, sequence, attempt, decision, data }: HistoryJob): RecordedJob {
+  const outcome = outcomeOf(decision);
+  const parsed = name === undefined ? undefined : parsedOrNot(data);
+  return {
+    id: jobId,
+    ...(name !== undefined && { update: name }),
+    sequence,
+    attempt,
+    ...(outcome && { outcome }),
+    ...(parsed !== undefined && { data: parsed }),
+  };
+}
+
+function outcomeOf(decision: string): RecordedOutcome | undefined {
+  if (decision === 'm') return { kind: 'moved' };
+  if (decision === 's') return { kind: 'stray' };
+  const outcome = decodeOutcome(decision);
+  return outcome?.kind === 'failed' ? outcome : undefined;
+}
+
+/** A job with data that are no JSON has failed; a producer without Toril may have made one. */
+function parsedOrNot(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}
+
+function nothing({ qualifiedName }: Recordable, { key, since }: RecordOptions): TorilError {
+  const ofKey = key === undefined ? '' : ` of the key ${JSON.stringify(key)}`;
+  const sinceThen = since === undefined ? '' : ` since ${isoTime(since)}`;
+  return new TorilError(
+    'NOTHING_RECORDED',
+    `the history of the queue "${qualifiedName}" has no commit${ofKey}${sinceThen}. Workers write it with history: 'on' (toril worker --history).`,
+  );
+}
+
+function version(): string {
+  // As far from src/jobs as from dist/jobs.
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,120 @@
+/**
+ * A recording: a queue's history as a file, in JSON Lines, one header, one line per commit, one end
+ * (docs/replay.md, docs/recording.schema.json). Each line carries a hash over itself and all lines
+ * before it, so that a file which was cut off, changed or put together anew is refused, with the place.
+ */
+import { hash } from 'node:crypto';
+import type { JobOutcome } from './outcome.ts';
+
+export const RECORDING_FORMAT = 1;
+/** Stands for the hash of a value that a mask hides. */
+export const WITHHELD_HASH = '';
+
+/** The first line. */
+export interface RecordingHeader {
+  readonly format: number;
+  /** Version of the Toril that wrote the file. */
+  readonly toril: string;
+  /** The queue's qualified name ("bull:orders"). */
+  readonly queue: string;
+  /** When it was recorded: ISO 8601. */
+  readonly recordedAt: string;
+  /** Only this key's commits; null: those of all keys. */
+  readonly key: string | null;
+  /** Only commits acknowledged since then: ISO 8601; null: all that the history had. */
+  readonly since: string | null;
+  /** Data and values went through a user's function. */
+  readonly masked: boolean;
+  /**
+   * False: the hashes are those of values that were never made from the data in the file. A masked
+   * file is replayable only if its values and hashes were made anew when it was recorded.
+   */
+  readonly replayable: boolean;
+}
+
+export interface RecordedJob {
+  readonly id: string;
+  /** Missing: the job had been removed before its commit was acknowledged. */
+  readonly update?: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  /** Missing: applied. */
+  readonly outcome?: RecordedOutcome;
+  /** Missing with `update`, or if it was no JSON. */
+  readonly data?: unknown;
+}
+
+/** How a job left its lane, if it was not applied: outcome.ts. */
+export type RecordedOutcome =
+  | Pick<Extract<JobOutcome, { kind: 'failed' }>, 'kind' | 'code' | 'message' | 'cascades'>
+  | { readonly kind: 'moved' }
+  | { readonly kind: 'stray' };
+
+/** One line: one commit. */
+export interface RecordedCommit {
+  /** In the history: milliseconds since 1970, a dash and a number. */
+  readonly id: string;
+  readonly key: string;
+  readonly token: number;
+  readonly base: number;
+  readonly watermark: number;
+  /** Where the fold began; missing: with the value of its base. See history.ts. */
+  readonly origin?: 'nothing' | 'unknown' | { readonly adopted: unknown };
+  readonly jobs: readonly RecordedJob[];
+  /** history.ts, `valueHash`; or WITHHELD_HASH. */
+  readonly hash: string;
+  /** The value, where it was recorded in full. */
+  readonly value?: unknown;
+  /** It was acknowledged by the successor of whoever made it. */
+  readonly recovered?: true;
+}
+
+/** The last line. */
+export interface RecordingEnd {
+  readonly commits: number;
+  readonly jobs: number;
+  readonly keys: number;
+}
+
+export type RecordingLine =
+  | { readonly recording: RecordingHeader }
+  | { readonly commit: RecordedCommit }
+  | { readonly end: RecordingEnd };
+
+/** Every line begins `{"chain":"0123456789abcdef",`; the chain goes over the rest of it. */
+const CHAIN_DIGITS = 16;
+const CHAIN_OPEN = '{"chain":"';
+const CHAIN_CLOSE = '",';
+const REST_AT = CHAIN_OPEN.length + CHAIN_DIGITS + CHAIN_CLOSE.length;
+
+/** The chain of a line: the first 64 bits of SHA-256 over the chain of the line before it and its own rest. */
+function chained(before: string, rest: string): string {
+  return hash('sha256', before + rest, 'hex').slice(0, CHAIN_DIGITS);
+}
+
+/** Makes lines of a recording, one after the other. */
+export class ChainWriter {
+  #chain = '';
+  #number = 0;
+
+  line(content: RecordingLine): string {
+    const rest = `"n":${this.#number},${JSON.stringify(content).slice(1)}`;
+    this.#chain = chained(this.#chain, rest);
+    this.#number += 1;
+    return CHAIN_OPEN + this.#chain + CHAIN_CLOSE + rest;
+  }
+}
+
+/** Whether the next line is the one that was written there. */
+export class ChainReader {
+  #chain = '';
+
+  accepts(line: string): boolean {
+    const chain = line.slice(CHAIN_OPEN.length, CHAIN_OPEN.length + CHAIN_DIGITS);
+    const isShaped =
+      line.startsWith(CHAIN_OPEN) && line.startsWith(CHAIN_CLOSE, REST_AT - CHAIN_CLOSE.length);
+    if (!isShaped || chain !== chained(this.#chain, line.slice(REST_AT))) return false;
+    this.#chain = chain;
+    return true;
+  }
+}

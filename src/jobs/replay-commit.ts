@@ -1,0 +1,124 @@
+/** Folding one recorded commit again, with the updates of today. */
+import { systemClock } from '../base/clock.ts';
+import { messageOf, TorilError } from '../errors.ts';
+import { applyUpdate, errorOf } from './apply.ts';
+import { validated } from './job-data.ts';
+import type { RecordedCommit, RecordedJob } from './recording.ts';
+import type { AnyUpdate } from './update.ts';
+import type { UpdateRegistry } from './update-registry.ts';
+
+/** Why a commit cannot be folded, though nothing is wrong with the updates. */
+export type Obstacle =
+  | 'unknown-update'
+  /** The update acts on the outside world (`strict`): folding again would do that again. */
+  | 'strict-update'
+  /** The job had been removed before the commit was acknowledged. */
+  | 'job-gone'
+  /** The job's data are not in the recording: they were no JSON. */
+  | 'data-gone';
+
+export type Folded =
+  | { readonly kind: 'value'; readonly value: unknown }
+  /** The update threw, or would change another key: then it was not so, and so its commit differs. */
+  | { readonly kind: 'failed'; readonly job: RecordedJob; readonly message: string }
+  | { readonly kind: 'obstacle'; readonly job: RecordedJob; readonly obstacle: Obstacle };
+
+const NEVER: AbortSignal = new AbortController().signal;
+const never = (): AbortSignal => NEVER;
+
+/**
+ * The value after the commit; a promise only if an update or a schema is asynchronous.
+ * @param start undefined: there is no value
+ * @param watermark jobs up to it had been applied before
+ */
+export function foldCommit(
+  commit: RecordedCommit,
+  registry: UpdateRegistry,
+  start: unknown,
+  watermark: number,
+): Folded | Promise<Folded> {
+  return foldFrom(0, commit, registry, start, watermark);
+}
+
+function foldFrom(
+  index: number,
+  commit: RecordedCommit,
+  registry: UpdateRegistry,
+  start: unknown,
+  watermark: number,
+): Folded | Promise<Folded> {
+  const { jobs } = commit;
+  let value = start;
+  for (let at = index; at < jobs.length; at++) {
+    const job = jobs[at] as RecordedJob;
+    if (!isApplied(job, watermark)) continue;
+    const folded = foldJob(job, commit, registry, value);
+    if (folded instanceof Promise) {
+      return folded.then((settled) =>
+        settled.kind === 'value'
+          ? foldFrom(at + 1, commit, registry, settled.value, watermark)
+          : settled,
+      );
+    }
+    if (folded.kind !== 'value') return folded;
+    value = folded.value;
+  }
+  return { kind: 'value', value };
+}
+
+export function isApplied(job: RecordedJob, watermark: number): boolean {
+  return job.outcome === undefined && job.sequence > watermark;
+}
+
+/** One applied job of a commit. */
+export function foldJob(
+  job: RecordedJob,
+  commit: RecordedCommit,
+  registry: UpdateRegistry,
+  value: unknown,
+): Folded | Promise<Folded> {
+  if (job.update === undefined) return { kind: 'obstacle', job, obstacle: 'job-gone' };
+  if (job.data === undefined) return { kind: 'obstacle', job, obstacle: 'data-gone' };
+  const update = registry.find(job.update);
+  if (update === undefined) return { kind: 'obstacle', job, obstacle: 'unknown-update' };
+  if (update.strict) return { kind: 'obstacle', job, obstacle: 'strict-update' };
+  const failed = (thrown: unknown): Folded => {
+    const message = messageOf(errorOf(thrown, update.name));
+    return { kind: 'failed', job, message };
+  };
+  try {
+    const folded = applyJob(job, update, commit, value);
+    return folded instanceof Promise ? folded.catch(failed) : folded;
+  } catch (thrown) {
+    return failed(thrown);
+  }
+}
+
+function applyJob(
+  job: RecordedJob,
+  update: AnyUpdate,
+  commit: RecordedCommit,
+  value: unknown,
+): Folded | Promise<Folded> {
+  const data = validated(update, job.data);
+  return data instanceof Promise
+    ? data.then((settled) => applyTo(job, update, commit, value, settled))
+    : applyTo(job, update, commit, value, data);
+}
+
+function applyTo(
+  { id, sequence, attempt }: RecordedJob,
+  update: AnyUpdate,
+  { key, token }: RecordedCommit,
+  value: unknown,
+  data: unknown,
+): Folded | Promise<Folded> {
+  if (update.key(data) !== key) {
+    throw new TorilError('INVALID_KEY', 'the update says that the job belongs to another key.');
+  }
+  const facts = { key, jobId: id, sequence, attempt, token };
+  const applied = applyUpdate(update, value, data, facts, never, systemClock);
+  return applied instanceof Promise
+    ? applied.then(({ value: after }) => ({ kind: 'value', value: after }))
+    : { kind: 'value', value: applied.value };
+}

@@ -1,0 +1,226 @@
+/**
+ * Replaying one key, commit by commit. While it goes on, it is in one of these states:
+ *
+ *   waiting    the value is not known: until a commit that began with a known one, or whose value
+ *              was recorded in full
+ *   following  folding each commit, comparing each hash
+ *   differing  a hash differed, and what the value should be is not known yet: folding on to the next
+ *              commit whose value was recorded, so as to show both
+ *   done       the first difference is known; the rest of the key is passed over
+ */
+import { NO_VALUE_HASH, valueHash } from './history.ts';
+import type { RecordedCommit } from './recording.ts';
+import { type Folded, foldCommit, isApplied } from './replay-commit.ts';
+import type { CommitPlace, Difference, Gap, KnownValue } from './replay-report.ts';
+import type { UpdateRegistry } from './update-registry.ts';
+
+/** Gaps that are told one by one; more are only counted. */
+const GAPS_TOLD = 3;
+
+type State = 'waiting' | 'following' | 'differing' | 'done';
+
+export class KeyReplay {
+  readonly #registry: UpdateRegistry;
+  readonly #unknownUpdates: Set<string>;
+  #state: State = 'waiting';
+  /** Behind the last commit: the value, its JSON, the commit's token and watermark. */
+  #value: unknown;
+  #json: string | undefined;
+  #token = 0;
+  #watermark = 0;
+  commits = 0;
+  /** Of these, folded and compared. */
+  checked = 0;
+  start: 'beginning' | 'checkpoint' | undefined;
+  /** A job's update is not registered any more. */
+  meetsUnknown = false;
+  readonly gaps: Gap[] = [];
+  gapsCount = 0;
+  difference: Difference | undefined;
+
+  /** @param unknownUpdates gathers names that no update has */
+  constructor(registry: UpdateRegistry, unknownUpdates: Set<string>) {
+    this.#registry = registry;
+    this.#unknownUpdates = unknownUpdates;
+  }
+
+  /** The value behind the last commit; undefined: the replay does not know it. */
+  get last(): (KnownValue & { readonly token: number }) | undefined {
+    return this.#state === 'following' ? { json: this.#json, token: this.#token } : undefined;
+  }
+
+  /**
+   * A promise only if an update or a schema is asynchronous.
+   * @param line of the file, counted from 1
+   */
+  next(commit: RecordedCommit, line: number): void | Promise<void> {
+    this.commits += 1;
+    if (this.#isDone()) return;
+    this.#enter(commit, { line, token: commit.token });
+    if (this.#isDone()) return;
+    if (this.#isWaiting()) return this.#beginBehind(commit);
+    const folded = foldCommit(commit, this.#registry, this.#value, this.#watermark);
+    if (!(folded instanceof Promise)) return this.#settle(commit, line, folded);
+    return folded.then((settled) => this.#settle(commit, line, settled));
+  }
+
+  /**
+   * Folds as `next` does, but takes what comes out for true: for values that are made anew. Returns
+   * the value behind the commit, undefined if it cannot be known, or why the updates failed.
+   */
+  async remake(commit: RecordedCommit, line: number): Promise<KnownValue | string | undefined> {
+    this.commits += 1;
+    this.#enter(commit, { line, token: commit.token });
+    if (this.#isWaiting()) this.#beginBehind(commit);
+    else {
+      const folded = await foldCommit(commit, this.#registry, this.#value, this.#watermark);
+      if (folded.kind === 'failed') return folded.message;
+      if (folded.kind === 'obstacle') this.#stumble(commit, line, folded);
+      else this.#advance(commit, folded.value, jsonOf(folded.value));
+    }
+    return this.last;
+  }
+
+  /** Finds out with which value the commit began, as far as that can be known. */
+  #enter({ origin, base }: RecordedCommit, place: CommitPlace): void {
+    const isNext = base === this.#token && !this.#isWaiting();
+    if (origin === undefined && isNext) return;
+    const isFirst = this.commits === 1;
+    // A base of 0: the key was new again, since what was known of it had expired.
+    if (!isNext && !isFirst && !this.#isWaiting() && base !== 0)
+      this.#gap({ ...place, reason: 'commits-missing' });
+    if (origin === undefined) return this.#lose();
+    if (origin === 'unknown') {
+      this.#gap({ ...place, reason: 'start-unknown' });
+      return this.#lose();
+    }
+    if (this.#state === 'differing') return this.#finish();
+    this.#value = origin === 'nothing' ? undefined : origin.adopted;
+    this.#json = origin === 'nothing' ? undefined : JSON.stringify(origin.adopted);
+    this.#state = 'following';
+    this.start ??= 'beginning';
+  }
+
+  #settle(commit: RecordedCommit, line: number, folded: Folded): void {
+    switch (folded.kind) {
+      case 'obstacle':
+        return this.#stumble(commit, line, folded);
+      case 'failed':
+        this.#differ(commit, line, undefined, folded);
+        return this.#finish();
+      case 'value':
+        return this.#compare(commit, line, folded.value);
+    }
+  }
+
+  #stumble(
+    commit: RecordedCommit,
+    line: number,
+    { obstacle: reason, job }: Extract<Folded, { kind: 'obstacle' }>,
+  ): void {
+    if (reason === 'unknown-update') {
+      this.meetsUnknown = true;
+      this.#unknownUpdates.add(job.update as string);
+    }
+    this.#gap({ line, token: commit.token, reason, job });
+    this.#lose();
+    if (this.#isWaiting()) this.#beginBehind(commit);
+  }
+
+  #compare(commit: RecordedCommit, line: number, value: unknown): void {
+    const json = jsonOf(value);
+    const agrees = valueHash(json) === commit.hash;
+    if (this.#state === 'following') {
+      this.checked += 1;
+      if (!agrees) this.#differ(commit, line, { json });
+    }
+    if (this.#state === 'differing') this.#show(commit, line, { json }, agrees);
+    if (this.#isDone()) return this.#finish();
+    this.#advance(commit, value, json);
+  }
+
+  #advance({ token, watermark }: RecordedCommit, value: unknown, json: string | undefined): void {
+    this.#value = value;
+    this.#json = json;
+    this.#token = token;
+    this.#watermark = watermark;
+  }
+
+  /** The first difference. Both values are shown at the first commit whose value is known. */
+  #differ(
+    commit: RecordedCommit,
+    line: number,
+    actual: KnownValue | undefined,
+    failed?: Extract<Folded, { kind: 'failed' }>,
+  ): void {
+    if (this.difference !== undefined) return;
+    const place = { line, token: commit.token };
+    this.#state = 'differing';
+    this.difference = {
+      ...place,
+      commit,
+      jobs: failed ? [failed.job] : commit.jobs.filter((job) => isApplied(job, this.#watermark)),
+      failure: failed?.message,
+      before: { json: this.#json },
+      watermarkBefore: this.#watermark,
+      comparedAt: place,
+      expected: recordedValue(commit),
+      actual,
+    };
+  }
+
+  /** @param agrees the values are the same again: what differed has been written over */
+  #show(commit: RecordedCommit, line: number, actual: KnownValue, agrees: boolean): void {
+    const expected = agrees ? actual : recordedValue(commit);
+    if (expected === undefined || this.difference === undefined) return;
+    const comparedAt = { line, token: commit.token };
+    this.difference = { ...this.difference, comparedAt, expected, actual };
+    this.#state = 'done';
+  }
+
+  /** A commit that cannot be folded, but behind which the value is known, is one to begin behind. */
+  #beginBehind(commit: RecordedCommit): void {
+    const known = recordedValue(commit);
+    if (known === undefined) return;
+    this.#state = 'following';
+    this.start ??= 'checkpoint';
+    this.#advance(commit, commit.value, known.json);
+  }
+
+  #gap(gap: Gap): void {
+    this.gapsCount += 1;
+    if (this.gaps.length < GAPS_TOLD) this.gaps.push(gap);
+  }
+
+  #lose(): void {
+    if (this.#state === 'differing') return this.#finish();
+    this.#state = 'waiting';
+    this.#value = undefined;
+    this.#json = undefined;
+  }
+
+  #finish(): void {
+    this.#state = 'done';
+    this.#value = undefined;
+    this.#json = undefined;
+  }
+
+  // Asked, not compared: a method called in between may have changed the state.
+  #isDone(): boolean {
+    return this.#state === 'done';
+  }
+
+  #isWaiting(): boolean {
+    return this.#state === 'waiting';
+  }
+}
+
+function jsonOf(value: unknown): string | undefined {
+  return value === undefined ? undefined : JSON.stringify(value);
+}
+
+/** Undefined: only its hash is known. */
+function recordedValue({ hash, value }: RecordedCommit): KnownValue | undefined {
+  if (hash === NO_VALUE_HASH) return { json: undefined };
+  return value === undefined ? undefined : { json: JSON.stringify(value) };
+}
