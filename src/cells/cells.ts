@@ -62,7 +62,7 @@ export class Cells {
   }
 }
 
-function stateOf<Value>(key: string, outcome: Outcome<Item>): CellState<Value> | undefined {
+export function stateOf<Value>(key: string, outcome: Outcome<Item>): CellState<Value> | undefined {
   if (outcome.kind === 'unknown') throw outcome.cause;
   if (outcome.kind === 'refused') {
     if (outcome.reason === 'missing') return undefined;

@@ -1,0 +1,7 @@
+/** What the tests of Toril's users import: nothing of it needs a server, BullMQ, ioredis or memjs. */
+export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
+export type { BedFaults, FaultTarget } from './testing/bed-faults.ts';
+export type { TestBedOptions } from './testing/bed-options.ts';
+export type { Backoff, BedJobOptions } from './testing/job-options.ts';
+export type { WorkerMoment } from './testing/tripwires.ts';
+export type { BedEvent, JobHandle, JobRef, JobView } from './testing/views.ts';

@@ -1,0 +1,30 @@
+/** A Redis in memory that keeps a journal of what its scripts do. */
+import type { Clock } from '../base/clock.ts';
+import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
+import { MemoryJobs } from '../jobs/memory-jobs.ts';
+import type { Journal } from './journal.ts';
+
+export class BedJobs extends MemoryJobs {
+  readonly journal: Journal;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock, journal: Journal) {
+    super(clock);
+    this.#clock = clock;
+    this.journal = journal;
+  }
+
+  override take(request: TakeRequest): Taken {
+    const taken = super.take(request);
+    this.journal.taken(taken);
+    return taken;
+  }
+
+  override acknowledge(commit: Acknowledgement): Acknowledged {
+    const before = this.inspect(commit.key, 0).copy.token;
+    const answer = super.acknowledge(commit);
+    const isNew = answer.accepted && before !== commit.token;
+    if (isNew) this.journal.acknowledged(commit, this.#clock.wallMs());
+    return answer;
+  }
+}

@@ -1,0 +1,110 @@
+/** The workers of a test bed: who gets the next job, who is frozen, who takes a dead one's place. */
+import type { Clock } from '../base/clock.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { TestWorker } from './test-worker.ts';
+
+export interface CrewOptions {
+  readonly workers: number;
+  /** Jobs that one worker has in hand at most. */
+  readonly concurrency: number;
+  /** Milliseconds until another one takes the place of one that crashed; Infinity: nobody does. */
+  readonly restartMs: number;
+  readonly clock: Clock;
+  readonly queue: JobQueue;
+  /** A number in [0, 1): chooses who is delivered a job. */
+  readonly fraction: () => number;
+  readonly start: (place: number, life: number) => TestWorker;
+}
+
+export class Crew {
+  readonly #options: CrewOptions;
+  readonly #workers: TestWorker[] = [];
+  #lives = 0;
+  #delivering = false;
+
+  constructor(options: CrewOptions) {
+    this.#options = options;
+    for (let place = 0; place < options.workers; place++) this.#start(place);
+    options.queue.onWaiting = () => this.deliver();
+    options.queue.isWatched = () => this.#running().length > 0;
+  }
+
+  /** By place; one of them may be dead. */
+  get workers(): readonly TestWorker[] {
+    return this.#workers;
+  }
+
+  /** Work is in hand that only needs time. */
+  get isPressed(): boolean {
+    return this.#workers.some(({ clock }) => clock.pressing > 0);
+  }
+
+  /** An update has been called and has not settled. */
+  get isApplying(): boolean {
+    return this.#workers.some(({ clock, applying }) => clock.state === 'running' && applying > 0);
+  }
+
+  /** Hands out what waits, in the next moment. */
+  deliver(): void {
+    if (this.#delivering) return;
+    this.#delivering = true;
+    this.#options.clock.soon(() => {
+      this.#delivering = false;
+      this.#handOut();
+    });
+  }
+
+  /** The one that is meant; undefined: the busiest that runs. */
+  find(place: number | undefined): TestWorker | undefined {
+    if (place !== undefined) return this.#workers[place];
+    return this.#running().toSorted((a, b) => b.jobsInHand - a.jobsInHand)[0];
+  }
+
+  crash(place: number): void {
+    const worker = this.#workers[place];
+    if (worker === undefined || worker.clock.state === 'dead') return;
+    const { queue, clock, restartMs } = this.#options;
+    worker.kill();
+    queue.workerLost(worker.name);
+    if (restartMs === Number.POSITIVE_INFINITY) return;
+    clock.after(restartMs, () => {
+      this.#start(place);
+      this.deliver();
+    });
+  }
+
+  freeze(place: number): void {
+    const worker = this.#workers[place];
+    if (worker?.clock.state !== 'running') return;
+    worker.clock.freeze();
+    this.#options.queue.workerLost(worker.name);
+  }
+
+  thaw(place: number): void {
+    const worker = this.#workers[place];
+    if (worker?.clock.state !== 'frozen') return;
+    worker.clock.thaw();
+    this.#options.queue.workerBack(worker.name);
+    this.deliver();
+  }
+
+  #start(place: number): void {
+    this.#workers[place] = this.#options.start(place, ++this.#lives);
+  }
+
+  #running(): TestWorker[] {
+    return this.#workers.filter(({ clock }) => clock.state === 'running');
+  }
+
+  #handOut(): void {
+    const { queue, concurrency, fraction } = this.#options;
+    while (queue.waiting > 0) {
+      const free = this.#running().filter((worker) => worker.jobsInHand < concurrency);
+      const worker = free[Math.floor(fraction() * free.length)];
+      if (worker === undefined) return;
+      const delivery = queue.fetch(worker.name);
+      if (delivery === undefined) return;
+      worker.process(delivery);
+    }
+  }
+}

@@ -1,0 +1,79 @@
+/** How far a test bed is run: what is due now, a while, or until nothing is left. */
+import type { Crew } from './crew.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/** Virtual milliseconds after which work in hand that still asks for more will never be idle. */
+const IDLE_MS_MAX = 86_400_000;
+/** Virtual milliseconds of a drain, unless its caller says otherwise. */
+const DRAIN_MS_MAX = 86_400_000;
+
+export interface DriverOptions {
+  readonly clock: VirtualClock;
+  readonly crew: Crew;
+  readonly queue: JobQueue;
+  /** Virtual milliseconds after which lanes that could go on would have: longer than any lease, lock or pause. */
+  readonly quietMsMax: number;
+  /** What is left undone, in words. */
+  readonly explain: () => string;
+}
+
+export class Driver {
+  readonly #options: DriverOptions;
+  #running = false;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  runUntilIdle(): Promise<void> {
+    return this.#alone(async () => {
+      const { clock, crew, explain } = this.#options;
+      const limitMs = clock.monotonicMs() + IDLE_MS_MAX;
+      await clock.settle();
+      while (crew.isPressed) {
+        if (!(await clock.step(limitMs))) throw new Error(`still busy after a day: ${explain()}`);
+      }
+    });
+  }
+
+  async advance(ms: number): Promise<void> {
+    if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY)) {
+      throw new RangeError(`advance: expected milliseconds, from 0, not ${String(ms)}.`);
+    }
+    await this.#alone(() => this.#options.clock.advance(ms));
+  }
+
+  drain(limitMs: number = DRAIN_MS_MAX): Promise<void> {
+    return this.#alone(async () => {
+      const { clock, queue, crew, quietMsMax, explain } = this.#options;
+      const endMs = clock.monotonicMs() + limitMs;
+      let { progress } = queue;
+      let quietSinceMs = clock.monotonicMs();
+      await clock.settle();
+      while (queue.unfinished > 0) {
+        const isStuck = clock.monotonicMs() - quietSinceMs > quietMsMax;
+        if (isStuck || !(await clock.step(endMs))) {
+          const why = isStuck ? 'nothing goes on any more' : `${limitMs} virtual ms are over`;
+          throw new Error(`drain: ${why}, but ${explain()}`);
+        }
+        if (queue.progress !== progress || queue.timed > 0 || crew.isApplying) {
+          progress = queue.progress;
+          quietSinceMs = clock.monotonicMs();
+        }
+      }
+      while (crew.isPressed && (await clock.step(endMs)));
+    });
+  }
+
+  /** Runs nothing beside it: what happens would depend on how the two take turns. */
+  async #alone(run: () => Promise<void>): Promise<void> {
+    if (this.#running) throw new Error('the test bed is running already: await the call before.');
+    this.#running = true;
+    try {
+      await run();
+    } finally {
+      this.#running = false;
+    }
+  }
+}

@@ -1,0 +1,340 @@
+/**
+ * BullMQ's part of a test bed: which job is delivered when, and what becomes of it. The jobs
+ * themselves are in MemoryJobs, as in Redis. A method is one of BullMQ's scripts, and runs at once.
+ * Left out: flows, schedulers, rate limits, deduplication, events.
+ *
+ * A delivery carries a lock, which its worker renews while it lives. A worker that is frozen or dead
+ * does not: `lockMs` later, at the next look for stalled jobs, its jobs go back to the front.
+ */
+import type { Clock, Timer } from '../base/clock.ts';
+import { type MemoryJob, NEVER_ALONE } from '../jobs/memory-jobs.ts';
+import type { BedJobs } from './bed-jobs.ts';
+import { type BedJobOptions, backoffMs } from './job-options.ts';
+import { WaitingLine } from './waiting-line.ts';
+
+export interface JobQueueSettings {
+  /** Milliseconds after which a frozen or dead worker's jobs count as stalled, */
+  readonly lockMs: number;
+  /** and between two looks for them. */
+  readonly stalledCheckMs: number;
+}
+
+/** A job as it is handed to a worker. */
+export interface Delivery {
+  readonly jobId: string;
+  readonly lock: string;
+  readonly name: string;
+  /** JSON. */
+  readonly data: string;
+  readonly attemptsMade: number;
+  readonly attempts: number;
+  /** How often it has been delivered, this time included. */
+  readonly deliveries: number;
+  readonly stalls: number;
+  /** What the job's hash says of how it left its lane. */
+  readonly outcome: string;
+}
+
+/** Why a job is delayed: it was enqueued so, it failed and is tried again, or it gave its slot back. */
+export type DelayReason = 'delay' | 'backoff' | 'turn';
+
+/** What the bed knows of a job besides MemoryJob. */
+export interface JobRecord {
+  readonly job: MemoryJob;
+  readonly key: string;
+  readonly options: BedJobOptions;
+  deliveries: number;
+  delayedFor: DelayReason | undefined;
+  /** The last error that it was charged for, or failed with. */
+  error: Error | undefined;
+  /** JSON of the result; empty for none. */
+  result: string;
+  /** The outcome with which it was reported, for one more delivery. */
+  lastOutcome: string;
+}
+
+export interface NewJob {
+  readonly name: string;
+  /** JSON. */
+  readonly data: string;
+  readonly key: string;
+  readonly options: BedJobOptions;
+}
+
+interface Lock {
+  readonly id: string;
+  readonly worker: string;
+  /** Infinity while its worker renews it. */
+  expiresMs: number;
+}
+
+export class JobQueue {
+  readonly #jobs: BedJobs;
+  readonly #clock: Clock;
+  readonly #settings: JobQueueSettings;
+  readonly #records = new Map<string, JobRecord>();
+  readonly #waiting = new WaitingLine();
+  readonly #active = new Map<string, Lock>();
+  readonly #delayed = new Map<string, Timer>();
+  readonly #duplicates = new Set<string>();
+  #stalledCheck: Timer | undefined;
+  #locks = 0;
+  /** Jobs that came to an end, were charged, or came from a delay: what shows that things go on. */
+  progress = 0;
+  /** Jobs that wait only for the time they were enqueued for, or for their next attempt. */
+  timed = 0;
+  /** Called when a job can be delivered. */
+  onWaiting: () => void = () => {};
+  /** Whether a worker runs that would look for stalled jobs. */
+  isWatched: () => boolean = () => true;
+
+  /** @param clock of the Redis server */
+  constructor(jobs: BedJobs, clock: Clock, settings: JobQueueSettings) {
+    this.#jobs = jobs;
+    this.#clock = clock;
+    this.#settings = settings;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Jobs that are neither completed nor failed. */
+  get unfinished(): number {
+    return this.#waiting.length + this.#active.size + this.#delayed.size;
+  }
+
+  record(jobId: string): JobRecord | undefined {
+    return this.#records.get(jobId);
+  }
+
+  records(): IterableIterator<JobRecord> {
+    return this.#records.values();
+  }
+
+  /** The worker that has the job in hand. */
+  workerOf(jobId: string): string | undefined {
+    return this.#active.get(jobId)?.worker;
+  }
+
+  /** addStandardJob, addDelayedJob, addPrioritizedJob. Returns the record that was there, if the id is taken. */
+  add({ name, data, key, options }: NewJob): JobRecord {
+    const known = options.jobId === undefined ? undefined : this.#records.get(options.jobId);
+    if (known !== undefined) return known;
+    const { delay = 0, jobId } = options;
+    const dueMs = this.#clock.wallMs() + delay;
+    const job = this.#jobs.add({
+      name,
+      data,
+      ...(jobId !== undefined && { id: jobId }),
+      ...(delay > 0 ? { dueMs } : { lane: key }),
+    }) as MemoryJob;
+    const record: JobRecord = {
+      job,
+      key,
+      options,
+      deliveries: 0,
+      delayedFor: undefined,
+      error: undefined,
+      result: '',
+      lastOutcome: '',
+    };
+    this.#records.set(job.id, record);
+    this.#jobs.journal.enqueued(job.id, key, delay === 0);
+    if (delay > 0) this.#delay(record, dueMs, 'delay');
+    else this.#toBack(record);
+    return record;
+  }
+
+  /** moveToActive. */
+  fetch(worker: string): Delivery | undefined {
+    const jobId = this.#waiting.shift();
+    const record = jobId === undefined ? undefined : this.#records.get(jobId);
+    if (record === undefined) return undefined;
+    const { job, options } = record;
+    const lock = `${worker}:${++this.#locks}`;
+    this.#active.set(job.id, { id: lock, worker, expiresMs: Number.POSITIVE_INFINITY });
+    if (record.delayedFor === 'delay' || record.delayedFor === 'backoff') this.progress++;
+    job.state = 'active';
+    record.delayedFor = undefined;
+    record.deliveries += 1;
+    const { id, name, data, attemptsMade, stalls, outcome } = job;
+    const facts = { lock, name, data, attemptsMade, stalls, outcome };
+    if (this.#duplicates.delete(id)) this.#stall(id);
+    const { deliveries } = record;
+    return { jobId: id, ...facts, attempts: options.attempts ?? 1, deliveries };
+  }
+
+  /** moveToFinished, as completed. False, here and below: the lock is somebody else's by now. */
+  complete(jobId: string, lock: string, result: string): boolean {
+    const record = this.#unlock(jobId, lock);
+    if (record === undefined) return false;
+    record.job.attemptsMade += 1;
+    record.result = result;
+    record.error = undefined;
+    this.#finish(record, 'completed');
+    return true;
+  }
+
+  /** moveToFinished, as failed; `left`: because it has left its lane so (see bull-backend.ts). */
+  fail(jobId: string, lock: string, error: Error, left: boolean): boolean {
+    const record = this.#unlock(jobId, lock);
+    if (record === undefined) return false;
+    const { job } = record;
+    job.attemptsMade += 1;
+    job.failedReason = error.message;
+    job.alone = NEVER_ALONE;
+    job.directive = '';
+    record.error = error;
+    this.#finish(record, 'failed');
+    if (left) job.outcome = '';
+    return true;
+  }
+
+  /** retryJob, or moveToDelayed after a failure: an attempt is charged. */
+  retry(jobId: string, lock: string, error: Error): boolean {
+    const record = this.#unlock(jobId, lock);
+    if (record === undefined) return false;
+    const { job, options } = record;
+    job.attemptsMade += 1;
+    job.failedReason = error.message;
+    record.error = error;
+    this.progress++;
+    const delayMs = backoffMs(options.backoff, job.attemptsMade);
+    if (delayMs > 0) this.#delay(record, this.#clock.wallMs() + delayMs, 'backoff');
+    else this.#toBack(record);
+    return true;
+  }
+
+  /** moveToDelayed without an attempt: the job gives its slot back. */
+  park(jobId: string, lock: string, dueMs: number): boolean {
+    const record = this.#unlock(jobId, lock);
+    if (record !== undefined) this.#delay(record, dueMs, 'turn');
+    return record !== undefined;
+  }
+
+  /** moveJobFromActiveToWait. */
+  giveBack(jobId: string, lock: string): boolean {
+    const record = this.#unlock(jobId, lock);
+    if (record !== undefined) this.#toFront(record);
+    return record !== undefined;
+  }
+
+  promote(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record !== undefined && this.#delayed.has(jobId)) this.#toBack(record);
+  }
+
+  /** reprocessJob: an operator retries a failed job. */
+  reprocess(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record?.job.state !== 'failed') return;
+    record.job.finishedOn = undefined;
+    record.job.failedReason = undefined;
+    this.#jobs.journal.retried(jobId);
+    this.#toBack(record);
+  }
+
+  /** One more delivery than there should be, whatever the job's state: at least once is all that BullMQ promises. */
+  duplicate(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record === undefined) return;
+    const { job } = record;
+    if (job.state === 'active') this.#stall(jobId);
+    else if (job.finishedOn === undefined) this.#duplicates.add(jobId);
+    else {
+      // As if its worker had died just before it could report the job.
+      job.finishedOn = undefined;
+      job.failedReason = undefined;
+      job.attemptsMade -= 1;
+      job.stalls += 1;
+      job.outcome = record.lastOutcome;
+      this.#toFront(record);
+    }
+  }
+
+  /** A worker is frozen or dead: it renews no locks. */
+  workerLost(worker: string): void {
+    const expiresMs = this.#clock.monotonicMs() + this.#settings.lockMs;
+    for (const lock of this.#active.values()) {
+      if (lock.worker === worker) lock.expiresMs = expiresMs;
+    }
+    this.#watchStalled();
+  }
+
+  /** It runs again, and renews what is still its own. */
+  workerBack(worker: string): void {
+    for (const lock of this.#active.values()) {
+      if (lock.worker === worker) lock.expiresMs = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** moveStalledJobsToWait, at whole multiples of the interval. */
+  #watchStalled(): void {
+    if (this.#stalledCheck !== undefined) return;
+    const expiries = [...this.#active.values()].map(({ expiresMs }) => expiresMs);
+    const earliestMs = Math.min(Number.POSITIVE_INFINITY, ...expiries);
+    if (earliestMs === Number.POSITIVE_INFINITY) return;
+    const { stalledCheckMs } = this.#settings;
+    const nowMs = this.#clock.monotonicMs();
+    const dueMs = Math.ceil(Math.max(earliestMs, nowMs + 1) / stalledCheckMs) * stalledCheckMs;
+    this.#stalledCheck = this.#clock.after(dueMs - nowMs, () => {
+      this.#stalledCheck = undefined;
+      const atMs = this.#clock.monotonicMs();
+      const stalled = [...this.#active].filter(([, { expiresMs }]) => expiresMs <= atMs);
+      if (this.isWatched()) for (const [jobId] of stalled) this.#stall(jobId);
+      this.#watchStalled();
+    });
+  }
+
+  #stall(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record === undefined || !this.#active.delete(jobId)) return;
+    record.job.stalls += 1;
+    this.#toFront(record);
+  }
+
+  #finish(record: JobRecord, state: 'completed' | 'failed'): void {
+    record.job.state = state;
+    record.job.finishedOn = this.#clock.wallMs();
+    record.lastOutcome = record.job.outcome;
+    this.progress++;
+  }
+
+  #delay(record: JobRecord, dueMs: number, why: DelayReason): void {
+    const { job } = record;
+    job.state = 'delayed';
+    job.dueMs = dueMs;
+    record.delayedFor = why;
+    if (why !== 'turn') this.timed++;
+    const timer = this.#clock.after(dueMs - this.#clock.wallMs(), () => this.#toBack(record));
+    this.#delayed.set(job.id, timer);
+  }
+
+  #toBack(record: JobRecord): void {
+    this.#undelay(record);
+    this.#waiting.pushBack(record.job.id, record.options.priority ?? 0);
+    this.onWaiting();
+  }
+
+  #toFront(record: JobRecord): void {
+    this.#undelay(record);
+    this.#waiting.pushFront(record.job.id);
+    this.onWaiting();
+  }
+
+  #undelay({ job, delayedFor }: JobRecord): void {
+    const timer = this.#delayed.get(job.id);
+    timer?.cancel();
+    this.#delayed.delete(job.id);
+    if (timer !== undefined && delayedFor !== 'turn') this.timed--;
+    job.state = 'waiting';
+  }
+
+  #unlock(jobId: string, lock: string): JobRecord | undefined {
+    const held = this.#active.get(jobId);
+    if (held?.id !== lock) return undefined;
+    this.#active.delete(jobId);
+    return this.#records.get(jobId);
+  }
+}

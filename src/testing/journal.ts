@@ -1,0 +1,152 @@
+/**
+ * What happened to each key: which jobs entered its lane, which commits were acknowledged, and what
+ * readers could see in memcached. Plain bookkeeping beside the product, for assertions.
+ */
+import type { Origin } from '../jobs/history.ts';
+import type { Acknowledgement, LaneEntry, Taken } from '../jobs/lanes.ts';
+import { PLAIN_APPLIED } from '../jobs/outcome.ts';
+
+/** A job that a commit applied. */
+export interface AppliedJob {
+  readonly jobId: string;
+  /** The update's name. */
+  readonly name: string;
+  /** JSON. */
+  readonly data: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  /** JSON; empty for none. */
+  readonly result: string;
+}
+
+/** An acknowledged commit. */
+export interface Commit {
+  readonly key: string;
+  readonly token: number;
+  readonly watermark: number;
+  readonly origin: Origin;
+  /** `valueHash` of the value. */
+  readonly hash: string;
+  readonly applied: readonly AppliedJob[];
+  /** Milliseconds since 1970 from which on the value is gone; Infinity: never. */
+  readonly valueGoneMs: number;
+}
+
+/** A cell that a reader saw go back, though it was not lost in between. */
+export interface Setback {
+  readonly from: CellVersion;
+  readonly to: CellVersion;
+  /** Acknowledged jobs that were in the value and then were not. */
+  readonly jobIds: readonly string[];
+}
+
+export interface CellVersion {
+  readonly token: number;
+  readonly watermark: number;
+}
+
+/** Where a job stands among those of its key. */
+export interface Place {
+  readonly jobId: string;
+  readonly key: string;
+  /** False once it left its lane to enter anew (`skip`, an operator's retry), or if it was delayed: then its place is not that of its enqueueing. */
+  isInPlace: boolean;
+  /** How it left its lane for good. */
+  decided: 'applied' | 'failed' | undefined;
+}
+
+export class Journal {
+  /** In the order in which they were enqueued. */
+  readonly #places = new Map<string, Place>();
+  readonly #takes = new Map<number, { readonly entries: readonly LaneEntry[]; from: number }>();
+  readonly #commits = new Map<string, Commit[]>();
+  readonly #cells = new Map<string, CellVersion>();
+  readonly #setbacks = new Map<string, Setback[]>();
+
+  enqueued(jobId: string, key: string, isInPlace: boolean): void {
+    this.#places.set(jobId, { jobId, key, isInPlace, decided: undefined });
+  }
+
+  /** By an operator. A job that holds its lane keeps its place. */
+  retried(jobId: string): void {
+    const place = this.#places.get(jobId);
+    if (place?.decided === undefined) return;
+    place.isInPlace = false;
+    place.decided = undefined;
+  }
+
+  taken({ token, entries, copy }: Taken): void {
+    if (entries.length > 0) this.#takes.set(token, { entries, from: copy.watermark });
+  }
+
+  /** @param wallMs of the Redis server */
+  acknowledged(commit: Acknowledgement, wallMs: number): void {
+    const { key, token, watermark, decisions, expireMs, history } = commit;
+    const applied: AppliedJob[] = [];
+    const { entries = [], from = 0 } = this.#takes.get(token) ?? {};
+    for (const { jobId, name, data, sequence, attemptsMade } of entries) {
+      if (sequence > watermark || sequence <= from) continue;
+      const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
+      this.#decide(jobId, decision);
+      if (!decision.startsWith(PLAIN_APPLIED)) continue;
+      const result = decision.slice(PLAIN_APPLIED.length);
+      applied.push({ jobId, name, data, sequence, attempt: attemptsMade + 1, result });
+    }
+    const { origin = 'unknown', hash = '' } = history ?? {};
+    const valueGoneMs = expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY;
+    let commits = this.#commits.get(key);
+    if (commits === undefined) this.#commits.set(key, (commits = []));
+    commits.push({ key, token, watermark, origin, hash, applied, valueGoneMs });
+  }
+
+  /** @param wasThere it was written over another version, not where nothing was */
+  cellWritten(key: string, to: CellVersion, wasThere: boolean): void {
+    const from = this.#cells.get(key);
+    this.#cells.set(key, to);
+    if (!wasThere || from === undefined) return;
+    if (to.token > from.token && to.watermark >= from.watermark) return;
+    const gone = this.applied(key).filter(
+      ({ sequence }) => sequence > to.watermark && sequence <= from.watermark,
+    );
+    const setback: Setback = { from, to, jobIds: gone.map(({ jobId }) => jobId) };
+    this.#setbacks.set(key, [...this.setbacks(key), setback]);
+  }
+
+  /** Somebody else wrote there. */
+  cellForgotten(key: string): void {
+    this.#cells.delete(key);
+  }
+
+  /** The keys that had a job. */
+  keys(): string[] {
+    return [...new Set([...this.#places.values()].map(({ key }) => key))];
+  }
+
+  /** In the order in which the jobs were enqueued. */
+  places(key: string): Place[] {
+    return [...this.#places.values()].filter((place) => place.key === key);
+  }
+
+  place(jobId: string): Place | undefined {
+    return this.#places.get(jobId);
+  }
+
+  commits(key: string): readonly Commit[] {
+    return this.#commits.get(key) ?? [];
+  }
+
+  applied(key: string): AppliedJob[] {
+    return this.commits(key).flatMap(({ applied }) => applied);
+  }
+
+  setbacks(key: string): readonly Setback[] {
+    return this.#setbacks.get(key) ?? [];
+  }
+
+  #decide(jobId: string, decision: string): void {
+    const place = this.#places.get(jobId);
+    if (place === undefined) return;
+    if (decision === 's' || decision === 'm') place.isInPlace = false;
+    else place.decided = decision.startsWith(PLAIN_APPLIED) ? 'applied' : 'failed';
+  }
+}

@@ -1,0 +1,44 @@
+/** A lane of a test bed, as an operator sees it and acts on it. */
+import type { LaneHandle, LaneReport } from '../jobs/lane-handle.ts';
+import type { MemoryJobs } from '../jobs/memory-jobs.ts';
+import type { JobQueue } from './job-queue.ts';
+
+export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneReport {
+  const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
+  const listed = head.map(({ jobId, sequence }) => {
+    const job = queue.record(jobId)?.job;
+    const { name = '', attemptsMade = 0, failedReason, state = 'gone' } = job ?? {};
+    return { jobId, sequence, name, state, attemptsMade, failedReason };
+  });
+  return {
+    key,
+    length,
+    jobs: listed,
+    heldBy: listed[0]?.state === 'failed' ? listed[0].jobId : undefined,
+    token: copy.token,
+    watermark: copy.watermark,
+    copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
+    paceMs,
+  };
+}
+
+type BullQueue = ConstructorParameters<typeof LaneHandle>[0];
+
+/** As much of BullMQ's queue as a LaneHandle asks for. */
+export function operatorsQueue(queue: JobQueue): BullQueue {
+  const getJob = async (jobId: string): Promise<unknown> => {
+    const record = queue.record(jobId);
+    if (record === undefined) return undefined;
+    const { id, name, attemptsMade, failedReason, state } = record.job;
+    return {
+      id,
+      name,
+      attemptsMade,
+      failedReason,
+      getState: async () => state,
+      isFailed: async () => state === 'failed',
+      retry: async () => queue.reprocess(jobId),
+    };
+  };
+  return { getJob } as unknown as BullQueue;
+}

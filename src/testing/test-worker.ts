@@ -1,0 +1,169 @@
+/**
+ * One worker process of a test bed: the real gate with everything below it, and around it what
+ * workers/worker.ts and workers/delivery.ts do with BullMQ. It lives once; after a crash another
+ * one takes its place.
+ */
+import type { Random } from '../base/random.ts';
+import { messageOf } from '../errors.ts';
+import { keyOf, validated } from '../jobs/job-data.ts';
+import { decodeOutcome, failureOf } from '../jobs/outcome.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
+import { UpdateRegistry } from '../jobs/update-registry.ts';
+import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
+import type { MemoryServer } from '../memcached/memory-server.ts';
+import { RendezvousServers } from '../memcached/rendezvous.ts';
+import type { GateOptions } from '../options.ts';
+import type { Settlement } from '../workers/arrival.ts';
+import { isFinal } from '../workers/fold.ts';
+import { Gate } from '../workers/gate.ts';
+import type { GateReporter } from '../workers/gate-events.ts';
+import type { BedJobs } from './bed-jobs.ts';
+import type { Delivery, JobQueue } from './job-queue.ts';
+import { type Reach, WatchedLanes, WatchedServer } from './watched-turn.ts';
+import type { WorkerClock } from './worker-clock.ts';
+
+export interface TestWorkerOptions {
+  readonly place: number;
+  readonly name: string;
+  readonly clock: WorkerClock;
+  readonly random: Random;
+  readonly updates: readonly AnyUpdate[];
+  /** Calls of its updates that have not settled. */
+  readonly calls: { readonly pending: number };
+  readonly jobs: BedJobs;
+  readonly queue: JobQueue;
+  /** The queue's qualified name. */
+  readonly queueName: string;
+  /** This worker's own connection to memcached. */
+  readonly server: MemoryServer;
+  readonly gate: GateOptions;
+  readonly reach: Reach;
+  readonly report: GateReporter;
+  /** It could take one more job. */
+  readonly onFree: () => void;
+}
+
+export class TestWorker {
+  readonly #options: TestWorkerOptions;
+  readonly #registry: UpdateRegistry;
+  readonly #gate: Gate;
+  /** The locks of the deliveries in hand. */
+  readonly #inHand = new Set<string>();
+
+  constructor(options: TestWorkerOptions) {
+    this.#options = options;
+    const { clock, random, gate, jobs, queue } = options;
+    this.#registry = new UpdateRegistry(options.updates);
+    this.#gate = new Gate({
+      queue: options.queueName,
+      servers: new RendezvousServers([new WatchedServer(options.server, clock, options.reach)]),
+      locks: new MemcachedLeaseLocks({ clock, random, leaseMs: gate.leaseMs }),
+      lanes: new WatchedLanes(jobs, clock, options.reach),
+      registry: this.#registry,
+      clock,
+      random,
+      options: gate,
+      report: options.report,
+      rateLimited: false,
+      resting: () => false,
+      promote: (jobIds) => clock.soon(() => jobIds.forEach((jobId) => queue.promote(jobId))),
+    });
+  }
+
+  get place(): number {
+    return this.#options.place;
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get clock(): WorkerClock {
+    return this.#options.clock;
+  }
+
+  get server(): MemoryServer {
+    return this.#options.server;
+  }
+
+  get applying(): number {
+    return this.#options.calls.pending;
+  }
+
+  get jobsInHand(): number {
+    return this.#inHand.size;
+  }
+
+  process(delivery: Delivery): void {
+    this.#inHand.add(delivery.lock);
+    this.clock.soon(() => void this.#process(delivery));
+  }
+
+  /** As SIGKILL: what it has sent arrives, what it has not sent never does. */
+  kill(): void {
+    this.clock.kill();
+    this.server.down(true, { lands: this.server.unexecuted });
+  }
+
+  async #process(delivery: Delivery): Promise<void> {
+    const settlement = await this.#settlementOf(delivery);
+    await this.clock.moment();
+    this.#tell(delivery, settlement);
+    this.#inHand.delete(delivery.lock);
+    this.#options.onFree();
+  }
+
+  async #settlementOf(delivery: Delivery): Promise<Settlement> {
+    const { jobId, name, attemptsMade, attempts, deliveries, stalls } = delivery;
+    const known = decodeOutcome(delivery.outcome);
+    if (known !== undefined) return { kind: 'decided', outcome: known };
+    const update = this.#registry.find(name);
+    if (update === undefined) {
+      this.#options.report('updateUnknown', { key: undefined, jobId, name });
+      return { kind: 'parked', delayMs: this.#options.gate.blockedMs };
+    }
+    let key: string;
+    try {
+      key = keyOf(update, await validated(update, JSON.parse(delivery.data)));
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+      return { kind: 'retry', thrown: error };
+    }
+    return new Promise((settle) => {
+      this.#gate.arrive(key, {
+        jobId,
+        arrivedAtMs: this.clock.monotonicMs(),
+        deliveries,
+        stalls,
+        isLastAttempt: (thrown) => isFinal(thrown) || attemptsMade + 1 >= attempts,
+        settle,
+      });
+    });
+  }
+
+  /** As delivery.ts and BullMQ's worker behind it. A lock that is lost makes all of these do nothing. */
+  #tell({ jobId, lock, attemptsMade, attempts }: Delivery, settlement: Settlement): void {
+    const { queue } = this.#options;
+    switch (settlement.kind) {
+      case 'decided': {
+        const { outcome, thrown } = settlement;
+        if (outcome.kind === 'applied') queue.complete(jobId, lock, outcome.result);
+        else queue.fail(jobId, lock, thrown ?? failureOf(outcome), true);
+        return;
+      }
+      case 'retry':
+        if (attemptsMade + 1 < attempts) queue.retry(jobId, lock, settlement.thrown);
+        else queue.fail(jobId, lock, settlement.thrown, false);
+        return;
+      case 'held':
+        queue.fail(jobId, lock, settlement.thrown, false);
+        return;
+      case 'parked':
+        queue.park(jobId, lock, this.clock.wallMs() + settlement.delayMs);
+        return;
+      case 'returned':
+        queue.giveBack(jobId, lock);
+        return;
+    }
+  }
+}

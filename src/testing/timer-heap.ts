@@ -1,0 +1,69 @@
+/** Timers by due time, those due at one moment in the order in which they were set. A binary heap. */
+export interface HeapTimer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+  /** Fired or cancelled. */
+  over: boolean;
+}
+
+export class TimerHeap {
+  readonly #heap: HeapTimer[] = [];
+  #order = 0;
+
+  add(dueMs: number, callback: () => void): HeapTimer {
+    const timer: HeapTimer = { dueMs, order: this.#order++, callback, over: false };
+    this.#push(timer);
+    return timer;
+  }
+
+  /** The next one to fire, or undefined. Cancelled ones are forgotten on the way. */
+  get first(): HeapTimer | undefined {
+    for (;;) {
+      const first = this.#heap[0];
+      if (first === undefined || !first.over) return first;
+      this.#pop();
+    }
+  }
+
+  /** Takes `first` out. */
+  shift(): HeapTimer | undefined {
+    const { first } = this;
+    if (first !== undefined) this.#pop();
+    return first;
+  }
+
+  #push(timer: HeapTimer): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(timer);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(timer, heap[parent])) break;
+      heap[at] = heap[parent] as HeapTimer;
+      at = parent;
+    }
+    heap[at] = timer;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop();
+    if (last === undefined || heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (isBefore(heap[child + 1], heap[child])) child++;
+      if (!isBefore(heap[child], last)) break;
+      heap[at] = heap[child] as HeapTimer;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+function isBefore(a: HeapTimer | undefined, b: HeapTimer | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+}

@@ -1,0 +1,53 @@
+/** Faults that strike a worker at a certain point of its turn, where a crash leaves most behind. */
+
+/**
+ * - `before-take`: it holds the lease, and nothing else has happened
+ * - `after-take`: it knows the lane's head
+ * - `before-commit`: its commit is on its way to memcached, and goes out when the worker is thawed
+ * - `after-commit`: memcached has the commit, Redis has not heard of it
+ * - `after-acknowledge`: Redis has it, too; BullMQ has not been told that the jobs are done
+ */
+export type WorkerMoment =
+  | 'before-take'
+  | 'after-take'
+  | 'before-commit'
+  | 'after-commit'
+  | 'after-acknowledge';
+
+export const WORKER_MOMENTS: readonly WorkerMoment[] = [
+  'before-take',
+  'after-take',
+  'before-commit',
+  'after-commit',
+  'after-acknowledge',
+];
+
+interface Tripwire {
+  /** Undefined: whichever comes first. */
+  readonly worker: number | undefined;
+  readonly moment: WorkerMoment;
+  readonly strike: (worker: number) => void;
+}
+
+export class Tripwires {
+  #armed: Tripwire[] = [];
+
+  arm(wire: Tripwire): void {
+    this.#armed.push(wire);
+  }
+
+  /** A worker is at this point now. True: something struck it. Each wire strikes once. */
+  reach(worker: number, moment: WorkerMoment): boolean {
+    const wire = this.#armed.find(
+      (one) => one.moment === moment && (one.worker === undefined || one.worker === worker),
+    );
+    if (wire === undefined) return false;
+    this.#armed = this.#armed.filter((one) => one !== wire);
+    wire.strike(worker);
+    return true;
+  }
+
+  get armed(): readonly Pick<Tripwire, 'worker' | 'moment'>[] {
+    return this.#armed;
+  }
+}
