@@ -47,7 +47,8 @@ export async function foldToFit(
   for (;;) {
     const folded = fold(start, entries, rules);
     const batch = folded instanceof Promise ? await folded : folded;
-    const nothing = batch.decided === 0 || batch.stop.kind === 'lost';
+    const nothing =
+      (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
     const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
     const { origin } = start;
     if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined, origin };

@@ -115,7 +115,7 @@ class Turn {
     const fitting = await foldToFit(start, taken, standing, this.#rules(taken), fit);
     const { batch } = fitting;
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
-    if (batch.decided === 0) {
+    if (batch.decided === 0 && !this.#givesUp(batch)) {
       arrivals.settleMany(batch.settlements);
       return this.#afterwards(batch.stop, true, taken.headDueMs);
     }
@@ -124,7 +124,8 @@ class Turn {
       (await this.#commit(fitting, taken, isLast(batch.stop, more))) ??
       (await this.#acknowledge(fitting, taken));
     if (end !== undefined) return end;
-    memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
+    if (batch.decided > 0)
+      memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
     return this.#afterwards(batch.stop, more, 0);
   }
 
@@ -224,6 +225,15 @@ class Turn {
   #smellsOfPoison(): boolean {
     const { context, arrivals } = this.#in;
     return arrivals.all().some(({ stalls }) => stalls > context.options.stallsMax);
+  }
+
+  /**
+   * A delivered job is about to be reported as failed, though it stays in its lane. That is a commit,
+   * too, even if it changes nothing: another holder, who took the lane before us, may be about to
+   * apply the very job (found by the simulation).
+   */
+  #givesUp({ stop }: Batch): boolean {
+    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) !== undefined;
   }
 
   /** Undefined: the commit is in memcached. */
