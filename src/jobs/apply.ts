@@ -47,7 +47,7 @@ export function applyUpdate(
   const start = value === undefined ? initialOf(update, facts.key) : value;
   const returned: unknown = update.apply(start, data, context);
   if (!isPromiseLike(returned)) return finish(update, returned, data, context);
-  return settleInTime(update, returned, context, clock).then((settled) =>
+  return settleInTime(update, returned, context, leaseSignal(), clock).then((settled) =>
     finish(update, settled, data, context),
   );
 }
@@ -94,25 +94,31 @@ function settleInTime(
   update: AnyUpdate,
   returned: PromiseLike<unknown>,
   context: Context,
+  leaseSignal: AbortSignal,
   clock: Clock,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const timer = clock.after(
-      update.timeoutMs,
-      () => {
-        const late = new TorilError(
-          'UPDATE_TIMED_OUT',
-          `the update "${update.name}" did not settle within ${update.timeoutMs} ms. Make it faster, heed context.signal, or raise timeoutMs.`,
-        );
-        context.timeOut(late);
-        reject(late);
-      },
-      { keepAlive: true },
-    );
-    returned.then(resolve, reject).then(
-      () => timer.cancel(),
-      () => timer.cancel(),
-    );
+    const endMs = clock.monotonicMs() + update.timeoutMs;
+    const tooLate = (): void => {
+      const late = new TorilError(
+        'UPDATE_TIMED_OUT',
+        `the update "${update.name}" did not settle within ${update.timeoutMs} ms. Make it faster, heed context.signal, or raise timeoutMs.`,
+      );
+      context.timeOut(late);
+      reject(late);
+    };
+    let timer = clock.after(update.timeoutMs, tooLate, { keepAlive: true });
+    // Nothing will come of it any more: that is no reason to keep a closed worker's process alive.
+    const leaseIsLost = (): void => {
+      timer.cancel();
+      timer = clock.after(Math.max(0, endMs - clock.monotonicMs()), tooLate);
+    };
+    const settled = (): void => {
+      timer.cancel();
+      leaseSignal.removeEventListener('abort', leaseIsLost);
+    };
+    leaseSignal.addEventListener('abort', leaseIsLost, { once: true });
+    returned.then(resolve, reject).then(settled, settled);
   });
 }
 

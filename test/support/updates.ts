@@ -10,6 +10,8 @@ export interface Entry {
   readonly failures?: number;
   /** Milliseconds that the update takes. */
   readonly takesMs?: number;
+  /** It never settles. */
+  readonly hangs?: boolean;
   /** Kills the process that applies it. */
   readonly poison?: boolean;
 }
@@ -25,12 +27,13 @@ export class Refusal extends Error {
 }
 
 function write(log: Line[], entry: Entry, context: UpdateContext): Line[] | Promise<Line[]> {
-  const { n, failures = 0, takesMs = 0, poison = false } = entry;
+  const { n, failures = 0, takesMs = 0, hangs = false, poison = false } = entry;
   if (poison) process.kill(process.pid, 'SIGKILL');
   const line: Line = [n, context.sequence, context.token];
   // Before it fails: whoever throws may have spoilt its value already, and it must not show.
   log.push(line);
   if (context.attempt <= failures) throw new Refusal(`attempt ${context.attempt} of job ${n}`);
+  if (hangs) return new Promise(() => {});
   if (takesMs === 0) return log;
   return new Promise((resolve) => setTimeout(() => resolve(log), takesMs));
 }

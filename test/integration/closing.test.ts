@@ -1,0 +1,160 @@
+/** Closing: what is being applied is finished, everything else is given back, and nothing stays open. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Job } from 'bullmq';
+import { describe, expect, it } from 'vitest';
+import { defineUpdate } from '../../src/index.ts';
+import { lockName } from '../../src/memcached/item-names.ts';
+import { hasItem } from '../support/items.ts';
+import { eventually } from '../support/memcached.ts';
+import { startProcess } from '../support/processes.ts';
+import type { Line } from '../support/updates.ts';
+import { enqueueLog, entries, expectExact, gate, type Stage, stage } from '../support/workers.ts';
+
+const KEYS = 4;
+const JOBS_PER_KEY = 100;
+
+async function load(here: Stage): Promise<Job[]> {
+  const keys = Array.from({ length: KEYS }, (_, n) => here.key(n));
+  const all = keys.flatMap((key) => entries(key, JOBS_PER_KEY, { takesMs: 3 }));
+  return enqueueLog(
+    here,
+    all.toSorted((a, b) => a.n - b.n),
+    { attempts: 1 },
+  );
+}
+
+async function expectAllExact(here: Stage, jobs: readonly Job[]): Promise<void> {
+  const finished = await here.finished(jobs);
+  expect(new Set(finished.map((job) => job.attemptsMade))).toEqual(new Set([1]));
+  for (let n = 0; n < KEYS; n++) {
+    const own = finished.filter(({ data }) => data.key === here.key(n));
+    expect(await expectExact(here, here.key(n), own)).toEqual(own.map((_, i) => i));
+  }
+}
+
+const underWay = (here: Stage): Promise<void> =>
+  eventually('some are done', async () => (await here.queue.getCompletedCount()) > 30);
+
+async function locksHeld(here: Stage): Promise<number> {
+  const held = await Promise.all(
+    Array.from({ length: KEYS }, (_, n) => hasItem(lockName(here.key(n)))),
+  );
+  return held.filter(Boolean).length;
+}
+
+describe('closing a worker under load', () => {
+  it('gives its jobs back without an attempt, releases its leases, and lets another go on at once', async () => {
+    const here = stage();
+    const jobs = await load(here);
+    // Longer than the test: whatever is left behind would be waited for.
+    const patient = {
+      concurrency: 16,
+      leaseMs: 60_000,
+      lockDuration: 60_000,
+      stalledInterval: 60_000,
+    };
+    const first = await here.worker(patient);
+    await underWay(here);
+    const startedMs = performance.now();
+    await first.close();
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
+    expect(await locksHeld(here)).toBe(0);
+    expect(await here.queue.getActiveCount()).toBe(0);
+    expect(await here.queue.getFailedCount()).toBe(0);
+    const second = await here.worker(patient);
+    await expectAllExact(here, jobs);
+    expect(second.counts.leaseTakenOver).toBeUndefined();
+  });
+
+  it('again and again is exact', async () => {
+    const here = stage();
+    const jobs = await load(here);
+    for (let i = 0; i < 6; i++) {
+      const worker = await here.worker({ concurrency: 16, leaseMs: 60_000 });
+      await sleep(60);
+      await worker.close();
+    }
+    await here.worker();
+    await expectAllExact(here, jobs);
+  });
+
+  it('while it has not begun yet is no fault', async () => {
+    const here = stage();
+    const worker = here.startWorker();
+    const errors: Error[] = [];
+    worker.on('error', (error) => void errors.push(error));
+    await worker.close();
+    await worker.close();
+    expect(errors).toEqual([]);
+  });
+
+  it('by force does not wait, and loses nothing either', async () => {
+    const here = stage();
+    const jobs = await load(here);
+    const worker = await here.worker({ concurrency: 16 });
+    await underWay(here);
+    await worker.close(true);
+    await here.worker();
+    await expectAllExact(here, jobs);
+  });
+});
+
+describe('closing while an update does not settle', () => {
+  const never = gate();
+  const hang = defineUpdate({
+    name: 'hang',
+    key: (data: { key: string; once: string }) => data.key,
+    initial: (): Line[] => [],
+    apply: async (lines: Line[], data: { key: string; once: string }, { sequence, token }) => {
+      if (hung.has(data.once)) return [...lines, [0, sequence, token]] as Line[];
+      hung.add(data.once);
+      await never.opened;
+      return [...lines, [9, sequence, token]] as Line[];
+    },
+    result: (lines) => (lines?.length ?? 0) - 1,
+  });
+  const hung = new Set<string>();
+
+  it('ends when closeMs is over; the job goes back, and what comes of it later does not count', async () => {
+    const here = stage({ updates: [hang] });
+    const key = here.key();
+    const job = await here.queue.enqueue(hang, { key, once: here.name });
+    const worker = await here.worker({ closeMs: 300 });
+    await eventually('it hangs', () => hung.has(here.name));
+    const startedMs = performance.now();
+    await worker.close();
+    const tookMs = performance.now() - startedMs;
+    expect(tookMs).toBeGreaterThan(250);
+    expect(tookMs).toBeLessThan(1_500);
+    expect(await job.getState()).toBe('waiting');
+    expect(await hasItem(lockName(key))).toBe(false);
+    await here.worker();
+    const [finished] = await here.finished([job]);
+    expect(finished).toMatchObject({ attemptsMade: 1, returnvalue: 0 });
+    never.open();
+    await sleep(100);
+    expect((await here.cells.get<Line[]>(key))?.map(([n]) => n)).toEqual([0]);
+  });
+});
+
+describe('a worker process that closes', () => {
+  it('ends by itself: nothing keeps it alive', async () => {
+    const here = stage();
+    const child = await startProcess(here, { concurrency: 4 });
+    await here.finished(await enqueueLog(here, entries(here.key(), 10)));
+    const startedMs = performance.now();
+    await child.close();
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
+  });
+
+  it('ends by itself also if an update never settles', async () => {
+    const here = stage();
+    const child = await startProcess(here, { concurrency: 4, closeMs: 200 });
+    await enqueueLog(here, [{ key: here.key(), n: 0, hangs: true }]);
+    await eventually('it is active', async () => (await here.queue.getActiveCount()) === 1);
+    await sleep(100);
+    const startedMs = performance.now();
+    await child.close();
+    expect(performance.now() - startedMs).toBeLessThan(1_500);
+  });
+});
