@@ -17,7 +17,13 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
-import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scripts/script.ts';
+import {
+  ALONE_FIELD,
+  DIRECTIVE_FIELD,
+  GIVEN_BACK_FIELD,
+  OUTCOME_FIELD,
+  type Script,
+} from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
@@ -209,6 +215,14 @@ export class TorilBackend extends RedisQueueBackend {
       if (typeof next === 'string' && next !== '') await this.promote(next).catch(() => undefined);
     }
     return removed;
+  }
+
+  /** Gives a job back for a while, without an attempt; one that stalled before, with word that its process lives. */
+  async park(jobId: string, stalls: number, delayMs: number, token: string): Promise<void> {
+    await this.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, {
+      skipAttempt: true,
+      ...(stalls > 0 && { fieldsToUpdate: { [GIVEN_BACK_FIELD]: '1' } }),
+    });
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

@@ -47,6 +47,8 @@ export interface MemoryJob {
   outcome: string;
   /** Deaths of starts alone, and what stalls and attempts were at the last one. */
   alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
+  /** Its process gave it back since. */
+  isGivenBack: boolean;
   directive: '' | 'skip' | 'drop';
 }
 
@@ -114,6 +116,7 @@ export class MemoryJobs {
       failedReason: undefined,
       outcome: '',
       alone: NEVER_ALONE,
+      isGivenBack: false,
       directive: '',
     };
     this.#jobs.set(jobId, job);
@@ -204,7 +207,8 @@ export class MemoryJobs {
     const { alone, stalls, attemptsMade } = job;
     const died =
       alone !== NEVER_ALONE && alone.stalls !== stalls && alone.attemptsMade === attemptsMade;
-    const deaths = alone.deaths + (died ? 1 : 0);
+    const deaths = alone.deaths + (died && !job.isGivenBack ? 1 : 0);
+    job.isGivenBack = false;
     job.alone = { deaths, stalls, attemptsMade };
     return deaths + 1;
   }

@@ -1,6 +1,5 @@
 /** What BullMQ is told of a delivered job, once it is settled. */
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
-import { systemClock } from '../base/clock.ts';
 import type { TorilBackend } from '../jobs/bull-backend.ts';
 import { failureOf } from '../jobs/outcome.ts';
 import { isFinal } from './fold.ts';
@@ -37,8 +36,8 @@ export async function report(
     // If these two cannot be carried out, the job stays active until BullMQ takes it for stalled: any
     // other error would use up an attempt.
     case 'parked':
-      await job
-        .moveToDelayed(systemClock.wallMs() + settlement.delayMs, token)
+      await backend
+        .park(jobId, job.stalledCounter, settlement.delayMs, token)
         .catch(() => undefined);
       throw new DelayedError();
     case 'returned':

@@ -11,6 +11,8 @@ export interface JobFacts {
   readonly stalls: number;
   readonly finished: 'no' | 'completed' | 'failed';
   readonly failedReason: string;
+  /** Its process gave it back, as TorilBackend.park does, since it was last to be applied alone. */
+  readonly givenBack: boolean;
   /** Delayed until then: milliseconds since 1970; 0: not delayed. */
   readonly dueMs: number;
 }
@@ -484,6 +486,10 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       expect(await lanes.startAlone('a')).toBe(1); // its commit was lost
       await stage.changeJob('a', { stalls: 2, attemptsMade: 1 }); // it failed, and died waiting
       expect(await lanes.startAlone('a')).toBe(1);
+      await stage.changeJob('a', { stalls: 3, givenBack: true }); // somebody else died of something else
+      expect(await lanes.startAlone('a')).toBe(1);
+      await stage.changeJob('a', { stalls: 4 });
+      expect(await lanes.startAlone('a')).toBe(2);
     });
 
     test('direct leaves word for the next combiner', async () => {

@@ -7,6 +7,7 @@ import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
+import { GIVEN_BACK_FIELD } from '../../src/jobs/scripts/script.ts';
 import { RedisHistory } from '../../src/jobs/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
@@ -20,6 +21,7 @@ const PLAIN: JobFacts = {
   stalls: 0,
   finished: 'no',
   failedReason: '',
+  givenBack: false,
   dueMs: 0,
 };
 /** BullMQ keeps the delayed jobs by due time, times this, plus a counter. */
@@ -52,7 +54,8 @@ async function inMemory(): Promise<Stage> {
 }
 
 function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
-  const { attemptsMade, stalls, finished = 'no', failedReason = '' } = facts;
+  const { attemptsMade, stalls, finished = 'no', failedReason = '', givenBack } = facts;
+  if (givenBack !== undefined) job.isGivenBack = givenBack;
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
   if (stalls !== undefined) job.stalls = stalls;
   if (failedReason !== '') job.failedReason = failedReason;
@@ -108,6 +111,7 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(stalls > 0 && { stc: stalls }),
     ...(failedReason !== '' && { failedReason }),
     ...(finished !== 'no' && { finishedOn: Date.now() }),
+    ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
   };
 }
 

@@ -39,6 +39,8 @@ interface Chain {
   /** JSON; `deleted`: there is none. */
   value: string;
   lastSequence: number;
+  /** The highest with which a strict update has begun. */
+  strictToken: number;
   readonly jobs: string[];
   /** By token; each call of an update under a lease. */
   readonly applications: Map<number, Application[]>;
@@ -78,7 +80,11 @@ export class Auditor implements BullObserver {
   applied(application: Application, isStrict: boolean): void {
     const { key, token, jobId, process } = application;
     const chain = this.#chainOf(key);
-    if (isStrict) this.#cells.strictStarted(key, token);
+    if (isStrict) {
+      this.#cells.strictStarted(key, token);
+      application.isFencedOff = token < chain.strictToken;
+      chain.strictToken = Math.max(chain.strictToken, token);
+    }
     if (token <= 0 || !Number.isSafeInteger(token)) {
       this.#violated('P5', `job ${jobId} was given the token ${token}`);
     }
@@ -216,7 +222,13 @@ export class Auditor implements BullObserver {
     return isFresh && !this.#rules.durableCopies && this.#cells.lostSinceCommit(key);
   }
 
-  #extend(chain: Chain, { key, jobId, sequence }: Application): void {
+  #extend(chain: Chain, { key, jobId, sequence, token, isFencedOff }: Application): void {
+    if (isFencedOff) {
+      this.#violated(
+        'P5',
+        `${key}: job ${jobId} counts, but its token ${token} was refused outside`,
+      );
+    }
     if (sequence <= chain.lastSequence) {
       this.#violated(
         'P2',
@@ -230,7 +242,14 @@ export class Auditor implements BullObserver {
   #chainOf(key: string): Chain {
     let chain = this.#chains.get(key);
     if (chain === undefined) {
-      chain = { token: 0, value: DELETED, lastSequence: 0, jobs: [], applications: new Map() };
+      chain = {
+        token: 0,
+        value: DELETED,
+        lastSequence: 0,
+        strictToken: 0,
+        jobs: [],
+        applications: new Map(),
+      };
       this.#chains.set(key, chain);
     }
     return chain;

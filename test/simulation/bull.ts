@@ -170,6 +170,7 @@ export class Bull {
   park(jobId: string, lock: string, dueMs: number): Answer {
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
+    if (job.stalls > 0) job.isGivenBack = true; // as TorilBackend.park
     this.#delay(job, dueMs);
     return 'done';
   }
@@ -259,7 +260,6 @@ export class Bull {
     job.state = 'delayed';
     job.dueMs = dueMs;
     this.#delayed.add(job.id);
-    this.onWaiting(); // somebody must learn when it is due
   }
 
   #toWait(job: MemoryJob, where: 'front' | 'back'): void {

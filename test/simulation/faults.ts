@@ -50,8 +50,8 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 
 /** Milliseconds by which a wall clock is set at most. */
 const WALL_JUMP_MS = 3_000;
-const PAUSE_MS = [0.1, 3_000] as const;
-const DOWN_MS = [0.1, 1_000] as const;
+const PAUSE_MS = [0.1, 1_000] as const;
+const DOWN_MS = [0.1, 300] as const;
 
 export class Faults {
   readonly #world: World;
@@ -70,9 +70,10 @@ export class Faults {
     const { options, scheduler, network } = this.#world;
     if (options.faults.length === 0) return;
     this.#next();
-    this.#world.onStep = () => {
+    this.#world.onStep = (process) => {
       if (this.#over || !this.#dice.chance(options.stepFaultRate)) return;
-      scheduler.at(this.#dice.fraction() * 2 * network.latencyMs(), () => this.#strikeAny());
+      const afterMs = this.#dice.fraction() * 2 * network.latencyMs();
+      scheduler.at(afterMs, () => this.#strikeAny(process));
     };
   }
 
@@ -109,16 +110,18 @@ export class Faults {
     });
   }
 
-  #strikeAny(): void {
-    if (!this.#over) this.#strike(this.#dice.pick(this.#world.options.faults));
+  /** `culprit`: the process that took the step, often the one that is struck. */
+  #strikeAny(culprit?: WorkerProcess): void {
+    if (this.#over) return;
+    const kind = this.#dice.pick(this.#world.options.faults);
+    const others = this.#world.processes.filter((process) => process?.alive === true);
+    const other = others.length === 0 ? undefined : this.#dice.pick(others);
+    this.#strike(kind, culprit?.alive === true && this.#dice.chance(0.7) ? culprit : other);
   }
 
-  #strike(kind: FaultKind): void {
-    const { processes, stores } = this.#world;
+  #strike(kind: FaultKind, process: WorkerProcess | undefined): void {
+    const { stores } = this.#world;
     this.#world.count(`fault ${kind}`);
-    const process = this.#dice.pick(
-      processes.filter((one) => one?.alive === true).concat(undefined),
-    );
     if (process !== undefined) this.#strikeProcess(kind, process);
     const store = this.#dice.pick(stores);
     const key = this.#dice.pick(this.#world.keys);
@@ -168,7 +171,7 @@ export class Faults {
     const { wire } = this.#dice.pick(process.servers);
     const lands = this.#dice.below((wire?.underWay ?? 0) + 1);
     const lateMs = this.#dice.chance(0.5) ? 0 : this.#dice.magnitude(...DOWN_MS);
-    const forMs = this.#dice.magnitude(...PAUSE_MS);
+    const forMs = this.#awhileMs();
     const say = (what: string): void => this.#note(`${process.name} ${what}`);
     switch (kind) {
       case 'pause':
@@ -246,6 +249,14 @@ export class Faults {
     this.#world.scheduler.at(forMs, () => {
       if (!this.#over) end();
     });
+  }
+
+  /** Any time, but often just long enough for somebody to take over. */
+  #awhileMs(): number {
+    const { leaseMs } = this.#world.options.gate;
+    return this.#dice.chance(0.5)
+      ? this.#dice.magnitude(...PAUSE_MS)
+      : this.#dice.between(0.5, 3) * leaseMs;
   }
 
   #underWay(): Disconnect['underWay'] {

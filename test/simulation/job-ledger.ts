@@ -98,6 +98,11 @@ export class JobLedger {
     else keys.set(key, { token, jobs: new Set([jobId]) });
   }
 
+  /** It is about to be applied alone: whatever kills the process now, will be put down to it. */
+  startsAlone(process: string, jobId: string): void {
+    this.inHand(process, `alone ${jobId}`, 0, jobId);
+  }
+
   troubled(process: string): void {
     for (const { jobs } of this.#inHand.get(process)?.values() ?? []) {
       for (const jobId of jobs) this.#job(jobId).troubles += 1;
@@ -132,6 +137,7 @@ export class JobLedger {
     }
     for (const keys of this.#inHand.values()) {
       if (keys.get(commit.key)?.token === commit.token) keys.delete(commit.key);
+      for (const { jobId } of commit.decided) keys.delete(`alone ${jobId}`);
     }
   }
 

@@ -1,42 +1,75 @@
 /**
- * `npm run sim -- --seeds N --from S`: that many runs, on two processes.
- * `npm run sim -- --seed X [--trace]`: one run, with what happened in it.
+ * `npm run sim -- --seeds N [--from S]`: that many runs, one after the other on each core.
+ * `npm run sim -- --seed X [--trace]`: one run, and what happened in it.
+ * `--canary NAME` takes a guard away in either; `--canary list` names them.
  */
 import { parseArgs } from 'node:util';
+import { CANARIES } from './canaries.ts';
+import { failureText, optionsText, summaryText } from './report.ts';
 import { runSimulation } from './run.ts';
+import { runShards } from './shards.ts';
+import type { Damage } from './world.ts';
+
+const SEEDS_DEFAULT = 2_000;
+/** Failing seeds that are told in full. */
+const FAILURES_SHOWN = 3;
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '1000' },
+    seeds: { type: 'string', default: String(SEEDS_DEFAULT) },
     from: { type: 'string', default: '0' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    canary: { type: 'string' },
+    processes: { type: 'string', default: '2' },
   },
 });
 
-if (values.seed !== undefined) {
-  const report = await runSimulation({ seed: Number(values.seed), traced: values.trace });
-  for (const line of report.lines) console.log(line);
-  console.log(report.violations, report.hash, report.events, report.virtualMs);
-} else {
-  const start = performance.now();
-  let events = 0;
-  let bad = 0;
-  const totals: Record<string, number> = {};
-  for (let seed = Number(values.from); seed < Number(values.from) + Number(values.seeds); seed++) {
-    const report = await runSimulation({ seed });
-    events += report.events;
-    for (const [k, v] of Object.entries(report.counts)) totals[k] = (totals[k] ?? 0) + v;
-    if (report.violations.length > 0) {
-      bad++;
-      console.log(seed, report.violations[0]);
-    }
+if (values.canary === 'list') console.log(Object.keys(CANARIES).join('\n'));
+else if (values.seed !== undefined) process.exitCode = await runOne(numberOf('seed', values.seed));
+else process.exitCode = await runMany();
+
+async function runOne(seed: number): Promise<number> {
+  const report = await runSimulation({ seed, traced: true, damage: damageOf(values.canary) });
+  console.log(optionsText(report.options));
+  if (values.trace) for (const line of report.lines) console.log(line);
+  for (const { promise, what, atMs } of report.violations) {
+    console.log(`${promise} at ${atMs.toFixed(3)} ms: ${what}`);
   }
-  const ms = performance.now() - start;
-  console.log({
-    bad,
-    perSecond: Number(values.seeds) / (ms / 1000),
-    events: events / Number(values.seeds),
+  const verdict = report.violations.length === 0 ? 'every promise was kept' : 'FAILED';
+  console.log(`seed ${seed}: ${verdict}; ${report.events} events, hash ${report.hash}`);
+  return report.violations.length === 0 ? 0 : 1;
+}
+
+async function runMany(): Promise<number> {
+  const from = numberOf('from', values.from);
+  const count = numberOf('seeds', values.seeds);
+  damageOf(values.canary);
+  const { canary } = values;
+  const summary = await runShards({
+    from,
+    count,
+    canary,
+    processes: numberOf('processes', values.processes),
   });
-  console.log(totals);
+  for (const seed of summary.failed.slice(0, FAILURES_SHOWN)) {
+    const report = await runSimulation({ seed, traced: true, damage: damageOf(canary) });
+    console.log(failureText(report, canary));
+  }
+  console.log(summaryText(summary));
+  return summary.failed.length === 0 ? 0 : 1;
+}
+
+function damageOf(canary: string | undefined): Damage {
+  if (canary === undefined) return {};
+  const damage = CANARIES[canary];
+  if (damage === undefined)
+    throw new Error(`no canary "${canary}": ${Object.keys(CANARIES).join(', ')}`);
+  return damage;
+}
+
+function numberOf(option: string, text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new Error(`--${option} must be a whole number, not ${text}`);
 }

@@ -10,17 +10,14 @@ const ALL = 10_000;
 export class ObservedJobs extends MemoryJobs {
   readonly #auditor: Auditor;
   readonly #trace: Trace;
-  readonly #step: () => void;
 
-  constructor(clock: Clock, auditor: Auditor, trace: Trace, step: () => void) {
+  constructor(clock: Clock, auditor: Auditor, trace: Trace) {
     super(clock);
-    this.#step = step;
     this.#auditor = auditor;
     this.#trace = trace;
   }
 
   override take(request: TakeRequest): Taken {
-    this.#step();
     const taken = super.take(request);
     const ids = taken.entries.map(({ jobId }) => jobId).join(' ');
     const { token, copy } = taken;
@@ -33,7 +30,6 @@ export class ObservedJobs extends MemoryJobs {
 
   override acknowledge(commit: Acknowledgement): Acknowledged {
     const { key, base, token, watermark, decisions } = commit;
-    this.#step();
     const before = this.inspect(key, ALL);
     const answer = super.acknowledge(commit);
     const verdict = answer.accepted ? 'accepted' : 'refused';
@@ -54,5 +50,11 @@ export class ObservedJobs extends MemoryJobs {
       waiting: before.head.slice(left.length).map(({ jobId }) => jobId),
     });
     return answer;
+  }
+
+  override startAlone(jobId: string): number {
+    const starts = super.startAlone(jobId);
+    this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
+    return starts;
   }
 }

@@ -7,19 +7,16 @@ import type { Auditor } from './auditor.ts';
 export class ObservedStore extends MemoryStore {
   readonly #keyOf: ReadonlyMap<string, string>;
   readonly #auditor: Auditor;
-  readonly #step: () => void;
 
   constructor(
     clock: Clock,
     itemSizeMax: number,
     keyOf: ReadonlyMap<string, string>,
     auditor: Auditor,
-    step: () => void,
   ) {
     super({ clock, itemSizeMax });
     this.#keyOf = keyOf;
     this.#auditor = auditor;
-    this.#step = step;
   }
 
   override add(name: string, item: NewItem): Outcome<Cas> {
@@ -47,7 +44,6 @@ export class ObservedStore extends MemoryStore {
   }
 
   #landed(name: string, item: NewItem, outcome: Outcome<Cas>): Outcome<Cas> {
-    this.#step();
     const key = this.#keyOf.get(name);
     if (key !== undefined && outcome.kind === 'done') {
       this.#auditor.cellWritten(key, item.value.toString(), item.ttlSeconds);

@@ -24,4 +24,6 @@ export interface Application {
   after: string | 'deleted' | undefined;
   /** JSON of what it reported; empty: nothing. */
   result: string;
+  /** A store outside that heeds fencing tokens would have refused it: a higher one was there before. */
+  isFencedOff: boolean;
 }

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly servers: number;
   readonly keys: number;
   readonly jobs: number;
+  /** Milliseconds over which they are enqueued. */
+  readonly spreadMs: number;
   /** Those that are enqueued, some several times. */
   readonly kinds: readonly UpdateKind[];
   readonly settings: Readonly<Record<UpdateKind, UpdateSetting>>;
@@ -55,21 +57,28 @@ export interface RunOptions {
 
 /** Two clocks within this differ by less than the margin of a takeover. */
 const DRIFT_MAX = 0.04;
-const LEASE_MS = [100, 600] as const;
+const SAFETY_MS_MAX = 1_000;
+const LEASE_MS = [100, 300] as const;
 
 export function optionsFrom(seed: number): RunOptions {
   const dice = new Dice(seed, 'options');
   const leaseMs = Math.round(dice.magnitude(...LEASE_MS));
   const requestDeadlineMs = Math.round(dice.between(20, leaseMs * 0.8));
-  const safetyMs = dice.magnitude(50, 1_000);
+  const jobs = Math.round(dice.magnitude(2, 30));
+  const latencyMsMax = dice.magnitude(0.1, 10);
+  // Slower than a key can be worked on, or all at once: with something to do while faults strike.
+  const spreadMs = dice.pick([0, 1, 5, 20]) * jobs * latencyMsMax * dice.fraction();
+  const safetyMs = Math.min(spreadMs * 1.2 + leaseMs * dice.between(0.5, 3), SAFETY_MS_MAX);
   const durableCopies = dice.chance(0.8);
+  const faultsShare = dice.pick([0.1, 0.25, 0.6]);
   return {
     seed,
-    processes: dice.pick([1, 2, 2, 3, 3, 4]),
+    processes: dice.pick([1, 2, 2, 3, 3, 3, 4]),
     concurrency: dice.pick([1, 2, 5, 20]),
     servers: dice.pick([1, 1, 2]),
-    keys: dice.pick([1, 1, 1, 2, 3]),
-    jobs: Math.round(dice.magnitude(3, 40)),
+    keys: dice.pick([1, 1, 1, 1, 2, 3]),
+    jobs,
+    spreadMs: Math.min(spreadMs, SAFETY_MS_MAX),
     kinds: drawKinds(dice),
     settings: drawSettings(dice),
     plainRate: dice.pick([0, 0, 0.2]),
@@ -90,7 +99,7 @@ export function optionsFrom(seed: number): RunOptions {
     },
     network: {
       latencyMsMin: 0.02,
-      latencyMsMax: dice.magnitude(0.1, 10),
+      latencyMsMax,
       splitRate: dice.pick([0, 0.2, 1]),
     },
     requestDeadlineMs,
@@ -99,13 +108,13 @@ export function optionsFrom(seed: number): RunOptions {
     timerLatenessMs: dice.pick([0, 1, 5]),
     safetyMs,
     faultEveryMs: dice.magnitude(10, safetyMs * 2),
-    stepFaultRate: dice.pick([0, 0.02, 0.1, 0.3]),
-    faults: FAULT_KINDS.filter(() => dice.chance(0.4)),
+    stepFaultRate: dice.pick([0, 0.05, 0.15, 0.4]),
+    faults: FAULT_KINDS.filter(() => dice.chance(faultsShare)),
   };
 }
 
 function drawKinds(dice: Dice): UpdateKind[] {
-  const kinds = UPDATE_KINDS.filter(() => dice.chance(0.35));
+  const kinds = UPDATE_KINDS.filter((kind) => dice.chance(kind === 'slow' ? 0.5 : 0.3));
   return kinds.length === 0 ? ['append'] : kinds;
 }
 
@@ -133,9 +142,9 @@ function drawGate(
       batchDataMax: dice.pick([1, 100, 1_000_000]),
       batchMs: dice.pick([1, 10, 100]),
       batchesPerLease: dice.pick([1, 2, 20]),
-      patienceMs: dice.pick([2, 10, 50]),
+      patienceMs: dice.pick([5, 50]),
       parkMsMax: dice.pick([50, 300]),
-      blockedMs: dice.pick([20, 80]),
+      blockedMs: dice.pick([30, 150]),
       stallsMax: dice.pick([0, 1, 2, 5]),
       closeMs: dice.pick([0, 50, 500]),
       durableCopies,

@@ -41,11 +41,15 @@ export async function runSimulation({
   const trace = new Trace(traced, () => scheduler.nowMs);
   const world = new World(options, scheduler, trace, damage);
   const failures = watchForFailures();
+  const { stackTraceLimit } = Error;
+  // Stacks are for people, and cost as much as an update.
+  if (!traced) Error.stackTraceLimit = 0;
   try {
     await inMacrotask(() => drive(world));
     await nextTurn(); // promises that were rejected and dropped are reported now
   } finally {
     failures.stop();
+    Error.stackTraceLimit = stackTraceLimit;
   }
   const { violations } = world.auditor;
   for (const failure of failures.seen) {

@@ -70,9 +70,10 @@ export function updatesFor(
   clock: Clock,
   die: () => void,
   process: string,
+  kinds: readonly UpdateKind[],
 ): AnyUpdate[] {
   const bodies = bodiesFor(world, clock, die);
-  return UPDATE_KINDS.map((kind) => {
+  return kinds.map((kind) => {
     const { onFailure, onExhausted } = world.options.settings[kind];
     return defineUpdate({
       name: kind,
@@ -114,6 +115,7 @@ function observed(
     before: JSON.stringify(value),
     after: undefined,
     result: '',
+    isFencedOff: false,
   };
   world.auditor.applied(application, kind === 'strict');
   const keep = (outcome: Outcome): Outcome => {

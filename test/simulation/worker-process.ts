@@ -7,7 +7,6 @@ import { pause, type Timer } from '../../src/base/clock.ts';
 import { validated } from '../../src/jobs/job-data.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { decodeOutcome } from '../../src/jobs/outcome.ts';
-import type { AnyUpdate } from '../../src/jobs/update.ts';
 import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
@@ -19,7 +18,7 @@ import type { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
 import { ProcessClock } from './process-clock.ts';
 import { type Disconnect, RedisLink } from './redis-link.ts';
-import { UPDATE_KINDS, updatesFor } from './updates.ts';
+import { type UpdateKind, updatesFor } from './updates.ts';
 import type { World } from './world.ts';
 
 /** A worker that found nothing looks again after so long, as BullMQ's drainDelay. */
@@ -48,7 +47,7 @@ export class WorkerProcess {
   #closing = false;
   #resting = false;
 
-  constructor(world: World, name: string, dice: Dice, updates: readonly string[]) {
+  constructor(world: World, name: string, dice: Dice, kinds: readonly UpdateKind[]) {
     const { scheduler, network, options } = world;
     this.#world = world;
     this.#dice = dice;
@@ -64,10 +63,15 @@ export class WorkerProcess {
           store,
           address: `memcached-${index}`,
           requestDeadlineMs: options.requestDeadlineMs,
-          note: (what) => world.trace.note(this.name, what),
+          note: (what) => {
+            world.trace.note(this.name, what);
+            world.onStep(this);
+          },
         }),
     );
-    this.#registry = new UpdateRegistry(this.#updates(updates));
+    this.#registry = new UpdateRegistry(
+      updatesFor(world, this.clock, () => this.crash('lost'), name, kinds),
+    );
     const random: Random = { fraction: () => dice.fraction(), id: () => `${name}-${dice.id()}` };
     this.#locks = new MemcachedLeaseLocks({
       clock: this.clock,
@@ -78,7 +82,7 @@ export class WorkerProcess {
       queue: 'bull:simulated',
       servers: world.damageServers(new RendezvousServers(this.servers)),
       locks: this.#locks,
-      lanes: world.damageLanes(new MemoryLanes(world.jobs, this.clock, this.link.call)),
+      lanes: world.damageLanes(this.#lanes()),
       registry: this.#registry,
       clock: this.clock,
       random,
@@ -98,7 +102,7 @@ export class WorkerProcess {
 
   /** It has every update. */
   get knowsAll(): boolean {
-    return this.#registry.names.length === UPDATE_KINDS.length;
+    return this.#registry.names.length === this.#world.options.kinds.length;
   }
 
   get alive(): boolean {
@@ -158,16 +162,26 @@ export class WorkerProcess {
     if (!resting) this.wake();
   }
 
-  #updates(names: readonly string[]): AnyUpdate[] {
-    return updatesFor(this.#world, this.clock, () => this.crash('lost'), this.name).filter(
-      ({ name }) => names.includes(name),
+  #lanes(): MemoryLanes {
+    const lanes = new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
+      this.link.call(() => {
+        this.#world.onStep(this);
+        return execute();
+      }),
     );
+    const startAlone = lanes.startAlone.bind(lanes);
+    lanes.startAlone = (jobId) => {
+      this.#world.auditor.jobs.startsAlone(this.name, jobId);
+      return startAlone(jobId);
+    };
+    return lanes;
   }
 
   #fetched(delivery: Delivery | undefined): void {
     this.#fetching = false;
     if (delivery === undefined) {
       if (this.#fetchAgain) return this.wake();
+      this.#world.waitForJobs(this);
       const dueMs = this.#world.bull.nextDueMs - this.clock.wallMs();
       const delayMs = Math.min(Math.max(dueMs, 1), IDLE_MS);
       this.#nextFetch = this.clock.after(delayMs, () => this.wake());

@@ -3,9 +3,6 @@ import { Dice } from './dice.ts';
 import type { Data } from './updates.ts';
 import type { World } from './world.ts';
 
-/** The share of the phase with faults in which jobs come. */
-const BUSY_SHARE = 0.8;
-
 export class Workload {
   readonly #world: World;
   readonly #dice: Dice;
@@ -23,8 +20,7 @@ export class Workload {
   }
 
   start(): void {
-    const { jobs, safetyMs } = this.#world.options;
-    const spreadMs = this.#dice.pick([0, safetyMs * BUSY_SHARE]);
+    const { jobs, spreadMs } = this.#world.options;
     const burst = this.#dice.pick([1, 1, 5, jobs]);
     for (let job = 0; job < jobs; job += burst) {
       const atMs = this.#dice.fraction() * spreadMs;
@@ -45,7 +41,7 @@ export class Workload {
     const data: Data = {
       key,
       fails: dice.below(options.failsMax + 1),
-      kills: dice.below(options.killsMax + 1),
+      kills: dice.chance(0.3) ? dice.whole(1, options.killsMax) : 0,
       ms: Math.round(dice.magnitude(1, options.slowMsMax)),
     };
     const attempts = dice.whole(1, options.attemptsMax);

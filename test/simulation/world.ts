@@ -6,13 +6,13 @@ import { Auditor } from './auditor.ts';
 import { Bull } from './bull.ts';
 import { Dice } from './dice.ts';
 import { Network } from './network.ts';
+import type { BullObserver } from './observer.ts';
 import { ObservedJobs } from './observed-jobs.ts';
 import { ObservedStore } from './observed-store.ts';
 import type { RunOptions } from './options.ts';
 import { ProcessClock } from './process-clock.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
-import { UPDATE_KINDS } from './updates.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Takes a guard away, to show that the auditor sees it: a run with one must fail. */
@@ -40,8 +40,12 @@ export class World {
   readonly counts: Record<string, number> = {};
   /** The living ones, each in its place; undefined: it is down. */
   readonly processes: (WorkerProcess | undefined)[] = [];
-  /** Called at each step of the protocol. */
-  onStep: () => void = () => {};
+  /** Called at each step of the protocol, with the process that took it. */
+  onStep: (process: WorkerProcess) => void = () => {};
+  /** Processes that wait for jobs, the one that has waited longest first. */
+  readonly #idle = new Set<WorkerProcess>();
+  /** Jobs came while nobody waited for them. */
+  #marker = false;
   readonly #damage: Damage;
   readonly #kills = new Map<string, number>();
   readonly #dice: Dice;
@@ -70,15 +74,14 @@ export class World {
     const still = { rate: 1, latenessMs: 0 };
     const dice = new Dice(seed, 'servers');
     this.redisClock = new ProcessClock(scheduler, dice, still);
-    const step = (): void => this.onStep();
-    this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace, step);
+    this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace);
     damage.jobs?.(this.jobs);
-    this.bull = new Bull(this.jobs, this.redisClock, options.bull, this.auditor);
-    this.bull.onWaiting = () => this.#wakeAll();
+    this.bull = new Bull(this.jobs, this.redisClock, options.bull, told(this.auditor, trace));
+    this.bull.onWaiting = () => this.#mark();
     const keyOf = new Map(this.keys.map((key) => [cellName(key), key]));
     this.stores = Array.from({ length: options.servers }, () => {
       const clock = new ProcessClock(scheduler, dice, still);
-      const store = new ObservedStore(clock, options.itemSizeMax, keyOf, this.auditor, step);
+      const store = new ObservedStore(clock, options.itemSizeMax, keyOf, this.auditor);
       damage.store?.(store);
       return store;
     });
@@ -98,7 +101,7 @@ export class World {
   }
 
   startProcess(place: number): void {
-    const knows = UPDATE_KINDS.filter(
+    const knows = this.options.kinds.filter(
       () => place === 0 || !this.#someAreOld || this.#dice.chance(0.7),
     );
     const name = `p${place}-${++this.#started}`;
@@ -114,6 +117,7 @@ export class World {
 
   /** A process has ended; the next one takes its place in a while. */
   lost(process: WorkerProcess): void {
+    this.#idle.delete(process);
     this.auditor.troubled(process.name);
     const place = this.processes.indexOf(process);
     this.scheduler.at(this.#dice.magnitude(...RESTART_MS), () => {
@@ -137,12 +141,52 @@ export class World {
     return this.#damage.lanes?.(lanes) ?? lanes;
   }
 
-  #wakeAll(): void {
-    for (const process of this.processes) {
-      if (process === undefined) continue;
-      this.network.after(this.network.latencyMs(), () => {
-        process.clock.run('arrival', () => process.wake());
-      });
-    }
+  /** A process has found nothing to fetch, and waits for the marker. */
+  waitForJobs(process: WorkerProcess): void {
+    this.#idle.delete(process); // to the end of the queue
+    this.#idle.add(process);
+    if (!this.#marker) return;
+    this.#marker = false;
+    this.#mark();
   }
+
+  /** BullMQ's marker goes to the one that has waited longest, even if that one is paused or dead. */
+  #mark(): void {
+    const [process] = this.#idle;
+    if (process === undefined) {
+      this.#marker = true;
+      return;
+    }
+    this.#idle.delete(process);
+    this.network.after(this.network.latencyMs(), () => {
+      process.clock.run('arrival', () => process.wake());
+    });
+  }
+}
+
+/** What BullMQ does, for the trace, too. */
+function told(observer: BullObserver, trace: Trace): BullObserver {
+  const note = (jobId: string, what: string): void => trace.note('bull', `job ${jobId} ${what}`);
+  return {
+    delivered(jobId, lock) {
+      note(jobId, `goes to ${lock}`);
+      observer.delivered(jobId, lock);
+    },
+    completed(jobId, result) {
+      note(jobId, `is completed: ${result}`);
+      observer.completed(jobId, result);
+    },
+    failed(jobId, reason) {
+      note(jobId, `has failed for good: ${reason}`);
+      observer.failed(jobId, reason);
+    },
+    charged(jobId, reason) {
+      note(jobId, `has used up an attempt: ${reason}`);
+      observer.charged(jobId, reason);
+    },
+    stalled(jobId) {
+      note(jobId, 'has stalled');
+      observer.stalled(jobId);
+    },
+  };
 }

@@ -10,4 +10,5 @@ export interface Script {
 /** Fields that Toril keeps in BullMQ's job hash. */
 export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';
+export const GIVEN_BACK_FIELD = 'torilGivenBack';
 export const DIRECTIVE_FIELD = 'torilDirective';
