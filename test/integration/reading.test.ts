@@ -1,0 +1,119 @@
+/** Reading cells: what a web tier without a queue sees. */
+import { connect } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openCells } from '../../src/index.ts';
+import { removeItem, writeItem } from '../support/items.ts';
+import { memcachedAddresses, startMemcached } from '../support/servers.ts';
+import type { Line } from '../support/updates.ts';
+import { enqueueLog, entries, quickly, stage } from '../support/workers.ts';
+
+describe('a reader', () => {
+  it('sees the value, its fencing token and its watermark', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker();
+    await here.finished(await enqueueLog(here, entries(key, 3)));
+    const cell = await here.cells.read<Line[]>(key);
+    const [, sequence, token] = cell?.value?.at(-1) as Line;
+    expect(cell).toMatchObject({ token, watermark: sequence });
+    expect(await here.cells.get<Line[]>(key)).toHaveLength(3);
+  });
+
+  it('sees nothing where nothing is, and nothing that was lost until it is restored', async () => {
+    const here = stage();
+    const key = here.key();
+    expect(await here.cells.read(key)).toBeUndefined();
+    await here.worker();
+    await here.finished(await enqueueLog(here, entries(key, 1)));
+    await removeItem(key);
+    expect(await here.cells.get(key)).toBeUndefined();
+    await here.finished(await enqueueLog(here, [{ key, n: 1 }]));
+    expect((await here.cells.get<Line[]>(key))?.map(([n]) => n)).toEqual([0, 1]);
+  });
+
+  it('sees many keys at once, over several servers; those without a value are left out', async () => {
+    const second = await startMemcached();
+    const memcached = quickly([...memcachedAddresses(), second.address]);
+    const here = stage({ memcached });
+    const keys = Array.from({ length: 40 }, (_, k) => here.key(`${k} with blanks`));
+    await here.worker();
+    await here.finished(
+      await enqueueLog(
+        here,
+        keys.map((key, n) => ({ key, n })),
+      ),
+    );
+    const seen = await here.cells.getMany<Line[]>([
+      ...keys,
+      here.key('nothing'),
+      keys[0] as string,
+    ]);
+    expect(seen.size).toBe(40);
+    expect(keys.map((key) => seen.get(key)?.[0]?.[0])).toEqual(keys.map((_, n) => n));
+    expect(await here.cells.getMany([])).toEqual(new Map());
+    await here.close();
+    await second.stop();
+  });
+
+  it('sees values that only ever go forward, one whole commit after the other', async () => {
+    const here = stage();
+    const key = here.key();
+    for (let i = 0; i < 2; i++) await here.worker({ concurrency: 4, batchJobsMax: 5 });
+    const jobs = await enqueueLog(here, entries(key, 300, { takesMs: 1 }));
+    let last = { length: 0, token: 0, watermark: 0 };
+    let reads = 0;
+    const finishing = here.finished(jobs).then(() => true);
+    while (!(await Promise.race([finishing, Promise.resolve(false)]))) {
+      const cell = await here.cells.read<Line[]>(key);
+      if (cell?.value === undefined) continue;
+      const { value, token, watermark } = cell;
+      expect(value.map(([n]) => n)).toEqual(value.map((_, n) => n));
+      expect(value.length).toBeGreaterThanOrEqual(last.length);
+      expect(token).toBeGreaterThanOrEqual(last.token);
+      expect(watermark).toBe(value.at(-1)?.[1]);
+      last = { length: value.length, token, watermark };
+      reads += 1;
+    }
+    expect(reads).toBeGreaterThan(10);
+  });
+
+  it('refuses keys that cannot be, and values that are not cells', async () => {
+    const here = stage();
+    await expect(here.cells.get('')).rejects.toMatchObject({ code: 'INVALID_KEY' });
+    await expect(here.cells.getMany([here.key(), 'toril:x'])).rejects.toMatchObject({
+      code: 'INVALID_KEY',
+    });
+    await writeItem(here.key(), 'mine');
+    await expect(here.cells.get(here.key())).rejects.toMatchObject({ code: 'FOREIGN_VALUE' });
+    await removeItem(here.key());
+  });
+
+  it('says so if memcached is out of reach', async () => {
+    const cells = openCells({ memcached: quickly('127.0.0.1:1') });
+    onTestFinished(() => cells.close());
+    await expect(cells.get('k')).rejects.toMatchObject({ code: 'MEMCACHED_UNREACHABLE' });
+  });
+});
+
+describe('what a reader in another language sees', () => {
+  it('is JSON with the value under `value`', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker();
+    await here.finished(await enqueueLog(here, entries(key, 2)));
+    const [host, port] = (memcachedAddresses()[0] as string).split(':');
+    const text = await new Promise<string>((resolve, reject) => {
+      let answer = '';
+      const socket = connect(Number(port), host, () => socket.write(`get ${key}\r\n`));
+      socket.on('error', reject);
+      socket.on('data', (chunk: Buffer) => {
+        answer += chunk.toString();
+        if (answer.endsWith('END\r\n')) socket.end();
+      });
+      socket.on('close', () => resolve(answer));
+    });
+    const [, json] = text.split('\r\n');
+    const { value } = JSON.parse(json as string) as { value: Line[] };
+    expect(value.map(([n]) => n)).toEqual([0, 1]);
+  });
+});
