@@ -2,8 +2,11 @@
  * Killed in the gap between two steps of a job's way: the next worker finds out what has happened,
  * and every job is in the value exactly once, with its own result and without an attempt charged.
  */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { GateEventName } from '../../src/index.ts';
+import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
 import { startProcess } from '../support/processes.ts';
+import type { Line } from '../support/updates.ts';
 import type { Step } from '../support/worker-process.ts';
 import { enqueueLog, entries, expectExact, stage } from '../support/workers.ts';
 
@@ -19,6 +22,14 @@ const GAPS: readonly Step[] = [
   'completed',
 ];
 
+/** What the survivor meets. */
+const SIGNS: { readonly [At in Step]?: readonly GateEventName[] } = {
+  acquired: ['leaseTakenOver'],
+  taken: ['leaseTakenOver'],
+  folded: ['leaseTakenOver'],
+  committed: ['commitRecovered'],
+};
+
 describe('a worker that dies', () => {
   it.each(GAPS)('(%s) loses, doubles and charges nothing', async (at) => {
     const here = stage();
@@ -32,11 +43,40 @@ describe('a worker that dies', () => {
       fault: { at, nth: 2, signal: 'SIGKILL' },
     });
     expect(await dying.exited()).toBe('SIGKILL');
-    await here.worker({ concurrency: 8 });
+    const survivor = await here.worker({ concurrency: 8 });
     const finished = await here.finished(jobs);
     expect(finished.map((job) => job.failedReason)).toEqual(finished.map(() => undefined));
     expect(finished.map((job) => job.attemptsMade)).toEqual(finished.map(() => 1));
     const order = await expectExact(here, key, finished);
     expect(order).toEqual(entries(key, JOBS).map(({ n }) => n));
+    expect(Object.keys(survivor.counts)).toEqual(expect.arrayContaining(SIGNS[at] ?? []));
+  });
+});
+
+describe('the same without the rule which cell to believe', () => {
+  it('doubles what was committed and not acknowledged', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await enqueueLog(here, entries(key, 10));
+    const dying = await startProcess(here, {
+      fault: { at: 'committed', nth: 1, signal: 'SIGKILL' },
+    });
+    expect(await dying.exited()).toBe('SIGKILL');
+    const { take, acknowledge } = RedisLanes.prototype;
+    onTestFinished(() => void Object.assign(RedisLanes.prototype, { take, acknowledge }));
+    // Whatever cell is found is taken for the acknowledged one.
+    RedisLanes.prototype.take = async function (this: RedisLanes, request) {
+      const taken = await take.call(this, request);
+      const token = request.cell?.token ?? taken.copy.token;
+      return { ...taken, copy: { ...taken.copy, token } };
+    };
+    RedisLanes.prototype.acknowledge = async function (this: RedisLanes, commit) {
+      await this.overwriteCopy(commit);
+      return { accepted: true, parked: [] };
+    };
+    await here.worker();
+    const finished = await here.finished(jobs);
+    await expect(expectExact(here, key, finished)).rejects.toThrow(/^expected/);
+    expect(await here.cells.get<Line[]>(key)).toHaveLength(20);
   });
 });

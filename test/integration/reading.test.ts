@@ -3,9 +3,10 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openCells } from '../../src/index.ts';
 import { removeItem, writeItem } from '../support/items.ts';
+import { startProcess } from '../support/processes.ts';
 import { memcachedAddresses, startMemcached } from '../support/servers.ts';
 import type { Line } from '../support/updates.ts';
-import { enqueueLog, entries, quickly, stage } from '../support/workers.ts';
+import { enqueueLog, entries, expectExact, quickly, stage } from '../support/workers.ts';
 
 describe('a reader', () => {
   it('sees the value, its fencing token and its watermark', async () => {
@@ -92,6 +93,35 @@ describe('a reader', () => {
     const cells = openCells({ memcached: quickly('127.0.0.1:1') });
     onTestFinished(() => cells.close());
     await expect(cells.get('k')).rejects.toMatchObject({ code: 'MEMCACHED_UNREACHABLE' });
+  });
+});
+
+describe('a holder that froze right before its commit, and goes on when all is over', () => {
+  /** What readers see before and after it goes on. */
+  async function lengths(withoutCas: boolean): Promise<(number | undefined)[]> {
+    const here = stage();
+    const key = here.key();
+    const fault = { at: 'folded', nth: 3, signal: 'SIGSTOP' } as const;
+    const options = { concurrency: 4, batchJobsMax: 10, fault, withoutCas };
+    const frozen = await startProcess(here, options);
+    const jobs = await enqueueLog(here, entries(key, 100));
+    await frozen.said('fault');
+    await here.worker({ concurrency: 4, batchJobsMax: 10 });
+    const finished = await here.finished(jobs);
+    expect(await expectExact(here, key, finished)).toHaveLength(100);
+    const before = (await here.cells.get<Line[]>(key))?.length;
+    frozen.thaw();
+    await frozen.close(); // when it closes, it has done what it wanted to
+    return [before, (await here.cells.get<Line[]>(key))?.length];
+  }
+
+  it('changes nothing any more', async () => {
+    expect(await lengths(false)).toEqual([100, 100]);
+  });
+
+  it('takes readers back to the past, if commits are stored whatever the cell is by then', async () => {
+    const [before, after] = await lengths(true);
+    expect(after).toBeLessThan(before as number);
   });
 });
 

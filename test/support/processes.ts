@@ -10,7 +10,7 @@ import type { Stage } from './workers.ts';
 const MAIN = fileURLToPath(new URL('./worker-process.ts', import.meta.url));
 
 export type ProcessOptions = Partial<Omit<WorkerOptions, 'updates'>> &
-  Pick<ProcessOrders, 'fault' | 'updates'>;
+  Pick<ProcessOrders, 'fault' | 'updates' | 'withoutCas'>;
 
 export class WorkerProcess {
   readonly #child: ChildProcess;
@@ -32,12 +32,17 @@ export class WorkerProcess {
 
   /** Resolves once it works. Also if it has died on the way: what it was told to do may be quick. */
   async ready(): Promise<this> {
-    while (!this.hasEnded && !this.reports.some(({ event }) => event === 'ready')) {
+    await this.said('ready');
+    return this;
+  }
+
+  /** Resolves once it has said so, or has ended. */
+  async said(what: ProcessReport['event']): Promise<void> {
+    while (!this.hasEnded && !this.reports.some(({ event }) => event === what)) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    return this;
   }
 
   freeze(): void {
@@ -71,13 +76,14 @@ export class WorkerProcess {
 
 /** Starts one, knowing all updates of updates.ts unless `updates` names some. It ends with the test. */
 export function startProcess(stage: Stage, options: ProcessOptions = {}): Promise<WorkerProcess> {
-  const { fault, updates, ...workerOptions } = options;
+  const { fault, updates, withoutCas, ...workerOptions } = options;
   const { updates: _known, ...byDefault } = stage.workerOptions();
   const child = new WorkerProcess({
     queue: stage.name,
     options: { ...byDefault, ...workerOptions },
     ...(fault && { fault }),
     ...(updates && { updates }),
+    ...(withoutCas && { withoutCas }),
   });
   onTestFinished(() => child.kill());
   return child.ready();

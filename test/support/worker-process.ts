@@ -29,21 +29,27 @@ export interface ProcessOrders {
   /** Only these updates are known. */
   readonly updates?: readonly string[];
   readonly fault?: { readonly at: Step; readonly nth: number; readonly signal: NodeJS.Signals };
+  /** The evil twin: commits are stored whatever the cell's CAS is by then. */
+  readonly withoutCas?: boolean;
 }
 
 export type ProcessReport =
   | { readonly event: 'ready' }
   | { readonly event: 'closed' }
+  /** Said right before it happens. */
+  | { readonly event: 'fault' }
   | { readonly event: 'gate'; readonly name: string; readonly content: unknown };
 
 type AnyMethod = (this: unknown, ...args: never[]) => Promise<unknown>;
 
+const say = (report: ProcessReport): void => void process.send?.(report);
 const orders = JSON.parse(process.argv[2] as string) as ProcessOrders;
 let counted = 0;
 
 function reach(step: Step): void {
   const { fault } = orders;
   if (fault?.at !== step || ++counted !== fault.nth) return;
+  say({ event: 'fault' });
   process.kill(process.pid, fault.signal);
 }
 
@@ -88,6 +94,11 @@ wrap(
       return method.apply(this, args);
     },
 );
+async function useCurrentCas(connection: SocketConnection, args: unknown[]): Promise<void> {
+  const now = await connection.get(args[0] as string);
+  if (now.kind === 'done') args[2] = now.value.cas;
+}
+
 for (const write of ['add', 'replace']) {
   wrap(
     SocketConnection.prototype,
@@ -97,6 +108,7 @@ for (const write of ['add', 'replace']) {
         const [name] = args as unknown as [string];
         if (name.startsWith('toril:lock:')) return method.apply(this, args);
         reach('folded');
+        if (orders.withoutCas === true) await useCurrentCas(this as SocketConnection, args);
         const outcome = (await method.apply(this, args)) as { kind: string };
         if (outcome.kind === 'done') reach('committed');
         return outcome;
@@ -110,7 +122,6 @@ const known = allUpdates.filter(
 const worker = new Worker(orders.queue, { ...orders.options, updates: known });
 worker.on('error', () => undefined);
 
-const say = (report: ProcessReport): void => void process.send?.(report);
 for (const name of ['leaseTakenOver', 'commitRefused', 'acknowledgementRefused'] as const) {
   worker.on(name, (content: unknown) => say({ event: 'gate', name, content }));
 }
