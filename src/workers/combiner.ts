@@ -27,7 +27,7 @@ import {
   untilTurnMs,
   type Waiting,
 } from './parking.ts';
-import { takeTurn, type TurnEnd } from './turn.ts';
+import { takeTurn } from './turn.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;
@@ -36,6 +36,8 @@ const AGAIN_PAUSE_MS_MAX = 200;
 export class Combiner {
   readonly #context: GateContext;
   readonly #key: string;
+  readonly #cellName: string;
+  readonly #lockName: string;
   readonly #arrivals = new Arrivals();
   readonly #memory = new KeyMemory();
   readonly #onOver: () => void;
@@ -51,6 +53,8 @@ export class Combiner {
   constructor(context: GateContext, key: string, first: Arrival, onOver: () => void) {
     this.#context = context;
     this.#key = key;
+    this.#cellName = cellName(key);
+    this.#lockName = lockName(key);
     this.#onOver = onOver;
     this.#arrivals.add(first);
     this.over = this.#run();
@@ -87,10 +91,21 @@ export class Combiner {
     this.abandon();
   }
 
-  /** True: there is more to do. */
+  /** One attempt to get the lease and, if it succeeds, one turn. True: there is more to do. */
   async #round(): Promise<boolean> {
+    const { locks, servers } = this.#context;
     try {
-      return await this.#attempt();
+      let cell: Promise<Outcome<Item>> | undefined;
+      const acquisition = await locks.attempt(
+        servers.serverFor(this.#key),
+        this.#lockName,
+        (connection) => {
+          cell = connection.get(this.#cellName);
+        },
+      );
+      if (acquisition.kind === 'busy') return await this.#waitForTurn(acquisition.retryAfterMs);
+      if (acquisition.kind === 'unavailable') return await this.#unavailable(acquisition.cause);
+      return await this.#work(acquisition.lease, await (cell as Promise<Outcome<Item>>));
     } catch (thrown) {
       if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
       const cause = redisFailed(thrown);
@@ -101,36 +116,13 @@ export class Combiner {
     }
   }
 
-  /** One attempt to get the lease and, if it succeeds, one turn. */
-  async #attempt(): Promise<boolean> {
-    const context = this.#context;
-    const key = this.#key;
-    const name = cellName(key);
-    let cell: Promise<Outcome<Item>> | undefined;
-    const acquisition = await context.locks.attempt(
-      context.servers.serverFor(key),
-      lockName(key),
-      (connection) => {
-        cell = connection.get(name);
-      },
-    );
-    switch (acquisition.kind) {
-      case 'busy':
-        return this.#waitForTurn(acquisition.retryAfterMs);
-      case 'unavailable':
-        return this.#unavailable(acquisition.cause);
-      case 'held':
-        if (acquisition.lease.takenOver) context.report('leaseTakenOver', { key });
-        return this.#work(acquisition.lease, await (cell as Promise<Outcome<Item>>), name);
-    }
-  }
-
-  async #work(lease: Lease, cell: Outcome<Item>, name: string): Promise<boolean> {
+  async #work(lease: Lease, cell: Outcome<Item>): Promise<boolean> {
+    if (lease.takenOver) this.#context.report('leaseTakenOver', { key: this.#key });
     this.#working = true;
     const end = await takeTurn({
       context: this.#context,
       key: this.#key,
-      cellName: name,
+      cellName: this.#cellName,
       lease,
       cell,
       arrivals: this.#arrivals,
@@ -138,28 +130,26 @@ export class Combiner {
     });
     this.#memory.inHand.clear();
     this.#working = false;
-    return this.#after(end);
-  }
-
-  async #after(end: TurnEnd): Promise<boolean> {
-    if (end.kind !== 'again') this.#again = 0;
+    if (end.kind === 'again') return this.#pause();
+    this.#again = 0;
     switch (end.kind) {
       case 'idle':
         return false;
       case 'more':
         return true;
       case 'blocked':
-        await this.#standStill(end.delayMs);
-        return false;
+        return this.#standStill(end.delayMs);
       case 'unavailable':
         return this.#unavailable(end.cause);
-      case 'again': {
-        this.#again += 1;
-        const longest = Math.min(AGAIN_PAUSE_MS * 2 ** this.#again, AGAIN_PAUSE_MS_MAX);
-        await pause(this.#context.clock, longest * this.#context.random.fraction());
-        return true;
-      }
     }
+  }
+
+  /** Somebody or something came in between: longer each time in a row, and never in step with others. */
+  async #pause(): Promise<true> {
+    this.#again += 1;
+    const longest = Math.min(AGAIN_PAUSE_MS * 2 ** this.#again, AGAIN_PAUSE_MS_MAX);
+    await pause(this.#context.clock, longest * this.#context.random.fraction());
+    return true;
   }
 
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */
@@ -172,13 +162,13 @@ export class Combiner {
   /** A server is out of reach: nobody's fault, and nobody's attempt. */
   async #unavailable(cause: TorilError): Promise<boolean> {
     this.#context.report('unavailable', { key: this.#key, cause });
-    await this.#standStill(this.#context.options.blockedMs);
-    return false;
+    return this.#standStill(this.#context.options.blockedMs);
   }
 
   /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
-  async #standStill(atLeastMs: number): Promise<void> {
+  async #standStill(atLeastMs: number): Promise<false> {
     await this.#lookAround((waiting) => awayAtStandstillMs(waiting, atLeastMs));
+    return false;
   }
 
   /** Looks after `afterMs` whether jobs wait here longer than they should. */

@@ -3,7 +3,7 @@ import type { Standing } from '../cells/believe.ts';
 import { encodeEnvelope } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
 import type { Origin } from '../jobs/history.ts';
-import type { Taken } from '../jobs/lanes.ts';
+import type { LaneEntry, Taken } from '../jobs/lanes.ts';
 import { type Batch, fold, type FoldRules, type FoldStart } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
@@ -14,6 +14,7 @@ const ITEM_OVERHEAD_BYTES = 512;
 const RESERVED_BYTES = 4096;
 /** but not more than this share of a small item. */
 const RESERVED_SHARE = 0.25;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /** A batch and what will be stored of it. */
 export interface FittingBatch {
@@ -36,41 +37,49 @@ export interface Fit {
 }
 
 /** Folds as many jobs as give an envelope that fits; a job that does not fit alone fails for good. */
-export async function foldToFit(
+export function foldToFit(
   start: FoldStart,
   taken: Taken,
   standing: Standing,
   rules: FoldRules,
   fit: Fit,
-): Promise<FittingBatch> {
-  let { entries } = taken;
-  for (;;) {
-    const folded = fold(start, entries, rules);
-    const batch = folded instanceof Promise ? await folded : folded;
-    const nothing =
-      (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
-    const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
+): FittingBatch | Promise<FittingBatch> {
+  return foldSome(taken.entries);
+
+  function foldSome(entries: readonly LaneEntry[]): FittingBatch | Promise<FittingBatch> {
+    const batch = fold(start, entries, rules);
+    return batch instanceof Promise
+      ? batch.then((folded) => fitOrFewer(folded, entries))
+      : fitOrFewer(batch, entries);
+  }
+
+  function fitOrFewer(
+    batch: Batch,
+    entries: readonly LaneEntry[],
+  ): FittingBatch | Promise<FittingBatch> {
     const { origin } = start;
-    if (nothing) return { batch, expireMs, bytes: Buffer.alloc(0), valueJson: undefined, origin };
+    const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
+    const isNothing =
+      (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
+    if (isNothing) return { batch, expireMs, bytes: NOTHING, valueJson: undefined, origin };
     const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
-    const { watermark, decisions } = batch;
-    const { token, copy } = taken;
     const bytes = encodeEnvelope({
       valueJson,
-      watermark,
-      token,
-      base: copy.token,
+      watermark: batch.watermark,
+      token: taken.token,
+      base: taken.copy.token,
       queue: fit.queue,
-      decisions,
+      decisions: batch.decisions,
       expireMs,
-      origin: envelopeOrigin(origin, copy.token),
+      origin: envelopeOrigin(origin, taken.copy.token),
     });
     const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
     if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson, origin };
-    if (batch.decided > 1) entries = entries.slice(0, Math.ceil(batch.decided / 2));
-    else if (batch.applied === 0) throw tooLarge(fit.key, bytes.length, bytesMax);
-    else
-      fit.memory.overweight.set(entries[0]?.jobId ?? '', tooLarge(fit.key, bytes.length, bytesMax));
+    if (batch.decided > 1) return foldSome(entries.slice(0, Math.ceil(batch.decided / 2)));
+    const error = tooLarge(fit.key, bytes.length, bytesMax);
+    if (batch.applied === 0) throw error;
+    fit.memory.overweight.set(entries[0]?.jobId ?? '', error);
+    return foldSome(entries);
   }
 }
 

@@ -12,7 +12,7 @@ import { AssertionError } from '../base/assert.ts';
 import { believe } from '../cells/believe.ts';
 import { CELL_FLAGS, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
 import { redisFailed, TorilError } from '../errors.ts';
-import type { Acknowledgement, Taken } from '../jobs/lanes.ts';
+import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
 import { guardCell } from '../lock/strict-cell.ts';
@@ -59,7 +59,13 @@ export interface TurnInput {
 export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
   const turn = new Turn(input);
   try {
-    return await turn.run();
+    const { context, cell } = input;
+    let end = turn.begin(cell);
+    for (let batches = 0; end === undefined; batches++) {
+      if (batches === context.options.batchesPerLease) return { kind: 'more' };
+      end = await turn.batch();
+    }
+    return end;
   } catch (thrown) {
     if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
     return { kind: 'unavailable', cause: redisFailed(thrown) };
@@ -83,36 +89,35 @@ class Turn {
     void this.#in.lease.release();
   }
 
-  async run(): Promise<TurnEnd> {
-    const { cell, context } = this.#in;
+  /** Takes in what was read of the cell. Undefined: go on. */
+  begin(cell: Outcome<Item>): TurnEnd | undefined {
     if (cell.kind === 'unknown') return { kind: 'unavailable', cause: cell.cause };
     if (cell.kind === 'done') this.#cell = knownCell(cell.value);
     else if (cell.reason !== 'missing') return AGAIN;
-    for (let batches = 0; batches < context.options.batchesPerLease; batches++) {
-      const end = await this.#batch();
-      if (end !== undefined) return end;
-    }
-    return { kind: 'more' };
+    return undefined;
   }
 
   /** Undefined: go on under the same lease. */
-  async #batch(): Promise<TurnEnd | undefined> {
+  async batch(): Promise<TurnEnd | undefined> {
     const { context, key, lease, arrivals, memory } = this.#in;
     const startedMs = context.clock.monotonicMs();
     memory.inHand.clear();
-    const taken = await this.#take();
+    const asked = arrivals.jobIds();
+    const taken = await context.lanes.take(this.#request(asked));
+    this.#settleDecided(asked, taken);
     const standing = believe(this.#cell.content, taken.copy, context.queue);
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (taken.entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
     const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);
-    if (!(await this.#confirmIfStrict(taken))) return this.#lost();
+    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();
 
     const itemSizeMax =
       context.servers.serverFor(key).facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
     const fit = { key, queue: context.queue, itemSizeMax, memory };
-    const fitting = await foldToFit(start, taken, standing, this.#rules(taken), fit);
+    const folding = foldToFit(start, taken, standing, this.#rules(taken), fit);
+    const fitting = folding instanceof Promise ? await folding : folding;
     const { batch } = fitting;
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
     if (batch.decided === 0 && !this.#givesUp(batch)) {
@@ -129,28 +134,28 @@ class Turn {
     return this.#afterwards(batch.stop, more, 0);
   }
 
-  async #take(): Promise<Taken> {
-    const { context, key, arrivals } = this.#in;
+  #request(arrivals: readonly string[]): TakeRequest {
+    const { context, key } = this.#in;
     const { content } = this.#cell;
-    const asked = arrivals.jobIds();
-    const taken = await context.lanes.take({
-      key,
-      cell: content.kind === 'envelope' ? content.envelope : undefined,
-      arrivals: asked,
-      jobsMax: context.options.batchJobsMax,
-      dataMax: context.options.batchDataMax,
-    });
+    const { batchJobsMax, batchDataMax } = context.options;
+    const cell = content.kind === 'envelope' ? content.envelope : undefined;
+    return { key, cell, arrivals, jobsMax: batchJobsMax, dataMax: batchDataMax };
+  }
+
+  #settleDecided(asked: readonly string[], taken: Taken): void {
+    const { arrivals } = this.#in;
     for (const [jobId, text] of taken.decided) {
       const outcome = decodeOutcome(text);
       if (outcome !== undefined) arrivals.settle(jobId, { kind: 'decided', outcome });
     }
     if (taken.length === taken.entries.length) this.#dismissAbsent(asked, taken);
-    return taken;
   }
 
   /** A delivered job that is neither in its lane nor decided was removed from BullMQ meanwhile. */
   #dismissAbsent(asked: readonly string[], taken: Taken): void {
     const { arrivals } = this.#in;
+    const [only] = taken.entries;
+    if (asked.length === 1 && asked[0] === only?.jobId) return; // nearly always
     const present = new Set(taken.entries.map(({ jobId }) => jobId));
     for (const jobId of asked) {
       if (!present.has(jobId)) arrivals.settle(jobId, { kind: 'parked', delayMs: 0 });
@@ -178,16 +183,19 @@ class Turn {
     return undefined;
   }
 
+  #isStrict({ entries }: Taken): boolean {
+    const { registry } = this.#in.context;
+    return entries.some(({ name }) => registry.find(name)?.strict === true);
+  }
+
   /**
    * Strict updates act on the outside world, so no older holder's write may land once they begin:
    * the cell gets a new CAS, and then the lock must still be ours. The order is essential. For each
    * batch anew: its token was just drawn, and only if the lock was ours after that do all who come
    * later draw higher ones (found by the simulation).
    */
-  async #confirmIfStrict(taken: Taken): Promise<boolean> {
-    const { context, lease, cellName } = this.#in;
-    if (!taken.entries.some(({ name }) => context.registry.find(name)?.strict === true))
-      return true;
+  async #confirm(): Promise<boolean> {
+    const { lease, cellName } = this.#in;
     const { cas } = this.#cell;
     const guarding = await guardCell(lease, cellName, readAgain(cas), () => PLACEHOLDER_ITEM);
     if (guarding.kind === 'failed') throw guarding.cause;

@@ -10,7 +10,6 @@ import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
 import { keyOf, validated } from '../jobs/job-data.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import { openServers } from '../memcached/open-servers.ts';
@@ -158,7 +157,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     return report(job, token, await this.#settlementOf(job), this.backend);
   }
 
-  async #settlementOf(job: Job): Promise<Settlement> {
+  #settlementOf(job: Job): Settlement | Promise<Settlement> {
     const jobId = job.id as string;
     const known = decodeOutcome(this.backend.takeOutcome(jobId) ?? '');
     if (known !== undefined) return { kind: 'decided', outcome: known };
@@ -167,10 +166,16 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       this.#report('updateUnknown', { key: undefined, jobId, name: job.name });
       return { kind: 'parked', delayMs: this.#options.blockedMs };
     }
-    const key = await this.#keyOf(update, job);
+    const data = validated(update, job.data);
+    return data instanceof Promise
+      ? data.then((settled) => this.#arrive(job, keyOf(update, settled)))
+      : this.#arrive(job, keyOf(update, data));
+  }
+
+  #arrive(job: Job, key: string): Promise<Settlement> {
     return new Promise((settle) => {
       this.#gate.arrive(key, {
-        jobId,
+        jobId: job.id as string,
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,
@@ -178,13 +183,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         settle,
       });
     });
-  }
-
-  #keyOf(update: AnyUpdate, job: Job): string | Promise<string> {
-    const data = validated(update, job.data);
-    return data instanceof Promise
-      ? data.then((settled) => keyOf(update, settled))
-      : keyOf(update, data);
   }
 
   readonly #report: GateReporter = (name, event) => {
