@@ -2,6 +2,14 @@
 export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
 export type { BedFaults, FaultTarget } from './testing/bed-faults.ts';
 export type { TestBedOptions } from './testing/bed-options.ts';
+export {
+  expectExactlyOnce,
+  ExpectationError,
+  expectInOrder,
+  expectSequentialFold,
+  expectValue,
+} from './testing/expectations.ts';
 export type { Backoff, BedJobOptions } from './testing/job-options.ts';
+export { type MatcherResult, type TorilMatchers, torilMatchers } from './testing/matchers.ts';
 export type { WorkerMoment } from './testing/tripwires.ts';
 export type { BedEvent, JobHandle, JobRef, JobView } from './testing/views.ts';

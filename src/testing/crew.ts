@@ -26,7 +26,7 @@ export class Crew {
     this.#options = options;
     for (let place = 0; place < options.workers; place++) this.#start(place);
     options.queue.onWaiting = () => this.deliver();
-    options.queue.isWatched = () => this.#running().length > 0;
+    options.queue.locks.isWatched = () => this.#running().length > 0;
   }
 
   /** By place; one of them may be dead. */
@@ -65,7 +65,7 @@ export class Crew {
     if (worker === undefined || worker.clock.state === 'dead') return;
     const { queue, clock, restartMs } = this.#options;
     worker.kill();
-    queue.workerLost(worker.name);
+    queue.locks.workerLost(worker.name);
     if (restartMs === Number.POSITIVE_INFINITY) return;
     clock.after(restartMs, () => {
       this.#start(place);
@@ -77,14 +77,14 @@ export class Crew {
     const worker = this.#workers[place];
     if (worker?.clock.state !== 'running') return;
     worker.clock.freeze();
-    this.#options.queue.workerLost(worker.name);
+    this.#options.queue.locks.workerLost(worker.name);
   }
 
   thaw(place: number): void {
     const worker = this.#workers[place];
     if (worker?.clock.state !== 'frozen') return;
     worker.clock.thaw();
-    this.#options.queue.workerBack(worker.name);
+    this.#options.queue.locks.workerBack(worker.name);
     this.deliver();
   }
 

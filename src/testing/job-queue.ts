@@ -2,22 +2,13 @@
  * BullMQ's part of a test bed: which job is delivered when, and what becomes of it. The jobs
  * themselves are in MemoryJobs, as in Redis. A method is one of BullMQ's scripts, and runs at once.
  * Left out: flows, schedulers, rate limits, deduplication, events.
- *
- * A delivery carries a lock, which its worker renews while it lives. A worker that is frozen or dead
- * does not: `lockMs` later, at the next look for stalled jobs, its jobs go back to the front.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { type MemoryJob, NEVER_ALONE } from '../jobs/memory-jobs.ts';
 import type { BedJobs } from './bed-jobs.ts';
+import { JobLocks, type JobLockSettings } from './job-locks.ts';
 import { type BedJobOptions, backoffMs } from './job-options.ts';
 import { WaitingLine } from './waiting-line.ts';
-
-export interface JobQueueSettings {
-  /** Milliseconds after which a frozen or dead worker's jobs count as stalled, */
-  readonly lockMs: number;
-  /** and between two looks for them. */
-  readonly stalledCheckMs: number;
-}
 
 /** A job as it is handed to a worker. */
 export interface Delivery {
@@ -61,38 +52,27 @@ export interface NewJob {
   readonly options: BedJobOptions;
 }
 
-interface Lock {
-  readonly id: string;
-  readonly worker: string;
-  /** Infinity while its worker renews it. */
-  expiresMs: number;
-}
-
 export class JobQueue {
   readonly #jobs: BedJobs;
   readonly #clock: Clock;
-  readonly #settings: JobQueueSettings;
   readonly #records = new Map<string, JobRecord>();
   readonly #waiting = new WaitingLine();
-  readonly #active = new Map<string, Lock>();
+  /** Of the active jobs. */
+  readonly locks: JobLocks;
   readonly #delayed = new Map<string, Timer>();
   readonly #duplicates = new Set<string>();
-  #stalledCheck: Timer | undefined;
-  #locks = 0;
   /** Jobs that came to an end, were charged, or came from a delay: what shows that things go on. */
   progress = 0;
   /** Jobs that wait only for the time they were enqueued for, or for their next attempt. */
   timed = 0;
   /** Called when a job can be delivered. */
   onWaiting: () => void = () => {};
-  /** Whether a worker runs that would look for stalled jobs. */
-  isWatched: () => boolean = () => true;
 
   /** @param clock of the Redis server */
-  constructor(jobs: BedJobs, clock: Clock, settings: JobQueueSettings) {
+  constructor(jobs: BedJobs, clock: Clock, settings: JobLockSettings) {
     this.#jobs = jobs;
     this.#clock = clock;
-    this.#settings = settings;
+    this.locks = new JobLocks(clock, settings, (jobId) => this.#stall(jobId));
   }
 
   get waiting(): number {
@@ -101,7 +81,7 @@ export class JobQueue {
 
   /** Jobs that are neither completed nor failed. */
   get unfinished(): number {
-    return this.#waiting.length + this.#active.size + this.#delayed.size;
+    return this.#waiting.length + this.locks.size + this.#delayed.size;
   }
 
   record(jobId: string): JobRecord | undefined {
@@ -110,11 +90,6 @@ export class JobQueue {
 
   records(): IterableIterator<JobRecord> {
     return this.#records.values();
-  }
-
-  /** The worker that has the job in hand. */
-  workerOf(jobId: string): string | undefined {
-    return this.#active.get(jobId)?.worker;
   }
 
   /** addStandardJob, addDelayedJob, addPrioritizedJob. Returns the record that was there, if the id is taken. */
@@ -152,8 +127,7 @@ export class JobQueue {
     const record = jobId === undefined ? undefined : this.#records.get(jobId);
     if (record === undefined) return undefined;
     const { job, options } = record;
-    const lock = `${worker}:${++this.#locks}`;
-    this.#active.set(job.id, { id: lock, worker, expiresMs: Number.POSITIVE_INFINITY });
+    const lock = this.locks.lock(job.id, worker);
     if (record.delayedFor === 'delay' || record.delayedFor === 'backoff') this.progress++;
     job.state = 'active';
     record.delayedFor = undefined;
@@ -253,43 +227,9 @@ export class JobQueue {
     }
   }
 
-  /** A worker is frozen or dead: it renews no locks. */
-  workerLost(worker: string): void {
-    const expiresMs = this.#clock.monotonicMs() + this.#settings.lockMs;
-    for (const lock of this.#active.values()) {
-      if (lock.worker === worker) lock.expiresMs = expiresMs;
-    }
-    this.#watchStalled();
-  }
-
-  /** It runs again, and renews what is still its own. */
-  workerBack(worker: string): void {
-    for (const lock of this.#active.values()) {
-      if (lock.worker === worker) lock.expiresMs = Number.POSITIVE_INFINITY;
-    }
-  }
-
-  /** moveStalledJobsToWait, at whole multiples of the interval. */
-  #watchStalled(): void {
-    if (this.#stalledCheck !== undefined) return;
-    const expiries = [...this.#active.values()].map(({ expiresMs }) => expiresMs);
-    const earliestMs = Math.min(Number.POSITIVE_INFINITY, ...expiries);
-    if (earliestMs === Number.POSITIVE_INFINITY) return;
-    const { stalledCheckMs } = this.#settings;
-    const nowMs = this.#clock.monotonicMs();
-    const dueMs = Math.ceil(Math.max(earliestMs, nowMs + 1) / stalledCheckMs) * stalledCheckMs;
-    this.#stalledCheck = this.#clock.after(dueMs - nowMs, () => {
-      this.#stalledCheck = undefined;
-      const atMs = this.#clock.monotonicMs();
-      const stalled = [...this.#active].filter(([, { expiresMs }]) => expiresMs <= atMs);
-      if (this.isWatched()) for (const [jobId] of stalled) this.#stall(jobId);
-      this.#watchStalled();
-    });
-  }
-
   #stall(jobId: string): void {
     const record = this.#records.get(jobId);
-    if (record === undefined || !this.#active.delete(jobId)) return;
+    if (record === undefined || !this.locks.drop(jobId)) return;
     record.job.stalls += 1;
     this.#toFront(record);
   }
@@ -332,9 +272,6 @@ export class JobQueue {
   }
 
   #unlock(jobId: string, lock: string): JobRecord | undefined {
-    const held = this.#active.get(jobId);
-    if (held?.id !== lock) return undefined;
-    this.#active.delete(jobId);
-    return this.#records.get(jobId);
+    return this.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
   }
 }
