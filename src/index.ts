@@ -2,7 +2,28 @@
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
+export type { History, HistoryEntry, HistoryJob } from './jobs/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
+export { record, type RecordOptions } from './jobs/record.ts';
+export type {
+  RecordedCommit,
+  RecordedJob,
+  RecordedOutcome,
+  RecordingEnd,
+  RecordingHeader,
+} from './jobs/recording.ts';
+export { writeRecording } from './jobs/recording-file.ts';
+export type { Mask, MaskedJob } from './jobs/recording-mask.ts';
+export { replay, type ReplayOptions } from './jobs/replay.ts';
+export type {
+  Difference,
+  Gap,
+  KeyReport,
+  KnownValue,
+  LiveValue,
+  LiveVerdict,
+  ReplayReport,
+} from './jobs/replay-report.ts';
 export {
   type AnyUpdate,
   DELETE_CELL,

@@ -11,7 +11,7 @@ import type { AnyUpdate } from '../jobs/update.ts';
  * @throws TorilError BAD_FILE
  */
 export async function loadUpdates(file: string): Promise<readonly AnyUpdate[]> {
-  const exported = await importFile(file);
+  const exported = await importFile(file, '--updates');
   const list = [exported['default'], exported['updates']].find((one) => Array.isArray(one));
   if (list !== undefined) return checkedList(file, list as unknown[]);
   const found = [...new Set(Object.values(exported).filter(isUpdate))];
@@ -22,13 +22,11 @@ export async function loadUpdates(file: string): Promise<readonly AnyUpdate[]> {
   );
 }
 
-async function importFile(file: string): Promise<Record<string, unknown>> {
+/** @param flag which names the file. @throws TorilError BAD_FILE */
+export async function importFile(file: string, flag: string): Promise<Record<string, unknown>> {
   const path = resolve(file);
   if (!existsSync(path)) {
-    throw new TorilError(
-      'BAD_FILE',
-      `there is no file ${file}; --updates names a module of yours.`,
-    );
+    throw new TorilError('BAD_FILE', `there is no file ${file}; ${flag} names a module of yours.`);
   }
   try {
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>;

@@ -7,6 +7,8 @@ import { EXIT, type ExitWith } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
 import { addGetCommand } from './get-command.ts';
 import { addLaneCommand } from './lane-command.ts';
+import { addRecordCommand } from './record-command.ts';
+import { addReplayCommand } from './replay-command.ts';
 import { addServersCommand } from './servers-command.ts';
 import { addTraceCommand } from './trace-command.ts';
 import { addWorkerCommand } from './worker-command.ts';
@@ -49,6 +51,8 @@ function createProgram(exitWith: ExitWith): Command {
   addGetCommand(program, exitWith);
   addLaneCommand(program, exitWith);
   addServersCommand(program, exitWith);
+  addRecordCommand(program, exitWith);
+  addReplayCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
   return program;

@@ -71,7 +71,9 @@ export function grouped(number: number): string {
 export function endWithTheReader(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      process.exit(error.code === 'EPIPE' ? EXIT.pipe : EXIT.internal);
+      if (error.code === 'EPIPE') process.exit(EXIT.pipe);
+      if (stream === process.stdout) note(`error FILE_NOT_WRITTEN: ${error.message}`);
+      process.exit(EXIT.usage); // the disk is full, for example
     });
   }
 }

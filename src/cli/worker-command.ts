@@ -34,6 +34,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags {
   readonly patienceMs: number;
   readonly closeMs: number;
   readonly durableCopies: boolean;
+  readonly history?: true | string;
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
   readonly verbose?: boolean;
@@ -63,6 +64,10 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
     );
   addJsonFlag(addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command)))))
     .option('--no-durable-copies', 'keep the values in memcached only')
+    .option(
+      '--history [names]',
+      'record what is committed, for toril record: everything, or jobs of these updates (a,b,c)',
+    )
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: WorkerFlags) => {
@@ -116,6 +121,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     patienceMs: flags.patienceMs,
     closeMs: flags.closeMs,
     durableCopies: flags.durableCopies,
+    history: flags.history === undefined ? 'off' : historyOf(flags.history),
     ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
     ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
   });
@@ -133,6 +139,10 @@ async function work(flags: WorkerFlags): Promise<number> {
   });
   log.write('stopping', 'stopping', 'info', { why: await toldToStop });
   return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
+}
+
+function historyOf(flag: true | string): 'on' | readonly string[] {
+  return flag === true ? 'on' : flag.split(',').map((name) => name.trim());
 }
 
 /** The first thing that goes wrong ends the start: whoever restarts the process tries again. */

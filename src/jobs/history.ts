@@ -151,5 +151,6 @@ export interface HistoryPage {
 }
 
 export interface History {
+  /** @throws TorilError REDIS_FAILED */
   read(request: HistoryRequest): Promise<HistoryPage>;
 }

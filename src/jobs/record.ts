@@ -39,7 +39,7 @@ export interface RecordOptions {
 /**
  * The lines of a recording, without their newlines, of all that the history has at this moment. They
  * come page by page, so it may be as long as it likes.
- * @throws TorilError NOTHING_RECORDED, RECORDING_MASKED, REDIS_FAILED, or whatever the mask throws
+ * @throws TorilError NOTHING_RECORDED, RECORDING_MASKED, BAD_FILE (the mask fails), REDIS_FAILED
  */
 export async function* record(
   source: Recordable,

@@ -1,5 +1,5 @@
 /** Taking secrets out of a recording. */
-import { TorilError } from '../errors.ts';
+import { messageOf, TorilError } from '../errors.ts';
 import { NO_VALUE_HASH, valueHash } from './history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from './replay-key.ts';
@@ -44,7 +44,7 @@ export class Masking {
     return this.#registry !== undefined;
   }
 
-  /** @throws whatever the mask throws; TorilError RECORDING_MASKED if the values cannot be made anew */
+  /** @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be made anew */
   async apply(commit: RecordedCommit, line: number): Promise<RecordedCommit> {
     const masked = this.#masked(commit);
     if (this.#registry === undefined) return masked;
@@ -70,7 +70,9 @@ export class Masking {
 
   #masked(commit: RecordedCommit): RecordedCommit {
     const { origin, value, jobs, key, hash, ...rest } = commit;
-    const hidden = this.#mask.value;
+    const hide = this.#mask.value;
+    const hidden =
+      hide && ((one: unknown, of: string) => masking(() => hide(one, of), `the value of ${of}`));
     const isAdopted = typeof origin === 'object';
     return {
       ...rest,
@@ -96,9 +98,23 @@ export class Masking {
         outcome: outcome.kind === 'failed' ? { ...outcome, message: '' } : outcome,
       }),
       ...(data !== undefined &&
-        update !== undefined && { data: this.#mask.data(data, { key, jobId, update }) }),
+        update !== undefined && {
+          data: masking(() => this.#mask.data(data, { key, jobId, update }), `job ${jobId}`),
+        }),
     };
   }
+}
+
+/** Undefined cannot be written down, and what is not hidden must not slip through for that. */
+function masking(mask: () => unknown, what: string): unknown {
+  let masked: unknown;
+  try {
+    masked = mask();
+  } catch (cause) {
+    throw new TorilError('BAD_FILE', `the mask failed on ${what}: ${messageOf(cause)}`, { cause });
+  }
+  if (masked !== undefined) return masked;
+  throw new TorilError('BAD_FILE', `the mask returned undefined for ${what}.`);
 }
 
 /** As if the masked value had been committed. */

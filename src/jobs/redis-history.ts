@@ -1,4 +1,5 @@
 /** Reading the history in Redis. It is written by scripts/acknowledge.ts. */
+import { redisFailed } from '../errors.ts';
 import type {
   History,
   HistoryEntry,
@@ -30,10 +31,7 @@ export class RedisHistory implements History {
   }
 
   async read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
-    const client = await this.#client;
-    const [untilMs, last, ...entries] = (await client.runCommand(READ_HISTORY.name, [
-      `${this.#prefix}sequence`,
-      this.#prefix,
+    const [untilMs, last, ...entries] = (await this.#run([
       typeof after === 'number' ? String(after) : `(${after}`,
       until ?? '',
       key ?? '',
@@ -45,6 +43,16 @@ export class RedisHistory implements History {
       next: last === '' ? undefined : { after: last, until: Number(untilMs), key },
       until: Number(untilMs),
     };
+  }
+
+  async #run(args: readonly (string | number)[]): Promise<unknown> {
+    const { name } = READ_HISTORY;
+    try {
+      const client = await this.#client;
+      return await client.runCommand(name, [`${this.#prefix}sequence`, this.#prefix, ...args]);
+    } catch (thrown) {
+      throw thrown instanceof Error ? redisFailed(thrown) : thrown;
+    }
   }
 }
 

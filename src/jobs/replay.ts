@@ -21,6 +21,12 @@ import { UpdateRegistry } from './update-registry.ts';
 const PIECE_BYTES = 256 * 1024;
 /** Keys whose difference is shown with its values; of more, only the place is told. */
 const DIFFERENCES_SHOWN = 20;
+/** What is wrong with a cell, not with its server. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  'FOREIGN_VALUE',
+  'ENVELOPE_NEWER',
+  'ENVELOPE_DAMAGED',
+]);
 /** Cells that are read at the same time. */
 const LIVE_AT_ONCE = 100;
 
@@ -45,7 +51,7 @@ export interface ReplayOptions {
  *
  * @param recording a file's path, or its pieces (or lines with their newlines)
  * @throws TorilError BAD_FILE, RECORDING_DAMAGED, RECORDING_NEWER, RECORDING_MASKED, NOTHING_RECORDED
- *   (no such key), INVALID_OPTIONS, DUPLICATE_UPDATE. Whatever differs is in the report, not thrown.
+ *   (no such key), INVALID_OPTIONS, DUPLICATE_UPDATE, whatever `live` throws. Whatever differs is in the report, not thrown.
  */
 export async function replay(
   recording: string | AsyncIterable<Buffer | string> | Iterable<Buffer | string>,
@@ -169,7 +175,8 @@ class Replay {
     try {
       live = await this.#options.live?.(key);
     } catch (cause) {
-      return { kind: 'unreadable', message: messageOf(cause) };
+      if (!(cause instanceof TorilError) || !UNREADABLE.has(cause.code)) throw cause;
+      return { kind: 'unreadable', message: cause.message };
     }
     if (live === undefined) return last.json === undefined ? { kind: 'same' } : { kind: 'missing' };
     if (live.token > last.token) return { kind: 'newer' };
