@@ -44,7 +44,7 @@ export const GATE_DEFAULTS: GateOptions = {
   batchMs: 100,
   batchesPerLease: 20,
   patienceMs: 50,
-  parkMsMax: 30_000,
+  parkMsMax: 120_000,
   blockedMs: 1_000,
   stallsMax: 2,
   closeMs: 10_000,

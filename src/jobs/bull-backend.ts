@@ -17,6 +17,7 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { PARK_AHEAD } from './scripts/park-ahead.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
@@ -28,6 +29,9 @@ import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
 const ADDS_PER_TRANSACTION = 500;
+/** Jobs that are looked at in one call when a lane's jobs are parked ahead, and calls in a row. */
+const PARKED_PER_CALL = 500;
+const PARK_CALLS_MAX = 40;
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
   'moveToActive',
@@ -59,7 +63,7 @@ export class TorilBackend extends RedisQueueBackend {
   /** The client, knowing the scripts of this file. */
   scripts(): Promise<RedisClient> {
     this.#defined ??= Promise.resolve(this.client).then((client) => {
-      for (const { name, numberOfKeys, lua } of [ENTER, ENTER_NAMED, LEAVE_IF_GONE]) {
+      for (const { name, numberOfKeys, lua } of [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD]) {
         client.defineCommand(name, { numberOfKeys, lua });
       }
       return client;
@@ -200,6 +204,29 @@ export class TorilBackend extends RedisQueueBackend {
 
   #refused(code: number): Error {
     return this.finishedErrors({ code, command: 'addJob', parentKey: 'of the job' });
+  }
+
+  /**
+   * Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered: until
+   * their turn (rank × `perRankMs`), at least and at most so many milliseconds.
+   */
+  async parkAhead(
+    lane: string,
+    perRankMs: number,
+    atLeastMs: number,
+    atMostMs: number,
+  ): Promise<void> {
+    const client = await this.scripts();
+    const { wait, delayed, marker, events, meta } = this.keys;
+    const keys = [`${this.keys['']}sequence`, wait, delayed, marker, events, meta];
+    const args = [this.keys[''], lane, PARKED_PER_CALL, perRankMs, atLeastMs, atMostMs];
+    for (let calls = 0; calls < PARK_CALLS_MAX; calls++) {
+      const [parked, seen] = (await client.runCommand(PARK_AHEAD.name, [...keys, ...args])) as [
+        number,
+        number,
+      ];
+      if (parked === 0 || seen < PARKED_PER_CALL) return;
+    }
   }
 
   override async remove(jobId: string, removeChildren: boolean): Promise<number> {

@@ -66,6 +66,7 @@ export class TestWorker {
       report: options.report,
       rateLimited: false,
       resting: () => false,
+      parkAhead: () => undefined, // only saves deliveries
       promote: (jobIds) => clock.soon(() => jobIds.forEach((jobId) => queue.promote(jobId))),
     });
   }

@@ -24,6 +24,8 @@ import {
   awayAtStandstillMs,
   awayUntilTurnMs,
   delayMs,
+  SLOW_PACE_MS,
+  STANDSTILL_SPREAD_MS,
   untilTurnMs,
   type Waiting,
 } from './parking.ts';
@@ -129,6 +131,7 @@ export class Combiner {
       memory: this.#memory,
     });
     this.#memory.inHand.clear();
+    this.#memory.awaitingSinceMs = undefined;
     this.#working = false;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
@@ -167,6 +170,7 @@ export class Combiner {
 
   /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
   async #standStill(atLeastMs: number): Promise<false> {
+    this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
     await this.#lookAround((waiting) => awayAtStandstillMs(waiting, atLeastMs));
     return false;
   }
@@ -194,6 +198,9 @@ export class Combiner {
       // 256 keys at once took 85 ms each, and parking them for that only made it worse.
       const waitedMs = this.#working ? 0 : clock.monotonicMs() - arrivedAtMs;
       if (waitedMs + untilTurnMs(waiting) <= options.patienceMs) return undefined;
+      if (waiting.paceMs >= SLOW_PACE_MS) {
+        this.#context.parkAhead(this.#key, waiting.paceMs, options.patienceMs);
+      }
       return awayUntilTurnMs(waiting, options);
     });
   }
@@ -202,12 +209,13 @@ export class Combiner {
   async #lookAround(
     away: (waiting: Waiting, arrival: Arrival) => number | undefined,
   ): Promise<void> {
+    const { clock } = this.#context;
     await Promise.all(
       this.#arrivals.all().map(async (arrival) => {
         const location = await this.#context.lanes.locate(this.#key, arrival.jobId);
         if (location.kind === 'decided') return this.#settleAs(arrival, location.outcome);
         const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
-        const paceMs = Math.max(this.#memory.paceMs, known.paceMs);
+        const paceMs = Math.max(this.#memory.paceAtMs(clock.monotonicMs()), known.paceMs);
         const { deliveries } = arrival;
         const awayMs = away({ rank: known.rank, paceMs, deliveries }, arrival);
         if (awayMs !== undefined) this.#park(arrival.jobId, awayMs);

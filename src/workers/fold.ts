@@ -72,6 +72,8 @@ export interface FoldRules {
   readonly suspects: Set<string>;
   /** Each job is noted here when its turn comes: from then on it must not be parked, or could not be charged. */
   readonly inHand: Set<string>;
+  /** Told when an asynchronous update begins to be waited for, and when it has settled. */
+  readonly awaiting: (isAwaiting: boolean) => void;
   /** Jobs whose new value does not fit into memcached. */
   readonly overweight: ReadonlyMap<string, TorilError>;
   readonly leaseSignal: () => AbortSignal;
@@ -145,7 +147,11 @@ class Folding {
       this.#rules.inHand.add(entry.jobId);
       const stop = this.#step(entry);
       if (stop instanceof Promise) {
-        return stop.then((settled) => this.#end(settled) ?? this.run(entries, at + 1));
+        this.#rules.awaiting(true);
+        return stop.then((settled) => {
+          this.#rules.awaiting(false);
+          return this.#end(settled) ?? this.run(entries, at + 1);
+        });
       }
       const batch = this.#end(stop);
       if (batch !== undefined) return batch;

@@ -23,6 +23,11 @@ export interface GateContext {
   readonly rateLimited: boolean;
   /** The worker is paused: nothing is begun for which no delivered job waits. */
   readonly resting: () => boolean;
+  /**
+   * Keeps BullMQ from delivering the jobs of a lane that is slow or stands still: they wait until
+   * their turn (rank × `perRankMs`), at least so many milliseconds.
+   */
+  readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => void;
   /** Has BullMQ deliver jobs at once that wait as delayed though they are decided. */
   readonly promote: (jobIds: readonly string[]) => void;
 }

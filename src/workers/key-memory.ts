@@ -16,6 +16,15 @@ export class KeyMemory {
   /** Milliseconds per job, smoothed; 0: not known yet. */
   paceMs: number = 0;
 
+  /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
+  awaitingSinceMs: number | undefined;
+
+  /** What is known of the pace at this moment, the job that is being applied included. */
+  paceAtMs(nowMs: number): number {
+    const soFarMs = this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
+    return Math.max(this.paceMs, soFarMs);
+  }
+
   measured(jobs: number, elapsedMs: number): void {
     const pace = elapsedMs / jobs;
     this.paceMs = this.paceMs === 0 ? pace : this.paceMs + PACE_WEIGHT * (pace - this.paceMs);

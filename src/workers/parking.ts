@@ -8,7 +8,9 @@ import type { GateOptions } from '../options.ts';
 /** Milliseconds per job that are assumed while nothing is known of a key's pace. */
 const PACE_ASSUMED_MS = 5;
 /** Milliseconds between two jobs of a lane that stands still, so that they do not all look at once. */
-const STANDSTILL_SPREAD_MS = 10;
+export const STANDSTILL_SPREAD_MS = 50;
+/** Milliseconds per job from which on a key counts as slow: its jobs are parked before they are delivered. */
+export const SLOW_PACE_MS = 5;
 /** Keeps powers of two finite; parkMsMax is reached long before. */
 const DOUBLINGS_MAX = 20;
 /** A parked job comes back a little early rather than late. */

@@ -129,8 +129,7 @@ class Turn {
       (await this.#commit(fitting, taken, isLast(batch.stop, more))) ??
       (await this.#acknowledge(fitting, taken));
     if (end !== undefined) return end;
-    if (batch.decided > 0)
-      memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
+    if (batch.decided > 0) memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
     return this.#afterwards(batch.stop, more, 0);
   }
 
@@ -218,6 +217,9 @@ class Turn {
       arrivalOf: (jobId) => arrivals.get(jobId),
       suspects: memory.suspects,
       inHand: memory.inHand,
+      awaiting: (isAwaiting) => {
+        memory.awaitingSinceMs = isAwaiting ? context.clock.monotonicMs() : undefined;
+      },
       overweight: memory.overweight,
       leaseSignal: () => lease.signal,
       leaseHeld: () => lease.trustLeftMs() > 0,

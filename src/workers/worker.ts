@@ -39,6 +39,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #gate: Gate;
   readonly #started: Promise<void>;
   #closed: Promise<void> | undefined;
+  #parkingAhead = false;
 
   /**
    * Starts to work at once, unless `autorun` is false. What is wrong with the servers is an `error`
@@ -75,6 +76,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       report: this.#report,
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused(),
+      parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
       promote: (jobIds) => this.#promote(jobIds),
     });
     this.#started = this.#check();
@@ -189,6 +191,18 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
   };
+
+  /** One call at a time: a second one would find what the first one has left. */
+  #parkAhead(key: string, perRankMs: number, atLeastMs: number): void {
+    if (this.#parkingAhead) return;
+    this.#parkingAhead = true;
+    this.backend
+      .parkAhead(key, perRankMs, atLeastMs, this.#options.parkMsMax)
+      .catch(() => undefined) // then they are parked one by one
+      .finally(() => {
+        this.#parkingAhead = false;
+      });
+  }
 
   #promote(jobIds: readonly string[]): void {
     for (const jobId of jobIds) {

@@ -87,12 +87,17 @@ export class WorkerProcess {
       clock: this.clock,
       random,
       options: options.gate,
-      report: (event, { key }) => {
+      report: (event, { key, ...more }) => {
         world.count(event);
-        world.trace.note(this.name, `${event}${key === undefined ? '' : ` ${key}`}`);
+        world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);
       },
       rateLimited: options.rateLimited,
       resting: () => this.#resting,
+      parkAhead: (key, perRankMs, atLeastMs) => {
+        const { parkMsMax } = options.gate;
+        const park = (): void => world.bull.parkAhead(key, perRankMs, atLeastMs, parkMsMax);
+        if (!process.env.NOPARK) this.link.call(park).catch(() => undefined);
+      },
       promote: (jobIds) => this.#promote(jobIds),
     });
     this.#renewLocks();
@@ -140,7 +145,6 @@ export class WorkerProcess {
 
   /** As SIGSTOP and SIGCONT. */
   pause(forMs: number): void {
-    this.#world.auditor.troubled(this.name);
     this.clock.pause();
     this.#world.scheduler.at(forMs, () => this.clock.resume());
   }
@@ -163,18 +167,12 @@ export class WorkerProcess {
   }
 
   #lanes(): MemoryLanes {
-    const lanes = new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
+    return new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
       this.link.call(() => {
         this.#world.onStep(this);
         return execute();
       }),
     );
-    const startAlone = lanes.startAlone.bind(lanes);
-    lanes.startAlone = (jobId) => {
-      this.#world.auditor.jobs.startsAlone(this.name, jobId);
-      return startAlone(jobId);
-    };
-    return lanes;
   }
 
   #fetched(delivery: Delivery | undefined): void {
@@ -292,4 +290,10 @@ export class WorkerProcess {
       this.#checkStalled();
     });
   }
+}
+
+/** What an event of the gate tells besides its key, as far as it says why. */
+function whyOf(event: { readonly cause?: Error; readonly reason?: string }): string {
+  const why = event.cause?.message ?? event.reason;
+  return why === undefined ? '' : `: ${why}`;
 }
