@@ -75,10 +75,15 @@ export class Auditor implements BullObserver {
     this.#cells.lost(key);
   }
 
+  /** By somebody who knows nothing of Toril. */
+  cellOverwritten(key: string): void {
+    this.#cells.overwritten(key);
+  }
+
   // Updates
 
   applied(application: Application, isStrict: boolean): void {
-    const { key, token, jobId, process } = application;
+    const { key, token, jobId } = application;
     const chain = this.#chainOf(key);
     if (isStrict) {
       this.#cells.strictStarted(key, token);
@@ -91,16 +96,10 @@ export class Auditor implements BullObserver {
     const together = chain.applications.get(token);
     if (together === undefined) chain.applications.set(token, [application]);
     else together.push(application);
-    this.jobs.inHand(process, key, token, jobId);
   }
 
   threw(jobId: string, kind: string): void {
     this.jobs.threw(jobId, kind);
-  }
-
-  /** A process died or froze. */
-  troubled(process: string): void {
-    this.jobs.troubled(process);
   }
 
   // BullMQ
@@ -119,6 +118,10 @@ export class Auditor implements BullObserver {
 
   charged(jobId: string, reason: string): void {
     this.jobs.charged(jobId, reason);
+  }
+
+  parked(jobId: string): void {
+    this.jobs.parked(jobId);
   }
 
   stalled(jobId: string): void {

@@ -170,9 +170,26 @@ export class Bull {
   park(jobId: string, lock: string, dueMs: number): Answer {
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
+    this.#observer.parked(jobId);
     if (job.stalls > 0) job.isGivenBack = true; // as TorilBackend.park
     this.#delay(job, dueMs);
     return 'done';
+  }
+
+  /** torilParkAhead: jobs of a lane that would be delivered next, but not the lane's first, are delayed. */
+  parkAhead(key: string, perRankMs: number, atLeastMs: number, atMostMs: number): void {
+    const { head } = this.#jobs.inspect(key, Number.POSITIVE_INFINITY);
+    const ranks = new Map(head.map(({ jobId }, rank) => [jobId, rank]));
+    const nowMs = this.#clock.wallMs();
+    this.#wait = this.#wait.filter((jobId) => {
+      const rank = ranks.get(jobId) ?? 0;
+      const job = this.#jobs.get(jobId);
+      if (rank === 0 || job === undefined) return true;
+      const delayMs = Math.max(rank * perRankMs, atLeastMs);
+      const share = (1 + ((rank * 7919) % 1000) / 1000) / 2;
+      this.#delay(job, nowMs + Math.ceil(delayMs > atMostMs ? atMostMs * share : delayMs));
+      return false;
+    });
   }
 
   /** moveJobFromActiveToWait. */

@@ -13,6 +13,8 @@ interface Write {
 interface Cell {
   /** What is there, if it was never lost. */
   present: Write | undefined;
+  /** Somebody else's value is there. */
+  isForeign: boolean;
   /** Memcached lost it; until a commit of what is there is accepted, others may be there for a while. */
   isLost: boolean;
   lostSinceCommit: boolean;
@@ -61,8 +63,14 @@ export class CellWatch {
     const cell = this.#cellOf(key);
     cell.isLost = true;
     cell.lostSinceCommit = true;
+    cell.isForeign = false;
     cell.present = undefined;
     cell.strict = 0;
+  }
+
+  overwritten(key: string): void {
+    this.lost(key);
+    this.#cellOf(key).isForeign = true;
   }
 
   acknowledged(key: string, token: number): void {
@@ -90,6 +98,7 @@ export class CellWatch {
     if (token < cell.strict) {
       this.#report('P1', `${key}: write ${token} landed after the strict update of ${cell.strict}`);
     }
+    if (cell.isForeign) this.#report('P9', `${key}: ${token} was written over a foreign value`);
     const { present } = cell;
     if (present === undefined || cell.isLost || this.#now() >= cell.expiresMs) return;
     if (base === present.token) return;
@@ -104,6 +113,7 @@ export class CellWatch {
     if (cell === undefined) {
       cell = {
         present: undefined,
+        isForeign: false,
         isLost: false,
         lostSinceCommit: false,
         expiresMs: 0,

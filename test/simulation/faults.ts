@@ -25,6 +25,8 @@ export const FAULT_KINDS = [
   'delay',
   /** A process cannot reach memcached for a while. */
   'partition',
+  /** Somebody else writes over a cell, and takes it back a while later. */
+  'foreign-write',
   'evict-cell',
   'evict-lock',
   'flush-all',
@@ -130,6 +132,11 @@ export class Faults {
       case 'evict-cell':
         this.#note(`memcached evicts the cell of ${key}`);
         itsStore.evict(cell);
+        break;
+      case 'foreign-write':
+        this.#note(`somebody writes over the cell of ${key}`);
+        itsStore.put(cell, Buffer.from('not of ours'));
+        this.#world.scheduler.at(this.#dice.magnitude(...DOWN_MS), () => itsStore.takeBack(cell));
         break;
       case 'evict-lock':
         this.#note(`memcached evicts the lock of ${key}`);

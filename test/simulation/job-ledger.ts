@@ -28,8 +28,10 @@ interface JobRecord extends JobFacts {
   result: string | undefined;
   throws: number;
   charges: number;
-  /** Times a process died or froze while it had this job's update in hand. */
-  troubles: number;
+  /** It is to be applied alone, and its process was not heard of since. */
+  isAlone: boolean;
+  /** Times it stalled so. */
+  deaths: number;
   isCascaded: boolean;
   directive: 'skip' | 'drop' | undefined;
   wasRetried: boolean;
@@ -43,8 +45,6 @@ export class JobLedger {
   readonly #jobs = new Map<string, JobRecord>();
   /** By key: the place of the last job in the chain that is in its place. */
   readonly #lastPlace = new Map<string, number>();
-  /** By process and key: the jobs applied under its last token. */
-  readonly #inHand = new Map<string, Map<string, { token: number; jobs: Set<string> }>>();
 
   constructor(rules: JobRules, report: (promise: string, what: string) => void) {
     this.#rules = rules;
@@ -61,7 +61,8 @@ export class JobLedger {
       result: undefined,
       throws: 0,
       charges: 0,
-      troubles: 0,
+      isAlone: false,
+      deaths: 0,
       isCascaded: false,
       directive: undefined,
       wasRetried: false,
@@ -90,37 +91,26 @@ export class JobLedger {
     this.#job(jobId).throws += 1;
   }
 
-  inHand(process: string, key: string, token: number, jobId: string): void {
-    let keys = this.#inHand.get(process);
-    if (keys === undefined) this.#inHand.set(process, (keys = new Map()));
-    const now = keys.get(key);
-    if (now?.token === token) now.jobs.add(jobId);
-    else keys.set(key, { token, jobs: new Set([jobId]) });
+  /** Its process may die of it: a stall that follows is put down to it. */
+  startedAlone(jobId: string): void {
+    this.#job(jobId).isAlone = true;
   }
 
-  /** It is about to be applied alone: whatever kills the process now, will be put down to it. */
-  startsAlone(process: string, jobId: string): void {
-    this.inHand(process, `alone ${jobId}`, 0, jobId);
+  /** Its process gave it back, so it had not died of it. */
+  parked(jobId: string): void {
+    this.#job(jobId).isAlone = false;
   }
 
-  troubled(process: string): void {
-    for (const { jobs } of this.#inHand.get(process)?.values() ?? []) {
-      for (const jobId of jobs) this.#job(jobId).troubles += 1;
-    }
+  /** For BullMQ a process that does not renew a job's lock has died, and Toril can know no better. */
+  stalled(jobId: string): void {
+    const job = this.#job(jobId);
+    if (job.isAlone) job.deaths += 1;
+    job.isAlone = false;
   }
 
   delivered(jobId: string): void {
     const { state } = this.#job(jobId);
     if (state === 'completed') this.#report('P3', `job ${jobId} is delivered, though completed`);
-  }
-
-  /** For BullMQ a process that does not renew a job's lock has died; Toril can know no better. */
-  stalled(jobId: string): void {
-    for (const keys of this.#inHand.values()) {
-      for (const { jobs } of keys.values()) {
-        if (jobs.has(jobId)) this.#job(jobId).troubles += 1;
-      }
-    }
   }
 
   decided(commit: AcceptedCommit, chained: readonly Application[]): void {
@@ -134,10 +124,6 @@ export class JobLedger {
         this.#report('P2', `${key}: job ${jobId} was enqueued before the job that it comes after`);
       }
       this.#lastPlace.set(key, job.place);
-    }
-    for (const keys of this.#inHand.values()) {
-      if (keys.get(commit.key)?.token === commit.token) keys.delete(commit.key);
-      for (const { jobId } of commit.decided) keys.delete(`alone ${jobId}`);
     }
   }
 
@@ -174,6 +160,7 @@ export class JobLedger {
   charged(jobId: string, reason: string): void {
     const job = this.#job(jobId);
     job.charges += 1;
+    job.isAlone = false;
     if (!this.#isOwnFault(job, reason)) {
       this.#report('P7', `job ${jobId} was charged for: ${reason}`);
     }
@@ -205,7 +192,7 @@ export class JobLedger {
 
   #mayFail(job: JobRecord, reason: string): boolean {
     if (reason.includes('JOB_STALLED_TOO_OFTEN') || reason.includes('died or froze')) {
-      return job.troubles >= this.#rules.stallsMax;
+      return job.deaths >= this.#rules.stallsMax;
     }
     if (reason.includes('JOB_CASCADED')) return job.isCascaded;
     if (reason.includes('JOB_DROPPED')) return job.directive === 'drop';

@@ -27,6 +27,17 @@ export class ObservedStore extends MemoryStore {
     return this.#landed(name, item, super.replace(name, item, cas));
   }
 
+  override put(name: string, value: Buffer): Cas {
+    const key = this.#keyOf.get(name);
+    if (key !== undefined) this.#auditor.cellOverwritten(key);
+    return super.put(name, value);
+  }
+
+  /** Whoever wrote over the cell deletes what is his. */
+  takeBack(name: string): void {
+    if (this.peek(name)?.flags === 0) this.evict(name);
+  }
+
   override evict(name: string): boolean {
     const key = this.#keyOf.get(name);
     if (key !== undefined) this.#auditor.cellLost(key);

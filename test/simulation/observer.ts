@@ -8,12 +8,13 @@ export interface BullObserver {
   failed(jobId: string, reason: string): void;
   /** An attempt was used up, and the job will be tried again. */
   charged(jobId: string, reason: string): void;
+  /** Given back for a while, without an attempt. */
+  parked(jobId: string): void;
   stalled(jobId: string): void;
 }
 
 /** One call of an update. */
 export interface Application {
-  readonly process: string;
   readonly key: string;
   readonly jobId: string;
   readonly token: number;

@@ -26,6 +26,8 @@ export const UPDATE_KINDS = [
   'strict',
   /** Fails some times. */
   'flaky',
+  /** Acts on the outside world, which fails now and then: strict, and not deterministic. */
+  'fickle',
   /** Changes the value it was given, then fails. */
   'spoil',
   /** Never settles, some times. */
@@ -85,10 +87,14 @@ export function updatesFor(
         kind === 'quiet' ? undefined : resultOf(value, context.jobId),
       onFailure,
       onExhausted,
-      strict: kind === 'strict',
+      strict: isStrict(kind),
       ...(kind === 'hang' && { timeoutMs: HANG_TIMEOUT_MS }),
     });
   });
+}
+
+function isStrict(kind: UpdateKind): boolean {
+  return kind === 'strict' || kind === 'fickle';
 }
 
 function resultOf(value: Value | undefined, jobId: string): { at: number; by: string } {
@@ -107,7 +113,6 @@ function observed(
   const { key, jobId, token, sequence, attempt } = context;
   world.trace.note(process, `apply job ${jobId} (${kind}, attempt ${attempt}) of ${key}`);
   const application: Application = {
-    process,
     key,
     jobId,
     token,
@@ -117,7 +122,7 @@ function observed(
     result: '',
     isFencedOff: false,
   };
-  world.auditor.applied(application, kind === 'strict');
+  world.auditor.applied(application, isStrict(kind));
   const keep = (outcome: Outcome): Outcome => {
     const made = outcome === DELETE_CELL ? undefined : outcome;
     application.after = made === undefined ? 'deleted' : JSON.stringify(made);
@@ -158,6 +163,11 @@ function bodiesFor(world: World, clock: Clock, die: () => void): Record<UpdateKi
     strict: append,
     flaky: (value, data, context) => {
       failing(data, context);
+      return append(value, data, context);
+    },
+    fickle: async (value, data, context) => {
+      await pause(clock, data.ms / 4, context.signal);
+      if (world.failsByChance()) failing({ ...data, fails: context.attempt }, context);
       return append(value, data, context);
     },
     spoil: (value, data, context) => {

@@ -96,7 +96,7 @@ export class WorkerProcess {
       parkAhead: (key, perRankMs, atLeastMs) => {
         const { parkMsMax } = options.gate;
         const park = (): void => world.bull.parkAhead(key, perRankMs, atLeastMs, parkMsMax);
-        if (!process.env.NOPARK) this.link.call(park).catch(() => undefined);
+        this.link.call(park).catch(() => undefined);
       },
       promote: (jobIds) => this.#promote(jobIds),
     });

@@ -49,6 +49,7 @@ export class World {
   readonly #damage: Damage;
   readonly #kills = new Map<string, number>();
   readonly #dice: Dice;
+  readonly #outside: Dice;
   #started = 0;
   /** A rolling deploy is under way: some processes do not know all updates. */
   #someAreOld: boolean;
@@ -60,6 +61,7 @@ export class World {
     this.#damage = damage;
     const { seed } = options;
     this.#dice = new Dice(seed, 'processes');
+    this.#outside = new Dice(seed, 'outside');
     this.#someAreOld = options.unknownUpdates;
     this.network = new Network(scheduler, new Dice(seed, 'network'), options.network);
     this.auditor = new Auditor(
@@ -100,6 +102,11 @@ export class World {
     return true;
   }
 
+  /** Whether the outside world lets an update down this time. */
+  failsByChance(): boolean {
+    return this.#outside.chance(0.3);
+  }
+
   startProcess(place: number): void {
     const knows = this.options.kinds.filter(
       () => place === 0 || !this.#someAreOld || this.#dice.chance(0.7),
@@ -118,7 +125,6 @@ export class World {
   /** A process has ended; the next one takes its place in a while. */
   lost(process: WorkerProcess): void {
     this.#idle.delete(process);
-    this.auditor.troubled(process.name);
     const place = this.processes.indexOf(process);
     this.scheduler.at(this.#dice.magnitude(...RESTART_MS), () => {
       if (this.processes[place] === process) this.startProcess(place);
@@ -184,6 +190,7 @@ function told(observer: BullObserver, trace: Trace): BullObserver {
       note(jobId, `has used up an attempt: ${reason}`);
       observer.charged(jobId, reason);
     },
+    parked: (jobId) => observer.parked(jobId),
     stalled(jobId) {
       note(jobId, 'has stalled');
       observer.stalled(jobId);

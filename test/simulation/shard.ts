@@ -1,0 +1,22 @@
+/** One process of many (shards.ts): runs its seeds and sends what came out. */
+import { CANARIES } from './canaries.ts';
+import { runSimulation } from './run.ts';
+import type { ShardResult, ShardTask } from './shards.ts';
+
+const task = JSON.parse(process.argv[2] as string) as ShardTask;
+const damage = task.canary === undefined ? {} : (CANARIES[task.canary] ?? {});
+const failed: number[] = [];
+const counts: Record<string, number> = {};
+let events = 0;
+let hash = 0;
+for (let seed = task.first; seed < task.end; seed += task.stride) {
+  const report = await runSimulation({ seed, damage });
+  if (report.violations.length > 0) failed.push(seed);
+  events += report.events;
+  hash = (hash ^ Number.parseInt(report.hash, 16)) >>> 0;
+  for (const [name, times] of Object.entries(report.counts)) {
+    counts[name] = (counts[name] ?? 0) + times;
+  }
+}
+const result: ShardResult = { failed, events, hash, counts };
+process.send?.(result, () => process.disconnect());
