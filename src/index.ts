@@ -16,11 +16,11 @@ export { writeRecording } from './jobs/recording-file.ts';
 export type { Mask, MaskedJob } from './jobs/recording-mask.ts';
 export { replay, type ReplayOptions } from './jobs/replay.ts';
 export type {
+  CommittedValue,
   Difference,
   Gap,
   KeyReport,
   KnownValue,
-  LiveValue,
   LiveVerdict,
   ReplayReport,
 } from './jobs/replay-report.ts';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { Cells } from '../cells/cells.ts';
 import type { RecordingEnd } from '../jobs/recording.ts';
 import { replay } from '../jobs/replay.ts';
-import type { KeyReport, LiveValue, ReplayReport } from '../jobs/replay-report.ts';
+import type { KeyReport, CommittedValue, ReplayReport } from '../jobs/replay-report.ts';
 import { closeQuietly } from './connections.ts';
 import { EXIT, type ExitWith, exitCodeFor } from './exit-codes.ts';
 import { noteError } from './failure.ts';
@@ -13,7 +13,7 @@ import { loadUpdates } from './load-updates.ts';
 import { openMemcached } from './memcached.ts';
 import { startProgress } from './progress.ts';
 import { replayText } from './replay-text.ts';
-import { print, printJson } from './terminal.ts';
+import { print, printJson, warn } from './terminal.ts';
 
 /** Bytes at the end of a file in which its last line is looked for. */
 const TAIL_BYTES = 4096;
@@ -24,6 +24,7 @@ interface ReplayFlags extends MemcachedFlags {
   readonly key?: string;
   readonly live?: boolean;
   readonly complete?: boolean;
+  readonly values?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,6 +39,7 @@ Exit code 0: whatever could be checked agrees; 1: something differs, or nothing 
 
 Examples:
   toril replay accounts.jsonl --updates updates.mjs
+  toril replay accounts.jsonl --updates updates.mjs --key a-1 --values
   toril replay accounts.jsonl --updates new/updates.mjs --former old/updates.mjs
   toril replay accounts.jsonl --updates updates.mjs --live --memcached 10.0.0.6,10.0.0.7`;
 
@@ -50,6 +52,7 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
     .option('--former <file>', 'the updates as they were: shows which job differs, and how')
     .option('-k, --key <key>', 'only this key')
     .option('--live', 'compare the last values with the cells in memcached, too')
+    .option('--values', 'print the last values, one JSON object per line')
     .option('--complete', 'a commit that cannot be checked is a failure');
   addJsonFlag(addMemcachedFlags(command))
     .addHelpText('after', EXAMPLES)
@@ -76,17 +79,26 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
     progress.stop();
     if (servers !== undefined) await closeQuietly(servers);
   }
-  if (flags.json === true) printReport(report);
+  if (flags.values === true) printValues(report);
+  else if (flags.json === true) printReport(report);
   else print(replayText(report));
   return exitCodeOf(report, flags);
 }
 
 /** @throws TorilError MEMCACHED_* if it is the server, not the value, that cannot be used */
-async function liveValue(cells: Cells, key: string): Promise<LiveValue | undefined> {
+async function liveValue(cells: Cells, key: string): Promise<CommittedValue | undefined> {
   const cell = await cells.read(key);
   if (cell === undefined) return undefined;
   const { token, value } = cell;
   return { token, json: value === undefined ? undefined : JSON.stringify(value) };
+}
+
+/** What a key's cell would hold, made from nothing but the recording. */
+function printValues({ keys }: ReplayReport): void {
+  for (const { key, last } of keys) {
+    if (last?.json !== undefined) print(`{"key":${JSON.stringify(key)},"value":${last.json}}`);
+    else if (last === undefined) warn(`${key}: its last value is not known`);
+  }
 }
 
 /** A line per key, then one of all. */
@@ -95,7 +107,7 @@ function printReport({ keys, ...report }: ReplayReport): void {
   printJson({ ...report, keys: keys.length });
 }
 
-function withoutCommit({ difference, ...key }: KeyReport): object {
+function withoutCommit({ difference, last: _last, ...key }: KeyReport): object {
   if (difference === undefined) return key;
   const { commit: _, watermarkBefore: __, ...told } = difference;
   return { ...key, difference: told };

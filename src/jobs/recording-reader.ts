@@ -135,7 +135,9 @@ export class RecordingReader {
         `here should be line ${this.#lines + 1} of what was recorded, but it is line ${number + 1}: lines were dropped, added or moved`,
       );
     }
-    return this.#damaged('it is not what was recorded behind the lines before it: it, or its chain, was changed');
+    return this.#damaged(
+      'it is not what was recorded behind the lines before it: it, or its chain, was changed',
+    );
   }
 
   #damaged(why: string): TorilError {

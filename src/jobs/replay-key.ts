@@ -11,7 +11,7 @@
 import { NO_VALUE_HASH, valueHash } from './history.ts';
 import type { RecordedCommit } from './recording.ts';
 import { type Folded, foldCommit, isApplied } from './replay-commit.ts';
-import type { CommitPlace, Difference, Gap, KnownValue } from './replay-report.ts';
+import type { CommitPlace, CommittedValue, Difference, Gap, KnownValue } from './replay-report.ts';
 import type { UpdateRegistry } from './update-registry.ts';
 
 /** Gaps that are told one by one; more are only counted. */
@@ -45,7 +45,7 @@ export class KeyReplay {
   }
 
   /** The value behind the last commit; undefined: the replay does not know it. */
-  get last(): (KnownValue & { readonly token: number }) | undefined {
+  get last(): CommittedValue | undefined {
     return this.#state === 'following' ? { json: this.#json, token: this.#token } : undefined;
   }
 

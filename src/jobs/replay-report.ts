@@ -49,8 +49,8 @@ export interface Difference extends CommitPlace {
   readonly diff?: string | undefined;
 }
 
-/** A cell, as it is now. */
-export interface LiveValue extends KnownValue {
+/** A value and the token of the commit that wrote it. */
+export interface CommittedValue extends KnownValue {
   readonly token: number;
 }
 
@@ -84,6 +84,8 @@ export interface KeyReport {
   readonly gaps: readonly Gap[];
   readonly gapsCount: number;
   readonly difference: Difference | undefined;
+  /** The value behind the key's last commit; undefined: it differs, or cannot be known. */
+  readonly last: CommittedValue | undefined;
   /** Undefined: it was not asked for. */
   readonly live?: LiveVerdict;
 }

@@ -10,7 +10,7 @@ import type {
   Difference,
   KeyReport,
   KnownValue,
-  LiveValue,
+  CommittedValue,
   LiveVerdict,
   ReplayReport,
 } from './replay-report.ts';
@@ -39,7 +39,7 @@ export interface ReplayOptions {
    */
   readonly former?: readonly AnyUpdate[] | undefined;
   /** Reads a cell as it is now; undefined: memcached has none. With it, last values are compared. */
-  readonly live?: ((key: string) => Promise<LiveValue | undefined>) | undefined;
+  readonly live?: ((key: string) => Promise<CommittedValue | undefined>) | undefined;
   /** Told now and then how many commits were read. */
   readonly onProgress?: ((commits: number) => void) | undefined;
 }
@@ -161,17 +161,16 @@ class Replay {
       const some = keys.slice(from, from + LIVE_AT_ONCE);
       compared.push(
         ...(await Promise.all(
-          some.map(async (report) => ({ ...report, live: await this.#liveVerdict(report.key) })),
+          some.map(async (report) => ({ ...report, live: await this.#liveVerdict(report) })),
         )),
       );
     }
     return compared;
   }
 
-  async #liveVerdict(key: string): Promise<LiveVerdict> {
-    const last = this.#keys.get(key)?.last;
+  async #liveVerdict({ key, last }: KeyReport): Promise<LiveVerdict> {
     if (last === undefined) return { kind: 'unknown' };
-    let live: LiveValue | undefined;
+    let live: CommittedValue | undefined;
     try {
       live = await this.#options.live?.(key);
     } catch (cause) {
@@ -195,11 +194,11 @@ function refuseMasked(header: RecordingHeader | undefined): void {
 }
 
 function reportOf(key: string, replayed: KeyReplay, difference: Difference | undefined): KeyReport {
-  const { start, commits, checked, gaps, gapsCount } = replayed;
+  const { start, commits, checked, gaps, gapsCount, last } = replayed;
   let verdict: KeyReport['verdict'] = checked > 0 ? 'agrees' : 'unchecked';
   if (replayed.meetsUnknown) verdict = 'unknown-update';
   if (difference !== undefined) verdict = 'differs';
-  return { key, verdict, start, commits, checked, gaps, gapsCount, difference };
+  return { key, verdict, start, commits, checked, gaps, gapsCount, difference, last };
 }
 
 function isWell({ verdict, live }: KeyReport): boolean {
