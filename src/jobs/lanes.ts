@@ -47,8 +47,11 @@ export interface LaneEntry {
   readonly finished: 'no' | 'completed' | 'failed';
   /** Why BullMQ failed it. */
   readonly failedReason: string;
-  /** What an operator wants: nothing, to move it to the lane's end, or to fail it. */
-  readonly directive: '' | 'skip' | 'drop';
+  /**
+   * What an operator wants: nothing, to move it to the lane's end, or to fail it. `held`: its attempts
+   * are used up, and BullMQ is just being told.
+   */
+  readonly directive: '' | 'skip' | 'drop' | 'held';
 }
 
 export interface Taken {

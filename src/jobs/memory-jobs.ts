@@ -49,7 +49,7 @@ export interface MemoryJob {
   alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
   /** Its process gave it back since. */
   isGivenBack: boolean;
-  directive: '' | 'skip' | 'drop';
+  directive: LaneEntry['directive'];
 }
 
 export interface NewMemoryJob {
@@ -328,6 +328,10 @@ export class MemoryJobs {
       this.#leave(key, jobId);
     }
     if (cascades) this.#cascade(key);
+    for (const [jobId, decision] of decisions) {
+      const job = this.#jobs.get(jobId);
+      if (decision === 'h' && job !== undefined && !isFinished(job)) job.directive = 'held';
+    }
     for (const jobId of moved) {
       const job = this.#jobs.get(jobId);
       if (job !== undefined) job.alone = NEVER_ALONE;

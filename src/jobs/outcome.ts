@@ -22,7 +22,9 @@ export type LaneDecision =
   /** Goes to the lane's end under a new sequence (`skip`). */
   | { readonly kind: 'moved' }
   /** Was in the wrong lane; it enters the right one when it is delivered. */
-  | { readonly kind: 'stray' };
+  | { readonly kind: 'stray' }
+  /** Stays where it is and holds its lane: nobody may try it until an operator has decided about it. */
+  | { readonly kind: 'held' };
 
 /** The decision that need not be written down: applied, without a result. */
 export const PLAIN_APPLIED = 'a';
@@ -39,10 +41,12 @@ export function encodeDecision(decision: LaneDecision): string {
       return 'm';
     case 'stray':
       return 's';
+    case 'held':
+      return 'h';
   }
 }
 
-/** Undefined for what is no outcome of a job (moved, stray, or nothing Toril wrote). */
+/** Undefined for what is no outcome of a job (moved, stray, held, or nothing Toril wrote). */
 export function decodeOutcome(text: string): JobOutcome | undefined {
   const kind = text[0];
   if (kind === PLAIN_APPLIED) return { kind: 'applied', result: text.slice(1) };

@@ -373,6 +373,24 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await lanes.startAlone('a')).toBe(1);
       });
 
+      test('marks a job that holds its lane, and lets it stay', async () => {
+        const taken = await enter('a', 'b', 'c');
+        await stage.changeJob('c', { finished: 'failed' });
+        const decisions = new Map([
+          ['b', 'h'],
+          ['c', 'h'],
+          ['ghost', 'h'],
+        ]);
+        const watermark = taken.entries[0]?.sequence as number;
+        await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        const { entries } = await stage.other.take(taking());
+        expect(entries.map(({ jobId, directive }) => [jobId, directive])).toEqual([
+          ['b', 'held'],
+          ['c', ''],
+        ]);
+        expect(await locate('b')).toBe('waiting 0');
+      });
+
       test('lets strays go without an outcome, so that they can enter another lane', async () => {
         const taken = await enter('a');
         await lanes.acknowledge(commit(taken, { decisions: new Map([['a', 's']]) }));

@@ -8,6 +8,7 @@ import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scri
  * the decided jobs out of the lane and leaves each job's outcome in its hash, all in one step. A job
  * that BullMQ has failed without us is not told that it failed: somebody may retry it. But if it was
  * applied all the same, it must know.
+ * A job that holds its lane is marked, so that nobody tries it while BullMQ is being told.
  * Refused unless the copy is what the commit was built on: Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
  * found the cell).
@@ -74,6 +75,11 @@ local function leaveLane(key, watermark, decisions, answer)
   end
 end
 
+local function hold(jobKey)
+  local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
+  if job[1] and not job[2] then redis.call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held') end
+end
+
 local result = {}
 while at <= #ARGV do
   local key, base, token, watermark, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
@@ -89,6 +95,9 @@ while at <= #ARGV do
     writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
     if note > 0 then record(key, copyToken, token, watermark, value, decisions, noteAt, note) end
     leaveLane(key, watermark, decisions, answer)
+    for jobId, decision in pairs(decisions) do
+      if decision == 'h' then hold(prefix .. jobId) end
+    end
   elseif copyToken ~= token then
     answer[1] = 0
   end
