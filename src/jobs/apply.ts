@@ -2,7 +2,7 @@
 import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
-import { assertJsonValue } from './json-value.ts';
+import { asJsonValue } from './json-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
 
 /** What an update is told besides value and data. */
@@ -54,8 +54,7 @@ export function applyUpdate(
 
 function initialOf(update: AnyUpdate, key: string): unknown {
   if (update.initial !== undefined) {
-    const initial: unknown = update.initial(key);
-    assertJsonValue(initial, update.name);
+    const initial = asJsonValue(update.initial(key), update.name);
     // `initial: () => EMPTY` is natural, and `apply` may change what it gets: give it its own.
     return JSON.parse(JSON.stringify(initial));
   }
@@ -77,16 +76,14 @@ function finish(
       `the update "${update.name}" returned undefined. Return the new value, the value as it was, or DELETE_CELL.`,
     );
   }
-  const value = returned === DELETE_CELL ? undefined : returned;
-  if (value !== undefined) assertJsonValue(value, update.name);
+  const value = returned === DELETE_CELL ? undefined : asJsonValue(returned, update.name);
   if (update.result === undefined) return { value, result: '' };
   const result: unknown = update.result(value, data, context);
   return { value, result: result === undefined ? '' : resultJson(result, update.name) };
 }
 
 function resultJson(result: unknown, updateName: string): string {
-  assertJsonValue(result, updateName);
-  return JSON.stringify(result);
+  return JSON.stringify(asJsonValue(result, updateName));
 }
 
 /** An update that never settles must not hold its key for ever. */

@@ -1,64 +1,103 @@
 /** Values live in JSON: whether a value survives the way there and back unchanged. */
-import { TorilError } from '../errors.ts';
+import { messageOf, TorilError } from '../errors.ts';
 
-/** Nesting levels; deeper than any sane value, and the end of circular ones. */
+/** Nesting levels; deeper than any sane value. */
 const DEPTH_MAX = 500;
 
+/** `same`: JSON gives back what it was given. `alike`: it gives back something slightly different. */
+type Finding = 'same' | 'alike' | Problem;
+
+interface Problem {
+  readonly what: string;
+  /** From the inside to the outside. */
+  readonly path: string[];
+}
+
 /**
- * @throws TorilError UPDATE_NOT_JSON naming the place: an update that returns a Date would see a
- * Date in the next job of the same batch and a string in the next batch, so its result would depend
- * on chance.
+ * The value as it will be when it comes back from memcached. Within a batch the next update gets it
+ * without that detour, and its result must not depend on which of the two it was: members that are
+ * undefined, one object in two places, `-0` and objects without a prototype are made what JSON makes
+ * of them.
+ *
+ * @throws TorilError UPDATE_NOT_JSON, naming the place, for what JSON cannot hold: an update that
+ * returns a Date would see a Date in the next job of the same batch, and a string in the next batch.
  */
-export function assertJsonValue(value: unknown, updateName: string): void {
-  const problem = problemIn(value, '', 0);
-  if (problem !== undefined) {
-    throw new TorilError(
-      'UPDATE_NOT_JSON',
-      `the update "${updateName}" returned what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
-    );
+export function asJsonValue(value: unknown, updateName: string): unknown {
+  const finding = examine(value, 0, new Set());
+  if (finding === 'same') return value;
+  if (finding !== 'alike') throw notJson(updateName, `${finding.what} at ${placeOf(finding)}`);
+  try {
+    return JSON.parse(JSON.stringify(value));
+  } catch (cause) {
+    throw notJson(updateName, `it holds a circle (${messageOf(cause).split('\n')[0]})`);
   }
 }
 
-function problemIn(value: unknown, path: string, depth: number): string | undefined {
+function examine(value: unknown, depth: number, seen: Set<object>): Finding {
   switch (typeof value) {
     case 'string':
     case 'boolean':
-      return undefined;
+      return 'same';
     case 'number':
-      return Number.isFinite(value) ? undefined : `${value} at ${place(path)}`;
+      if (!Number.isFinite(value)) return { what: String(value), path: [] };
+      return Object.is(value, -0) ? 'alike' : 'same';
     case 'object':
-      return value === null ? undefined : problemInObject(value, path, depth);
+      return value === null ? 'same' : examineObject(value, depth, seen);
     default:
-      return `${typeof value} at ${place(path)}`;
+      return { what: typeof value, path: [] };
   }
 }
 
-function problemInObject(value: object, path: string, depth: number): string | undefined {
-  if (depth > DEPTH_MAX)
-    return `a circle or more than ${DEPTH_MAX} levels at ${place(path.slice(0, 60))}`;
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) {
-      const problem = problemIn(value[i], `${path}[${i}]`, depth + 1);
-      if (problem !== undefined) return problem;
-    }
-    return undefined;
+function examineObject(value: object, depth: number, seen: Set<object>): Finding {
+  if (depth > DEPTH_MAX) return { what: `more than ${DEPTH_MAX} levels`, path: ['…'] };
+  if (seen.has(value)) return 'alike'; // or a circle: JSON will say
+  seen.add(value);
+  return Array.isArray(value)
+    ? examineArray(value, depth, seen)
+    : examineRecord(value as Record<string, unknown>, depth, seen);
+}
+
+function examineArray(value: readonly unknown[], depth: number, seen: Set<object>): Finding {
+  let found: Finding = 'same';
+  for (let i = 0; i < value.length; i++) {
+    const finding = examine(value[i], depth + 1, seen);
+    if (finding === 'same') continue;
+    if (finding !== 'alike') return within(finding, `[${i}]`);
+    found = 'alike';
   }
+  return found;
+}
+
+function examineRecord(value: Record<string, unknown>, depth: number, seen: Set<object>): Finding {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
-    return `a ${value.constructor?.name ?? 'class instance'} at ${place(path)}`;
+    return { what: `a ${value.constructor?.name ?? 'class instance'}`, path: [] };
   }
-  if ('toJSON' in value && typeof value.toJSON === 'function')
-    return `an object with toJSON at ${place(path)}`;
+  if (typeof value['toJSON'] === 'function') return { what: 'an object with toJSON', path: [] };
+  let found: Finding = prototype === null ? 'alike' : 'same';
   for (const name in value) {
-    const member = (value as Record<string, unknown>)[name];
-    // JSON leaves out members that are undefined, and so does everybody who writes `{ ...value, note: undefined }`.
-    if (member === undefined) continue;
-    const problem = problemIn(member, path === '' ? name : `${path}.${name}`, depth + 1);
-    if (problem !== undefined) return problem;
+    const member = value[name];
+    // JSON leaves these out, and so does everybody who writes `{ ...value, note: undefined }`.
+    const finding = member === undefined ? 'alike' : examine(member, depth + 1, seen);
+    if (finding === 'same') continue;
+    if (finding !== 'alike') return within(finding, `.${name}`);
+    found = 'alike';
   }
-  return undefined;
+  return found;
 }
 
-function place(path: string): string {
-  return path === '' ? 'the top' : `"${path}"`;
+function within({ what, path }: Problem, step: string): Problem {
+  return { what, path: [...path, step] };
+}
+
+function placeOf({ path }: Problem): string {
+  if (path.length === 0) return 'the top';
+  return `"${path.toReversed().join('').replace(/^\./, '').slice(0, 60)}"`;
+}
+
+function notJson(updateName: string, problem: string): TorilError {
+  return new TorilError(
+    'UPDATE_NOT_JSON',
+    `the update "${updateName}" returned what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
+  );
 }

@@ -2,7 +2,7 @@
 import { assert } from '../base/assert.ts';
 import type { Standing } from '../cells/believe.ts';
 import { messageOf, TorilError } from '../errors.ts';
-import { assertJsonValue } from '../jobs/json-value.ts';
+import { asJsonValue } from '../jobs/json-value.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import type { FoldStart } from './fold.ts';
 import type { GateContext } from './gate-context.ts';
@@ -59,9 +59,7 @@ function adopt(
     );
   }
   try {
-    const adopted: unknown = update.adopt(bytes, key);
-    assertJsonValue(adopted, update.name);
-    const json = JSON.stringify(adopted);
+    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update.name));
     context.report('cellAdopted', { key });
     return json;
   } catch (cause) {
