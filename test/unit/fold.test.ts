@@ -1,0 +1,361 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
+import { TorilError } from '../../src/errors.ts';
+import { type AnyUpdate, defineUpdate, type OnExhausted, type OnFailure } from '../../src/index.ts';
+import type { LaneEntry } from '../../src/jobs/lanes.ts';
+import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import type { Arrival } from '../../src/workers/arrival.ts';
+import { type Batch, fold, type FoldRules, type FoldStart } from '../../src/workers/fold.ts';
+
+interface Data {
+  readonly key?: string;
+  readonly add?: string;
+  readonly throws?: string;
+}
+
+const writing = (name: string, onFailure: OnFailure, onExhausted: OnExhausted): AnyUpdate =>
+  defineUpdate({
+    name,
+    key: ({ key = 'k' }: Data) => key,
+    initial: () => ({ text: '' }),
+    apply: (value: { text: string }, { add = '', throws }: Data) => {
+      value.text += add; // also if it fails
+      if (throws !== undefined) throw new Error(throws);
+      return value;
+    },
+    result: (value) => value?.text.length,
+    onFailure,
+    onExhausted,
+  });
+
+const updates = [
+  writing('write', 'block', 'continue'),
+  writing('hold', 'block', 'hold'),
+  writing('cascade', 'block', 'cascade'),
+  writing('skip', 'skip', 'continue'),
+];
+
+let sequence = 100;
+function entry(
+  jobId: string,
+  more: Partial<Omit<LaneEntry, 'data'>> & { data?: Data } = {},
+): LaneEntry {
+  const { data = { add: jobId }, ...rest } = more;
+  return {
+    jobId,
+    sequence: ++sequence,
+    name: 'write',
+    attemptsMade: 0,
+    stalls: 0,
+    finished: 'no',
+    failedReason: '',
+    directive: '',
+    ...rest,
+    data: JSON.stringify(data),
+  };
+}
+
+const start: FoldStart = {
+  fresh: () => undefined,
+  watermark: 0,
+  origin: 'nothing',
+  cascadeTo: 0,
+  token: 7,
+};
+
+interface Scene extends Partial<FoldRules> {
+  /** Delivered to this process; the number of attempts that they have left. */
+  readonly delivered?: Readonly<Record<string, number>>;
+}
+
+async function folded(
+  entries: readonly LaneEntry[],
+  { delivered = {}, ...rules }: Scene = {},
+  from: Partial<FoldStart> = {},
+): Promise<Batch> {
+  const arrival = (jobId: string): Arrival | undefined =>
+    jobId in delivered
+      ? ({ jobId, isLastAttempt: () => delivered[jobId] === 1 } as unknown as Arrival)
+      : undefined;
+  return fold({ ...start, ...from }, entries, {
+    key: 'k',
+    registry: new UpdateRegistry(updates),
+    clock: systemClock,
+    batchMs: 60_000,
+    stallsMax: 2,
+    onlyDelivered: () => false,
+    arrivalOf: arrival,
+    suspects: new Set(),
+    inHand: new Set(),
+    awaiting: () => undefined,
+    overweight: new Map(),
+    leaseSignal: () => new AbortController().signal,
+    leaseHeld: () => true,
+    startAlone: () => Promise.resolve(1),
+    ...rules,
+  } as FoldRules);
+}
+
+const kinds = ({ decisions }: Batch): Record<string, string> =>
+  Object.fromEntries([...decisions].map(([jobId, text]) => [jobId, text[0] as string]));
+
+describe('a batch', () => {
+  it('applies every entry in order, and tells each job its own result', async () => {
+    const entries = ['a', 'bb', 'c'].map((jobId) => entry(jobId));
+    const batch = await folded(entries);
+    expect(batch).toMatchObject({
+      value: { text: 'abbc' },
+      decided: 3,
+      applied: 3,
+      stop: { kind: 'end' },
+    });
+    expect(batch.watermark).toBe(entries[2]?.sequence);
+    expect(Object.fromEntries(batch.decisions)).toEqual({ a: 'a1', bb: 'a3', c: 'a4' });
+  });
+
+  it('ends after its time, with at least one job', async () => {
+    const entries = ['a', 'b'].map((jobId) => entry(jobId));
+    expect(await folded(entries, { batchMs: 0 })).toMatchObject({
+      decided: 1,
+      stop: { kind: 'commit' },
+    });
+  });
+
+  it('is worth nothing once the lease is lost', async () => {
+    const slow = defineUpdate({
+      name: 'slow',
+      key: () => 'k',
+      initial: () => 0,
+      apply: async (n: number) => n + 1,
+    });
+    const scene = { registry: new UpdateRegistry([slow]), leaseHeld: () => false };
+    expect((await folded([entry('a', { name: 'slow' })], scene)).stop).toEqual({ kind: 'lost' });
+  });
+
+  it('passes by what is decided already, what BullMQ completed, and what is of another key', async () => {
+    const batch = await folded(
+      [
+        entry('early', { sequence: 50 }),
+        entry('done', { finished: 'completed' }),
+        entry('elsewhere', { data: { key: 'other', add: 'x' } }),
+        entry('a'),
+      ],
+      {},
+      { watermark: 60 },
+    );
+    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 4, applied: 1 });
+    expect(kinds(batch)).toEqual({ done: 's', elsewhere: 's', a: 'a' });
+  });
+
+  it('stops before an update that is not known here', async () => {
+    const batch = await folded([entry('a'), entry('b', { name: 'new' }), entry('c')]);
+    expect(batch).toMatchObject({
+      decided: 1,
+      stop: { kind: 'unknown-update', jobId: 'b', name: 'new' },
+    });
+  });
+
+  it('notes each job when its turn comes', async () => {
+    const inHand = new Set<string>();
+    await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { inHand });
+    expect([...inHand]).toEqual(['a', 'b']);
+  });
+});
+
+describe('a job that throws', () => {
+  const failing = (more: Partial<LaneEntry> = {}): LaneEntry[] => [
+    entry('a'),
+    { ...entry('b', { data: { add: '?', throws: 'no' } }), ...more },
+    entry('c'),
+  ];
+
+  it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
+    const suspects = new Set<string>();
+    const batch = await folded(failing(), { suspects });
+    expect(batch).toMatchObject({
+      value: { text: 'a' },
+      decided: 1,
+      stop: { kind: 'delivery', jobId: 'b', isRetry: false },
+    });
+    expect(suspects).toEqual(new Set(['b']));
+    let calls = 0;
+    const counting = { ...(updates[0] as AnyUpdate), apply: () => ++calls };
+    await folded(failing().slice(1), { suspects, registry: new UpdateRegistry([counting]) });
+    expect(calls).toBe(0);
+  });
+
+  it('is charged in its own delivery, and blocks', async () => {
+    const batch = await folded(failing(), { delivered: { b: 2 } });
+    expect(batch).toMatchObject({
+      value: { text: 'a' },
+      decided: 1,
+      stop: { kind: 'delivery', jobId: 'b', isRetry: true },
+    });
+    expect(batch.settlements.get('b')).toMatchObject({ kind: 'retry', thrown: { message: 'no' } });
+  });
+
+  it('is charged, and leaves its lane until it is delivered again (skip)', async () => {
+    const batch = await folded(failing({ name: 'skip' }), { delivered: { b: 2 } });
+    expect(batch).toMatchObject({ value: { text: 'ac' }, decided: 3, stop: { kind: 'end' } });
+    expect(batch.settlements.get('b')).toMatchObject({ kind: 'retry' });
+    expect(kinds(batch)['b']).toBe('s');
+  });
+
+  it('is passed by when its attempts are used up (continue)', async () => {
+    const batch = await folded(failing(), { delivered: { b: 1 } });
+    expect(batch).toMatchObject({
+      value: { text: 'ac' },
+      decided: 3,
+      applied: 2,
+      stop: { kind: 'end' },
+    });
+    expect(batch.decisions.get('b')).toBe('f{"code":"Error","message":"no"}');
+    expect(batch.settlements.get('b')).toMatchObject({
+      kind: 'decided',
+      outcome: { kind: 'failed' },
+    });
+  });
+
+  it('holds when its attempts are used up (hold)', async () => {
+    const batch = await folded(failing({ name: 'hold' }), { delivered: { b: 1 } });
+    expect(batch).toMatchObject({ decided: 1, stop: { kind: 'held', jobId: 'b', reason: 'no' } });
+    expect(batch.settlements.get('b')).toMatchObject({ kind: 'held' });
+  });
+
+  it('takes the others down when its attempts are used up (cascade)', async () => {
+    const batch = await folded(failing({ name: 'cascade' }), { delivered: { b: 1 } });
+    expect(batch).toMatchObject({ decided: 2, stop: { kind: 'commit' } });
+    expect(kinds(batch)['b']).toBe('c');
+    const next = [entry('d'), entry('e')];
+    const cascaded = await folded(next, {}, { cascadeTo: next[0]?.sequence as number });
+    expect(cascaded).toMatchObject({ value: { text: 'e' }, applied: 1 });
+    expect(cascaded.decisions.get('d')).toContain('JOB_CASCADED');
+  });
+
+  it('leaves a long message to BullMQ', async () => {
+    const long = entry('b', { data: { throws: 'x'.repeat(100_000) } });
+    const { decisions } = await folded([long], { delivered: { b: 1 } });
+    expect(decisions.get('b')?.length).toBeLessThan(1_000);
+  });
+});
+
+describe('a job that has been through something', () => {
+  it.each([{ attemptsMade: 1 }, { stalls: 1 }])(
+    'is applied in its own delivery only: %o',
+    async (more) => {
+      const entries = [entry('a', more)];
+      expect((await folded(entries)).stop).toMatchObject({ kind: 'delivery', jobId: 'a' });
+      expect(await folded(entries, { delivered: { a: 1 } })).toMatchObject({ applied: 1 });
+    },
+  );
+
+  it('is applied alone if it stalled', async () => {
+    const entries = [entry('a'), entry('b', { stalls: 1 }), entry('c')];
+    const scene = { delivered: { b: 1 } };
+    expect(await folded(entries, scene)).toMatchObject({ applied: 1, stop: { kind: 'commit' } });
+    expect(await folded(entries.slice(1), scene)).toMatchObject({
+      applied: 1,
+      stop: { kind: 'commit' },
+    });
+  });
+
+  it('fails for good if the process died too often of it', async () => {
+    const scene = { delivered: { a: 5 }, startAlone: () => Promise.resolve(3) };
+    const batch = await folded([entry('a', { stalls: 4 })], scene);
+    expect(batch).toMatchObject({ decided: 1, applied: 0 });
+    expect(batch.decisions.get('a')).toContain('JOB_STALLED_TOO_OFTEN');
+  });
+
+  it('does what the operator said', async () => {
+    const batch = await folded([
+      entry('a', { attemptsMade: 3, directive: 'skip' }),
+      entry('b', { attemptsMade: 3, directive: 'drop' }),
+      entry('c'),
+    ]);
+    expect(kinds(batch)).toEqual({ a: 'm', b: 'f', c: 'a' });
+    expect(batch.decisions.get('b')).toContain('JOB_DROPPED');
+  });
+
+  it('was failed by BullMQ: then its own update says what becomes of the lane', async () => {
+    const failed = { finished: 'failed', failedReason: 'why' } as const;
+    const next = entry('b');
+    expect(await folded([entry('a', failed), next])).toMatchObject({ decided: 2, applied: 1 });
+    expect((await folded([entry('a', { ...failed, name: 'hold' }), next])).stop).toEqual({
+      kind: 'held',
+      jobId: 'a',
+      reason: 'why',
+    });
+    expect((await folded([entry('a', { ...failed, name: 'unknown' }), next])).stop.kind).toBe(
+      'unknown-update',
+    );
+  });
+
+  it('is too heavy', async () => {
+    const overweight = new Map([['a', new TorilError('VALUE_TOO_LARGE', 'too much.')]]);
+    const batch = await folded([entry('a')], { overweight, delivered: { a: 9 } });
+    expect(batch.decisions.get('a')).toContain('VALUE_TOO_LARGE');
+    expect((await folded([entry('a')], { overweight })).stop.kind).toBe('delivery');
+  });
+});
+
+describe('only delivered jobs', () => {
+  it('are applied while the queue is paused', async () => {
+    const scene = { onlyDelivered: () => true, delivered: { a: 1, c: 1 } };
+    const batch = await folded(
+      ['a', 'b', 'c'].map((jobId) => entry(jobId)),
+      scene,
+    );
+    expect(batch).toMatchObject({ applied: 1, stop: { kind: 'delivery', jobId: 'b' } });
+  });
+});
+
+describe('where a batch ends', () => {
+  /** Changes its value in place, shares parts of it, fails after having spoilt it. */
+  const messy = defineUpdate({
+    name: 'messy',
+    key: () => 'k',
+    initial: () => ({ list: [] as unknown[], last: undefined as unknown, count: 0 }),
+    apply: (value, { step, fails }: { step: number; fails: boolean }) => {
+      const item = { step };
+      value.count -= 1;
+      value.list.push(item);
+      (value.last as { touched?: number } | undefined) &&
+        ((value.last as { touched?: number }).touched = step);
+      value.last = step % 3 === 0 ? undefined : item;
+      if (fails) throw new Error('spoilt');
+      value.count += step % 2 === 0 ? 1 : -0;
+      return value;
+    },
+  });
+
+  it('does not matter to the value', async () => {
+    const steps = fc.array(fc.record({ step: fc.nat(9), fails: fc.boolean() }), { maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(
+        steps,
+        fc.array(fc.nat(5), { minLength: 1, maxLength: 12 }),
+        async (all, sizes) => {
+          const registry = new UpdateRegistry([messy]);
+          const entries = all.map((data, n) => ({
+            ...entry(String(n), { name: 'messy' }),
+            data: JSON.stringify(data),
+          }));
+          const delivered = Object.fromEntries(all.map((_, n) => [String(n), 1]));
+          const scene = { registry, delivered };
+          const whole = await folded(entries, scene);
+          let json: string | undefined;
+          for (let from = 0, turn = 0; from < entries.length; turn++) {
+            const to = from + 1 + (sizes[turn % sizes.length] as number);
+            const fresh = (): unknown => (json === undefined ? undefined : JSON.parse(json));
+            const part = await folded(entries.slice(from, to), scene, { fresh });
+            json = part.value === undefined ? undefined : JSON.stringify(part.value);
+            from = to;
+          }
+          expect(json).toBe(whole.value === undefined ? undefined : JSON.stringify(whole.value));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
