@@ -56,6 +56,11 @@ export class MemoryServer implements MemcachedServer, StoreListener {
     return this.#connection?.alive === true ? this.#connection : undefined;
   }
 
+  get trouble(): TorilError | undefined {
+    const isUp = this.current !== undefined || !(this.#down || this.#store.stopped);
+    return isUp ? undefined : this.#unreachable('at this moment');
+  }
+
   get facts(): ServerFacts | undefined {
     return this.#facts;
   }
@@ -68,15 +73,16 @@ export class MemoryServer implements MemcachedServer, StoreListener {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => {
         this.#waiters.delete(waiter);
-        const within = `within ${this.#requestDeadlineMs} ms`;
-        reject(
-          new TorilError('MEMCACHED_UNREACHABLE', `no connection to ${this.address} ${within}`),
-        );
+        reject(this.#unreachable(`within ${this.#requestDeadlineMs} ms`));
       };
       const deadline = this.#clock.after(this.#requestDeadlineMs, giveUp, { keepAlive: true });
       const waiter: Waiter = { resolve, reject, deadline };
       this.#waiters.add(waiter);
     });
+  }
+
+  #unreachable(when: string): TorilError {
+    return new TorilError('MEMCACHED_UNREACHABLE', `no connection to ${this.address} ${when}`);
   }
 
   async close(): Promise<void> {

@@ -83,6 +83,8 @@ export interface MemcachedServer {
   readonly address: string;
   /** The living connection, or undefined while there is none. */
   readonly current: Connection | undefined;
+  /** Why the last attempt to connect failed, while there is no connection. Trying goes on all the same. */
+  readonly trouble: TorilError | undefined;
   /** Known once connected. */
   readonly facts: ServerFacts | undefined;
   /**

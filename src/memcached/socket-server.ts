@@ -66,6 +66,10 @@ export class SocketServer implements MemcachedServer {
     return this.#connection?.alive === true ? this.#connection : undefined;
   }
 
+  get trouble(): TorilError | undefined {
+    return this.current === undefined ? this.#lastError : undefined;
+  }
+
   get facts(): ServerFacts | undefined {
     return this.#facts;
   }

@@ -3,6 +3,7 @@ import type { Acknowledged, Acknowledgement, Lanes, Taken, TakeRequest } from '.
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
 import type { MemoryJobs } from '../jobs/memory-jobs.ts';
 import { PLACEHOLDER_ITEM } from '../cells/envelope.ts';
+import type { TorilError } from '../errors.ts';
 import { lockName } from '../memcached/item-names.ts';
 import type {
   Cas,
@@ -64,6 +65,10 @@ export class WatchedServer implements MemcachedServer {
   get current(): Connection | undefined {
     const { current } = this.#server;
     return current === undefined ? undefined : this.#watch(current);
+  }
+
+  get trouble(): TorilError | undefined {
+    return this.#server.trouble;
   }
 
   get facts(): ServerFacts | undefined {

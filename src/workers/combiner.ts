@@ -96,15 +96,14 @@ export class Combiner {
   /** One attempt to get the lease and, if it succeeds, one turn. True: there is more to do. */
   async #round(): Promise<boolean> {
     const { locks, servers } = this.#context;
+    const server = servers.serverFor(this.#key);
     try {
+      // Known to be down: waiting for it would hold a worker slot that other keys can use.
+      if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
       let cell: Promise<Outcome<Item>> | undefined;
-      const acquisition = await locks.attempt(
-        servers.serverFor(this.#key),
-        this.#lockName,
-        (connection) => {
-          cell = connection.get(this.#cellName);
-        },
-      );
+      const acquisition = await locks.attempt(server, this.#lockName, (connection) => {
+        cell = connection.get(this.#cellName);
+      });
       if (acquisition.kind === 'busy') return await this.#waitForTurn(acquisition.retryAfterMs);
       if (acquisition.kind === 'unavailable') return await this.#unavailable(acquisition.cause);
       return await this.#work(acquisition.lease, await (cell as Promise<Outcome<Item>>));
@@ -170,7 +169,8 @@ export class Combiner {
 
   /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
   async #standStill(atLeastMs: number): Promise<false> {
-    this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
+    if (this.#arrivals.size > 1)
+      this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
     await this.#lookAround((waiting) => awayAtStandstillMs(waiting, atLeastMs));
     return false;
   }

@@ -45,6 +45,11 @@ export class MemcachedClient implements MemcachedServer {
     return this.#wire?.alive === true ? this.#wire : undefined;
   }
 
+  get trouble(): TorilError | undefined {
+    if (this.#reachable || this.current !== undefined) return undefined;
+    return this.#error('MEMCACHED_UNREACHABLE', 'out of reach');
+  }
+
   get facts(): ServerFacts | undefined {
     return this.#facts;
   }

@@ -66,6 +66,7 @@ export function reconnecting(server: MemcachedServer): MemcachedServer {
   return {
     address: server.address,
     current: connection,
+    trouble: undefined,
     get facts() {
       return server.facts;
     },
@@ -95,6 +96,9 @@ function wrapped(server: MemcachedServer, change: Wrap): MemcachedServer {
     address: server.address,
     get current() {
       return server.current === undefined ? undefined : wrap(server.current);
+    },
+    get trouble() {
+      return server.trouble;
     },
     get facts() {
       return server.facts;

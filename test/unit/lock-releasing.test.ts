@@ -181,6 +181,7 @@ describe("a late holder's confirmation and the successor's longer lease", () => 
     return {
       address: server.address,
       current: undefined,
+      trouble: undefined,
       facts: undefined,
       connection: async () => touch(await server.connection()),
       close: () => server.close(),
