@@ -1,0 +1,80 @@
+/** What can be said on the command line. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { FAMILY_NAMES, type FamilyName, familyOf } from './families/families.ts';
+import { SYSTEM_NAMES, type SystemName } from './systems.ts';
+
+export interface Arguments {
+  readonly families: readonly FamilyName[];
+  /** Empty: all. */
+  readonly systems: readonly SystemName[];
+  readonly quick: boolean;
+  readonly runs: number;
+  readonly jobs: number | undefined;
+  readonly json: string | undefined;
+  readonly svg: string | undefined;
+  readonly writeDocs: boolean;
+}
+
+interface Given {
+  readonly quick?: true;
+  readonly all?: true;
+  readonly only?: FamilyName[];
+  readonly systems?: SystemName[];
+  readonly runs?: number;
+  readonly jobs?: number;
+  readonly json?: string;
+  readonly svg?: string;
+  readonly writeDocs?: true;
+}
+
+const RUNS = 5;
+const RUNS_QUICK = 3;
+
+export function parseArguments(words: readonly string[]): Arguments {
+  const command = new Command('npm run bench --')
+    .description('Measures Toril beside BullMQ and beside other ways of keeping a value right.')
+    .option('--quick', 'fewer jobs, fewer runs: under 3 minutes')
+    .option('--all', 'the parts that take long, too')
+    .addOption(new Option('--only <part...>', 'only these parts').choices(FAMILY_NAMES))
+    .addOption(new Option('--systems <name...>', 'only these systems').choices(SYSTEM_NAMES))
+    .option('--runs <number>', `measured runs of each system, ${RUNS} by default`, wholeNumber)
+    .option('--jobs <number>', 'jobs per run, instead of what each part says', wholeNumber)
+    .option('--json <file>', 'write one object per row, as a JSON array')
+    .option('--svg <file>', 'write a chart')
+    .option('--write-docs', 'write the tables into docs/performance.md')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Examples:',
+        '  npm run bench -- --quick',
+        '  npm run bench -- --only gate enqueue --json result.json',
+        '  npm run bench -- --only matrix --systems toril groupmq --svg chart.svg',
+      ].join('\n'),
+    )
+    .parse(words, { from: 'user' });
+  return argumentsOf(command.opts<Given>());
+}
+
+export function argumentsOf(given: Given): Arguments {
+  const { quick = false, all = false, only, systems = [], runs, jobs, json, svg } = given;
+  const families =
+    only ?? FAMILY_NAMES.filter((name) => all || familyOf(name).onlyWhenAsked === undefined);
+  return {
+    // In the order of the bench, whatever the order on the command line.
+    families: FAMILY_NAMES.filter((name) => families.includes(name)),
+    systems,
+    quick,
+    runs: runs ?? (quick ? RUNS_QUICK : RUNS),
+    jobs,
+    json,
+    svg,
+    writeDocs: given.writeDocs ?? false,
+  };
+}
+
+function wholeNumber(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number > 0) return number;
+  throw new InvalidArgumentError('It must be a whole number above 0.');
+}

@@ -1,0 +1,147 @@
+/**
+ * A comparison: several systems do the same work, in turns, so that whatever disturbs the machine
+ * disturbs them all. Each has processes of its own, which live through all its runs: the first run
+ * warms them up and is not counted, and tells how many jobs a slow system can do in decent time.
+ */
+import type { Bench } from './bench.ts';
+import { Crew } from './children/crew.ts';
+import { type Load, measureRun, type Sample } from './measure.ts';
+import { type Cell, emptyRow, type Row, rowOf, type Target } from './row.ts';
+import { CEILING, isProduct, type SystemName, systemEntry } from './systems.ts';
+
+export interface Comparison extends Cell {
+  readonly jobs: number;
+  /** `keys` as a function of the jobs: as many keys as jobs. */
+  readonly everyKeyDifferent?: boolean;
+  readonly documentBytes?: number;
+  readonly systems: readonly SystemName[];
+  readonly target?: Target;
+}
+
+interface Contestant {
+  readonly system: SystemName;
+  readonly crew: Crew;
+  readonly load: Load;
+  readonly samples: (Sample | undefined)[];
+  trouble: string | undefined;
+}
+
+/** Of the jobs, in the run that warms up; how slow a system is, is not known before. */
+const WARM_UP_SHARE = 0.1;
+const WARM_UP_JOBS_MIN = 200;
+/** Enough for the compiler to have seen all of the code. */
+const WARM_UP_JOBS_MIN_FAST = 1_000;
+/** Not fewer jobs than this, however slow the system is. */
+const JOBS_MIN = 200;
+
+/** One row per system, the ceiling first, whether it was asked for or not. */
+export async function compare(bench: Bench, comparison: Comparison): Promise<Row[]> {
+  const systems = [CEILING, ...comparison.systems.filter((system) => system !== CEILING)];
+  const contestants: Contestant[] = [];
+  try {
+    for (const system of systems) contestants.push(await enter(bench, comparison, system));
+    for (let round = 0; round < bench.options.runs; round++) {
+      for (const contestant of inTurn(contestants, round)) {
+        await compete(bench, comparison, contestant, round);
+      }
+    }
+  } finally {
+    await Promise.all(contestants.map(({ crew }) => crew.dismiss()));
+  }
+  const ceiling = contestants[0]?.samples ?? [];
+  return contestants.map((contestant) => resultOf(comparison, contestant, ceiling));
+}
+
+async function enter(
+  { stage, options, progress }: Bench,
+  comparison: Comparison,
+  system: SystemName,
+): Promise<Contestant> {
+  const { jobs, processes } = comparison;
+  const crew = new Crew(stage.launcher, stage.site, system, processes);
+  const full = isProduct(system) || system === CEILING;
+  const leastJobs = full ? WARM_UP_JOBS_MIN_FAST : WARM_UP_JOBS_MIN;
+  const warmUpJobs = Math.min(jobs, Math.max(leastJobs, Math.ceil(jobs * WARM_UP_SHARE)));
+  progress.now(`${describe(comparison)}: ${system} warms up`);
+  try {
+    const { jobsPerSecond } = await measureRun(stage, crew, loadOf(comparison, warmUpJobs));
+    const enough = Math.max(JOBS_MIN, Math.floor(jobsPerSecond * options.slowRunSeconds));
+    const load = loadOf(comparison, full ? jobs : Math.min(jobs, enough));
+    return { system, crew, load, samples: [], trouble: undefined };
+  } catch (thrown) {
+    const trouble = messageOf(thrown);
+    return { system, crew, load: loadOf(comparison, jobs), samples: [], trouble };
+  }
+}
+
+async function compete(
+  { stage, progress, options }: Bench,
+  comparison: Comparison,
+  contestant: Contestant,
+  round: number,
+): Promise<void> {
+  const { system, crew, load, samples } = contestant;
+  if (contestant.trouble !== undefined) return;
+  progress.now(`${describe(comparison)}: round ${round + 1} of ${options.runs}, ${system}`);
+  try {
+    const sample = await measureRun(stage, crew, load);
+    samples[round] = sample;
+    // It would need as long again in every round.
+    if (sample.trouble !== undefined && !isProduct(system)) contestant.trouble = sample.trouble;
+  } catch (thrown) {
+    contestant.trouble = messageOf(thrown);
+  }
+}
+
+/** Every round begins with another one. */
+function inTurn<T>(all: readonly T[], round: number): T[] {
+  const first = all.length === 0 ? 0 : round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
+}
+
+function resultOf(
+  comparison: Comparison,
+  { system, samples, load, trouble }: Contestant,
+  ceiling: readonly (Sample | undefined)[],
+): Row {
+  const rounds = [...samples.keys()].filter((round) => samples[round] !== undefined);
+  if (rounds.length === 0) {
+    return { ...emptyRow(comparison, system, load.jobs), trouble: trouble ?? 'not measured' };
+  }
+  const row = rowOf(
+    comparison,
+    system,
+    rounds.map((round) => samples[round] as Sample),
+    rounds.map((round) => ceiling[round]),
+    comparison.target,
+  );
+  return { ...row, keys: load.keys, trouble: row.trouble ?? trouble ?? null };
+}
+
+function loadOf(
+  { keys, everyKeyDifferent, concurrency, documentBytes = 0 }: Comparison,
+  jobs: number,
+): Load {
+  return {
+    jobs,
+    keys: everyKeyDifferent ? jobs : Math.min(keys, jobs),
+    concurrency,
+    documentBytes,
+  };
+}
+
+export function describe({ family, work, concurrency, processes }: Cell): string {
+  return `${family}, ${work}, concurrency ${concurrency}, ${processes} ${processes === 1 ? 'process' : 'processes'}`;
+}
+
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** As a line: who reached what. */
+export function outcomeLine(row: Row): string {
+  const { title } = systemEntry(row.system as SystemName);
+  if (row.jobsPerSecond === null) return `${title}: ${row.trouble ?? 'nothing measured'}`;
+  const ratio = row.ratio === null ? '' : ` (${row.ratio.toFixed(2)})`;
+  return `${title}: ${Math.round(row.jobsPerSecond)}/s${ratio}`;
+}

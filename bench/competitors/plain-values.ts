@@ -1,0 +1,43 @@
+/** Values as the competitors keep them: JSON under the key itself. */
+import { type Item, MemcachedClient } from '../memcached-client.ts';
+import type { Site, WorkerSettings } from '../system.ts';
+import type { Value, Work } from '../work.ts';
+
+export interface ValueStore {
+  readonly client: MemcachedClient;
+  /** Get, change, set: lost updates are the caller's to prevent. */
+  update(work: Work): Promise<void>;
+  valueOf(item: Item | undefined): Value;
+}
+
+export async function openValues(
+  site: Site,
+  { initial, change }: WorkerSettings,
+): Promise<ValueStore> {
+  const client = await MemcachedClient.connect(site.memcached);
+  const valueOf = (item: Item | undefined): Value =>
+    item === undefined ? initial() : (JSON.parse(item.value) as Value);
+  return {
+    client,
+    valueOf,
+    async update(work) {
+      const value = valueOf(await client.get(work.key));
+      await client.set(work.key, JSON.stringify(await change(value, work)));
+    },
+  };
+}
+
+export async function readPlainValues(
+  site: Site,
+  keys: readonly string[],
+): Promise<(Value | undefined)[]> {
+  const client = await MemcachedClient.connect(site.memcached);
+  try {
+    const items = await Promise.all(keys.map((key) => client.get(key)));
+    return items.map((item) =>
+      item === undefined ? undefined : (JSON.parse(item.value) as Value),
+    );
+  } finally {
+    client.close();
+  }
+}

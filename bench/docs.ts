@@ -1,0 +1,48 @@
+/**
+ * Measured tables in docs/performance.md, each between marks of its own, so that a part of the bench
+ * that was not run keeps what it has.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chartOf } from './chart.ts';
+import type { Row } from './row.ts';
+import { type Sheet, sheetsOf } from './sheet.ts';
+import { markdownOf } from './table.ts';
+
+const PAGE = new URL('../docs/performance.md', import.meta.url);
+const CHART = new URL('../docs/performance.svg', import.meta.url);
+const CHART_FAMILY = 'matrix';
+const HEADING = '## Measured';
+
+export function writeDocs(rows: readonly Row[], machine: string): void {
+  const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# Performance\n';
+  writeFileSync(PAGE, withSheets(page, sheetsOf(rows), machine));
+  const charted = rows.filter(({ family }) => family === CHART_FAMILY);
+  if (charted.length > 0) writeFileSync(CHART, chartOf(charted));
+}
+
+/** The page with these tables in it: in the place of the ones it has, else at its end. */
+export function withSheets(page: string, sheets: readonly Sheet[], machine: string): string {
+  let text = page.trimEnd();
+  for (const sheet of sheets) {
+    const [begin, end] = marksOf(sheet);
+    const section = [begin, ...sectionOf(sheet, machine), end].join('\n');
+    const first = text.indexOf(begin);
+    const last = text.indexOf(end);
+    if (first === -1 || last === -1) {
+      if (!text.includes(`\n${HEADING}\n`)) text += `\n\n${HEADING}\n`;
+      text = `${text.trimEnd()}\n\n${section}`;
+    } else {
+      text = text.slice(0, first) + section + text.slice(last + end.length);
+    }
+  }
+  return `${text}\n`;
+}
+
+function marksOf({ family }: Sheet): [begin: string, end: string] {
+  return [`<!-- bench:${family} -->`, `<!-- /bench:${family} -->`];
+}
+
+function sectionOf(sheet: Sheet, machine: string): string[] {
+  const chart = sheet.family === CHART_FAMILY ? ['', '![Jobs per second](performance.svg)'] : [];
+  return [`### ${sheet.title}`, '', `${machine}.`, ...chart, '', markdownOf(sheet), ''];
+}

@@ -1,0 +1,38 @@
+/** The parts of the bench, in the order in which they run. */
+import type { Bench } from '../bench.ts';
+import type { Row } from '../row.ts';
+import { document } from './document.ts';
+import { enqueue } from './enqueue.ts';
+import { gate, strict } from './gate.ts';
+import { growth } from './growth.ts';
+import { isolation } from './isolation.ts';
+import { latency } from './latency.ts';
+import { matrix } from './matrix.ts';
+import { memory } from './memory.ts';
+
+export interface Family {
+  readonly title: string;
+  /** Takes long, or asks about something special: only with --all or by name. */
+  readonly onlyWhenAsked?: true;
+  readonly measure: (bench: Bench) => Promise<Row[]>;
+}
+
+const FAMILIES = {
+  gate: { title: 'One process, concurrency 64', measure: gate },
+  strict: { title: 'Strict updates', measure: strict },
+  enqueue: { title: 'Bulk enqueue', measure: enqueue },
+  memory: { title: 'Redis memory', measure: memory },
+  matrix: { title: 'All systems', measure: matrix },
+  latency: { title: 'Latency at half load', onlyWhenAsked: true, measure: latency },
+  isolation: { title: 'Cold keys beside a flood', onlyWhenAsked: true, measure: isolation },
+  growth: { title: 'Growth', onlyWhenAsked: true, measure: growth },
+  document: { title: 'A large value', onlyWhenAsked: true, measure: document },
+} as const satisfies Record<string, Family>;
+
+export type FamilyName = keyof typeof FAMILIES;
+
+export const FAMILY_NAMES = Object.keys(FAMILIES) as readonly FamilyName[];
+
+export function familyOf(name: FamilyName): Family {
+  return FAMILIES[name];
+}

@@ -1,0 +1,32 @@
+/** Where the numbers come from. */
+import { readFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { parseInfo } from './server-meter.ts';
+import type { Stage } from './stage.ts';
+
+/** One line. */
+export async function describeMachine(stage: Stage): Promise<string> {
+  const processors = cpus();
+  const model = processors[0]?.model.trim() ?? 'unknown processor';
+  const redis = parseInfo(await stage.redisInfo()).get('redis_version') ?? 'unknown';
+  return [
+    `${model}, ${processors.length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    `${process.platform} ${process.arch}`,
+    `Node ${process.versions.node}`,
+    `Redis ${redis}`,
+    `memcached ${await stage.memcachedVersion()}`,
+    ...['bullmq', 'groupmq', 'graphile-worker', 'pg-boss'].flatMap((name) => versionOf(name) ?? []),
+    new Date().toISOString().slice(0, 10),
+  ].join(' · ');
+}
+
+/** `name 1.2.3`; undefined if it is not installed. */
+function versionOf(name: string): string | undefined {
+  try {
+    const file = new URL(`../node_modules/${name}/package.json`, import.meta.url);
+    const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+    return `${name} ${version}`;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,153 @@
+/** The result as sheets: which columns each part of the bench shows, and what its cells say. */
+import { FAMILY_NAMES, type FamilyName, familyOf } from './families/families.ts';
+import { type Costs, reachedTarget, type Row } from './row.ts';
+import type { Spread } from './statistics.ts';
+
+interface Column {
+  readonly head: string;
+  readonly cell: (row: Row) => string;
+}
+
+const NOTHING = '';
+
+const WORK: readonly Column[] = [
+  { head: 'system', cell: ({ title }) => title },
+  { head: 'work', cell: ({ work }) => work },
+  { head: 'conc.', cell: ({ concurrency }) => whole(concurrency) },
+  { head: 'proc.', cell: ({ processes }) => whole(processes) },
+];
+const JOBS: readonly Column[] = [{ head: 'jobs', cell: ({ jobs }) => whole(jobs) }];
+const SPEED: readonly Column[] = [
+  ...JOBS,
+  {
+    head: 'jobs/s (spread)',
+    cell: ({ jobsPerSecond, jobsPerSecondSpread }) =>
+      withSpread(jobsPerSecond, jobsPerSecondSpread, whole),
+  },
+];
+const RATIO: readonly Column[] = [
+  {
+    head: 'ratio (spread)',
+    cell: ({ ratio, ratioSpread }) => withSpread(ratio, ratioSpread, (number) => number.toFixed(2)),
+  },
+];
+const TARGET: readonly Column[] = [{ head: 'target', cell: (row) => targetText(row) }];
+const PROMISED: readonly Column[] = [{ head: 'promises', cell: ({ promised }) => promised }];
+const RIGHT: readonly Column[] = [
+  { head: 'lost', cell: ({ lost }) => count(lost) },
+  { head: 'doubled', cell: ({ doubled }) => count(doubled) },
+  { head: 'reordered', cell: ({ reordered }) => count(reordered) },
+];
+const COSTS: readonly Column[] = [
+  costColumn('worker CPU ms/job', (costs) => costs.workerCpuSecondsPer1000Jobs.toFixed(3)),
+  costColumn('Redis CPU ms/job', (costs) => costs.redisCpuSecondsPer1000Jobs.toFixed(3)),
+  costColumn('memcached CPU ms/job', (costs) => costs.memcachedCpuSecondsPer1000Jobs.toFixed(3)),
+  costColumn('peak RSS MiB', (costs) => whole(costs.peakRssMiB)),
+  costColumn('Redis commands/job', (costs) => costs.redisCommandsPerJob.toFixed(1)),
+  costColumn('Redis bytes/job', (costs) => whole(costs.redisBytesPerJob)),
+  costColumn('memcached commands/job', (costs) => costs.memcachedCommandsPerJob.toFixed(2)),
+  costColumn('memcached bytes/job', (costs) => whole(costs.memcachedBytesPerJob)),
+];
+
+/** CPU seconds per 1,000 jobs are milliseconds per job. */
+function costColumn(head: string, text: (costs: Costs) => string): Column {
+  return { head, cell: ({ costs }) => (costs === null ? NOTHING : text(costs)) };
+}
+
+const LATENCY: readonly Column[] = [
+  { head: 'p50 ms', cell: ({ latency }) => latency?.p50Ms.toFixed(1) ?? NOTHING },
+  { head: 'p99 ms', cell: ({ latency }) => latency?.p99Ms.toFixed(1) ?? NOTHING },
+];
+const MEMORY: readonly Column[] = [
+  {
+    head: 'bytes/job',
+    cell: ({ memory }) => (memory?.bytesPerJob ? whole(memory.bytesPerJob) : NOTHING),
+  },
+  {
+    head: 'left per key',
+    cell: ({ memory }) =>
+      Object.entries(memory?.keptPerKey ?? {})
+        .map(([kind, number]) => `${number} ${kind}`)
+        .join(', '),
+  },
+];
+
+const COLUMNS: Readonly<Record<FamilyName, readonly Column[]>> = {
+  gate: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
+  strict: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
+  enqueue: [...WORK, ...SPEED, ...RATIO, ...TARGET],
+  memory: [...WORK, ...JOBS, ...RATIO, ...TARGET, ...MEMORY, ...RIGHT],
+  matrix: [...WORK, ...SPEED, ...RATIO, ...PROMISED, ...RIGHT],
+  latency: [...WORK, ...SPEED, ...LATENCY, ...RIGHT],
+  isolation: [...WORK, ...SPEED, ...LATENCY, ...RATIO, ...TARGET, ...RIGHT],
+  growth: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
+  document: [...WORK, ...SPEED, ...RATIO, ...PROMISED, ...RIGHT],
+};
+
+/** The heads, then one line per row. */
+export interface Grid {
+  readonly heads: readonly string[];
+  readonly lines: readonly (readonly string[])[];
+}
+
+export interface Sheet {
+  readonly family: FamilyName;
+  readonly title: string;
+  readonly results: Grid;
+  /** What the results cost; undefined where that was not measured. */
+  readonly costs: Grid | undefined;
+  readonly troubles: readonly string[];
+}
+
+/** One for each family that has rows. */
+export function sheetsOf(rows: readonly Row[]): Sheet[] {
+  return FAMILY_NAMES.flatMap((family) => {
+    const own = rows.filter((row) => row.family === family);
+    if (own.length === 0) return [];
+    const costly = own.filter(({ costs }) => costs !== null);
+    return {
+      family,
+      title: familyOf(family).title,
+      results: gridOf(own, COLUMNS[family]),
+      costs: costly.length === 0 ? undefined : gridOf(costly, [...WORK, ...COSTS]),
+      troubles: own.flatMap((row) =>
+        row.trouble === null ? [] : `${row.title}, ${row.work}: ${row.trouble}`,
+      ),
+    };
+  });
+}
+
+function gridOf(rows: readonly Row[], columns: readonly Column[]): Grid {
+  return {
+    heads: columns.map(({ head }) => head),
+    lines: rows.map((row) => columns.map(({ cell }) => cell(row))),
+  };
+}
+
+function targetText(row: Row): string {
+  const { target, goal, ratioOf } = row;
+  const sign = ratioOf === 'rate' ? '≥' : '≤';
+  const reached = reachedTarget(row);
+  const mark = reached === null ? '' : reached ? ' ✓' : ' ✗';
+  const required = target === null ? '' : `${sign} ${target}${mark}`;
+  const wanted = goal === null ? '' : `aim ${sign} ${goal}`;
+  return [required, wanted].filter((text) => text !== '').join(', ');
+}
+
+function withSpread(
+  value: number | null,
+  range: Spread | null,
+  text: (number: number) => string,
+): string {
+  if (value === null) return NOTHING;
+  if (range === null || range.min === range.max) return text(value);
+  return `${text(value)} (${text(range.min)}-${text(range.max)})`;
+}
+
+function whole(number: number): string {
+  return Math.round(number).toLocaleString('en');
+}
+
+function count(number: number | null): string {
+  return number === null ? '-' : whole(number);
+}
