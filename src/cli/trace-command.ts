@@ -12,6 +12,7 @@ import { readTrace } from './trace/trace-file.ts';
 interface TraceFlags {
   readonly workers: number;
   readonly kill: number;
+  readonly record?: string;
   readonly redis?: string;
   readonly memcached?: string;
   readonly json?: boolean;
@@ -34,7 +35,8 @@ export function addTraceCommand(program: Command, exitWith: ExitWith): void {
     .description('replay recorded editing of documents, and compare what comes out')
     .argument('<file...>')
     .option('--workers <n>', 'worker processes', wholeNumber(1, 64), 4)
-    .option('--kill <n>', 'how many workers are killed on the way', wholeNumber(0, 1_000), 3);
+    .option('--kill <n>', 'how many workers are killed on the way', wholeNumber(0, 1_000), 3)
+    .option('--record <file>', 'write the history of the run, for toril replay');
   addJsonFlag(addNamedServers(command))
     .addHelpText('after', EXAMPLES)
     .action(async (files: string[], flags: TraceFlags) => {
@@ -54,8 +56,8 @@ async function trace(
     note(
       `${flags.workers} worker processes, ${grouped(edits)} edits of ${traces.length} documents`,
     );
-    const { workers, kill } = flags;
-    const result = await runTraces(traces, { workers, kill }, servers, signal);
+    const { workers } = flags;
+    const result = await runTraces(traces, flags, servers, signal);
     if (flags.json === true) printJson({ ok: isExact(result), workers, ...result });
     else print(traceReport(result));
     return isExact(result) ? EXIT.done : EXIT.checkFailed;

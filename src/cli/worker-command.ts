@@ -18,6 +18,7 @@ import {
   redisUrl,
   wholeNumber,
 } from './flags.ts';
+import { addHistoryFlags, type HistoryFlags, historyOptions } from './history-flags.ts';
 import { loadUpdates } from './load-updates.ts';
 import { onceToldToStop } from './signals.ts';
 import { WorkerLog } from './worker-log.ts';
@@ -27,14 +28,13 @@ const CONCURRENCY_DEFAULT = 50;
 const CLOSE_GRACE_MS = 5_000;
 const HOUR_MS = 3_600_000;
 
-interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFlags {
   readonly updates: string;
   readonly concurrency: number;
   readonly leaseMs: number;
   readonly patienceMs: number;
   readonly closeMs: number;
   readonly durableCopies: boolean;
-  readonly history?: true | string;
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
   readonly verbose?: boolean;
@@ -62,12 +62,9 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
       wholeNumber(1, 100_000),
       CONCURRENCY_DEFAULT,
     );
-  addJsonFlag(addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command)))))
+  const timed = addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
+  addJsonFlag(addHistoryFlags(timed))
     .option('--no-durable-copies', 'keep the values in memcached only')
-    .option(
-      '--history [names]',
-      'record what is committed, for toril record: everything, or jobs of these updates (a,b,c)',
-    )
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: WorkerFlags) => {
@@ -121,7 +118,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     patienceMs: flags.patienceMs,
     closeMs: flags.closeMs,
     durableCopies: flags.durableCopies,
-    history: flags.history === undefined ? 'off' : historyOf(flags.history),
+    ...historyOptions(flags),
     ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
     ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
   });
@@ -139,10 +136,6 @@ async function work(flags: WorkerFlags): Promise<number> {
   });
   log.write('stopping', 'stopping', 'info', { why: await toldToStop });
   return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
-}
-
-function historyOf(flag: true | string): 'on' | readonly string[] {
-  return flag === true ? 'on' : flag.split(',').map((name) => name.trim());
 }
 
 /** The first thing that goes wrong ends the start: whoever restarts the process tries again. */

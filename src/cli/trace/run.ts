@@ -5,6 +5,8 @@
 import { seededFraction, systemRandom } from '../../base/random.ts';
 import { Cells } from '../../cells/cells.ts';
 import type { Queue } from '../../jobs/queue.ts';
+import { record } from '../../jobs/record.ts';
+import { writeRecording } from '../../jobs/recording-file.ts';
 import { Completion } from '../completion.ts';
 import { asking, closeQuietly, openQueue, removeQueue } from '../connections.ts';
 import { MEMCACHED_VARIABLE, REDIS_VARIABLE } from '../flags.ts';
@@ -28,6 +30,8 @@ const WORKER_FLAGS: readonly string[] = [
 export interface TraceOptions {
   readonly workers: number;
   readonly kill: number;
+  /** A file for the recording of the run; undefined: none is made. */
+  readonly record?: string | undefined;
 }
 
 interface DocumentResult {
@@ -73,13 +77,17 @@ export async function runTraces(
     { updates: [edit] },
   );
   const fleet = new Fleet({
-    args: ['--updates', TRACE_UPDATES_FILE, '--queue', name, '--prefix', 'bull', ...WORKER_FLAGS],
+    args: [
+      ...['--updates', TRACE_UPDATES_FILE, '--queue', name, '--prefix', 'bull', ...WORKER_FLAGS],
+      ...(options.record === undefined ? [] : ['--history']),
+    ],
     env: { [REDIS_VARIABLE]: servers.redis, [MEMCACHED_VARIABLE]: servers.memcached },
   });
   const progress = startProgress('editing', jobsOf(documents), 'edits');
   const run = new TraceRun(documents, options, queue, fleet, progress, signal);
   try {
     await Promise.race([run.run(), fleet.failure, whenAborted(signal)]);
+    if (options.record !== undefined) await writeRecording(options.record, record(queue));
     const values = await new Cells(memcached).getMany(documents.map(({ key }) => key));
     return run.result(values);
   } finally {
