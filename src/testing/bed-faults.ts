@@ -33,12 +33,17 @@ export class BedFaults {
    */
   failNext(target: FaultTarget, error: Error | string, times = 1): void {
     const thrown = typeof error === 'string' ? new Error(error) : error;
-    this.#parts.updates.failNext(targetOf(target), thrown, times);
+    this.#parts.updates.arm(targetOf(target), { error: thrown }, times);
   }
 
-  /** The next call of this update, or for this job, takes so many virtual milliseconds. */
-  delayNext(target: FaultTarget, ms: number): void {
-    this.#parts.updates.delayNext(targetOf(target), ms);
+  /** In the same way, an attempt takes so many virtual milliseconds. */
+  delayNext(target: FaultTarget, ms: number, times = 1): void {
+    this.#parts.updates.arm(targetOf(target), { delayMs: ms }, times);
+  }
+
+  /** The next call of this update, or for this job, kills its worker process; `times`: so many calls. */
+  crashNext(target: FaultTarget, times = 1): void {
+    this.#parts.updates.arm(targetOf(target), { crashes: true }, times);
   }
 
   /** BullMQ delivers the job once more than it should, whatever its state; one that waits twice at once. */

@@ -3,6 +3,7 @@ import { hash32, type Random, seededFraction } from '../base/random.ts';
 import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
+import type { Recordable } from '../jobs/record.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { createLocks, type Locks } from '../lock/with-lease.ts';
 import { MemoryServer } from '../memcached/memory-server.ts';
@@ -42,6 +43,7 @@ export class BedParts {
   readonly events: BedEvent[] = [];
   /** Of those who are not driven: operators, `cells` and `locks`. */
   readonly lanes: MemoryLanes;
+  readonly recordable: Recordable;
   readonly cells: Cells;
   readonly locks: Locks;
   readonly #settings: BedSettings;
@@ -61,6 +63,7 @@ export class BedParts {
     this.clock = new VirtualClock(settings.startMs, this.#outside);
     this.jobs = new BedJobs(this.clock, journal);
     this.store = storeOf({ clock: this.clock, journal, itemSizeMax });
+    this.recordable = { qualifiedName: settings.queueName, history: this.jobs.history };
     this.queue = new JobQueue(this.jobs, this.clock, { lockMs, stalledCheckMs });
     this.crew = this.#makeCrew();
     this.driver = this.#makeDriver();
@@ -131,7 +134,9 @@ export class BedParts {
     const server = new MemoryServer({ store: this.store, clock });
     if (this.#isMemcachedDown) server.down(true);
     const calls = { pending: 0 };
-    const staging = { faults: this.#updateFaults, outside: this.#outside, clock, calls };
+    const crash = (): void => this.crew.crash(place);
+    const faults = this.#updateFaults;
+    const staging = { faults, outside: this.#outside, clock, calls, crash };
     const name = `worker ${place}#${life}`;
     return new TestWorker({
       place,

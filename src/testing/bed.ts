@@ -7,7 +7,9 @@ import { type Cells, type CellState, stateOf } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../jobs/job-data.ts';
 import { LaneHandle, type LaneReport } from '../jobs/lane-handle.ts';
+import type { Recordable } from '../jobs/record.ts';
 import type { AnyUpdate, InputOf } from '../jobs/update.ts';
+import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import { checkKey } from '../key.ts';
 import type { Locks } from '../lock/with-lease.ts';
 import { cellName } from '../memcached/item-names.ts';
@@ -32,12 +34,15 @@ export class TestBed {
   /** What the gates of all workers reported, in order. */
   readonly events: readonly BedEvent[];
   readonly fault: BedFaults;
-  /** Reading cells as a web tier does it; sees outages. */
+  /** Reading cells as a web tier does it; during an outage, await `bed.until(bed.cells.get(key))`. */
   readonly cells: Cells;
-  /** The lock without a queue. Whoever has to wait for a lease waits in virtual time. */
+  /** The lock without a queue; if somebody else may hold it, await `bed.until(bed.locks.withLease(...))`. */
   readonly locks: Locks;
+  /** For `record(bed.queue)`: what was committed, as a recording that `replay` reads. */
+  readonly queue: Recordable;
   /** What assertions read. */
   readonly journal: Journal;
+  readonly registry: UpdateRegistry;
   readonly #parts: BedParts;
 
   /**
@@ -51,7 +56,9 @@ export class TestBed {
     this.fault = parts.fault;
     this.cells = parts.cells;
     this.locks = parts.locks;
+    this.queue = parts.recordable;
     this.journal = parts.journal;
+    this.registry = parts.registry;
   }
 
   // Enqueueing
@@ -75,7 +82,7 @@ export class TestBed {
   }
 
   async #prepare({ update, data, options = {} }: BedEnqueue): Promise<NewJob> {
-    if (this.#parts.registry.require(update.name) !== update) {
+    if (this.registry.require(update.name) !== update) {
       throw new TorilError(
         'DUPLICATE_UPDATE',
         `another update named "${update.name}" is registered with this test bed already.`,
@@ -117,6 +124,15 @@ export class TestBed {
    */
   drain({ limitMs }: { readonly limitMs?: number } = {}): Promise<void> {
     return this.#parts.driver.drain(limitMs);
+  }
+
+  /**
+   * Lets time pass until the promise settles: for code that waits in virtual time, as a reader does
+   * while memcached is down, or whoever wants a lease that somebody else holds.
+   * @param limitMs virtual milliseconds; default a day
+   */
+  until<T>(promise: Promise<T>, { limitMs }: { readonly limitMs?: number } = {}): Promise<T> {
+    return this.#parts.driver.until(promise, limitMs);
   }
 
   /** The wall clock; milliseconds since 1970. */
@@ -167,11 +183,6 @@ export class TestBed {
   /** The ids of the jobs that are in the key's value, in the order in which they were applied. */
   history(key: string): string[] {
     return this.journal.applied(key).map(({ jobId }) => jobId);
-  }
-
-  /** The update of this name. @throws TorilError UNKNOWN_UPDATE */
-  update(name: string): AnyUpdate {
-    return this.#parts.registry.require(name);
   }
 }
 

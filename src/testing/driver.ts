@@ -66,12 +66,28 @@ export class Driver {
     });
   }
 
+  until<T>(promise: Promise<T>, limitMs: number = DRAIN_MS_MAX): Promise<T> {
+    return this.#alone(async () => {
+      const { clock } = this.#options;
+      const endMs = clock.monotonicMs() + limitMs;
+      let isSettled = false;
+      const settled = (): void => void (isSettled = true);
+      promise.then(settled, settled);
+      await clock.settle();
+      while (!isSettled) {
+        if (await clock.step(endMs)) continue;
+        throw new Error(`until: the promise is still pending after ${limitMs} virtual ms.`);
+      }
+      return promise;
+    });
+  }
+
   /** Runs nothing beside it: what happens would depend on how the two take turns. */
-  async #alone(run: () => Promise<void>): Promise<void> {
+  async #alone<T>(run: () => Promise<T>): Promise<T> {
     if (this.#running) throw new Error('the test bed is running already: await the call before.');
     this.#running = true;
     try {
-      await run();
+      return await run();
     } finally {
       this.#running = false;
     }

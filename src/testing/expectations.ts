@@ -92,7 +92,7 @@ export async function expectSequentialFold(bed: TestBed, key?: string): Promise<
 
 async function expectFoldOf(bed: TestBed, key: string): Promise<void> {
   const commits = bed.journal.commits(key);
-  const fold = await sequentialFold(commits, (name) => bed.update(name));
+  const fold = await sequentialFold(commits, bed.registry);
   const isGone = (commits.at(-1)?.valueGoneMs ?? Number.POSITIVE_INFINITY) <= bed.now;
   const actual = lastValue(bed, key);
   const expected = isGone ? undefined : fold.value;

@@ -2,12 +2,10 @@
  * A key's jobs applied once more, one after the other, by nothing but the updates themselves: no
  * batches, no leases, no retries. What the bed's workers made of them must be the same.
  */
-import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../errors.ts';
-import { applyUpdate } from '../jobs/apply.ts';
 import { valueHash } from '../jobs/history.ts';
-import { validated } from '../jobs/job-data.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { RecordedCommit, RecordedJob } from '../jobs/recording.ts';
+import { foldJob } from '../jobs/replay-commit.ts';
+import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { AppliedJob, Commit } from './journal.ts';
 
 export interface SequentialFold {
@@ -18,17 +16,9 @@ export interface SequentialFold {
   readonly firstDifference: string | undefined;
 }
 
-/** An update that never settles is for its runner to notice. */
-const NO_TIME: Clock = {
-  monotonicMs: () => 0,
-  wallMs: () => 0,
-  after: () => ({ cancel() {} }),
-  soon: () => undefined,
-};
-
 export async function sequentialFold(
   commits: readonly Commit[],
-  updateOf: (name: string) => AnyUpdate,
+  registry: UpdateRegistry,
 ): Promise<SequentialFold> {
   let value: unknown;
   let jobs = 0;
@@ -36,12 +26,11 @@ export async function sequentialFold(
   for (const commit of commits) {
     value = startOf(commit, value);
     for (const job of commit.applied) {
-      try {
-        value = await applied(job, value, commit, updateOf(job.name));
-      } catch (thrown) {
-        firstDifference ??= `job ${job.jobId} ("${job.name}") was applied, but now it throws: ${messageOf(thrown)}`;
-      }
+      const folded = await foldJob(recorded(job), recordedCommit(commit), registry, value);
       jobs++;
+      // Through JSON each time, so that no update shares a value with what it remembers.
+      if (folded.kind === 'value') value = throughJson(folded.value);
+      else firstDifference ??= `job ${job.jobId} ("${job.name}") was applied, ${butNow(folded)}`;
     }
     const json = value === undefined ? undefined : JSON.stringify(value);
     if (valueHash(json) !== commit.hash) firstDifference ??= differing(commit);
@@ -54,21 +43,21 @@ function startOf({ origin }: Commit, before: unknown): unknown {
   return typeof origin === 'object' ? JSON.parse(origin.adopted) : before;
 }
 
-/** Through JSON each time, so that nothing depends on where a batch ended. */
-async function applied(
-  { jobId, data, sequence, attempt }: AppliedJob,
-  before: unknown,
-  { key, token }: Commit,
-  update: AnyUpdate,
-): Promise<unknown> {
-  const facts = { key, jobId, token, sequence, attempt };
-  const input = await validated(update, JSON.parse(data));
-  const { value } = await applyUpdate(update, before, input, facts, neverAborted, NO_TIME);
+function throughJson(value: unknown): unknown {
   return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
 }
 
-function neverAborted(): AbortSignal {
-  return new AbortController().signal;
+function recorded({ jobId, name, data, sequence, attempt }: AppliedJob): RecordedJob {
+  return { id: jobId, update: name, sequence, attempt, data: JSON.parse(data) };
+}
+
+function recordedCommit({ key, token, watermark, hash }: Commit): RecordedCommit {
+  return { id: '', key, token, base: 0, watermark, jobs: [], hash };
+}
+
+function butNow(folded: Exclude<Awaited<ReturnType<typeof foldJob>>, { kind: 'value' }>): string {
+  if (folded.kind === 'failed') return `but now it throws: ${folded.message}`;
+  return 'but it cannot be folded again, since its update is strict and would act again';
 }
 
 function differing({ applied: jobs }: Commit): string {

@@ -1,7 +1,7 @@
 /**
- * Faults of updates, on command: the next call throws, or takes its time. A failure lasts for the
- * job's whole attempt: an update that is called again in the same attempt (because its lease was
- * lost, or because it failed in somebody else's batch first) fails again.
+ * Faults of updates, on command: a call throws, or takes its time. A fault lasts for the job's whole
+ * attempt: an update that is called again in the same attempt (because its lease was lost, or because
+ * it failed in somebody else's batch first) meets it again.
  */
 import { pause, type Clock } from '../base/clock.ts';
 import type { AnyUpdate, UpdateContext } from '../jobs/update.ts';
@@ -10,59 +10,65 @@ import type { OutsideWork } from './real-time.ts';
 /** Which call: of this update, or of this job. */
 export type UpdateOrJob = AnyUpdate | string;
 
-interface Failure {
+/** What is to happen to a call. */
+export interface UpdateFault {
+  readonly error?: Error;
+  /** Virtual milliseconds. */
+  readonly delayMs?: number;
+  /** The call kills its process. */
+  readonly crashes?: true;
+}
+
+interface Armed {
   readonly target: UpdateOrJob;
-  readonly error: Error;
-  /** Attempts of one job. */
-  readonly times: number;
-  /** The first job it met, and that job's attempt. */
+  readonly fault: UpdateFault;
+  /** Attempts of one job; for a crash, which charges none, calls. */
+  times: number;
+  /** The first job that came along, and its attempt then. */
   met: { readonly jobId: string; readonly attempt: number } | undefined;
 }
 
-interface Delay {
-  readonly target: UpdateOrJob;
-  readonly ms: number;
-}
-
 export class UpdateFaults {
-  #failures: Failure[] = [];
-  #delays: Delay[] = [];
+  #armed: Armed[] = [];
   /** By job: the token under which its update last succeeded. */
   readonly #succeeded = new Map<string, number>();
 
-  failNext(target: UpdateOrJob, error: Error, times: number): void {
-    this.#failures.push({ target, error, times, met: undefined });
+  arm(target: UpdateOrJob, fault: UpdateFault, times: number): void {
+    this.#armed.push({ target, fault, times, met: undefined });
   }
 
-  delayNext(target: UpdateOrJob, ms: number): void {
-    this.#delays.push({ target, ms });
-  }
-
-  /** What is to happen to this call. */
-  meet(update: AnyUpdate, context: UpdateContext): { error?: Error; delayMs?: number } {
+  /** The first crash, or the first error and the first delay, that are meant for this call. */
+  meet(update: AnyUpdate, context: UpdateContext): UpdateFault {
+    const { jobId, attempt, token } = context;
     // Only made again because a later update of the batch threw: it succeeded, and must do so again.
-    if (this.#succeeded.get(context.jobId) === context.token) return {};
-    const error = this.#failureOf(update, context);
-    const delay = this.#delays.find(({ target }) => isMeant(target, update, context));
-    if (delay !== undefined) this.#delays = this.#delays.filter((one) => one !== delay);
-    return { ...(error && { error }), ...(delay && { delayMs: delay.ms }) };
+    if (this.#succeeded.get(jobId) === token) return {};
+    this.#armed = this.#armed.filter(
+      ({ met, times, fault }) =>
+        fault.crashes === true || met?.jobId !== jobId || attempt < met.attempt + times,
+    );
+    const crash = this.#first('crashes', update, context);
+    if (crash !== undefined) {
+      crash.times -= 1;
+      this.#armed = this.#armed.filter(({ times }) => times > 0);
+      return crash.fault;
+    }
+    const delay = this.#first('delayMs', update, context);
+    const error = this.#first('error', update, context);
+    return { ...delay?.fault, ...error?.fault };
   }
 
   succeeded({ jobId, token }: UpdateContext): void {
     this.#succeeded.set(jobId, token);
   }
 
-  #failureOf(update: AnyUpdate, context: UpdateContext): Error | undefined {
+  #first(kind: keyof UpdateFault, update: AnyUpdate, context: UpdateContext): Armed | undefined {
     const { jobId, attempt } = context;
-    this.#failures = this.#failures.filter(
-      ({ met, times }) => met?.jobId !== jobId || attempt < met.attempt + times,
-    );
-    const failure = this.#failures.find(({ met, target }) =>
-      met === undefined ? isMeant(target, update, context) : met.jobId === jobId,
-    );
-    if (failure === undefined) return undefined;
-    failure.met ??= { jobId, attempt };
-    return failure.error;
+    const armed = this.#armed.find(({ met, target, fault }) => {
+      if (fault[kind] === undefined) return false;
+      return met === undefined ? isMeant(target, update, context) : met.jobId === jobId;
+    });
+    if (armed !== undefined) armed.met ??= { jobId, attempt };
+    return armed;
   }
 }
 
@@ -77,11 +83,13 @@ export interface Staging {
   readonly clock: Clock;
   /** Of that worker: calls that have not settled. */
   readonly calls: { pending: number };
+  /** Kills that worker. */
+  readonly crash: () => void;
 }
 
 /** The update as a worker of the bed calls it. */
 export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
-  const { faults, outside, clock, calls } = staging;
+  const { faults, outside, clock, calls, crash } = staging;
   const over = (): void => void calls.pending--;
   const call = (value: unknown, data: unknown, context: UpdateContext): unknown => {
     const returned: unknown = update.apply(value, data, context);
@@ -97,7 +105,11 @@ export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
   return {
     ...update,
     apply(value: unknown, data: unknown, context: UpdateContext): unknown {
-      const { error, delayMs } = faults.meet(update, context);
+      const { error, delayMs, crashes } = faults.meet(update, context);
+      if (crashes === true) {
+        crash();
+        return new Promise(() => {});
+      }
       const go = (): unknown => {
         if (error !== undefined) throw error;
         return call(value, data, context);

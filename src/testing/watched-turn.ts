@@ -1,9 +1,9 @@
 /** What a worker's turn goes through on its way out, so that faults can strike between its steps. */
+import type { TorilError } from '../errors.ts';
 import type { Acknowledged, Acknowledgement, Lanes, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
 import type { MemoryJobs } from '../jobs/memory-jobs.ts';
 import { PLACEHOLDER_ITEM } from '../cells/envelope.ts';
-import type { TorilError } from '../errors.ts';
 import { lockName } from '../memcached/item-names.ts';
 import type {
   Cas,
