@@ -141,6 +141,4 @@ export interface Lanes {
   registerServers(fingerprint: string): Promise<string>;
   /** Replaces the registered fingerprint deliberately. */
   replaceServers(fingerprint: string): Promise<void>;
-  /** Draws a token without a lane. */
-  drawToken(): Promise<number>;
 }

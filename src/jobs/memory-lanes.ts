@@ -78,10 +78,6 @@ export class MemoryLanes implements Lanes {
   replaceServers(fingerprint: string): Promise<void> {
     return this.#travel(() => this.#jobs.replaceServers(fingerprint));
   }
-
-  drawToken(): Promise<number> {
-    return this.#travel(() => this.#jobs.drawToken());
-  }
 }
 
 function byMoments(clock: Clock): Travel {

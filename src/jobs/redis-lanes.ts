@@ -14,7 +14,6 @@ import type {
 } from './lanes.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
-import { DRAW } from './scripts/draw.ts';
 import { HISTORY_FIRST_KEY, HISTORY_KEY, noteArguments } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { SWEEP } from './scripts/sweep.ts';
@@ -81,10 +80,6 @@ export class RedisLanes implements Lanes {
     return (await this.#run(DIRECT, [], [jobId, directive])) === 1;
   }
 
-  async drawToken(): Promise<number> {
-    return Number(await this.#run(DRAW, [], []));
-  }
-
   async overwriteCopy(commit: Acknowledgement): Promise<void> {
     await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], acknowledgeArguments(commit, 'any'));
   }
@@ -132,14 +127,16 @@ export class RedisLanes implements Lanes {
     }
   }
 
-  /** Deletes all lanes and copies of the queue, its history, and what is registered of its servers. */
+  /** Deletes all that the queue keeps in Redis beside BullMQ. The sequence begins anew from the time, past all that was drawn. */
   async destroy(): Promise<void> {
     const client = await this.#client;
     for (const pattern of ['lane:*', 'copy:*']) {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
     await client.del(
-      ...['memcached', HISTORY_KEY, HISTORY_FIRST_KEY].map((name) => this.#prefix + name),
+      ...['memcached', 'sequence', HISTORY_KEY, HISTORY_FIRST_KEY].map(
+        (name) => this.#prefix + name,
+      ),
     );
   }
 
@@ -212,7 +209,7 @@ const REGISTER: Script = {
   lua: `return redis.call('SETNX', KEYS[2], ARGV[2])`,
 };
 
-const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, DRAW, REGISTER, SWEEP];
+const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, REGISTER, SWEEP];
 
 function defineScripts(client: ScriptClient): ScriptClient {
   for (const { name, numberOfKeys, lua } of SCRIPTS)
