@@ -330,7 +330,9 @@ export class MemoryJobs {
     if (cascades) this.#cascade(key);
     for (const [jobId, decision] of decisions) {
       const job = this.#jobs.get(jobId);
-      if (decision === 'h' && job !== undefined && !isFinished(job)) job.directive = 'held';
+      if (decision[0] !== 'h' || job === undefined || isFinished(job)) continue;
+      job.directive = 'held';
+      job.failedReason = decision.slice(1);
     }
     for (const jobId of moved) {
       const job = this.#jobs.get(jobId);

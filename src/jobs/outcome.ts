@@ -24,7 +24,7 @@ export type LaneDecision =
   /** Was in the wrong lane; it enters the right one when it is delivered. */
   | { readonly kind: 'stray' }
   /** Stays where it is and holds its lane: nobody may try it until an operator has decided about it. */
-  | { readonly kind: 'held' };
+  | { readonly kind: 'held'; readonly message: string };
 
 /** The decision that need not be written down: applied, without a result. */
 export const PLAIN_APPLIED = 'a';
@@ -42,7 +42,7 @@ export function encodeDecision(decision: LaneDecision): string {
     case 'stray':
       return 's';
     case 'held':
-      return 'h';
+      return `h${decision.message}`;
   }
 }
 

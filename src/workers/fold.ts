@@ -193,7 +193,8 @@ class Folding {
       return this.#decideFailed(entry, cascaded(), false);
     if (update === undefined)
       return { kind: 'unknown-update', jobId: entry.jobId, name: entry.name };
-    if (entry.directive === 'held') return this.#exhaust(entry, update, heldBefore());
+    if (entry.directive === 'held')
+      return this.#exhaust(entry, update, new Error(entry.failedReason));
 
     const triedBefore =
       entry.attemptsMade > 0 || entry.stalls > 0 || this.#rules.suspects.has(entry.jobId);
@@ -298,7 +299,8 @@ class Folding {
       // The next holder must not try it again before BullMQ has heard that it failed.
       const isReported =
         entry.finished === 'no' && this.#rules.arrivalOf(entry.jobId) !== undefined;
-      if (isReported) this.#decisions.set(entry.jobId, encodeDecision({ kind: 'held' }));
+      const message = messageOf(thrown).slice(0, MESSAGE_MAX);
+      if (isReported) this.#decisions.set(entry.jobId, encodeDecision({ kind: 'held', message }));
       return { kind: 'held', jobId: entry.jobId, reason: thrown.message };
     }
     this.#decideFailed(entry, thrown, onExhausted === 'cascade');
@@ -360,11 +362,6 @@ class Folding {
 
 function needsDelivery({ jobId, attemptsMade }: LaneEntry): Extract<Stop, { kind: 'delivery' }> {
   return { kind: 'delivery', jobId, isRetry: attemptsMade > 0 };
-}
-
-/** Only if the first report was lost: it had the real error. */
-function heldBefore(): Error {
-  return new Error('its attempts were used up, but its process ended before it could say why.');
 }
 
 function dropped(): TorilError {

@@ -9,7 +9,7 @@ import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts'
 import { committing, type Stage, taking } from './lanes.suite.ts';
 
 const KEYS = ['k1', 'k2'];
-const DECISIONS = ['a', 'a{"r":1}', 'm', 's', 'h', 'f{"code":"X"}', 'c{"code":"X"}'];
+const DECISIONS = ['a', 'a{"r":1}', 'm', 's', 'hno', 'f{"code":"X"}', 'c{"code":"X"}'];
 /** Takes that are remembered, so that stale ones are acknowledged, too. */
 const TAKES_KEPT = 4;
 

@@ -375,18 +375,18 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
 
       test('marks a job that holds its lane, and lets it stay', async () => {
         const taken = await enter('a', 'b', 'c');
-        await stage.changeJob('c', { finished: 'failed' });
+        await stage.changeJob('c', { finished: 'failed', failedReason: 'by BullMQ' });
         const decisions = new Map([
-          ['b', 'h'],
+          ['b', 'hwhy "it" failed'],
           ['c', 'h'],
           ['ghost', 'h'],
         ]);
         const watermark = taken.entries[0]?.sequence as number;
         await lanes.acknowledge(commit(taken, { watermark, decisions }));
         const { entries } = await stage.other.take(taking());
-        expect(entries.map(({ jobId, directive }) => [jobId, directive])).toEqual([
-          ['b', 'held'],
-          ['c', ''],
+        expect(entries).toMatchObject([
+          { jobId: 'b', directive: 'held', finished: 'no', failedReason: 'why "it" failed' },
+          { jobId: 'c', directive: '', finished: 'failed' },
         ]);
         expect(await locate('b')).toBe('waiting 0');
       });

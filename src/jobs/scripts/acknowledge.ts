@@ -75,9 +75,11 @@ local function leaveLane(key, watermark, decisions, answer)
   end
 end
 
-local function hold(jobKey)
+local function hold(jobKey, reason)
   local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
-  if job[1] and not job[2] then redis.call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held') end
+  if job[1] and not job[2] then
+    redis.call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held', 'failedReason', reason)
+  end
 end
 
 local result = {}
@@ -96,7 +98,7 @@ while at <= #ARGV do
     if note > 0 then record(key, copyToken, token, watermark, value, decisions, noteAt, note) end
     leaveLane(key, watermark, decisions, answer)
     for jobId, decision in pairs(decisions) do
-      if decision == 'h' then hold(prefix .. jobId) end
+      if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
     end
   elseif copyToken ~= token then
     answer[1] = 0
