@@ -75,7 +75,7 @@ export class BedParts {
     this.cells = new Cells(memcached);
     const { leaseMs } = gate;
     const random = this.#randomOf('locks');
-    const tokens = this.lanes;
+    const tokens = { drawToken: () => Promise.resolve(this.jobs.drawToken()) };
     this.locks = createLocks({ memcached, tokens, codec: lockCodec, clock, random, leaseMs });
   }
 
