@@ -35,6 +35,7 @@ export class MemcachedClient implements MemcachedServer {
   #connecting = false;
   #closed = false;
   #reachable = true;
+  #trouble: TorilError | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -48,6 +49,10 @@ export class MemcachedClient implements MemcachedServer {
   get trouble(): TorilError | undefined {
     if (this.#reachable || this.current !== undefined) return undefined;
     return this.#error('MEMCACHED_UNREACHABLE', 'out of reach');
+  }
+
+  get trouble(): TorilError | undefined {
+    return this.current === undefined ? this.#trouble : undefined;
   }
 
   get facts(): ServerFacts | undefined {
@@ -97,8 +102,9 @@ export class MemcachedClient implements MemcachedServer {
     network.after(afterMs + 2 * network.latencyMs(), () => {
       clock.run('arrival', () => {
         this.#connecting = false;
-        if (this.#reachable && !this.#options.store.stopped) this.#connect();
-        else this.#connectSoon(RECONNECT_MS);
+        if (this.#reachable && !this.#options.store.stopped) return this.#connect();
+        this.#trouble = this.#error('MEMCACHED_UNREACHABLE', 'no connection so far');
+        this.#connectSoon(RECONNECT_MS);
       });
     });
   }
@@ -106,6 +112,7 @@ export class MemcachedClient implements MemcachedServer {
   #connect(): void {
     if (this.#closed || this.current !== undefined) return;
     this.#epoch++;
+    this.#trouble = undefined;
     const wire = new Wire({ ...this.#options, epoch: this.#epoch });
     this.#wire = wire;
     this.#facts = { version: 'simulated', itemSizeMax: this.#options.store.itemSizeMax };
