@@ -1,0 +1,316 @@
+/** `toril record` and `toril replay`, with the recorded editing of real documents and with bad input. */
+import { spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Queue, Worker } from '../../src/index.ts';
+import { memcachedAddresses, redisUrl } from '../support/servers.ts';
+import {
+  type CliResult,
+  jsonLines,
+  RunningCli,
+  toril,
+  torilHere,
+  unique,
+  UPDATES,
+} from './cli-runner.ts';
+import cliUpdates from './cli-updates.ts';
+
+const TRACES = fileURLToPath(new URL('../../../shared/traces', import.meta.url));
+const FILES = existsSync(TRACES)
+  ? readdirSync(TRACES)
+      .filter((name) => name.endsWith('.json.gz'))
+      .map((name) => join(TRACES, name))
+  : [];
+const TRACE_UPDATES = fileURLToPath(
+  new URL('../../src/cli/trace/trace-updates.ts', import.meta.url),
+);
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+const RUN_DEADLINE_MS = 180_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'toril-replay-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const at = (name: string): string => join(folder, name);
+function write(name: string, content: string | Buffer): string {
+  writeFileSync(at(name), content);
+  return at(name);
+}
+
+describe.skipIf(FILES.length === 0)('a recording of three documents, with three kills', () => {
+  const recording = at('traces.jsonl');
+  let lines: string[];
+
+  beforeAll(async () => {
+    const run = [
+      'trace',
+      ...FILES,
+      '--workers',
+      '4',
+      '--kill',
+      '3',
+      '--json',
+      '--record',
+      recording,
+    ];
+    const { code, stdout } = await new RunningCli(run, {}).ended();
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true, killed: 3 });
+    expect(code).toBe(0);
+    lines = readFileSync(recording, 'utf8').split('\n').slice(0, -1);
+  }, RUN_DEADLINE_MS);
+
+  const replayed = (file: string, ...flags: string[]) =>
+    torilHere(['replay', file, '--updates', TRACE_UPDATES, ...flags]);
+
+  test('replays to what was recorded of them, every hash equal', async () => {
+    const { code, stdout } = await replayed(recording, '--json', '--complete');
+    const reports = jsonLines(stdout);
+    expect(reports.at(-1)).toMatchObject({ agrees: true, complete: true, keys: 3, jobs: 67_549 });
+    expect(code).toBe(0);
+
+    const values = jsonLines((await replayed(recording, '--values')).stdout);
+    const contents = values.map(({ value }) => value);
+    for (const file of FILES) {
+      const { endContent } = JSON.parse(gunzipSync(readFileSync(file)).toString()) as {
+        endContent: string;
+      };
+      expect(contents.filter((content) => content === endContent)).toHaveLength(1);
+    }
+  });
+
+  test('replays alike in two processes', async () => {
+    const args = ['replay', recording, '--updates', TRACE_UPDATES, '--json'];
+    const [one, other] = await Promise.all([toril(args), toril(args)]);
+    expect(one.code).toBe(0);
+    expect(one.stdout).toBe(other.stdout);
+  });
+
+  test('is refused with one byte changed, with the line', async () => {
+    const text = lines.join('\n');
+    for (const share of [0.1, 0.5, 0.9]) {
+      const bytes = Buffer.from(`${text}\n`);
+      const place = Math.floor(bytes.length * share);
+      bytes[place] = (bytes[place] as number) ^ 1;
+      const line = bytes.subarray(0, place).toString().split('\n').length;
+      const { code, stderr } = await replayed(write('changed.jsonl', bytes));
+      expect(stderr).toContain(`error RECORDING_DAMAGED: line ${line} of ${at('changed.jsonl')}`);
+      expect(code).toBe(2);
+    }
+  });
+
+  test('is refused with one entry dropped, and with two swapped, with the line', async () => {
+    const dropped = await replayed(
+      write('dropped.jsonl', `${lines.toSpliced(20, 1).join('\n')}\n`),
+    );
+    expect(dropped.stderr).toContain(`line 21 of ${at('dropped.jsonl')}: here should be line 21`);
+    expect(dropped.code).toBe(2);
+    const [a, b] = [lines[30] as string, lines[31] as string];
+    const swapped = await replayed(
+      write('swapped.jsonl', `${lines.toSpliced(30, 2, b, a).join('\n')}\n`),
+    );
+    expect(swapped.stderr).toContain(`line 31 of ${at('swapped.jsonl')}: here should be line 31`);
+    expect(swapped.code).toBe(2);
+  });
+
+  test('catches a planted bug at its first differing commit, and with the former updates, its job', async () => {
+    const updates = write(
+      'bug.ts',
+      `import { edit as right } from ${JSON.stringify(TRACE_UPDATES)};
+       // Forgets one character of the first insertion of a "q".
+       export const edit = { ...right, apply: (text, data, context) => {
+         const patches = data.patches.map(([at, count, text]) => [at, count, text.replace('q', '')]);
+         return right.apply(text, { ...data, patches }, context);
+       } };`,
+    );
+    const isQ = ({ data }: { data: { patches: [number, number, string][] } }): boolean =>
+      data.patches.some(([, , text]) => text.includes('q'));
+    type Line = { commit?: { key: string; jobs: (Parameters<typeof isQ>[0] & { id: string })[] } };
+    const places = new Map<string, { line: number; id: string }>();
+    for (const [index, line] of lines.entries()) {
+      const { commit } = JSON.parse(line) as Line;
+      const job = commit?.jobs.find(isQ);
+      if (commit === undefined || job === undefined || places.has(commit.key)) continue;
+      places.set(commit.key, { line: index + 1, id: job.id });
+    }
+    expect(places.size).toBe(3);
+
+    const { code, stdout } = await torilHere([
+      ...['replay', recording, '--updates', updates, '--former', TRACE_UPDATES, '--json'],
+    ]);
+    expect(code).toBe(1);
+    for (const { key, difference } of jsonLines(stdout).slice(0, -1)) {
+      const { line, id } = places.get(key as string) as { line: number; id: string };
+      expect(difference).toMatchObject({ line, jobs: [{ id }] });
+      expect((difference as { diff: string }).diff).toContain('q');
+    }
+    const text = await torilHere(['replay', recording, '--updates', updates]);
+    expect(text.stdout).toContain('DIFFERS first at line');
+    expect(text.stdout).toContain('3 of 3 keys differ.');
+  });
+});
+
+describe('record and replay', () => {
+  const queueName = unique('replay');
+  const keys = [1, 2, 3].map((n) => unique(`account-${n}`));
+  const servers = ['--queue', queueName, '--redis', redisUrl()];
+  let queue: Queue;
+  const recording = at('accounts.jsonl');
+
+  beforeAll(async () => {
+    const connection = { url: redisUrl() };
+    queue = new Queue(queueName, { connection, updates: cliUpdates });
+    const worker = new Worker(queueName, {
+      connection,
+      memcached: memcachedAddresses(),
+      updates: cliUpdates,
+      history: 'on',
+    });
+    const done = new Promise<void>((resolve) => {
+      let completed = 0;
+      worker.on('completed', () => (completed += 1) === 30 && resolve());
+    });
+    for (let n = 0; n < 30; n++) await queue.add('deposit', { account: keys[n % 3], cents: n });
+    await done;
+    await worker.close();
+    const { code, stderr } = await torilHere(['record', ...servers, '--out', recording]);
+    expect(stderr).toContain('30 jobs, 3 keys');
+    expect(code).toBe(0);
+  });
+  afterAll(async () => {
+    await queue.obliterate({ force: true });
+    await queue.close();
+  });
+
+  const replayed = (...args: string[]) => torilHere(['replay', ...args, '--updates', UPDATES]);
+
+  test('agree with each other and with the live cells', async () => {
+    const live = ['--live', '--memcached', memcachedAddresses().join()];
+    const { code, stdout } = await replayed(recording, ...live, '--json');
+    expect(jsonLines(stdout).map((key) => (key['live'] as { kind?: string })?.kind)).toEqual([
+      ...['same', 'same', 'same', undefined],
+    ]);
+    expect(code).toBe(0);
+    const text = await replayed(recording, ...live);
+    expect(text.stdout).toContain('cell is the same');
+    expect(text.stdout).toContain('Every value is what it was, byte for byte.');
+  });
+
+  test('write to standard output, of one key and from a time on', async () => {
+    const key = keys[1] as string;
+    const one = await torilHere(['record', ...servers, '--key', key, '--since', '1h']);
+    expect(one.code).toBe(0);
+    const lines = jsonLines(one.stdout) as { commit?: { key: string } }[];
+    expect(new Set(lines.flatMap(({ commit }) => commit?.key ?? []))).toEqual(new Set([key]));
+    expect((await replayed(write('one.jsonl', one.stdout), '--complete')).code).toBe(0);
+  });
+
+  test('mask, and say what that means', async () => {
+    const mask = write('mask.mjs', 'export const data = (data) => ({ ...data, cents: 1 });');
+    const out = at('masked.jsonl');
+    const plain = await torilHere(['record', ...servers, '--out', out, '--mask', mask]);
+    expect(plain.stderr).toContain('not replayable');
+    expect(readFileSync(out, 'utf8')).not.toMatch(/"cents":(?!1[,}])/);
+    const refused = await replayed(out);
+    expect(refused.stderr).toContain('error RECORDING_MASKED');
+    expect(refused.code).toBe(2);
+    const again = ['record', ...servers, '--out', out, '--mask', mask, '--updates', UPDATES];
+    expect((await torilHere(again)).code).toBe(0);
+    expect((await replayed(out, '--complete')).code).toBe(0);
+    expect((await replayed(out, '--values')).stdout).toContain('"cents":10,');
+  });
+
+  const record = (...args: string[]) => torilHere(['record', ...servers, ...args]);
+
+  test('refuse what makes no sense, each with a clear word and exit code', async () => {
+    const text = readFileSync(recording, 'utf8');
+    const header = text.slice(0, text.indexOf('\n'));
+    const newer = header.replace('"format":1', '"format":7');
+    const noUpdates = write('others.mjs', 'export { default } from "./accounts-less.ts";');
+    const cases: [() => Promise<CliResult>, number, RegExp][] = [
+      [() => replayed(at('no.jsonl')), 2, /error BAD_FILE: .*no.jsonl cannot be read/],
+      [() => replayed(folder), 2, /error BAD_FILE: .* cannot be read/],
+      [() => replayed(write('empty.jsonl', '')), 2, /error BAD_FILE: .*it is empty/],
+      [() => replayed(write('zipped.jsonl', gzipSync(text))), 2, /error BAD_FILE: .*gunzip/],
+      [
+        () => replayed(write('cut.jsonl', text.slice(0, -100))),
+        2,
+        /error RECORDING_DAMAGED: .*cut off/,
+      ],
+      [() => replayed(write('newer.jsonl', `${newer}\n`)), 2, /error RECORDING_NEWER: .*format 7/],
+      [
+        () => replayed(recording, '--key', 'eve'),
+        4,
+        /error NOTHING_RECORDED: .*no commit of the key "eve"/,
+      ],
+      [() => torilHere(['replay', recording, '--updates', noUpdates]), 2, /error BAD_FILE/],
+      [() => torilHere(['replay', recording]), 2, /required option '-u, --updates <file>'/],
+      [
+        () => replayed(recording, '--live', '--memcached', '127.0.0.1:1'),
+        3,
+        /error MEMCACHED_UNREACHABLE/,
+      ],
+      [() => record('--key', 'eve'), 4, /error NOTHING_RECORDED: .*no commit of the key "eve"/],
+      [
+        () => record('--since', 'yesterday'),
+        2,
+        /error INVALID_OPTIONS: --since "yesterday" is no time/,
+      ],
+      [() => record('--since', '0s'), 4, /error NOTHING_RECORDED/],
+      [() => record('--mask', UPDATES), 2, /error BAD_FILE: .* is no mask/],
+      [() => record('--mask', at('no.mjs')), 2, /error BAD_FILE: there is no file/],
+      [() => record('--updates', UPDATES), 2, /--updates is of use with --mask only/],
+      [() => record('--out', '/dev/full'), 2, /error FILE_NOT_WRITTEN: \/dev\/full .*ENOSPC/],
+      [() => record('--out', at('no/such/folder.jsonl')), 2, /error FILE_NOT_WRITTEN/],
+      [
+        () => torilHere(['record', '--queue', unique('none'), '--redis', redisUrl()]),
+        4,
+        /error NOTHING_RECORDED/,
+      ],
+      [() => torilHere(['record', '--redis', 'redis://127.0.0.1:1']), 3, /error REDIS_FAILED/],
+    ];
+    for (const [index, [run, code, message]] of cases.entries()) {
+      const result = await run();
+      expect(`${index} ${result.stderr}`).toMatch(message);
+      expect([index, result.code]).toEqual([index, code]);
+    }
+    // Nothing half-written.
+    expect(readdirSync(folder).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+
+  test('name an update that is no longer registered', async () => {
+    const other = write(
+      'other.ts',
+      `import { defineUpdate } from ${JSON.stringify(fileURLToPath(new URL('../../src/index.ts', import.meta.url)))};
+       export const withdraw = defineUpdate({ name: 'withdraw', key: () => 'k', apply: (v) => v });`,
+    );
+    const { code, stderr, stdout } = await torilHere(['replay', recording, '--updates', other]);
+    expect(stderr).toContain(
+      'error UNKNOWN_UPDATE: the recording has jobs of updates that --updates does not have: deposit',
+    );
+    expect(stdout).toContain('the update of a job is not registered (job 1, deposit)');
+    expect(code).toBe(2);
+  });
+
+  test('say so when standard output is a full disk', () => {
+    const full = openSync('/dev/full', 'w');
+    const args = ['--import', 'tsx', MAIN, 'record', ...servers];
+    const { status, stderr } = spawnSync(process.execPath, args, {
+      stdio: ['ignore', full, 'pipe'],
+    });
+    closeSync(full);
+    expect(stderr.toString()).toMatch(/error FILE_NOT_WRITTEN: .*ENOSPC/);
+    expect(status).toBe(2);
+  });
+});
