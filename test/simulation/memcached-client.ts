@@ -47,11 +47,6 @@ export class MemcachedClient implements MemcachedServer {
   }
 
   get trouble(): TorilError | undefined {
-    if (this.#reachable || this.current !== undefined) return undefined;
-    return this.#error('MEMCACHED_UNREACHABLE', 'out of reach');
-  }
-
-  get trouble(): TorilError | undefined {
     return this.current === undefined ? this.#trouble : undefined;
   }
 
