@@ -70,11 +70,11 @@ function examineArray(value: readonly unknown[], depth: number, seen: Set<object
 
 function examineRecord(value: Record<string, unknown>, depth: number, seen: Set<object>): Finding {
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) {
+  if (prototype !== Object.prototype && prototype !== null && !isForeignRoot(prototype)) {
     return { what: `a ${value.constructor?.name ?? 'class instance'}`, path: [] };
   }
   if (typeof value['toJSON'] === 'function') return { what: 'an object with toJSON', path: [] };
-  let found: Finding = prototype === null ? 'alike' : 'same';
+  let found: Finding = prototype === Object.prototype ? 'same' : 'alike';
   for (const name in value) {
     const member = value[name];
     // JSON leaves these out, and so does everybody who writes `{ ...value, note: undefined }`.
@@ -84,6 +84,16 @@ function examineRecord(value: Record<string, unknown>, depth: number, seen: Set<
     found = 'alike';
   }
   return found;
+}
+
+/**
+ * The Object.prototype of another realm. Jest runs tests in one of their own, and `structuredClone`
+ * gives back objects of the outer one.
+ */
+function isForeignRoot(prototype: unknown): boolean {
+  return (
+    Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype as object, 'isPrototypeOf')
+  );
 }
 
 function within({ what, path }: Problem, step: string): Problem {

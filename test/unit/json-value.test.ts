@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { asJsonValue } from '../../src/jobs/json-value.ts';
@@ -47,6 +48,16 @@ describe('a value that an update returned', () => {
     const kept = asJsonValue(value, 'u');
     expect(kept).not.toBe(value);
     expect(kept).toStrictEqual(throughJson(value));
+  });
+
+  it('may come from another realm, as structuredClone makes it under Jest', () => {
+    const foreign: unknown = runInNewContext('({ a: [{ b: 1 }] })');
+    const kept = asJsonValue(foreign, 'u');
+    expect(Object.getPrototypeOf(foreign)).not.toBe(Object.prototype);
+    expect(kept).toStrictEqual({ a: [{ b: 1 }] });
+    expect(refusal(runInNewContext('new Date(0)'))).toContain('a Date at the top');
+    expect(refusal(runInNewContext('({ a: new (class Point {})() })'))).toContain('a Point at "a"');
+    expect(refusal(Object.create(Object.create(null) as object))).toContain('the top');
   });
 
   it('holds no object in two places: changing the one must not change the other', () => {
