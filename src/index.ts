@@ -2,6 +2,11 @@
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
+export {
+  type CheckedCall,
+  checkDeterminism,
+  type DeterminismFinding,
+} from './jobs/determinism.ts';
 export type { History, HistoryEntry, HistoryJob } from './jobs/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
 export { record, type RecordOptions } from './jobs/record.ts';

@@ -37,6 +37,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
   readonly durableCopies: boolean;
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
+  readonly verifyUpdates?: boolean;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -65,6 +66,7 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
   const timed = addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
   addJsonFlag(addHistoryFlags(timed))
     .option('--no-durable-copies', 'keep the values in memcached only')
+    .option('--verify-updates', 'for development: run each update twice, and fail what differs')
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: WorkerFlags) => {
@@ -119,6 +121,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     closeMs: flags.closeMs,
     durableCopies: flags.durableCopies,
     ...historyOptions(flags),
+    verifyUpdates: flags.verifyUpdates,
     ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
     ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
   });

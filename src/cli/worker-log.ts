@@ -33,6 +33,7 @@ const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
   cellAdopted: { words: 'cell adopted', level: 'info' },
   laneHeld: { words: 'lane held', level: 'error', lasting: true },
   updateUnknown: { words: 'update unknown', level: 'warning', lasting: true },
+  updateChangesData: { words: "an update changes its job's data", level: 'warning' },
   jobParked: { words: 'job parked', level: 'info', ordinary: true },
   unavailable: { words: 'unavailable', level: 'warning', lasting: true },
   committed: { words: 'committed', level: 'info', ordinary: true },

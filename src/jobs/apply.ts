@@ -119,6 +119,11 @@ function settleInTime(
   });
 }
 
+/** A context for the same job that begins anew: its first random number and id are the first ones again. */
+export function repeatedContext(context: UpdateContext): UpdateContext {
+  return new Context(context, () => context.signal);
+}
+
 /** Made once per job: everything that costs something is made when it is asked for. */
 class Context implements UpdateContext {
   readonly #facts: ApplyFacts;
@@ -174,7 +179,7 @@ class Context implements UpdateContext {
   }
 }
 
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -31,6 +31,8 @@ export interface GateEvents {
     readonly jobId: string;
     readonly name: string;
   };
+  /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
+  updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */
   jobParked: { readonly key: string; readonly jobId: string; readonly delayMs: number };
   /** A key could not be worked on; its jobs wait without being charged. */

@@ -12,6 +12,11 @@ export interface WorkerOptions
   readonly memcached: MemcachedSetting;
   /** The updates that this worker can apply; jobs of others wait for a worker that can. */
   readonly updates: readonly AnyUpdate[];
+  /**
+   * For development: runs each update twice, and fails its job with UPDATE_NOT_REPEATABLE if it does
+   * not give the same again. Default false.
+   */
+  readonly verifyUpdates?: boolean | undefined;
 }
 
 export interface SplitOptions {
@@ -46,6 +51,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
   const {
     memcached,
     updates: _updates,
+    verifyUpdates: _verifyUpdates,
     autorun: _autorun,
     maxStalledCount,
     leaseMs,

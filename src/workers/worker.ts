@@ -7,9 +7,11 @@ import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
+import { verified } from '../jobs/determinism.ts';
 import { keyOf, validated } from '../jobs/job-data.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
+import type { UpdateContext } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import { openServers } from '../memcached/open-servers.ts';
@@ -48,7 +50,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    */
   constructor(name: string, options: WorkerOptions) {
     const { gate, bull } = splitOptions(options);
-    const registry = new UpdateRegistry(options.updates);
+    const registry = new UpdateRegistry(
+      options.verifyUpdates === true
+        ? options.updates.map((update) =>
+            verified(update, (one, context) => this.#hint(one, context)),
+          )
+        : options.updates,
+    );
     const servers = openServers(options.memcached, systemClock, systemRandom);
     const processor: { process: Process } = {
       process: () => Promise.reject(new Error('not constructed yet')),
@@ -185,6 +193,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         settle,
       });
     });
+  }
+
+  #hint(name: string, { key, jobId }: UpdateContext): void {
+    this.#report('updateChangesData', { key, jobId, name });
   }
 
   readonly #report: GateReporter = (name, event) => {
