@@ -29,6 +29,8 @@ export interface AcceptedCommit {
   readonly applied: ReadonlyMap<string, string>;
   /** The jobs that left the lane with it, in order. */
   readonly decided: readonly { readonly jobId: string; readonly decision: string }[];
+  /** The job that holds the lane from now on, if one does, and why. */
+  readonly held: ReadonlyMap<string, string>;
   /** The jobs that stayed. */
   readonly waiting: readonly string[];
 }
@@ -38,6 +40,8 @@ interface Chain {
   token: number;
   /** JSON; `deleted`: there is none. */
   value: string;
+  /** From when on the value may be gone. */
+  expiresMs: number;
   lastSequence: number;
   /** The highest with which a strict update has begun. */
   strictToken: number;
@@ -46,6 +50,7 @@ interface Chain {
   readonly applications: Map<number, Application[]>;
 }
 
+const TTL_ROUNDING_MS = 1_000;
 const INITIAL = '{"jobs":[]}';
 const DELETED = 'deleted';
 
@@ -56,6 +61,7 @@ export class Auditor implements BullObserver {
   readonly #now: () => number;
   readonly #cells: CellWatch;
   readonly #chains = new Map<string, Chain>();
+  #clockWasSet = false;
 
   constructor(rules: AuditorRules, now: () => number) {
     this.#rules = rules;
@@ -78,6 +84,11 @@ export class Auditor implements BullObserver {
   /** By somebody who knows nothing of Toril. */
   cellOverwritten(key: string): void {
     this.#cells.overwritten(key);
+  }
+
+  /** Somebody has set the clock by which Redis knows when a value is gone. */
+  redisClockSet(): void {
+    this.#clockWasSet = true;
   }
 
   // Updates
@@ -145,6 +156,7 @@ export class Auditor implements BullObserver {
     this.jobs.decided(commit, chained);
     chain.token = token;
     chain.value = value;
+    this.#setExpiry(chain, this.#cells.writeOf(key, token)?.expireMs ?? 0, chained.length > 0);
     this.#cells.acknowledged(key, token);
     for (const older of chain.applications.keys()) {
       if (older <= token) chain.applications.delete(older);
@@ -156,6 +168,7 @@ export class Auditor implements BullObserver {
     this.jobs.finish();
     for (const [key, chain] of this.#chains) {
       const copy = copies.get(key) ?? DELETED;
+      if (copy === DELETED && this.#mayBeGone(chain)) continue;
       if (this.#rules.durableCopies && copy !== chain.value) {
         this.#violated('P4', `${key}: the copy is ${copy}, the chain ends in ${chain.value}`);
       }
@@ -222,7 +235,21 @@ export class Auditor implements BullObserver {
   #continues(chain: Chain, key: string, start: string): boolean {
     if (start === chain.value || (start === INITIAL && chain.value === DELETED)) return true;
     const isFresh = start === INITIAL || start === DELETED;
+    if (isFresh && this.#mayBeGone(chain)) return true;
     return isFresh && !this.#rules.durableCopies && this.#cells.lostSinceCommit(key);
+  }
+
+  /** Only an update gives a value more time. */
+  #setExpiry(chain: Chain, expireMs: number, isNewValue: boolean): void {
+    const expiresMs = expireMs > 0 ? this.#now() + expireMs : Number.POSITIVE_INFINITY;
+    chain.expiresMs = isNewValue ? expiresMs : Math.min(chain.expiresMs, expiresMs);
+  }
+
+  /** memcached counts whole seconds, so that without a copy a value may go up to one early. */
+  #mayBeGone({ expiresMs }: Chain): boolean {
+    const earlyMs = this.#rules.durableCopies ? 0 : TTL_ROUNDING_MS;
+    const canExpire = expiresMs < Number.POSITIVE_INFINITY;
+    return canExpire && (this.#clockWasSet || this.#now() + earlyMs >= expiresMs);
   }
 
   #extend(chain: Chain, { key, jobId, sequence, token, isFencedOff }: Application): void {
@@ -248,6 +275,7 @@ export class Auditor implements BullObserver {
       chain = {
         token: 0,
         value: DELETED,
+        expiresMs: Number.POSITIVE_INFINITY,
         lastSequence: 0,
         strictToken: 0,
         jobs: [],

@@ -8,6 +8,8 @@ interface Write {
   readonly base: number;
   /** JSON, or `deleted`. */
   readonly value: string;
+  /** Milliseconds to live; 0: for ever. */
+  readonly expireMs: number;
 }
 
 interface Cell {
@@ -43,11 +45,12 @@ export class CellWatch {
       placeholder?: boolean;
     };
     if (envelope.placeholder === true) return;
-    const { token = 0, base = 0, value } = envelope;
+    const { token = 0, base = 0, expireMs = 0, value } = envelope;
     const write: Write = {
       token,
       base,
       value: value === undefined ? 'deleted' : JSON.stringify(value),
+      expireMs,
     };
     const cell = this.#cellOf(key);
     this.#checkOrder(key, cell, write);

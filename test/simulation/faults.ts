@@ -246,6 +246,7 @@ export class Faults {
     const byMs = Math.round(this.#dice.between(-WALL_JUMP_MS, WALL_JUMP_MS));
     const isRedis = this.#dice.chance(0.3);
     this.#note(`the wall clock of ${isRedis ? 'Redis' : process.name} is moved by ${byMs} ms`);
+    if (isRedis) this.#world.auditor.redisClockSet();
     (isRedis ? this.#world.redisClock : process.clock).moveWall(byMs);
   }
 

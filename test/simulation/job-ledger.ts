@@ -33,6 +33,8 @@ interface JobRecord extends JobFacts {
   /** Times it stalled so. */
   deaths: number;
   isCascaded: boolean;
+  /** A commit said that it holds its lane. */
+  isHeld: boolean;
   directive: 'skip' | 'drop' | undefined;
   wasRetried: boolean;
 }
@@ -64,6 +66,7 @@ export class JobLedger {
       isAlone: false,
       deaths: 0,
       isCascaded: false,
+      isHeld: false,
       directive: undefined,
       wasRetried: false,
     });
@@ -83,6 +86,7 @@ export class JobLedger {
     if (job.decision !== undefined) job.isOutOfPlace = true;
     job.decision = undefined;
     job.state = 'pending';
+    job.isHeld = false;
     job.directive = directive;
     job.wasRetried = true;
   }
@@ -115,6 +119,7 @@ export class JobLedger {
 
   decided(commit: AcceptedCommit, chained: readonly Application[]): void {
     for (const { jobId, decision } of commit.decided) this.#decide(jobId, decision, commit);
+    for (const [jobId, reason] of commit.held) this.#hold(jobId, reason);
     for (const { jobId, key, result } of chained) {
       const job = this.#job(jobId);
       job.result = result;
@@ -146,6 +151,16 @@ export class JobLedger {
     for (const other of waiting) this.#job(other).isCascaded = true;
   }
 
+  /** BullMQ is told only now, and may hear it from somebody else, later, with another reason. */
+  #hold(jobId: string, reason: string): void {
+    const job = this.#job(jobId);
+    if (job.isHeld || job.state !== 'pending') return;
+    job.isHeld = true;
+    if (!this.#mayFail(job, reason)) {
+      this.#report('P7', `job ${jobId} holds its lane after ${job.charges} charges: ${reason}`);
+    }
+  }
+
   completed(jobId: string, result: string): void {
     const job = this.#job(jobId);
     if (job.state !== 'pending') this.#report('P3', `job ${jobId} completes, but is ${job.state}`);
@@ -175,7 +190,7 @@ export class JobLedger {
     if (kind === 'a' || (kind === undefined && onExhausted !== 'hold')) {
       this.#report('P3', `job ${jobId} fails, but its lane says ${job.decision}`);
     }
-    if (!this.#mayFail(job, reason)) {
+    if (!job.isHeld && !this.#mayFail(job, reason)) {
       this.#report('P7', `job ${jobId} fails for good after ${job.charges} charges: ${reason}`);
     }
   }

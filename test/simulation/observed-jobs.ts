@@ -47,6 +47,11 @@ export class ObservedJobs extends MemoryJobs {
       value: typeof commit.value === 'object' ? commit.value.json : commit.value,
       applied: new Map(applied.map(({ jobId, decision }) => [jobId, decision])),
       decided,
+      held: new Map(
+        named
+          .filter(({ decision }) => decision[0] === 'h')
+          .map(({ jobId, decision }) => [jobId, decision.slice(1)]),
+      ),
       waiting: before.head.slice(left.length).map(({ jobId }) => jobId),
     });
     return answer;

@@ -22,7 +22,7 @@ export interface Application {
   /** JSON of the value it was given. */
   readonly before: string;
   /** JSON of the value it made; `deleted`; undefined: it threw, or has not ended. */
-  after: string | 'deleted' | undefined;
+  after: string | undefined;
   /** JSON of what it reported; empty: nothing. */
   result: string;
   /** A store outside that heeds fencing tokens would have refused it: a higher one was there before. */

@@ -104,7 +104,11 @@ function wedge({ jobs, keys, scheduler }: World): Violation {
     .filter(({ state }) => state !== 'completed' && state !== 'failed')
     .map(({ id, state }) => `${id} ${state}`);
   const lanes = keys.map(
-    (key) => `${key}: [${jobs.inspect(key, ALL).head.map(({ jobId }) => jobId)}]`,
+    (key) =>
+      `${key}: [${jobs
+        .inspect(key, ALL)
+        .head.map(({ jobId }) => jobId)
+        .join(' ')}]`,
   );
   return {
     promise: 'P6',

@@ -7,10 +7,11 @@
  * 1.1 µs), which needs a flag that test runs may set.
  */
 import { setFlagsFromString } from 'node:v8';
+import { runInThisContext } from 'node:vm';
 
 setFlagsFromString('--allow-natives-syntax');
 /** Runs all promise reactions that are due. */
-const drain = new Function('%PerformMicrotaskCheckpoint()') as () => void;
+const drain = runInThisContext('() => %PerformMicrotaskCheckpoint()') as () => void;
 
 interface Event {
   readonly atMs: number;

@@ -36,6 +36,8 @@ export const UPDATE_KINDS = [
   'lethal',
   /** Makes a value that memcached cannot store. */
   'huge',
+  /** Gives the value a second to live. */
+  'expire',
   /** Deletes the value. */
   'erase',
 ] as const;
@@ -88,6 +90,7 @@ export function updatesFor(
       onFailure,
       onExhausted,
       strict: isStrict(kind),
+      ...(kind === 'expire' && { expireSeconds: 1 }),
       ...(kind === 'hang' && { timeoutMs: HANG_TIMEOUT_MS }),
     });
   });
@@ -195,6 +198,7 @@ function bodiesFor(world: World, clock: Clock, die: () => void): Record<UpdateKi
         ballast: 'x'.repeat(world.options.itemSizeMax),
       };
     },
+    expire: append,
     erase: () => DELETE_CELL,
   };
 }
