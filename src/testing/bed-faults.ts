@@ -59,7 +59,7 @@ export class BedFaults {
    * @param worker its place, from 0; default: now the busiest one, else whichever gets there first
    */
   crashWorker(worker?: number, when?: WorkerMoment): void {
-    this.#strike(worker, when, (place) => this.#parts.crew.crash(place));
+    this.#strike('crash', worker, when, (place) => this.#parts.crew.crash(place));
   }
 
   /**
@@ -67,7 +67,7 @@ export class BedFaults {
    * for `crashWorker`.
    */
   freezeWorker(worker?: number, when?: WorkerMoment): void {
-    this.#strike(worker, when, (place) => this.#parts.crew.freeze(place));
+    this.#strike('freeze', worker, when, (place) => this.#parts.crew.freeze(place));
   }
 
   /** @param worker default: all that are frozen */
@@ -108,7 +108,13 @@ export class BedFaults {
     this.#parts.store.put(cellName(key), Buffer.from(value as string));
   }
 
+  /** Faults that wait for their moment still, in words: what never happened has not been tested. */
+  get armed(): string[] {
+    return [...this.#parts.updates.armed, ...this.#parts.tripwires.armed];
+  }
+
   #strike(
+    what: string,
     place: number | undefined,
     when: WorkerMoment | undefined,
     act: (place: number) => void,
@@ -127,7 +133,7 @@ export class BedFaults {
     if (!WORKER_MOMENTS.includes(when)) {
       throw new RangeError(`there is no moment "${String(when)}": ${WORKER_MOMENTS.join(', ')}.`);
     }
-    tripwires.arm({ worker: place, moment: when, strike: act });
+    tripwires.arm({ what, worker: place, moment: when, strike: act });
   }
 
   #known(job: JobRef): void {

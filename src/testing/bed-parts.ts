@@ -151,9 +151,9 @@ export class BedParts {
       server,
       gate,
       reach: (moment) => this.#tripwires.reach(place, moment),
-      report: (event, facts) => {
+      report: (type, facts) => {
         const atMs = this.clock.monotonicMs();
-        this.events.push({ name: event, worker: place, atMs, ...facts } as unknown as BedEvent);
+        this.events.push({ type, worker: place, atMs, ...facts } as unknown as BedEvent);
       },
       onFree: () => this.crew.deliver(),
     });

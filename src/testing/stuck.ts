@@ -49,8 +49,8 @@ function reason(
   if (blocker !== undefined && blocker.job.id !== job.id && blocker.job.state === 'failed') {
     return `, behind job ${blocker.job.id}, which failed and holds the lane: ${blocker.error?.message}`;
   }
-  const held = parts.events.findLast((event) => event.name === 'laneHeld' && event.key === key);
-  if (held?.name === 'laneHeld' && held.jobId === undefined) return `: ${held.reason}`;
+  const held = parts.events.findLast((event) => event.type === 'laneHeld' && event.key === key);
+  if (held?.type === 'laneHeld' && held.jobId === undefined) return `: ${held.reason}`;
   if (blocker !== undefined && blocker.job.id !== job.id) {
     return `, behind job ${blocker.job.id}, which is ${blocker.job.state}`;
   }

@@ -23,6 +23,8 @@ export const WORKER_MOMENTS: readonly WorkerMoment[] = [
 ];
 
 interface Tripwire {
+  /** What it does to the worker, in a word. */
+  readonly what: string;
   /** Undefined: whichever comes first. */
   readonly worker: number | undefined;
   readonly moment: WorkerMoment;
@@ -36,6 +38,14 @@ export class Tripwires {
     this.#armed.push(wire);
   }
 
+  /** Those that have not struck, in words. */
+  get armed(): string[] {
+    return this.#armed.map(
+      ({ what, worker, moment }) =>
+        `${what} ${worker === undefined ? 'a worker' : `worker ${worker}`} ${moment}`,
+    );
+  }
+
   /** A worker is at this point now. True: something struck it. Each wire strikes once. */
   reach(worker: number, moment: WorkerMoment): boolean {
     const wire = this.#armed.find(
@@ -45,9 +55,5 @@ export class Tripwires {
     this.#armed = this.#armed.filter((one) => one !== wire);
     wire.strike(worker);
     return true;
-  }
-
-  get armed(): readonly Pick<Tripwire, 'worker' | 'moment'>[] {
-    return this.#armed;
   }
 }

@@ -37,6 +37,17 @@ export class UpdateFaults {
     this.#armed.push({ target, fault, times, met: undefined });
   }
 
+  /** Those that have met no call, in words. */
+  get armed(): string[] {
+    return this.#armed
+      .filter(({ met }) => met === undefined)
+      .map(({ target, fault }) => {
+        const what =
+          fault.crashes === true ? 'crash' : fault.error === undefined ? 'delay' : 'fail';
+        return `${what} ${typeof target === 'string' ? `job ${target}` : `"${target.name}"`}`;
+      });
+  }
+
   /** The first crash, or the first error and the first delay, that are meant for this call. */
   meet(update: AnyUpdate, context: UpdateContext): UpdateFault {
     const { jobId, attempt, token } = context;

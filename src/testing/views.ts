@@ -32,16 +32,15 @@ export interface JobView extends JobHandle {
   readonly stalls: number;
 }
 
+/** What a gate reported, by whom and when. */
 export type BedEvent = {
-  [Name in GateEventName]: {
-    readonly name: Name;
+  [Type in GateEventName]: {
+    readonly type: Type;
     /** The worker's place, from 0. */
     readonly worker: number;
     /** Virtual milliseconds since the bed was made. */
     readonly atMs: number;
-  } & GateEvents[Name] extends infer Event
-    ? Event
-    : never;
+  } & GateEvents[Type];
 }[GateEventName];
 
 export function idOf(job: JobRef): string {

@@ -118,7 +118,7 @@ describe('enqueueing', () => {
     await add('third', 'x');
     await bed.drain();
     expect(bed.value('k')).toEqual(['low', 'high']);
-    const committed = bed.events.filter(({ name }) => name === 'committed');
+    const committed = bed.events.filter(({ type }) => type === 'committed');
     expect(committed.map(({ key }) => key)).toEqual(['third', 'k', 'other']);
   });
 });
@@ -289,7 +289,7 @@ describe('looking', () => {
     expect(bed.history('k')).toEqual(['1', '2', '3', '4']);
     expect(bed.value('k')).toEqual(['c']);
     const [committed] = bed.events;
-    expect(committed).toMatchObject({ name: 'committed', key: 'k', jobs: 4, atMs: 0 });
+    expect(committed).toMatchObject({ type: 'committed', key: 'k', jobs: 4, atMs: 0 });
     expect([0, 1]).toContain(committed?.worker);
     expect(() => bed.job('99')).toThrow('no job 99');
     expect(() => bed.value('')).toThrow('key is empty');

@@ -208,7 +208,7 @@ describe('a commit that is late', () => {
 
   test('changes nothing', async () => {
     const bed = await run(BedStore);
-    expect(bed.events.map(({ name }) => name)).toContain('commitRefused');
+    expect(bed.events.map(({ type }) => type)).toContain('commitRefused');
     expectValue(bed, 'k', 'abc');
     expectInOrder(bed);
     expectExactlyOnce(bed);

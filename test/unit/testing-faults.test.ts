@@ -44,7 +44,7 @@ async function expectExact(bed: TestBed): Promise<void> {
 }
 
 function eventNames(bed: TestBed): string[] {
-  return bed.events.map(({ name }) => name);
+  return bed.events.map(({ type }) => type);
 }
 
 describe('failing', () => {
@@ -183,6 +183,7 @@ describe('crashing', () => {
       bed.fault.crashWorker(undefined, moment);
       bed.fault.crashWorker(undefined, moment);
       await expectExact(bed);
+      expect(bed.fault.armed).toEqual([]);
       expect(bed.jobs().every(({ attemptsMade }) => attemptsMade === 1)).toBe(true);
     });
 
@@ -231,6 +232,24 @@ describe('crashing', () => {
     bed.fault.crashNext(append);
     bed.fault.crashNext('9');
     await expectExact(bed);
+  });
+
+  test('is told of as long as it has not happened', async () => {
+    const bed = await bedWithJobs();
+    bed.fault.crashWorker(1, 'after-take');
+    bed.fault.freezeWorker(undefined, 'before-commit');
+    bed.fault.failNext('99', 'never');
+    bed.fault.delayNext(append, 5);
+    bed.fault.crashNext('98');
+    expect(bed.fault.armed).toEqual([
+      'fail job 99',
+      'delay "append"',
+      'crash job 98',
+      'crash worker 1 after-take',
+      'freeze a worker before-commit',
+    ]);
+    await bed.runUntilIdle();
+    expect(bed.fault.armed).toEqual(expect.not.arrayContaining(['delay "append"']));
   });
 
   test('knows no other workers and moments', async () => {
