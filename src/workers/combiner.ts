@@ -19,7 +19,7 @@ import { redisFailed, type TorilError } from '../errors.ts';
 import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
 import type { GateContext } from './gate-context.ts';
-import { KeyMemory } from './key-memory.ts';
+import type { KeyMemory } from './key-memory.ts';
 import {
   awayAtStandstillMs,
   awayUntilTurnMs,
@@ -41,7 +41,7 @@ export class Combiner {
   readonly #cellName: string;
   readonly #lockName: string;
   readonly #arrivals = new Arrivals();
-  readonly #memory = new KeyMemory();
+  readonly #memory: KeyMemory;
   readonly #onOver: () => void;
   #timer: Timer | undefined;
   #stopping = false;
@@ -52,7 +52,14 @@ export class Combiner {
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
-  constructor(context: GateContext, key: string, first: Arrival, onOver: () => void) {
+  constructor(
+    context: GateContext,
+    key: string,
+    first: Arrival,
+    memory: KeyMemory,
+    onOver: () => void,
+  ) {
+    this.#memory = memory;
     this.#context = context;
     this.#key = key;
     this.#cellName = cellName(key);

@@ -13,6 +13,7 @@ import { encodeDecision, PLAIN_APPLIED, type JobOutcome } from '../jobs/outcome.
 import type { AnyUpdate } from '../jobs/update.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { Arrival, Settlement } from './arrival.ts';
+import type { Blockers } from './key-memory.ts';
 
 /** Why a batch ends where it ends. */
 export type Stop =
@@ -76,6 +77,9 @@ export interface FoldRules {
   readonly awaiting: (isAwaiting: boolean) => void;
   /** Jobs whose new value does not fit into memcached. */
   readonly overweight: ReadonlyMap<string, TorilError>;
+  readonly blockers: Blockers;
+  /** Milliseconds that a lease lasts if the process is too busy to renew it. */
+  readonly leaseMs: number;
   readonly leaseSignal: () => AbortSignal;
   readonly leaseHeld: () => boolean;
   /** Counts a job that stalled before, right before it is applied alone. */
@@ -84,6 +88,13 @@ export interface FoldRules {
 
 /** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
 const MESSAGE_MAX = 500;
+/**
+ * Times in a row that an update may take longer than its lease without letting the process renew it.
+ * Nothing of it can be committed. One such time may be a process that was frozen just then.
+ */
+const BLOCKED_TIMES_MAX = 3;
+/** Jobs remembered for it; forgetting them costs some more tries. */
+const BLOCKERS_MAX = 1_000;
 /** Errors after which another attempt could not end otherwise. */
 const FINAL_CODES = new Set([
   'VALUE_TOO_LARGE',
@@ -122,6 +133,8 @@ class Folding {
   readonly #decisions = new Map<string, string>();
   readonly #settlements = new Map<string, Settlement>();
   readonly #startedMs: number;
+  /** When the last entry was done with. */
+  #lastMs: number;
   #value: unknown;
   #watermark: number;
   #decided = 0;
@@ -135,6 +148,7 @@ class Folding {
     this.#start = start;
     this.#rules = rules;
     this.#startedMs = rules.clock.monotonicMs();
+    this.#lastMs = this.#startedMs;
     this.#checkpoint = start.fresh;
     this.#value = start.fresh();
     this.#watermark = start.watermark;
@@ -150,9 +164,11 @@ class Folding {
         this.#rules.awaiting(true);
         return stop.then((settled) => {
           this.#rules.awaiting(false);
+          this.#lastMs = this.#rules.clock.monotonicMs();
           return this.#end(settled) ?? this.run(entries, at + 1);
         });
       }
+      this.#noteBlocking(entry);
       const batch = this.#end(stop);
       if (batch !== undefined) return batch;
     }
@@ -162,9 +178,19 @@ class Folding {
   /** The batch, if it ends behind the entry just decided. */
   #end(stop: Stop | undefined): Batch | undefined {
     if (stop !== undefined) return this.#batch(stop);
-    const { clock, batchMs } = this.#rules;
-    const isTimeUp = clock.monotonicMs() - this.#startedMs >= batchMs;
+    const isTimeUp = this.#lastMs - this.#startedMs >= this.#rules.batchMs;
     return isTimeUp ? this.#batch({ kind: 'commit' }) : undefined;
+  }
+
+  /** Nothing else ran in this process since the entry before it. */
+  #noteBlocking({ jobId }: LaneEntry): void {
+    const { clock, leaseMs, blockers } = this.#rules;
+    const nowMs = clock.monotonicMs();
+    const tookMs = nowMs - this.#lastMs;
+    this.#lastMs = nowMs;
+    if (tookMs < leaseMs) return;
+    if (blockers.size >= BLOCKERS_MAX) blockers.clear();
+    blockers.set(jobId, { times: (blockers.get(jobId)?.times ?? 0) + 1, tookMs });
   }
 
   #batch(stop: Stop): Batch {
@@ -206,8 +232,18 @@ class Folding {
     }
     const tooLarge = this.#rules.overweight.get(entry.jobId);
     if (tooLarge !== undefined) return this.#charge(entry, update, tooLarge);
+    const blocked = this.#rules.blockers.get(entry.jobId);
+    if (blocked !== undefined && blocked.times >= BLOCKED_TIMES_MAX)
+      return this.#giveUpOn(entry, update, blocked.tookMs);
     if (entry.stalls > 0) return this.#applyAlone(entry, update);
     return this.#apply(entry, update);
+  }
+
+  #giveUpOn(entry: LaneEntry, update: AnyUpdate, tookMs: number): Stop | undefined {
+    const { blockers, arrivalOf, leaseMs } = this.#rules;
+    // With its next attempt it begins anew.
+    if (arrivalOf(entry.jobId) !== undefined) blockers.delete(entry.jobId);
+    return this.#charge(entry, update, blockedTooLong(update, tookMs, leaseMs));
   }
 
   /** It may kill the process once more: then nobody else's job must go down with it. */
@@ -375,6 +411,13 @@ function cascaded(): TorilError {
   return new TorilError(
     'JOB_CASCADED',
     'an earlier job of the same key failed for good, and its update cascades; this job was not applied.',
+  );
+}
+
+function blockedTooLong({ name }: AnyUpdate, tookMs: number, leaseMs: number): TorilError {
+  return new TorilError(
+    'UPDATE_TIMED_OUT',
+    `the update "${name}" blocked its process for ${Math.round(tookMs)} ms, and nothing that takes longer than the lease (${leaseMs} ms) can be committed. Make it faster or asynchronous, or raise leaseMs.`,
   );
 }
 

@@ -3,10 +3,12 @@ import { pause } from '../base/clock.ts';
 import type { Arrival } from './arrival.ts';
 import { Combiner } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
+import { type Blockers, KeyMemory } from './key-memory.ts';
 
 export class Gate {
   readonly #context: GateContext;
   readonly #combiners = new Map<string, Combiner>();
+  readonly #blockers: Blockers = new Map();
   #closing = false;
 
   constructor(context: GateContext) {
@@ -18,7 +20,9 @@ export class Gate {
     if (this.#closing) return arrival.settle({ kind: 'returned' });
     const combiner = this.#combiners.get(key);
     if (combiner !== undefined) return combiner.join(arrival);
-    const started = new Combiner(this.#context, key, arrival, () => this.#combiners.delete(key));
+    const memory = new KeyMemory(this.#blockers);
+    const onOver = (): void => void this.#combiners.delete(key);
+    const started = new Combiner(this.#context, key, arrival, memory, onOver);
     this.#combiners.set(key, started);
     started.over.catch((thrown: unknown) => {
       throw thrown; // a fault of Toril: let the process know

@@ -4,7 +4,11 @@ import type { TorilError } from '../errors.ts';
 const PACE_WEIGHT = 0.2;
 
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
+/** Updates that blocked their process for longer than their lease, by job: how often in a row, and how long. */
+export type Blockers = Map<string, { readonly times: number; readonly tookMs: number }>;
+
 export class KeyMemory {
+  readonly blockers: Blockers;
   /** Jobs that failed when they were tried in somebody else's delivery. */
   readonly suspects: Set<string> = new Set();
   /** Jobs whose new value does not fit into memcached. */
@@ -18,6 +22,11 @@ export class KeyMemory {
 
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
+
+  /** @param blockers of the whole process: they outlast what is remembered of their key */
+  constructor(blockers: Blockers) {
+    this.blockers = blockers;
+  }
 
   /** What is known of the pace at this moment, the job that is being applied included. */
   paceAtMs(nowMs: number): number {

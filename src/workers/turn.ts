@@ -221,6 +221,8 @@ class Turn {
         memory.awaitingSinceMs = isAwaiting ? context.clock.monotonicMs() : undefined;
       },
       overweight: memory.overweight,
+      blockers: memory.blockers,
+      leaseMs: lease.durationMs,
       leaseSignal: () => lease.signal,
       leaseHeld: () => lease.trustLeftMs() > 0,
       startAlone: (jobId) => context.lanes.startAlone(jobId),

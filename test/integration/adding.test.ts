@@ -353,6 +353,25 @@ describe('a rate limit', () => {
   });
 });
 
+describe('a queue with an odd name and a prefix of its own', () => {
+  it('keeps its lanes to itself', async () => {
+    const prefix = '{odd}[*]?';
+    const [one, two] = [stage({ queue: { prefix } }), stage({ queue: { prefix } })];
+    const key = one.key();
+    const jobs = await enqueueLog(one, entries(key, 3));
+    await enqueueLog(two, entries(two.key(), 3));
+    await two.queue.drain();
+    expect(await inLane(one, key)).toEqual(idsOf(jobs));
+    expect(await inLane(two, two.key())).toEqual([]);
+    await one.worker({ prefix });
+    while ((await one.queue.getCompletedCount()) < 3) await sleep(10);
+    expect(await numbers(one, key)).toEqual([0, 1, 2]);
+    expect(await one.redis.exists(`${prefix}:${one.name}:copy:${key}`)).toBe(1);
+    await one.queue.obliterate({ force: true });
+    expect(await one.redis.exists(`${prefix}:${one.name}:copy:${key}`)).toBe(0);
+  });
+});
+
 describe('a queue without a list of updates', () => {
   it('learns them as they are enqueued, and passes other jobs on', async () => {
     const here = stage();

@@ -53,6 +53,26 @@ describe('a worker that dies', () => {
   });
 });
 
+describe('a worker that dies before BullMQ hears that a job has failed for good', () => {
+  it('leaves a job that fails again at once, as it did, without being applied', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await enqueueLog(
+      here,
+      [0, 1, 0].map((failures, n) => ({ key, n, failures })),
+      { attempts: 1 },
+    );
+    const dying = await startProcess(here, { fault: { at: 'failing', nth: 1, signal: 'SIGKILL' } });
+    expect(await dying.exited()).toBe('SIGKILL');
+    // Had it a say once more, it would succeed: it fails by its attempt, and this would be its second.
+    await here.redis.hset(here.redisKey(jobs[1]?.id as string), 'atm', 1);
+    await here.worker();
+    const finished = await here.finished(jobs);
+    expect(finished[1]?.failedReason).toBe('attempt 1 of job 1');
+    expect(await expectExact(here, key, finished)).toEqual([0, 2]);
+  });
+});
+
 describe('the same without the rule which cell to believe', () => {
   it('doubles what was committed and not acknowledged', async () => {
     const here = stage();

@@ -245,6 +245,19 @@ describe('a job that has used up its attempts', () => {
     expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4]);
   });
 
+  it('which completed is not applied again when it is retried, and returns what it returned', async () => {
+    const here = stage();
+    const key = here.key();
+    const worker = await here.worker({ concurrency: 8 });
+    const finished = await here.finished(await enqueueLog(here, entries(key, 3)));
+    await finished[1]?.retry('completed');
+    await finished[2]?.retry('completed', { resetAttemptsMade: true });
+    const again = await here.finished(finished);
+    expect(again.map((job) => job.returnvalue)).toEqual([0, 1, 2]);
+    expect(await expectExact(here, key, again)).toEqual([0, 1, 2]);
+    expect(worker.counts.committed).toBe(1);
+  });
+
   it('enters its lane anew, at the end, when an operator retries it', async () => {
     const here = stage();
     const jobs = await fiveWith(here, log, 2, { attempts: 2 });
@@ -355,6 +368,30 @@ describe('a lane that is held', () => {
     await job.retry();
     const [retried] = await here.finished([job]);
     expect(retried?.returnvalue).toBe('by somebody else');
+  });
+});
+
+describe('an update that blocks its process for longer than the lease', () => {
+  it('fails its own job, and lets its key go on', async () => {
+    const block = defineUpdate({
+      name: 'block',
+      key: ({ key }: { key: string; blocksMs: number }) => key,
+      initial: () => 0,
+      apply: (count: number, { blocksMs }) => {
+        const untilMs = performance.now() + blocksMs;
+        while (performance.now() < untilMs);
+        return count + 1;
+      },
+    });
+    const here = stage({ updates: [block] });
+    const key = here.key();
+    const jobs = await here.queue.enqueueBulk(
+      [0, 700, 0].map((blocksMs) => ({ update: block, data: { key, blocksMs } })),
+    );
+    await here.worker({ concurrency: 4, lockDuration: 10_000 });
+    const finished = await here.finished(jobs, 12_000);
+    expect(finished[1]?.failedReason).toMatch(/blocked its process for 7\d\d ms/);
+    expect(await here.cells.get(key)).toBe(2);
   });
 });
 

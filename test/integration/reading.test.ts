@@ -1,7 +1,8 @@
 /** Reading cells: what a web tier without a queue sees. */
 import { connect } from 'node:net';
+import type { Job } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openCells } from '../../src/index.ts';
+import { defineUpdate, openCells } from '../../src/index.ts';
 import { removeItem, writeItem } from '../support/items.ts';
 import { startProcess } from '../support/processes.ts';
 import { memcachedAddresses, startMemcached } from '../support/servers.ts';
@@ -31,6 +32,28 @@ describe('a reader', () => {
     await here.finished(await enqueueLog(here, [{ key, n: 1 }]));
     expect((await here.cells.get<Line[]>(key))?.map(([n]) => n)).toEqual([0, 1]);
   });
+
+  it.each([null, false, 0, '', [], {}])(
+    'sees %j, which is a value like any other',
+    async (value) => {
+      const set = defineUpdate({
+        name: 'set',
+        key: ({ key }: { key: string }) => key,
+        initial: (): unknown => null,
+        apply: (before: unknown) => (before === null ? value : before),
+        result: (after) => after,
+      });
+      const here = stage({ updates: [set] });
+      await here.worker();
+      const add = (): Promise<Job> => here.queue.enqueue(set, { key: here.key() });
+      const [job] = await here.finished([await add()]);
+      expect(job?.returnvalue).toEqual(value);
+      expect(await here.cells.get(here.key())).toEqual(value);
+      await removeItem(here.key());
+      await here.finished([await add()]);
+      expect(await here.cells.getMany([here.key()])).toEqual(new Map([[here.key(), value]]));
+    },
+  );
 
   it('sees many keys at once, over several servers; those without a value are left out', async () => {
     const second = await startMemcached();

@@ -20,6 +20,8 @@ export type Step =
   | 'acknowledged'
   /** Every job knows its outcome; BullMQ does not. */
   | 'completing'
+  /** The same for a job that has failed for good. */
+  | 'failing'
   /** BullMQ has completed the first job of the batch. */
   | 'completed';
 
@@ -85,15 +87,21 @@ after(
 );
 after('acknowledged', RedisLanes.prototype, 'acknowledge', () => true);
 after('completed', RedisQueueBackend.prototype, 'moveToCompleted', () => true);
-wrap(
-  RedisQueueBackend.prototype,
-  'moveToCompleted',
-  (method) =>
-    function (this: unknown, ...args) {
-      reach('completing');
-      return method.apply(this, args);
-    },
-);
+for (const [step, method] of [
+  ['completing', 'moveToCompleted'],
+  ['failing', 'moveToFailed'],
+] as const) {
+  wrap(
+    RedisQueueBackend.prototype,
+    method,
+    (move) =>
+      function (this: unknown, ...args) {
+        reach(step);
+        return move.apply(this, args);
+      },
+  );
+}
+
 async function useCurrentCas(connection: SocketConnection, args: unknown[]): Promise<void> {
   const now = await connection.get(args[0] as string);
   if (now.kind === 'done') args[2] = now.value.cas;

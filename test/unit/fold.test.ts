@@ -90,6 +90,8 @@ async function folded(
     inHand: new Set(),
     awaiting: () => undefined,
     overweight: new Map(),
+    blockers: new Map(),
+    leaseMs: 10_000,
     leaseSignal: () => new AbortController().signal,
     leaseHeld: () => true,
     startAlone: () => Promise.resolve(1),
@@ -357,5 +359,42 @@ describe('where a batch ends', () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('an update that blocks its process for longer than the lease', () => {
+  const clock = { ...systemClock, monotonicMs: () => nowMs };
+  let nowMs = 0;
+  const blocking = defineUpdate({
+    name: 'block',
+    key: () => 'k',
+    initial: () => 0,
+    apply: (count: number) => {
+      nowMs += 2_000;
+      return count + 1;
+    },
+  });
+  const registry = new UpdateRegistry([blocking]);
+  const scene = (blockers: FoldRules['blockers'], delivered: Record<string, number>): Scene => ({
+    clock,
+    registry,
+    blockers,
+    delivered,
+    leaseMs: 1_000,
+  });
+
+  it('is given up after the third time, charged in its own delivery, and then begins anew', async () => {
+    const blockers: FoldRules['blockers'] = new Map();
+    const job = entry('a', { name: 'block' });
+    for (let i = 0; i < 3; i++) {
+      expect(await folded([job], scene(blockers, {}))).toMatchObject({ applied: 1 });
+    }
+    expect((await folded([job], scene(blockers, {}))).stop.kind).toBe('delivery');
+    const charged = await folded([job], scene(blockers, { a: 2 }));
+    expect(charged.settlements.get('a')).toMatchObject({
+      kind: 'retry',
+      thrown: { code: 'UPDATE_TIMED_OUT' },
+    });
+    expect(await folded([job], scene(blockers, { a: 2 }))).toMatchObject({ applied: 1 });
   });
 });
