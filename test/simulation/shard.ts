@@ -4,7 +4,7 @@ import { runSimulation } from './run.ts';
 import type { ShardResult, ShardTask } from './shards.ts';
 
 const task = JSON.parse(process.argv[2] as string) as ShardTask;
-const damage = task.canary === undefined ? {} : (CANARIES[task.canary] ?? {});
+const damage = CANARIES[task.canary ?? ''] ?? {};
 const failed: number[] = [];
 const counts: Record<string, number> = {};
 let events = 0;
@@ -19,4 +19,5 @@ for (let seed = task.first; seed < task.end; seed += task.stride) {
   }
 }
 const result: ShardResult = { failed, events, hash, counts };
-process.send?.(result, () => process.disconnect());
+if (process.send === undefined) console.log(JSON.stringify(result));
+else process.send(result, () => process.disconnect());

@@ -15,7 +15,7 @@ export interface ShardTask {
   readonly first: number;
   readonly end: number;
   readonly stride: number;
-  readonly canary: string | undefined;
+  readonly canary?: string | undefined;
 }
 
 export interface ShardResult {

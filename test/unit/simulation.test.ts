@@ -1,0 +1,85 @@
+/**
+ * Some runs of the simulation (docs/simulation.md) in every test run. For many more:
+ * `npm run sim -- --seeds 100000`.
+ */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { CANARIES } from '../simulation/canaries.ts';
+import { FOUND } from '../simulation/found.ts';
+import { type RunReport, runSimulation } from '../simulation/run.ts';
+
+const SHARD = fileURLToPath(new URL('../simulation/shard.ts', import.meta.url));
+const SEEDS = 2_000;
+const SEEDS_PER_TEST = 250;
+/** Every canary must fail within so many. */
+const CANARY_SEEDS = 500;
+
+function told({ seed, violations }: RunReport): string {
+  const what = violations.map(({ promise, what }) => `${promise}: ${what}`).join('; ');
+  return `seed ${seed}: ${what}. Repeat it with: npm run sim -- --seed ${seed} --trace`;
+}
+
+async function failures(seeds: Iterable<number>): Promise<string[]> {
+  const failed: string[] = [];
+  for (const seed of seeds) {
+    const report = await runSimulation({ seed });
+    if (report.violations.length > 0) failed.push(told(report));
+  }
+  return failed;
+}
+
+function range(from: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => from + index);
+}
+
+describe('every promise is kept', () => {
+  const starts = range(0, SEEDS / SEEDS_PER_TEST).map((part) => part * SEEDS_PER_TEST);
+  test.each(starts)('with the seeds from %i on', { timeout: 120_000 }, async (from) => {
+    expect(await failures(range(from, SEEDS_PER_TEST))).toEqual([]);
+  });
+
+  test.each(FOUND)('with seed $seed, which once failed: $cause', async ({ seed }) => {
+    expect(await failures([seed])).toEqual([]);
+  });
+});
+
+describe('a run', () => {
+  test('is the same each time', async () => {
+    const [first, second] = [await runSimulation({ seed: 7 }), await runSimulation({ seed: 7 })];
+    expect(second.hash).toBe(first.hash);
+    expect((await runSimulation({ seed: 8 })).hash).not.toBe(first.hash);
+  });
+
+  test('is the same in another process', { timeout: 60_000 }, async () => {
+    const task = JSON.stringify({ first: 0, end: 20, stride: 1 });
+    const { stdout } = await promisify(execFile)(process.execPath, [
+      '--import',
+      'tsx',
+      SHARD,
+      task,
+    ]);
+    let hash = 0;
+    for (const seed of range(0, 20)) {
+      hash = (hash ^ Number.parseInt((await runSimulation({ seed })).hash, 16)) >>> 0;
+    }
+    expect(JSON.parse(stdout)).toMatchObject({ failed: [], hash });
+  });
+
+  test('does not depend on whether it is traced', async () => {
+    const traced = await runSimulation({ seed: 9, traced: true });
+    expect(traced.hash).toBe((await runSimulation({ seed: 9 })).hash);
+    expect(traced.lines.length).toBeGreaterThan(20);
+  });
+});
+
+describe('the auditor sees', () => {
+  test.each(Object.entries(CANARIES))('%s', { timeout: 60_000 }, async (_, damage) => {
+    for (const seed of range(0, CANARY_SEEDS)) {
+      const { violations } = await runSimulation({ seed, damage });
+      if (violations.length > 0) return;
+    }
+    expect.fail(`not within ${CANARY_SEEDS} runs`);
+  });
+});
