@@ -1,9 +1,17 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
 /** What needs real servers: gets them by itself, so that `npx vitest run FILE` works by hand too. */
 const withServers = {
   globalSetup: ['test/support/global-setup.ts'],
   setupFiles: ['test/support/leaks.ts'],
+};
+
+/** The examples import what users do. */
+const forExamples = {
+  resolve: { alias: [{ find: /^toril$/, replacement: fromRoot('src/index.ts') }] },
 };
 
 export default defineConfig({
@@ -26,6 +34,7 @@ export default defineConfig({
         },
       },
       {
+        ...forExamples,
         test: {
           name: 'integration',
           // Whatever is not named above, so that no folder of tests can be forgotten.

@@ -9,7 +9,9 @@ import { installDependencies } from './install.mjs';
 import { ROOT } from './root.mjs';
 import { SetupError, runMain } from './setup-error.mjs';
 
-const FOLDERS = ['src', 'test', 'bench', 'scripts'].filter((name) => existsSync(join(ROOT, name)));
+const FOLDERS = ['src', 'test', 'examples', 'bench', 'scripts'].filter((name) =>
+  existsSync(join(ROOT, name)),
+);
 
 /** @type {Record<string, string[][]>} */
 const STEPS = {

@@ -35,6 +35,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
   readonly patienceMs: number;
   readonly closeMs: number;
   readonly durableCopies: boolean;
+  readonly batchJobsMax: number;
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
   readonly verifyUpdates?: boolean;
@@ -89,6 +90,12 @@ function addTimings(command: Command): Command {
       GATE_DEFAULTS.patienceMs,
     )
     .option(
+      '--batch-jobs-max <n>',
+      'jobs per commit at most',
+      wholeNumber(1, 5_000),
+      GATE_DEFAULTS.batchJobsMax,
+    )
+    .option(
       '--close-ms <ms>',
       'how long stopping waits for what is being applied',
       wholeNumber(0, HOUR_MS),
@@ -118,6 +125,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     concurrency: flags.concurrency,
     leaseMs: flags.leaseMs,
     patienceMs: flags.patienceMs,
+    batchJobsMax: flags.batchJobsMax,
     closeMs: flags.closeMs,
     durableCopies: flags.durableCopies,
     ...historyOptions(flags),

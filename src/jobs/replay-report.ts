@@ -36,8 +36,9 @@ export interface Difference extends CommitPlace {
   readonly jobs: readonly RecordedJob[];
   /** Today's update threw so, or would change another key now. */
   readonly failure: string | undefined;
-  /** Where both agreed last, and the watermark there. */
+  /** Where both agreed last: before the commit, or before its job, if that is known. */
   readonly before: KnownValue;
+  /** Of the commit before. */
   readonly watermarkBefore: number;
   /** Where the values below are compared: at this commit, or at the next one whose value was recorded. */
   readonly comparedAt: CommitPlace;

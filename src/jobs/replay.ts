@@ -224,7 +224,14 @@ async function pinpointed(
     const now = await after(job, commit, registry, actual);
     const comparedAt = { line: difference.line, token: difference.token };
     if (now === undefined || now.json !== then.json) {
-      return { ...difference, jobs: [job], comparedAt, expected: then, actual: now };
+      return {
+        ...difference,
+        jobs: [job],
+        before: expected,
+        comparedAt,
+        expected: then,
+        actual: now,
+      };
     }
     expected = then;
     actual = now;
