@@ -64,9 +64,18 @@ export class TorilError extends Error {
   }
 }
 
-/** The message of anything that was thrown, Error or not. */
+/** The message of anything that was thrown, Error or not. Never throws itself. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  return thrown instanceof Error ? textOf(thrown.message) : textOf(thrown);
+}
+
+/** Not everything can be made a string: an object without a prototype cannot, nor one whose toString throws. */
+function textOf(thing: unknown): string {
+  try {
+    return String(thing);
+  } catch {
+    return Object.prototype.toString.call(thing);
+  }
 }
 
 /** Whatever else the lanes' scripts throw comes from Redis or its client. */

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { GATE_DEFAULTS, gateOptions } from '../../src/options.ts';
+
+const DEADLINE_MS = 1_000;
+
+describe('the options of a gate', () => {
+  it('have defaults that agree with each other', () => {
+    expect(gateOptions({}, DEADLINE_MS)).toEqual(GATE_DEFAULTS);
+    expect(gateOptions({ leaseMs: undefined as never }, DEADLINE_MS)).toEqual(GATE_DEFAULTS);
+  });
+
+  it.each(
+    Object.entries(GATE_DEFAULTS)
+      .filter(([, value]) => typeof value === 'number')
+      .map(([name]) => [name]),
+  )('%s is a whole number within limits', (name) => {
+    for (const value of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '5', null, 1e15]) {
+      expect(() => gateOptions({ [name]: value }, DEADLINE_MS)).toThrow(
+        new RegExp(`^${name} must be a whole number from`),
+      );
+    }
+  });
+
+  it.each([
+    [{ leaseMs: 1_000 }, /leaseMs \(1000\) must be longer than .* requestDeadlineMs \(1000\)/],
+    [
+      { patienceMs: 100, parkMsMax: 50 },
+      /patienceMs \(100\) must not be longer than parkMsMax \(50\)/,
+    ],
+    [{ durableCopies: 1 as never }, /durableCopies must be true or false, not 1/],
+  ])('name both that contradict each other: %j', (options, message) => {
+    expect(() => gateOptions(options, DEADLINE_MS)).toThrow(message);
+  });
+});
