@@ -1,5 +1,6 @@
 /** What can be said on the command line. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { CellFilter } from './bench.ts';
 import { FAMILY_NAMES, type FamilyName, familyOf } from './families/families.ts';
 import { SYSTEM_NAMES, type SystemName } from './systems.ts';
 
@@ -10,6 +11,7 @@ export interface Arguments {
   readonly quick: boolean;
   readonly runs: number;
   readonly jobs: number | undefined;
+  readonly cells: CellFilter;
   readonly json: string | undefined;
   readonly svg: string | undefined;
   readonly writeDocs: boolean;
@@ -22,6 +24,9 @@ interface Given {
   readonly systems?: SystemName[];
   readonly runs?: number;
   readonly jobs?: number;
+  readonly keys?: number[];
+  readonly concurrency?: number[];
+  readonly processes?: number[];
   readonly json?: string;
   readonly svg?: string;
   readonly writeDocs?: true;
@@ -39,6 +44,9 @@ export function parseArguments(words: readonly string[]): Arguments {
     .addOption(new Option('--systems <name...>', 'only these systems').choices(SYSTEM_NAMES))
     .option('--runs <number>', `measured runs of each system, ${RUNS} by default`, wholeNumber)
     .option('--jobs <number>', 'jobs per run, instead of what each part says', wholeNumber)
+    .option('--keys <number...>', 'of the matrix, only these; all: every key different', keyNumbers)
+    .option('--concurrency <number...>', 'of the matrix, only these', wholeNumbers)
+    .option('--processes <number...>', 'of the matrix, only these', wholeNumbers)
     .option('--json <file>', 'write one object per row, as a JSON array')
     .option('--svg <file>', 'write a chart')
     .option('--write-docs', 'write the tables into docs/performance.md')
@@ -50,6 +58,7 @@ export function parseArguments(words: readonly string[]): Arguments {
         '  npm run bench -- --quick',
         '  npm run bench -- --only gate enqueue --json result.json',
         '  npm run bench -- --only matrix --systems toril groupmq --svg chart.svg',
+        '  npm run bench -- --only matrix --systems toril --keys 1 all --processes 2 --runs 3',
       ].join('\n'),
     )
     .parse(words, { from: 'user' });
@@ -58,6 +67,7 @@ export function parseArguments(words: readonly string[]): Arguments {
 
 export function argumentsOf(given: Given): Arguments {
   const { quick = false, all = false, only, systems = [], runs, jobs, json, svg } = given;
+  const { keys = [], concurrency = [], processes = [] } = given;
   const families =
     only ?? FAMILY_NAMES.filter((name) => all || familyOf(name).onlyWhenAsked === undefined);
   return {
@@ -67,10 +77,19 @@ export function argumentsOf(given: Given): Arguments {
     quick,
     runs: runs ?? (quick ? RUNS_QUICK : RUNS),
     jobs,
+    cells: { keys, concurrency, processes },
     json,
     svg,
     writeDocs: given.writeDocs ?? false,
   };
+}
+
+function wholeNumbers(text: string, before: readonly number[] = []): number[] {
+  return [...before, wholeNumber(text)];
+}
+
+function keyNumbers(text: string, before: readonly number[] = []): number[] {
+  return [...before, text === 'all' ? 0 : wholeNumber(text)];
 }
 
 function wholeNumber(text: string): number {

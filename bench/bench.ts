@@ -11,6 +11,12 @@ export interface Bench {
   choose(systems: readonly SystemName[]): SystemName[];
 }
 
+export interface CellFilter {
+  readonly keys: readonly number[];
+  readonly concurrency: readonly number[];
+  readonly processes: readonly number[];
+}
+
 /** How much is measured. */
 interface Extent {
   readonly quick: boolean;
@@ -18,6 +24,8 @@ interface Extent {
   readonly runs: number;
   /** Jobs per run where the user has set them. */
   readonly jobs: number | undefined;
+  /** Which cells of the matrix; empty: whatever the bench says. `0` keys: every key different. */
+  readonly cells: CellFilter;
   /** Seconds that one run of a slow system may take; it gets so many fewer jobs. */
   readonly slowRunSeconds: number;
 }

@@ -3,7 +3,7 @@ import { scaleBand, scaleLinear } from 'd3-scale';
 import { describe } from './compare.ts';
 import { type Row, standingOf } from './row.ts';
 
-const PANEL = { width: 330, gap: 28, titleHeight: 34, barHeight: 18, axisHeight: 26 };
+const PANEL = { width: 350, gap: 28, titleHeight: 34, barHeight: 18, axisHeight: 26 };
 const COLUMNS = 4;
 const LABEL_WIDTH = 136;
 /** Room for the ratio behind the longest bar. */

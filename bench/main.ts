@@ -39,13 +39,13 @@ async function main(): Promise<number> {
 }
 
 async function measure(given: Arguments, stage: Stage, progress: Progress): Promise<Row[]> {
-  const { quick, runs, jobs, systems } = given;
+  const { quick, runs, jobs, cells, systems } = given;
   const missing = new Set<SystemName>();
   const bench: Bench = {
     stage,
     progress,
     options: {
-      ...{ quick, runs, jobs },
+      ...{ quick, runs, jobs, cells },
       slowRunSeconds: quick ? SLOW_RUN_SECONDS_QUICK : SLOW_RUN_SECONDS,
     },
     choose(candidates) {
@@ -126,6 +126,13 @@ function required(variable: string): string {
   throw new Error(`${variable} is not set. Say "npm run bench", which gets the servers.`);
 }
 
+// Leave by the front door, so that what was made for this run is removed.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => process.exit(code));
+}
 try {
   process.exitCode = await main();
 } catch (thrown) {

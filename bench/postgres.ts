@@ -66,8 +66,10 @@ async function startPostgres(binaries: string): Promise<OwnPostgres> {
   const settings = Object.entries({ ...SETTINGS, port: String(port), unix_socket_directories: '' });
   const flags = settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   // It ends with this process, however that ends: the shell waits on a pipe that closes then.
-  const script = '"$0" "$@" >/dev/null 2>&1 & read -r end; kill -INT $!; wait $!';
-  const shell = spawn('/bin/sh', ['-c', script, join(binaries, 'postgres'), '-D', data, ...flags], {
+  const script =
+    'folder=$1; shift; "$0" "$@" >/dev/null 2>&1 & read -r end; kill -INT $!; wait $!; rm -rf "$folder"';
+  const command = [join(binaries, 'postgres'), folder, '-D', data, ...flags];
+  const shell = spawn('/bin/sh', ['-c', script, ...command], {
     ...user,
     cwd: folder,
     detached: true,

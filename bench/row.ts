@@ -191,9 +191,9 @@ export function reachedTarget({ ratio, ratioOf, target }: Row): boolean | null {
   return ratioOf === 'rate' ? ratio >= target : ratio <= target;
 }
 
-/** A word for charts: right, wrong, or nothing to be right about. */
+/** In one word: right, wrong, or nothing to be right about. */
 export function standingOf(row: Row): 'right' | 'wrong' | 'no value' {
+  if (row.trouble !== null) return 'wrong';
   const right = wasRight(row);
-  if (right === null) return 'no value';
-  return right && row.trouble === null ? 'right' : 'wrong';
+  return right === null ? 'no value' : right ? 'right' : 'wrong';
 }

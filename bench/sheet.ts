@@ -1,6 +1,9 @@
 /** The result as sheets: which columns each part of the bench shows, and what its cells say. */
+import { describe } from './compare.ts';
+import { crossTables } from './cross-table.ts';
 import { FAMILY_NAMES, type FamilyName, familyOf } from './families/families.ts';
 import { type Costs, reachedTarget, type Row } from './row.ts';
+import { count, whole } from './number-text.ts';
 import type { Spread } from './statistics.ts';
 
 interface Column {
@@ -9,6 +12,9 @@ interface Column {
 }
 
 const NOTHING = '';
+const COSTS_CAPTION = 'What it cost:';
+/** System and work. */
+const WORD_COLUMNS = 2;
 
 const WORK: readonly Column[] = [
   { head: 'system', cell: ({ title }) => title },
@@ -72,30 +78,31 @@ const MEMORY: readonly Column[] = [
   },
 ];
 
-const COLUMNS: Readonly<Record<FamilyName, readonly Column[]>> = {
+const COLUMNS: Readonly<Record<Exclude<FamilyName, 'matrix'>, readonly Column[]>> = {
   gate: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   strict: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   enqueue: [...WORK, ...SPEED, ...RATIO, ...TARGET],
   memory: [...WORK, ...JOBS, ...RATIO, ...TARGET, ...MEMORY, ...RIGHT],
-  matrix: [...WORK, ...SPEED, ...RATIO, ...PROMISED, ...RIGHT],
   latency: [...WORK, ...SPEED, ...LATENCY, ...RIGHT],
   isolation: [...WORK, ...SPEED, ...LATENCY, ...RATIO, ...TARGET, ...RIGHT],
   growth: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   document: [...WORK, ...SPEED, ...RATIO, ...PROMISED, ...RIGHT],
 };
 
-/** The heads, then one line per row. */
+/** A caption, the heads, then one line per row. */
 export interface Grid {
+  readonly caption: string;
   readonly heads: readonly string[];
   readonly lines: readonly (readonly string[])[];
+  /** How many of the first columns hold words; the others hold numbers. */
+  readonly wordColumns: number;
 }
 
 export interface Sheet {
   readonly family: FamilyName;
   readonly title: string;
-  readonly results: Grid;
-  /** What the results cost; undefined where that was not measured. */
-  readonly costs: Grid | undefined;
+  readonly grids: readonly Grid[];
+  /** What could not be measured, or went wrong. */
   readonly troubles: readonly string[];
 }
 
@@ -104,21 +111,37 @@ export function sheetsOf(rows: readonly Row[]): Sheet[] {
   return FAMILY_NAMES.flatMap((family) => {
     const own = rows.filter((row) => row.family === family);
     if (own.length === 0) return [];
-    const costly = own.filter(({ costs }) => costs !== null);
     return {
       family,
       title: familyOf(family).title,
-      results: gridOf(own, COLUMNS[family]),
-      costs: costly.length === 0 ? undefined : gridOf(costly, [...WORK, ...COSTS]),
+      grids: family === 'matrix' ? matrixGrids(own) : plainGrids(own, COLUMNS[family]),
       troubles: own.flatMap((row) =>
-        row.trouble === null ? [] : `${row.title}, ${row.work}: ${row.trouble}`,
+        row.trouble === null ? [] : `${row.title}, ${describe(row)}: ${row.trouble}`,
       ),
     };
   });
 }
 
-function gridOf(rows: readonly Row[], columns: readonly Column[]): Grid {
+function plainGrids(rows: readonly Row[], columns: readonly Column[]): Grid[] {
+  const costly = rows.filter(({ costs }) => costs !== null);
+  const costs = costly.length === 0 ? [] : [gridOf(costly, [...WORK, ...COSTS], COSTS_CAPTION)];
+  return [gridOf(rows, columns, ''), ...costs];
+}
+
+/** Too many rows to read one by one; what the smallest cells cost stands for the others. */
+function matrixGrids(rows: readonly Row[]): Grid[] {
+  const processes = Math.min(...rows.map((row) => row.processes));
+  const concurrency = Math.min(...rows.map((row) => row.concurrency));
+  const costly = rows.filter(
+    (row) => row.costs !== null && row.processes === processes && row.concurrency === concurrency,
+  );
+  return [...crossTables(rows), gridOf(costly, [...WORK, ...COSTS], COSTS_CAPTION)];
+}
+
+function gridOf(rows: readonly Row[], columns: readonly Column[], caption: string): Grid {
   return {
+    caption,
+    wordColumns: WORD_COLUMNS,
     heads: columns.map(({ head }) => head),
     lines: rows.map((row) => columns.map(({ cell }) => cell(row))),
   };
@@ -142,12 +165,4 @@ function withSpread(
   if (value === null) return NOTHING;
   if (range === null || range.min === range.max) return text(value);
   return `${text(value)} (${text(range.min)}-${text(range.max)})`;
-}
-
-function whole(number: number): string {
-  return Math.round(number).toLocaleString('en');
-}
-
-function count(number: number | null): string {
-  return number === null ? '-' : whole(number);
 }

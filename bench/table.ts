@@ -2,34 +2,30 @@
 import Table from 'cli-table3';
 import type { Grid, Sheet } from './sheet.ts';
 
-/** System and work are words, everything else is numbers. */
-const WORD_COLUMNS = 2;
 /** No lines between rows. */
 const COMPACT = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 
 /** For the terminal. */
 export function tablesOf(sheets: readonly Sheet[]): string {
   return sheets
-    .map(({ title, results, costs, troubles }) =>
+    .map(({ title, grids, troubles }) =>
       [
-        title,
-        tableOf(results),
-        ...(costs === undefined ? [] : [tableOf(costs)]),
+        `${title}\n${'='.repeat(title.length)}`,
+        ...grids.map((grid) => (grid.caption === '' ? '' : `${grid.caption}\n`) + tableOf(grid)),
         ...troubles.map((trouble) => `! ${trouble}`),
       ].join('\n'),
     )
     .join('\n\n');
 }
 
-function tableOf({ heads, lines }: Grid): string {
+function tableOf({ heads, lines, wordColumns }: Grid): string {
   const table = new Table({
     head: heads.map(inTwoLines),
     chars: COMPACT,
     style: { head: [], border: [] },
-    colAligns: heads.map((_head, column) => (column < WORD_COLUMNS ? 'left' : 'right')),
+    colAligns: heads.map((_head, column) => (column < wordColumns ? 'left' : 'right')),
   });
-  const [first, ...others] = lines;
-  if (first !== undefined) table.push([...first], ...others.map((line) => [...line]));
+  table.push(...lines.map((line) => [...line]));
   return table.toString();
 }
 
@@ -38,19 +34,21 @@ function inTwoLines(head: string): string {
   return head.replace(/ (?=\(|\S+\/job|MiB)/, '\n');
 }
 
-export function markdownOf({ results, costs, troubles }: Sheet): string {
+export function markdownOf({ grids, troubles }: Sheet): string {
   return [
-    markdownTable(results),
-    ...(costs === undefined ? [] : ['What it cost:', markdownTable(costs)]),
+    ...grids.flatMap((grid) => [
+      ...(grid.caption === '' ? [] : [grid.caption]),
+      markdownTable(grid),
+    ]),
     ...(troubles.length === 0 ? [] : [troubles.map((trouble) => `- ${trouble}`).join('\n')]),
   ].join('\n\n');
 }
 
-function markdownTable({ heads, lines }: Grid): string {
+function markdownTable({ heads, lines, wordColumns }: Grid): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [
     line(heads),
-    line(heads.map((_head, column) => (column < WORD_COLUMNS ? '---' : '---:'))),
+    line(heads.map((_head, column) => (column < wordColumns ? '---' : '---:'))),
     ...lines.map(line),
   ].join('\n');
 }

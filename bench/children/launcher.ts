@@ -20,6 +20,7 @@ export class Launcher {
 
   private constructor(compiled: string) {
     this.#compiled = compiled;
+    process.once('exit', () => this.close());
   }
 
   /** @throws Error if the compiler is not content */

@@ -105,7 +105,7 @@ async function measureSize(
   const samples: Sample[] = [];
   try {
     const load = { keys, concurrency: CONCURRENCY };
-    await measureRun(stage, crew, { ...load, jobs: Math.min(size, WARM_UP_JOBS) });
+    await measureRun(stage, crew, { ...load, jobs: WARM_UP_JOBS });
     for (let run = 0; run < runs; run++) {
       progress.now(`growth, ${work}: run ${run + 1} of ${runs}, ${system}`);
       samples.push(await measureRun(stage, crew, { ...load, jobs: size }));

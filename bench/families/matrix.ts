@@ -1,5 +1,5 @@
 /** All systems, over the number of keys, the concurrency and the number of processes. */
-import type { Bench } from '../bench.ts';
+import type { Bench, CellFilter } from '../bench.ts';
 import { type Comparison, compare, describe, outcomeLine } from '../compare.ts';
 import type { Row } from '../row.ts';
 import { RIVALS, type SystemName } from '../systems.ts';
@@ -16,7 +16,8 @@ const KEYS = [
 
 export async function matrix(bench: Bench): Promise<Row[]> {
   const systems = bench.choose(RIVALS);
-  const cells = bench.options.quick ? quickCells(bench, systems) : allCells(bench, systems);
+  const all = bench.options.quick ? quickCells(bench, systems) : allCells(bench, systems);
+  const cells = all.filter((cell) => isWanted(cell, bench.options.cells));
   const rows: Row[] = [];
   for (const [index, cell] of cells.entries()) {
     const found = await compare(bench, cell);
@@ -26,6 +27,12 @@ export async function matrix(bench: Bench): Promise<Row[]> {
     );
   }
   return rows;
+}
+
+function isWanted(cell: Comparison, filter: CellFilter): boolean {
+  const wanted = (name: keyof CellFilter): boolean =>
+    filter[name].length === 0 || filter[name].includes(cell[name]);
+  return wanted('keys') && wanted('concurrency') && wanted('processes');
 }
 
 function allCells({ options }: Bench, systems: readonly SystemName[]): Comparison[] {

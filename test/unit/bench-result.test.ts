@@ -135,6 +135,27 @@ describe('what is written', () => {
     }
   });
 
+  test('systems down and kinds of work across, where there are many rows', () => {
+    const cell = { ...CELL, family: 'matrix' };
+    const wrong = sampleOf(300, { lost: 0, doubled: 0, reordered: 7 });
+    const many = [
+      rowOf(cell, 'toril', [sampleOf(900), sampleOf(1_100)], []),
+      rowOf(cell, 'bullmq-cas', [wrong], []),
+      rowOf({ ...cell, work: '10 keys' }, 'bullmq-cas', [sampleOf(500)], [sampleOf(1_000)]),
+      rowOf({ ...cell, processes: 2 }, 'toril', [sampleOf(1_500)], []),
+    ];
+    const [sheet] = sheetsOf(many);
+    expect(sheet?.grids.map(({ caption }) => caption)).toEqual([
+      '1 process, concurrency 64:',
+      '2 processes, concurrency 64:',
+      'What it cost:',
+    ]);
+    expect(sheet?.grids[0]?.lines).toEqual([
+      ['Toril', 'order', '1,000 ±10%', '', '0', '0', '0'],
+      ['BullMQ + CAS loop', 'exclusion', '300 ✗', '500 0.50', '0', '0', '7'],
+    ]);
+  });
+
   test('a page: new tables at its end, then in their own places', () => {
     const page = '# Performance\n\nThe method.\n';
     const gate = sheetsOf(rows);
