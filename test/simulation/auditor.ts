@@ -77,6 +77,11 @@ export class Auditor implements BullObserver {
     this.#cells.written(key, text, ttlSeconds);
   }
 
+  /** Somebody has acquired the key's lease; the owner's id begins with the name of the process. */
+  lockWritten(key: string, text: string): void {
+    this.#cells.locked(key, text.split(' ')[0] ?? '');
+  }
+
   cellLost(key: string): void {
     this.#cells.lost(key);
   }
@@ -94,10 +99,11 @@ export class Auditor implements BullObserver {
   // Updates
 
   applied(application: Application, isStrict: boolean): void {
-    const { key, token, jobId } = application;
+    const { key, token, jobId, process } = application;
+    this.#cells.works(key, token, process);
     const chain = this.#chainOf(key);
     if (isStrict) {
-      this.#cells.strictStarted(key, token);
+      this.#cells.strictStarted(key, token, process);
       application.isFencedOff = token < chain.strictToken;
       chain.strictToken = Math.max(chain.strictToken, token);
     }

@@ -24,6 +24,14 @@ interface Cell {
   readonly writes: Map<number, Write>;
   /** The token of the last strict update; 0: none, or the cell was lost since. */
   strict: number;
+  /** The same by the order of acquisition: a stale holder may draw a newer token. */
+  strictHolder: number;
+  /** The owner id in the lock, and how many there have been. */
+  owner: string;
+  acquisitions: number;
+  /** By process: its last acquisition. By token: the acquisition under which it was drawn. */
+  readonly holders: Map<string, number>;
+  readonly holderOf: Map<number, number>;
 }
 
 /** memcached may drop an item up to two seconds early. */
@@ -69,6 +77,7 @@ export class CellWatch {
     cell.isForeign = false;
     cell.present = undefined;
     cell.strict = 0;
+    cell.strictHolder = 0;
   }
 
   overwritten(key: string): void {
@@ -83,9 +92,23 @@ export class CellWatch {
     cell.lostSinceCommit = false;
   }
 
-  strictStarted(key: string, token: number): void {
+  locked(key: string, owner: string): void {
+    const cell = this.#cellOf(key);
+    if (cell.owner === owner) return; // renewed
+    cell.owner = owner;
+    cell.holders.set(owner.slice(0, owner.lastIndexOf('-')), ++cell.acquisitions);
+  }
+
+  /** A process applies a job under that token. */
+  works(key: string, token: number, process: string): void {
+    const cell = this.#cellOf(key);
+    if (!cell.holderOf.has(token)) cell.holderOf.set(token, cell.holders.get(process) ?? 0);
+  }
+
+  strictStarted(key: string, token: number, process: string): void {
     const cell = this.#cellOf(key);
     cell.strict = Math.max(cell.strict, token);
+    cell.strictHolder = Math.max(cell.strictHolder, cell.holders.get(process) ?? 0);
   }
 
   /** The commit of that token, if it ever landed. */
@@ -98,8 +121,9 @@ export class CellWatch {
   }
 
   #checkOrder(key: string, cell: Cell, { token, base }: Write): void {
-    if (token < cell.strict) {
-      this.#report('P1', `${key}: write ${token} landed after the strict update of ${cell.strict}`);
+    const holder = cell.holderOf.get(token) ?? cell.strictHolder;
+    if (token < cell.strict || holder < cell.strictHolder) {
+      this.#report('P1', `${key}: write ${token} landed after the strict update of a later holder`);
     }
     if (cell.isForeign) this.#report('P9', `${key}: ${token} was written over a foreign value`);
     const { present } = cell;
@@ -122,6 +146,11 @@ export class CellWatch {
         expiresMs: 0,
         writes: new Map(),
         strict: 0,
+        strictHolder: 0,
+        owner: '',
+        acquisitions: 0,
+        holders: new Map(),
+        holderOf: new Map(),
       };
       this.#cells.set(key, cell);
     }

@@ -4,6 +4,8 @@ import { MemoryStore } from '../../src/memcached/memory-store.ts';
 import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { Auditor } from './auditor.ts';
 
+const LOCK_PREFIX = 'toril:lock:';
+
 export class ObservedStore extends MemoryStore {
   readonly #keyOf: ReadonlyMap<string, string>;
   readonly #auditor: Auditor;
@@ -55,9 +57,12 @@ export class ObservedStore extends MemoryStore {
   }
 
   #landed(name: string, item: NewItem, outcome: Outcome<Cas>): Outcome<Cas> {
+    if (outcome.kind !== 'done') return outcome;
     const key = this.#keyOf.get(name);
-    if (key !== undefined && outcome.kind === 'done') {
+    if (key !== undefined) {
       this.#auditor.cellWritten(key, item.value.toString(), item.ttlSeconds);
+    } else if (name.startsWith(LOCK_PREFIX)) {
+      this.#auditor.lockWritten(name.slice(LOCK_PREFIX.length), item.value.toString());
     }
     return outcome;
   }

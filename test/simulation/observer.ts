@@ -15,6 +15,7 @@ export interface BullObserver {
 
 /** One call of an update. */
 export interface Application {
+  readonly process: string;
   readonly key: string;
   readonly jobId: string;
   readonly token: number;

@@ -148,6 +148,7 @@ function drawGate(
       stallsMax: dice.pick([0, 1, 2, 5]),
       closeMs: dice.pick([0, 50, 500]),
       durableCopies,
+      history: dice.chance(0.15) ? 'on' : 'off',
     },
     requestDeadlineMs,
   );

@@ -116,6 +116,7 @@ function observed(
   const { key, jobId, token, sequence, attempt } = context;
   world.trace.note(process, `apply job ${jobId} (${kind}, attempt ${attempt}) of ${key}`);
   const application: Application = {
+    process,
     key,
     jobId,
     token,
