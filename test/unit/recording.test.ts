@@ -1,12 +1,15 @@
 /** Recordings as files: whole or refused, with the place. */
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { TorilError } from '../../src/errors.ts';
 import type { HistoryEntry, HistoryPage, HistoryRequest } from '../../src/jobs/history.ts';
 import { record } from '../../src/jobs/record.ts';
+import type { RecordedCommit } from '../../src/jobs/recording.ts';
 import { writeRecording } from '../../src/jobs/recording-file.ts';
 import { RecordingReader } from '../../src/jobs/recording-reader.ts';
 import { deposit, History, interest, linesOf } from '../support/recorded.ts';
@@ -201,6 +204,48 @@ describe('writing', () => {
       });
     }
     expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+describe('the schema in docs', () => {
+  const schema = z.fromJSONSchema(
+    JSON.parse(readFileSync(new URL('../../docs/recording.schema.json', import.meta.url), 'utf8')),
+  );
+  const fits = (line: string): boolean => schema.safeParse(JSON.parse(line)).success;
+
+  test.each(['ledger', 'seat-map', 'shared-document'])('describes the recording of %s', (name) => {
+    const file = new URL(`../../examples/${name}/recording.jsonl`, import.meta.url);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(lines.filter((line) => !fits(line))).toEqual([]);
+  });
+
+  test('describes everything that a line may have, and nothing else', () => {
+    const [header = '', commit = '', end = ''] = linesOf([
+      {
+        ...(small.commits[0] as RecordedCommit),
+        origin: { adopted: null },
+        value: [],
+        recovered: true,
+        jobs: [
+          { id: '1', sequence: 1, attempt: 1, outcome: { kind: 'stray' } },
+          {
+            id: '2',
+            update: 'u',
+            sequence: 2,
+            attempt: 2,
+            data: 'd',
+            outcome: { kind: 'failed', code: 'X', message: '', cascades: true },
+          },
+        ],
+      },
+    ]);
+    for (const line of [header, commit, end]) {
+      expect(fits(line)).toBe(true);
+      expect(fits(line.replace('"n":', '"m":'))).toBe(false);
+      expect(fits(line.replace(/}}\n$/, ',"more":1}}'))).toBe(false);
+    }
+    expect(fits(commit.replace('"stray"', '"lost"'))).toBe(false);
+    expect(fits(header.replace('"format":1', '"format":2'))).toBe(false);
   });
 });
 
