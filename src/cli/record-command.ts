@@ -105,7 +105,7 @@ async function printAll(lines: AsyncIterable<string>): Promise<void> {
 }
 
 /** @throws TorilError INVALID_OPTIONS */
-export function timeOf(text: string, nowMs: number): number {
+function timeOf(text: string, nowMs: number): number {
   const [, amount, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
   if (unit !== undefined) return nowMs - Number(amount) * (UNIT_MS[unit] as number);
   const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;

@@ -40,7 +40,8 @@ function textsOf(expected: string | undefined, actual: string | undefined): [str
   const areTexts = typeof before === 'string' && typeof after === 'string';
   const textOf = (value: unknown): string => {
     if (value === undefined) return '(no value)\n';
-    return `${areTexts ? String(value) : JSON.stringify(value, null, 2)}\n`;
+    const isText = areTexts && typeof value === 'string';
+    return `${isText ? value : JSON.stringify(value, null, 2)}\n`;
   };
   return [textOf(before), textOf(after)];
 }

@@ -1,6 +1,15 @@
 /** Running an example for real, and replaying what was recorded of it. */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type AnyUpdate, checkDeterminism, record, replay } from '../../src/index.ts';
+import {
+  type AnyUpdate,
+  checkDeterminism,
+  record,
+  type RecordedCommit,
+  type RecordedJob,
+  replay,
+} from '../../src/index.ts';
+import { createTestBed } from '../../src/testing.ts';
 import { removeItem } from '../support/items.ts';
 import { type Stage, stage } from '../support/workers.ts';
 import type { TrafficJob } from '../../examples/traffic-lines.ts';
@@ -58,6 +67,33 @@ export async function valuesOf(
       last?.json === undefined ? undefined : (JSON.parse(last.json) as unknown),
     ]),
   );
+}
+
+/**
+ * The jobs of a recording once more on the in-memory engines, with a crash on the way. Returns the
+ * values. Fails unless every one of them replays from the bed's own history.
+ */
+export async function inMemory(
+  recording: string,
+  updates: readonly AnyUpdate[],
+): Promise<Map<string, unknown>> {
+  const bed = createTestBed({ updates, batchJobsMax: 4 });
+  for (const { update, data } of jobsOf(recording)) {
+    await bed.enqueue(updates.find(({ name }) => name === update) as AnyUpdate, data);
+  }
+  bed.fault.crashWorker(undefined, 'after-commit');
+  await bed.advance(60_000);
+  await bed.runUntilIdle();
+  const lines: string[] = [];
+  for await (const line of record(bed.queue)) lines.push(`${line}\n`);
+  return valuesOf(lines, updates);
+}
+
+function jobsOf(recording: string): RecordedJob[] {
+  const lines = readFileSync(recording, 'utf8').trimEnd().split('\n');
+  return lines
+    .flatMap((line) => (JSON.parse(line) as { commit?: RecordedCommit }).commit?.jobs ?? [])
+    .toSorted((a, b) => a.sequence - b.sequence);
 }
 
 /** What is wrong with an update, if it is called as the traffic calls it. */

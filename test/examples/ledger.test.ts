@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { traffic } from '../../examples/ledger/traffic.ts';
 import { type Account, deposit, interest, withdraw } from '../../examples/ledger/updates.ts';
 import { type AnyUpdate, replay } from '../../src/index.ts';
-import { fileOf, findings, replayed, run, valuesOf } from './examples.ts';
+import { fileOf, findings, inMemory, replayed, run, valuesOf } from './examples.ts';
 
 const updates: readonly AnyUpdate[] = [deposit, withdraw, interest];
 const RECORDING = fileOf('ledger', 'recording.jsonl');
@@ -41,13 +41,14 @@ test('two workers keep the books, and refuse what is not covered', async () => {
   for (const key of values.keys()) expect(values.get(key)).toEqual(await ran.here.cells.get(key));
 });
 
-test('its recording replays to the same balances', async () => {
-  const values = await valuesOf(RECORDING, updates);
-  const cents = [...values].map(([key, value]) => [
-    key.replace('account:', ''),
-    (value as Account).cents,
-  ]);
-  expect(Object.fromEntries(cents)).toEqual(balances());
+test('its recording replays to the same balances, and so on the in-memory engines', async () => {
+  for (const values of [await valuesOf(RECORDING, updates), await inMemory(RECORDING, updates)]) {
+    const cents = [...values].map(([key, value]) => [
+      key.replace('account:', ''),
+      (value as Account).cents,
+    ]);
+    expect(Object.fromEntries(cents)).toEqual(balances());
+  }
 });
 
 test('its recording catches a change of the rules', async () => {

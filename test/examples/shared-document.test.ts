@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { TEXT, traffic } from '../../examples/shared-document/traffic.ts';
 import { discard, edit, type SharedDocument } from '../../examples/shared-document/updates.ts';
 import { type AnyUpdate, replay } from '../../src/index.ts';
-import { fileOf, findings, replayed, run, valuesOf } from './examples.ts';
+import { fileOf, findings, inMemory, replayed, run, valuesOf } from './examples.ts';
 
 const updates: readonly AnyUpdate[] = [edit, discard];
 const RECORDING = fileOf('shared-document', 'recording.jsonl');
@@ -23,8 +23,10 @@ test('two workers write what was typed, to the letter', async () => {
   expect((await replayed(ran, updates)).get('document:poem')).toEqual(POEM);
 });
 
-test('its recording replays to the same text', async () => {
-  expect((await valuesOf(RECORDING, updates)).get('document:poem')).toEqual(POEM);
+test('its recording replays to the same text, and so on the in-memory engines', async () => {
+  const values = await valuesOf(RECORDING, updates);
+  expect(values.get('document:poem')).toEqual(POEM);
+  expect(await inMemory(RECORDING, updates)).toEqual(values);
 });
 
 test('its recording catches an edit that counts characters otherwise', async () => {
@@ -32,7 +34,7 @@ test('its recording catches an edit that counts characters otherwise', async () 
     ...edit,
     apply: (value: SharedDocument, data: Parameters<typeof edit.apply>[1], context: never) => {
       const patches = data.patches.map(([at, removed, inserted]) => {
-        const shift = [...value.text].length - value.text.length; // by code points
+        const shift = Array.from(value.text).length - value.text.length; // by code points
         return [Math.max(0, at + shift), removed, inserted] as const;
       });
       return edit.apply(value, { ...data, patches }, context) as SharedDocument;

@@ -40,7 +40,7 @@ export const interest: AccountUpdate = defineUpdate({
   }),
 });
 
-export const HEADER: RecordingHeader = {
+const HEADER: RecordingHeader = {
   format: 1,
   toril: '0.0.0',
   queue: 'bull:bank',
