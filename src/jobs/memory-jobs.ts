@@ -21,6 +21,7 @@ import type { HistoryJob, HistoryNote } from './history.ts';
 import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
 import { PLAIN_APPLIED } from './outcome.ts';
 import { TOMBSTONE_MS } from './redis-lanes.ts';
+import { COPY_IN_USE_MS } from './scripts/take.ts';
 
 /** As in redis-lanes.ts. */
 const COPY_GRACE_MS = 120_000;
@@ -166,6 +167,7 @@ export class MemoryJobs {
         if (fits && entry !== undefined) data += append(entries, entry);
       }
     }
+    if (entries.length > 0) this.#keepCopy(key);
     const length = this.#lanes.get(key)?.size ?? 0;
     const headDueMs = this.#dueMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
@@ -356,6 +358,13 @@ export class MemoryJobs {
     if (copy === undefined || this.#clock.wallMs() < copy.goneMs) return copy;
     this.#copies.delete(key);
     return undefined;
+  }
+
+  /** A commit may follow, and must find the copy that it is built on. */
+  #keepCopy(key: string): void {
+    const copy = this.#copyOf(key);
+    if (copy === undefined || copy.goneMs === Number.POSITIVE_INFINITY) return;
+    copy.goneMs = this.#clock.wallMs() + COPY_IN_USE_MS;
   }
 
   #expiresInMs(key: string): number {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import { GIVEN_BACK_FIELD } from '../../src/jobs/scripts/script.ts';
@@ -12,7 +13,7 @@ import { RedisHistory } from '../../src/jobs/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
 import { LaneScript } from './lane-script.ts';
-import { type JobFacts, lanesSuite, type Stage } from './lanes.suite.ts';
+import { committing, type JobFacts, lanesSuite, type Stage, taking } from './lanes.suite.ts';
 
 const PLAIN: JobFacts = {
   name: 'update',
@@ -129,5 +130,34 @@ describe('both engines', () => {
       await stage.close();
     }
     expect(transcripts[0]).toEqual(transcripts[1]);
+  });
+});
+
+describe('a copy in Redis', () => {
+  test('stays while a commit may be built on it, though its value is deleted', async () => {
+    const name = `lanes-${randomUUID()}`;
+    const queue = new Queue(name, { connection: { url: redisUrl() } });
+    const copyKey = `bull:${name}:copy:${taking().key}`;
+    const dayMs = 86_400_000;
+    const committed = async (value: Acknowledgement['value']): Promise<number> => {
+      await redis.hset(`bull:${name}:job`, hashOf(PLAIN));
+      const { token, copy, entries } = await queue.lanes.take(taking({ arrivals: ['job'] }));
+      const takenMs = await redis.pttl(copyKey);
+      const watermark = entries[0]?.sequence ?? 0;
+      const commit = committing({ base: copy.token, token, watermark, value });
+      expect(await queue.lanes.acknowledge(commit)).toMatchObject({ accepted: true });
+      await redis.del(`bull:${name}:job`);
+      return takenMs;
+    };
+    expect(await committed('deleted')).toBe(-2); // there is none
+    expect(await redis.pttl(copyKey)).toBeLessThan(dayMs);
+    expect(await committed('deleted')).toBeGreaterThan(dayMs);
+    expect(await redis.pttl(copyKey)).toBeLessThan(dayMs);
+    expect(await committed({ json: '1' })).toBeGreaterThan(dayMs);
+    expect(await redis.pttl(copyKey)).toBe(-1); // it does not expire
+    await queue.lanes.take(taking());
+    expect(await redis.pttl(copyKey)).toBe(-1);
+    await queue.obliterate({ force: true });
+    await queue.close();
   });
 });

@@ -2,6 +2,9 @@ import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
 
+/** Milliseconds for which a copy stays that a commit may be built on: longer than any value lives. */
+export const COPY_IN_USE_MS: number = 60 * 24 * 60 * 60 * 1000;
+
 /**
  * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
  * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
@@ -41,7 +44,7 @@ local function copyOf(copyKey, cellToken, cellBase)
     value = redis.call('HGET', copyKey, 'v')
   end
   local expiresIn = math.max(0, tonumber(copy[3] or '0') - nowMs)
-  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn
+  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, copy[3]
 end
 
 -- Few and long strings: every string of a reply costs the client more than every character.
@@ -73,7 +76,7 @@ while at <= #ARGV do
   local jobsMax, dataMax, arrivals = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
   local laneKey = prefix .. 'lane:' .. key
   local token = draw()
-  local copyToken, watermark, value, cascadeTo, since, expiresIn = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
+  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(prefix .. 'copy:' .. key, cellToken, cellBase)
 
   local entries, present, data, count, dropped, entered = {}, {}, 0, 0, 0, 0
   local head = redis.call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
@@ -110,6 +113,10 @@ while at <= #ARGV do
       end
     end
   end
+
+  -- A commit may follow, and must find the copy that it is built on: a copy that expired in between
+  -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
+  if #entries > 0 and expiry then redis.call('PEXPIRE', prefix .. 'copy:' .. key, ${COPY_IN_USE_MS}) end
 
   local headDue = '0'
   if #entries > 0 and headAttempts ~= '0' then
