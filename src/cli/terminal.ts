@@ -13,7 +13,8 @@ export const colours: { readonly out: Colours; readonly err: Colours } = {
 
 function isColourful(stream: NodeJS.WriteStream): boolean {
   const { NO_COLOR, TERM } = process.env;
-  return stream.isTTY && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb';
+  // `undefined` would leave the choice to picocolors, which takes CI for a terminal.
+  return stream.isTTY === true && (NO_COLOR === undefined || NO_COLOR === '') && TERM !== 'dumb';
 }
 
 /** One line of the result. */
