@@ -74,7 +74,7 @@ export function historyNote(
   commit: NotedCommit,
   settings: HistorySettings,
 ): HistoryNote | undefined {
-  if (!isRecorded(commit.updates, settings.history)) return undefined;
+  if (!isRecorded(commit, settings.history)) return undefined;
   const { origin, valueJson, attempts } = commit;
   return {
     origin,
@@ -86,10 +86,19 @@ export function historyNote(
   };
 }
 
-/** A commit is recorded as a whole: with a part of its jobs it could not be replayed. */
-function isRecorded(updates: readonly string[], history: GateOptions['history']): boolean {
+/**
+ * A commit is recorded as a whole: with a part of its jobs it could not be replayed. One without jobs
+ * (it marks a job that holds its lane) is recorded where the one before was, or there would be a gap.
+ */
+function isRecorded(
+  { updates, sinceCheckpoint }: NotedCommit,
+  history: GateOptions['history'],
+): boolean {
   if (history === 'on') return true;
-  return history !== 'off' && updates.some((name) => history.includes(name));
+  if (history === 'off') return false;
+  return updates.length === 0
+    ? sinceCheckpoint >= 0
+    : updates.some((name) => history.includes(name));
 }
 
 function fullValue(

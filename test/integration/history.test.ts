@@ -280,6 +280,20 @@ describe('what is recorded', () => {
     );
   });
 
+  it('is whole even if it could not be written for a while', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.redis.set(here.redisKey('history'), 'of somebody else');
+    const worker = await here.worker(RECORDING);
+    const failing = nextEvent(worker, 'unavailable');
+    const jobs = await enqueueLog(here, entries(key, 20));
+    expect((await failing).cause.message).toContain('WRONGTYPE');
+    await here.redis.del(here.redisKey('history'));
+    await expectExact(here, key, await here.finished(jobs));
+    const report = await expectReplayable(here);
+    expect(report.jobs).toBe(20);
+  });
+
   it('goes on across an operator who trusts the cell', async () => {
     const here = stage();
     const key = here.key();

@@ -94,8 +94,9 @@ while at <= #ARGV do
   if base == 'any' or (copyToken == base and copyToken ~= token) then
     local decisions = {}
     for i = at + 10, noteAt - 2, 2 do decisions[ARGV[i]] = ARGV[i + 1] end
-    writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
+    -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
     if note > 0 then record(key, copyToken, token, watermark, value, decisions, noteAt, note) end
+    writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
     leaveLane(key, watermark, decisions, answer)
     for jobId, decision in pairs(decisions) do
       if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
