@@ -8,6 +8,7 @@
  *
  * A fault can strike at each arrow.
  */
+import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';
 import type { MemoryStore, StoreListener } from '../../src/memcached/memory-store.ts';
 import type { Cas, Connection, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
@@ -79,20 +80,25 @@ export class Wire implements Connection, StoreListener {
   }
 
   add(name: string, item: NewItem): Promise<Outcome<Cas>> {
-    return this.#request(`add ${name}`, () => this.#options.store.add(name, item));
+    const sent = copyOf(item);
+    return this.#request(`add ${name}`, () => this.#options.store.add(name, sent));
   }
 
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>> {
+    checkCas(cas);
+    const sent = copyOf(item);
     return this.#request(`replace ${name} #${cas}`, () =>
-      this.#options.store.replace(name, item, cas),
+      this.#options.store.replace(name, sent, cas),
     );
   }
 
   delete(name: string, cas: Cas): Promise<Outcome<void>> {
+    checkCas(cas);
     return this.#request(`delete ${name} #${cas}`, () => this.#options.store.delete(name, cas));
   }
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
+    checkCas(cas);
     return this.#request(`bump ${name} #${cas}`, () => this.#options.store.bump(name, cas));
   }
 
@@ -260,6 +266,15 @@ export class Wire implements Connection, StoreListener {
     }
     this.#resolveEnded();
   }
+}
+
+function checkCas(cas: Cas): void {
+  assert(cas !== 0n, 'a condition on CAS 0, which is none');
+}
+
+/** A real engine encodes at once, so that whoever reuses the buffer changes nothing. */
+function copyOf(item: NewItem): NewItem {
+  return { ...item, value: Buffer.from(item.value) };
 }
 
 function answerOf(outcome: Outcome<unknown>): string {
