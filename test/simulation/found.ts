@@ -10,4 +10,33 @@ export interface Found {
   readonly change: string;
 }
 
-export const FOUND: readonly Found[] = [];
+export const FOUND: readonly Found[] = [
+  {
+    seed: 20_900,
+    promise: 'P5',
+    cause:
+      'a holder whose lock was evicted drew a newer token than its successor for its next batch, and ran a strict update with it',
+    change: 'turn.ts closes the cell to others for each strict batch, not once per lease',
+  },
+  {
+    seed: 14_435,
+    promise: 'P3',
+    cause:
+      'a job that holds its lane was reported as failed without a commit; another holder, who had taken the lane before, applied it',
+    change: 'turn.ts commits first, even if the value stays as it is',
+  },
+  {
+    seed: 8_383,
+    promise: 'P3',
+    cause:
+      'the next holder applied it before BullMQ had noted the failure: what depends on the outside world may succeed there',
+    change: 'fold.ts and acknowledge.ts mark the job as held in the same commit',
+  },
+  {
+    seed: 1_309,
+    promise: 'P7',
+    cause:
+      'a process gave a job back that it had applied alone; another one died of something else, and the job was told that it kills its processes',
+    change: 'bull-backend.ts notes in the same script that a job was given back',
+  },
+];

@@ -11,7 +11,7 @@ import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import type { NetworkOptions } from './network.ts';
 import { UPDATE_KINDS, type UpdateKind } from './updates.ts';
 
-export interface UpdateSetting {
+interface UpdateSetting {
   readonly onFailure: OnFailure;
   readonly onExhausted: OnExhausted;
 }

@@ -8,7 +8,7 @@ import type { Dice } from './dice.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** 2024-01-01, on a whole second. */
-export const WALL_START_MS = 1_704_067_200_000;
+const WALL_START_MS = 1_704_067_200_000;
 /** A turn of the event loop. */
 const MOMENT_MS = 0.01;
 

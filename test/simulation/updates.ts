@@ -43,7 +43,7 @@ export const UPDATE_KINDS = [
 ] as const;
 export type UpdateKind = (typeof UPDATE_KINDS)[number];
 
-export interface Value {
+interface Value {
   jobs: string[];
   /** Only in a value that must never be seen: of a job that failed. */
   spoilt?: string;
@@ -61,7 +61,7 @@ export interface Data {
 }
 
 /** Said by every failure that is the update's own. */
-export const OWN_FAILURE = 'own failure';
+const OWN_FAILURE = 'own failure';
 /** Milliseconds after which `hang` is given up. */
 const HANG_TIMEOUT_MS = 40;
 
