@@ -9,7 +9,7 @@ import type { Item, NewItem } from '../memcached/server.ts';
 export const CELL_FLAGS = 0x544f5249;
 const FORMAT_VERSION = 1;
 
-export interface EnvelopeHeader {
+interface EnvelopeHeader {
   /** The highest sequence that the cell has applied. */
   readonly watermark: number;
   /** The commit's own token. */

@@ -39,8 +39,9 @@ export class LaneScript {
 
   async #history(): Promise<unknown[]> {
     const { entries } = await this.#stage.history.read({ after: 0 });
-    return entries.map(({ id: _, token, base, watermark, jobs, ...rest }) => ({
+    return entries.map(({ token, base, watermark, jobs, ...rest }) => ({
       ...rest,
+      id: undefined, // each engine's own
       numbers: [token, base, watermark].map((number) => this.#name(number)),
       jobs: jobs.map((job) => ({ ...job, sequence: this.#name(job.sequence) })),
     }));

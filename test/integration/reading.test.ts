@@ -16,7 +16,8 @@ describe('a reader', () => {
     await here.worker();
     await here.finished(await enqueueLog(here, entries(key, 3)));
     const cell = await here.cells.read<Line[]>(key);
-    const [, sequence, token] = cell?.value?.at(-1) as Line;
+    const last: Line | undefined = cell?.value?.at(-1);
+    const [, sequence, token] = last ?? [];
     expect(cell).toMatchObject({ token, watermark: sequence });
     expect(await here.cells.get<Line[]>(key)).toHaveLength(3);
   });

@@ -41,7 +41,7 @@ function write(log: Line[], entry: Entry, context: UpdateContext): Line[] | Prom
 type Settings = Pick<AnyUpdate, 'onFailure' | 'onExhausted'>;
 
 /** Appends a line to the key's log. Neither commutes with others nor may be applied twice. */
-export function logging(
+function logging(
   name: string,
   settings: Partial<Settings> = {},
 ): Update<string, Line[], Entry, Entry, Position> {

@@ -6,5 +6,5 @@ const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf
 
 test('docs/errors.md explains every code, and no other', () => {
   const explained = [...page.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, code]) => code);
-  expect(explained.toSorted()).toEqual(Object.keys(ERROR_CODES).toSorted());
+  expect(new Set(explained)).toEqual(new Set(Object.keys(ERROR_CODES)));
 });

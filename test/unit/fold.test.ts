@@ -322,8 +322,7 @@ describe('where a batch ends', () => {
       const item = { step };
       value.count -= 1;
       value.list.push(item);
-      (value.last as { touched?: number } | undefined) &&
-        ((value.last as { touched?: number }).touched = step);
+      if (value.last !== undefined) (value.last as { touched?: number }).touched = step;
       value.last = step % 3 === 0 ? undefined : item;
       if (fails) throw new Error('spoilt');
       value.count += step % 2 === 0 ? 1 : -0;
