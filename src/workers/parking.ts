@@ -11,6 +11,8 @@ const PACE_ASSUMED_MS = 5;
 export const STANDSTILL_SPREAD_MS = 50;
 /** Milliseconds per job from which on a key counts as slow: its jobs are parked before they are delivered. */
 export const SLOW_PACE_MS = 5;
+/** Milliseconds: the first time a job is away, however little patience it has. */
+const AWAY_MIN_MS = 1;
 /** Keeps powers of two finite; parkMsMax is reached long before. */
 const DOUBLINGS_MAX = 20;
 /** A parked job comes back a little early rather than late. */
@@ -35,7 +37,9 @@ export function untilTurnMs({ rank, paceMs }: Waiting): number {
  * but never so long that nobody is there to take over from a holder that has died.
  */
 export function awayUntilTurnMs(waiting: Waiting, options: GateOptions): number {
-  const again = options.patienceMs * 2 ** Math.min(waiting.deliveries - 1, DOUBLINGS_MAX);
+  // Without patience a lease that nobody renews would be looked at every millisecond until its end.
+  const firstMs = Math.max(options.patienceMs, AWAY_MIN_MS);
+  const again = firstMs * 2 ** Math.min(waiting.deliveries - 1, DOUBLINGS_MAX);
   return Math.max(untilTurnMs(waiting), options.patienceMs, Math.min(again, options.leaseMs / 4));
 }
 

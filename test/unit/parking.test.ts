@@ -33,6 +33,14 @@ describe('a job that waits for its turn', () => {
   });
 });
 
+it('a job without patience does not look every millisecond', () => {
+  const options = { ...GATE_DEFAULTS, patienceMs: 0 };
+  const away = [1, 2, 3, 12, 50].map((deliveries) =>
+    awayUntilTurnMs(waiting(0, { deliveries }), options),
+  );
+  expect(away).toEqual([1, 2, 4, 2_048, 2_500]);
+});
+
 describe('a job of a lane that stands still', () => {
   it('looks again soon if it is the first', () => {
     expect(awayAtStandstillMs(waiting(0, { deliveries: 50 }), 250)).toBe(250);
