@@ -27,9 +27,6 @@ import { WorkerClock } from './worker-clock.ts';
 
 export type StoreOf = (options: BedStoreOptions) => BedStore;
 
-/** Longer than anything that resolves by itself takes; virtual milliseconds. */
-const QUIET_MS_MIN = 120_000;
-
 export class BedParts {
   readonly registry: UpdateRegistry;
   readonly clock: VirtualClock;
@@ -106,7 +103,7 @@ export class BedParts {
       clock: this.clock,
       crew: this.crew,
       queue: this.queue,
-      quietMsMax: Math.max(QUIET_MS_MIN, 4 * gate.leaseMs, 2 * (lockMs + stalledCheckMs)),
+      quietMsMax: 4 * Math.max(gate.leaseMs, gate.parkMsMax, lockMs + stalledCheckMs),
       explain: () => explainStuck(parts),
     });
   }
