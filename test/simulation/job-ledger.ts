@@ -124,6 +124,7 @@ export class JobLedger {
       const job = this.#job(jobId);
       job.result = result;
       if (job.isOutOfPlace) continue;
+      if (job.isCascaded) this.#report('P3', `job ${jobId} counts, but should fail with another`);
       const last = this.#lastPlace.get(key) ?? -1;
       if (job.place < last) {
         this.#report('P2', `${key}: job ${jobId} was enqueued before the job that it comes after`);
