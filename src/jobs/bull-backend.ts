@@ -244,12 +244,18 @@ export class TorilBackend extends RedisQueueBackend {
     return removed;
   }
 
-  /** Gives a job back for a while, without an attempt; one that stalled before, with word that its process lives. */
-  async park(jobId: string, stalls: number, delayMs: number, token: string): Promise<void> {
+  /**
+   * Gives a job back for a while, without an attempt. `survivedStart`: it was begun alone in this
+   * delivery, and the process lives.
+   */
+  async park(jobId: string, survivedStart: boolean, delayMs: number, token: string): Promise<void> {
     await this.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, {
       skipAttempt: true,
-      ...(stalls > 0 && { fieldsToUpdate: { [GIVEN_BACK_FIELD]: '1' } }),
+      ...(survivedStart && { fieldsToUpdate: { [GIVEN_BACK_FIELD]: '1' } }),
     });
+    // Decided in the last moment, before it was delayed? Then whoever decided it has not promoted it.
+    const outcome = await (await this.scripts()).hget(this.toKey(jobId), OUTCOME_FIELD);
+    if (outcome !== null && outcome !== '') await this.promote(jobId).catch(() => undefined);
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

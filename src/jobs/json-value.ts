@@ -29,7 +29,7 @@ export function asJsonValue(value: unknown, updateName: string): unknown {
   try {
     return JSON.parse(JSON.stringify(value));
   } catch (cause) {
-    throw notJson(updateName, `it holds a circle (${messageOf(cause).split('\n')[0]})`);
+    throw notJson(updateName, `a circle (${messageOf(cause).split('\n')[0]})`);
   }
 }
 

@@ -10,7 +10,12 @@ export type Settlement =
   /** Its attempts are used up, but it stays at the lane's head and holds the key. */
   | { readonly kind: 'held'; readonly thrown: Error }
   /** It gives its slot back for a while, without an attempt. */
-  | { readonly kind: 'parked'; readonly delayMs: number }
+  | {
+      readonly kind: 'parked';
+      readonly delayMs: number;
+      /** It was applied alone in this delivery, and the process lived: if it dies later, it is not of that. */
+      readonly survivedStart?: boolean;
+    }
   /** The worker closes: back to the front of the queue, without an attempt. */
   | { readonly kind: 'returned' };
 

@@ -241,6 +241,7 @@ export class Combiner {
     const parked = {
       kind: 'parked',
       delayMs: delayMs(awayMs, options, random.fraction()),
+      survivedStart: this.#memory.startedAlone.has(jobId),
     } as const;
     report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
     this.#arrivals.settle(jobId, parked);

@@ -11,6 +11,8 @@ export class KeyMemory {
   readonly blockers: Blockers;
   /** Jobs that failed when they were tried in somebody else's delivery. */
   readonly suspects: Set<string> = new Set();
+  /** Jobs that were begun alone here, since they had stalled before. */
+  readonly startedAlone: Set<string> = new Set();
   /** Jobs whose new value does not fit into memcached. */
   readonly overweight: Map<string, TorilError> = new Map();
   /** Jobs of the batch that is being folded, up to the one being applied: their wait is over. */

@@ -167,11 +167,11 @@ export class Bull {
   }
 
   /** moveToDelayed without an attempt: the job gives its slot back. */
-  park(jobId: string, lock: string, dueMs: number): Answer {
+  park(jobId: string, lock: string, dueMs: number, survivedStart: boolean): Answer {
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
     this.#observer.parked(jobId);
-    if (job.stalls > 0) job.isGivenBack = true; // as TorilBackend.park
+    if (survivedStart) job.isGivenBack = true; // as TorilBackend.park
     this.#delay(job, dueMs);
     return 'done';
   }

@@ -259,7 +259,12 @@ export class WorkerProcess {
       case 'held':
         return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
       case 'parked':
-        return bull.park(jobId, lock, this.clock.wallMs() + settlement.delayMs);
+        return bull.park(
+          jobId,
+          lock,
+          this.clock.wallMs() + settlement.delayMs,
+          settlement.survivedStart === true,
+        );
       case 'returned':
         return bull.giveBack(jobId, lock);
     }
