@@ -137,8 +137,8 @@ export class Auditor implements BullObserver {
     this.jobs.charged(jobId, reason);
   }
 
-  parked(jobId: string): void {
-    this.jobs.parked(jobId);
+  parked(jobId: string, lock: string): void {
+    this.jobs.parked(jobId, lock);
   }
 
   stalled(jobId: string): void {

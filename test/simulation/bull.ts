@@ -170,7 +170,7 @@ export class Bull {
   park(jobId: string, lock: string, dueMs: number, survivedStart: boolean): Answer {
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
-    this.#observer.parked(jobId);
+    this.#observer.parked(jobId, lock);
     if (survivedStart) job.isGivenBack = true; // as TorilBackend.park
     this.#delay(job, dueMs);
     return 'done';

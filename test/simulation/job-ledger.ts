@@ -28,8 +28,8 @@ interface JobRecord extends JobFacts {
   result: string | undefined;
   throws: number;
   charges: number;
-  /** It is to be applied alone, and its process was not heard of since. */
-  isAlone: boolean;
+  /** The process that was to apply it alone, and was not heard of since. */
+  aloneIn: string | undefined;
   /** Times it stalled so. */
   deaths: number;
   isCascaded: boolean;
@@ -63,7 +63,7 @@ export class JobLedger {
       result: undefined,
       throws: 0,
       charges: 0,
-      isAlone: false,
+      aloneIn: undefined,
       deaths: 0,
       isCascaded: false,
       isHeld: false,
@@ -95,21 +95,27 @@ export class JobLedger {
     this.#job(jobId).throws += 1;
   }
 
-  /** Its process may die of it: a stall that follows is put down to it. */
-  startedAlone(jobId: string): void {
-    this.#job(jobId).isAlone = true;
+  /** The process may die of it: a stall that follows is put down to it. */
+  startsAlone(process: string, jobId: string): void {
+    this.#job(jobId).aloneIn = process;
   }
 
-  /** Its process gave it back, so it had not died of it. */
-  parked(jobId: string): void {
-    this.#job(jobId).isAlone = false;
+  /** It has killed the process that applied it. */
+  killed(jobId: string): void {
+    this.stalled(jobId); // perhaps BullMQ had given it to somebody else already, and sees no stall
+  }
+
+  /** If the process gave it back that had applied it, that one had not died of it. */
+  parked(jobId: string, lock: string): void {
+    const job = this.#job(jobId);
+    if (lock.startsWith(`${job.aloneIn}:`)) job.aloneIn = undefined;
   }
 
   /** For BullMQ a process that does not renew a job's lock has died, and Toril can know no better. */
   stalled(jobId: string): void {
     const job = this.#job(jobId);
-    if (job.isAlone) job.deaths += 1;
-    job.isAlone = false;
+    if (job.aloneIn !== undefined) job.deaths += 1;
+    job.aloneIn = undefined;
   }
 
   delivered(jobId: string): void {
@@ -176,7 +182,7 @@ export class JobLedger {
   charged(jobId: string, reason: string): void {
     const job = this.#job(jobId);
     job.charges += 1;
-    job.isAlone = false;
+    job.aloneIn = undefined;
     if (!this.#isOwnFault(job, reason)) {
       this.#report('P7', `job ${jobId} was charged for: ${reason}`);
     }

@@ -59,7 +59,6 @@ export class ObservedJobs extends MemoryJobs {
 
   override startAlone(jobId: string): number {
     const starts = super.startAlone(jobId);
-    this.#auditor.jobs.startedAlone(jobId);
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;
   }

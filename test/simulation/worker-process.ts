@@ -167,12 +167,18 @@ export class WorkerProcess {
   }
 
   #lanes(): MemoryLanes {
-    return new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
+    const lanes = new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
       this.link.call(() => {
         this.#world.onStep(this);
         return execute();
       }),
     );
+    const startAlone = lanes.startAlone.bind(lanes);
+    lanes.startAlone = (jobId) => {
+      this.#world.auditor.jobs.startsAlone(this.name, jobId);
+      return startAlone(jobId);
+    };
+    return lanes;
   }
 
   #fetched(delivery: Delivery | undefined): void {

@@ -99,6 +99,7 @@ export class World {
     if (kills >= killsMax) return false;
     this.#kills.set(jobId, kills + 1);
     this.count('killed');
+    this.auditor.jobs.killed(jobId);
     return true;
   }
 
@@ -190,7 +191,7 @@ function told(observer: BullObserver, trace: Trace): BullObserver {
       note(jobId, `has used up an attempt: ${reason}`);
       observer.charged(jobId, reason);
     },
-    parked: (jobId) => observer.parked(jobId),
+    parked: (jobId, lock) => observer.parked(jobId, lock),
     stalled(jobId) {
       note(jobId, 'has stalled');
       observer.stalled(jobId);
