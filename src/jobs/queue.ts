@@ -137,12 +137,12 @@ export class Queue extends BullQueue<
 
   override async drain(delayed?: boolean): Promise<void> {
     await super.drain(delayed);
-    await this.lanes.sweep();
+    await this.#sweep();
   }
 
   override async clean(...args: Parameters<BullQueue['clean']>): Promise<string[]> {
     const removed = await super.clean(...args);
-    if (removed.length > 0) await this.lanes.sweep();
+    if (removed.length > 0) await this.#sweep();
     return removed;
   }
 
@@ -153,6 +153,25 @@ export class Queue extends BullQueue<
   override async obliterate(options?: Parameters<BullQueue['obliterate']>[0]): Promise<void> {
     await super.obliterate(options);
     await this.lanes.destroy();
+  }
+
+  /** The jobs it makes enter their lane when they are first delivered. Throws like `enqueue`. */
+  override async upsertJobScheduler(
+    ...args: Parameters<BullQueue['upsertJobScheduler']>
+  ): ReturnType<BullQueue['upsertJobScheduler']> {
+    const [id, repeat, template] = args;
+    const { name = id, data = {} } = template ?? {};
+    return this.#explain([{ name, data }], async () => {
+      await this.#laneOf(name, JSON.stringify(data));
+      return super.upsertJobScheduler(id, repeat, template);
+    });
+  }
+
+  /** A lane whose first job is gone goes on with the next one, which may have been told to look again later. */
+  async #sweep(): Promise<void> {
+    for (const jobId of await this.lanes.sweep()) {
+      await this.backend.promote(jobId).catch(() => undefined); // it was not delayed
+    }
   }
 
   #know(update: AnyUpdate): void {

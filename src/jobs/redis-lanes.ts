@@ -34,6 +34,8 @@ export interface ScriptClient {
 const KEYS_PER_CALL = 64;
 /** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
 const COPY_GRACE_MS = 120_000;
+/** Entries of a lane that are looked at in one call. */
+const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
 /** Fields per lane entry in the reply of `take`. */
@@ -120,11 +122,20 @@ export class RedisLanes implements Lanes {
     };
   }
 
-  /** Takes entries out of all lanes whose jobs BullMQ has removed, so that nothing stays behind in Redis. */
-  async sweep(): Promise<void> {
-    for await (const keys of this.#scan('lane:*')) {
-      await this.#run(SWEEP, [], keys);
-    }
+  /**
+   * Takes entries out of all lanes whose jobs BullMQ has removed, so that nothing stays behind in
+   * Redis. Returns the first jobs of lanes that have lost theirs: nothing holds them up any more.
+   */
+  async sweep(): Promise<string[]> {
+    const heads: string[] = [];
+    const sweep = async (from: number, lanes: readonly string[]): Promise<void> => {
+      const reply = await this.#run(SWEEP, [], [from, ENTRIES_PER_SWEEP, ...lanes]);
+      const [found, more] = reply as [string[], (string | number)[]];
+      heads.push(...found);
+      for (let i = 0; i < more.length; i += 2) await sweep(Number(more[i + 1]), [String(more[i])]);
+    };
+    for await (const lanes of this.#scan('lane:*')) await sweep(0, lanes);
+    return heads;
   }
 
   /** Deletes all that the queue keeps in Redis beside BullMQ. The sequence begins anew from the time, past all that was drawn. */

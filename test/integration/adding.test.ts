@@ -194,6 +194,15 @@ describe('jobs enter their lane when they are first delivered', () => {
     expect(await laneKeys(here)).toEqual([]);
   });
 
+  it('but a scheduler is checked when it is set up, as any other way of adding', async () => {
+    const here = stage();
+    const set = (name: string, data: unknown): Promise<unknown> =>
+      here.queue.upsertJobScheduler('often', { every: 50 }, { name, data });
+    await expect(set('nobody', {})).rejects.toMatchObject({ code: 'UNKNOWN_UPDATE' });
+    await expect(set('log', { key: '' })).rejects.toMatchObject({ code: 'INVALID_KEY' });
+    expect(await here.queue.getJobSchedulersCount()).toBe(0);
+  });
+
   it('if they come from producers without Toril', async () => {
     const here = stage();
     const key = here.key();
@@ -231,6 +240,34 @@ describe('jobs enter their lane when they are first delivered', () => {
     expect(new Set(Object.values(await flow.job.getChildrenValues()))).toEqual(
       new Set([order.indexOf(1), order.indexOf(2)]),
     );
+  });
+});
+
+describe('jobs that change', () => {
+  it('go to the lane that their new data names', async () => {
+    const here = stage();
+    const [a, b] = [here.key('a'), here.key('b')];
+    const jobs = await enqueueLog(here, entries(a, 3));
+    await jobs[1]?.updateData({ key: b, n: 7 });
+    await here.worker();
+    const finished = await here.finished(jobs);
+    expect(await numbers(here, a)).toEqual([0, 2]);
+    expect(await numbers(here, b)).toEqual([7]);
+    expect(finished.map((job) => job.returnvalue)).toEqual([0, 0, 1]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('are replaced by the last of their kind while one of them is applied', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker();
+    const deduplication = { id: 'latest', keepLastIfActive: true };
+    const first = await here.queue.enqueue(log, { key, n: 0, takesMs: 200 }, { deduplication });
+    await eventually('it is applied', async () => (await first.getState()) === 'active');
+    for (const n of [1, 2, 3]) await here.queue.enqueue(log, { key, n }, { deduplication });
+    await eventually('the last one, too', async () => (await numbers(here, key)).length === 2);
+    expect(await numbers(here, key)).toEqual([0, 3]);
+    expect(await laneKeys(here)).toEqual([]);
   });
 });
 

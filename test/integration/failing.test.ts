@@ -1,5 +1,5 @@
 /** What a failing update does to its own job, to its key and to the jobs of others. */
-import { type Job, UnrecoverableError } from 'bullmq';
+import { type Job, Queue as BullQueue, UnrecoverableError } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
@@ -257,6 +257,29 @@ describe('a job that has used up its attempts', () => {
     expect(await expectExact(here, key, again)).toEqual([0, 1, 2]);
     expect(worker.counts.committed).toBe(1);
   });
+
+  it.each(['remove', 'clean', 'clean of a queue without Toril'] as const)(
+    'lets its key go on soon once it is taken away (%s), however long the others have waited',
+    async (way) => {
+      const here = stage();
+      const key = here.key();
+      const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 1 });
+      // Whoever is not the first in a standing lane looks again later each time.
+      const worker = here.startWorker({ concurrency: 8, blockedMs: 300 });
+      await nextEvent(worker, 'laneHeld');
+      await sleep(1_500);
+      const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
+      if (way === 'remove') await (await here.queue.getJob(jobs[1]?.id as string))?.remove();
+      else await (way === 'clean' ? here.queue : plain).clean(0, 100, 'failed');
+      await plain.close();
+      const startedMs = performance.now();
+      const finished = await here.finished(jobs.filter((_, n) => n !== 1));
+      if (way !== 'clean of a queue without Toril') {
+        expect(performance.now() - startedMs).toBeLessThan(250);
+      }
+      expect(await expectExact(here, key, finished)).toEqual([0, 2, 3, 4]);
+    },
+  );
 
   it('enters its lane anew, at the end, when an operator retries it', async () => {
     const here = stage();
