@@ -3,10 +3,10 @@ import type { TorilError } from '../errors.ts';
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
 
-/** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 /** Updates that blocked their process for longer than their lease, by job: how often in a row, and how long. */
 export type Blockers = Map<string, { readonly times: number; readonly tookMs: number }>;
 
+/** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
   readonly blockers: Blockers;
   /** Jobs that failed when they were tried in somebody else's delivery. */
