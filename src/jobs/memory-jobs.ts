@@ -9,7 +9,6 @@ import type { Clock } from '../base/clock.ts';
 import type {
   Acknowledged,
   Acknowledgement,
-  Copy,
   LaneEntry,
   LaneJob,
   LaneState,
@@ -19,73 +18,33 @@ import type {
 } from './lanes.ts';
 import type { HistoryJob, HistoryNote } from './history.ts';
 import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
+import { MemoryCopies } from './memory-copies.ts';
+import {
+  entryOf,
+  isFinished,
+  type MemoryJob,
+  NEVER_ALONE,
+  newJob,
+  type NewMemoryJob,
+  startAlone,
+} from './memory-job.ts';
 import { PLAIN_APPLIED } from './outcome.ts';
-import { TOMBSTONE_MS } from './redis-lanes.ts';
-import { COPY_IN_USE_MS } from './scripts/take.ts';
 
-/** As in redis-lanes.ts. */
-const COPY_GRACE_MS = 120_000;
-
-export type MemoryJobState = 'waiting' | 'active' | 'delayed' | 'completed' | 'failed';
-
-/** BullMQ's job hash and state, as far as lanes look at them, and the fields that Toril adds. */
-export interface MemoryJob {
-  readonly id: string;
-  /** The update's name. */
-  readonly name: string;
-  /** JSON. */
-  readonly data: string;
-  state: MemoryJobState;
-  /** While delayed: milliseconds since 1970. */
-  dueMs: number;
-  attemptsMade: number;
-  stalls: number;
-  /** Milliseconds since 1970. */
-  finishedOn: number | undefined;
-  /** Stays after a failed attempt, as in BullMQ. */
-  failedReason: string | undefined;
-  /** How the job left its lane (outcome.ts); empty: it has not, or it was taken back. */
-  outcome: string;
-  /** Deaths of starts alone, and what stalls and attempts were at the last one. */
-  alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
-  /** Its process gave it back since. */
-  isGivenBack: boolean;
-  directive: LaneEntry['directive'];
-}
-
-export interface NewMemoryJob {
-  readonly name: string;
-  readonly data: string;
-  /** Default: the next number. */
-  readonly id?: string;
-  /** The key whose lane it enters in the same step; undefined: it enters when it is delivered. */
-  readonly lane?: string;
-  /** Milliseconds since 1970; it is delayed until then. */
-  readonly dueMs?: number;
-}
-
-interface StoredCopy {
-  token: number;
-  watermark: number;
-  value: Acknowledgement['value'];
-  cascadeTo: number;
-  paceMs: number;
-  /** Milliseconds since 1970 from which on the value is gone, and the copy itself. */
-  valueGoneMs: number;
-  goneMs: number;
-}
+export {
+  type MemoryJob,
+  type MemoryJobState,
+  NEVER_ALONE,
+  type NewMemoryJob,
+} from './memory-job.ts';
 
 /** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
 type Lane = Map<string, number>;
-
-export const NEVER_ALONE: MemoryJob['alone'] = { deaths: 0, stalls: 0, attemptsMade: 0 };
-const NO_COPY: Copy = { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 };
 
 export class MemoryJobs {
   readonly #clock: Clock;
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #lanes = new Map<string, Lane>();
-  readonly #copies = new Map<string, StoredCopy>();
+  readonly #copies: MemoryCopies;
   #lastDrawn = 0;
   #lastId = 0;
   #servers: string | undefined;
@@ -96,30 +55,18 @@ export class MemoryJobs {
   /** @param clock of the Redis server */
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#copies = new MemoryCopies(clock);
     this.history = new MemoryHistory(clock);
   }
 
   // Jobs
 
   /** Undefined: the id exists, and nothing was added. */
-  add({ name, data, id, lane, dueMs }: NewMemoryJob): MemoryJob | undefined {
+  add(added: NewMemoryJob): MemoryJob | undefined {
+    const { id, lane } = added;
     const jobId = id ?? String(++this.#lastId);
     if (this.#jobs.has(jobId)) return undefined;
-    const job: MemoryJob = {
-      id: jobId,
-      name,
-      data,
-      state: dueMs === undefined ? 'waiting' : 'delayed',
-      dueMs: dueMs ?? 0,
-      attemptsMade: 0,
-      stalls: 0,
-      finishedOn: undefined,
-      failedReason: undefined,
-      outcome: '',
-      alone: NEVER_ALONE,
-      isGivenBack: false,
-      directive: '',
-    };
+    const job = newJob(jobId, added);
     this.#jobs.set(jobId, job);
     if (lane !== undefined) this.#enter(lane, jobId);
     return job;
@@ -139,11 +86,21 @@ export class MemoryJobs {
     return this.#jobs.delete(jobId);
   }
 
+  /** Takes the entry of a removed job out of its lane. Returns who is first now, if it was and is untried; else ''. */
+  leaveIfGone(key: string, jobId: string): string {
+    if (this.#jobs.has(jobId)) return '';
+    const [first] = this.#lanes.get(key)?.keys() ?? [];
+    this.#leave(key, jobId);
+    const [next] = this.#lanes.get(key)?.keys() ?? [];
+    if (first !== jobId || next === undefined) return '';
+    return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
+  }
+
   // Transitions
 
   take({ key, cell, arrivals, jobsMax, dataMax }: TakeRequest): Taken {
     const token = this.drawToken();
-    const copy = this.#copyFor(key, cell);
+    const copy = this.#copies.seenWith(key, cell);
     const entries: LaneEntry[] = [];
     const present = new Set<string>();
     const lane = this.#lanes.get(key) ?? new Map<string, number>();
@@ -167,17 +124,22 @@ export class MemoryJobs {
         if (fits && entry !== undefined) data += append(entries, entry);
       }
     }
-    if (entries.length > 0) this.#keepCopy(key);
+    if (entries.length > 0) this.#copies.keep(key);
     const length = this.#lanes.get(key)?.size ?? 0;
     const headDueMs = this.#dueMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
     const { paused } = this;
-    const facts = { headDueMs, paused, sinceCheckpoint, expiresInMs: this.#expiresInMs(key) };
+    const facts = {
+      headDueMs,
+      paused,
+      sinceCheckpoint,
+      expiresInMs: this.#copies.expiresInMs(key),
+    };
     return { token, copy, entries, length, decided, ...facts };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
-    const copyToken = this.#copyOf(commit.key)?.token ?? 0;
+    const copyToken = this.#copies.of(commit.key)?.token ?? 0;
     if (copyToken === commit.token) return { accepted: true, parked: [] };
     if (copyToken !== commit.base) return { accepted: false, parked: [] };
     return this.overwriteCopy(commit);
@@ -186,10 +148,10 @@ export class MemoryJobs {
   overwriteCopy(commit: Acknowledgement): Acknowledged {
     const { key, history } = commit;
     if (history !== undefined) {
-      const base = this.#copyOf(key)?.token ?? 0;
+      const base = this.#copies.of(key)?.token ?? 0;
       this.history.add(commit, history, base, this.#historyJobs(commit, history));
     }
-    this.#writeCopy(commit);
+    this.#copies.write(commit);
     return { accepted: true, parked: this.#leaveLane(commit) };
   }
 
@@ -199,20 +161,13 @@ export class MemoryJobs {
     const lane = this.#lanes.get(key);
     if (lane === undefined || !lane.has(jobId)) return { kind: 'absent' };
     const rank = [...lane.keys()].indexOf(jobId);
-    return { kind: 'waiting', rank, paceMs: this.#copyOf(key)?.paceMs ?? 0 };
+    return { kind: 'waiting', rank, paceMs: this.#copies.of(key)?.paceMs ?? 0 };
   }
 
   /** 0: the job is gone. */
   startAlone(jobId: string): number {
     const job = this.#jobs.get(jobId);
-    if (job === undefined) return 0;
-    const { alone, stalls, attemptsMade } = job;
-    const died =
-      alone !== NEVER_ALONE && alone.stalls !== stalls && alone.attemptsMade === attemptsMade;
-    const deaths = alone.deaths + (died && !job.isGivenBack ? 1 : 0);
-    job.isGivenBack = false;
-    job.alone = { deaths, stalls, attemptsMade };
-    return deaths + 1;
+    return job === undefined ? 0 : startAlone(job);
   }
 
   direct(jobId: string, directive: 'skip' | 'drop'): boolean {
@@ -223,12 +178,9 @@ export class MemoryJobs {
 
   inspect(key: string, jobsMax: number): LaneState {
     const lane = this.#lanes.get(key) ?? new Map<string, number>();
-    const head: LaneJob[] = [...headOf(lane, jobsMax)].map(([jobId, sequence]) => ({
-      jobId,
-      sequence,
-    }));
-    const paceMs = this.#copyOf(key)?.paceMs ?? 0;
-    return { copy: this.#copyFor(key, undefined), length: lane.size, paceMs, head };
+    const head: LaneJob[] = headOf(lane, jobsMax).map(([jobId, sequence]) => ({ jobId, sequence }));
+    const paceMs = this.#copies.of(key)?.paceMs ?? 0;
+    return { copy: this.#copies.seenWith(key, undefined), length: lane.size, paceMs, head };
   }
 
   registerServers(fingerprint: string): string {
@@ -271,20 +223,7 @@ export class MemoryJobs {
 
   #entry(jobId: string, sequence: number): LaneEntry | undefined {
     const job = this.#jobs.get(jobId);
-    if (job === undefined) return undefined;
-    const { name, data, attemptsMade, stalls, finishedOn, failedReason, directive } = job;
-    const how = failedReason === undefined ? 'completed' : 'failed';
-    return {
-      jobId,
-      sequence,
-      name,
-      data,
-      attemptsMade,
-      stalls,
-      finished: finishedOn === undefined ? 'no' : how,
-      failedReason: failedReason ?? '',
-      directive,
-    };
+    return job === undefined ? undefined : entryOf(job, sequence);
   }
 
   /** When the head is delivered again, if it failed before and waits for that. */
@@ -347,64 +286,13 @@ export class MemoryJobs {
   /** What waits now fails; what comes later does not. */
   #cascade(key: string): void {
     const last = [...(this.#lanes.get(key)?.values() ?? [])].at(-1);
-    const copy = this.#copies.get(key);
+    const copy = this.#copies.of(key);
     if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
-  }
-
-  // Copies
-
-  #copyOf(key: string): StoredCopy | undefined {
-    const copy = this.#copies.get(key);
-    if (copy === undefined || this.#clock.wallMs() < copy.goneMs) return copy;
-    this.#copies.delete(key);
-    return undefined;
-  }
-
-  /** A commit may follow, and must find the copy that it is built on. */
-  #keepCopy(key: string): void {
-    const copy = this.#copyOf(key);
-    if (copy === undefined || copy.goneMs === Number.POSITIVE_INFINITY) return;
-    copy.goneMs = this.#clock.wallMs() + COPY_IN_USE_MS;
-  }
-
-  #expiresInMs(key: string): number {
-    const goneMs = this.#copyOf(key)?.valueGoneMs ?? Number.POSITIVE_INFINITY;
-    return Number.isFinite(goneMs) ? Math.max(0, goneMs - Math.floor(this.#clock.wallMs())) : 0;
-  }
-
-  /** As a holder of this cell needs to see it: the value is left out if the cell can be believed. */
-  #copyFor(key: string, cell: TakeRequest['cell']): Copy {
-    const stored = this.#copyOf(key);
-    if (stored === undefined) return NO_COPY;
-    const { token, watermark, cascadeTo } = stored;
-    const isBelieved = cell !== undefined && (cell.token === token || cell.base === token);
-    const value = isBelieved ? 'not-sent' : stored.value;
-    const isGone = stored.valueGoneMs <= this.#clock.wallMs();
-    return { token, watermark, cascadeTo, value: isGone ? 'deleted' : value };
-  }
-
-  #writeCopy({ key, token, watermark, value, expireMs, paceMs }: Acknowledgement): void {
-    const nowMs = Math.floor(this.#clock.wallMs());
-    const isDeleted = value === 'deleted';
-    const lastsMs = isDeleted ? TOMBSTONE_MS : expireMs;
-    this.#copies.set(key, {
-      token,
-      watermark,
-      value,
-      cascadeTo: this.#copyOf(key)?.cascadeTo ?? 0,
-      paceMs: Math.round(paceMs * 1000) / 1000,
-      valueGoneMs: lastsMs > 0 ? nowMs + expireMs : Number.POSITIVE_INFINITY,
-      goneMs: lastsMs > 0 ? nowMs + lastsMs + COPY_GRACE_MS : Number.POSITIVE_INFINITY,
-    });
   }
 }
 
 function isFailure(kind: string | undefined): boolean {
   return kind === 'f' || kind === 'c';
-}
-
-function isFinished({ finishedOn }: MemoryJob): boolean {
-  return finishedOn !== undefined;
 }
 
 function headOf(lane: Lane, jobsMax: number): [string, number][] {

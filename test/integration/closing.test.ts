@@ -7,8 +7,17 @@ import { lockName } from '../../src/memcached/item-names.ts';
 import { hasItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';
+import { startMemcached } from '../support/servers.ts';
 import type { Line } from '../support/updates.ts';
-import { enqueueLog, entries, expectExact, gate, type Stage, stage } from '../support/workers.ts';
+import {
+  enqueueLog,
+  entries,
+  expectExact,
+  gate,
+  quickly,
+  type Stage,
+  stage,
+} from '../support/workers.ts';
 
 const KEYS = 4;
 const JOBS_PER_KEY = 100;
@@ -97,6 +106,31 @@ describe('closing a worker under load', () => {
     await here.worker();
     await expectAllExact(here, jobs);
   });
+});
+
+describe('closing while memcached', () => {
+  it.each(['is frozen', 'is down'] as const)(
+    '%s ends in time, and gives the jobs back',
+    async (how) => {
+      const memcached = await startMemcached();
+      const here = stage({ memcached: quickly(memcached.address) });
+      const jobs = await load(here);
+      const worker = await here.worker({ concurrency: 16, closeMs: 1_000 });
+      await underWay(here);
+      if (how === 'is frozen') memcached.freeze();
+      else await memcached.kill();
+      const startedMs = performance.now();
+      await worker.close();
+      expect(performance.now() - startedMs).toBeLessThan(2_500);
+      expect(await here.queue.getActiveCount()).toBe(0);
+      if (how === 'is frozen') memcached.thaw();
+      else await memcached.start();
+      await here.worker();
+      await expectAllExact(here, jobs);
+      await here.close();
+      await memcached.stop();
+    },
+  );
 });
 
 describe('closing while an update does not settle', () => {

@@ -154,15 +154,16 @@ export class Bull {
     return 'done';
   }
 
-  /** retryJob, or moveToDelayed after a failure: an attempt is charged. */
-  retry(jobId: string, lock: string, reason: string, dueMs: number | undefined): Answer {
+  /** retryJob (which looks for delayed jobs first), or moveToDelayed: an attempt is charged. */
+  retry(jobId: string, lock: string, reason: string, wallMs: number, backoffMs: number): Answer {
+    if (backoffMs === 0) this.#promoteDue(wallMs);
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
     job.attemptsMade += 1;
     job.failedReason = reason;
     this.#observer.charged(jobId, reason);
-    if (dueMs === undefined) this.#toWait(job, 'back');
-    else this.#delay(job, dueMs);
+    if (backoffMs === 0) this.#toWait(job, 'back');
+    else this.#delay(job, wallMs + backoffMs);
     return 'done';
   }
 

@@ -240,6 +240,7 @@ export class WorkerProcess {
         const answer = await this.link.call(() => this.#tell(delivery, settlement));
         if (answer !== 'done')
           this.#world.trace.note(this.name, `job ${delivery.jobId}: ${answer}`);
+        else if (settlement.kind === 'parked') await this.#wakeIfDecided(delivery.jobId);
         return;
       } catch {
         await pause(this.clock, REPORT_RETRY_MS);
@@ -259,8 +260,7 @@ export class WorkerProcess {
       case 'retry': {
         const { message } = settlement.thrown;
         if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, message);
-        const dueMs = options.backoffMs > 0 ? this.clock.wallMs() + options.backoffMs : undefined;
-        return bull.retry(jobId, lock, message, dueMs);
+        return bull.retry(jobId, lock, message, this.clock.wallMs(), options.backoffMs);
       }
       case 'held':
         return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
@@ -274,6 +274,13 @@ export class WorkerProcess {
       case 'returned':
         return bull.giveBack(jobId, lock);
     }
+  }
+
+  /** Decided in the last moment, before it was delayed: whoever decided it has not promoted it. */
+  async #wakeIfDecided(jobId: string): Promise<void> {
+    const { jobs, bull } = this.#world;
+    const outcome = await this.link.call(() => jobs.get(jobId)?.outcome ?? '');
+    if (outcome !== '') await this.link.call(() => bull.promote(jobId));
   }
 
   #promote(jobIds: readonly string[]): void {
