@@ -65,7 +65,7 @@ export function isFinished({ finishedOn }: MemoryJob): boolean {
 
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
   const { id, name, data, attemptsMade, stalls, failedReason, directive } = job;
-  const how = failedReason === undefined ? 'completed' : 'failed';
+  const how = job.state === 'failed' ? 'failed' : 'completed';
   return {
     jobId: id,
     sequence,

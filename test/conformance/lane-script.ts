@@ -82,13 +82,14 @@ export class LaneScript {
 
   async #add(): Promise<string> {
     const jobId = `job${++this.#jobs}`;
+    const finished = this.#pick(['no', 'no', 'no', 'completed', 'failed']);
     await this.#stage.addJob(jobId, {
       data: JSON.stringify('x'.repeat(this.#below(20))),
       attemptsMade: this.#below(2),
       stalls: this.#below(2),
       failedReason: this.#pick(['', 'why']),
-      finished: this.#pick(['no', 'no', 'no', 'completed', 'failed']),
-      dueMs: this.#pick([0, 0, 4_000_000_000_000]),
+      finished,
+      dueMs: finished === 'no' ? this.#pick([0, 0, 4_000_000_000_000]) : 0,
     });
     return jobId;
   }

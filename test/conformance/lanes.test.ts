@@ -60,7 +60,9 @@ function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
   if (stalls !== undefined) job.stalls = stalls;
   if (failedReason !== '') job.failedReason = failedReason;
-  if (finished !== 'no') job.finishedOn = Date.now();
+  if (finished === 'no') return;
+  job.finishedOn = Date.now();
+  job.state = finished;
 }
 
 let redis: Redis;
@@ -112,6 +114,7 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(stalls > 0 && { stc: stalls }),
     ...(failedReason !== '' && { failedReason }),
     ...(finished !== 'no' && { finishedOn: Date.now() }),
+    ...(finished === 'completed' && { returnvalue: 'null' }),
     ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
   };
 }

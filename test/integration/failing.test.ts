@@ -1,5 +1,5 @@
 /** What a failing update does to its own job, to its key and to the jobs of others. */
-import { type Job, Queue as BullQueue, UnrecoverableError } from 'bullmq';
+import { type Job, Queue as BullQueue, UnrecoverableError, Worker as BullWorker } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
@@ -376,6 +376,28 @@ describe('a job that BullMQ fails before its update is called', () => {
     const [retried] = await here.finished([bad as Job]);
     expect(retried).toMatchObject({ returnvalue: 2 });
     expect(await here.cells.get(here.key())).toBe(2);
+  });
+});
+
+describe('a job that a plain BullMQ worker has completed', () => {
+  it('does not hold its lane, though an earlier attempt of it failed', async () => {
+    const here = stage();
+    const key = here.key();
+    const options = { attempts: 2 };
+    const job = await here.queue.enqueue(logOr.hold, { key, n: 0 }, options);
+    const plain = new BullWorker(
+      here.name,
+      async ({ attemptsMade }) => {
+        if (attemptsMade === 0) throw new Error('at first');
+      },
+      { connection: { url: here.redisUrl } },
+    );
+    const [finished] = await here.finished([job]);
+    await plain.close();
+    expect(finished).toMatchObject({ failedReason: 'at first', attemptsMade: 2 });
+    const other = await here.queue.enqueue(logOr.hold, { key, n: 1 });
+    await here.worker();
+    expect(await here.finished([other], 5_000)).toMatchObject([{ returnvalue: 0 }]);
   });
 });
 

@@ -53,7 +53,10 @@ local function append(entries, jobId, sequence)
   local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm', 'stc', 'finishedOn', 'failedReason', '${DIRECTIVE_FIELD}')
   if not job[1] then return nil end
   local finished = 'no'
-  if job[5] then finished = job[6] and 'failed' or 'completed' end
+  if job[5] then
+    -- Not by failedReason: BullMQ leaves that of an earlier attempt where it was.
+    finished = redis.call('HEXISTS', prefix .. jobId, 'returnvalue') == 1 and 'completed' or 'failed'
+  end
   local attempts = job[3] or '0'
   if #entries == 0 then headAttempts = attempts end
   local n = #entries
