@@ -26,7 +26,13 @@ export type Standing =
   /** Nobody but an operator can tell: the lane stops, loudly. */
   | { readonly kind: 'refused'; readonly cause: TorilError };
 
-export function believe(content: CellContent, copy: Acknowledged, queue: string): Standing {
+/** @param headSequence of the lane's first job; undefined: the lane is empty */
+export function believe(
+  content: CellContent,
+  copy: Acknowledged,
+  headSequence: number | undefined,
+  queue: string,
+): Standing {
   switch (content.kind) {
     case 'missing':
       return copy.token === 0 ? { kind: 'fresh' } : { kind: 'restore', found: 'missing' };
@@ -37,18 +43,36 @@ export function believe(content: CellContent, copy: Acknowledged, queue: string)
     case 'unreadable':
       return { kind: 'refused', cause: content.cause };
     case 'envelope':
-      return believeEnvelope(content.envelope, copy, queue);
+      return believeEnvelope(content.envelope, copy, headSequence, queue);
   }
 }
 
-function believeEnvelope(envelope: Envelope, copy: Acknowledged, queue: string): Standing {
+function believeEnvelope(
+  envelope: Envelope,
+  copy: Acknowledged,
+  headSequence: number | undefined,
+  queue: string,
+): Standing {
   if (envelope.queue !== '' && envelope.queue !== queue)
     return { kind: 'refused', cause: anotherQueue(envelope.queue, queue) };
   if (envelope.queue === '' && copy.token !== 0) return { kind: 'refused', cause: overwritten() };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
-  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };
+  if (envelope.base === copy.token) {
+    return isForgotten(envelope, headSequence)
+      ? { kind: 'refused', cause: forgotten(envelope) }
+      : { kind: 'unacknowledged', envelope };
+  }
   if (envelope.base > copy.token) return { kind: 'refused', cause: wentBack(envelope, copy) };
   return { kind: 'restore', found: 'stale' };
+}
+
+/**
+ * The first commit of a key is built on nothing, and nothing is what a Redis without its data knows,
+ * too. But the jobs of a commit leave their lane with its acknowledgement: if the lane does not begin
+ * with one of them, it was acknowledged. Without jobs: a value under a lock, or a job that holds its lane.
+ */
+function isForgotten({ base, watermark }: Envelope, headSequence: number | undefined): boolean {
+  return base === 0 && watermark > 0 && (headSequence === undefined || headSequence > watermark);
 }
 
 function overwritten(): TorilError {
@@ -62,6 +86,13 @@ function anotherQueue(theirs: string, ours: string): TorilError {
   return new TorilError(
     'CELL_OF_ANOTHER_QUEUE',
     `the cell belongs to the queue "${theirs}", not to "${ours}". Give the two queues different keys.`,
+  );
+}
+
+function forgotten({ token }: Envelope): TorilError {
+  return new TorilError(
+    'REDIS_WENT_BACK',
+    `the cell holds the first commit of its key (${token}), and Redis remembers neither it nor its jobs: it has lost acknowledged writes (a flush, an obliterated queue, a failover). Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.`,
   );
 }
 

@@ -105,9 +105,10 @@ class Turn {
     const asked = arrivals.jobIds();
     const taken = await context.lanes.take(this.#request(asked));
     this.#settleDecided(asked, taken);
-    const standing = believe(this.#cell.content, taken.copy, context.queue);
+    const { copy, entries } = taken;
+    const standing = believe(this.#cell.content, copy, entries[0]?.sequence, context.queue);
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
-    if (taken.entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
+    if (entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
     const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);

@@ -81,6 +81,19 @@ describe('a copy from before the last commits', () => {
     expect(await numbers(here, key)).toEqual([0, 1, 2]);
   });
 
+  it('holds its lane also if the only commit of the key is forgotten', async () => {
+    const here = stage();
+    const key = here.key();
+    const worker = await here.worker();
+    await commits(here, 0, 1);
+    await worker.close();
+    await here.queue.obliterate({ force: true });
+    const next = here.startWorker();
+    await expectHeld(next, () => enqueueLog(here, [{ key, n: 1 }]));
+    expect(await numbers(here, key)).toEqual([0]);
+    expect(next.counts.commitRecovered).toBeUndefined();
+  });
+
   it('does not stop other keys', async () => {
     const here = stage();
     const worker = await here.worker();

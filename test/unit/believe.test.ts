@@ -6,10 +6,18 @@ import { TorilError } from '../../src/errors.ts';
 
 const cell = (token: number, base: number, queue = 'bull:q'): CellContent => ({
   kind: 'envelope',
-  envelope: { token, base, queue, value: 1, watermark: 1, decisions: new Map(), expireMs: 0 },
+  envelope: {
+    token,
+    base,
+    queue,
+    value: 1,
+    watermark: queue === '' ? 0 : 1,
+    decisions: new Map(),
+    expireMs: 0,
+  },
 });
-const standing = (content: CellContent, token: number): string => {
-  const found = believe(content, { token }, 'bull:q');
+const standing = (content: CellContent, token: number, head?: number): string => {
+  const found = believe(content, { token }, head, 'bull:q');
   switch (found.kind) {
     case 'refused':
       return found.cause.code;
@@ -24,7 +32,6 @@ describe('a cell', () => {
   it.each([
     ['that is what Redis last acknowledged', cell(5, 3), 5, 'clean'],
     ['whose commit landed and was not acknowledged', cell(7, 5), 5, 'unacknowledged'],
-    ['whose first commit was not acknowledged', cell(7, 0), 0, 'unacknowledged'],
     ['from before the last acknowledgement', cell(3, 1), 5, 'restore: stale'],
     ['that went another way from the same base', cell(6, 3), 5, 'restore: stale'],
     ['built on a commit that Redis has never seen', cell(9, 7), 5, 'REDIS_WENT_BACK'],
@@ -34,6 +41,15 @@ describe('a cell', () => {
     ['that a lock wrote first', cell(9, 0, ''), 0, 'unacknowledged'],
   ])('%s', (_, content, token, expected) => {
     expect(standing(content, token)).toBe(expected);
+  });
+
+  it.each([
+    ['is still in its lane', 1, 'unacknowledged'],
+    ['is behind others of its commit', 0, 'unacknowledged'],
+    ['has left its lane without Redis knowing of its commit', 2, 'REDIS_WENT_BACK'],
+    ['has left its lane, which is empty', undefined, 'REDIS_WENT_BACK'],
+  ])('with the first commit of its key, whose last job %s', (_, head, expected) => {
+    expect(standing(cell(7, 0), 0, head)).toBe(expected);
   });
 
   it.each([
@@ -62,7 +78,7 @@ describe('a cell', () => {
       fc.property(numbers, numbers, numbers, (base, more, copy) => {
         const token = base + 1 + more;
         const { envelope } = cell(token, base) as { envelope: Envelope };
-        const found = believe({ kind: 'envelope', envelope }, { token: copy }, 'bull:q');
+        const found = believe({ kind: 'envelope', envelope }, { token: copy }, 1, 'bull:q');
         const believed = found.kind === 'clean' || found.kind === 'unacknowledged';
         expect(believed).toBe(copy === token || copy === base);
         if (!believed) expect(found.kind).toBe(base > copy ? 'refused' : 'restore');
