@@ -1,4 +1,4 @@
-/** What the tests of Toril's users import: nothing of it needs a server, BullMQ, ioredis or memjs. */
+/** What the tests of Toril's users import: nothing of it needs a server, BullMQ or ioredis. */
 export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
 export type { BedFaults, FaultTarget } from './testing/bed-faults.ts';
 export type { TestBedOptions } from './testing/bed-options.ts';

@@ -1,5 +1,6 @@
 /** How memcached counts the lifetime of an item. */
 import { assert } from '../base/assert.ts';
+import type { Clock } from '../base/clock.ts';
 
 /** Seconds; memcached takes anything longer for a date. */
 export const RELATIVE_TTL_MAX: number = 60 * 60 * 24 * 30;
@@ -10,8 +11,10 @@ const EXPIRY_MAX = 0xffff_ffff;
  * What goes into a request for an item that is to live `ttlSeconds`: up to 30 days the seconds
  * themselves, beyond that a date in seconds since 1970, and 0 for an item that does not expire.
  */
-export function expiryField(ttlSeconds: number, wallMs: number): number {
-  assert(Number.isInteger(ttlSeconds) && ttlSeconds >= 0, `a lifetime of ${ttlSeconds} seconds`);
+export function expiryField(ttlSeconds: number, clock: Pick<Clock, 'wallMs'>): number {
+  if (!Number.isInteger(ttlSeconds) || ttlSeconds < 0) {
+    assert(false, `a lifetime of ${ttlSeconds} seconds`);
+  }
   if (ttlSeconds <= RELATIVE_TTL_MAX) return ttlSeconds;
-  return Math.min(EXPIRY_MAX, Math.floor(wallMs / 1000) + ttlSeconds);
+  return Math.min(EXPIRY_MAX, Math.floor(clock.wallMs() / 1000) + ttlSeconds);
 }

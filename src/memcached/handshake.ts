@@ -11,13 +11,19 @@ import {
   protocolError,
   silenceError,
 } from './connect-errors.ts';
-import { OPCODE, type Opcode, type Reply, type RequestParts, STATUS } from './codec.ts';
+import { OPCODE, type Opcode, plain, type RequestParts, STATUS } from './codec.ts';
 import type { Credentials } from './options.ts';
+import type { Reply } from './replies.ts';
 import type { ServerFacts } from './server.ts';
 import type { Meaning, Wire } from './wire.ts';
 
 /** What memcached answers, in words, when it has no connection left (`-c`). */
 const CONNECTIONS_USED_UP = 'Too many open connections';
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
 
 /** Throws a TorilError: MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE. */
 export async function handshake(
@@ -40,14 +46,14 @@ export async function handshake(
 }
 
 async function logIn(wire: Wire, { username, password }: Credentials): Promise<void> {
-  const mechanisms = await ask(wire, OPCODE.saslMechanisms, {});
+  const mechanisms = await ask(wire, OPCODE.saslMechanisms, plain(''));
   if (mechanisms.status === STATUS.unknownCommand) {
     throw authError(
       wire.address,
       'asks for no password. Leave username and password away, or start it with -S',
     );
   }
-  const known = mechanisms.value.toString('latin1');
+  const known = mechanisms.text;
   if (mechanisms.status !== STATUS.ok || !known.split(' ').includes('PLAIN')) {
     throw authError(
       wire.address,
@@ -55,7 +61,7 @@ async function logIn(wire: Wire, { username, password }: Credentials): Promise<v
     );
   }
   const value = Buffer.from(`\0${username}\0${password}`);
-  const { status } = await ask(wire, OPCODE.saslAuth, { name: 'PLAIN', value });
+  const { status } = await ask(wire, OPCODE.saslAuth, { ...plain('PLAIN'), value });
   if (status !== STATUS.ok) {
     throw authError(
       wire.address,
@@ -65,21 +71,20 @@ async function logIn(wire: Wire, { username, password }: Credentials): Promise<v
 }
 
 async function askVersion(wire: Wire): Promise<string> {
-  const { status, value } = await ask(wire, OPCODE.version, {});
+  const { status, text } = await ask(wire, OPCODE.version, plain(''));
   checkAnswered(wire, 'VERSION', status);
-  return value.toString('latin1');
+  return text;
 }
 
 /** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. */
 async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
-  const collect = (reply: Reply): Meaning<Reply> => {
-    if (reply.status !== STATUS.ok || reply.name.length === 0)
-      return { kind: 'done', value: reply };
-    settings.set(reply.name.toString('latin1'), reply.value.toString('latin1'));
+  const collect = (reply: Reply): Meaning<Answer> => {
+    if (reply.status !== STATUS.ok || reply.name === '') return answerOf(reply);
+    settings.set(reply.name, reply.value.toString('latin1'));
     return 'more';
   };
-  const { status } = await ask(wire, OPCODE.stat, { name: 'settings' }, collect);
+  const { status } = await ask(wire, OPCODE.stat, plain('settings'), collect);
   checkAnswered(wire, '"stats settings"', status);
   return settings;
 }
@@ -98,8 +103,8 @@ async function ask(
   wire: Wire,
   opcode: Opcode,
   parts: RequestParts,
-  read: (reply: Reply) => Meaning<Reply> = (reply) => ({ kind: 'done', value: reply }),
-): Promise<Reply> {
+  read: (reply: Reply) => Meaning<Answer> = answerOf,
+): Promise<Answer> {
   const outcome = await wire.request(opcode, parts, read);
   if (outcome.kind === 'done') return outcome.value;
   if (outcome.kind === 'refused') throw closedAtOnceError(wire.address);
@@ -113,4 +118,8 @@ async function ask(
         ? fullError(wire.address, outcome.cause)
         : protocolError(wire.address, 'answered with something else', outcome.cause);
   }
+}
+
+function answerOf({ status, value }: Reply): Meaning<Answer> {
+  return { kind: 'done', value: { status, text: value.toString('latin1') } };
 }

@@ -192,11 +192,10 @@ export class MemoryStore {
   }
 
   #expiresAtSecond(ttlSeconds: number): number {
-    const wallMs = this.clock.wallMs();
-    const field = expiryField(ttlSeconds, wallMs);
+    const field = expiryField(ttlSeconds, this.clock);
     if (field === 0) return Infinity;
     if (field <= RELATIVE_TTL_MAX) return this.#second() + field;
-    return this.#second() + field - Math.floor(wallMs / 1000);
+    return this.#second() + field - Math.floor(this.clock.wallMs() / 1000);
   }
 
   #sizeOf(name: string, { value, flags }: NewItem): number {

@@ -1,20 +1,11 @@
 /** The contract's requests as messages of the binary protocol, and what each answer means. */
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
-import {
-  expiryExtras,
-  OPCODE,
-  type Opcode,
-  type Reply,
-  type RequestParts,
-  STATUS,
-  storageExtras,
-} from './codec.ts';
+import { OPCODE, plain, type RequestParts, STATUS } from './codec.ts';
 import { expiryField } from './expiry.ts';
+import type { Reply } from './replies.ts';
 import type { Cas, Connection, Item, NewItem, Outcome, Refusal } from './server.ts';
 import type { Meaning, Wire } from './wire.ts';
-
-const FLAGS_BYTES = 4;
 
 export class SocketConnection implements Connection {
   readonly epoch: number;
@@ -36,29 +27,33 @@ export class SocketConnection implements Connection {
   }
 
   get(name: string): Promise<Outcome<Item>> {
-    return this.#wire.request(OPCODE.get, { name }, readItem);
+    return this.#wire.request(OPCODE.get, plain(name), readItem);
   }
 
   add(name: string, item: NewItem): Promise<Outcome<Cas>> {
-    return this.#wire.request(OPCODE.add, this.#storing(name, item), readStored);
+    return this.#wire.request(OPCODE.add, this.#storing(name, item, 0n), readStored);
   }
 
   /** REPLACE, never SET: a SET that cannot be stored deletes what was there, whatever its CAS. */
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>> {
-    return this.#conditional(OPCODE.replace, cas, this.#storing(name, item), readStored);
+    checkCondition(cas);
+    return this.#wire.request(OPCODE.replace, this.#storing(name, item, cas), readStored);
   }
 
   delete(name: string, cas: Cas): Promise<Outcome<void>> {
-    return this.#conditional(OPCODE.delete, cas, { name }, readDeleted);
+    checkCondition(cas);
+    return this.#wire.request(OPCODE.delete, plain(name, cas), readDeleted);
   }
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
-    return this.#conditional(OPCODE.append, cas, { name }, readBumped);
+    checkCondition(cas);
+    return this.#wire.request(OPCODE.append, plain(name, cas), readBumped);
   }
 
   getAndTouch(name: string, ttlSeconds: number): Promise<Outcome<Item>> {
-    const extras = expiryExtras(expiryField(ttlSeconds, this.#clock.wallMs()));
-    return this.#wire.request(OPCODE.getAndTouch, { name, extras }, readItem);
+    const expiry = expiryField(ttlSeconds, this.#clock);
+    const parts = { name, flags: undefined, expiry, value: undefined, cas: 0n };
+    return this.#wire.request(OPCODE.getAndTouch, parts, readItem);
   }
 
   destroy(): void {
@@ -70,33 +65,30 @@ export class SocketConnection implements Connection {
     return this.#wire.drain();
   }
 
-  #storing(name: string, item: NewItem): RequestParts {
-    const extras = storageExtras(item, expiryField(item.ttlSeconds, this.#clock.wallMs()));
-    return { name, extras, value: item.value };
-  }
-
-  #conditional<T>(
-    opcode: Opcode,
-    cas: Cas,
-    parts: RequestParts,
-    read: (reply: Reply) => Meaning<T>,
-  ): Promise<Outcome<T>> {
-    assert(cas !== 0n, 'a condition on CAS 0, which on the wire means no condition');
-    return this.#wire.request(opcode, { ...parts, cas }, read);
+  #storing(name: string, { flags, ttlSeconds, value }: NewItem, cas: Cas): RequestParts {
+    return { name, flags, expiry: expiryField(ttlSeconds, this.#clock), value, cas };
   }
 }
 
-function readItem({ status, cas, extras, value }: Reply): Meaning<Item> {
+function checkCondition(cas: Cas): void {
+  assert(cas !== 0n, 'a condition on CAS 0, which on the wire means no condition');
+}
+
+function readItem(reply: Reply): Meaning<Item> {
+  const { status } = reply;
   if (status === STATUS.missing) return REFUSED.missing;
   if (status !== STATUS.ok) return 'status';
+  const { cas, flags } = reply;
   if (cas === 0n) return 'cas-zero';
-  if (extras.length < FLAGS_BYTES) return 'garbled';
-  return { kind: 'done', value: { value, flags: extras.readUInt32BE(0), cas } };
+  if (flags === undefined) return 'garbled';
+  return { kind: 'done', value: { value: reply.value, flags, cas } };
 }
 
-function readStored({ status, cas }: Reply): Meaning<Cas> {
-  if (status === STATUS.ok) return cas === 0n ? 'cas-zero' : { kind: 'done', value: cas };
-  return refusalOf(status);
+function readStored(reply: Reply): Meaning<Cas> {
+  const { status } = reply;
+  if (status !== STATUS.ok) return refusalOf(status);
+  const { cas } = reply;
+  return cas === 0n ? 'cas-zero' : { kind: 'done', value: cas };
 }
 
 /**

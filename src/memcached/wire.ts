@@ -9,14 +9,16 @@ import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../base/clock.ts';
 import { type ErrorCode, TorilError } from '../errors.ts';
 import {
+  bytesAtMost,
   encodeRequest,
   OPCODE,
   type Opcode,
-  type Reply,
-  ReplyReader,
+  plain,
   type RequestParts,
+  writeRequest,
 } from './codec.ts';
-import { type Outbox, plainOutbox, RecordOutbox } from './outbox.ts';
+import { Outbox } from './outbox.ts';
+import { type Reply, ReplyReader } from './replies.ts';
 import type { Outcome } from './server.ts';
 
 /** Milliseconds without traffic after which the system checks that the other side is still there. */
@@ -63,10 +65,11 @@ export class Wire {
   #resolveEnded: () => void = () => {};
   #alive = true;
   #over = false;
-  #gathered: Buffer[] = [];
-  /** Unanswered requests from #head on; the last ones of them are the gathered ones. */
+  /** Unanswered requests from #head on. */
   #exchanges: Exchange[] = [];
   #head = 0;
+  /** How many of them, the last ones, are gathered and not yet sent. */
+  #gathered = 0;
   #gatheredAtMs = 0;
   #lastOpaque = 0;
   #deadline: Timer | undefined;
@@ -74,7 +77,7 @@ export class Wire {
   constructor(socket: Socket, options: WireOptions) {
     this.address = options.address;
     this.#socket = socket;
-    this.#outbox = options.encrypted ? new RecordOutbox(socket) : plainOutbox(socket);
+    this.#outbox = new Outbox(socket, options.encrypted);
     this.#clock = options.clock;
     this.#requestDeadlineMs = options.requestDeadlineMs;
     this.ended = new Promise((resolve) => {
@@ -109,18 +112,23 @@ export class Wire {
     read: (reply: Reply) => Meaning<T>,
   ): Promise<Outcome<T>> {
     if (!this.#alive) return Promise.resolve({ kind: 'refused', reason: 'not-sent' });
-    this.#lastOpaque = (this.#lastOpaque + 1) >>> 0;
-    const opaque = this.#lastOpaque;
-    const bytes = encodeRequest(opcode, opaque, parts);
-    if (this.#gathered.length === 0) {
+    if (this.#gathered === 0) {
       this.#gatheredAtMs = this.#clock.monotonicMs();
-      this.#clock.soon(() => this.#flush());
+      this.#clock.soon(this.#flush);
     }
-    this.#gathered.push(bytes);
-    return new Promise((resolve) => {
-      const settle = resolve as (outcome: Outcome<unknown>) => void;
-      this.#exchanges.push({ opcode, opaque, read, settle, sentAtMs: this.#gatheredAtMs });
+    const opaque = (this.#lastOpaque + 1) >>> 0;
+    writeRequest(this.#outbox.room(bytesAtMost(parts)), opcode, opaque, parts);
+    this.#lastOpaque = opaque;
+    this.#gathered++;
+    const outcome = new Promise<Outcome<T>>(takeResolve);
+    this.#exchanges.push({
+      opcode,
+      opaque,
+      read,
+      settle: takenResolve,
+      sentAtMs: this.#gatheredAtMs,
     });
+    return outcome;
   }
 
   /** Ends at once; everything outstanding ends `unknown`. */
@@ -137,13 +145,12 @@ export class Wire {
     return this.closed;
   }
 
-  #flush(): void {
-    if (this.#gathered.length === 0 || this.#over) return;
-    const requests = this.#gathered;
-    this.#gathered = [];
+  readonly #flush = (): void => {
+    if (this.#over) return;
+    this.#gathered = 0;
     this.#watchDeadline();
-    this.#outbox.send(requests);
-  }
+    this.#outbox.send();
+  };
 
   #receive(reply: Reply): void {
     const exchange = this.#exchanges[this.#head];
@@ -204,7 +211,7 @@ export class Wire {
 
   #quit(): void {
     this.#finish('MEMCACHED_CLOSED', 'the connection was closed here');
-    this.#socket.end(encodeRequest(OPCODE.quitQuietly, 0, {}));
+    this.#socket.end(encodeRequest(OPCODE.quitQuietly, 0, plain('')));
     this.#socket.destroySoon();
   }
 
@@ -218,16 +225,24 @@ export class Wire {
     this.#alive = false;
     this.#over = true;
     this.#reader.stop();
+    this.#outbox.drop();
     this.#deadline?.cancel();
     const options = cause === undefined ? {} : { cause };
     const error = new TorilError(code, `memcached at ${this.address}: ${what}`, options);
     const unanswered = this.#exchanges.splice(0).slice(this.#head);
-    const sent = unanswered.length - this.#gathered.splice(0).length;
+    const sent = unanswered.length - this.#gathered;
     this.#head = 0;
+    this.#gathered = 0;
     unanswered.forEach(({ settle }, index) => {
       if (index < sent) settle({ kind: 'unknown', cause: error });
       else settle({ kind: 'refused', reason: 'not-sent' });
     });
     this.#resolveEnded();
   }
+}
+
+/** One function for all promises, instead of one closure for each request. */
+let takenResolve: (outcome: Outcome<unknown>) => void = () => {};
+function takeResolve(resolve: (outcome: never) => void): void {
+  takenResolve = resolve as typeof takenResolve;
 }

@@ -1,12 +1,8 @@
-/** The part of memjs that Toril uses: the codec of the binary protocol. */
+/** The part of memjs that is the reference for our codec. */
 declare module 'memjs' {
   export interface Header {
-    readonly magic: number;
     readonly opcode: number;
-    readonly keyLength: number;
-    readonly extrasLength: number;
     readonly status: number;
-    readonly totalBodyLength: number;
     readonly opaque: number;
     /** 8 bytes, a view into the message. */
     readonly cas: Buffer;
