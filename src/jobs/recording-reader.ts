@@ -1,6 +1,6 @@
 /** Reading a recording: no line is believed before its chain was checked. */
-import { StringDecoder } from 'node:string_decoder';
 import { TorilError } from '../errors.ts';
+import { LineSplitter } from './line-splitter.ts';
 import {
   ChainReader,
   type RecordedCommit,
@@ -11,7 +11,7 @@ import {
 } from './recording.ts';
 
 const GZIP_MAGIC = Buffer.from([0x1f, 0x8b]);
-/** Characters of a line that has no end: more than a commit can have. */
+/** Bytes of a line that has no end: more than a commit can have. */
 const LINE_MAX = 2 ** 28;
 
 type NumberedLine = RecordingLine & { readonly n: number };
@@ -19,9 +19,8 @@ type NumberedLine = RecordingLine & { readonly n: number };
 /** Turns pieces of a file into its commits, in order. Every error names the place. */
 export class RecordingReader {
   readonly #name: string;
-  readonly #decoder = new StringDecoder('utf8');
+  readonly #splitter = new LineSplitter();
   readonly #chain = new ChainReader();
-  #rest = '';
   /** Lines read. */
   #lines = 0;
   #jobs = 0;
@@ -47,24 +46,22 @@ export class RecordingReader {
    * @throws TorilError BAD_FILE, RECORDING_DAMAGED, RECORDING_NEWER
    */
   *read(piece: Buffer | string): Generator<RecordedCommit, void, undefined> {
-    if (this.#lines === 0 && this.#rest === '') this.#refuseGzip(piece);
-    const text = this.#rest + (typeof piece === 'string' ? piece : this.#decoder.write(piece));
-    let from = 0;
-    for (let to = text.indexOf('\n'); to !== -1; to = text.indexOf('\n', from)) {
-      const commit = this.#line(text.slice(from, to));
-      from = to + 1;
+    const splitter = this.#splitter;
+    if (this.#lines === 0 && splitter.restBytes === 0) this.#refuseGzip(piece);
+    splitter.add(piece);
+    for (let line = splitter.next(); line !== undefined; line = splitter.next()) {
+      const commit = this.#line(line);
       if (commit !== undefined) yield commit;
     }
-    this.#rest = text.slice(from);
-    if (this.#rest.length > LINE_MAX) throw this.#damaged('it has no end');
+    if (splitter.restBytes > LINE_MAX) throw this.#damaged('it has no end');
   }
 
   /** @throws TorilError BAD_FILE, RECORDING_DAMAGED if the file ends where it should not */
   end(): RecordingEnd {
     if (this.#header === undefined) {
-      throw this.#noRecording(this.#rest === '' ? 'it is empty' : 'it has no whole line');
+      throw this.#noRecording(this.#splitter.restBytes === 0 ? 'it is empty' : 'it has no whole line');
     }
-    if (this.#rest !== '') throw this.#damaged('it is cut off');
+    if (this.#splitter.restBytes > 0) throw this.#damaged('it is cut off');
     if (this.#end === undefined) {
       throw damaged(`${this.#name} is cut off behind line ${this.#lines}: it has no end.`);
     }

@@ -110,10 +110,8 @@ export class ChainReader {
   #chain = '';
 
   accepts(line: string): boolean {
-    const chain = line.slice(CHAIN_OPEN.length, CHAIN_OPEN.length + CHAIN_DIGITS);
-    const isShaped =
-      line.startsWith(CHAIN_OPEN) && line.startsWith(CHAIN_CLOSE, REST_AT - CHAIN_CLOSE.length);
-    if (!isShaped || chain !== chained(this.#chain, line.slice(REST_AT))) return false;
+    const chain = chained(this.#chain, line.slice(REST_AT));
+    if (!line.startsWith(CHAIN_OPEN + chain + CHAIN_CLOSE)) return false;
     this.#chain = chain;
     return true;
   }

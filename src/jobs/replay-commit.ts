@@ -82,16 +82,17 @@ export function foldJob(
   const update = registry.find(job.update);
   if (update === undefined) return { kind: 'obstacle', job, obstacle: 'unknown-update' };
   if (update.strict) return { kind: 'obstacle', job, obstacle: 'strict-update' };
-  const failed = (thrown: unknown): Folded => {
-    const message = messageOf(errorOf(thrown, update.name));
-    return { kind: 'failed', job, message };
-  };
   try {
     const folded = applyJob(job, update, commit, value);
-    return folded instanceof Promise ? folded.catch(failed) : folded;
+    if (!(folded instanceof Promise)) return folded;
+    return folded.catch((thrown: unknown) => failedWith(thrown, job, update));
   } catch (thrown) {
-    return failed(thrown);
+    return failedWith(thrown, job, update);
   }
+}
+
+function failedWith(thrown: unknown, job: RecordedJob, update: AnyUpdate): Folded {
+  return { kind: 'failed', job, message: messageOf(errorOf(thrown, update.name)) };
 }
 
 function applyJob(
