@@ -15,6 +15,8 @@ export interface Comparison extends Cell {
   readonly everyKeyDifferent?: boolean;
   readonly documentBytes?: number;
   readonly systems: readonly SystemName[];
+  /** What their ratios refer to. Default: the no-op. */
+  readonly against?: SystemName;
   readonly target?: Target;
 }
 
@@ -34,9 +36,10 @@ const WARM_UP_JOBS_MIN_FAST = 1_000;
 /** Not fewer jobs than this, however slow the system is. */
 const JOBS_MIN = 200;
 
-/** One row per system, the ceiling first, whether it was asked for or not. */
+/** One row per system, the one that all are compared with first, whether it was asked for or not. */
 export async function compare(bench: Bench, comparison: Comparison): Promise<Row[]> {
-  const systems = [CEILING, ...comparison.systems.filter((system) => system !== CEILING)];
+  const { against = CEILING } = comparison;
+  const systems = [against, ...comparison.systems.filter((system) => system !== against)];
   const contestants: Contestant[] = [];
   try {
     for (const system of systems) contestants.push(await enter(bench, comparison, system));
@@ -48,8 +51,8 @@ export async function compare(bench: Bench, comparison: Comparison): Promise<Row
   } finally {
     await Promise.all(contestants.map(({ crew }) => crew.dismiss()));
   }
-  const ceiling = contestants[0]?.samples ?? [];
-  return contestants.map((contestant) => resultOf(comparison, contestant, ceiling));
+  const compared = contestants[0]?.samples ?? [];
+  return contestants.map((contestant) => resultOf(comparison, contestant, compared));
 }
 
 async function enter(
@@ -102,7 +105,7 @@ function inTurn<T>(all: readonly T[], round: number): T[] {
 function resultOf(
   comparison: Comparison,
   { system, samples, load, trouble }: Contestant,
-  ceiling: readonly (Sample | undefined)[],
+  compared: readonly (Sample | undefined)[],
 ): Row {
   const rounds = [...samples.keys()].filter((round) => samples[round] !== undefined);
   if (rounds.length === 0) {
@@ -112,7 +115,7 @@ function resultOf(
     comparison,
     system,
     rounds.map((round) => samples[round] as Sample),
-    rounds.map((round) => ceiling[round]),
+    rounds.map((round) => compared[round]),
     comparison.target,
   );
   return { ...row, keys: load.keys, trouble: row.trouble ?? trouble ?? null };

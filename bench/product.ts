@@ -58,6 +58,7 @@ async function openWorker(site: Site, run: string, settings: WorkerSettings): Pr
     memcached: site.memcached,
     updates: [updateOf(product, settings)],
     concurrency: settings.concurrency,
+    history: settings.history ? 'on' : 'off',
     autorun: false,
   });
   worker.on('completed', (job) => settings.onCompleted(job.data as Work));

@@ -78,11 +78,36 @@ const MEMORY: readonly Column[] = [
   },
 ];
 
+const HISTORY: readonly Column[] = [
+  {
+    head: 'history, bytes/job',
+    cell: ({ memory }) => (memory === null ? NOTHING : whole(memory.bytesPerJob)),
+  },
+];
+const REPLAY: readonly Column[] = [
+  { head: 'system', cell: ({ title }) => title },
+  { head: 'work', cell: ({ work }) => work },
+  { head: 'keys', cell: ({ keys }) => whole(keys) },
+  {
+    head: 'commits/s (spread)',
+    cell: ({ jobsPerSecond, jobsPerSecondSpread }) =>
+      withSpread(jobsPerSecond, jobsPerSecondSpread, whole),
+  },
+  costColumn('CPU µs/commit', (costs) => (costs.workerCpuSecondsPer1000Jobs * 1000).toFixed(2)),
+  costColumn('peak RSS MiB', (costs) => whole(costs.peakRssMiB)),
+  {
+    head: 'to 200,000/s (spread)',
+    cell: ({ ratio, ratioSpread }) => withSpread(ratio, ratioSpread, (number) => number.toFixed(2)),
+  },
+];
+
 const COLUMNS: Readonly<Record<Exclude<FamilyName, 'matrix'>, readonly Column[]>> = {
   gate: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   strict: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   enqueue: [...WORK, ...SPEED, ...RATIO, ...TARGET],
   memory: [...WORK, ...JOBS, ...RATIO, ...TARGET, ...MEMORY, ...RIGHT],
+  history: [...WORK, ...SPEED, ...RATIO, ...HISTORY, ...RIGHT],
+  replay: [...REPLAY, ...TARGET],
   latency: [...WORK, ...SPEED, ...LATENCY, ...RIGHT],
   isolation: [...WORK, ...SPEED, ...LATENCY, ...RATIO, ...TARGET, ...RIGHT],
   growth: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
@@ -114,12 +139,19 @@ export function sheetsOf(rows: readonly Row[]): Sheet[] {
     return {
       family,
       title: familyOf(family).title,
-      grids: family === 'matrix' ? matrixGrids(own) : plainGrids(own, COLUMNS[family]),
+      grids: gridsOf(family, own),
       troubles: own.flatMap((row) =>
         row.trouble === null ? [] : `${row.title}, ${describe(row)}: ${row.trouble}`,
       ),
     };
   });
+}
+
+function gridsOf(family: FamilyName, rows: readonly Row[]): Grid[] {
+  if (family === 'matrix') return matrixGrids(rows);
+  // No server takes part.
+  if (family === 'replay') return [gridOf(rows, COLUMNS.replay, '')];
+  return plainGrids(rows, COLUMNS[family]);
 }
 
 function plainGrids(rows: readonly Row[], columns: readonly Column[]): Grid[] {

@@ -107,6 +107,11 @@ export class Stage {
     return [...names];
   }
 
+  /** Bytes of one key, its name and what Redis keeps for it included. */
+  async redisBytesOf(name: string): Promise<number> {
+    return (await this.#redis.memory('USAGE', name, 'SAMPLES', 0)) ?? 0;
+  }
+
   async memcachedVersion(): Promise<string> {
     return (await this.#memcached.stats()).get('version') ?? 'unknown';
   }

@@ -33,6 +33,8 @@ export interface WorkerSettings {
   readonly keys: number;
   /** Updates are declared strict (Toril only). */
   readonly strict: boolean;
+  /** What is committed is recorded (Toril only). */
+  readonly history: boolean;
   /** The value of a key that has none. */
   readonly initial: () => Value;
   /** The work itself: pure but for a note of what it did. */

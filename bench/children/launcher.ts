@@ -12,6 +12,7 @@ import { Caller } from './calls.ts';
 const ROOT = new URL('../../', import.meta.url);
 const WORKER = new URL('./worker-process.ts', import.meta.url);
 const PRODUCER = new URL('./producer-process.ts', import.meta.url);
+const REPLAYER = new URL('./replay-process.ts', import.meta.url);
 const OUTPUT_KEPT = 2_000;
 
 export class Launcher {
@@ -43,6 +44,10 @@ export class Launcher {
 
   producer(): Child {
     return this.#launch(PRODUCER, () => undefined);
+  }
+
+  replayer(): Child {
+    return this.#launch(REPLAYER, () => undefined);
   }
 
   /** Ends what is left and removes what was compiled. */

@@ -55,6 +55,7 @@ class Run {
       concurrency,
       keys,
       strict: system === 'toril-strict',
+      history: system === 'toril-history',
       initial: () => emptyValue(documentBytes),
       change: (value, work) => this.#change(value, work),
       onCompleted: (work) => this.#complete(work),

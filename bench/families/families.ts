@@ -5,10 +5,12 @@ import { document } from './document.ts';
 import { enqueue } from './enqueue.ts';
 import { gate, strict } from './gate.ts';
 import { growth } from './growth.ts';
+import { history } from './history.ts';
 import { isolation } from './isolation.ts';
 import { latency } from './latency.ts';
 import { matrix } from './matrix.ts';
 import { memory } from './memory.ts';
+import { replay } from './replay.ts';
 
 export interface Family {
   readonly title: string;
@@ -22,6 +24,8 @@ const FAMILIES = {
   strict: { title: 'Strict updates', measure: strict },
   enqueue: { title: 'Bulk enqueue', measure: enqueue },
   memory: { title: 'Redis memory', measure: memory },
+  history: { title: 'What history costs', measure: history },
+  replay: { title: 'Replaying a recording', measure: replay },
   matrix: { title: 'All systems', measure: matrix },
   latency: { title: 'Latency at half load', onlyWhenAsked: true, measure: latency },
   isolation: { title: 'Cold keys beside a flood', onlyWhenAsked: true, measure: isolation },

@@ -73,7 +73,7 @@ async function orNotWritten<T>(file: string, write: () => Promise<T>): Promise<T
   } catch (cause) {
     throw new TorilError(
       'FILE_NOT_WRITTEN',
-      `${file} cannot be written (${messageOf(cause)}). Nothing is left of it.`,
+      `${file} cannot be written (${messageOf(cause)}). Nothing half-written is left, and what was there before still is.`,
       { cause },
     );
   }

@@ -59,7 +59,9 @@ export class RecordingReader {
   /** @throws TorilError BAD_FILE, RECORDING_DAMAGED if the file ends where it should not */
   end(): RecordingEnd {
     if (this.#header === undefined) {
-      throw this.#noRecording(this.#splitter.restBytes === 0 ? 'it is empty' : 'it has no whole line');
+      throw this.#noRecording(
+        this.#splitter.restBytes === 0 ? 'it is empty' : 'it has no whole line',
+      );
     }
     if (this.#splitter.restBytes > 0) throw this.#damaged('it is cut off');
     if (this.#end === undefined) {
@@ -109,19 +111,20 @@ export class RecordingReader {
   #explained(line: string): TorilError {
     let number: unknown;
     let format: unknown;
+    let toril: unknown;
     try {
       const parsed = JSON.parse(line) as Partial<NumberedLine> & {
-        recording?: { format?: number };
+        recording?: { format?: number; toril?: string };
       };
       number = parsed?.n;
-      format = parsed?.recording?.format;
+      ({ format, toril } = parsed?.recording ?? {});
     } catch {
       // It says nothing of itself.
     }
     const isFirst = this.#lines === 0;
     // Another format may chain its lines otherwise, too.
     if (isFirst && typeof format === 'number' && format > RECORDING_FORMAT) {
-      this.#begin({ format, toril: '?' } as RecordingHeader);
+      this.#begin({ format, toril: String(toril) } as RecordingHeader);
     }
     if (isFirst && number !== 0) return this.#noRecording('its first line is no header');
     if (line.endsWith('\r')) {

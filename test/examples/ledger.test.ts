@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { traffic } from '../../examples/ledger/traffic.ts';
 import { type Account, deposit, interest, withdraw } from '../../examples/ledger/updates.ts';
 import { type AnyUpdate, replay } from '../../src/index.ts';
-import { fileOf, findings, inMemory, replayed, run, valuesOf } from './examples.ts';
+import { inMemory, valuesOf } from '../support/replaying.ts';
+import { fileOf, findings, replayed, run } from './examples.ts';
 
 const updates: readonly AnyUpdate[] = [deposit, withdraw, interest];
 const RECORDING = fileOf('ledger', 'recording.jsonl');
@@ -42,7 +43,10 @@ test('two workers keep the books, and refuse what is not covered', async () => {
 });
 
 test('its recording replays to the same balances, and so on the in-memory engines', async () => {
-  for (const values of [await valuesOf(RECORDING, updates), await inMemory(RECORDING, updates)]) {
+  for (const values of [
+    await valuesOf(RECORDING, updates),
+    await inMemory(RECORDING, updates, { batchJobsMax: 4 }),
+  ]) {
     const cents = [...values].map(([key, value]) => [
       key.replace('account:', ''),
       (value as Account).cents,

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { traffic } from '../../examples/seat-map/traffic.ts';
 import { book, cancel, draw, type SeatMap, wait } from '../../examples/seat-map/updates.ts';
 import { type AnyUpdate, replay } from '../../src/index.ts';
-import { fileOf, findings, inMemory, replayed, run, valuesOf } from './examples.ts';
+import { inMemory, valuesOf } from '../support/replaying.ts';
+import { fileOf, findings, replayed, run } from './examples.ts';
 
 const updates: readonly AnyUpdate[] = [book, wait, cancel, draw];
 const RECORDING = fileOf('seat-map', 'recording.jsonl');
@@ -48,7 +49,7 @@ test('two workers give no seat twice, and refuse what is taken', async () => {
 
 test('its recording replays to the same seats and lots, and on the in-memory engines to the same seats', async () => {
   expectSeating(await valuesOf(RECORDING, updates));
-  expectSeating(await inMemory(RECORDING, updates));
+  expectSeating(await inMemory(RECORDING, updates, { batchJobsMax: 4 }));
 });
 
 test('its recording catches an update that serves the last who waits first', async () => {

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { TEXT, traffic } from '../../examples/shared-document/traffic.ts';
 import { discard, edit, type SharedDocument } from '../../examples/shared-document/updates.ts';
 import { type AnyUpdate, replay } from '../../src/index.ts';
-import { fileOf, findings, inMemory, replayed, run, valuesOf } from './examples.ts';
+import { inMemory, valuesOf } from '../support/replaying.ts';
+import { fileOf, findings, replayed, run } from './examples.ts';
 
 const updates: readonly AnyUpdate[] = [edit, discard];
 const RECORDING = fileOf('shared-document', 'recording.jsonl');
@@ -26,7 +27,7 @@ test('two workers write what was typed, to the letter', async () => {
 test('its recording replays to the same text, and so on the in-memory engines', async () => {
   const values = await valuesOf(RECORDING, updates);
   expect(values.get('document:poem')).toEqual(POEM);
-  expect(await inMemory(RECORDING, updates)).toEqual(values);
+  expect(await inMemory(RECORDING, updates, { batchJobsMax: 4 })).toEqual(values);
 });
 
 test('its recording catches an edit that counts characters otherwise', async () => {

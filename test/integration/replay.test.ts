@@ -16,6 +16,8 @@ import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Queue, Worker } from '../../src/index.ts';
+import { edit } from '../../src/cli/trace/trace-updates.ts';
+import { inMemory } from '../support/replaying.ts';
 import { memcachedAddresses, redisUrl } from '../support/servers.ts';
 import {
   type CliResult,
@@ -74,6 +76,16 @@ describe.skipIf(FILES.length === 0)('a recording of three documents, with three 
   const replayed = (file: string, ...flags: string[]) =>
     torilHere(['replay', file, '--updates', TRACE_UPDATES, ...flags]);
 
+  function expectEndContents(contents: readonly unknown[]): void {
+    expect(contents).toHaveLength(FILES.length);
+    for (const file of FILES) {
+      const { endContent } = JSON.parse(gunzipSync(readFileSync(file)).toString()) as {
+        endContent: string;
+      };
+      expect(contents.filter((content) => content === endContent)).toHaveLength(1);
+    }
+  }
+
   test('replays to what was recorded of them, every hash equal', async () => {
     const { code, stdout } = await replayed(recording, '--json', '--complete');
     const reports = jsonLines(stdout);
@@ -81,14 +93,16 @@ describe.skipIf(FILES.length === 0)('a recording of three documents, with three 
     expect(code).toBe(0);
 
     const values = jsonLines((await replayed(recording, '--values')).stdout);
-    const contents = values.map(({ value }) => value);
-    for (const file of FILES) {
-      const { endContent } = JSON.parse(gunzipSync(readFileSync(file)).toString()) as {
-        endContent: string;
-      };
-      expect(contents.filter((content) => content === endContent)).toHaveLength(1);
-    }
+    expectEndContents(values.map(({ value }) => value));
   });
+
+  test(
+    'ends alike on the in-memory engines, with a crash on the way, and replays from there',
+    async () => {
+      expectEndContents([...(await inMemory(recording, [edit])).values()]);
+    },
+    RUN_DEADLINE_MS,
+  );
 
   test('replays alike in two processes', async () => {
     const args = ['replay', recording, '--updates', TRACE_UPDATES, '--json'];

@@ -116,6 +116,30 @@ describe('what is written', () => {
     torilRow([sampleOf(700), sampleOf(900)], [sampleOf(1_000), sampleOf(1_000)]),
   ];
 
+  test('a replay, which no server takes part in', () => {
+    const cell = { ...CELL, family: 'replay', work: '1,000 commits', keys: 10 };
+    const aim = [sampleOf(200_000)];
+    const row = rowOf(cell, 'toril', [sampleOf(250_000)], aim, { target: 1 });
+    const [sheet, ...others] = sheetsOf([row]);
+    expect([sheet?.grids.length, others.length]).toEqual([1, 0]);
+    expect(sheet?.grids[0]?.lines[0]?.join(' | ')).toBe(
+      'Toril | 1,000 commits | 10 | 250,000 | 2000.00 | 128 | 1.25 | ≥ 1 ✓',
+    );
+  });
+
+  test('what history keeps, beside Toril without', () => {
+    const cell = { ...CELL, family: 'history' };
+    const plain = rowOf(cell, 'toril', [sampleOf(1_000)], [sampleOf(1_000)]);
+    const memory = { redisBytes: 1_000, bytesPerJob: 116 };
+    const recorded = rowOf(cell, 'toril-history', [sampleOf(900)], [sampleOf(1_000)]);
+    const [sheet] = sheetsOf([plain, { ...recorded, memory }]);
+    expect(sheet?.grids[0]?.lines.map((line) => line.slice(-5).join(' | '))).toEqual([
+      '1.00 |  | 0 | 0 | 0',
+      '0.90 | 116 | 0 | 0 | 0',
+    ]);
+    expect(brokePromise({ ...recorded, lost: 1 })).toBe(true);
+  });
+
   test('a table for the terminal', () => {
     const text = tablesOf(sheetsOf(rows));
     expect(text).toContain('One process, concurrency 64');
