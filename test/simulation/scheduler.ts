@@ -11,7 +11,7 @@ import { runInThisContext } from 'node:vm';
 
 setFlagsFromString('--allow-natives-syntax');
 /** Runs all promise reactions that are due. */
-const drain = runInThisContext('() => %PerformMicrotaskCheckpoint()') as () => void;
+export const drain = runInThisContext('() => %PerformMicrotaskCheckpoint()') as () => void;
 
 interface Event {
   readonly atMs: number;

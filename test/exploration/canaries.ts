@@ -1,0 +1,118 @@
+/**
+ * Worlds with one guard taken away. In each the search must find a broken promise: else the checks
+ * are blind, or what makes the guard necessary never happens.
+ */
+import type { Lanes } from '../../src/jobs/lanes.ts';
+import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { reconnecting, withoutBump } from '../support/lock-twins.ts';
+import type { Configuration, Damage } from './configuration.ts';
+import { CELL } from './memcached-states.ts';
+
+export interface Canary {
+  readonly damage: Damage;
+  /** Where it must be found. */
+  readonly within: Partial<Configuration> & Pick<Configuration, 'path'>;
+}
+
+export const CANARIES: Readonly<Record<string, Canary>> = {
+  /** memcached compares no CAS on the cell, as if it had been started with -C. */
+  'no CAS on the cell': {
+    within: { path: 'queue', expiries: 1 },
+    damage: {
+      store(store) {
+        const replace = store.replace.bind(store);
+        store.replace = (name, item, cas) =>
+          replace(name, item, name === CELL ? (store.peek(name)?.cas ?? cas) : cas);
+      },
+    },
+  },
+  /** One that finds no room deletes what is there, whatever its CAS. */
+  'SET for REPLACE': {
+    within: { path: 'queue', expiries: 1, refusals: 1 },
+    damage: {
+      store(store) {
+        const replace = store.replace.bind(store);
+        store.replace = (name, item, cas) => {
+          const outcome = replace(name, item, cas);
+          const isOutOfRoom = outcome.kind === 'refused' && outcome.reason === 'out-of-memory';
+          if (isOutOfRoom) MemoryStore.prototype.evict.call(store, name);
+          return outcome;
+        };
+      },
+    },
+  },
+  /** Redis takes every acknowledgement, whatever the commit was built on. */
+  'no condition on acknowledge': {
+    within: { path: 'queue', expiries: 1, evictions: 1 },
+    damage: {
+      jobs(jobs) {
+        const acknowledge = jobs.acknowledge.bind(jobs);
+        jobs.acknowledge = (commit) =>
+          acknowledge({ ...commit, base: jobs.inspect(commit.key, 0).copy.token });
+      },
+    },
+  },
+  'completing before acknowledging': {
+    within: { path: 'queue' },
+    damage: {
+      lanes: (lanes) =>
+        changed(lanes, {
+          acknowledge(commit) {
+            lanes.acknowledge(commit).catch(() => undefined);
+            return Promise.resolve({ accepted: true, parked: [] });
+          },
+        }),
+    },
+  },
+  /** Every cell is taken for the acknowledged state. */
+  'every cell is believed': {
+    within: { path: 'queue', expiries: 1, evictions: 1 },
+    damage: {
+      lanes: (lanes) =>
+        changed(lanes, {
+          async take(request) {
+            const taken = await lanes.take(request);
+            const { cell } = request;
+            if (cell === undefined) return taken;
+            return { ...taken, copy: { ...taken.copy, token: cell.token } };
+          },
+        }),
+    },
+  },
+  /** What an older holder knows of the cell stays true. */
+  'no new CAS': {
+    within: { path: 'lease', expiries: 1 },
+    damage: { server: withoutBump },
+  },
+  'token drawn before the lease': {
+    within: { path: 'lease' },
+    damage: {
+      tokens(tokens) {
+        let early = tokens.drawToken();
+        return {
+          drawToken() {
+            const drawn = early;
+            early = tokens.drawToken();
+            return drawn;
+          },
+        };
+      },
+    },
+  },
+  'a lease outlives its connection': {
+    within: { path: 'lease', restarts: 1, cell: 'missing' },
+    damage: { server: reconnecting },
+  },
+};
+
+/** Lanes with some methods replaced. */
+function changed(lanes: Lanes, changes: Partial<Lanes>): Lanes {
+  return new Proxy(lanes, {
+    get: (target, property) => {
+      const own: unknown = Reflect.get(changes, property);
+      if (own !== undefined) return own;
+      const value: unknown = Reflect.get(target, property, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}

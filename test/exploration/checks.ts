@@ -1,0 +1,229 @@
+/**
+ * The promises, checked on what can be seen from outside: what is in the cell, what is in the copy,
+ * what workers were told. Shares no code with the product: it knows an envelope as any reader does.
+ */
+import type { MemcachedState } from './memcached-states.ts';
+import type { RedisState } from './redis-states.ts';
+import type { Path, WorkerEvent } from './worker.ts';
+
+export class Violation extends Error {
+  override readonly name = 'Violation';
+  readonly promise: string;
+
+  constructor(promise: string, what: string) {
+    super(what);
+    this.promise = promise;
+  }
+}
+
+/** What must be remembered of the past, since no server shows it. Part of every state. */
+export interface Watch {
+  /** Memcached has lost the cell, and no commit of what is there now has been acknowledged since. */
+  readonly isCellLost: boolean;
+  /** A lock was lost: until its holder notices, there can be two. */
+  readonly isLockLost: boolean;
+  /** The highest token with which a strict update or a function has begun. */
+  readonly begun: number;
+  /** The last token that landed in the cell. */
+  readonly landed: number;
+  /** Bits by token: whose writes have landed; whose authors were told that they never will. */
+  readonly landedBits: number;
+  readonly deniedBits: number;
+}
+
+export const NOTHING_WATCHED: Watch = {
+  isCellLost: false,
+  isLockLost: false,
+  begun: 0,
+  landed: 0,
+  landedBits: 0,
+  deniedBits: 0,
+};
+
+interface Envelope {
+  readonly placeholder?: boolean;
+  readonly token: number;
+  readonly base: number;
+  readonly value: readonly (number | string)[];
+}
+
+export class Checks {
+  readonly #path: Path;
+  /** Clocks run in step, so that no two may ever be at work at once. */
+  readonly #inStep: boolean;
+  readonly #parsed = new Map<string, Envelope>();
+
+  constructor(path: Path, inStep: boolean) {
+    this.#path = path;
+    this.#inStep = inStep;
+  }
+
+  /** A client's request was executed. */
+  executed(watch: Watch, before: MemcachedState, after: MemcachedState): Watch {
+    if (before.cellText === after.cellText) return watch;
+    const old = this.#read(before.cellText);
+    const now = this.#read(after.cellText);
+    if (now === undefined) {
+      if (old !== undefined) throw new Violation('P1', 'a request took away the value of the cell');
+      return watch;
+    }
+    if (now.token < watch.begun) {
+      const what = `the write of token ${now.token} landed after work with token ${watch.begun} had begun`;
+      if (this.#path !== 'queue') throw new Violation('P5', what);
+    }
+    return this.#path === 'lease'
+      ? this.#wroteUnderLease(watch, old, now)
+      : this.#committed(watch, old, now);
+  }
+
+  /** Memcached lost something by itself. */
+  lost(watch: Watch, what: 'cell' | 'lock' | 'both'): Watch {
+    return {
+      ...watch,
+      isCellLost: watch.isCellLost || (what !== 'lock' && this.#path !== 'lease'),
+      isLockLost: watch.isLockLost || (what !== 'cell' && this.#inStep),
+    };
+  }
+
+  /** A script was executed. */
+  acknowledged(watch: Watch, before: RedisState, after: RedisState, cell: MemcachedState): Watch {
+    if (before.copyToken === after.copyToken) return watch;
+    if (after.copyToken < before.copyToken) {
+      const what = `token ${after.copyToken} was acknowledged after ${before.copyToken}`;
+      throw new Violation('P5', what);
+    }
+    const old = valueOf(before.copyValue);
+    const now = valueOf(after.copyValue);
+    checkOrder(now, 'the copy');
+    if (now.length <= old.length) {
+      throw new Violation('P1', `the copy ${show(old)} was followed by ${show(now)}`);
+    }
+    const present = this.#read(cell.cellText);
+    return present?.token === after.copyToken ? { ...watch, isCellLost: false } : watch;
+  }
+
+  /** `others`: of the other workers, some are at work. */
+  heard(watch: Watch, event: WorkerEvent, redis: RedisState, othersRun: boolean): Watch {
+    switch (event.kind) {
+      case 'began':
+        return this.#began(watch, event.token, othersRun);
+      case 'settled':
+        checkSettlement(event, redis);
+        return watch;
+      case 'told':
+        return told(watch, event);
+      case 'threw':
+        throw new Violation('P9', `withLease threw ${event.what}`);
+    }
+  }
+
+  #began(watch: Watch, token: number, othersRun: boolean): Watch {
+    if (this.#inStep && !watch.isLockLost) {
+      if (othersRun)
+        throw new Violation('P1', `token ${token} began while another one was at work`);
+      if (token < watch.begun) {
+        throw new Violation('P5', `work with token ${token} began after ${watch.begun}`);
+      }
+    }
+    return { ...watch, begun: Math.max(watch.begun, token) };
+  }
+
+  #committed(watch: Watch, old: Envelope | undefined, now: Envelope): Watch {
+    checkOrder(now.value, 'the cell');
+    if (old === undefined || watch.isCellLost) return watch;
+    if (now.base !== old.token) {
+      const what = `a reader sees commit ${old.token}, then ${now.token}, which was built on ${now.base}`;
+      throw new Violation('P1', what);
+    }
+    if (now.token <= old.token) {
+      throw new Violation('P5', `token ${now.token} came after ${old.token}`);
+    }
+    if (now.value.length <= old.value.length) {
+      throw new Violation('P1', `a reader sees ${show(old.value)}, then ${show(now.value)}`);
+    }
+    return watch;
+  }
+
+  #wroteUnderLease(watch: Watch, old: Envelope | undefined, now: Envelope): Watch {
+    const before = old?.value ?? [];
+    const isNext =
+      now.value.length === before.length + 1 &&
+      before.every((entry, at) => entry === now.value[at]);
+    if (!isNext) throw new Violation('P1', `${show(before)} became ${show(now.value)}`);
+    if (now.token <= watch.landed) {
+      throw new Violation('P5', `token ${now.token} landed after ${watch.landed}`);
+    }
+    const bit = 2 ** now.token;
+    if ((watch.deniedBits & bit) !== 0) {
+      const what = `the write of token ${now.token} landed after its author was told that it had not`;
+      throw new Violation('P9', what);
+    }
+    return { ...watch, landed: now.token, landedBits: watch.landedBits | bit };
+  }
+
+  /** Undefined: no value is there. */
+  #read(text: string): Envelope | undefined {
+    if (text === '') return undefined;
+    let envelope = this.#parsed.get(text);
+    if (envelope === undefined) {
+      envelope = JSON.parse(text) as Envelope;
+      this.#parsed.set(text, envelope);
+    }
+    return envelope.placeholder === true ? undefined : envelope;
+  }
+}
+
+function told(watch: Watch, event: Extract<WorkerEvent, { kind: 'told' }>): Watch {
+  const { token, entry, fate } = event;
+  const bit = 2 ** token;
+  const hasLanded = (watch.landedBits & bit) !== 0;
+  if (fate === 'written' && !hasLanded) {
+    throw new Violation('P3', `${entry} was told that it was written, and was not`);
+  }
+  if (fate === 'written' || fate === 'unknown' || token === 0) return watch;
+  if (hasLanded) throw new Violation('P9', `${entry} was told "${fate}", and was written`);
+  return { ...watch, deniedBits: watch.deniedBits | bit };
+}
+
+function checkSettlement(
+  { jobId, settlement }: Extract<WorkerEvent, { kind: 'settled' }>,
+  redis: RedisState,
+): void {
+  switch (settlement.kind) {
+    case 'parked':
+    case 'returned':
+      return;
+    case 'retry':
+    case 'held':
+      throw new Violation('P7', `job ${jobId} was charged: ${settlement.thrown.message}`);
+    case 'decided': {
+      const { outcome } = settlement;
+      if (outcome.kind === 'failed') {
+        throw new Violation('P7', `job ${jobId} failed: ${outcome.message}`);
+      }
+      const kept = valueOf(redis.copyValue);
+      if (!kept.includes(Number(jobId))) {
+        const what = `job ${jobId} is completed, and the copy has ${show(kept)}`;
+        throw new Violation('P3', what);
+      }
+      // Job n is the nth: its result, the number of jobs so far, is n.
+      if (outcome.result !== jobId) {
+        throw new Violation('P3', `job ${jobId} was given the result ${outcome.result}`);
+      }
+    }
+  }
+}
+
+/** Jobs are numbered in the order of their lane: any true value is the beginning of 1, 2, 3, ... */
+function checkOrder(value: readonly (number | string)[], where: string): void {
+  if (value.every((job, at) => job === at + 1)) return;
+  throw new Violation('P2', `${where} has the jobs ${show(value)}`);
+}
+
+function valueOf(json: string): readonly (number | string)[] {
+  return json === '' ? [] : (JSON.parse(json) as (number | string)[]);
+}
+
+function show(value: readonly (number | string)[]): string {
+  return `[${value.join(' ')}]`;
+}

@@ -1,0 +1,134 @@
+/** What is searched: which path, how many workers, which faults. */
+import { CELL_FLAGS, encodeEnvelope } from '../../src/cells/envelope.ts';
+import type { Acknowledgement } from '../../src/jobs/lanes.ts';
+import type { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import type { MemoryStore } from '../../src/memcached/memory-store.ts';
+import type { NewItem } from '../../src/memcached/server.ts';
+import { Checks } from './checks.ts';
+import { MemcachedStates } from './memcached-states.ts';
+import { RedisStates } from './redis-states.ts';
+import { Vocabulary } from './requests.ts';
+import { firstState, type State } from './state.ts';
+import type { World } from './transitions.ts';
+import { KEY, QUEUE } from './worker.ts';
+import type { Path, WorkerDamage, WorkerPlan } from './worker.ts';
+import { WorkerTree } from './worker-tree.ts';
+
+export interface Configuration {
+  readonly path: Path;
+  readonly workers: number;
+  readonly jobs: number;
+  /** Jobs per commit at most; 1: and one commit per lease. */
+  readonly batch: number;
+  /** How often the length of a lease passes for a worker. */
+  readonly expiries: number;
+  readonly renewals: number;
+  readonly evictions: number;
+  readonly restarts: number;
+  readonly timeouts: number;
+  readonly crashes: number;
+  readonly refusals: number;
+  /** How many of all kinds in one way at most. */
+  readonly faults: number;
+  /** `apart`: each worker's time passes by itself; `step`: for all at once. */
+  readonly clocks: 'apart' | 'step';
+  /** Whether there is a value from the beginning. */
+  readonly cell: 'present' | 'missing';
+}
+
+export const NO_FAULTS: Omit<Configuration, 'path'> = {
+  workers: 2,
+  jobs: 2,
+  batch: 500,
+  expiries: 0,
+  renewals: 0,
+  evictions: 0,
+  restarts: 0,
+  timeouts: 0,
+  crashes: 0,
+  refusals: 0,
+  faults: 9,
+  clocks: 'apart',
+  cell: 'present',
+};
+
+/** A guard taken away. */
+export interface Damage extends WorkerDamage {
+  readonly store?: (store: MemoryStore) => void;
+  readonly jobs?: (jobs: MemoryJobs) => void;
+}
+
+const NAMES = ['A', 'B', 'C', 'D'];
+
+/** Must be called from a macrotask: the workers are started, and promises drained. */
+export function worldOf(
+  configuration: Configuration,
+  damage: Damage = {},
+): { readonly world: World; readonly first: State } {
+  const { path, workers, jobs, batch, clocks, cell } = configuration;
+  const { store = () => {}, jobs: damageJobs = () => {} } = damage;
+  const vocabulary = new Vocabulary();
+  const inStep = clocks === 'step';
+  const earlierJobs = cell === 'present' && path !== 'lease' ? 1 : 0;
+  const planOf = (index: number, suffix: string): WorkerPlan => ({
+    path,
+    name: `${NAMES[index]}${suffix}`,
+    jobId: String(earlierJobs + (index % jobs) + 1),
+    batchJobsMax: batch,
+  });
+  const indices = Array.from({ length: workers }, (_, index) => index);
+  const world: World = {
+    vocabulary,
+    memcached: new MemcachedStates(vocabulary, earlierCell(path, cell), store),
+    redis:
+      path === 'lease'
+        ? new RedisStates(vocabulary, 0, undefined, damageJobs)
+        : new RedisStates(vocabulary, earlierJobs + jobs, earlierCommit(cell), damageJobs),
+    workers: new WorkerTree(vocabulary, damage),
+    checks: new Checks(path, inStep),
+    successors: indices.map((index) => planOf(index, 'x')),
+    inStep,
+  };
+  const nodes = indices.map((index) => world.workers.start(planOf(index, '')));
+  const { expiries, renewals, evictions, restarts, timeouts, crashes, refusals, faults } =
+    configuration;
+  const budget = {
+    expiries,
+    renewals,
+    evictions,
+    restarts,
+    timeouts,
+    crashes,
+    refusals,
+    faults,
+  };
+  const first = firstState(world.memcached.start(), world.redis.start(), nodes, budget);
+  return { world, first };
+}
+
+/** Job 1 was applied before the search begins. Its sequence is 1, too, and no token was drawn yet. */
+const EARLIER = {
+  token: 1,
+  base: 0,
+  watermark: 1,
+  expireMs: 0,
+  decisions: new Map<string, string>(),
+};
+
+function earlierCell(path: Path, cell: Configuration['cell']): NewItem | undefined {
+  if (cell === 'missing') return undefined;
+  const isLease = path === 'lease';
+  const value = encodeEnvelope({
+    ...EARLIER,
+    watermark: isLease ? 0 : EARLIER.watermark,
+    token: isLease ? 0 : EARLIER.token,
+    queue: isLease ? '' : QUEUE,
+    valueJson: isLease ? '["earlier"]' : '[1]',
+  });
+  return { value, flags: CELL_FLAGS, ttlSeconds: 0 };
+}
+
+function earlierCommit(cell: Configuration['cell']): Acknowledgement | undefined {
+  if (cell === 'missing') return undefined;
+  return { ...EARLIER, key: KEY, value: { json: '[1]' }, paceMs: 0 };
+}

@@ -1,0 +1,109 @@
+/**
+ * `npm run explore`: a table of searches, on two processes.
+ * `npm run explore -- --path queue --workers 2 --expiries 1 --timeouts 1 --seconds 60`: one search.
+ * `--canary NAME` takes a guard away; `--canary list` names them. Exit code 1: a promise was broken.
+ */
+import { parseArgs } from 'node:util';
+import { CANARIES } from './canaries.ts';
+import { type Configuration, NO_FAULTS } from './configuration.ts';
+import { damageOf, type Report, type Task } from './explore.ts';
+import { failureText, HEAD, rowText, summaryText } from './report.ts';
+import { rowsFor } from './rows.ts';
+import { exploreAll } from './shards.ts';
+
+const PATHS = ['queue', 'strict', 'lease'] as const;
+const NUMBERS = [
+  'workers',
+  'jobs',
+  'batch',
+  'expiries',
+  'renewals',
+  'evictions',
+  'restarts',
+  'timeouts',
+  'crashes',
+  'refusals',
+  'faults',
+] as const;
+/** A worker's letter and its place among four: more are too many to search anyway. */
+const WORKERS_MAX = 4;
+
+const text = { type: 'string' } as const;
+const { values } = parseArgs({
+  options: {
+    path: text,
+    clocks: text,
+    cell: text,
+    canary: text,
+    seconds: { type: 'string', default: '600' },
+    processes: { type: 'string', default: '2' },
+    ...(Object.fromEntries(NUMBERS.map((name) => [name, text])) as Record<
+      (typeof NUMBERS)[number],
+      typeof text
+    >),
+  },
+});
+
+if (values.canary === 'list') console.log(Object.keys(CANARIES).join('\n'));
+else process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const { canary } = values;
+  damageOf(canary);
+  const startMs = performance.now();
+  const endMs = startMs + numberOf('seconds', values.seconds) * 1000;
+  const configurations = chosen();
+  const tasks = configurations.map((configuration) => (): Task => {
+    const seconds = Math.max(1, (endMs - performance.now()) / 1000);
+    return { configuration, canary, seconds };
+  });
+  const reports: Report[] = [];
+  console.log(HEAD);
+  await exploreAll(tasks, numberOf('processes', values.processes), (report) => {
+    reports.push(report);
+    console.log(rowText(report));
+  });
+  for (const report of reports) {
+    if (report.found !== undefined) console.log(`\n${failureText(report, canary)}`);
+  }
+  console.log(`\n${summaryText(reports, (performance.now() - startMs) / 1000)}`);
+  return reports.some(({ found }) => found !== undefined) ? 1 : 0;
+}
+
+/** The table, or one search for each path if more than a path is given. */
+function chosen(): Configuration[] {
+  const path = oneOf('path', values.path, PATHS);
+  const given = NUMBERS.filter((name) => values[name] !== undefined);
+  if (given.length === 0 && values.clocks === undefined && values.cell === undefined) {
+    const within = CANARIES[values.canary ?? '']?.within;
+    return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
+  }
+  const numbers = Object.fromEntries(given.map((name) => [name, numberOf(name, values[name])]));
+  const clocks = oneOf('clocks', values.clocks, ['apart', 'step'] as const) ?? NO_FAULTS.clocks;
+  const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
+  return (path === undefined ? PATHS : [path]).map((one) => {
+    const configuration = { ...NO_FAULTS, path: one, clocks, cell, ...numbers };
+    const jobs = numbers['jobs'] ?? configuration.workers;
+    if (configuration.workers < 1 || configuration.workers > WORKERS_MAX || jobs < 1) {
+      throw new Error(`--workers must be from 1 to ${WORKERS_MAX}, --jobs at least 1`);
+    }
+    return { ...configuration, jobs };
+  });
+}
+
+function oneOf<Name extends string>(
+  option: string,
+  given: string | undefined,
+  names: readonly Name[],
+): Name | undefined {
+  if (given === undefined) return undefined;
+  const found = names.find((name) => name === given);
+  if (found !== undefined) return found;
+  throw new Error(`--${option} must be one of ${names.join(', ')}, not ${given}`);
+}
+
+function numberOf(option: string, given: string | undefined): number {
+  const number = Number(given);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new Error(`--${option} must be a whole number, not ${given}`);
+}

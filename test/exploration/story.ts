@@ -1,0 +1,77 @@
+/** A way through the states, told to people. */
+import { Violation } from './checks.ts';
+import type { Place, State } from './state.ts';
+import { after, kindOf, whoOf, type World } from './transitions.ts';
+
+/** Characters of a line. */
+const LINE_MAX = 180;
+
+/** One line for each step; the last one says what it broke. */
+export function story(world: World, first: State, steps: readonly number[]): string[] {
+  const lines: string[] = [];
+  let state = first;
+  for (const [index, step] of steps.entries()) {
+    const number = String(index + 1).padStart(4);
+    lines.push(`${number}  ${lineOf(state, step, world)}`.slice(0, LINE_MAX));
+    try {
+      state = after(state, step, world);
+    } catch (thrown) {
+      if (!(thrown instanceof Violation)) throw thrown;
+      lines.push(`      ${thrown.promise}: ${thrown.message}`);
+      break;
+    }
+  }
+  return lines;
+}
+
+function lineOf(state: State, step: number, world: World): string {
+  const kind = kindOf(step);
+  const who = whoOf(step);
+  const { vocabulary } = world;
+  switch (kind) {
+    case 'cell is evicted':
+    case 'lock is evicted':
+    case 'restarts':
+      return `memcached: ${kind}`;
+    case 'all leases pass':
+      return 'everybody: the length of a lease passes';
+    case 'lands late': {
+      const { owner, to, requests } = state.orphans[who] as State['orphans'][number];
+      const [request] = requests as [number];
+      const name = state.places[owner]?.node.plan.name ?? '';
+      return to === 'redis'
+        ? `redis: late, from ${name}: ${vocabulary.redisText(request)}`
+        : `memcached: late, from ${name}: ${memcachedText(state, request, world)}`;
+    }
+    default:
+      return placeLine(state, state.places[who] as Place, kind, world);
+  }
+}
+
+function placeLine(state: State, place: Place, kind: string, world: World): string {
+  const { vocabulary } = world;
+  const { node, outcomes, replies, left } = place;
+  const { name } = node.plan;
+  switch (kind) {
+    case 'executes':
+    case 'finds no room': {
+      const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
+      const text = memcachedText(state, request, world, kind === 'finds no room');
+      return `memcached: from ${name}: ${text}`;
+    }
+    case 'calls': {
+      const call = node.calls[replies.length] as number;
+      const { reply } = world.redis.execute(state.redis, call);
+      return `redis: from ${name}: ${vocabulary.redisText(call)} -> ${vocabulary.replyText(reply)}`;
+    }
+    case 'hears the answer':
+      return `${name} ${kind}: ${vocabulary.outcomeText(outcomes[0] as number)}`;
+    default:
+      return `${name} ${kind}`;
+  }
+}
+
+function memcachedText(state: State, request: number, world: World, isFull = false): string {
+  const { outcome } = world.memcached.execute(state.memcached, request, isFull);
+  return `${world.vocabulary.memcachedText(request)} -> ${world.vocabulary.outcomeText(outcome)}`;
+}

@@ -1,0 +1,321 @@
+/**
+ * One explored worker process: the real gate, or the real strict lock, and all that is below them,
+ * between two links that only the search moves. What it does follows from what it is told alone, so
+ * that a worker is known by the list of its stimuli.
+ */
+import { defineUpdate } from '../../src/jobs/update.ts';
+import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { lockCodec } from '../../src/cells/lock-codec.ts';
+import type { TokenSource } from '../../src/lock/lock.ts';
+import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { UncommittedError, type WriteFate } from '../../src/lock/tenure.ts';
+import { createLocks, type HeldKey } from '../../src/lock/with-lease.ts';
+import type { Lanes } from '../../src/jobs/lanes.ts';
+import type { MemcachedServer } from '../../src/memcached/server.ts';
+import type { MemcachedServers } from '../../src/memcached/servers.ts';
+import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
+import type { Settlement } from '../../src/workers/arrival.ts';
+import { Gate } from '../../src/workers/gate.ts';
+import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
+import type { Vocabulary } from './requests.ts';
+import { WorkerClock } from './worker-clock.ts';
+
+export const KEY = 'k';
+export const QUEUE = 'bull:explored';
+export const UPDATE = 'append';
+const LEASE_MS = 10_000;
+/** Longer than a takeover takes: the lease, a tenth of it, and 10 ms. */
+const LEASE_PASSES_MS = 11_050;
+/** A little more than when a renewal is due. */
+const RENEWAL_DUE_MS = 3_334;
+/** Pauses before the next attempt are shorter, everything else takes longer. */
+const PAUSE_MAX_MS = 500;
+/** Nobody is parked for want of patience: that is BullMQ's business, and does not touch the protocol. */
+const PATIENCE_MS = 1_000_000_000;
+/** Times that a user of the strict lock tries again after an error. */
+const CALLS_MAX = 2;
+
+/** `queue`: updates; `strict`: strict updates; `lease`: withLease. */
+export type Path = 'queue' | 'strict' | 'lease';
+
+/** What a worker is made for. */
+export interface WorkerPlan {
+  readonly path: Path;
+  readonly name: string;
+  /** The job that BullMQ has delivered to it. */
+  readonly jobId: string;
+  readonly batchJobsMax: number;
+}
+
+/** Worlds with a guard taken away change what the worker talks to. */
+export interface WorkerDamage {
+  readonly server?: (server: MemcachedServer) => MemcachedServer;
+  readonly lanes?: (lanes: Lanes) => Lanes;
+  readonly tokens?: (tokens: TokenSource) => TokenSource;
+}
+
+/** What can happen to a worker. The numbers are parts of stimuli. */
+export const TOLD = {
+  /** memcached's answer to its oldest request; with the outcome's number. */
+  answer: 0,
+  /** Redis's reply to its oldest call; with the reply's number. */
+  reply: 1,
+  /** The server has closed its connection. */
+  closed: 2,
+  /** Its request has timed out, and with it its connection. */
+  timedOut: 3,
+  /** A pause is over. */
+  paused: 4,
+  /** A renewal is due. */
+  renewal: 5,
+  /** The length of a lease has passed, and more. */
+  lease: 6,
+  /** What its update or function waited for has happened. */
+  worked: 7,
+} as const;
+export const TOLD_KINDS = 8;
+
+/** What a worker did that the checks want to know. */
+export type WorkerEvent =
+  /** A strict update, or a function under a lease, has begun. */
+  | { readonly kind: 'began'; readonly token: number }
+  | { readonly kind: 'settled'; readonly jobId: string; readonly settlement: Settlement }
+  /** What a caller of withLease was told of its write. */
+  | {
+      readonly kind: 'told';
+      readonly token: number;
+      readonly entry: string;
+      readonly fate: WriteFate | 'nothing';
+    }
+  | { readonly kind: 'threw'; readonly what: string };
+
+export class Worker {
+  readonly #vocabulary: Vocabulary;
+  readonly #plan: WorkerPlan;
+  readonly #clock = new WorkerClock();
+  readonly #server = new ExploredServer();
+  readonly #redis = new ExploredRedis();
+  readonly #memcached: MemcachedServers;
+  readonly #damage: WorkerDamage;
+  #events: WorkerEvent[] = [];
+  #ids = 0;
+  #work: (() => void) | undefined;
+  #running: AbortSignal | undefined;
+  over = false;
+
+  constructor(plan: WorkerPlan, vocabulary: Vocabulary, damage: WorkerDamage) {
+    this.#plan = plan;
+    this.#vocabulary = vocabulary;
+    this.#damage = damage;
+    const server = damage.server?.(this.#server) ?? this.#server;
+    this.#memcached = {
+      all: [server],
+      fingerprint: 'explored',
+      serverFor: () => server,
+      close: () => Promise.resolve(),
+    };
+    if (plan.path === 'lease') void this.#useLock();
+    else this.#openGate();
+    this.#clock.settle();
+  }
+
+  /** Lets it run until it waits again. */
+  tell(stimulus: number): void {
+    const kind = stimulus % TOLD_KINDS;
+    const about = Math.floor(stimulus / TOLD_KINDS);
+    switch (kind) {
+      case TOLD.answer:
+        this.#connection()?.answer(this.#vocabulary.outcomeAt(about));
+        break;
+      case TOLD.reply:
+        this.#redis.answer(this.#vocabulary.replyAt(about));
+        break;
+      case TOLD.closed:
+        this.#connection()?.end('MEMCACHED_CLOSED');
+        break;
+      case TOLD.timedOut:
+        this.#connection()?.end('MEMCACHED_TIMED_OUT');
+        break;
+      case TOLD.paused:
+        this.#clock.tick();
+        break;
+      case TOLD.renewal:
+        this.#clock.leap(RENEWAL_DUE_MS);
+        break;
+      case TOLD.lease:
+        this.#clock.leap(LEASE_PASSES_MS);
+        break;
+      case TOLD.worked:
+        this.#work?.();
+        break;
+      default:
+        throw new Error(`no such stimulus: ${stimulus}`);
+    }
+    this.#clock.settle();
+  }
+
+  takeEvents(): WorkerEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** Requests that were sent and are not answered, oldest first. */
+  get requests(): number[] {
+    const sent = this.#connection()?.outstanding ?? [];
+    return sent.map(({ request }) => this.#vocabulary.memcached(request));
+  }
+
+  get calls(): number[] {
+    return this.#redis.outstanding.map(({ request }) => this.#vocabulary.redis(request));
+  }
+
+  /** Counts its connections. */
+  get epoch(): number {
+    return this.#server.last?.epoch ?? 0;
+  }
+
+  get connected(): boolean {
+    return this.#connection() !== undefined;
+  }
+
+  get pausing(): boolean {
+    return this.#clock.hasTimerWithin(PAUSE_MAX_MS);
+  }
+
+  get working(): boolean {
+    return this.#work !== undefined;
+  }
+
+  /** A function is at work and has not been told that its lease is lost. */
+  get running(): boolean {
+    return this.#running?.aborted === false;
+  }
+
+  #connection(): ExploredConnection | undefined {
+    return this.#server.current;
+  }
+
+  // The queue
+
+  #openGate(): void {
+    const { jobId, batchJobsMax } = this.#plan;
+    const options: GateOptions = {
+      ...GATE_DEFAULTS,
+      leaseMs: LEASE_MS,
+      patienceMs: PATIENCE_MS,
+      batchJobsMax,
+      batchesPerLease: batchJobsMax === 1 ? 1 : GATE_DEFAULTS.batchesPerLease,
+      history: 'off',
+    };
+    const random = { fraction: () => 0.5, id: () => this.#nextId() };
+    const gate = new Gate({
+      queue: QUEUE,
+      servers: this.#memcached,
+      locks: new MemcachedLeaseLocks({ clock: this.#clock, random, leaseMs: LEASE_MS }),
+      lanes: this.#damage.lanes?.(this.#redis) ?? this.#redis,
+      registry: new UpdateRegistry([this.#update()]),
+      clock: this.#clock,
+      random,
+      options,
+      report: () => {},
+      rateLimited: false,
+      resting: () => false,
+      parkAhead: () => {},
+      promote: () => {},
+    });
+    this.#deliver(gate, jobId);
+  }
+
+  /** BullMQ delivers the job again, and at once, until it is decided. */
+  #deliver(gate: Gate, jobId: string): void {
+    gate.arrive(KEY, {
+      jobId,
+      arrivedAtMs: this.#clock.monotonicMs(),
+      deliveries: 1,
+      stalls: 0,
+      isLastAttempt: () => true,
+      settle: (settlement) => {
+        this.#events.push({ kind: 'settled', jobId, settlement });
+        if (settlement.kind === 'parked' || settlement.kind === 'returned') {
+          this.#clock.soon(() => this.#deliver(gate, jobId));
+        } else {
+          void gate.atRest().then(() => {
+            this.over = true;
+          });
+        }
+      },
+    });
+  }
+
+  #update(): ReturnType<typeof defineUpdate> {
+    const strict = this.#plan.path === 'strict';
+    return defineUpdate({
+      name: UPDATE,
+      key: () => KEY,
+      initial: (): number[] => [],
+      apply: (value: number[], { job }: { job: number }, { token, signal }) => {
+        if (!strict) return [...value, job];
+        return this.#act(token, signal).then(() => [...value, job]);
+      },
+      result: (value) => (value as number[]).length,
+      strict,
+    }) as ReturnType<typeof defineUpdate>;
+  }
+
+  // The lock
+
+  async #useLock(): Promise<void> {
+    const random = { fraction: () => 0.5, id: () => this.#nextId() };
+    const locks = createLocks({
+      memcached: this.#memcached,
+      tokens: this.#damage.tokens?.(this.#redis) ?? this.#redis,
+      codec: lockCodec,
+      clock: this.#clock,
+      random,
+      leaseMs: LEASE_MS,
+      waitMs: 2 ** 31 - 1,
+    });
+    for (let call = 1; call <= CALLS_MAX; call++) {
+      const entry = `${this.#plan.name}${call}`;
+      let token = 0;
+      const append = async (held: HeldKey<string[]>): Promise<void> => {
+        token = held.token;
+        await this.#act(token, held.signal);
+        held.write([...(held.value ?? []), entry]);
+      };
+      const tell = (fate: WriteFate | 'nothing'): void =>
+        void this.#events.push({ kind: 'told', token, entry, fate });
+      try {
+        await locks.withLease<void, string[]>(KEY, append);
+        tell('written');
+        break;
+      } catch (thrown) {
+        if (!(thrown instanceof UncommittedError)) {
+          this.#events.push({ kind: 'threw', what: String(thrown) });
+          break;
+        }
+        const fate = thrown.writes.get(KEY) ?? 'nothing';
+        tell(fate);
+        if (fate === 'unknown') break; // trying again could do it twice
+      }
+    }
+    this.over = true;
+  }
+
+  /** Something in the world outside, which takes its time. */
+  async #act(token: number, signal: AbortSignal): Promise<void> {
+    this.#events.push({ kind: 'began', token });
+    this.#running = signal;
+    await new Promise<void>((resolve) => {
+      this.#work = resolve;
+      signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+    this.#work = undefined;
+    this.#running = undefined;
+  }
+
+  #nextId(): string {
+    return `${this.#plan.name}-${++this.#ids}`;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Small searches of the protocol (docs/exploration.md) in every test run, and the worlds without a
+ * guard in which the search must find a broken promise. For the large ones: `npm run explore`.
+ */
+import { describe, expect, test } from 'vitest';
+import { CANARIES } from '../exploration/canaries.ts';
+import { type Configuration, NO_FAULTS } from '../exploration/configuration.ts';
+import { explore } from '../exploration/explore.ts';
+import { failureText } from '../exploration/report.ts';
+
+const SECONDS = 100;
+const SMALL: readonly Partial<Configuration>[] = [
+  { path: 'queue' },
+  { path: 'queue', cell: 'missing' },
+  { path: 'queue', batch: 1 },
+  { path: 'strict' },
+  { path: 'lease' },
+  { path: 'lease', cell: 'missing' },
+];
+
+describe('no order of steps breaks a promise', () => {
+  test.each(SMALL)('%o', { timeout: SECONDS * 1000 }, async (given) => {
+    const configuration = { ...NO_FAULTS, path: 'queue', ...given } as const;
+    const report = await explore({ configuration, canary: undefined, seconds: SECONDS });
+    expect(failureText(report, undefined)).toBe('');
+    expect(report).toMatchObject({ complete: true, cuts: 0 });
+    // Orders there are in plenty, and whoever is first there is an end for it.
+    expect(report.states).toBeGreaterThan(500);
+    expect(report.ends).toBeGreaterThan(1);
+  });
+});
+
+describe('the search sees', () => {
+  test.each(Object.keys(CANARIES))('%s', { timeout: SECONDS * 1000 }, async (canary) => {
+    const configuration = { ...NO_FAULTS, ...CANARIES[canary]?.within } as Configuration;
+    const report = await explore({ configuration, canary, seconds: SECONDS });
+    expect(report.found).toBeDefined();
+    expect(failureText(report, canary)).toContain(`--canary "${canary}"`);
+  });
+});
