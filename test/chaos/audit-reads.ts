@@ -1,0 +1,56 @@
+/** P1 as a reader sees it: values never go backwards or away, unless memcached lost them. */
+import type { KeyEvidence, Loss, Read, Report } from './evidence.ts';
+
+/** For so long after a loss a write that was under way may bring a value back that never was acknowledged. */
+const LATE_MAX_US = 15_000_000;
+
+export function auditReads(
+  evidence: KeyEvidence,
+  allLosses: readonly Loss[],
+  report: Report,
+): void {
+  const { key, reads, calls, places, chain } = evidence;
+  const holders = new Set(
+    reads.filter(({ value }) => value !== undefined).map(({ server }) => server),
+  );
+  if (holders.size > 1) report('P1', key, `the cell was on servers ${[...holders].join(' and ')}`);
+  const losses = allLosses.filter(({ server }) => holders.has(server));
+  const made = new Set(calls.map((call) => call.made?.h));
+  let before: Read | undefined;
+  for (const read of reads) {
+    if (!holders.has(read.server)) continue;
+    const { value } = read;
+    if (before?.value !== undefined && (value === undefined || value.n < before.value.n)) {
+      if (!lostBetween(losses, before.sinceUs, read.us)) {
+        report(
+          'P1',
+          key,
+          `a reader saw ${shown(before)}, then ${shown(read)}, and nothing was lost`,
+        );
+      }
+    }
+    before = read;
+    if (value === undefined || value.n === 0) continue;
+    if (!made.has(value.h)) report('P1', key, `a reader saw ${shown(read)}, which no update made`);
+    else if (!places.has(value.h) && !lostBetween(losses, read.sinceUs - LATE_MAX_US, read.us)) {
+      report('P1', key, `a reader saw ${shown(read)}, which is not on the chain`);
+    }
+  }
+  const last = chain.at(-1)?.made;
+  if (last !== undefined && before?.value?.h !== last.h) {
+    report(
+      'P4',
+      key,
+      `in the end a reader sees ${shown(before)}; the chain ends in ${last.n} ${last.h}`,
+    );
+  }
+}
+
+function lostBetween(losses: readonly Loss[], fromUs: number, untilUs: number): boolean {
+  return losses.some((loss) => loss.fromUs <= untilUs && loss.us >= fromUs);
+}
+
+function shown(read: Read | undefined): string {
+  const { value, token } = read ?? {};
+  return value === undefined ? 'no value' : `${value.n} ${value.h} of token ${token}`;
+}

@@ -1,0 +1,47 @@
+/** What a child process is told when it starts, and afterwards. */
+import { Recorder } from '../history.ts';
+import type { TwinName } from '../twins.ts';
+
+export interface Orders {
+  readonly name: string;
+  /** Of its history file. */
+  readonly folder: string;
+  readonly seed: number;
+  readonly queue: string;
+  readonly keys: readonly string[];
+  readonly redis: { readonly host: string; readonly port: number };
+  /** As its role reaches them: through the proxies, or not. */
+  readonly memcached: readonly string[];
+  readonly twin?: TwinName | undefined;
+}
+
+/** Producers: stop asking; ask once for each key; go on. The reader, for `rest`: look once more. All: end in good order. */
+export type Order = 'rest' | 'touch' | 'go' | 'close';
+
+export const orders = JSON.parse(process.argv[2] as string) as Orders;
+export const recorder: Recorder = new Recorder(orders.folder, orders.name);
+
+/** Serves orders, one after the other; answers each with its own name when it is carried out. */
+export function serve(carryOut: (order: Order) => Promise<void>): void {
+  let last = Promise.resolve();
+  process.on('message', (order: Order) => {
+    last = last.then(async () => {
+      await carryOut(order);
+      process.send?.(order);
+      if (order === 'close') process.disconnect();
+    });
+  });
+  // Whoever started us is gone: so must we be.
+  process.on('disconnect', () => process.exit());
+}
+
+export function ready(): void {
+  process.send?.('ready');
+}
+
+/** Connections come back at once: BullMQ's own delay of a second would make each fault a long one. */
+export const redisConnection = {
+  ...orders.redis,
+  maxRetriesPerRequest: null,
+  retryStrategy: (): number => 100,
+};

@@ -1,0 +1,59 @@
+/** The liveness end: once faults have stopped, everything must drain within a named time (P6). */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+
+/** Milliseconds: many leases, and all that waited for them. */
+export const DRAIN_MAX_MS = 60_000;
+const POLL_MS = 20;
+
+/** Which queues of BullMQ must be empty, and the command that counts them. */
+const LISTS = ['wait', 'active', 'paused'];
+const SETS = ['delayed', 'prioritized', 'waiting-children'];
+
+/** Milliseconds until nothing waits any more, or what is left after DRAIN_MAX_MS. */
+export async function drain(
+  redis: Redis,
+  queue: string,
+): Promise<{ readonly tookMs: number; readonly left: string | undefined }> {
+  const startedMs = performance.now();
+  for (;;) {
+    const left = await whatIsLeft(redis, `bull:${queue}:`);
+    const tookMs = performance.now() - startedMs;
+    if (left === undefined) return { tookMs, left };
+    if (tookMs > DRAIN_MAX_MS) {
+      return { tookMs, left: `${left}; ${await lanesOf(redis, `bull:${queue}:`)}` };
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+async function whatIsLeft(redis: Redis, prefix: string): Promise<string | undefined> {
+  const left: string[] = [];
+  const note = (what: string, count: number): void => {
+    if (count > 0) left.push(`${count} in ${what}`);
+  };
+  for (const name of LISTS) note(name, await redis.llen(prefix + name));
+  for (const name of SETS) note(name, await redis.zcard(prefix + name));
+  // Lanes that are empty do not exist. There are few keys in all when there is nothing else to wait for.
+  if (left.length === 0) {
+    for await (const keys of redis.scanStream({ match: `${prefix}lane:*`, count: 10_000 })) {
+      for (const key of keys as string[]) note(key.slice(prefix.length), await redis.zcard(key));
+    }
+  }
+  return left.length === 0 ? undefined : left.join(', ');
+}
+
+/** Each lane's head, what BullMQ says of it, and when it is due. */
+async function lanesOf(redis: Redis, prefix: string): Promise<string> {
+  const told: string[] = [];
+  for (const lane of await redis.keys(`${prefix}lane:*`)) {
+    const [head = ''] = await redis.zrange(lane, '0', '0');
+    const [attempts, starts, stalls] = await redis.hmget(prefix + head, 'atm', 'ats', 'stc');
+    const score = await redis.zscore(`${prefix}delayed`, head);
+    const due = score === null ? 'not delayed' : `due in ${Number(score) / 4096 - Date.now()} ms`;
+    told.push(
+      `${lane.slice(prefix.length)}: ${await redis.zcard(lane)} jobs, head ${head} (attempts ${attempts}, started ${starts}, stalled ${stalls}), ${due}`,
+    );
+  }
+  return told.join('; ');
+}

@@ -1,0 +1,113 @@
+/** What is left when everything has drained, read from Redis itself by the names in docs/design.md. */
+import type { Redis } from 'ioredis';
+import type { Value } from './history.ts';
+
+export interface FinalJob {
+  /** `waiting`: neither completed nor failed. */
+  readonly state: 'completed' | 'failed' | 'waiting';
+  readonly result?: Value | undefined;
+  readonly reason: string;
+  readonly attempts: number;
+}
+
+/** One entry of the queue's own history. */
+export interface Commit {
+  readonly key: string;
+  readonly token: number;
+  readonly base: number;
+  /** Job ids, in order. */
+  readonly applied: readonly string[];
+}
+
+export interface EndState {
+  /** Jobs that BullMQ knows. */
+  readonly jobs: ReadonlyMap<string, FinalJob>;
+  /** The durable copies. */
+  readonly copies: ReadonlyMap<
+    string,
+    { readonly token: number; readonly value: Value | undefined }
+  >;
+  readonly commits: readonly Commit[];
+}
+
+const PER_CALL = 1_000;
+
+export async function readEndState(
+  redis: Redis,
+  queue: string,
+  keys: readonly string[],
+  jobIds: readonly string[],
+): Promise<EndState> {
+  const prefix = `bull:${queue}:`;
+  const jobs = new Map<string, FinalJob>();
+  for (let from = 0; from < jobIds.length; from += PER_CALL) {
+    const some = jobIds.slice(from, from + PER_CALL);
+    const pipeline = redis.pipeline();
+    for (const id of some) {
+      pipeline.hmget(prefix + id, 'timestamp', 'finishedOn', 'returnvalue', 'failedReason', 'atm');
+    }
+    const replies = (await pipeline.exec()) ?? [];
+    some.forEach((id, at) => {
+      const fields = replies[at]?.[1] as (string | null)[];
+      if (fields[0] !== null) jobs.set(id, jobOf(fields));
+    });
+  }
+  const copies = new Map<string, { token: number; value: Value | undefined }>();
+  for (const key of keys) {
+    const [token, value] = await redis.hmget(`${prefix}copy:${key}`, 't', 'v');
+    if (token != null) copies.set(key, { token: Number(token), value: valueOf(value?.slice(1)) });
+  }
+  return { jobs, copies, commits: await readCommits(redis, `${prefix}history`) };
+}
+
+function jobOf([, finishedOn, result, reason, attempts]: (string | null)[]): FinalJob {
+  const isCompleted = finishedOn != null && result != null;
+  return {
+    state: isCompleted ? 'completed' : finishedOn == null ? 'waiting' : 'failed',
+    result: isCompleted ? valueOf(result) : undefined,
+    reason: reason ?? '',
+    attempts: Number(attempts ?? 0),
+  };
+}
+
+function valueOf(json: string | null | undefined): Value | undefined {
+  if (json == null || json === '') return undefined;
+  const { n, h } = JSON.parse(json) as Value;
+  return { n, h };
+}
+
+async function readCommits(redis: Redis, stream: string): Promise<Commit[]> {
+  const commits: Commit[] = [];
+  for (let after = '-'; ; ) {
+    const page = await redis.xrange(stream, after, '+', 'COUNT', PER_CALL);
+    for (const [id, fields] of page) {
+      after = `(${id}`;
+      const field = (name: string): string =>
+        fields.find((_, at) => at % 2 === 1 && fields[at - 1] === name) ?? '';
+      commits.push({
+        key: field('k'),
+        token: Number(field('t')),
+        base: Number(field('b')),
+        applied: appliedIn(field('j')),
+      });
+    }
+    if (page.length < PER_CALL) return commits;
+  }
+}
+
+/** Separator, `[id, update, sequence, attempt, decision]`, separator, data, and so on. */
+function appliedIn(jobs: string): string[] {
+  const parts = jobs.split('\u001e');
+  const applied: string[] = [];
+  for (let at = 1; at < parts.length; at += 2) {
+    const [id, , , , decision] = JSON.parse(parts[at] as string) as [
+      string,
+      string,
+      number,
+      number,
+      string,
+    ];
+    if (decision.startsWith('a')) applied.push(id);
+  }
+  return applied;
+}

@@ -1,0 +1,68 @@
+/** What a run amounts to, in numbers. Pure. */
+import type { EndState } from './end-state.ts';
+import type { Faults } from './faults.ts';
+import type { Happened } from './history.ts';
+import type { FaultKind } from './schedule.ts';
+
+export interface Figures {
+  /** Operations that producers asked for, and those that they heard were enqueued. */
+  readonly asked: number;
+  readonly enqueued: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly commits: number;
+  /** Calls of updates. */
+  readonly calls: number;
+  /** Values that readers saw. */
+  readonly reads: number;
+  /** By kind, in order of their number. */
+  readonly faults: readonly (readonly [FaultKind, number])[];
+  readonly faultsPerMinute: number;
+  readonly evictions: number;
+  readonly takeovers: number;
+  readonly lostLeases: number;
+  /** By memcached, and by Redis. */
+  readonly refusedCommits: number;
+  readonly refusedAcknowledgements: number;
+  readonly recoveredCommits: number;
+  readonly restores: number;
+  readonly slowestDrainMs: number;
+}
+
+export interface Material {
+  readonly history: readonly Happened[];
+  readonly end: EndState;
+  readonly faults: Pick<Faults, 'counts' | 'evictions'>;
+  readonly drains: readonly number[];
+  readonly chaosMs: number;
+}
+
+export function figuresOf({ history, end, faults, drains, chaosMs }: Material): Figures {
+  const events = new Map<string, number>();
+  for (const event of history) {
+    const name = event.e === 'gate' ? event.name : event.e;
+    events.set(name, (events.get(name) ?? 0) + 1);
+  }
+  const count = (name: string): number => events.get(name) ?? 0;
+  const states = [...end.jobs.values()].map(({ state }) => state);
+  const struck = [...faults.counts.values()].reduce((sum, number) => sum + number, 0);
+  return {
+    asked: count('asked'),
+    enqueued: count('enqueued'),
+    completed: states.filter((state) => state === 'completed').length,
+    failed: states.filter((state) => state === 'failed').length,
+    commits: end.commits.length,
+    calls: count('called'),
+    reads: count('read'),
+    faults: [...faults.counts].toSorted(([, a], [, b]) => b - a),
+    faultsPerMinute: Math.round((struck / chaosMs) * 60_000),
+    evictions: faults.evictions,
+    takeovers: count('leaseTakenOver'),
+    lostLeases: count('leaseLost'),
+    refusedCommits: count('commitRefused'),
+    refusedAcknowledgements: count('acknowledgementRefused'),
+    recoveredCommits: count('commitRecovered'),
+    restores: count('cellRestored'),
+    slowestDrainMs: Math.round(Math.max(0, ...drains)),
+  };
+}

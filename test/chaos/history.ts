@@ -1,0 +1,111 @@
+/**
+ * What the clients saw: each process writes its own file, one JSON line per event, at once, so that
+ * a SIGKILL loses nothing that it has said. All processes of a machine read the same monotonic clock.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+export type UpdateName = 'append' | 'slow' | 'strict' | 'skip';
+
+/** What a producer asks for. */
+export interface Operation {
+  /** Nobody else's; also the job's id, if it is `named`. */
+  readonly op: string;
+  readonly key: string;
+  readonly update: UpdateName;
+  readonly named: boolean;
+  /** Attempts that fail, and those that it has. */
+  readonly failures: number;
+  readonly attempts: number;
+}
+
+/** A value as the updates make it; `h` depends on everything that went into it, in order. */
+export interface Value {
+  readonly n: number;
+  readonly h: string;
+}
+
+export interface Call {
+  readonly key: string;
+  readonly op: string;
+  readonly jobId: string;
+  readonly update: UpdateName;
+  readonly sequence: number;
+  readonly token: number;
+  readonly attempt: number;
+  readonly saw: Value;
+  /** Undefined: it threw. */
+  readonly made?: Value;
+}
+
+export type Event =
+  /** About to be sent; jobs of one bulk are in order. */
+  | ({ readonly e: 'asked' } & Operation)
+  | { readonly e: 'enqueued'; readonly op: string; readonly jobId: string }
+  | ({ readonly e: 'called' } & Call)
+  | { readonly e: 'completed'; readonly jobId: string; readonly result: Value }
+  | { readonly e: 'failed'; readonly jobId: string; readonly reason: string }
+  /** Of the gate. */
+  | { readonly e: 'gate'; readonly name: string; readonly key: string; readonly more: string }
+  /** A reader found another value than last time; asked for at `sinceUs`, by monotonic clock. */
+  | {
+      readonly e: 'read';
+      readonly server: number;
+      readonly key: string;
+      readonly sinceUs: number;
+      readonly token: number;
+      /** Undefined: there is none. */
+      readonly value?: Value;
+    }
+  /** Said by whoever carries out the faults. */
+  | { readonly e: 'fault'; readonly kind: string; readonly target: string; readonly more: string }
+  /** memcached server `server` may have lost values from `fromUs` to the event's own time. */
+  | { readonly e: 'lost'; readonly server: number; readonly fromUs: number };
+
+export type Happened = Event & {
+  /** Microseconds on the machine's monotonic clock. */
+  readonly us: number;
+  /** Of the process, with its incarnation: `worker-2.7`. */
+  readonly by: string;
+};
+
+/** With which an operation fails that is meant to. */
+export const failureText = (op: string, attempt: number): string =>
+  `attempt ${attempt} of ${op} fails`;
+
+export const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
+
+export class Recorder {
+  readonly #by: string;
+  readonly #file: number;
+
+  constructor(folder: string, by: string) {
+    this.#by = by;
+    this.#file = openSync(join(folder, `${by}.jsonl`), 'a');
+  }
+
+  note(event: Event): void {
+    writeSync(this.#file, `${JSON.stringify({ us: nowUs(), by: this.#by, ...event })}\n`);
+  }
+
+  close(): void {
+    closeSync(this.#file);
+  }
+}
+
+/** All that was written into the folder, in order of time. */
+export function readHistory(folder: string): Happened[] {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.jsonl'));
+  return files
+    .flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').flatMap(parsed))
+    .toSorted((a, b) => a.us - b.us);
+}
+
+/** The last line of a killed process may be torn. */
+function parsed(line: string): Happened[] {
+  try {
+    return line === '' ? [] : [JSON.parse(line) as Happened];
+  } catch {
+    return [];
+  }
+}
