@@ -1,8 +1,9 @@
 /** What can be said on the command line. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { CellFilter } from './bench.ts';
 import { FAMILY_NAMES, type FamilyName, familyOf } from './families/families.ts';
 import { SYSTEM_NAMES, type SystemName } from './systems.ts';
+import { wholeNumber, wholeNumbers } from './whole-number.ts';
 
 export interface Arguments {
   readonly families: readonly FamilyName[];
@@ -84,16 +85,6 @@ export function argumentsOf(given: Given): Arguments {
   };
 }
 
-function wholeNumbers(text: string, before: readonly number[] = []): number[] {
-  return [...before, wholeNumber(text)];
-}
-
 function keyNumbers(text: string, before: readonly number[] = []): number[] {
   return [...before, text === 'all' ? 0 : wholeNumber(text)];
-}
-
-function wholeNumber(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number > 0) return number;
-  throw new InvalidArgumentError('It must be a whole number above 0.');
 }

@@ -24,22 +24,23 @@ export function writeDocs(rows: readonly Row[], machine: string): void {
 export function withSheets(page: string, sheets: readonly Sheet[], machine: string): string {
   let text = page.trimEnd();
   for (const sheet of sheets) {
-    const [begin, end] = marksOf(sheet);
-    const section = [begin, ...sectionOf(sheet, machine), end].join('\n');
-    const first = text.indexOf(begin);
-    const last = text.indexOf(end);
-    if (first === -1 || last === -1) {
-      if (!text.includes(`\n${HEADING}\n`)) text += `\n\n${HEADING}\n`;
-      text = `${text.trimEnd()}\n\n${section}`;
-    } else {
-      text = text.slice(0, first) + section + text.slice(last + end.length);
-    }
+    text = withSection(text, `bench:${sheet.family}`, sectionOf(sheet, machine));
   }
   return `${text}\n`;
 }
 
-function marksOf({ family }: Sheet): [begin: string, end: string] {
-  return [`<!-- bench:${family} -->`, `<!-- /bench:${family} -->`];
+/** @param name of the marks around it, in the place of which it comes; else it comes at the end */
+export function withSection(page: string, name: string, lines: readonly string[]): string {
+  const begin = `<!-- ${name} -->`;
+  const end = `<!-- /${name} -->`;
+  const section = [begin, ...lines, end].join('\n');
+  const first = page.indexOf(begin);
+  const last = page.indexOf(end);
+  if (first !== -1 && last !== -1) {
+    return page.slice(0, first) + section + page.slice(last + end.length);
+  }
+  const heading = page.includes(`\n${HEADING}\n`) ? '' : `\n\n${HEADING}`;
+  return `${page.trimEnd()}${heading}\n\n${section}`;
 }
 
 function sectionOf(sheet: Sheet, machine: string): string[] {

@@ -5,7 +5,9 @@ import { parseInfo } from './server-meter.ts';
 import type { Stage } from './stage.ts';
 
 /** One line. */
-export async function describeMachine(stage: Stage): Promise<string> {
+export async function describeMachine(
+  stage: Pick<Stage, 'redisInfo' | 'memcachedVersion'>,
+): Promise<string> {
   const processors = cpus();
   const model = processors[0]?.model.trim() ?? 'unknown processor';
   const redis = parseInfo(await stage.redisInfo()).get('redis_version') ?? 'unknown';

@@ -21,7 +21,7 @@ const SLOW_RUN_SECONDS_QUICK = 1;
 
 async function main(): Promise<number> {
   const given = parseArguments(process.argv.slice(2));
-  const progress = progressOn(process.stderr);
+  const progress = progressOn(process.stderr, 'bench');
   const postgres = await postgresFor(given, progress);
   try {
     const stage = await Stage.open(siteOf(postgres));

@@ -62,16 +62,16 @@ export class MemcachedClient {
     return (await this.#request(`gets ${key}\r\n`)).items[0];
   }
 
-  set(key: string, value: string): Promise<Stored> {
-    return this.#store('set', key, value, 0, '');
+  set(key: string, value: string, seconds = 0): Promise<Stored> {
+    return this.#store('set', key, value, seconds, '');
   }
 
   add(key: string, value: string, seconds = 0): Promise<Stored> {
     return this.#store('add', key, value, seconds, '');
   }
 
-  cas(key: string, value: string, cas: string): Promise<Stored> {
-    return this.#store('cas', key, value, 0, ` ${cas}`);
+  cas(key: string, value: string, cas: string, seconds = 0): Promise<Stored> {
+    return this.#store('cas', key, value, seconds, ` ${cas}`);
   }
 
   async delete(key: string): Promise<void> {

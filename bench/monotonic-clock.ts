@@ -1,7 +1,7 @@
 /** A clock that all processes of this machine share, so that a start here and an end there compare. */
 
-const OFFSET_MS = Number(process.hrtime.bigint()) / 1e6 - performance.now();
-
+/** Not `performance.now()`, which begins anew in every process. */
 export function monotonicMs(): number {
-  return performance.now() + OFFSET_MS;
+  const [seconds, nanoseconds] = process.hrtime();
+  return seconds * 1e3 + nanoseconds / 1e6;
 }

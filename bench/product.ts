@@ -28,11 +28,11 @@ function producersUpdate(product: Product) {
   return updateOf(product, { change: unused, initial: unused, strict: false });
 }
 
-async function openProducer(
+export async function openTorilQueue(
   site: Site,
   run: string,
   { removeOnComplete }: ProducerSettings,
-): Promise<Producer> {
+) {
   const product = await productOf(site);
   const update = producersUpdate(product);
   const queue = new product.Queue(run, {
@@ -41,6 +41,15 @@ async function openProducer(
     ...(removeOnComplete && { defaultJobOptions: { removeOnComplete: true } }),
   });
   await queue.waitUntilReady();
+  return { queue, update };
+}
+
+async function openProducer(
+  site: Site,
+  run: string,
+  settings: ProducerSettings,
+): Promise<Producer> {
+  const { queue, update } = await openTorilQueue(site, run, settings);
   return {
     async enqueue(works) {
       const [only] = works;
@@ -53,6 +62,7 @@ async function openProducer(
 
 async function openWorker(site: Site, run: string, settings: WorkerSettings): Promise<Worker> {
   const product = await productOf(site);
+  const { lockMs } = settings;
   const worker = new product.Worker(run, {
     connection: { url: site.redis, maxRetriesPerRequest: null },
     memcached: site.memcached,
@@ -60,6 +70,7 @@ async function openWorker(site: Site, run: string, settings: WorkerSettings): Pr
     concurrency: settings.concurrency,
     history: settings.history ? 'on' : 'off',
     autorun: false,
+    ...(lockMs !== undefined && { leaseMs: lockMs, lockDuration: lockMs, stalledInterval: lockMs }),
   });
   worker.on('completed', (job) => settings.onCompleted(job.data as Work));
   worker.on('failed', (_job, cause) => settings.onFailed(cause));

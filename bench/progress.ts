@@ -9,12 +9,14 @@ export interface Progress {
 
 const ERASE_LINE = '\r\u001b[2K';
 
-export function progressOn(stream: NodeJS.WriteStream): Progress {
+/** @param speaker whose words they are */
+export function progressOn(stream: NodeJS.WriteStream, speaker: string): Progress {
   const live = stream.isTTY;
   return {
-    say: (line) => void stream.write(`${live ? ERASE_LINE : ''}bench: ${line}\n`),
+    say: (line) => void stream.write(`${live ? ERASE_LINE : ''}${speaker}: ${line}\n`),
     now(line) {
-      if (live) stream.write(`${ERASE_LINE}bench: ${line.slice(0, (stream.columns ?? 80) - 9)}`);
+      const room = (stream.columns ?? 80) - speaker.length - 4;
+      if (live) stream.write(`${ERASE_LINE}${speaker}: ${line.slice(0, room)}`);
     },
   };
 }

@@ -35,6 +35,8 @@ export interface WorkerSettings {
   readonly strict: boolean;
   /** What is committed is recorded (Toril only). */
   readonly history: boolean;
+  /** Milliseconds that its locks, and BullMQ's own, live. Default: whatever the system advises. */
+  readonly lockMs?: number;
   /** The value of a key that has none. */
   readonly initial: () => Value;
   /** The work itself: pure but for a note of what it did. */

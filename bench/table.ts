@@ -6,7 +6,7 @@ import type { Grid, Sheet } from './sheet.ts';
 const COMPACT = { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' };
 
 /** For the terminal. */
-export function tablesOf(sheets: readonly Sheet[]): string {
+export function tablesOf(sheets: readonly Omit<Sheet, 'family'>[]): string {
   return sheets
     .map(({ title, grids, troubles }) =>
       [
@@ -34,7 +34,7 @@ function inTwoLines(head: string): string {
   return head.replace(/ (?=\(|\S+\/job|MiB)/, '\n');
 }
 
-export function markdownOf({ grids, troubles }: Sheet): string {
+export function markdownOf({ grids, troubles }: Pick<Sheet, 'grids' | 'troubles'>): string {
   return [
     ...grids.flatMap((grid) => [
       ...(grid.caption === '' ? [] : [grid.caption]),

@@ -3,9 +3,8 @@
  * what is measured must not, since the transformation on the fly changes the code.
  */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { rmSync } from 'node:fs';
-import { basename } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Caller } from './calls.ts';
 
@@ -39,15 +38,32 @@ export class Launcher {
   }
 
   worker(onNotice: (notice: unknown) => void): Child {
-    return this.#launch(WORKER, onNotice);
+    return this.launch(WORKER, onNotice);
   }
 
   producer(): Child {
-    return this.#launch(PRODUCER, () => undefined);
+    return this.launch(PRODUCER, () => undefined);
   }
 
   replayer(): Child {
-    return this.#launch(REPLAYER, () => undefined);
+    return this.launch(REPLAYER, () => undefined);
+  }
+
+  /** What became of one of our source files. */
+  compiledFrom(source: URL): string {
+    const path = relative(fileURLToPath(ROOT), fileURLToPath(source));
+    return join(this.#compiled, path.replace(/\.ts$/, '.js'));
+  }
+
+  launch(source: URL, onNotice: (notice: unknown) => void): Child {
+    const child = fork(this.compiledFrom(source), {
+      execArgv: [],
+      serialization: 'advanced',
+      silent: true,
+    });
+    this.#children.add(child);
+    child.once('exit', () => this.#children.delete(child));
+    return new Child(child, onNotice);
   }
 
   /** Ends what is left and removes what was compiled. */
@@ -55,18 +71,12 @@ export class Launcher {
     for (const child of this.#children) child.kill('SIGKILL');
     rmSync(this.#compiled, { recursive: true, force: true });
   }
-
-  #launch(source: URL, onNotice: (notice: unknown) => void): Child {
-    const file = `${this.#compiled}bench/children/${basename(source.pathname, '.ts')}.js`;
-    const child = fork(file, { execArgv: [], serialization: 'advanced', silent: true });
-    this.#children.add(child);
-    child.once('exit', () => this.#children.delete(child));
-    return new Child(child, onNotice);
-  }
 }
 
 /** A process that answers calls. */
 export class Child {
+  /** Resolves when the process is gone, for whatever reason. */
+  readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #caller: Caller;
   /** The end of what it has printed, to explain its end. */
@@ -80,6 +90,7 @@ export class Child {
         this.#output = (this.#output + chunk.toString()).slice(-OUTPUT_KEPT);
       });
     }
+    this.ended = new Promise((resolve) => child.once('exit', () => resolve()));
     child.once('exit', (code, signal) => {
       const how = signal ?? `code ${code}`;
       this.#caller.fail(new Error(`a child process ended (${how}): ${this.#output.trim()}`));
@@ -90,10 +101,14 @@ export class Child {
     return this.#caller.call(method, argument);
   }
 
+  /** It has been ended by a signal, also by one of its own. */
+  get wasKilled(): boolean {
+    return this.#child.signalCode !== null;
+  }
+
   async end(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
-    await exited;
+    await this.ended;
   }
 }

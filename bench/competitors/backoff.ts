@@ -5,6 +5,6 @@ const FIRST_MS = 1;
 const LONGEST_MS = 50;
 
 /** @param attempt 0 for the first */
-export async function backOff(attempt: number): Promise<void> {
-  await sleep(Math.random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt));
+export async function backOff(attempt: number, longestMs = LONGEST_MS): Promise<void> {
+  await sleep(Math.random() * Math.min(longestMs, FIRST_MS * 2 ** attempt));
 }

@@ -23,8 +23,9 @@ export const bullmqRedisMutex = bullmqSystem(async (site, settings) => {
   const redis = new Redis(site.redis, { enableAutoPipelining: true }) as LockClient;
   redis.defineCommand('releaseLock', { numberOfKeys: 1, lua: RELEASE });
   await redis.ping();
+  const { lockMs = LOCK_MS } = settings;
   const acquire = async (lock: string, token: string): Promise<boolean> =>
-    (await redis.set(lock, token, 'PX', LOCK_MS, 'NX')) === 'OK';
+    (await redis.set(lock, token, 'PX', lockMs, 'NX')) === 'OK';
   return {
     async process(work) {
       const lock = `lock:${work.key}`;

@@ -16,7 +16,9 @@ export interface Processing {
   close(): void;
 }
 
-const JOB_NAME = 'append';
+export const JOB_NAME = 'append';
+/** With short locks, a job whose worker died is delivered again, as often as it takes. */
+const STALLS_MAX = 100;
 
 /** A system that differs from plain BullMQ only in what its processor does. */
 export function bullmqSystem(
@@ -31,15 +33,23 @@ export function bullmqSystem(
   };
 }
 
-async function openBullmqProducer(
+export function openBullmqQueue(
   site: Site,
   run: string,
   { removeOnComplete }: ProducerSettings,
-): Promise<Producer> {
-  const queue = new Queue(run, {
+): Queue {
+  return new Queue(run, {
     connection: { url: site.redis },
     ...(removeOnComplete && { defaultJobOptions: { removeOnComplete: true } }),
   });
+}
+
+async function openBullmqProducer(
+  site: Site,
+  run: string,
+  settings: ProducerSettings,
+): Promise<Producer> {
+  const queue = openBullmqQueue(site, run, settings);
   await queue.waitUntilReady();
   return {
     async enqueue(works) {
@@ -54,13 +64,18 @@ async function openBullmqProducer(
 async function openBullmqWorker(
   site: Site,
   run: string,
-  { concurrency, onCompleted, onFailed }: WorkerSettings,
+  { concurrency, lockMs, onCompleted, onFailed }: WorkerSettings,
   processing: Processing,
 ): Promise<Worker> {
   const worker = new BullWorker(run, (job: Job) => processing.process(job.data as Work), {
     connection: { url: site.redis, maxRetriesPerRequest: null },
     concurrency,
     autorun: false,
+    ...(lockMs !== undefined && {
+      lockDuration: lockMs,
+      stalledInterval: lockMs,
+      maxStalledCount: STALLS_MAX,
+    }),
   });
   worker.on('completed', (job) => onCompleted(job.data as Work));
   worker.on('failed', (_job, cause) => onFailed(cause));
