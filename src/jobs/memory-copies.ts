@@ -1,7 +1,7 @@
 /** The copies in memory: what Redis last acknowledged for each key, and until when it knows of it. */
 import type { Clock } from '../base/clock.ts';
 import type { Acknowledgement, Copy, TakeRequest } from './lanes.ts';
-import { TOMBSTONE_MS } from './redis-lanes.ts';
+import { TOMBSTONE_MS } from './redis-lane-messages.ts';
 import { COPY_IN_USE_MS } from './scripts/take.ts';
 
 /** As in redis-lanes.ts. */

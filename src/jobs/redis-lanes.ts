@@ -4,21 +4,27 @@ import type { Clock } from '../base/clock.ts';
 import type {
   Acknowledged,
   Acknowledgement,
-  Copy,
-  LaneEntry,
   Lanes,
   LaneState,
   Location,
   Taken,
   TakeRequest,
 } from './lanes.ts';
+import {
+  acknowledgeArguments,
+  copyOf,
+  parkedOf,
+  takeArguments,
+  takenOf,
+} from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
-import { HISTORY_FIRST_KEY, HISTORY_KEY, noteArguments } from './scripts/history.ts';
+import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
+import { Packing, Unpacking } from './scripts/packing.ts';
 import { SWEEP } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
-import { TAKE } from './scripts/take.ts';
+import { TAKE, type TakeReply } from './scripts/take.ts';
 
 /** What the lanes need of a Redis client; BullMQ's own abstraction fits, whatever the driver. */
 export interface ScriptClient {
@@ -32,16 +38,11 @@ export interface ScriptClient {
 
 /** Keys per script call. */
 const KEYS_PER_CALL = 64;
-/** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
-const COPY_GRACE_MS = 120_000;
 /** Entries of a lane that are looked at in one call. */
 const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
-/** Fields per lane entry in the reply of `take`. */
-const ENTRY_FIELDS = 4;
-/** Milliseconds for which a deleted cell's tombstone stays in memcached. */
-export const TOMBSTONE_MS = 60_000;
+const NONE: readonly never[] = [];
 
 export class RedisLanes implements Lanes {
   readonly #client: Promise<ScriptClient>;
@@ -83,7 +84,9 @@ export class RedisLanes implements Lanes {
   }
 
   async overwriteCopy(commit: Acknowledgement): Promise<void> {
-    await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], acknowledgeArguments(commit, 'any'));
+    const packing = new Packing();
+    const args = packing.arguments([acknowledgeArguments(commit, 'any', packing)]);
+    await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args);
   }
 
   async registerServers(fingerprint: string): Promise<string> {
@@ -163,30 +166,24 @@ export class RedisLanes implements Lanes {
   }
 
   async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {
-    const args: (string | number)[] = [];
-    for (const { key, cell, jobsMax, dataMax, arrivals } of requests) {
-      args.push(
-        key,
-        cell?.token ?? '',
-        cell?.base ?? '',
-        jobsMax,
-        dataMax,
-        arrivals.length,
-        ...arrivals,
-      );
-    }
+    const packing = new Packing();
+    const args = packing.arguments(requests.map(takeArguments));
     const keys = [`${this.#prefix}delayed`, `${this.#prefix}meta`];
-    const [paused, ...lanes] = (await this.#run(TAKE, keys, args)) as [number, ...TakenReply[]];
-    return lanes.map((lane) => takenOf(lane, paused === 1));
+    const reply = new Unpacking<[number, ...TakeReply[]]>(await this.#run(TAKE, keys, args));
+    const [paused, ...lanes] = reply.message;
+    return lanes.map((lane) => takenOf(lane, paused === 1, reply));
   }
 
   async #acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {
-    const args = commits.flatMap((commit) => acknowledgeArguments(commit, commit.base));
-    const replies = (await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args)) as [
-      number,
-      ...string[],
-    ][];
-    return replies.map(([accepted, ...parked]) => ({ accepted: accepted === 1, parked }));
+    const packing = new Packing();
+    const all = commits.map((commit) => acknowledgeArguments(commit, String(commit.base), packing));
+    const keys = [`${this.#prefix}delayed`];
+    const reply = await this.#run(ACKNOWLEDGE, keys, packing.arguments(all));
+    const [accepted, ...delayed] = reply as [string, ...(string | number)[]];
+    return commits.map((_, at) => ({
+      accepted: accepted[at] === '1',
+      parked: delayed.length === 0 ? NONE : parkedOf(at + 1, delayed),
+    }));
   }
 
   async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {
@@ -226,98 +223,4 @@ function defineScripts(client: ScriptClient): ScriptClient {
   for (const { name, numberOfKeys, lua } of SCRIPTS)
     client.defineCommand(name, { numberOfKeys, lua });
   return client;
-}
-
-type TakenReply = [facts: string, value: string, entries: string[], decided: string[]];
-
-function takenOf([facts, value, fields, decisions]: TakenReply, paused: boolean): Taken {
-  const [token, copyToken, watermark, cascadeTo, length, headDueMs, since, expiresInMs] =
-    facts.split(' ');
-  const entries: LaneEntry[] = [];
-  for (let i = 0; i < fields.length; i += ENTRY_FIELDS) entries.push(entryOf(fields, i));
-  const decided = new Map<string, string>();
-  for (let i = 0; i < decisions.length; i += 2) {
-    decided.set(decisions[i] as string, decisions[i + 1] as string);
-  }
-  return {
-    token: Number(token),
-    copy: copyOf(copyToken as string, watermark as string, value, cascadeTo as string),
-    entries,
-    length: Number(length),
-    decided,
-    headDueMs: Number(headDueMs),
-    paused,
-    sinceCheckpoint: Number(since),
-    expiresInMs: Number(expiresInMs),
-  };
-}
-
-function entryOf(fields: readonly string[], at: number): LaneEntry {
-  const [sequence, attemptsMade, stalls, finished, directive, ...failedReason] = (
-    fields[at + 3] as string
-  ).split(' ');
-  return {
-    jobId: fields[at] as string,
-    name: fields[at + 1] as string,
-    data: fields[at + 2] as string,
-    sequence: Number(sequence),
-    attemptsMade: Number(attemptsMade),
-    stalls: Number(stalls),
-    finished: finished as LaneEntry['finished'],
-    directive: directive as LaneEntry['directive'],
-    failedReason: failedReason.join(' '),
-  };
-}
-
-function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
-  return {
-    token: Number(token),
-    watermark: Number(watermark),
-    value: decodeValue(value),
-    cascadeTo: Number(cascadeTo),
-  };
-}
-
-function decodeValue(text: string): Copy['value'] {
-  switch (text[0]) {
-    case '+':
-      return { json: text.slice(1) };
-    case '0':
-      return 'not-kept';
-    case '?':
-      return 'not-sent';
-    default:
-      return 'deleted';
-  }
-}
-
-function encodeValue(value: Acknowledgement['value']): string {
-  if (value === 'deleted') return '-';
-  return value === 'not-kept' ? '0' : `+${value.json}`;
-}
-
-function acknowledgeArguments(commit: Acknowledgement, base: number | 'any'): (string | number)[] {
-  const { key, token, watermark, value, expireMs, decisions, paceMs } = commit;
-  const note = commit.history === undefined ? [] : noteArguments(commit.history);
-  const copyExpireMs =
-    value === 'deleted'
-      ? TOMBSTONE_MS + COPY_GRACE_MS
-      : expireMs > 0
-        ? expireMs + COPY_GRACE_MS
-        : 0;
-  const args: (string | number)[] = [
-    key,
-    base,
-    token,
-    watermark,
-    encodeValue(value),
-    expireMs,
-    copyExpireMs,
-    Math.round(paceMs * 1000) / 1000,
-    decisions.size,
-    note.length,
-  ];
-  for (const [jobId, decision] of decisions) args.push(jobId, decision);
-  args.push(...note);
-  return args;
 }

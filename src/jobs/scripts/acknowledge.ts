@@ -1,7 +1,25 @@
 import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
-import { RECORD_LUA } from './history.ts';
+import { type NoteArguments, RECORD_LUA } from './history.ts';
+import { type Packed, PACKING_LUA } from './packing.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+
+/** The last four only where one of them says anything; times in milliseconds, 0: never. */
+export type AcknowledgeArguments = [
+  key: string,
+  base: string,
+  token: string,
+  watermark: string,
+  /** '+' and JSON, '-' deleted, '0' not kept. */
+  value: Packed,
+  /** Milliseconds per job. */
+  pace: string,
+  expireMs?: number,
+  copyExpireMs?: number,
+  decisions?: Readonly<Record<string, Packed>>,
+  /** False: not for the history. */
+  note?: NoteArguments | false,
+];
 
 /**
  * Makes commits that landed in memcached the state of their keys: writes the durable copy, takes
@@ -14,37 +32,57 @@ import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './scri
  * found the cell).
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
- *   ARGV[1] key prefix
- *   ARGV[2...] per key: key, base, token, watermark, value ('+' and JSON, '-', '0'), expiry in ms,
- *     copy's own expiry in ms (0: never), pace in ms, number of decisions, number of the note's
- *     arguments (0: not for the history), then job id and decision each, then the note (history.ts)
- *
- *   Returns per key: [1 or 0, ids of decided jobs that BullMQ holds back as delayed...]
+ *   ARGV[1] key prefix  ARGV[2...] packed: per key an AcknowledgeArguments
+ *   Returns [a letter per key: 1 accepted, 0 refused; then each decided job that BullMQ holds back as
+ *     delayed: which key's it is (from 1), and its id]
  */
 export const ACKNOWLEDGE: Script = {
   name: 'torilAcknowledge',
   numberOfKeys: 2,
-  lua: `${SEQUENCE_LUA}
-local prefix = ARGV[1]
-local at = 2
-local anyDelayed = redis.call('EXISTS', KEYS[2]) == 1
+  lua: `${SEQUENCE_LUA}${PACKING_LUA}
+local call, prefix = redis.call, ARGV[1]
+local anyDelayed = call('EXISTS', KEYS[2]) == 1
+local accepted, answer = {}, { '' }
 ${RECORD_LUA}
 -- A copy expires with its value and a while after; field x says when the value does.
-local function writeCopy(copyKey, hadExpiry, token, watermark, value, expireMs, copyExpireMs, pace)
-  redis.call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
-  if copyExpireMs ~= '0' then
-    redis.call('HSET', copyKey, 'x', string.format('%.0f', math.floor(nowMicros / 1000) + tonumber(expireMs)))
-    redis.call('PEXPIRE', copyKey, copyExpireMs)
+local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
+  call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
+  if copyExpireMs > 0 then
+    call('HSET', copyKey, 'x', string.format('%.0f', math.floor(nowMicros / 1000) + expireMs))
+    call('PEXPIRE', copyKey, copyExpireMs)
   elseif hadExpiry then
-    redis.call('HDEL', copyKey, 'x')
-    redis.call('PERSIST', copyKey)
+    call('HDEL', copyKey, 'x')
+    call('PERSIST', copyKey)
   end
 end
 
-local function leaveLane(key, watermark, decisions, answer)
+-- Takes out what is decided. Most lanes hold one job: popping it needs one command, not two.
+local function takeOut(laneKey, watermark)
+  local first = call('ZPOPMIN', laneKey)
+  local jobId, sequence, last = first[1], tonumber(first[2]), tonumber(watermark)
+  if not jobId then return {} end
+  if sequence == last then return { jobId } end
+  if sequence > last then
+    call('ZADD', laneKey, first[2], jobId)
+    return {}
+  end
+  local jobIds = call('ZRANGEBYSCORE', laneKey, '-inf', watermark)
+  call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark)
+  table.insert(jobIds, 1, jobId)
+  return jobIds
+end
+
+-- A job of which nothing is left but what Toril wrote must not come back.
+local function mayKnow(jobKey, kind)
+  if kind == '${PLAIN_APPLIED}' then return call('HEXISTS', jobKey, 'name') == 1 end
+  local job = call('HMGET', jobKey, 'name', 'finishedOn')
+  return job[1] and not job[2]
+end
+
+local function leaveLane(place, key, watermark, decisions)
   local laneKey = prefix .. 'lane:' .. key
   local moved, cascades = {}, false
-  local jobIds = redis.call('ZRANGEBYSCORE', laneKey, '-inf', watermark)
+  local jobIds = takeOut(laneKey, watermark)
   for i = 1, #jobIds do
     local jobId = jobIds[i]
     local jobKey = prefix .. jobId
@@ -52,63 +90,58 @@ local function leaveLane(key, watermark, decisions, answer)
     local kind = string.sub(decision, 1, 1)
     if kind == 'm' then
       moved[#moved + 1] = jobId
-      redis.call('HDEL', jobKey, '${DIRECTIVE_FIELD}')
-    elseif kind ~= 's' then
-      local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
-      if job[1] and (kind == 'a' or not job[2]) then
-        redis.call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
-        if anyDelayed and redis.call('ZSCORE', KEYS[2], jobId) then answer[#answer + 1] = jobId end
+      call('HDEL', jobKey, '${DIRECTIVE_FIELD}')
+    elseif kind ~= 's' and mayKnow(jobKey, kind) then
+      call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
+      if anyDelayed and call('ZSCORE', KEYS[2], jobId) then
+        answer[#answer + 1] = place
+        answer[#answer + 1] = jobId
       end
     end
     if kind == 'c' then cascades = true end
   end
-  if #jobIds > 0 then redis.call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark) end
   if cascades then
-    local last = redis.call('ZRANGE', laneKey, -1, -1, 'WITHSCORES')
+    local last = call('ZRANGE', laneKey, -1, -1, 'WITHSCORES')
     if last[2] then
-      redis.call('HSET', prefix .. 'copy:' .. key, 'c', string.format('%.0f', tonumber(last[2])))
+      call('HSET', prefix .. 'copy:' .. key, 'c', string.format('%.0f', tonumber(last[2])))
     end
   end
   for i = 1, #moved do
-    redis.call('HDEL', prefix .. moved[i], '${ALONE_FIELD}')
-    redis.call('ZADD', laneKey, draw(), moved[i])
+    call('HDEL', prefix .. moved[i], '${ALONE_FIELD}')
+    call('ZADD', laneKey, draw(), moved[i])
   end
 end
 
 local function hold(jobKey, reason)
-  local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
+  local job = call('HMGET', jobKey, 'name', 'finishedOn')
   if job[1] and not job[2] then
-    redis.call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held', 'failedReason', reason)
+    call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held', 'failedReason', reason)
   end
 end
 
-local result = {}
-while at <= #ARGV do
-  local key, base, token, watermark, value = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local count, note = tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9])
-  local noteAt = at + 10 + count * 2
+local NONE = {}
+local function acknowledge(place, key, base, token, watermark, value, pace, expireMs, copyExpireMs, decisions, note)
   local copyKey = prefix .. 'copy:' .. key
-  local copy = redis.call('HMGET', copyKey, 't', 'x')
+  local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
-  local answer = { 1 }
-  if base == 'any' or (copyToken == base and copyToken ~= token) then
-    local decisions = {}
-    for i = at + 10, noteAt - 2, 2 do decisions[ARGV[i]] = ARGV[i + 1] end
-    -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
-    if note > 0 then record(key, copyToken, token, watermark, value, decisions, noteAt, note) end
-    writeCopy(copyKey, copy[2], token, watermark, value, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7])
-    leaveLane(key, watermark, decisions, answer)
-    for jobId, decision in pairs(decisions) do
-      if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
-    end
-  elseif copyToken ~= token then
-    answer[1] = 0
+  if copyToken == token and base ~= 'any' then return '1' end
+  if copyToken ~= base and base ~= 'any' then return '0' end
+  value, decisions = unpacked(value), decisions or NONE
+  for jobId, decision in pairs(decisions) do decisions[jobId] = unpacked(decision) end
+  -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
+  if note then record(key, copyToken, token, watermark, value, decisions, note) end
+  writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
+  leaveLane(place, key, watermark, decisions)
+  for jobId, decision in pairs(decisions) do
+    if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
   end
-  result[#result + 1] = answer
-  at = noteAt + note
+  return '1'
 end
+
+for i = 1, #request do accepted[i] = acknowledge(i, unpack(request[i])) end
 trimHistory()
 saveDrawn()
-return result
+answer[1] = table.concat(accepted)
+return answer
 `,
 };

@@ -1,5 +1,6 @@
 import type { HistoryNote, Origin } from '../history.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
+import type { Packed, Packing } from './packing.ts';
 import type { Script } from './script.ts';
 
 /** Before each of a commit's jobs and before its data: no JSON text holds it (RFC 7464). */
@@ -8,8 +9,19 @@ export const JOB_SEPARATOR = '\u001e';
 export const HISTORY_KEY = 'history';
 export const HISTORY_FIRST_KEY = 'historyFirst';
 
-/** Arguments of a note before its attempts. */
-const NOTE_ARGUMENTS = 6;
+/** A commit's note, as ACKNOWLEDGE takes it. */
+export type NoteArguments = [
+  hash: string,
+  /** '=' base, '-' nothing, '?' unknown, '+' and JSON. */
+  origin: Packed,
+  /** In full: '' not, '=' as the copy, '+' and JSON. */
+  value: Packed,
+  lengthMax: string,
+  /** Milliseconds; '0': for ever. */
+  ageMs: string,
+  /** By job id, above the first; false: not told. */
+  attempts: Readonly<Record<string, number>> | false,
+];
 
 /**
  * A fragment for ACKNOWLEDGE. `record` must run while the jobs are still in their lane, and
@@ -17,9 +29,6 @@ const NOTE_ARGUMENTS = 6;
  * token of the last commit in it, commits since one that a replay can begin at, and the stream id of
  * that one. Without h, or if its token is not the copy's, a replay cannot go on.
  *
- *   ARGV[from...] hash, origin ('=' base, '-' nothing, '?' unknown, '+' and JSON), value ('': not in
- *     full, '=': as the copy, '+' and JSON), commits kept, milliseconds kept, '1' if the attempts
- *     are told; then job id and attempt each
  *   Stream: k key, t token, b base, w watermark, h hash, j jobs; o origin unless '=', v value if in
  *     full, r if somebody else's commit. Jobs: separator, [id, update or null, sequence, attempt,
  *     decision], separator, data.
@@ -61,13 +70,9 @@ local function standing(copyKey, id, base, token, beginsHere)
   return token .. ' ' .. string.format('%.0f', since + 1) .. ' ' .. checkpoint
 end
 
-local function record(key, base, token, watermark, value, decisions, from, count)
-  local hash, origin, full = ARGV[from], ARGV[from + 1], ARGV[from + 2]
-  local attempts = nil
-  if ARGV[from + 5] == '1' then
-    attempts = {}
-    for i = from + ${NOTE_ARGUMENTS}, from + count - 1, 2 do attempts[ARGV[i]] = ARGV[i + 1] end
-  end
+local function record(key, base, token, watermark, value, decisions, note)
+  local hash, origin, full, lengthMax, ageMs, attempts = unpack(note)
+  origin, full = unpacked(origin), unpacked(full)
   local jobs, isComplete = jobsOf(key, watermark, decisions, attempts)
   -- A commit that cannot be replayed is one to begin behind.
   if full == '=' or (full == '' and not isComplete and string.sub(value, 1, 1) == '+') then full = value end
@@ -76,10 +81,10 @@ local function record(key, base, token, watermark, value, decisions, from, count
   if full ~= '' then fields[#fields + 1] = 'v'; fields[#fields + 1] = string.sub(full, 2) end
   if not attempts then fields[#fields + 1] = 'r'; fields[#fields + 1] = '1' end
   lengthBefore = lengthBefore or redis.call('XLEN', historyKey)
-  local id = redis.call('XADD', historyKey, 'MAXLEN', '~', ARGV[from + 3], '*', unpack(fields))
+  local id = redis.call('XADD', historyKey, 'MAXLEN', '~', lengthMax, '*', unpack(fields))
   added = added + 1
-  if ARGV[from + 4] ~= '0' then
-    minId = string.format('%.0f', math.floor(nowMicros / 1000) - tonumber(ARGV[from + 4]))
+  if ageMs ~= '0' then
+    minId = string.format('%.0f', math.floor(nowMicros / 1000) - tonumber(ageMs))
   end
   local isKnown = hash == '-' or full ~= '' or (isComplete and (origin == '-' or string.sub(origin, 1, 1) == '+'))
   local copyKey = prefix .. 'copy:' .. key
@@ -97,18 +102,16 @@ local function trimHistory()
 end
 `;
 
-export function noteArguments(note: HistoryNote): (string | number)[] {
+export function noteArguments(note: HistoryNote, packing: Packing): NoteArguments {
   const { origin, hash, value, attempts, lengthMax, ageMs } = note;
-  const told = attempts === undefined ? '0' : '1';
   const full = value === undefined ? '' : value === 'copy' ? '=' : `+${value.json}`;
   return [
     hash,
-    encodeOrigin(origin),
-    full,
-    lengthMax,
-    ageMs,
-    told,
-    ...[...(attempts ?? [])].flat(),
+    packing.text(encodeOrigin(origin)),
+    packing.text(full),
+    String(lengthMax),
+    String(ageMs),
+    attempts !== undefined && Object.fromEntries(attempts),
   ];
 }
 

@@ -1,0 +1,118 @@
+/** What the lanes' scripts are told, and what they answer, in the contract's terms. */
+import type { Acknowledgement, Copy, LaneEntry, Taken, TakeRequest } from './lanes.ts';
+import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
+import { noteArguments } from './scripts/history.ts';
+import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
+import type { EntryReply, TakeArguments, TakeReply } from './scripts/take.ts';
+
+/** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
+const COPY_GRACE_MS = 120_000;
+/** Milliseconds for which a deleted cell's tombstone stays in memcached. */
+export const TOMBSTONE_MS = 60_000;
+const NONE: readonly never[] = [];
+
+export function takeArguments(request: TakeRequest): TakeArguments {
+  const { key, cell, jobsMax, dataMax, arrivals } = request;
+  const token = cell === undefined ? '' : String(cell.token);
+  const base = cell === undefined ? '' : String(cell.base);
+  return [key, token, base, jobsMax, dataMax, arrivals];
+}
+
+export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unknown>): Taken {
+  const [token, copyToken, watermark, value, cascadeTo, length, headDueMs, since, ...rest] = lane;
+  const [expiresInMs, outcomes, entries] = rest;
+  const decided = new Map<string, string>();
+  for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
+  return {
+    token: Number(token),
+    copy: copyOf(copyToken, watermark, reply.text(value), cascadeTo),
+    entries: Array.isArray(entries) ? entries.map((entry) => entryOf(entry, reply)) : NONE,
+    length,
+    decided,
+    headDueMs,
+    paused,
+    sinceCheckpoint: Number(since),
+    expiresInMs,
+  };
+}
+
+function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
+  const [jobId, sequence, name, data, attemptsMade, stalls, finished, directive, reason] = entry;
+  return {
+    jobId,
+    name,
+    data: reply.text(data),
+    sequence: Number(sequence),
+    attemptsMade: Number(attemptsMade ?? 0),
+    stalls: Number(stalls ?? 0),
+    finished: (finished ?? 'no') as LaneEntry['finished'],
+    directive: (directive ?? '') as LaneEntry['directive'],
+    failedReason: reply.text(reason ?? ''),
+  };
+}
+
+export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+  return {
+    token: Number(token),
+    watermark: Number(watermark),
+    value: decodeValue(value),
+    cascadeTo: Number(cascadeTo),
+  };
+}
+
+function decodeValue(text: string): Copy['value'] {
+  switch (text[0]) {
+    case '+':
+      return { json: text.slice(1) };
+    case '0':
+      return 'not-kept';
+    case '?':
+      return 'not-sent';
+    default:
+      return 'deleted';
+  }
+}
+
+function encodeValue(value: Acknowledgement['value']): string {
+  if (value === 'deleted') return '-';
+  return value === 'not-kept' ? '0' : `+${value.json}`;
+}
+
+export function acknowledgeArguments(
+  commit: Acknowledgement,
+  base: string,
+  packing: Packing,
+): AcknowledgeArguments {
+  const { key, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
+  const packed = packing.text(encodeValue(value));
+  const pace = String(Math.round(paceMs * 1000) / 1000);
+  const always = [key, base, String(token), String(watermark), packed, pace] as const;
+  const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
+  if (isPlain && history === undefined) return [...always];
+  return [
+    ...always,
+    expireMs,
+    copyExpireMs(commit),
+    decisionArguments(decisions, packing),
+    history !== undefined && noteArguments(history, packing),
+  ];
+}
+
+function copyExpireMs({ value, expireMs }: Acknowledgement): number {
+  if (value === 'deleted') return TOMBSTONE_MS + COPY_GRACE_MS;
+  return expireMs > 0 ? expireMs + COPY_GRACE_MS : 0;
+}
+
+function decisionArguments(
+  decisions: Acknowledgement['decisions'],
+  packing: Packing,
+): Record<string, Packed> {
+  // A message cut in the middle of a character is no text that Redis could read.
+  const packed = (decision: string): Packed => packing.text(decision.toWellFormed());
+  return Object.fromEntries([...decisions].map(([jobId, text]) => [jobId, packed(text)]));
+}
+
+/** Ids from pairs of a commit's place and a job's id. */
+export function parkedOf(place: number, pairs: readonly (string | number)[]): string[] {
+  return pairs.filter((_, at) => at % 2 === 1 && pairs[at - 1] === place).map(String);
+}
