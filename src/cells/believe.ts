@@ -26,11 +26,11 @@ export type Standing =
   /** Nobody but an operator can tell: the lane stops, loudly. */
   | { readonly kind: 'refused'; readonly cause: TorilError };
 
-/** @param headSequence of the lane's first job; undefined: the lane is empty */
+/** @param remembersFrom Redis has forgotten all commits whose token is below this number */
 export function believe(
   content: CellContent,
   copy: Acknowledged,
-  headSequence: number | undefined,
+  remembersFrom: number,
   queue: string,
 ): Standing {
   switch (content.kind) {
@@ -43,14 +43,14 @@ export function believe(
     case 'unreadable':
       return { kind: 'refused', cause: content.cause };
     case 'envelope':
-      return believeEnvelope(content.envelope, copy, headSequence, queue);
+      return believeEnvelope(content.envelope, copy, remembersFrom, queue);
   }
 }
 
 function believeEnvelope(
   envelope: Envelope,
   copy: Acknowledged,
-  headSequence: number | undefined,
+  remembersFrom: number,
   queue: string,
 ): Standing {
   if (envelope.queue !== '' && envelope.queue !== queue)
@@ -58,7 +58,7 @@ function believeEnvelope(
   if (envelope.queue === '' && copy.token !== 0) return { kind: 'refused', cause: overwritten() };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
   if (envelope.base === copy.token) {
-    return isForgotten(envelope, headSequence)
+    return isForgotten(envelope, remembersFrom)
       ? { kind: 'refused', cause: forgotten(envelope) }
       : { kind: 'unacknowledged', envelope };
   }
@@ -68,11 +68,10 @@ function believeEnvelope(
 
 /**
  * The first commit of a key is built on nothing, and nothing is what a Redis without its data knows,
- * too. But the jobs of a commit leave their lane with its acknowledgement: if the lane does not begin
- * with one of them, it was acknowledged. Without jobs: a value under a lock, or a job that holds its lane.
+ * too. A value under a lock has a token of another counter, and was never acknowledged.
  */
-function isForgotten({ base, watermark }: Envelope, headSequence: number | undefined): boolean {
-  return base === 0 && watermark > 0 && (headSequence === undefined || headSequence > watermark);
+function isForgotten({ base, token, queue }: Envelope, remembersFrom: number): boolean {
+  return base === 0 && queue !== '' && token < remembersFrom;
 }
 
 function overwritten(): TorilError {
@@ -92,7 +91,7 @@ function anotherQueue(theirs: string, ours: string): TorilError {
 function forgotten({ token }: Envelope): TorilError {
   return new TorilError(
     'REDIS_WENT_BACK',
-    `the cell holds the first commit of its key (${token}), and Redis remembers neither it nor its jobs: it has lost acknowledged writes (a flush, an obliterated queue, a failover). Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.`,
+    `the cell holds the first commit of its key (${token}), and Redis has lost all that it knew of the queue since then (a flush, an obliterated queue, a failover). Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.`,
   );
 }
 

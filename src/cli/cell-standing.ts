@@ -41,8 +41,8 @@ export async function cellStanding(
     const code = isTorilError(cause) ? { code: cause.code } : {};
     return { standing: 'unreachable', ...code, reason: messageOf(cause) };
   }
-  const { copy, head } = await asking(queue.lanes.inspect(key, 1));
-  const standing = believe(content, copy, head[0]?.sequence, queue.qualifiedName);
+  const { copy, remembersFrom } = await asking(queue.lanes.inspect(key, 1));
+  const standing = believe(content, copy, remembersFrom, queue.qualifiedName);
   const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
   switch (standing.kind) {
     case 'restore':

@@ -85,7 +85,8 @@ export async function removeQueue(queue: Queue): Promise<void> {
   try {
     await queue.obliterate({ force: true });
     // Left alone by obliterate, so that a queue's numbers never come again; this name does not either.
-    await (await queue.backend.scriptClient()).del(queue.backend.toKey('sequence'));
+    const names = ['sequence', 'sequenceBegan'].map((name) => queue.backend.toKey(name));
+    await (await queue.backend.scriptClient()).del(...names);
   } catch {
     // Redis is out of reach: what failed before says so.
   }

@@ -18,6 +18,7 @@ import {
 import { systemClock } from '../base/clock.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
+import { PROMOTE_DECIDED } from './scripts/promote.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
@@ -39,6 +40,8 @@ const DELIVERING: ReadonlySet<string> = new Set([
   'moveToDelayed',
   'retryJob',
 ]);
+
+const SCRIPTS = [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD, PROMOTE_DECIDED];
 
 /** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
 export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
@@ -63,7 +66,7 @@ export class TorilBackend extends RedisQueueBackend {
   /** The client, knowing the scripts of this file. */
   scripts(): Promise<RedisClient> {
     this.#defined ??= Promise.resolve(this.client).then((client) => {
-      for (const { name, numberOfKeys, lua } of [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD]) {
+      for (const { name, numberOfKeys, lua } of SCRIPTS) {
         client.defineCommand(name, { numberOfKeys, lua });
       }
       return client;
@@ -249,13 +252,22 @@ export class TorilBackend extends RedisQueueBackend {
    * delivery, and the process lives.
    */
   async park(jobId: string, survivedStart: boolean, delayMs: number, token: string): Promise<void> {
-    await this.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, {
+    const client = await this.scripts();
+    const args = this.moveToDelayedArgs(jobId, systemClock.wallMs(), token, delayMs, {
       skipAttempt: true,
       ...(survivedStart && { fieldsToUpdate: { [GIVEN_BACK_FIELD]: '1' } }),
     });
-    // Decided in the last moment, before it was delayed? Then whoever decided it has not promoted it.
-    const outcome = await (await this.scripts()).hget(this.toKey(jobId), OUTCOME_FIELD);
-    if (outcome !== null && outcome !== '') await this.promote(jobId).catch(() => undefined);
+    const [code] = await Promise.all([
+      this.execCommand(client, 'moveToDelayed', args),
+      // Behind it in the same write: whoever decided the job in the last moment found nothing to promote.
+      client.runCommand(PROMOTE_DECIDED.name, [
+        `${this.keys['']}sequence`,
+        this.keys[''] as string,
+        jobId,
+      ]),
+    ]);
+    if (typeof code === 'number' && code < 0)
+      throw this.finishedErrors({ code, jobId, command: 'moveToDelayed', state: 'active' });
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

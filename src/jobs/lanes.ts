@@ -72,6 +72,11 @@ export interface Taken {
   readonly sinceCheckpoint: number;
   /** Milliseconds until the copy's value expires; 0: never, or there is none. */
   readonly expiresInMs: number;
+  /**
+   * If the cell says that it is the key's first commit, and there is no copy: a number below which
+   * Redis has forgotten all commits; else 0.
+   */
+  readonly remembersFrom: number;
 }
 
 /** A commit that landed in memcached and wants to become the key's state. */
@@ -97,8 +102,6 @@ export interface Acknowledgement {
 export interface Acknowledged {
   /** False: somebody else went another way; the commit never was. */
   readonly accepted: boolean;
-  /** Jobs among the decided ones that BullMQ holds back as delayed, though nothing remains to wait for. */
-  readonly parked: readonly string[];
 }
 
 /** Where a waiting job stands. */
@@ -119,11 +122,16 @@ export interface LaneState {
   readonly paceMs: number;
   /** The first jobs of the lane. */
   readonly head: readonly LaneJob[];
+  /** Redis has forgotten all commits whose token is below this number. */
+  readonly remembersFrom: number;
 }
 
 export interface Lanes {
   take(request: TakeRequest): Promise<Taken>;
-  /** Idempotent: acknowledging a commit that is acknowledged already is accepted again. */
+  /**
+   * Idempotent: acknowledging a commit that is acknowledged already is accepted again. Decided jobs
+   * that BullMQ holds back as delayed are delivered at once.
+   */
   acknowledge(commit: Acknowledgement): Promise<Acknowledged>;
   locate(key: string, jobId: string): Promise<Location>;
   /**

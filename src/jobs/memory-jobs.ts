@@ -46,8 +46,11 @@ export class MemoryJobs {
   readonly #lanes = new Map<string, Lane>();
   readonly #copies: MemoryCopies;
   #lastDrawn = 0;
+  #sequenceBegan = 0;
   #lastId = 0;
   #servers: string | undefined;
+  /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
+  promote: (jobId: string) => void = () => {};
   /** The queue is paused. */
   paused = false;
   readonly history: MemoryHistory;
@@ -129,19 +132,21 @@ export class MemoryJobs {
     const headDueMs = this.#dueMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
     const { paused } = this;
+    const isFirst = copy.token === 0 && cell?.base === 0;
     const facts = {
       headDueMs,
       paused,
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
+      remembersFrom: isFirst ? this.#sequenceBegan : 0,
     };
     return { token, copy, entries, length, decided, ...facts };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;
-    if (copyToken === commit.token) return { accepted: true, parked: [] };
-    if (copyToken !== commit.base) return { accepted: false, parked: [] };
+    if (copyToken === commit.token) return { accepted: true };
+    if (copyToken !== commit.base) return { accepted: false };
     return this.overwriteCopy(commit);
   }
 
@@ -152,7 +157,8 @@ export class MemoryJobs {
       this.history.add(commit, history, base, this.#historyJobs(commit, history));
     }
     this.#copies.write(commit);
-    return { accepted: true, parked: this.#leaveLane(commit) };
+    this.#leaveLane(commit);
+    return { accepted: true };
   }
 
   locate(key: string, jobId: string): Location {
@@ -180,7 +186,8 @@ export class MemoryJobs {
     const lane = this.#lanes.get(key) ?? new Map<string, number>();
     const head: LaneJob[] = headOf(lane, jobsMax).map(([jobId, sequence]) => ({ jobId, sequence }));
     const paceMs = this.#copies.of(key)?.paceMs ?? 0;
-    return { copy: this.#copies.seenWith(key, undefined), length: lane.size, paceMs, head };
+    const copy = this.#copies.seenWith(key, undefined);
+    return { copy, length: lane.size, paceMs, head, remembersFrom: this.#sequenceBegan };
   }
 
   registerServers(fingerprint: string): string {
@@ -194,7 +201,9 @@ export class MemoryJobs {
 
   /** The counter of sequences and tokens: `max(last + 1, time in µs)`. */
   drawToken(): number {
-    this.#lastDrawn = Math.max(this.#lastDrawn + 1, Math.floor(this.#clock.wallMs() * 1000));
+    const nowMicros = Math.floor(this.#clock.wallMs() * 1000);
+    if (this.#lastDrawn === 0) this.#sequenceBegan = nowMicros;
+    this.#lastDrawn = Math.max(this.#lastDrawn + 1, nowMicros);
     return this.#lastDrawn;
   }
 
@@ -248,9 +257,8 @@ export class MemoryJobs {
     });
   }
 
-  /** Everything at or below the watermark leaves. Returns the ids of those that BullMQ holds back. */
-  #leaveLane({ key, watermark, decisions }: Acknowledgement): string[] {
-    const parked: string[] = [];
+  /** Everything at or below the watermark leaves. */
+  #leaveLane({ key, watermark, decisions }: Acknowledgement): void {
     const moved: string[] = [];
     let cascades = false;
     for (const [jobId, sequence] of this.#lanes.get(key) ?? []) {
@@ -263,7 +271,7 @@ export class MemoryJobs {
         if (job !== undefined) job.directive = '';
       } else if (kind !== 's' && job !== undefined && !(isFailure(kind) && isFinished(job))) {
         job.outcome = decision;
-        if (job.state === 'delayed') parked.push(jobId);
+        if (job.state === 'delayed') this.promote(jobId);
       }
       cascades ||= kind === 'c';
       this.#leave(key, jobId);
@@ -280,7 +288,6 @@ export class MemoryJobs {
       if (job !== undefined) job.alone = NEVER_ALONE;
       this.#enter(key, jobId);
     }
-    return parked;
   }
 
   /** What waits now fails; what comes later does not. */

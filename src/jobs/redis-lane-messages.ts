@@ -20,7 +20,7 @@ export function takeArguments(request: TakeRequest): TakeArguments {
 
 export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unknown>): Taken {
   const [token, copyToken, watermark, value, cascadeTo, length, headDueMs, since, ...rest] = lane;
-  const [expiresInMs, outcomes, entries] = rest;
+  const [expiresInMs, outcomes, entries, began] = rest;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
   return {
@@ -33,6 +33,7 @@ export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unkno
     paused,
     sinceCheckpoint: Number(since),
     expiresInMs,
+    remembersFrom: Number(began ?? 0),
   };
 }
 
@@ -110,9 +111,4 @@ function decisionArguments(
   // A message cut in the middle of a character is no text that Redis could read.
   const packed = (decision: string): Packed => packing.text(decision.toWellFormed());
   return Object.fromEntries([...decisions].map(([jobId, text]) => [jobId, packed(text)]));
-}
-
-/** Ids from pairs of a commit's place and a job's id. */
-export function parkedOf(place: number, pairs: readonly (string | number)[]): string[] {
-  return pairs.filter((_, at) => at % 2 === 1 && pairs[at - 1] === place).map(String);
 }

@@ -10,13 +10,7 @@ import type {
   Taken,
   TakeRequest,
 } from './lanes.ts';
-import {
-  acknowledgeArguments,
-  copyOf,
-  parkedOf,
-  takeArguments,
-  takenOf,
-} from './redis-lane-messages.ts';
+import { acknowledgeArguments, copyOf, takeArguments, takenOf } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
 import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
@@ -42,7 +36,6 @@ const KEYS_PER_CALL = 64;
 const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
-const NONE: readonly never[] = [];
 
 export class RedisLanes implements Lanes {
   readonly #client: Promise<ScriptClient>;
@@ -111,8 +104,9 @@ export class RedisLanes implements Lanes {
       number,
       string,
       string[],
+      string,
     ];
-    const [token, watermark, value, cascadeTo, length, pace, head] = reply;
+    const [token, watermark, value, cascadeTo, length, pace, head, began] = reply;
     const jobs = [];
     for (let i = 0; i < head.length; i += 2) {
       jobs.push({ jobId: head[i] as string, sequence: Number(head[i + 1]) });
@@ -122,6 +116,7 @@ export class RedisLanes implements Lanes {
       length,
       paceMs: Number(pace),
       head: jobs,
+      remembersFrom: Number(began),
     };
   }
 
@@ -148,7 +143,7 @@ export class RedisLanes implements Lanes {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
     await client.del(
-      ...['memcached', 'sequence', HISTORY_KEY, HISTORY_FIRST_KEY].map(
+      ...['memcached', 'sequence', 'sequenceBegan', HISTORY_KEY, HISTORY_FIRST_KEY].map(
         (name) => this.#prefix + name,
       ),
     );
@@ -179,11 +174,7 @@ export class RedisLanes implements Lanes {
     const all = commits.map((commit) => acknowledgeArguments(commit, String(commit.base), packing));
     const keys = [`${this.#prefix}delayed`];
     const reply = await this.#run(ACKNOWLEDGE, keys, packing.arguments(all));
-    const [accepted, ...delayed] = reply as [string, ...(string | number)[]];
-    return commits.map((_, at) => ({
-      accepted: accepted[at] === '1',
-      parked: delayed.length === 0 ? NONE : parkedOf(at + 1, delayed),
-    }));
+    return commits.map((_, at) => ({ accepted: (reply as string)[at] === '1' }));
   }
 
   async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {

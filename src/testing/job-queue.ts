@@ -73,6 +73,7 @@ export class JobQueue {
     this.#jobs = jobs;
     this.#clock = clock;
     this.locks = new JobLocks(clock, settings, (jobId) => this.#stall(jobId));
+    jobs.promote = (jobId) => this.promote(jobId);
   }
 
   get waiting(): number {
@@ -180,11 +181,13 @@ export class JobQueue {
     return true;
   }
 
-  /** moveToDelayed without an attempt: the job gives its slot back. */
+  /** moveToDelayed without an attempt: the job gives its slot back, unless it was decided just now. */
   park(jobId: string, lock: string, dueMs: number): boolean {
     const record = this.#unlock(jobId, lock);
-    if (record !== undefined) this.#delay(record, dueMs, 'turn');
-    return record !== undefined;
+    if (record === undefined) return false;
+    this.#delay(record, dueMs, 'turn');
+    if (record.job.outcome !== '') this.promote(jobId);
+    return true;
   }
 
   /** moveJobFromActiveToWait. */

@@ -105,8 +105,8 @@ class Turn {
     const asked = arrivals.jobIds();
     const taken = await context.lanes.take(this.#request(asked));
     this.#settleDecided(asked, taken);
-    const { copy, entries } = taken;
-    const standing = believe(this.#cell.content, copy, entries[0]?.sequence, context.queue);
+    const { copy, entries, remembersFrom } = taken;
+    const standing = believe(this.#cell.content, copy, remembersFrom, context.queue);
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
@@ -166,7 +166,7 @@ class Turn {
   async #acknowledgeFor(envelope: Envelope, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, memory } = this.#in;
     const valueJson = envelope.value === undefined ? undefined : JSON.stringify(envelope.value);
-    const { accepted, parked } = await context.lanes.acknowledge({
+    const { accepted } = await context.lanes.acknowledge({
       key,
       base: taken.copy.token,
       token: envelope.token,
@@ -179,7 +179,6 @@ class Turn {
     });
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
-    this.#promote(parked);
     return undefined;
   }
 
@@ -280,7 +279,7 @@ class Turn {
   async #acknowledge(fitting: FittingBatch, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, arrivals, memory } = this.#in;
     const { batch, valueJson, expireMs } = fitting;
-    const { accepted, parked } = await context.lanes.acknowledge({
+    const { accepted } = await context.lanes.acknowledge({
       key,
       base: taken.copy.token,
       token: taken.token,
@@ -297,17 +296,12 @@ class Turn {
     }
     context.report('committed', { key, token: taken.token, jobs: batch.decided });
     arrivals.settleMany(batch.settlements);
-    this.#promote(parked);
     return undefined;
   }
 
   #copyValue(valueJson: string | undefined): Acknowledgement['value'] {
     if (!this.#in.context.options.durableCopies) return 'not-kept';
     return valueJson === undefined ? 'deleted' : { json: valueJson };
-  }
-
-  #promote(parked: readonly string[]): void {
-    if (parked.length > 0) this.#in.context.promote(parked);
   }
 
   /** What comes after a batch is settled. Undefined: the next batch. */

@@ -112,12 +112,13 @@ export class LaneScript {
     );
     this.#takes.push({ key, taken });
     if (this.#takes.length > TAKES_KEPT) this.#takes.shift();
-    const { token, copy, entries, expiresInMs, ...rest } = taken;
+    const { token, copy, entries, expiresInMs, remembersFrom, ...rest } = taken;
     return {
       token: this.#name(token),
       copy: this.#copy(copy),
       entries: entries.map((entry) => this.#entry(entry)),
       expires: expiresInMs > 0,
+      remembers: remembersFrom > 0,
       ...rest,
     };
   }
@@ -145,7 +146,8 @@ export class LaneScript {
       decisions,
     });
     this.#acknowledged.push(commit);
-    return this.#stage.lanes.acknowledge(commit);
+    const answer = await this.#stage.lanes.acknowledge(commit);
+    return [answer, (await this.#stage.delayed()).toSorted()];
   }
 
   #locate(): Promise<unknown> {
@@ -153,9 +155,12 @@ export class LaneScript {
   }
 
   async #inspect(): Promise<unknown> {
-    const { copy, head, ...rest } = await this.#stage.other.inspect(this.#pick(KEYS), 5);
+    const { copy, head, remembersFrom, ...rest } = await this.#stage.other.inspect(
+      this.#pick(KEYS),
+      5,
+    );
     const jobs = head.map(({ jobId, sequence }) => [jobId, this.#name(sequence)]);
-    return { copy: this.#copy(copy), jobs, ...rest };
+    return { copy: this.#copy(copy), jobs, remembers: remembersFrom > 0, ...rest };
   }
 
   #copy({ token, watermark, cascadeTo, value }: Taken['copy']): unknown {

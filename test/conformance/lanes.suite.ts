@@ -29,6 +29,8 @@ export interface Stage {
   changeJob(jobId: string, facts: Partial<JobFacts>): Promise<void>;
   removeJob(jobId: string): Promise<void>;
   pauseQueue(): Promise<void>;
+  /** Ids of the jobs that BullMQ holds back as delayed, by due time. */
+  delayed(): Promise<string[]>;
   /** The server's time may be another one than ours; this one passes for it, too. */
   sleep(ms: number): Promise<void>;
   close(): Promise<void>;
@@ -100,6 +102,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           paused: false,
           expiresInMs: 0,
           sinceCheckpoint: -1,
+          remembersFrom: 0,
         });
       });
 
@@ -274,6 +277,20 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await copyFor({ token: 5, base: 4 })).toEqual(none);
       });
 
+      test('that is missing says from when on Redis would know of it, to a first commit', async () => {
+        const cells = [{ token: 5, base: 0 }, { token: 5, base: 4 }, undefined];
+        const taken = [];
+        for (const cell of cells) taken.push(await lanes.take(taking({ cell })));
+        const [first] = taken;
+        expect(first?.remembersFrom).toBeGreaterThan(5);
+        expect(first?.remembersFrom).toBeLessThanOrEqual(first?.token as number);
+        expect(taken.map(({ remembersFrom }) => remembersFrom > 0)).toEqual([true, false, false]);
+        expect((await lanes.inspect(KEY, 0)).remembersFrom).toBe(first?.remembersFrom);
+        const cell = { token: first?.token as number, base: 0 };
+        await lanes.acknowledge(committing({ token: cell.token, watermark: 9 }));
+        expect((await lanes.take(taking({ cell }))).remembersFrom).toBe(0);
+      });
+
       test.each(['deleted', 'not-kept'] as const)('can be %s', async (value) => {
         const { token } = await lanes.take(taking());
         await lanes.acknowledge(committing({ token, watermark: 9, value }));
@@ -319,7 +336,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         const taken = await enter('a', 'b', 'c');
         const watermark = taken.entries[1]?.sequence as number;
         const answer = await lanes.acknowledge(commit(taken, { watermark }));
-        expect(answer).toEqual({ accepted: true, parked: [] });
+        expect(answer).toEqual({ accepted: true });
         expect(await jobsOf()).toEqual(['c']);
         expect(await Promise.all(['a', 'b', 'c'].map(locate))).toEqual(['a', 'a', 'waiting 0']);
       });
@@ -330,7 +347,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect((await lanes.acknowledge(commit(first))).accepted).toBe(true);
         await enter('b');
         const late = commit(second, { watermark: Number.MAX_SAFE_INTEGER, value: { json: '9' } });
-        expect(await stage.other.acknowledge(late)).toEqual({ accepted: false, parked: [] });
+        expect(await stage.other.acknowledge(late)).toEqual({ accepted: false });
         expect(await jobsOf()).toEqual(['b']);
         const { copy } = await lanes.take(taking());
         expect([copy.token, copy.value]).toEqual([first.token, { json: '1' }]);
@@ -342,7 +359,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         await lanes.acknowledge(acknowledgement);
         await enter('b');
         const again = await stage.other.acknowledge({ ...acknowledgement, base: 12345 });
-        expect(again).toEqual({ accepted: true, parked: [] });
+        expect(again).toEqual({ accepted: true });
         expect(await jobsOf()).toEqual(['b']);
       });
 
@@ -432,7 +449,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await jobsOf()).toEqual([]);
       });
 
-      test('names the decided jobs that BullMQ holds back as delayed', async () => {
+      test('has BullMQ deliver the decided jobs that it holds back as delayed', async () => {
         const dueMs = Date.now() + 60_000;
         for (const jobId of ['a', 'b', 'c', 'd']) await stage.addJob(jobId, { dueMs });
         await stage.addJob('e');
@@ -442,8 +459,8 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           ['c', 's'],
         ]);
         const watermark = taken.entries[3]?.sequence as number;
-        const { parked } = await lanes.acknowledge(commit(taken, { watermark, decisions }));
-        expect(parked).toEqual(['a']);
+        await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        expect(await stage.delayed()).toEqual(['b', 'c', 'd']);
       });
 
       test('with a cascade fails what waits now, not what comes later', async () => {
@@ -549,6 +566,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         length: 2,
         paceMs: 2,
         head: [{ jobId: 'b', sequence: taken.entries[1]?.sequence }],
+        remembersFrom: expect.any(Number),
       });
       expect(await stage.other.inspect(KEY, 1)).toEqual(seen);
     });

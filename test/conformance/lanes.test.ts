@@ -30,6 +30,10 @@ const DELAYED_SCORE = 4096;
 
 async function inMemory(): Promise<Stage> {
   const jobs = new MemoryJobs(systemClock);
+  jobs.promote = (jobId) => {
+    const job = jobs.get(jobId);
+    if (job !== undefined) job.state = 'waiting';
+  };
   return {
     lanes: new MemoryLanes(jobs, systemClock),
     other: new MemoryLanes(jobs, systemClock),
@@ -48,6 +52,10 @@ async function inMemory(): Promise<Stage> {
     },
     async pauseQueue() {
       jobs.paused = true;
+    },
+    async delayed() {
+      const delayed = [...jobs.all()].filter(({ state }) => state === 'delayed');
+      return delayed.toSorted((a, b) => a.dueMs - b.dueMs).map(({ id }) => id);
     },
     sleep: (ms) => sleep(ms),
     async close() {},
@@ -95,6 +103,7 @@ async function inRedis(): Promise<Stage> {
     async pauseQueue() {
       await redis.hset(`${prefix}meta`, 'paused', '1');
     },
+    delayed: () => redis.zrange(`${prefix}delayed`, '0', '-1'),
     sleep: (ms) => sleep(ms),
     async close() {
       await Promise.all(queues.map((queue) => queue.close()));

@@ -92,7 +92,7 @@ describe('the same without the rule which cell to believe', () => {
     };
     RedisLanes.prototype.acknowledge = async function (this: RedisLanes, commit) {
       await this.overwriteCopy(commit);
-      return { accepted: true, parked: [] };
+      return { accepted: true };
     };
     await here.worker();
     const finished = await here.finished(jobs);

@@ -202,7 +202,7 @@ describe('the same without its guards', () => {
         commit,
       ) {
         await this.overwriteCopy(commit);
-        return { accepted: true, parked: [] };
+        return { accepted: true };
       }),
     ];
     try {

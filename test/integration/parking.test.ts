@@ -1,6 +1,8 @@
 /** Jobs that give their worker slots back: they lose nothing by it, not even time. */
 import type { Job } from 'bullmq';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import type { Taken } from '../../src/jobs/lanes.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';
@@ -97,5 +99,78 @@ describe('a job that BullMQ delivers while another process holds its key', () =>
     const jobs = await enqueueLog(here, entries(key, 30, { takesMs: 20 }));
     const late = await here.queue.enqueue(log, { key, n: 30 }, { delay: 100 });
     await expectUncharged(here, key, [...jobs, late]);
+  });
+});
+
+describe('a parked job that is decided', () => {
+  /** As if whoever decided it, or parked it, died right behind that: nobody promotes it later. */
+  function diesBeforePromoting(): void {
+    const promote = vi.spyOn(TorilBackend.prototype, 'promote');
+    promote.mockImplementation(() => new Promise(() => {}));
+    onTestFinished(() => promote.mockRestore());
+  }
+
+  it('is delivered at once though whoever decided it has died', async () => {
+    diesBeforePromoting();
+    const here = stage();
+    const jobs = await enqueueLog(here, entries(here.key(), 20));
+    await here.queue.backend.parkAhead(here.key(), 60_000, 60_000, 120_000);
+    expect(await here.queue.getDelayedCount()).toBe(19);
+    await here.worker();
+    expect(await here.finished(jobs, 5_000)).toHaveLength(20);
+  });
+
+  it('is delivered at once though it was decided in the moment before it was parked', async () => {
+    diesBeforePromoting();
+    const here = stage();
+    const worker = await here.worker({ autorun: false });
+    const [job] = await enqueueLog(here, entries(here.key(), 1));
+    await worker.getNextJob('lock');
+    await here.redis.hset(here.redisKey(job?.id as string), 'toril', 'a');
+    await worker.backend.park(job?.id as string, false, 60_000, 'lock');
+    expect(await job?.getState()).toBe('waiting');
+  });
+
+  it.each([
+    ['an ordinary one', {}, false],
+    ['one with a priority', { priority: 3 }, false],
+    ['one of a paused queue', {}, true],
+  ])('is left as by the promotion of BullMQ: %s', async (_, options, paused) => {
+    const promotions = [
+      (here: Stage, job: Job) => here.queue.backend.promote(job.id as string),
+      (here: Stage, _job: Job, taken: Taken) =>
+        here.queue.lanes.acknowledge({
+          key: here.key(),
+          base: 0,
+          token: taken.token,
+          watermark: taken.entries[0]?.sequence as number,
+          value: { json: '1' },
+          expireMs: 0,
+          decisions: new Map(),
+          paceMs: 1,
+        }),
+    ];
+    const pictures = promotions.map(async (promote) => {
+      const here = stage();
+      if (paused) await here.queue.pause();
+      const opts = { ...options, delay: 60_000 };
+      const job = await here.queue.add('log', { key: here.key(), n: 0 }, opts);
+      const arrivals = [job.id as string];
+      const taking = { key: here.key(), cell: undefined, arrivals, jobsMax: 9, dataMax: 999 };
+      const taken = await here.queue.lanes.take(taking);
+      await here.redis.del(here.redisKey('marker'));
+      await promote(here, job, taken);
+      return Promise.all([
+        here.redis.lrange(here.redisKey('wait'), '0', '-1'),
+        here.redis.zrange(here.redisKey('prioritized'), '0', '-1', 'WITHSCORES'),
+        here.redis.zrange(here.redisKey('delayed'), '0', '-1'),
+        here.redis.zrange(here.redisKey('marker'), '0', '-1', 'WITHSCORES'),
+        here.redis.hget(here.redisKey(arrivals[0] as string), 'delay'),
+        here.redis.xrevrange(here.redisKey('events'), '+', '-', 'COUNT', '1').then(([e]) => e?.[1]),
+      ]);
+    });
+    const [theirs, ours] = await Promise.all(pictures);
+    expect(ours).toEqual(theirs);
+    expect(theirs?.[2]).toEqual([]);
   });
 });

@@ -67,6 +67,7 @@ export class Bull {
     this.#clock = clock;
     this.#settings = settings;
     this.#observer = observer;
+    jobs.promote = (jobId) => this.promote(jobId);
   }
 
   get settings(): BullSettings {
@@ -237,6 +238,11 @@ export class Bull {
     const job = this.#jobs.get(jobId);
     if (job === undefined || !this.#delayed.delete(jobId)) return;
     this.#toWait(job, 'back');
+  }
+
+  /** torilPromoteDecided: parked, though it was decided in the last moment before. */
+  promoteDecided(jobId: string): void {
+    if ((this.#jobs.get(jobId)?.outcome ?? '') !== '') this.promote(jobId);
   }
 
   /** reprocessJob: an operator retries a failed job. */

@@ -32,8 +32,9 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
       };
     },
   },
-  /** SET instead of REPLACE: one that finds no room deletes what is there, whatever its CAS. */
+  /** SET instead of REPLACE: one that finds no room deletes what is there, whatever its CAS. Copies make up for it. */
   'SET for REPLACE': {
+    options: (options) => ({ ...options, gate: { ...options.gate, durableCopies: false } }),
     store(store) {
       const replace = store.replace.bind(store);
       store.replace = (name, item, cas) => {
@@ -58,7 +59,7 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
       changed(lanes, {
         acknowledge(commit) {
           lanes.acknowledge(commit).catch(() => undefined);
-          return Promise.resolve({ accepted: true, parked: [] });
+          return Promise.resolve({ accepted: true });
         },
       }),
   },

@@ -36,7 +36,8 @@ export async function runSimulation({
   damage = {},
 }: RunSettings): Promise<RunReport> {
   await nextTurn(); // the scheduler drains promises itself, and cannot from within one
-  const options = optionsFrom(seed);
+  const drawn = optionsFrom(seed);
+  const options = damage.options?.(drawn) ?? drawn;
   const scheduler = new Scheduler();
   const trace = new Trace(traced, () => scheduler.nowMs);
   const world = new World(options, scheduler, trace, damage);

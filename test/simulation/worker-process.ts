@@ -237,10 +237,13 @@ export class WorkerProcess {
   async #report(delivery: Delivery, settlement: Settlement): Promise<void> {
     for (let tries = 1; tries <= REPORT_TRIES; tries++) {
       try {
-        const answer = await this.link.call(() => this.#tell(delivery, settlement));
+        const [answer] = await Promise.all([
+          this.link.call(() => this.#tell(delivery, settlement)),
+          settlement.kind === 'parked' &&
+            this.link.call(() => this.#world.bull.promoteDecided(delivery.jobId)),
+        ]);
         if (answer !== 'done')
           this.#world.trace.note(this.name, `job ${delivery.jobId}: ${answer}`);
-        else if (settlement.kind === 'parked') await this.#wakeIfDecided(delivery.jobId);
         return;
       } catch {
         await pause(this.clock, REPORT_RETRY_MS);
@@ -274,13 +277,6 @@ export class WorkerProcess {
       case 'returned':
         return bull.giveBack(jobId, lock);
     }
-  }
-
-  /** Decided in the last moment, before it was delayed: whoever decided it has not promoted it. */
-  async #wakeIfDecided(jobId: string): Promise<void> {
-    const { jobs, bull } = this.#world;
-    const outcome = await this.link.call(() => jobs.get(jobId)?.outcome ?? '');
-    if (outcome !== '') await this.link.call(() => bull.promote(jobId));
   }
 
   #promote(jobIds: readonly string[]): void {

@@ -21,6 +21,8 @@ export interface Damage {
   readonly servers?: (servers: MemcachedServers) => MemcachedServers;
   readonly lanes?: (lanes: Lanes) => Lanes;
   readonly jobs?: (jobs: ObservedJobs) => void;
+  /** Where the guard is needed at all. */
+  readonly options?: (options: RunOptions) => RunOptions;
 }
 
 /** Milliseconds until another process takes the place of one that has ended. */

@@ -6,18 +6,10 @@ import { TorilError } from '../../src/errors.ts';
 
 const cell = (token: number, base: number, queue = 'bull:q'): CellContent => ({
   kind: 'envelope',
-  envelope: {
-    token,
-    base,
-    queue,
-    value: 1,
-    watermark: queue === '' ? 0 : 1,
-    decisions: new Map(),
-    expireMs: 0,
-  },
+  envelope: { token, base, queue, value: 1, watermark: 1, decisions: new Map(), expireMs: 0 },
 });
-const standing = (content: CellContent, token: number, head?: number): string => {
-  const found = believe(content, { token }, head, 'bull:q');
+const standing = (content: CellContent, token: number, remembersFrom = 0): string => {
+  const found = believe(content, { token }, remembersFrom, 'bull:q');
   switch (found.kind) {
     case 'refused':
       return found.cause.code;
@@ -44,12 +36,11 @@ describe('a cell', () => {
   });
 
   it.each([
-    ['is still in its lane', 1, 'unacknowledged'],
-    ['is behind others of its commit', 0, 'unacknowledged'],
-    ['has left its lane without Redis knowing of its commit', 2, 'REDIS_WENT_BACK'],
-    ['has left its lane, which is empty', undefined, 'REDIS_WENT_BACK'],
-  ])('with the first commit of its key, whose last job %s', (_, head, expected) => {
-    expect(standing(cell(7, 0), 0, head)).toBe(expected);
+    ['was not acknowledged', cell(7, 0), 7, 'unacknowledged'],
+    ['was forgotten by a Redis that was emptied since', cell(7, 0), 8, 'REDIS_WENT_BACK'],
+    ['was made under a lock, and never acknowledged', cell(7, 0, ''), 8, 'unacknowledged'],
+  ])('with the first commit of its key, which %s', (_, content, remembersFrom, expected) => {
+    expect(standing(content, 0, remembersFrom)).toBe(expected);
   });
 
   it.each([
@@ -78,7 +69,7 @@ describe('a cell', () => {
       fc.property(numbers, numbers, numbers, (base, more, copy) => {
         const token = base + 1 + more;
         const { envelope } = cell(token, base) as { envelope: Envelope };
-        const found = believe({ kind: 'envelope', envelope }, { token: copy }, 1, 'bull:q');
+        const found = believe({ kind: 'envelope', envelope }, { token: copy }, 0, 'bull:q');
         const believed = found.kind === 'clean' || found.kind === 'unacknowledged';
         expect(believed).toBe(copy === token || copy === base);
         if (!believed) expect(found.kind).toBe(base > copy ? 'refused' : 'restore');

@@ -1,8 +1,9 @@
-import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
+import { PROMOTE_LUA } from './promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /** The last four only where one of them says anything; times in milliseconds, 0: never. */
 export type AcknowledgeArguments = [
@@ -26,6 +27,7 @@ export type AcknowledgeArguments = [
  * the decided jobs out of the lane and leaves each job's outcome in its hash, all in one step. A job
  * that BullMQ has failed without us is not told that it failed: somebody may retry it. But if it was
  * applied all the same, it must know.
+ * Decided jobs that BullMQ holds back as delayed are promoted: nothing remains to wait for.
  * A job that holds its lane is marked, so that nobody tries it while BullMQ is being told.
  * Refused unless the copy is what the commit was built on: Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
@@ -33,17 +35,17 @@ export type AcknowledgeArguments = [
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: per key an AcknowledgeArguments
- *   Returns [a letter per key: 1 accepted, 0 refused; then each decided job that BullMQ holds back as
- *     delayed: which key's it is (from 1), and its id]
+ *   Returns a letter per key: 1 accepted, 0 refused
  */
 export const ACKNOWLEDGE: Script = {
   name: 'torilAcknowledge',
   numberOfKeys: 2,
-  lua: `${SEQUENCE_LUA}${PACKING_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
-local accepted, answer = {}, { '' }
+local accepted = {}
 ${RECORD_LUA}
+${PROMOTE_LUA}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
   call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
@@ -79,7 +81,7 @@ local function mayKnow(jobKey, kind)
   return job[1] and not job[2]
 end
 
-local function leaveLane(place, key, watermark, decisions)
+local function leaveLane(key, watermark, decisions)
   local laneKey = prefix .. 'lane:' .. key
   local moved, cascades = {}, false
   local jobIds = takeOut(laneKey, watermark)
@@ -93,10 +95,7 @@ local function leaveLane(place, key, watermark, decisions)
       call('HDEL', jobKey, '${DIRECTIVE_FIELD}')
     elseif kind ~= 's' and mayKnow(jobKey, kind) then
       call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
-      if anyDelayed and call('ZSCORE', KEYS[2], jobId) then
-        answer[#answer + 1] = place
-        answer[#answer + 1] = jobId
-      end
+      if anyDelayed then promote(jobId) end
     end
     if kind == 'c' then cascades = true end
   end
@@ -120,7 +119,7 @@ local function hold(jobKey, reason)
 end
 
 local NONE = {}
-local function acknowledge(place, key, base, token, watermark, value, pace, expireMs, copyExpireMs, decisions, note)
+local function acknowledge(key, base, token, watermark, value, pace, expireMs, copyExpireMs, decisions, note)
   local copyKey = prefix .. 'copy:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
@@ -131,17 +130,16 @@ local function acknowledge(place, key, base, token, watermark, value, pace, expi
   -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
   if note then record(key, copyToken, token, watermark, value, decisions, note) end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
-  leaveLane(place, key, watermark, decisions)
+  leaveLane(key, watermark, decisions)
   for jobId, decision in pairs(decisions) do
     if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
   end
   return '1'
 end
 
-for i = 1, #request do accepted[i] = acknowledge(i, unpack(request[i])) end
+for i = 1, #request do accepted[i] = acknowledge(unpack(request[i])) end
 trimHistory()
 saveDrawn()
-answer[1] = table.concat(accepted)
-return answer
+return table.concat(accepted)
 `,
 };

@@ -1,5 +1,5 @@
-import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import type { Script } from './script.ts';
+import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /**
  * Jobs enter their lanes, in the same MULTI as BullMQ's own adds and right behind them. BullMQ's add
@@ -15,7 +15,7 @@ import type { Script } from './script.ts';
 export const ENTER: Script = {
   name: 'torilEnter',
   numberOfKeys: 2,
-  lua: `${SEQUENCE_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}
 local prefix = ARGV[1]
 local first = tonumber(redis.call('GET', KEYS[2]) or '0') - (#ARGV - 1)
 for i = 2, #ARGV do
@@ -40,7 +40,7 @@ return 1
 export const ENTER_NAMED: Script = {
   name: 'torilEnterNamed',
   numberOfKeys: 1,
-  lua: `${SEQUENCE_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}
 if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end
 redis.call('ZADD', ARGV[1] .. 'lane:' .. ARGV[2], 'NX', draw(), ARGV[3])
 saveDrawn()

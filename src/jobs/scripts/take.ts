@@ -1,7 +1,7 @@
-import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /** Milliseconds for which a copy stays that a commit may be built on: longer than any value lives. */
 export const COPY_IN_USE_MS: number = 60 * 24 * 60 * 60 * 1000;
@@ -34,6 +34,8 @@ export type TakeReply = [
   decided: Readonly<Record<string, Packed>>,
   /** Lua does not tell an empty list from an empty object. */
   entries: readonly EntryReply[] | Readonly<Record<string, never>>,
+  /** When the sequence began, if there is no copy and the cell says that it is the first commit. */
+  began?: string,
 ];
 
 /** The last five are missing where there is nothing to tell: a job that nobody has tried. */
@@ -62,7 +64,7 @@ export type EntryReply = [
 export const TAKE: Script = {
   name: 'torilTake',
   numberOfKeys: 3,
-  lua: `${SEQUENCE_LUA}${PACKING_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}
@@ -100,6 +102,12 @@ end
 local function isUnfinished(jobKey)
   local job = call('HMGET', jobKey, 'name', 'finishedOn')
   return job[1] and not job[2]
+end
+
+-- A first commit that waits for its acknowledgement, or one that Redis has forgotten.
+local function beganFor(copyToken, cellBase)
+  if copyToken ~= '0' or cellBase ~= '0' then return nil end
+  return call('GET', prefix .. 'sequenceBegan') or nil
 end
 
 local function take(key, cellToken, cellBase, jobsMax, dataMax, arrivals)
@@ -154,7 +162,8 @@ local function take(key, cellToken, cellBase, jobsMax, dataMax, arrivals)
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  return { token, copyToken, watermark, value, cascadeTo, length, headDue, since, expiresIn, decided, entries }
+  return { token, copyToken, watermark, value, cascadeTo, length, headDue, since, expiresIn, decided, entries,
+    beganFor(copyToken, cellBase) }
 end
 
 local lanes = { call('HEXISTS', KEYS[3], 'paused') }

@@ -1,0 +1,57 @@
+import { OUTCOME_FIELD, type Script } from './script.ts';
+
+/**
+ * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
+ * that it holds back as delayed though nothing remains to wait for. In the same step as whatever
+ * says so, since a process that dies in between would leave the job lying until it is due.
+ * `promote` and `deliverNext` (past everybody who waits) return whether there was something to move.
+ */
+export const PROMOTE_LUA: string = `
+local hasWoken = false
+-- BullMQ's marker, for workers that sleep until there is something to do.
+local function wakeWorkers()
+  if hasWoken then return end
+  hasWoken = true
+  local queue = redis.call('HMGET', prefix .. 'meta', 'paused', 'concurrency')
+  if queue[1] then return end
+  if queue[2] and redis.call('LLEN', prefix .. 'active') >= tonumber(queue[2]) then return end
+  redis.call('ZADD', prefix .. 'marker', 0, '0')
+end
+
+local function undelay(jobId)
+  if redis.call('ZREM', prefix .. 'delayed', jobId) == 0 then return false end
+  redis.call('HSET', prefix .. jobId, 'delay', 0)
+  redis.call('XADD', prefix .. 'events', '*', 'event', 'waiting', 'jobId', jobId, 'prev', 'delayed')
+  return true
+end
+
+local function promote(jobId)
+  if not undelay(jobId) then return false end
+  local priority = tonumber(redis.call('HGET', prefix .. jobId, 'priority')) or 0
+  if priority == 0 then
+    redis.call('LPUSH', prefix .. 'wait', jobId)
+  else
+    local place = redis.call('INCR', prefix .. 'pc') % 0x100000000
+    redis.call('ZADD', prefix .. 'prioritized', priority * 0x100000000 + place, jobId)
+  end
+  wakeWorkers()
+  return true
+end
+`;
+
+/**
+ * Promotes a job that has just been parked if it was decided in the last moment before.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const PROMOTE_DECIDED: Script = {
+  name: 'torilPromoteDecided',
+  numberOfKeys: 1,
+  lua: `
+local prefix = ARGV[1]
+${PROMOTE_LUA}
+local outcome = redis.call('HGET', prefix .. ARGV[2], '${OUTCOME_FIELD}')
+if outcome and outcome ~= '' then promote(ARGV[2]) end
+return 1
+`,
+};
