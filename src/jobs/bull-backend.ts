@@ -7,16 +7,21 @@ import {
   createRedisBackend,
   QueueKeys,
   RedisQueueBackend,
+  raw2NextJobData,
   type BackendFactory,
   type IRedisTransaction,
   type JobJson,
+  type KeepJobs,
   type MinimalJob,
   type ParentKeyOpts,
   type QueueBaseOptions,
   type RedisClient,
+  type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finisher.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { FINISH } from './scripts/finish.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
 import { PROMOTE_DECIDED } from './scripts/promote.ts';
 import {
@@ -41,7 +46,7 @@ const DELIVERING: ReadonlySet<string> = new Set([
   'retryJob',
 ]);
 
-const SCRIPTS = [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD, PROMOTE_DECIDED];
+const SCRIPTS = [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD, PROMOTE_DECIDED, FINISH];
 
 /** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
 export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
@@ -62,6 +67,7 @@ export class TorilBackend extends RedisQueueBackend {
   readonly #failing = new Map<string, 'holds' | 'left'>();
   #corked = false;
   #defined: Promise<RedisClient> | undefined;
+  #finisher: Promise<Finisher | undefined> | undefined;
 
   /** The client, knowing the scripts of this file. */
   scripts(): Promise<RedisClient> {
@@ -268,6 +274,58 @@ export class TorilBackend extends RedisQueueBackend {
     ]);
     if (typeof code === 'number' && code < 0)
       throw this.finishedErrors({ code, jobId, command: 'moveToDelayed', state: 'active' });
+  }
+
+  /** Together with all others of this moment, where they are ordinary ones. */
+  override async moveToCompleted<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    returnValue: R,
+    removeOnComplete: boolean | number | KeepJobs,
+    token: string,
+    fetchNext: boolean,
+  ): ReturnType<RedisQueueBackend['moveToCompleted']> {
+    const remove = removesCompleted(removeOnComplete, this.#workerOptions.removeOnComplete);
+    this.#finisher ??= this.#makeFinisher();
+    const finisher = remove === undefined ? undefined : await this.#finisher;
+    if (finisher === undefined || remove === undefined) {
+      return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
+    }
+    const finishedOn = systemClock.wallMs();
+    const completed = await finisher.complete({
+      jobId: job.id as string,
+      token,
+      result: JSON.stringify(returnValue) ?? 'null',
+      fetchNext: fetchNext && this.closing === undefined,
+      remove,
+    });
+    if (completed === 'slow') {
+      return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
+    }
+    if (completed === 'fetch') {
+      return { result: await this.moveToActive(token, this.#workerOptions.name), finishedOn };
+    }
+    this.#noteOutcome(completed);
+    return { result: completed === undefined ? [] : raw2NextJobData([...completed]), finishedOn };
+  }
+
+  get #workerOptions(): Partial<WorkerOptions> {
+    return this.queue.opts as Partial<WorkerOptions>;
+  }
+
+  async #makeFinisher(): Promise<Finisher | undefined> {
+    const client = await this.scripts();
+    const { lockDuration = 0, name } = this.#workerOptions;
+    if (!isOrdinary(this.#workerOptions) || !isKnownBullMQ(client, this.version)) return undefined;
+    return new Finisher({
+      clock: systemClock,
+      keys: this.keys,
+      lockMs: lockDuration,
+      workerName: name,
+      run: (args) => {
+        this.#gatherWrites(client);
+        return client.runCommand(FINISH.name, args);
+      },
+    });
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

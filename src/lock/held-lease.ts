@@ -20,8 +20,7 @@ export interface Claim {
   readonly item: NewItem;
   /** When the request was handed over for sending. */
   readonly sentMs: number;
-  /** The CAS over which the lock was taken from its last holder; undefined: it was free. */
-  readonly takeoverCas: Cas | undefined;
+  readonly takenOver: boolean;
 }
 
 /** What a lease needs of the group of its connection (lease-group.ts). */
@@ -58,7 +57,7 @@ export class HeldLease implements Lease {
     this.#cas = cas;
     this.connection = connection;
     this.durationMs = claim.durationMs;
-    this.takenOver = claim.takeoverCas !== undefined;
+    this.takenOver = claim.takenOver;
     this.#trustEndMs = trustEndMs(claim.sentMs, claim.durationMs);
     this.#renewalDueMs = renewalDueMs(claim.sentMs, claim.durationMs);
     this.wakeMs = this.#renewalDueMs;
@@ -190,11 +189,10 @@ export class HeldLease implements Lease {
     return this.#renewal === undefined ? this.#delete() : this.#renewal.then(() => this.#delete());
   }
 
-  #delete(): Promise<void> {
-    if (this.#cas === undefined) return Promise.resolve();
-    return this.connection.delete(this.#claim.lockName, this.#cas).then((outcome) => {
-      if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
-    });
+  async #delete(): Promise<void> {
+    if (this.#cas === undefined) return;
+    const outcome = await this.connection.delete(this.#claim.lockName, this.#cas);
+    if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
   }
 }
 

@@ -2,8 +2,8 @@
  * A worker in a process of its own; processes.ts starts it. Faults come from here: what it calls
  * is wrapped so that it kills or freezes itself at a certain step of a job's way.
  */
-import { RedisQueueBackend } from 'bullmq';
 import { type AnyUpdate, Worker, type WorkerOptions } from '../../src/index.ts';
+import { TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { SocketConnection } from '../../src/memcached/socket-connection.ts';
@@ -22,7 +22,7 @@ export type Step =
   | 'completing'
   /** The same for a job that has failed for good. */
   | 'failing'
-  /** BullMQ has completed the first job of the batch. */
+  /** BullMQ has completed the batch, or what one call completes of it. */
   | 'completed';
 
 export interface ProcessOrders {
@@ -86,13 +86,13 @@ after(
   ({ entries }: { entries: unknown[] }) => entries.length > 0,
 );
 after('acknowledged', RedisLanes.prototype, 'acknowledge', () => true);
-after('completed', RedisQueueBackend.prototype, 'moveToCompleted', () => true);
+after('completed', TorilBackend.prototype, 'moveToCompleted', () => true);
 for (const [step, method] of [
   ['completing', 'moveToCompleted'],
   ['failing', 'moveToFailed'],
 ] as const) {
   wrap(
-    RedisQueueBackend.prototype,
+    TorilBackend.prototype,
     method,
     (move) =>
       function (this: unknown, ...args) {

@@ -1,0 +1,375 @@
+/**
+ * Finishing many jobs in one call must leave in Redis what BullMQ's own script leaves, call by call.
+ * Random walks on two queues, one with a stock worker, one with Toril's backend: after each step the
+ * whole queue is read, and must be the same. Times differ, and events of one moment may come in
+ * another order: per job, they may not.
+ */
+import { randomUUID } from 'node:crypto';
+import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createTorilBackend } from '../../src/jobs/bull-backend.ts';
+import { isKnownBullMQ } from '../../src/jobs/finisher.ts';
+import { Dice } from '../simulation/dice.ts';
+import { redisUrl } from '../support/servers.ts';
+
+const WALKS = 12;
+const STEPS = 50;
+const LOCK_MS = 60_000;
+const FAR_MS = 10_000_000;
+
+const connection = { url: redisUrl(), maxRetriesPerRequest: null };
+
+interface Side {
+  readonly queue: Queue;
+  readonly worker: Worker;
+  /** Delivered and unfinished, by token. */
+  readonly held: Map<string, Job>;
+  /** Tokens whose jobs something was done to, and whether fetching is restricted. */
+  readonly odd: Set<string>;
+  restricted: boolean;
+  close(): Promise<void>;
+}
+
+function openSide(redis: Redis, prefix: string, toril: boolean, name: string | undefined): Side {
+  const queue = new Queue('q', { connection, prefix });
+  const options = {
+    ...{ connection, prefix, autorun: false, lockDuration: LOCK_MS, skipStalledCheck: true },
+    ...(name !== undefined && { name }),
+  };
+  const nothing = (): Promise<void> => Promise.resolve();
+  const worker = toril
+    ? (new Worker('q', nothing, options, createTorilBackend) as unknown as Worker)
+    : new Worker('q', nothing, options);
+  return {
+    queue,
+    worker,
+    held: new Map(),
+    odd: new Set(),
+    restricted: false,
+    async close() {
+      await worker.close();
+      await queue.close();
+      const left = await redis.keys(`${prefix}:*`);
+      if (left.length > 0) await redis.del(left);
+    },
+  };
+}
+
+/** Everything that Redis knows of the queue, without times. */
+async function dump(redis: Redis, prefix: string): Promise<Record<string, unknown>> {
+  const keys = (await redis.keys(`${prefix}:*`)).toSorted();
+  const values = await Promise.all(keys.map((key) => read(redis, key, prefix)));
+  return Object.fromEntries(keys.map((key, at) => [key.slice(prefix.length), values[at]]));
+}
+
+const TIMES = new Set(['timestamp', 'processedOn', 'finishedOn']);
+/** Written by Toril's own moveToFailed; and where in this file an error was made. */
+const BESIDE_THE_POINT = new Set(['torilAlone', 'torilDirective', 'stacktrace']);
+
+async function read(redis: Redis, key: string, prefix: string): Promise<unknown> {
+  switch (await redis.type(key)) {
+    case 'string':
+      return [await redis.get(key), (await redis.pttl(key)) > 0];
+    case 'list':
+      return redis.lrange(key, 0, -1);
+    case 'set':
+      return (await redis.smembers(key)).map((member) => member.replace(prefix, '')).toSorted();
+    case 'zset':
+      return (await redis.zrange(key, '0', '-1')).toSorted(); // scores are times, here
+    case 'hash': {
+      const all = Object.entries(await redis.hgetall(key));
+      const fields = all
+        .filter(([field]) => !BESIDE_THE_POINT.has(field))
+        .map(([field, value]) => [
+          field.replace(prefix, ''),
+          TIMES.has(field) ? 'a time' : value.replaceAll(prefix, ''),
+        ]);
+      return Object.fromEntries(
+        fields.toSorted(([a], [b]) => ((a as string) < (b as string) ? -1 : 1)),
+      );
+    }
+    case 'stream':
+      return perJob((await redis.xrange(key, '-', '+')).map(([, fields]) => fields));
+    default:
+      return 'gone meanwhile';
+  }
+}
+
+/** Events of one job in their order; those of several jobs in none. */
+function perJob(events: readonly string[][]): unknown {
+  const found: Record<string, string[]> = {};
+  for (const fields of events) {
+    const jobId = fields[fields.indexOf('jobId') + 1] as string;
+    (found[jobId] ??= []).push(withoutTimes(fields));
+  }
+  return found;
+}
+
+function withoutTimes(fields: string[]): string {
+  return fields
+    .map((field, at) => (fields[at - 1] === 'delay' && at % 2 === 1 ? 'a time' : field))
+    .join(' ');
+}
+
+/** What is done to both sides in one step. */
+type Step = (side: Side, redis: Redis) => Promise<unknown>;
+
+function stepFrom(dice: Dice, at: number, tokens: readonly string[]): Step {
+  const some = tokens.filter(() => dice.chance(0.5));
+  const one = tokens.length === 0 ? [] : [dice.pick(tokens)];
+  const fetchNext = dice.chance(0.7);
+  switch (dice.below(13)) {
+    case 0:
+    case 1:
+    case 2:
+      return addSome(dice, at);
+    case 3:
+      return addSpecial(dice, at);
+    case 4:
+    case 5:
+      return fetchSome(at, 1 + dice.below(3));
+    case 6:
+    case 7:
+    case 8:
+      return completeAll(some, fetchNext);
+    case 9:
+      return dice.chance(0.5) ? loseLock(one, dice.chance(0.5)) : failAll(one, fetchNext);
+    case 10:
+    case 11:
+      return dice.chance(0.7) ? restrict(dice) : suspectAll;
+    default:
+      return dice.chance(0.5) ? addChild(one, at) : removeActive(one);
+  }
+}
+
+function addSome(dice: Dice, at: number): Step {
+  const count = 1 + dice.below(10);
+  const removeOnComplete = dice.pick([undefined, undefined, true, false, 3, { age: 1_000 }]);
+  const options = { attempts: 2, ...(removeOnComplete !== undefined && { removeOnComplete }) };
+  return async ({ queue }) => {
+    const jobs = Array.from({ length: count }, (_, n) => ({
+      name: 'n',
+      data: { at, n },
+      opts: options,
+    }));
+    await queue.addBulk(jobs);
+  };
+}
+
+function addSpecial(dice: Dice, at: number): Step {
+  const options = dice.pick([
+    { priority: 2 },
+    { delay: FAR_MS },
+    { delay: 1 },
+    { delay: 1 },
+    { delay: 1 },
+    { lifo: true },
+    { jobId: `own-${at}` },
+    { deduplication: { id: 'same' } },
+    { deduplication: { id: 'last', keepLastIfActive: true } },
+  ]);
+  return async ({ queue }, redis) => {
+    await queue.add('special', { at }, options);
+    if (options.delay === 1) await becomeDue(redis, queue);
+  };
+}
+
+/** Waits for nothing: what is delayed by 1 ms was due long ago. */
+async function becomeDue(redis: Redis, queue: Queue): Promise<void> {
+  const delayed = queue.toKey('delayed');
+  const all = await redis.zrange(delayed, '0', '-1', 'WITHSCORES');
+  for (let i = 0; i < all.length; i += 2) {
+    const isSoon = Number(all[i + 1]) / 4096 < Date.now() + FAR_MS / 2;
+    if (isSoon) await redis.zadd(delayed, String(4096 * (Date.now() - 60_000) + i), String(all[i]));
+  }
+}
+
+function fetchSome(at: number, count: number): Step {
+  return async ({ worker, held }) => {
+    const fetched = [];
+    for (let n = 0; n < count; n++) {
+      const token = `token-${at}-${n}`;
+      const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
+      if (job !== undefined) held.set(token, job);
+      fetched.push(job?.id);
+    }
+    return fetched;
+  };
+}
+
+/**
+ * All at once: on the one side one after the other, on the other side in one call. One that only
+ * BullMQ's own script can finish comes alone, since it would be finished after the others.
+ */
+function completeAll(tokens: readonly string[], fetchNext: boolean): Step {
+  return (side, redis) => {
+    const plain = side.restricted ? [] : tokens.filter((token) => isPlain(side, token));
+    const together = plain.length > 0 ? plain : tokens.slice(0, 1);
+    return finishAll(together, (job, token) =>
+      job.moveToCompleted({ was: job.data }, token, fetchNext),
+    )(side, redis);
+  };
+}
+
+function isPlain({ held, odd }: Side, token: string): boolean {
+  const job = held.get(token);
+  if (job === undefined || odd.has(token)) return false;
+  const { removeOnComplete } = job.opts;
+  const isKeptByNumber = removeOnComplete !== undefined && typeof removeOnComplete !== 'boolean';
+  return !isKeptByNumber && job.parentKey === undefined && job.deduplicationId === undefined;
+}
+
+function failAll(tokens: readonly string[], fetchNext: boolean): Step {
+  return finishAll(tokens, (job, token) =>
+    job.moveToFailed(new UnrecoverableError('no'), token, fetchNext),
+  );
+}
+
+function finishAll(
+  tokens: readonly string[],
+  finish: (job: Job, token: string) => Promise<unknown>,
+): Step {
+  return async ({ held, odd, worker, queue }) => {
+    const answers = tokens.map(async (token) => {
+      const job = held.get(token);
+      if (job === undefined) return 'not held';
+      try {
+        const fetched = ((await finish(job, token)) ?? []) as unknown[];
+        const next = fetched.length === 0 ? [null, 0, 0, 0] : fetched; // two ways to say: nothing
+        held.delete(token);
+        odd.delete(token);
+        const [json, id] = next as [object | null, string];
+        if (json !== null && json !== undefined) {
+          held.set(
+            token,
+            (worker as unknown as { createJob(j: object, i: string): Job }).createJob(json, id),
+          );
+        }
+        return [json === null ? null : withoutTimesOf(json, queue), ...next.slice(1)];
+      } catch (thrown) {
+        return (thrown as Error).message.replace(/own-\d+/, '');
+      }
+    });
+    return Promise.all(answers);
+  };
+}
+
+function withoutTimesOf(json: object | undefined, { qualifiedName }: Queue): unknown {
+  const text = JSON.stringify(json ?? {}, (name, value: unknown) =>
+    TIMES.has(name) ? 'a time' : value,
+  );
+  return JSON.parse(text.replaceAll(qualifiedName, 'queue'));
+}
+
+function loseLock(tokens: readonly string[], toSomebody: boolean): Step {
+  return async ({ held, odd, queue }, redis) => {
+    for (const token of tokens) {
+      odd.add(token);
+      const lock = queue.toKey(`${held.get(token)?.id}:lock`);
+      if (toSomebody) await redis.set(lock, 'somebody', 'PX', LOCK_MS);
+      else await redis.del(lock);
+    }
+  };
+}
+
+/** What BullMQ's stalled check does first: whoever is still in this set at the next one has stalled. */
+const suspectAll: Step = async ({ queue }, redis) => {
+  const active = await redis.lrange(queue.toKey('active'), 0, -1);
+  if (active.length > 0) await redis.sadd(queue.toKey('stalled'), ...active);
+};
+
+function removeActive(tokens: readonly string[]): Step {
+  return async ({ held, odd, queue }, redis) => {
+    for (const token of tokens) {
+      odd.add(token);
+      await redis.lrem(queue.toKey('active'), 0, String(held.get(token)?.id));
+    }
+  };
+}
+
+function addChild(tokens: readonly string[], at: number): Step {
+  return async ({ held, odd, queue }) => {
+    for (const token of tokens) {
+      odd.add(token);
+      const parent = { id: held.get(token)?.id as string, queue: queue.qualifiedName };
+      await queue.add('child', { at }, { parent }).catch(() => undefined);
+    }
+  };
+}
+
+function restrict(dice: Dice): Step {
+  const what = dice.below(4);
+  return async (side) => {
+    side.restricted = what > 0;
+    const { queue } = side;
+    if (what === 1) await queue.pause();
+    else if (what > 1) await queue.setGlobalConcurrency(2);
+    else await Promise.all([queue.resume(), queue.removeGlobalConcurrency()]);
+  };
+}
+
+describe('finishing many jobs in one call', () => {
+  let redis: Redis;
+  beforeAll(() => {
+    redis = new Redis(redisUrl());
+  });
+  afterAll(() => redis.quit());
+
+  test('is written against the BullMQ that is installed', async () => {
+    const queue = new Queue(`known-${randomUUID()}`, { connection });
+    const { version } = queue.backend as unknown as { version: string };
+    expect(isKnownBullMQ(await queue.backend.client, version)).toBe(true);
+    await queue.close();
+  });
+
+  /** Does the steps on both sides, and compares after each. `next` sees which tokens are held. */
+  async function walk(
+    name: string | undefined,
+    next: (at: number, tokens: readonly string[]) => Step | undefined,
+  ): Promise<void> {
+    const prefixes = [`stock-${randomUUID()}`, `toril-${randomUUID()}`] as const;
+    const stock = openSide(redis, prefixes[0], false, name);
+    const toril = openSide(redis, prefixes[1], true, name);
+    try {
+      for (const { queue, worker } of [stock, toril]) {
+        await queue.waitUntilReady();
+        await worker.waitUntilReady();
+        await queue.getVersion(); // behind what a queue writes when it is opened
+      }
+      for (let at = 0; ; at++) {
+        const step = next(at, [...stock.held.keys()]);
+        if (step === undefined) return;
+        const expected = await step(stock, redis);
+        expect(await step(toril, redis)).toEqual(expected);
+        expect(await dump(redis, prefixes[1])).toEqual(await dump(redis, prefixes[0]));
+      }
+    } finally {
+      await stock.close();
+      await toril.close();
+    }
+  }
+
+  test.each(Array.from({ length: WALKS }, (_, seed) => seed))(
+    'leaves what BullMQ leaves, on walk %i',
+    async (seed) => {
+      const dice = new Dice(seed, 'finishing');
+      const name = dice.chance(0.5) ? undefined : 'somebody';
+      await walk(name, (at, tokens) => (at < STEPS ? stepFrom(dice, at, tokens) : undefined));
+    },
+  );
+
+  test('keeps to a limit on how many jobs are active in the whole queue', async () => {
+    const add: Step = ({ queue }) => queue.addBulk(Array(9).fill({ name: 'n', data: {} }));
+    const limit: Step = ({ queue }) => queue.setGlobalConcurrency(2);
+    await walk(
+      undefined,
+      (at, tokens) =>
+        [add, fetchSome(0, 4), limit, completeAll(tokens.slice(0, 1), true)].map(
+          (step): Step =>
+            async (side, on) =>
+              void (await step(side, on)),
+        )[at],
+    );
+  });
+});
