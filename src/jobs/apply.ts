@@ -2,6 +2,7 @@
 import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, TorilError } from '../errors.ts';
+import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
 import { asJsonValue } from './json-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
 
@@ -44,11 +45,12 @@ export function applyUpdate(
   clock: Clock,
 ): AppliedUpdate | Promise<AppliedUpdate> {
   const context = new Context(facts, leaseSignal);
-  const start = value === undefined ? initialOf(update, facts.key) : value;
+  const given = value === undefined ? initialOf(update, facts.key) : value;
+  const start = update.immutable ? frozenValue(given) : thawed(given);
   const returned: unknown = update.apply(start, data, context);
-  if (!isPromiseLike(returned)) return finish(update, returned, data, context);
+  if (!isPromiseLike(returned)) return finish(update, start, returned, data, context);
   return settleInTime(update, returned, context, leaseSignal(), clock).then((settled) =>
-    finish(update, settled, data, context),
+    finish(update, start, settled, data, context),
   );
 }
 
@@ -66,6 +68,7 @@ function initialOf(update: AnyUpdate, key: string): unknown {
 
 function finish(
   update: AnyUpdate,
+  start: unknown,
   returned: unknown,
   data: unknown,
   context: UpdateContext,
@@ -76,10 +79,16 @@ function finish(
       `the update "${update.name}" returned undefined. Return the new value, the value as it was, or DELETE_CELL.`,
     );
   }
-  const value = returned === DELETE_CELL ? undefined : asJsonValue(returned, update.name);
+  const value = returned === DELETE_CELL ? undefined : newValue(update, start, returned);
   if (update.result === undefined) return { value, result: '' };
   const result: unknown = update.result(value, data, context);
   return { value, result: result === undefined ? '' : resultJson(result, update.name) };
+}
+
+function newValue(update: AnyUpdate, start: unknown, returned: unknown): unknown {
+  return update.immutable
+    ? asFrozenValue(returned, start, update.name)
+    : asJsonValue(returned, update.name);
 }
 
 function resultJson(result: unknown, updateName: string): string {

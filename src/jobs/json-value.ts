@@ -5,7 +5,7 @@ import { messageOf, TorilError } from '../errors.ts';
 const DEPTH_MAX = 500;
 
 /** `same`: JSON gives back what it was given. `alike`: it gives back something slightly different. */
-type Finding = 'same' | 'alike' | Problem;
+export type Finding = 'same' | 'alike' | Problem;
 
 interface Problem {
   readonly what: string;
@@ -23,7 +23,21 @@ interface Problem {
  * returns a Date would see a Date in the next job of the same batch, and a string in the next batch.
  */
 export function asJsonValue(value: unknown, updateName: string): unknown {
-  const finding = examine(value, 0, new Set());
+  return settled(value, examineJson(value, undefined, new Set()), updateName);
+}
+
+/**
+ * Whether JSON gives the value back.
+ * @param before a value that is JSON and cannot change: what is at the same place in both is not
+ *   looked at again
+ * @param seen gets the objects that were looked at
+ */
+export function examineJson(value: unknown, before: unknown, seen: Set<object>): Finding {
+  return examine(value, before, 0, seen);
+}
+
+/** @throws TorilError UPDATE_NOT_JSON */
+export function settled(value: unknown, finding: Finding, updateName: string): unknown {
   if (finding === 'same') return value;
   if (finding !== 'alike') throw notJson(updateName, `${finding.what} at ${placeOf(finding)}`);
   try {
@@ -33,7 +47,7 @@ export function asJsonValue(value: unknown, updateName: string): unknown {
   }
 }
 
-function examine(value: unknown, depth: number, seen: Set<object>): Finding {
+function examine(value: unknown, before: unknown, depth: number, seen: Set<object>): Finding {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -42,25 +56,35 @@ function examine(value: unknown, depth: number, seen: Set<object>): Finding {
       if (!Number.isFinite(value)) return { what: String(value), path: [] };
       return Object.is(value, -0) ? 'alike' : 'same';
     case 'object':
-      return value === null ? 'same' : examineObject(value, depth, seen);
+      return value === null || value === before
+        ? 'same'
+        : examineObject(value, before, depth, seen);
     default:
       return { what: typeof value, path: [] };
   }
 }
 
-function examineObject(value: object, depth: number, seen: Set<object>): Finding {
+function examineObject(value: object, before: unknown, depth: number, seen: Set<object>): Finding {
   if (depth > DEPTH_MAX) return { what: `more than ${DEPTH_MAX} levels`, path: ['…'] };
   if (seen.has(value)) return 'alike'; // or a circle: JSON will say
   seen.add(value);
   return Array.isArray(value)
-    ? examineArray(value, depth, seen)
-    : examineRecord(value as Record<string, unknown>, depth, seen);
+    ? examineArray(value, Array.isArray(before) ? before : undefined, depth, seen)
+    : examineRecord(value as Record<string, unknown>, recordOf(before), depth, seen);
 }
 
-function examineArray(value: readonly unknown[], depth: number, seen: Set<object>): Finding {
+function examineArray(
+  value: readonly unknown[],
+  before: readonly unknown[] | undefined,
+  depth: number,
+  seen: Set<object>,
+): Finding {
+  const shift = before === undefined ? 0 : before.length - value.length;
   let found: Finding = 'same';
-  for (let i = 0; i < value.length; i++) {
-    const finding = examine(value[i], depth + 1, seen);
+  for (let i = before === undefined ? 0 : alikeFor(value, before); i < value.length; i++) {
+    // Behind what was put in or taken out, everything has moved.
+    const counterpart = i + shift < 0 ? undefined : before?.[i + shift];
+    const finding = examine(value[i], counterpart, depth + 1, seen);
     if (finding === 'same') continue;
     if (finding !== 'alike') return within(finding, `[${i}]`);
     found = 'alike';
@@ -68,7 +92,20 @@ function examineArray(value: readonly unknown[], depth: number, seen: Set<object
   return found;
 }
 
-function examineRecord(value: Record<string, unknown>, depth: number, seen: Set<object>): Finding {
+/** How many objects at the beginning of both are the same. */
+function alikeFor(value: readonly unknown[], before: readonly unknown[]): number {
+  const end = Math.min(value.length, before.length);
+  let i = 0;
+  while (i < end && value[i] === before[i] && typeof value[i] === 'object') i++;
+  return i;
+}
+
+function examineRecord(
+  value: Record<string, unknown>,
+  before: Record<string, unknown> | undefined,
+  depth: number,
+  seen: Set<object>,
+): Finding {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null && !isForeignRoot(prototype)) {
     return { what: `a ${value.constructor?.name ?? 'class instance'}`, path: [] };
@@ -78,12 +115,18 @@ function examineRecord(value: Record<string, unknown>, depth: number, seen: Set<
   for (const name in value) {
     const member = value[name];
     // JSON leaves these out, and so does everybody who writes `{ ...value, note: undefined }`.
-    const finding = member === undefined ? 'alike' : examine(member, depth + 1, seen);
+    const finding =
+      member === undefined ? 'alike' : examine(member, before?.[name], depth + 1, seen);
     if (finding === 'same') continue;
     if (finding !== 'alike') return within(finding, `.${name}`);
     found = 'alike';
   }
   return found;
+}
+
+function recordOf(before: unknown): Record<string, unknown> | undefined {
+  if (typeof before !== 'object' || before === null) return undefined;
+  return before as Record<string, unknown>;
 }
 
 /**

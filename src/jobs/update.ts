@@ -41,7 +41,8 @@ export interface UpdateSettings<Value, Data, Result> {
   /** The value of a key that has none. Without it, such a job fails. */
   initial?(key: string): Value;
   /**
-   * The new value, or DELETE_CELL. It may change and return the value it was given. Throwing fails
+   * The new value, or DELETE_CELL. It may change and return the value it was given (unless it is
+   * `immutable`). Throwing fails
    * the job and uses up one of its attempts; the value stays as it was.
    */
   apply(
@@ -49,6 +50,12 @@ export interface UpdateSettings<Value, Data, Result> {
     data: Data,
     context: UpdateContext,
   ): Value | typeof DELETE_CELL | Promise<Value | typeof DELETE_CELL>;
+  /**
+   * `apply` does not change the value it is given, which is frozen, but returns another one, which may
+   * share its parts: `{ ...value, count: value.count + 1 }`. For large values of many objects: then
+   * only what is new is looked at after each job. Default false.
+   */
+  readonly immutable?: boolean;
   /** What BullMQ reports as the job's result; nothing by default. Runs right after `apply`. */
   result?(value: Value | undefined, data: Data, context: UpdateContext): Result;
   /**
@@ -81,6 +88,7 @@ export interface Update<
   readonly onFailure: OnFailure;
   readonly onExhausted: OnExhausted;
   readonly strict: boolean;
+  readonly immutable: boolean;
   readonly timeoutMs: number;
 }
 
@@ -135,6 +143,7 @@ export function defineUpdate(
     onFailure: settings.onFailure ?? 'block',
     onExhausted: settings.onExhausted ?? 'continue',
     strict: settings.strict ?? false,
+    immutable: settings.immutable ?? false,
     timeoutMs: settings.timeoutMs ?? UPDATE_TIMEOUT_MS,
   };
 }
@@ -160,7 +169,10 @@ function check(
       `schema of "${name}" is not a Standard Schema; pass a schema of zod, valibot, arktype or the like`,
     );
   }
-  const { onFailure, onExhausted, timeoutMs, expireSeconds } = settings;
+  const { onFailure, onExhausted, immutable, timeoutMs, expireSeconds } = settings;
+  if (immutable !== undefined && typeof immutable !== 'boolean') {
+    refuse(`immutable of "${name}" must be true or false, not ${JSON.stringify(immutable)}`);
+  }
   if (onFailure !== undefined && !['block', 'skip'].includes(onFailure)) {
     refuse(`onFailure of "${name}" must be "block" or "skip", not ${JSON.stringify(onFailure)}`);
   }

@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { applyUpdate, errorOf, type AppliedUpdate } from '../jobs/apply.ts';
+import { isUnchangeable } from '../jobs/frozen-value.ts';
 import type { Origin } from '../jobs/history.ts';
 import { validated } from '../jobs/job-data.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
@@ -309,7 +310,7 @@ class Folding {
     update: AnyUpdate,
     thrown: Error,
   ): Stop | undefined | Promise<Stop | undefined> {
-    const made = this.#remake();
+    const made = isUnchangeable(this.#value) ? undefined : this.#remake();
     const go = (): Stop | undefined => this.#charge(entry, update, thrown);
     return made instanceof Promise ? made.then(go) : go();
   }

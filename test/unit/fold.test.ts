@@ -397,3 +397,37 @@ describe('an update that blocks its process for longer than the lease', () => {
     expect(await folded([job], scene(blockers, { a: 2 }))).toMatchObject({ applied: 1 });
   });
 });
+
+describe('a value that nobody can have changed', () => {
+  const calls: string[] = [];
+  const update = (name: string, immutable: boolean, initial: unknown): AnyUpdate =>
+    defineUpdate({
+      name,
+      key: () => 'k',
+      immutable,
+      initial: () => initial,
+      apply: (value: unknown, { add = '', throws }: Data) => {
+        calls.push(add);
+        if (throws !== undefined) throw new Error(throws);
+        return value;
+      },
+    });
+  const registry = new UpdateRegistry([
+    update('text', false, ''),
+    update('frozen', true, {}),
+    update('changeable', false, {}),
+  ]);
+
+  it.each([
+    ['text', ['a', 'b', 'c']],
+    ['frozen', ['a', 'b', 'c']],
+    ['changeable', ['a', 'b', 'a', 'c']],
+  ])('is not made again after a failure: %s', async (name, expected) => {
+    calls.length = 0;
+    const jobs = [{ add: 'a' }, { add: 'b', throws: 'no' }, { add: 'c' }];
+    const entries = jobs.map((data) => entry(data.add, { name, data }));
+    const batch = await folded(entries, { registry, delivered: { b: 1 } });
+    expect(batch).toMatchObject({ decided: 3, applied: 2 });
+    expect(calls).toEqual(expected);
+  });
+});

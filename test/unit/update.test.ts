@@ -18,6 +18,7 @@ describe('defineUpdate', () => {
       onFailure: 'block',
       onExhausted: 'continue',
       strict: false,
+      immutable: false,
       timeoutMs: 30_000,
       schema: undefined,
     });
@@ -29,6 +30,7 @@ describe('defineUpdate', () => {
       onFailure: 'skip',
       onExhausted: 'hold',
       strict: true,
+      immutable: true,
       timeoutMs: 5,
       expireSeconds: 60,
     };
@@ -43,6 +45,7 @@ describe('defineUpdate', () => {
     [{ schema: {} }, /schema of "u" is not a Standard Schema/],
     [{ onFailure: 'stop' }, /onFailure of "u" must be "block" or "skip", not "stop"/],
     [{ onExhausted: true }, /onExhausted of "u" must be .* not true/],
+    [{ immutable: 'yes' }, /immutable of "u" must be true or false, not "yes"/],
     [{ timeoutMs: 0 }, /timeoutMs of "u" must be a positive number/],
     [{ timeoutMs: Number.NaN }, /timeoutMs/],
     [{ timeoutMs: 2 ** 31 }, /timeoutMs/],
