@@ -257,7 +257,6 @@ class Folding {
   }
 
   #apply(entry: LaneEntry, update: AnyUpdate): Stop | undefined | Promise<Stop | undefined> {
-    if (update.strict) this.#setCheckpoint();
     let applied: MaybeApplied | Promise<MaybeApplied>;
     try {
       applied = this.#call(entry, update, this.#value);
@@ -298,9 +297,11 @@ class Folding {
   #keep(entry: LaneEntry, update: AnyUpdate, applied: MaybeApplied): undefined {
     if (applied === undefined) return this.#decideAs(entry, 's');
     this.#value = applied.value;
-    this.#sinceCheckpoint.push({ update, entry });
     this.#applied += 1;
     this.#expireMs = (update.expireSeconds ?? 0) * 1000;
+    // It acts on the outside world, and must not be called again only to make a value.
+    if (update.strict) this.#setCheckpoint();
+    else this.#sinceCheckpoint.push({ update, entry });
     return this.#decideApplied(entry, applied.result);
   }
 
@@ -373,7 +374,7 @@ class Folding {
     this.#decided += 1;
   }
 
-  /** Strict updates act on the outside world: they must not be called again only to make a value. */
+  /** From here on the value as it is now can be made again. */
   #setCheckpoint(): void {
     const json = this.#value === undefined ? undefined : JSON.stringify(this.#value);
     this.#checkpoint = () => (json === undefined ? undefined : JSON.parse(json));

@@ -6,6 +6,7 @@
 import { CellWatch } from './cell-watch.ts';
 import { JobLedger, type JobRules } from './job-ledger.ts';
 import type { Application, BullObserver } from './observer.ts';
+import { StrictWatch } from './strict-watch.ts';
 
 export interface AuditorRules extends JobRules {
   readonly durableCopies: boolean;
@@ -48,6 +49,8 @@ interface Chain {
   readonly jobs: string[];
   /** By token; each call of an update under a lease. */
   readonly applications: Map<number, Application[]>;
+  /** By token: jobs with which a process had died or frozen before. */
+  readonly suspects: Map<number, readonly string[]>;
 }
 
 const TTL_ROUNDING_MS = 1_000;
@@ -60,6 +63,7 @@ export class Auditor implements BullObserver {
   readonly #rules: AuditorRules;
   readonly #now: () => number;
   readonly #cells: CellWatch;
+  readonly #strict: StrictWatch;
   readonly #chains = new Map<string, Chain>();
   #clockWasSet = false;
 
@@ -69,6 +73,7 @@ export class Auditor implements BullObserver {
     const report = (promise: string, what: string): void => this.#violated(promise, what);
     this.jobs = new JobLedger(rules, report);
     this.#cells = new CellWatch(now, report);
+    this.#strict = new StrictWatch(report);
   }
 
   // Memcached
@@ -79,7 +84,11 @@ export class Auditor implements BullObserver {
 
   /** Somebody has acquired the key's lease; the owner's id begins with the name of the process. */
   lockWritten(key: string, text: string): void {
-    this.#cells.locked(key, text.split(' ')[0] ?? '');
+    this.#strict.locked(key, text.slice(0, text.indexOf(' ')));
+  }
+
+  lockLost(key: string): void {
+    this.#strict.lost(key);
   }
 
   cellLost(key: string): void {
@@ -98,21 +107,53 @@ export class Auditor implements BullObserver {
 
   // Updates
 
-  applied(application: Application, isStrict: boolean): void {
+  applied(application: Application): void {
     const { key, token, jobId, process } = application;
-    this.#cells.works(key, token, process);
+    this.#cells.works(key, token, this.#strict.acquisitionOf(key, process));
     const chain = this.#chainOf(key);
-    if (isStrict) {
-      this.#cells.strictStarted(key, token, process);
-      application.isFencedOff = token < chain.strictToken;
-      chain.strictToken = Math.max(chain.strictToken, token);
-    }
     if (token <= 0 || !Number.isSafeInteger(token)) {
       this.#violated('P5', `job ${jobId} was given the token ${token}`);
     }
     const together = chain.applications.get(token);
     if (together === undefined) chain.applications.set(token, [application]);
-    else together.push(application);
+    else {
+      if (chain.suspects.get(token)?.includes(jobId) === true) this.#mustBeAlone(jobId, together);
+      together.push(application);
+    }
+  }
+
+  /** If it kills the process, the others go down with it. */
+  #mustBeAlone(jobId: string, together: readonly Application[]): void {
+    const other = together.find((before) => before.jobId !== jobId);
+    if (other === undefined) return;
+    this.#violated(
+      'P7',
+      `job ${jobId}, which has stalled before, is applied together with job ${other.jobId}`,
+    );
+  }
+
+  /**
+   * The one just begun acts on the outside world. `isStopped`: it was told to stop, or its process
+   * cannot run. Returns what must be called when it has ended.
+   */
+  startedStrict(application: Application, isStopped: () => boolean): () => void {
+    const { key, token, jobId, process } = application;
+    const chain = this.#chainOf(key);
+    this.#cells.strictStarted(key, token, this.#strict.acquisitionOf(key, process));
+    this.#mustBeCalledOnce(application, chain.applications.get(token) ?? []);
+    application.isFencedOff = token < chain.strictToken;
+    chain.strictToken = Math.max(chain.strictToken, token);
+    return this.#strict.started(key, process, jobId, isStopped);
+  }
+
+  /** Unless a value that does not fit into memcached makes the whole batch void. */
+  #mustBeCalledOnce(application: Application, together: readonly Application[]): void {
+    const { jobId, token } = application;
+    const isAgain = together.some(
+      (before) => before !== application && before.jobId === jobId && before.after !== undefined,
+    );
+    if (!isAgain || together.some((one) => this.jobs.isHuge(one.jobId))) return;
+    this.#violated('P3', `the strict update of job ${jobId} is called twice under ${token}`);
   }
 
   threw(jobId: string, kind: string): void {
@@ -147,6 +188,11 @@ export class Auditor implements BullObserver {
 
   // Redis
 
+  /** A lane's head was handed out under that token. `suspects`: those that have stalled before. */
+  taken(key: string, token: number, suspects: readonly string[]): void {
+    if (suspects.length > 0) this.#chainOf(key).suspects.set(token, suspects);
+  }
+
   acknowledged(commit: AcceptedCommit): void {
     const { key, base, token } = commit;
     const chain = this.#chainOf(key);
@@ -166,6 +212,9 @@ export class Auditor implements BullObserver {
     this.#cells.acknowledged(key, token);
     for (const older of chain.applications.keys()) {
       if (older <= token) chain.applications.delete(older);
+    }
+    for (const older of chain.suspects.keys()) {
+      if (older <= token) chain.suspects.delete(older);
     }
   }
 
@@ -286,6 +335,7 @@ export class Auditor implements BullObserver {
         strictToken: 0,
         jobs: [],
         applications: new Map(),
+        suspects: new Map(),
       };
       this.#chains.set(key, chain);
     }

@@ -26,11 +26,7 @@ interface Cell {
   strict: number;
   /** The same by the order of acquisition: a stale holder may draw a newer token. */
   strictHolder: number;
-  /** The owner id in the lock, and how many there have been. */
-  owner: string;
-  acquisitions: number;
-  /** By process: its last acquisition. By token: the acquisition under which it was drawn. */
-  readonly holders: Map<string, number>;
+  /** By token: the acquisition under which it was drawn. */
   readonly holderOf: Map<number, number>;
 }
 
@@ -92,23 +88,16 @@ export class CellWatch {
     cell.lostSinceCommit = false;
   }
 
-  locked(key: string, owner: string): void {
+  /** A process applies a job under that token. `acquisition`: its place among all who had the lock. */
+  works(key: string, token: number, acquisition: number): void {
     const cell = this.#cellOf(key);
-    if (cell.owner === owner) return; // renewed
-    cell.owner = owner;
-    cell.holders.set(owner.slice(0, owner.lastIndexOf('-')), ++cell.acquisitions);
+    if (!cell.holderOf.has(token)) cell.holderOf.set(token, acquisition);
   }
 
-  /** A process applies a job under that token. */
-  works(key: string, token: number, process: string): void {
-    const cell = this.#cellOf(key);
-    if (!cell.holderOf.has(token)) cell.holderOf.set(token, cell.holders.get(process) ?? 0);
-  }
-
-  strictStarted(key: string, token: number, process: string): void {
+  strictStarted(key: string, token: number, acquisition: number): void {
     const cell = this.#cellOf(key);
     cell.strict = Math.max(cell.strict, token);
-    cell.strictHolder = Math.max(cell.strictHolder, cell.holders.get(process) ?? 0);
+    cell.strictHolder = Math.max(cell.strictHolder, acquisition);
   }
 
   /** The commit of that token, if it ever landed. */
@@ -147,9 +136,6 @@ export class CellWatch {
         writes: new Map(),
         strict: 0,
         strictHolder: 0,
-        owner: '',
-        acquisitions: 0,
-        holders: new Map(),
         holderOf: new Map(),
       };
       this.#cells.set(key, cell);

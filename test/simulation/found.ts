@@ -39,4 +39,11 @@ export const FOUND: readonly Found[] = [
       'a process gave a job back that it had applied alone; another one died of something else, and the job was told that it kills its processes',
     change: 'bull-backend.ts notes in the same script that a job was given back',
   },
+  {
+    seed: 8,
+    promise: 'P3',
+    cause:
+      'a strict update was called again, only to make the value anew that a later job of its batch had spoilt',
+    change: 'fold.ts keeps the value behind each strict update',
+  },
 ];

@@ -80,6 +80,10 @@ export class JobLedger {
     return this.#job(jobId).state === 'removed';
   }
 
+  isHuge(jobId: string): boolean {
+    return this.#job(jobId).kind === 'huge';
+  }
+
   /** An operator's word; each begins with a retry. */
   retried(jobId: string, directive: 'skip' | 'drop' | undefined): void {
     const job = this.#job(jobId);

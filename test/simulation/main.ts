@@ -1,7 +1,8 @@
 /**
  * `npm run sim -- --seeds N [--from S]`: that many runs, one after the other on each core.
  * `npm run sim -- --seed X [--trace]`: one run, and what happened in it.
- * `--canary NAME` takes a guard away in either; `--canary list` names them.
+ * `--canary NAME` takes a guard away in either; `--canary list` names them. `--until-failure` ends
+ * with the first seed that fails.
  */
 import { parseArgs } from 'node:util';
 import { CANARIES } from './canaries.ts';
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     trace: { type: 'boolean', default: false },
     canary: { type: 'string' },
     processes: { type: 'string', default: '2' },
+    'until-failure': { type: 'boolean', default: false },
   },
 });
 
@@ -51,6 +53,7 @@ async function runMany(): Promise<number> {
     count,
     canary,
     processes: numberOf('processes', values.processes),
+    untilFailure: values['until-failure'],
   });
   for (const seed of summary.failed.slice(0, FAILURES_SHOWN)) {
     const report = await runSimulation({ seed, traced: true, damage: damageOf(canary) });

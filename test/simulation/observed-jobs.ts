@@ -19,8 +19,10 @@ export class ObservedJobs extends MemoryJobs {
 
   override take(request: TakeRequest): Taken {
     const taken = super.take(request);
-    const ids = taken.entries.map(({ jobId }) => jobId).join(' ');
-    const { token, copy } = taken;
+    const { token, copy, entries } = taken;
+    const ids = entries.map(({ jobId }) => jobId).join(' ');
+    const suspects = entries.filter(({ stalls }) => stalls > 0).map(({ jobId }) => jobId);
+    this.#auditor.taken(request.key, token, suspects);
     this.#trace.note(
       'redis',
       `take ${request.key}: token ${token}, copy ${copy.token}, jobs [${ids}]`,

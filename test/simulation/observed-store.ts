@@ -43,6 +43,7 @@ export class ObservedStore extends MemoryStore {
   override evict(name: string): boolean {
     const key = this.#keyOf.get(name);
     if (key !== undefined) this.#auditor.cellLost(key);
+    else if (name.startsWith(LOCK_PREFIX)) this.#auditor.lockLost(name.slice(LOCK_PREFIX.length));
     return super.evict(name);
   }
 
@@ -71,6 +72,7 @@ export class ObservedStore extends MemoryStore {
   #lostAll(): void {
     for (const [name, key] of this.#keyOf) {
       if (this.peek(name) !== undefined) this.#auditor.cellLost(key);
+      if (this.peek(LOCK_PREFIX + key) !== undefined) this.#auditor.lockLost(key);
     }
   }
 }

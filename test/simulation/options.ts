@@ -23,6 +23,10 @@ export interface RunOptions {
   readonly servers: number;
   readonly keys: number;
   readonly jobs: number;
+  /** Processes that enqueue them over connections of their own; 0: they appear in Redis at once. */
+  readonly producers: number;
+  /** How many jobs have their producer die, or lose its connection, while they are under way. */
+  readonly producerFaultRate: number;
   /** Milliseconds over which they are enqueued. */
   readonly spreadMs: number;
   /** Those that are enqueued, some several times. */
@@ -62,6 +66,7 @@ const LEASE_MS = [100, 300] as const;
 
 export function optionsFrom(seed: number): RunOptions {
   const dice = new Dice(seed, 'options');
+  const producers = new Dice(seed, 'producer options');
   const leaseMs = Math.round(dice.magnitude(...LEASE_MS));
   const requestDeadlineMs = Math.round(dice.between(20, leaseMs * 0.8));
   const jobs = Math.round(dice.magnitude(2, 30));
@@ -78,6 +83,8 @@ export function optionsFrom(seed: number): RunOptions {
     servers: dice.pick([1, 1, 2]),
     keys: dice.pick([1, 1, 1, 1, 2, 3]),
     jobs,
+    producers: producers.pick([0, 0, 1, 2]),
+    producerFaultRate: producers.pick([0, 0.05, 0.3]),
     spreadMs: Math.min(spreadMs, SAFETY_MS_MAX),
     kinds: drawKinds(dice),
     settings: drawSettings(dice),

@@ -45,8 +45,9 @@ export class ProcessClock implements Clock {
     return this.#state !== 'dead';
   }
 
-  get paused(): boolean {
-    return this.#state === 'paused';
+  /** Neither dead nor paused, nor behind with what came meanwhile. */
+  get runs(): boolean {
+    return this.#state === 'running' && this.#held.length === 0;
   }
 
   monotonicMs(): number {

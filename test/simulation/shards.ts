@@ -1,6 +1,6 @@
 /** Shares many seeds among processes. */
 import { fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { bundleShard } from './bundle.ts';
 import type { Summary } from './report.ts';
 
 export interface ShardsOptions {
@@ -8,6 +8,8 @@ export interface ShardsOptions {
   readonly count: number;
   readonly canary: string | undefined;
   readonly processes: number;
+  /** Each process ends with its first failing seed; the first of all is among them. */
+  readonly untilFailure: boolean;
 }
 
 /** What a shard is asked for: every `stride`-th seed. */
@@ -16,19 +18,19 @@ export interface ShardTask {
   readonly end: number;
   readonly stride: number;
   readonly canary?: string | undefined;
+  readonly untilFailure?: boolean;
 }
 
 export interface ShardResult {
+  readonly runs: number;
   readonly failed: readonly number[];
   readonly events: number;
   readonly hash: number;
   readonly counts: Readonly<Record<string, number>>;
 }
 
-const SHARD = fileURLToPath(new URL('shard.ts', import.meta.url));
-
 export async function runShards(options: ShardsOptions): Promise<Summary> {
-  const { from, count, canary, processes } = options;
+  const { from, count, canary, processes, untilFailure } = options;
   const startMs = performance.now();
   const tasks = Array.from(
     { length: processes },
@@ -37,9 +39,10 @@ export async function runShards(options: ShardsOptions): Promise<Summary> {
       end: from + count,
       stride: processes,
       canary,
+      untilFailure,
     }),
   );
-  const results = await Promise.all(tasks.map(runShard));
+  const results = await runAll(tasks);
   const counts: Record<string, number> = {};
   for (const result of results) {
     for (const [name, times] of Object.entries(result.counts))
@@ -47,7 +50,7 @@ export async function runShards(options: ShardsOptions): Promise<Summary> {
   }
   return {
     from,
-    count,
+    count: results.reduce((sum, { runs }) => sum + runs, 0),
     failed: results.flatMap(({ failed }) => failed).toSorted((a, b) => a - b),
     seconds: (performance.now() - startMs) / 1000,
     events: results.reduce((sum, { events }) => sum + events, 0),
@@ -56,9 +59,18 @@ export async function runShards(options: ShardsOptions): Promise<Summary> {
   };
 }
 
-function runShard(task: ShardTask): Promise<ShardResult> {
+async function runAll(tasks: readonly ShardTask[]): Promise<ShardResult[]> {
+  const bundle = await bundleShard();
+  try {
+    return await Promise.all(tasks.map((task) => runShard(bundle.path, task)));
+  } finally {
+    bundle.remove();
+  }
+}
+
+function runShard(path: string, task: ShardTask): Promise<ShardResult> {
   return new Promise((resolve, reject) => {
-    const child = fork(SHARD, [JSON.stringify(task)]);
+    const child = fork(path, [JSON.stringify(task)], { execArgv: [] });
     let result: ShardResult | undefined;
     child.on('message', (message) => {
       result = message as ShardResult;

@@ -11,6 +11,7 @@ import {
   type UpdateContext,
 } from '../../src/jobs/update.ts';
 import type { Application } from './observer.ts';
+import type { ProcessClock } from './process-clock.ts';
 import type { World } from './world.ts';
 
 export const UPDATE_KINDS = [
@@ -71,7 +72,7 @@ type Body = (value: Value, data: Data, context: UpdateContext) => Outcome | Prom
 /** For one process: `die` kills it. */
 export function updatesFor(
   world: World,
-  clock: Clock,
+  clock: ProcessClock,
   die: () => void,
   process: string,
   kinds: readonly UpdateKind[],
@@ -84,7 +85,7 @@ export function updatesFor(
       key: (data: Data) => data.key,
       initial: (): Value => ({ jobs: [] }),
       apply: (value: Value, data: Data, context) =>
-        observed(world, process, kind, bodies[kind], value, data, context),
+        observed({ world, clock, process, kind, body: bodies[kind] }, value, data, context),
       result: (value, _data, context) =>
         kind === 'quiet' ? undefined : resultOf(value, context.jobId),
       onFailure,
@@ -104,11 +105,16 @@ function resultOf(value: Value | undefined, jobId: string): { at: number; by: st
   return { at: value?.jobs.length ?? 0, by: jobId };
 }
 
+interface Scene {
+  readonly world: World;
+  readonly clock: ProcessClock;
+  readonly process: string;
+  readonly kind: UpdateKind;
+  readonly body: Body;
+}
+
 function observed(
-  world: World,
-  process: string,
-  kind: UpdateKind,
-  body: Body,
+  { world, clock, process, kind, body }: Scene,
   value: Value,
   data: Data,
   context: UpdateContext,
@@ -126,8 +132,12 @@ function observed(
     result: '',
     isFencedOff: false,
   };
-  world.auditor.applied(application, isStrict(kind));
+  world.auditor.applied(application);
+  const ended = isStrict(kind)
+    ? world.auditor.startedStrict(application, () => context.signal.aborted || !clock.runs)
+    : undefined;
   const keep = (outcome: Outcome): Outcome => {
+    ended?.();
     const made = outcome === DELETE_CELL ? undefined : outcome;
     application.after = made === undefined ? 'deleted' : JSON.stringify(made);
     if (kind !== 'quiet') application.result = JSON.stringify(resultOf(made, jobId));
@@ -137,11 +147,13 @@ function observed(
     const outcome = body(value, data, context);
     return outcome instanceof Promise
       ? outcome.then(keep, (thrown: Error) => {
+          ended?.();
           world.auditor.threw(jobId, kind);
           throw thrown;
         })
       : keep(outcome);
   } catch (thrown) {
+    ended?.();
     world.auditor.threw(jobId, kind);
     throw thrown;
   }
@@ -170,7 +182,7 @@ function bodiesFor(world: World, clock: Clock, die: () => void): Record<UpdateKi
       return append(value, data, context);
     },
     fickle: async (value, data, context) => {
-      await pause(clock, data.ms / 4, context.signal);
+      await pause(clock, data.ms, context.signal);
       if (world.failsByChance()) failing({ ...data, fails: context.attempt }, context);
       return append(value, data, context);
     },

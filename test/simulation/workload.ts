@@ -1,22 +1,38 @@
 /** Enqueues the jobs of a run: all at once, or little by little. */
+import type { NewMemoryJob } from '../../src/jobs/memory-jobs.ts';
 import { Dice } from './dice.ts';
-import type { Data } from './updates.ts';
+import { Producer } from './producer.ts';
+import type { Data, UpdateKind } from './updates.ts';
 import type { World } from './world.ts';
+
+/** A job before it is in Redis. */
+interface Order {
+  readonly kind: UpdateKind;
+  readonly key: string;
+  readonly attempts: number;
+  /** Its place in the lane is taken with the add. */
+  readonly enters: boolean;
+  readonly job: NewMemoryJob;
+}
 
 export class Workload {
   readonly #world: World;
   readonly #dice: Dice;
+  readonly #producerDice: Dice;
   #left: number;
+  #producers: Producer[] = [];
+  #started = 0;
 
   constructor(world: World) {
     this.#world = world;
     this.#dice = new Dice(world.options.seed, 'workload');
+    this.#producerDice = new Dice(world.options.seed, 'producers');
     this.#left = world.options.jobs;
   }
 
-  /** All jobs have been enqueued. */
+  /** All jobs have been enqueued, as far as their producers live. */
   get done(): boolean {
-    return this.#left === 0;
+    return this.#left === 0 && this.#producers.every((producer) => producer.done);
   }
 
   start(): void {
@@ -33,9 +49,16 @@ export class Workload {
   }
 
   #enqueueOne(): void {
-    const { options, keys, bull, auditor, redisClock, trace } = this.#world;
-    const dice = this.#dice;
     this.#left -= 1;
+    const order = this.#draw();
+    const producer = this.#producer();
+    if (producer === undefined) this.#place(order);
+    else producer.enqueue(this.#transactionOf(order));
+  }
+
+  #draw(): Order {
+    const { options, keys, redisClock } = this.#world;
+    const dice = this.#dice;
     const kind = dice.pick(options.kinds);
     const key = dice.pick(keys);
     const data: Data = {
@@ -47,17 +70,45 @@ export class Workload {
     const attempts = dice.whole(1, options.attemptsMax);
     const isDelayed = dice.chance(options.delayedRate);
     const entersLater = isDelayed || dice.chance(options.plainRate);
-    const job = bull.add(
-      {
-        name: kind,
-        data: JSON.stringify(data),
-        ...(!entersLater && { lane: key }),
-        ...(isDelayed && { dueMs: redisClock.wallMs() + dice.whole(1, 100) }),
-      },
-      attempts,
-    );
-    if (job === undefined) throw new Error('a job without an id of its own was not added');
-    auditor.jobs.added(job.id, { key, kind, attempts, entered: !entersLater });
+    const job = {
+      name: kind,
+      data: JSON.stringify(data),
+      ...(!entersLater && { lane: key }),
+      ...(isDelayed && { dueMs: redisClock.wallMs() + dice.whole(1, 100) }),
+    };
+    return { kind, key, attempts, enters: !entersLater, job };
+  }
+
+  /** Undefined: jobs of this run appear in Redis as they are drawn. */
+  #producer(): Producer | undefined {
+    const { producers } = this.#world.options;
+    if (producers === 0) return undefined;
+    const place = this.#producerDice.below(producers);
+    const present = this.#producers[place];
+    if (present?.alive === true) return present;
+    const name = `producer${++this.#started}`;
+    const producer = new Producer(this.#world, name, new Dice(this.#world.options.seed, name));
+    this.#producers[place] = producer;
+    return producer;
+  }
+
+  /** An id of its own makes it repeatable, as long as nobody removes the job meanwhile. */
+  #transactionOf(order: Order): { execute: () => void; isRepeatable: boolean } {
+    const { bull, faults } = this.#world.options;
+    const isRemoved = bull.removeOnComplete || bull.removeOnFail || faults.includes('operator');
+    if (isRemoved || !this.#producerDice.chance(0.5)) {
+      return { execute: () => this.#place(order), isRepeatable: false };
+    }
+    const id = `own${this.#world.options.jobs - this.#left}`;
+    const named = { ...order, job: { ...order.job, id } };
+    return { execute: () => this.#place(named), isRepeatable: true };
+  }
+
+  #place({ kind, key, attempts, enters, job: added }: Order): void {
+    const { bull, auditor, trace } = this.#world;
+    const job = bull.add(added, attempts);
+    if (job === undefined) return; // it was there before
+    auditor.jobs.added(job.id, { key, kind, attempts, entered: enters });
     trace.note('producer', `adds job ${job.id} (${kind}) of ${key}, ${attempts} attempts`);
   }
 }

@@ -361,6 +361,33 @@ describe('where a batch ends', () => {
   });
 });
 
+describe('a strict update', () => {
+  it('is not called again to make the value that a later one has spoilt', async () => {
+    const calls: string[] = [];
+    const strict = defineUpdate({
+      name: 'strict',
+      key: () => 'k',
+      initial: () => ({ text: '' }),
+      apply: (value: { text: string }, { add = '' }: Data) => {
+        calls.push(add);
+        return { text: value.text + add };
+      },
+      strict: true,
+    });
+    const entries = [
+      entry('a'),
+      entry('b', { name: 'strict' }),
+      entry('c'),
+      entry('d', { data: { add: 'd', throws: 'no' } }),
+      entry('e'),
+    ];
+    const registry = new UpdateRegistry([...updates, strict]);
+    const batch = await folded(entries, { registry, delivered: { d: 1 } });
+    expect(batch).toMatchObject({ value: { text: 'abce' }, applied: 4 });
+    expect(calls).toEqual(['b']);
+  });
+});
+
 describe('an update that blocks its process for longer than the lease', () => {
   const clock = { ...systemClock, monotonicMs: () => nowMs };
   let nowMs = 0;

@@ -1,0 +1,201 @@
+/** Guards of a key's chain: the two fences of a commit, what is believed, and in which order things happen. */
+import { SIMULATED, type Twin } from './twin.ts';
+
+const LOCK = 'toril:lock:';
+
+export const COMMIT_TWINS: readonly Twin[] = [
+  {
+    name: 'commit-without-cas',
+    guard: 'the CAS on the commit',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'test/simulation/memcached-wire.ts',
+        find: 'this.#options.store.replace(name, sent, cas),',
+        replace: `this.#options.store.replace(name, sent, name.startsWith('${LOCK}') ? cas : (this.#options.store.peek(name)?.cas ?? cas)),`,
+      },
+    ],
+  },
+  {
+    name: 'set-for-replace',
+    guard: 'REPLACE (a SET that finds no room deletes what is there)',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/memcached/memory-store.ts',
+        find: `    if (this.#full) return refused('out-of-memory');
+    const refusal = this.#mismatch(name, cas);`,
+        replace: `    if (this.#full) this.#items.delete(name);
+    if (this.#full) return refused('out-of-memory');
+    const refusal = this.#mismatch(name, cas);`,
+      },
+    ],
+  },
+  {
+    name: 'believe-any-cell',
+    guard: 'the rule which cell is believed: a stale one is restored from the copy',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/cells/believe.ts',
+        find: "  return { kind: 'restore', found: 'stale' };",
+        replace: "  return { kind: 'clean', envelope };",
+      },
+    ],
+  },
+  {
+    name: 'forget-landed-commit',
+    guard: 'acknowledging the commit of a predecessor that had landed',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/cells/believe.ts',
+        find: "  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'acknowledge-anything',
+    guard: 'the condition of the acknowledgement: the copy is the base of the commit',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/jobs/memory-jobs.ts',
+        find: '    if (copyToken !== commit.base) return { accepted: false, parked: [] };\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'unknown-is-done',
+    guard: 'a commit without an answer counts as unknown',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: "    if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();",
+        replace:
+          "    if (outcome.kind === 'unknown') return undefined;\n    if (outcome.reason === 'not-sent') return this.#lost();",
+      },
+    ],
+  },
+  {
+    name: 'watermark-stands-still',
+    guard: 'the watermark: which jobs a commit has applied',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '    this.#watermark = Math.max(this.#watermark, entry.sequence);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'complete-first',
+    guard: 'completing jobs only after the acknowledgement',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: '    const { batch, valueJson, expireMs } = fitting;\n',
+        replace:
+          '    const { batch, valueJson, expireMs } = fitting;\n    arrivals.settleMany(batch.settlements);\n',
+      },
+    ],
+  },
+  {
+    name: 'leave-on-the-side',
+    guard: 'a job that fails for good leaves its lane in a commit',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: '    const more = taken.length > batch.decided || moves(batch);\n',
+        replace: `    for (const [jobId, one] of batch.settlements)
+      if (one.kind === 'decided' && one.outcome.kind === 'failed') arrivals.settle(jobId, one);
+    const more = taken.length > batch.decided || moves(batch);
+`,
+      },
+    ],
+  },
+  {
+    name: 'hold-on-the-side',
+    guard: 'a job that fails and stays in its lane is a commit, too',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) !== undefined;",
+        replace: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) === null;",
+      },
+    ],
+  },
+  {
+    name: 'no-outcome-in-job',
+    guard: "the outcome in the job's hash, for jobs of somebody else's batch",
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/jobs/memory-jobs.ts',
+        find: '        job.outcome = decision;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'enqueue-in-two-steps',
+    guard: 'atomic enqueue: the job and its place in the lane in one transaction',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'test/simulation/workload.ts',
+        find: '    const job = bull.add(added, attempts);\n',
+        replace: `    const { lane, ...bare } = added;
+    const isSplit = lane !== undefined && this.#world.options.producers > 0;
+    const job = bull.add(isSplit ? bare : added, attempts);
+`,
+      },
+      {
+        file: 'test/simulation/workload.ts',
+        find: 'of ${key}, ${attempts} attempts`);\n',
+        replace: `of \${key}, \${attempts} attempts\`);
+    // A take of nothing: what arrives enters its lane.
+    const request = { key, cell: undefined, arrivals: [job.id], jobsMax: 0, dataMax: 0 };
+    return isSplit ? () => this.#world.jobs.take(request) : undefined;
+`,
+      },
+      {
+        file: 'test/simulation/producer.ts',
+        find: '    this.#link.call(transaction.execute).then(\n',
+        replace: `    const first = this.#link.call(transaction.execute) as Promise<unknown>;
+    first.then((enter) => enter && this.#link.call(enter as () => void)).then(
+`,
+      },
+    ],
+  },
+  {
+    name: 'token-before-lease',
+    guard: 'the fencing token is drawn after the lease is held',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/combiner.ts',
+        find: '      const acquisition = await locks.attempt(',
+        replace: `      const early = await this.#context.lanes.take({ key: this.#key, cell: undefined, arrivals: [], jobsMax: 0, dataMax: 0 });
+      (this.#memory as { early?: number }).early = early.token;
+      const acquisition = await locks.attempt(`,
+      },
+      {
+        file: 'src/workers/turn.ts',
+        find: '    const taken = await context.lanes.take(this.#request(asked));\n',
+        replace: `    const early = (memory as { early?: number }).early;
+    const now = await context.lanes.take(this.#request(asked));
+    const taken = { ...now, token: early ?? now.token };
+    delete (memory as { early?: number }).early;
+`,
+      },
+    ],
+  },
+];

@@ -1,0 +1,105 @@
+/** Guards of single jobs: whose attempt is charged, who may be applied together, what is told to whom. */
+import { SIMULATED, type Twin } from './twin.ts';
+
+export const JOB_TWINS: readonly Twin[] = [
+  {
+    name: 'no-held-mark',
+    guard: 'the mark of a job that holds its lane, in the commit that says so',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: "      if (isReported) this.#decisions.set(entry.jobId, encodeDecision({ kind: 'held', message }));\n",
+        replace: "      if (!isReported) encodeDecision({ kind: 'held', message });\n",
+      },
+    ],
+  },
+  {
+    name: 'no-given-back-mark',
+    guard: 'the mark of a job that was given back by the process that applied it alone',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/combiner.ts',
+        find: '      survivedStart: this.#memory.startedAlone.has(jobId),\n',
+        replace: '      survivedStart: false,\n',
+      },
+    ],
+  },
+  {
+    name: 'stalled-in-company',
+    guard: 'a job that stalled before is applied alone',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '    if (entry.stalls > 0) return this.#applyAlone(entry, update);\n',
+        replace: '    if (entry.stalls < 0) return this.#applyAlone(entry, update);\n',
+      },
+    ],
+  },
+  {
+    name: 'charged-in-absence',
+    guard: 'only its own delivery uses up an attempt of a job',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '      this.#rules.suspects.add(entry.jobId); // only its own delivery may be charged\n      return needsDelivery(entry);',
+        replace: '      return this.#exhaust(entry, update, thrown);',
+      },
+    ],
+  },
+  {
+    name: 'half-changed-value',
+    guard: 'the value is made again after an update that changed it and failed',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '    const made = this.#remake();\n',
+        replace: '    const made = this.#decided < 0 ? this.#remake() : undefined;\n',
+      },
+    ],
+  },
+  {
+    name: 'strict-called-again',
+    guard: 'a strict update is not called again only to make a value',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '    if (update.strict) this.#setCheckpoint();\n    else this',
+        replace: '    if (this.#decided < 0) this.#setCheckpoint();\n    else this',
+      },
+    ],
+  },
+  {
+    name: 'no-cascade',
+    guard: 'jobs behind one that cascades fail with it',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: '    if (entry.sequence <= this.#start.cascadeTo)\n',
+        replace: '    if (entry.sequence < 0)\n',
+      },
+    ],
+  },
+  {
+    name: 'no-watermark-check',
+    guard: 'a lane entry at or below the watermark is not applied again',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/fold.test.ts',
+      why: 'every acknowledgement takes such entries out in the same script that moves the watermark',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: "    if (entry.sequence <= this.#start.watermark) return this.#decideApplied(entry, '');\n",
+        replace: '',
+      },
+    ],
+  },
+];

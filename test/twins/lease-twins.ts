@@ -1,0 +1,220 @@
+/** Guards of the lease, and of the strict path that is built on it. */
+import { SIMULATED, type Twin } from './twin.ts';
+
+export const LEASE_TWINS: readonly Twin[] = [
+  {
+    name: 'release-without-cas',
+    guard: 'the CAS on the release',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'test/simulation/memcached-wire.ts',
+        find: 'this.#options.store.delete(name, cas)',
+        replace: 'this.#options.store.delete(name, this.#options.store.peek(name)?.cas ?? cas)',
+      },
+    ],
+  },
+  {
+    name: 'trust-from-reply',
+    guard: 'trust is counted from the sending, not from the reply',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/held-lease.ts',
+        find: '    this.#trustEndMs = trustEndMs(claim.sentMs, claim.durationMs);',
+        replace: '    this.#trustEndMs = trustEndMs(home.clock.monotonicMs(), claim.durationMs);',
+      },
+      {
+        file: 'src/lock/held-lease.ts',
+        find: '      this.#trustEndMs = trustEndMs(sentMs, this.durationMs);',
+        replace:
+          '      this.#trustEndMs = trustEndMs(this.#home.clock.monotonicMs(), this.durationMs);',
+      },
+      {
+        file: 'src/lock/lease-locks.ts',
+        find: '    if (this.#clock.monotonicMs() >= trustEndMs(claim.sentMs, claim.durationMs)) {',
+        replace: '    if (trustEndMs(claim.sentMs, claim.durationMs) < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'trust-without-end',
+    guard: 'the end of trust',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/held-lease.ts',
+        find: '    if (leftMs > 0 && this.connection.alive) return leftMs;',
+        replace: '    if (this.connection.alive) return Math.max(1, leftMs);',
+      },
+      {
+        file: 'src/lock/held-lease.ts',
+        find: '    else if (nowMs >= this.#trustEndMs) this.#expire();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'takeover-without-margin',
+    guard: "the takeover's margin",
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/lease.ts',
+        find: '  return firstSeenMs + holderDurationMs + takeoverMarginMs(holderDurationMs);',
+        replace: '  return firstSeenMs + holderDurationMs;',
+      },
+    ],
+  },
+  {
+    name: 'takeover-of-any-version',
+    guard: 'a takeover waits until the same version was seen for a whole lease',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/sightings.ts',
+        find: '    const same = last !== undefined && last.cas === cas && last.owner === owner;',
+        replace: '    const same = last !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'lock-not-looked-at',
+    guard: 'a strict batch looks whether the lock is still its own',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/held-lease.ts',
+        find: '    if (item !== undefined && parseLock(item)?.owner === this.#claim.owner) {',
+        replace: '    if (item !== undefined && parseLock(item) !== undefined) {',
+      },
+    ],
+  },
+  {
+    name: 'strict-without-guard',
+    guard: 'the whole second round trip of strict updates',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: '    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();\n',
+        replace:
+          '    if (this.#isStrict(taken) && context.queue === this.#confirm.name) return this.#lost();\n',
+      },
+    ],
+  },
+  {
+    name: 'strict-once-per-lease',
+    guard: 'the strict step for each batch, not once per lease',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: '    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();\n',
+        replace: `    if (this.#isStrict(taken) && !confirmed.has(lease)) {
+      if (!(await this.#confirm())) return this.#lost();
+      confirmed.add(lease);
+    }
+`,
+      },
+      {
+        file: 'src/workers/turn.ts',
+        find: "const AGAIN: TurnEnd = { kind: 'again' };\n",
+        replace:
+          "const AGAIN: TurnEnd = { kind: 'again' };\nconst confirmed = new WeakSet<Lease>();\n",
+      },
+    ],
+  },
+  {
+    name: 'strict-without-bump',
+    guard: "closing the cell to older holders' writes with a new CAS",
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'test/simulation/memcached-wire.ts',
+        find: '() => this.#options.store.bump(name, cas));',
+        replace: `() => {
+      const now = this.#options.store.get(name);
+      if (now.kind !== 'done') return now;
+      return now.value.cas === cas ? { kind: 'done', value: cas } : { kind: 'refused', reason: 'exists' };
+    });`,
+      },
+    ],
+  },
+  {
+    name: 'claim-before-check',
+    guard:
+      'the order of the strict step: first the cell gets a new CAS, then the lock is looked at',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/lock/strict-cell.ts',
+        find: '    const closing =\n',
+        replace: '    const ours = await lease.confirm();\n    const closing =\n',
+      },
+      {
+        file: 'src/lock/strict-cell.ts',
+        find: '    const [closed, ours] = await Promise.all([closing, lease.confirm()]);\n',
+        replace: '    const closed = await closing;\n',
+      },
+    ],
+  },
+  {
+    name: 'strict-on-unread-cell',
+    guard: 'a strict batch is lost if the cell has changed since it was read',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: "    if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return false;",
+        replace: "    if (guarding.kind === 'lost') return false;",
+      },
+    ],
+  },
+  {
+    name: 'connection-of-any-epoch',
+    guard: 'a lease is bound to its connection: nothing of it goes out on the next one',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'test/simulation/memcached-client.ts',
+        find: '    return this.#wire?.alive === true ? this.#wire : undefined;',
+        replace: '    return this.#wire?.alive === true ? this.#immortal : undefined;',
+      },
+      {
+        file: 'test/simulation/memcached-client.ts',
+        find: '      resolve(wire);',
+        replace: '      resolve(this.#immortal);',
+      },
+      {
+        file: 'test/simulation/memcached-client.ts',
+        find: '  constructor(options: ClientOptions) {',
+        replace: `  /** As memjs and pooling proxies do it: it never ends, and a request goes out wherever it can. */
+  readonly #immortal: Connection = (() => {
+    const send = async <T>(request: (wire: Wire) => Promise<T>): Promise<T> => {
+      try {
+        if (this.#wire?.alive !== true) await this.connection();
+        return await request(this.#wire as Wire);
+      } catch (cause) {
+        return { kind: 'unknown', cause } as T;
+      }
+    };
+    return {
+      epoch: 1,
+      alive: true,
+      ended: new Promise<void>(() => {}),
+      get: (name) => send((wire) => wire.get(name)),
+      add: (name, item) => send((wire) => wire.add(name, item)),
+      replace: (name, item, cas) => send((wire) => wire.replace(name, item, cas)),
+      delete: (name, cas) => send((wire) => wire.delete(name, cas)),
+      bump: (name, cas) => send((wire) => wire.bump(name, cas)),
+      getAndTouch: (name, seconds) => send((wire) => wire.getAndTouch(name, seconds)),
+      destroy: () => {},
+    };
+  })();
+
+  constructor(options: ClientOptions) {`,
+      },
+    ],
+  },
+];

@@ -1,0 +1,56 @@
+/**
+ * `npm run twins`: takes one guard after the other away, and expects that something notices. Exit
+ * code 1 if a twin passes for sound. `--only NAME,NAME` some of them; `--list`; `--write-docs` writes
+ * the table into docs/twins.md.
+ */
+import { parseArgs } from 'node:util';
+import { writeDocs } from './docs.ts';
+import { type Catch, hunt } from './hunt.ts';
+import type { Twin } from './twin.ts';
+import { TWINS } from './twins.ts';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    list: { type: 'boolean', default: false },
+    'write-docs': { type: 'boolean', default: false },
+    processes: { type: 'string', default: '2' },
+  },
+});
+
+const twins = chosen(values.only);
+if (values.list) for (const { name, guard } of twins) console.log(`${name.padEnd(28)} ${guard}`);
+else process.exitCode = await huntAll();
+
+async function huntAll(): Promise<number> {
+  const waiting = [...twins];
+  const catches: Catch[] = [];
+  const hunter = async (): Promise<void> => {
+    for (let twin = waiting.shift(); twin !== undefined; twin = waiting.shift()) {
+      const result = await hunt(twin);
+      catches.push(result);
+      tell(result);
+    }
+  };
+  await Promise.all(Array.from({ length: Number(values.processes) }, hunter));
+  const missed = catches.filter(({ caught }) => !caught).map(({ twin }) => twin.name);
+  console.log(
+    `${catches.length} twins: ${missed.length === 0 ? 'all caught' : `${missed.length} NOT CAUGHT (${missed.join(', ')})`}`,
+  );
+  if (values['write-docs']) writeDocs(catches, TWINS);
+  return missed.length === 0 ? 0 : 1;
+}
+
+function tell({ twin, caught, by, verdict, seconds }: Catch): void {
+  const mark = caught ? 'caught    ' : 'NOT CAUGHT';
+  console.log(`${mark} ${twin.name.padEnd(28)} ${by}, ${seconds.toFixed(1)} s: ${verdict}`);
+}
+
+function chosen(only: string | undefined): readonly Twin[] {
+  if (only === undefined) return TWINS;
+  return only.split(',').map((name) => {
+    const twin = TWINS.find((one) => one.name === name);
+    if (twin === undefined) throw new Error(`no twin "${name}"; --list names them`);
+    return twin;
+  });
+}

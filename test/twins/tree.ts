@@ -1,0 +1,45 @@
+/** A copy of the tree with a twin's edits, as far as the proofs need it. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Edit, Twin } from './twin.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
+
+export interface Tree {
+  readonly folder: string;
+  remove(): void;
+}
+
+export function plant({ name, edits }: Twin): Tree {
+  const folder = mkdtempSync(join(tmpdir(), `toril-twin-${name}-`));
+  for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'dir');
+  for (const edit of edits) {
+    const path = join(folder, edit.file);
+    writeFileSync(path, edited(readFileSync(path, 'utf8'), edit, name));
+  }
+  return {
+    folder,
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Throws if an edit does not fit the sources any more. */
+export function checkEdits({ name, edits }: Twin): void {
+  const sources = new Map<string, string>();
+  for (const edit of edits) {
+    const source = sources.get(edit.file) ?? readFileSync(join(ROOT, edit.file), 'utf8');
+    sources.set(edit.file, edited(source, edit, name));
+  }
+}
+
+function edited(source: string, { file, find, replace }: Edit, name: string): string {
+  const parts = source.split(find);
+  if (parts.length === 2) return parts.join(replace);
+  throw new Error(
+    `twin "${name}": ${file} has ${parts.length - 1} places that read as follows, not one. Adapt the twin to the guard as it is now.\n${find}`,
+  );
+}

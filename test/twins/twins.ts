@@ -1,0 +1,7 @@
+/** All broken twins. */
+import { COMMIT_TWINS } from './commit-twins.ts';
+import { JOB_TWINS } from './job-twins.ts';
+import { LEASE_TWINS } from './lease-twins.ts';
+import type { Twin } from './twin.ts';
+
+export const TWINS: readonly Twin[] = [...COMMIT_TWINS, ...LEASE_TWINS, ...JOB_TWINS];
