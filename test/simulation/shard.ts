@@ -3,6 +3,7 @@ import { CANARIES } from './canaries.ts';
 import { runSimulation } from './run.ts';
 import type { ShardResult, ShardTask } from './shards.ts';
 
+process.on('disconnect', () => process.exit()); // nobody waits for the result any more
 const task = JSON.parse(process.argv[2] as string) as ShardTask;
 const damage = CANARIES[task.canary ?? ''] ?? {};
 const failed: number[] = [];

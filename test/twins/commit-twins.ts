@@ -50,8 +50,8 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/cells/believe.ts',
-        find: "  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };\n",
-        replace: '',
+        find: '  if (envelope.base === copy.token) {\n',
+        replace: '  if (envelope.base === copy.token && isForgotten(envelope, headSequence)) {\n',
       },
     ],
   },

@@ -17,7 +17,9 @@ export interface Catch {
 
 /** Of a run that was violated in a promise; a crash of the simulation itself is not a catch. */
 const FAILED_SEED = /^seed (\d+) FAILED: (P\d): (.*)$/m;
+const FAILED_SEARCH = /^FAILED after ([\d,]+) states, in (\d+) steps\. (P\d): (.*)$/m;
 const FAILED_TEST = /(?:×|FAIL) .*$/m;
+const SEARCH_SECONDS = '600';
 /** Characters of a verdict that are shown. */
 const VERDICT_MAX = 160;
 
@@ -41,6 +43,10 @@ function commandOf(hunting: Hunt): string[] {
       const how = ['--processes', '1', '--until-failure'];
       return ['--import', 'tsx', 'test/simulation/main.ts', ...range, ...how];
     }
+    case 'search': {
+      const flags = [...hunting.flags.split(' '), '--processes', '1', '--seconds', SEARCH_SECONDS];
+      return ['--import', 'tsx', 'test/exploration/main.ts', ...flags];
+    }
     case 'test':
       return [vitest(), 'run', '--project', 'unit', hunting.file];
   }
@@ -63,6 +69,15 @@ function judge(
         return { caught: true, by: `seed ${seed}`, verdict: short(`${promise}: ${what}`) };
       }
       const by = `${hunting.seeds} seeds from ${hunting.from}`;
+      return { caught: false, by, verdict: code === 0 ? 'nothing' : tail(output) };
+    }
+    case 'search': {
+      const [, states, steps, promise, what] = FAILED_SEARCH.exec(output) ?? [];
+      if (code === 1 && states !== undefined) {
+        const by = `search, ${states} states, in ${steps} steps`;
+        return { caught: true, by, verdict: short(`${promise}: ${what}`) };
+      }
+      const by = `npm run explore -- ${hunting.flags}`;
       return { caught: false, by, verdict: code === 0 ? 'nothing' : tail(output) };
     }
     case 'test': {

@@ -21,6 +21,8 @@ export interface Edit {
 export type Hunt =
   /** `npm run sim`: `from` is the first seed, `seeds` how many at most. */
   | { readonly by: 'simulation'; readonly from: number; readonly seeds: number }
+  /** `npm run explore` with these flags. */
+  | { readonly by: 'search'; readonly flags: string }
   /** A test that knows the guard. `why`: why not the simulation. */
   | { readonly by: 'test'; readonly file: string; readonly why: string };
 
