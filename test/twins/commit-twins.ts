@@ -62,7 +62,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/memory-jobs.ts',
-        find: '    if (copyToken !== commit.base) return { accepted: false, parked: [] };\n',
+        find: '    if (copyToken !== commit.base) return { accepted: false };\n',
         replace: '',
       },
     ],
