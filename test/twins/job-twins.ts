@@ -57,8 +57,9 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold.ts',
-        find: '    const made = this.#remake();\n',
-        replace: '    const made = this.#decided < 0 ? this.#remake() : undefined;\n',
+        find: 'isUnchangeable(this.#value) ? undefined : this.#remake();\n',
+        replace:
+          'isUnchangeable(this.#value) || this.#decided >= 0 ? undefined : this.#remake();\n',
       },
     ],
   },
