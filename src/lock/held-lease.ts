@@ -20,7 +20,8 @@ export interface Claim {
   readonly item: NewItem;
   /** When the request was handed over for sending. */
   readonly sentMs: number;
-  readonly takenOver: boolean;
+  /** The CAS over which the lock was taken from its last holder; undefined: it was free. */
+  readonly takeoverCas: Cas | undefined;
 }
 
 /** What a lease needs of the group of its connection (lease-group.ts). */
@@ -57,7 +58,7 @@ export class HeldLease implements Lease {
     this.#cas = cas;
     this.connection = connection;
     this.durationMs = claim.durationMs;
-    this.takenOver = claim.takenOver;
+    this.takenOver = claim.takeoverCas !== undefined;
     this.#trustEndMs = trustEndMs(claim.sentMs, claim.durationMs);
     this.#renewalDueMs = renewalDueMs(claim.sentMs, claim.durationMs);
     this.wakeMs = this.#renewalDueMs;
@@ -189,10 +190,11 @@ export class HeldLease implements Lease {
     return this.#renewal === undefined ? this.#delete() : this.#renewal.then(() => this.#delete());
   }
 
-  async #delete(): Promise<void> {
-    if (this.#cas === undefined) return;
-    const outcome = await this.connection.delete(this.#claim.lockName, this.#cas);
-    if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
+  #delete(): Promise<void> {
+    if (this.#cas === undefined) return Promise.resolve();
+    return this.connection.delete(this.#claim.lockName, this.#cas).then((outcome) => {
+      if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
+    });
   }
 }
 

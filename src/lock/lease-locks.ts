@@ -31,13 +31,6 @@ export interface MemcachedLeaseLocksOptions {
 
 type Beside = (connection: Connection) => void;
 
-interface Target {
-  readonly server: MemcachedServer;
-  readonly lockName: string;
-  readonly beside: Beside;
-  readonly leaseMs: number;
-}
-
 export class MemcachedLeaseLocks implements LeaseLocks {
   readonly #clock: Clock;
   readonly #random: Random;
@@ -64,7 +57,18 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   ): Promise<Acquisition> {
     this.#attempts++;
     try {
-      return await this.#attempt({ server, lockName, beside, leaseMs });
+      for (let tries = 1; ; tries++) {
+        const connection = living(server) ?? (await connectionOf(server));
+        if (connection instanceof TorilError) return unavailable(connection);
+        if (this.#closing !== undefined) return closed();
+        // From here to the request nothing may be awaited: the claim belongs to this connection.
+        const claim = this.#claim(connection, lockName, leaseMs);
+        beside(connection);
+        const outcome = await ask(connection, claim);
+        if (outcome.kind === 'done') return this.#hold(connection, claim, outcome.value);
+        if (wasNotSent(outcome) && tries < CONNECTIONS_PER_ATTEMPT) continue;
+        return await this.#withoutLease(server, connection, claim, beside, outcome);
+      }
     } finally {
       this.#attempts--;
       if (this.#attempts === 0) this.#attemptsOver?.();
@@ -82,43 +86,34 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     await Promise.all(shutDown);
   }
 
-  async #attempt(target: Target): Promise<Acquisition> {
-    for (let tries = 1; ; tries++) {
-      const connection = living(target.server) ?? (await connectionOf(target.server));
-      if (connection instanceof TorilError) return unavailable(connection);
-      if (this.#closing !== undefined) return closed();
-      const { claim, outcome } = this.#send(connection, target);
-      const ended = await outcome;
-      if (ended.kind === 'done') return this.#hold(connection, claim, ended.value);
-      if (ended.kind === 'unknown') return this.#findOut(target, claim);
-      switch (ended.reason) {
-        case 'exists':
-          return this.#look(connection, target.lockName);
-        case 'missing':
-          return this.#free(target.lockName);
-        case 'not-sent':
-          if (tries < CONNECTIONS_PER_ATTEMPT) continue;
-          return lostConnection('before the lock was asked for');
-        case 'too-large':
-        case 'out-of-memory':
-          return noRoom(ended.reason);
-      }
-    }
+  #claim(connection: Connection, lockName: string, durationMs: number): Claim {
+    const owner = this.#random.id();
+    const item = encodeLock(owner, durationMs);
+    const sentMs = this.#clock.monotonicMs();
+    const takeoverCas = this.#sightings.takeoverCas(lockName, connection, sentMs);
+    return { lockName, owner, durationMs, item, sentMs, takeoverCas };
   }
 
-  /** Nothing may be awaited between choosing the request and making it: the CAS belongs to this connection. */
-  #send(connection: Connection, target: Target): { claim: Claim; outcome: Promise<Outcome<Cas>> } {
-    const { lockName, leaseMs } = target;
-    const owner = this.#random.id();
-    const item = encodeLock(owner, leaseMs);
-    const sentMs = this.#clock.monotonicMs();
-    const cas = this.#sightings.takeoverCas(lockName, connection, sentMs);
-    const takenOver = cas !== undefined;
-    const claim: Claim = { lockName, owner, durationMs: leaseMs, item, sentMs, takenOver };
-    target.beside(connection);
-    const outcome =
-      cas === undefined ? connection.add(lockName, item) : connection.replace(lockName, item, cas);
-    return { claim, outcome };
+  /** What an attempt leads to whose request was not simply granted. */
+  async #withoutLease(
+    server: MemcachedServer,
+    connection: Connection,
+    claim: Claim,
+    beside: Beside,
+    outcome: Exclude<Outcome<Cas>, { kind: 'done' }>,
+  ): Promise<Acquisition> {
+    if (outcome.kind === 'unknown') return this.#findOut(server, claim, beside);
+    switch (outcome.reason) {
+      case 'exists':
+        return this.#look(connection, claim.lockName);
+      case 'missing':
+        return this.#free(claim.lockName);
+      case 'not-sent':
+        return lostConnection('before the lock was asked for');
+      case 'too-large':
+      case 'out-of-memory':
+        return noRoom(outcome.reason);
+    }
   }
 
   #hold(connection: Connection, claim: Claim, cas: Cas): Acquisition {
@@ -169,13 +164,13 @@ export class MemcachedLeaseLocks implements LeaseLocks {
    * which that was read, and trust still counts from the request that wrote it. Else it is not
    * ours, even if the request should land later.
    */
-  async #findOut(target: Target, claim: Claim): Promise<Acquisition> {
-    const connection = living(target.server) ?? (await connectionOf(target.server));
+  async #findOut(server: MemcachedServer, claim: Claim, beside: Beside): Promise<Acquisition> {
+    const connection = living(server) ?? (await connectionOf(server));
     if (connection instanceof TorilError) {
       this.#abandon(claim.owner);
       return unavailable(connection);
     }
-    target.beside(connection);
+    beside(connection);
     const outcome = await connection.get(claim.lockName);
     if (outcome.kind === 'done' && parseLock(outcome.value)?.owner === claim.owner) {
       return this.#hold(connection, claim, outcome.value.cas);
@@ -192,6 +187,18 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     this.#groups.set(connection, group);
     return group;
   }
+}
+
+function ask(
+  connection: Connection,
+  { lockName, item, takeoverCas }: Claim,
+): Promise<Outcome<Cas>> {
+  if (takeoverCas === undefined) return connection.add(lockName, item);
+  return connection.replace(lockName, item, takeoverCas);
+}
+
+function wasNotSent(outcome: Outcome<unknown>): boolean {
+  return outcome.kind === 'refused' && outcome.reason === 'not-sent';
 }
 
 /** Nearly always there is one, and nothing need be awaited. */

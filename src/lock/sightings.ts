@@ -43,6 +43,7 @@ export class Sightings {
 
   /** The CAS with which the lock may be taken over on this connection now, if it may. */
   takeoverCas(lockName: string, connection: Connection, nowMs: number): Cas | undefined {
+    if (this.#seen.size === 0) return undefined;
     const last = this.#seen.get(lockName);
     if (last === undefined || last.connection !== connection || nowMs < last.dueMs)
       return undefined;

@@ -8,26 +8,29 @@ import { createHash } from 'node:crypto';
 const NAME_BYTES_MAX = 250;
 const LOCK_PREFIX = 'toril:lock:';
 const HASHED_PREFIX = 'toril:sha256:';
-/** Blanks and control characters end or corrupt a name in memcached's text protocol. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const UNSAFE = /[\u0000-\u0020\u007f]/;
-
 /** The item that holds the value: the key itself where memcached can take it, else its SHA-256. */
 export function cellName(key: string): string {
-  return isSafe(key) ? key : HASHED_PREFIX + sha256(key);
+  return isSafe(key, 0) ? key : HASHED_PREFIX + sha256(key);
 }
 
 /** The item that holds the lease. */
 export function lockName(key: string): string {
-  const name = LOCK_PREFIX + key;
-  return isSafe(name) ? name : LOCK_PREFIX + HASHED_PREFIX + sha256(key);
+  if (isSafe(key, LOCK_PREFIX.length)) return LOCK_PREFIX + key;
+  return LOCK_PREFIX + HASHED_PREFIX + sha256(key);
 }
 
-function isSafe(name: string): boolean {
-  return (
-    !UNSAFE.test(name) &&
-    (name.length <= NAME_BYTES_MAX / 3 || Buffer.byteLength(name) <= NAME_BYTES_MAX)
-  );
+/**
+ * Whether memcached can take the key behind a prefix of so many bytes. Blanks and control characters
+ * end or corrupt a name in its text protocol. Every job asks twice: a loop takes a third of what a
+ * regular expression does.
+ */
+function isSafe(key: string, prefixBytes: number): boolean {
+  for (let index = 0; index < key.length; index++) {
+    const code = key.charCodeAt(index);
+    if (code <= 0x20 || code === 0x7f) return false;
+  }
+  const bytesMax = NAME_BYTES_MAX - prefixBytes;
+  return key.length <= bytesMax / 3 || Buffer.byteLength(key) <= bytesMax;
 }
 
 function sha256(text: string): string {

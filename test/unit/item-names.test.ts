@@ -23,6 +23,15 @@ describe('the cell', () => {
     expect(cellName(key)).toMatch(/^toril:sha256:[\da-f]{64}$/);
   });
 
+  test('is hashed for every blank and control character, and for no other', () => {
+    for (let code = 0; code < 0x180; code++) {
+      const key = `a${String.fromCharCode(code)}b`;
+      const unsafe = code <= 0x20 || code === 0x7f;
+      expect(cellName(key) === key, key).toBe(!unsafe);
+      expect(lockName(key) === `toril:lock:${key}`, key).toBe(!unsafe);
+    }
+  });
+
   test('under SHA-256 is where other programs can find it', () => {
     // printf 'a b' | sha256sum
     const hash = 'c8687a08aa5d6ed2044328fa6a697ab8e96dc34291e8c2034ae8c38e6fcc6d65';

@@ -101,6 +101,15 @@ describe("the lock's item", () => {
     expect(() => encodeLock(id, durationMs)).toThrow('cannot be');
   });
 
+  it('is written for exactly those owners that can be read', () => {
+    for (let code = 0; code < 0x180; code++) {
+      const id = String.fromCharCode(code);
+      const write = (): unknown => encodeLock(id, 1000);
+      if (/[0-9a-zA-Z_-]/.test(id)) expect(write, id).not.toThrow();
+      else expect(write, id).toThrow('cannot be');
+    }
+  });
+
   it('is not taken for one without the mark, whatever it holds', () => {
     const { value } = encodeLock('0123456789abcdef', 1000);
     expect(parseLock({ value, flags: 0, cas: 1n })).toBeUndefined();
