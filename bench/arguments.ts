@@ -21,6 +21,7 @@ export interface Arguments {
 interface Given {
   readonly quick?: true;
   readonly all?: true;
+  readonly scorecard?: true;
   readonly only?: FamilyName[];
   readonly systems?: SystemName[];
   readonly runs?: number;
@@ -35,12 +36,18 @@ interface Given {
 
 const RUNS = 5;
 const RUNS_QUICK = 3;
+const ALL_CELLS: CellFilter = { keys: [], concurrency: [], processes: [] };
+const SCORED_CELLS: CellFilter = { keys: [1, 0], concurrency: [32], processes: [1] };
 
 export function parseArguments(words: readonly string[]): Arguments {
   const command = new Command('npm run bench --')
     .description('Measures Toril beside BullMQ and beside other ways of keeping a value right.')
     .option('--quick', 'fewer jobs, fewer runs: under 3 minutes')
     .option('--all', 'the parts that take long, too')
+    .option(
+      '--scorecard',
+      'the parts that have figures to reach, and no more of the matrix than that',
+    )
     .addOption(new Option('--only <part...>', 'only these parts').choices(FAMILY_NAMES))
     .addOption(new Option('--systems <name...>', 'only these systems').choices(SYSTEM_NAMES))
     .option('--runs <number>', `measured runs of each system, ${RUNS} by default`, wholeNumber)
@@ -57,6 +64,7 @@ export function parseArguments(words: readonly string[]): Arguments {
         '',
         'Examples:',
         '  npm run bench -- --quick',
+        '  npm run bench -- --scorecard --write-docs',
         '  npm run bench -- --only gate enqueue --json result.json',
         '  npm run bench -- --only matrix --systems toril groupmq --svg chart.svg',
         '  npm run bench -- --only matrix --systems toril --keys 1 all --processes 2 --runs 3',
@@ -67,10 +75,15 @@ export function parseArguments(words: readonly string[]): Arguments {
 }
 
 export function argumentsOf(given: Given): Arguments {
-  const { quick = false, all = false, only, systems = [], runs, jobs, json, svg } = given;
-  const { keys = [], concurrency = [], processes = [] } = given;
+  const { quick = false, all = false, scorecard = false } = given;
+  const { only, systems = [], runs, jobs, json, svg } = given;
+  const { keys, concurrency, processes } = { ...(scorecard ? SCORED_CELLS : ALL_CELLS), ...given };
   const families =
-    only ?? FAMILY_NAMES.filter((name) => all || familyOf(name).onlyWhenAsked === undefined);
+    only ??
+    FAMILY_NAMES.filter((name) => {
+      const { onlyWhenAsked, isScored } = familyOf(name);
+      return scorecard ? isScored : all || onlyWhenAsked === undefined;
+    });
   return {
     // In the order of the bench, whatever the order on the command line.
     families: FAMILY_NAMES.filter((name) => families.includes(name)),

@@ -6,7 +6,7 @@
 import type { Bench } from './bench.ts';
 import { Crew } from './children/crew.ts';
 import { type Load, measureRun, type Sample } from './measure.ts';
-import { type Cell, emptyRow, type Row, rowOf, type Target } from './row.ts';
+import { type Cell, emptyRow, type Row, rowOf } from './row.ts';
 import { CEILING, isProduct, type SystemName, systemEntry } from './systems.ts';
 
 export interface Comparison extends Cell {
@@ -17,11 +17,17 @@ export interface Comparison extends Cell {
   readonly systems: readonly SystemName[];
   /** What their ratios refer to. Default: the no-op. */
   readonly against?: SystemName;
-  readonly target?: Target;
+  /** The ratio that is wanted of ours. */
+  readonly target?: number;
 }
 
-interface Contestant {
+/** Who takes part, and in what. */
+export interface Entrant {
+  readonly comparison: Comparison;
   readonly system: SystemName;
+}
+
+export interface Contestant extends Entrant {
   readonly crew: Crew;
   readonly load: Load;
   readonly samples: (Sample | undefined)[];
@@ -40,25 +46,33 @@ const JOBS_MIN = 200;
 export async function compare(bench: Bench, comparison: Comparison): Promise<Row[]> {
   const { against = CEILING } = comparison;
   const systems = [against, ...comparison.systems.filter((system) => system !== against)];
+  const contestants = await race(
+    bench,
+    systems.map((system) => ({ comparison, system })),
+  );
+  const compared = contestants[0]?.samples ?? [];
+  return contestants.map((contestant) => resultOf(contestant, compared));
+}
+
+/** All of them, in turns. */
+export async function race(bench: Bench, entrants: readonly Entrant[]): Promise<Contestant[]> {
   const contestants: Contestant[] = [];
   try {
-    for (const system of systems) contestants.push(await enter(bench, comparison, system));
+    for (const entrant of entrants) contestants.push(await enter(bench, entrant));
     for (let round = 0; round < bench.options.runs; round++) {
       for (const contestant of inTurn(contestants, round)) {
-        await compete(bench, comparison, contestant, round);
+        await compete(bench, contestant, round);
       }
     }
+    return contestants;
   } finally {
     await Promise.all(contestants.map(({ crew }) => crew.dismiss()));
   }
-  const compared = contestants[0]?.samples ?? [];
-  return contestants.map((contestant) => resultOf(comparison, contestant, compared));
 }
 
 async function enter(
   { stage, options, progress }: Bench,
-  comparison: Comparison,
-  system: SystemName,
+  { comparison, system }: Entrant,
 ): Promise<Contestant> {
   const { jobs, processes } = comparison;
   const crew = new Crew(stage.launcher, stage.site, system, processes);
@@ -70,20 +84,19 @@ async function enter(
     const { jobsPerSecond } = await measureRun(stage, crew, loadOf(comparison, warmUpJobs));
     const enough = Math.max(JOBS_MIN, Math.floor(jobsPerSecond * options.slowRunSeconds));
     const load = loadOf(comparison, full ? jobs : Math.min(jobs, enough));
-    return { system, crew, load, samples: [], trouble: undefined };
+    return { comparison, system, crew, load, samples: [], trouble: undefined };
   } catch (thrown) {
     const trouble = messageOf(thrown);
-    return { system, crew, load: loadOf(comparison, jobs), samples: [], trouble };
+    return { comparison, system, crew, load: loadOf(comparison, jobs), samples: [], trouble };
   }
 }
 
 async function compete(
   { stage, progress, options }: Bench,
-  comparison: Comparison,
   contestant: Contestant,
   round: number,
 ): Promise<void> {
-  const { system, crew, load, samples } = contestant;
+  const { comparison, system, crew, load, samples } = contestant;
   if (contestant.trouble !== undefined) return;
   progress.now(`${describe(comparison)}: round ${round + 1} of ${options.runs}, ${system}`);
   try {
@@ -102,9 +115,9 @@ function inTurn<T>(all: readonly T[], round: number): T[] {
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
-function resultOf(
-  comparison: Comparison,
-  { system, samples, load, trouble }: Contestant,
+/** @param compared what its ratio refers to, round by round */
+export function resultOf(
+  { comparison, system, samples, load, trouble }: Contestant,
   compared: readonly (Sample | undefined)[],
 ): Row {
   const rounds = [...samples.keys()].filter((round) => samples[round] !== undefined);

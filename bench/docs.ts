@@ -4,7 +4,9 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { chartOf } from './chart.ts';
+import { FAMILY_NAMES, familyOf } from './families/families.ts';
 import type { Row } from './row.ts';
+import { scorecardOf } from './scorecard.ts';
 import { type Sheet, sheetsOf } from './sheet.ts';
 import { markdownOf } from './table.ts';
 
@@ -15,9 +17,20 @@ const HEADING = '## Measured';
 
 export function writeDocs(rows: readonly Row[], machine: string): void {
   const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# Performance\n';
-  writeFileSync(PAGE, withSheets(page, sheetsOf(rows), machine));
+  const withTables = withSheets(page, sheetsOf(rows), machine);
+  writeFileSync(PAGE, withScorecard(withTables, rows, machine));
   const charted = rows.filter(({ family }) => family === CHART_FAMILY);
   if (charted.length > 0) writeFileSync(CHART, chartOf(charted));
+}
+
+/** A run of a part or two leaves the scorecard as it is. */
+export function withScorecard(page: string, rows: readonly Row[], machine: string): string {
+  const measured = new Set(rows.map(({ family }) => family));
+  const isWhole = FAMILY_NAMES.every((name) => !familyOf(name).isScored || measured.has(name));
+  if (!isWhole) return page;
+  const sheet = scorecardOf(rows);
+  const section = [`### ${sheet.title}`, '', `${machine}.`, '', markdownOf(sheet), ''];
+  return `${withSection(page, 'bench:scorecard', section).trimEnd()}\n`;
 }
 
 /** The page with these tables in it: in the place of the ones it has, else at its end. */

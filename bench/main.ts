@@ -9,6 +9,7 @@ import { describeMachine } from './machine.ts';
 import { type OwnPostgres, findPostgres } from './postgres.ts';
 import { type Progress, progressOn } from './progress.ts';
 import { brokePromise, type Row } from './row.ts';
+import { scorecardOf } from './scorecard.ts';
 import { sheetsOf } from './sheet.ts';
 import { Stage } from './stage.ts';
 import type { Site } from './system.ts';
@@ -88,7 +89,7 @@ function isInstalled(name: string): boolean {
 }
 
 function report(given: Arguments, rows: readonly Row[], machine: string): void {
-  process.stdout.write(`${machine}\n\n${tablesOf(sheetsOf(rows))}\n`);
+  process.stdout.write(`${machine}\n\n${tablesOf([...sheetsOf(rows), scorecardOf(rows)])}\n`);
   if (given.json !== undefined) writeFileSync(given.json, `${JSON.stringify(rows, null, 2)}\n`);
   if (given.svg !== undefined) writeFileSync(given.svg, chartOf(rows));
   if (given.writeDocs) writeDocs(rows, machine);

@@ -26,9 +26,8 @@ export interface Row {
   readonly ratio: number | null;
   readonly ratioSpread: Spread | null;
   readonly ratioOf: 'rate' | 'cost';
-  /** The ratio that must be reached, and the one that is aimed at. */
+  /** The ratio that is wanted. */
   readonly target: number | null;
-  readonly goal: number | null;
   /** In all runs together; null: the system keeps no values. */
   readonly lost: number | null;
   readonly doubled: number | null;
@@ -72,11 +71,6 @@ export interface Cell {
   readonly processes: number;
 }
 
-export interface Target {
-  readonly target?: number | undefined;
-  readonly goal?: number | undefined;
-}
-
 const MIB = 2 ** 20;
 
 /** A row without numbers; the families fill in what they measure. */
@@ -98,7 +92,6 @@ export function emptyRow(cell: Cell, system: SystemName, jobs: number): Row {
     ratioSpread: null,
     ratioOf: 'rate',
     target: null,
-    goal: null,
     lost: null,
     doubled: null,
     reordered: null,
@@ -118,7 +111,7 @@ export function rowOf(
   system: SystemName,
   samples: readonly Sample[],
   ceiling: readonly (Sample | undefined)[],
-  { target, goal }: Target = {},
+  target?: number,
 ): Row {
   const [first] = samples;
   if (first === undefined) return emptyRow(cell, system, 0);
@@ -133,7 +126,7 @@ export function rowOf(
       rates,
       ceiling.map((sample) => sample?.jobsPerSecond),
     ),
-    ...(isProduct(system) && { target: target ?? null, goal: goal ?? null }),
+    ...(isProduct(system) && { target: target ?? null }),
     ...verdictFields(samples.map(({ verdict }) => verdict)),
     costs: costsOf(samples.map(({ effort }) => effort)),
     trouble: troubles[0] ?? null,

@@ -37,7 +37,7 @@ const RATIO: readonly Column[] = [
     cell: ({ ratio, ratioSpread }) => withSpread(ratio, ratioSpread, (number) => number.toFixed(2)),
   },
 ];
-const TARGET: readonly Column[] = [{ head: 'target', cell: (row) => targetText(row) }];
+const TARGET: readonly Column[] = [{ head: 'wanted', cell: (row) => targetText(row) }];
 const PROMISED: readonly Column[] = [{ head: 'promises', cell: ({ promised }) => promised }];
 const RIGHT: readonly Column[] = [
   { head: 'lost', cell: ({ lost }) => count(lost) },
@@ -105,6 +105,8 @@ const COLUMNS: Readonly<Record<Exclude<FamilyName, 'matrix'>, readonly Column[]>
   gate: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   strict: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   enqueue: [...WORK, ...SPEED, ...RATIO, ...TARGET],
+  scaling: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
+  traces: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   memory: [...WORK, ...JOBS, ...RATIO, ...TARGET, ...MEMORY, ...RIGHT],
   history: [...WORK, ...SPEED, ...RATIO, ...HISTORY, ...RIGHT],
   replay: [...REPLAY, ...TARGET],
@@ -180,13 +182,11 @@ function gridOf(rows: readonly Row[], columns: readonly Column[], caption: strin
 }
 
 function targetText(row: Row): string {
-  const { target, goal, ratioOf } = row;
-  const sign = ratioOf === 'rate' ? '≥' : '≤';
+  const { target, ratioOf } = row;
+  if (target === null) return NOTHING;
   const reached = reachedTarget(row);
   const mark = reached === null ? '' : reached ? ' ✓' : ' ✗';
-  const required = target === null ? '' : `${sign} ${target}${mark}`;
-  const wanted = goal === null ? '' : `aim ${sign} ${goal}`;
-  return [required, wanted].filter((text) => text !== '').join(', ');
+  return `${ratioOf === 'rate' ? '≥' : '≤'} ${target}${mark}`;
 }
 
 function withSpread(

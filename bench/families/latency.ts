@@ -12,6 +12,7 @@ import type { Plan } from '../work.ts';
 const SYSTEMS: readonly SystemName[] = [
   'toril',
   'bullmq-add-lock',
+  'bullmq-cas',
   'bullmq-redis-mutex',
   'groupmq',
 ];

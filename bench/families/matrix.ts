@@ -7,11 +7,14 @@ import { RIVALS, type SystemName } from '../systems.ts';
 const JOBS = 10_000;
 const JOBS_QUICK = 2_000;
 
+export const ONE_KEY = '1 key';
+export const EVERY_KEY_DIFFERENT = 'every key different';
+
 const KEYS = [
-  { work: '1 key', keys: 1 },
+  { work: ONE_KEY, keys: 1 },
   { work: '10 keys', keys: 10 },
   { work: '1,000 keys', keys: 1_000 },
-  { work: 'every key different', keys: 0, everyKeyDifferent: true },
+  { work: EVERY_KEY_DIFFERENT, keys: 0, everyKeyDifferent: true },
 ] as const;
 
 export async function matrix(bench: Bench): Promise<Row[]> {

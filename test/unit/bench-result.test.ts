@@ -3,12 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { argumentsOf } from '../../bench/arguments.ts';
 import { FLAWLESS, type Verdict } from '../../bench/chain-audit.ts';
 import { chartOf } from '../../bench/chart.ts';
-import { withSheets } from '../../bench/docs.ts';
+import { withScorecard, withSheets } from '../../bench/docs.ts';
+import { FAMILY_NAMES } from '../../bench/families/families.ts';
 import { keptPerKey } from '../../bench/families/memory.ts';
 import type { Sample } from '../../bench/measure.ts';
 import { brokePromise, reachedTarget, type Row, rowOf } from '../../bench/row.ts';
 import { parseInfo } from '../../bench/server-meter.ts';
+import { scorecardOf } from '../../bench/scorecard.ts';
 import { sheetsOf } from '../../bench/sheet.ts';
+import type { SystemName } from '../../bench/systems.ts';
 import { median, percentile, spread } from '../../bench/statistics.ts';
 import { markdownOf, tablesOf } from '../../bench/table.ts';
 
@@ -28,7 +31,7 @@ function sampleOf(jobsPerSecond: number, verdict: Verdict | undefined = FLAWLESS
 }
 
 const torilRow = (samples: readonly Sample[], noop: readonly Sample[] = []): Row =>
-  rowOf(CELL, 'toril', samples, noop, { target: 0.8, goal: 0.95 });
+  rowOf(CELL, 'toril', samples, noop, 0.8);
 
 describe('statistics', () => {
   test('median: the middle one, or between the two in the middle', () => {
@@ -119,7 +122,7 @@ describe('what is written', () => {
   test('a replay, which no server takes part in', () => {
     const cell = { ...CELL, family: 'replay', work: '1,000 commits', keys: 10 };
     const aim = [sampleOf(200_000)];
-    const row = rowOf(cell, 'toril', [sampleOf(250_000)], aim, { target: 1 });
+    const row = rowOf(cell, 'toril', [sampleOf(250_000)], aim, 1);
     const [sheet, ...others] = sheetsOf([row]);
     expect([sheet?.grids.length, others.length]).toEqual([1, 0]);
     expect(sheet?.grids[0]?.lines[0]?.join(' | ')).toBe(
@@ -145,7 +148,7 @@ describe('what is written', () => {
     expect(text).toContain('One process, concurrency 64');
     expect(text).toContain('800 (700-900)');
     expect(text).toContain('0.80 (0.70-0.90)');
-    expect(text).toContain('≥ 0.8 ✓, aim ≥ 0.95');
+    expect(text).toContain('≥ 0.8 ✓');
   });
 
   test('a Markdown table: every line has as many cells as the head', () => {
@@ -210,11 +213,59 @@ describe('what is written', () => {
   });
 });
 
+describe('the scorecard', () => {
+  const cell = { ...CELL, family: 'matrix', work: '1 key', keys: 1 };
+  const rival = (system: SystemName, rate: number, verdict?: Verdict): Row =>
+    rowOf(cell, system, [sampleOf(rate, verdict)], []);
+  const lines = (rows: readonly Row[]): readonly (readonly string[])[] =>
+    scorecardOf(rows).grids[0]?.lines ?? [];
+
+  test('has a line for each row of which something is wanted', () => {
+    const row = torilRow([sampleOf(700), sampleOf(900)], [sampleOf(1_000), sampleOf(1_000)]);
+    expect(lines([row, { ...row, target: null }])).toEqual([
+      ['One process, concurrency 64: 1 key', '0.80', '0.70-0.90', '2', '≥ 0.80', '✓'],
+    ]);
+    expect(lines([{ ...row, target: 0.81 }])[0]?.at(-1)).toBe('✗');
+    expect(lines([{ ...row, trouble: 'stalled' }])[0]?.at(-1)).toBe('✗');
+  });
+
+  test('compares with the fastest that was right and promises to be', () => {
+    const wrong = { lost: 1, doubled: 0, reordered: 0 };
+    const rows = [
+      rival('toril', 6_000),
+      rival('groupmq', 1_900),
+      rival('bullmq-redis-mutex', 2_100),
+      rival('bullmq-cas', 5_000, wrong),
+      rival('bullmq-no-lock', 9_000),
+    ];
+    const [line, ...others] = lines(rows);
+    expect(line?.[0]).toContain('to the best that is right (BullMQ + Redis mutex)');
+    expect(line?.slice(1)).toEqual(['2.86', '', '1', '≥ 3.00', '✗']);
+    expect(others).toEqual([]);
+  });
+
+  test('is written into the page when a run has measured all of it, and else left alone', () => {
+    const row = torilRow([sampleOf(900)], [sampleOf(1_000)]);
+    const every = FAMILY_NAMES.map((family) => ({ ...row, family }));
+    const page = withScorecard('# Performance\n', every, 'a machine');
+    expect(page).toContain('| Strict updates: 1 key | 0.90 |');
+    expect(withScorecard(page, [row], 'another machine')).toBe(page);
+  });
+
+  test('says what it has no figure for', () => {
+    expect(scorecardOf([]).troubles.join()).toContain('growth');
+  });
+});
+
 describe('what is read', () => {
   test('the parts: all short ones, with --all every one, or the named ones in their order', () => {
     expect(argumentsOf({}).families).not.toContain('growth');
     expect(argumentsOf({ all: true }).families).toContain('growth');
     expect(argumentsOf({ only: ['matrix', 'gate'] }).families).toEqual(['gate', 'matrix']);
+    expect(argumentsOf({ scorecard: true }).families).toContain('traces');
+    expect(argumentsOf({ scorecard: true }).families).not.toContain('memory');
+    expect(argumentsOf({ scorecard: true }).cells.keys).toEqual([1, 0]);
+    expect(argumentsOf({}).cells.keys).toEqual([]);
     expect(argumentsOf({}).runs).toBe(5);
     expect(argumentsOf({ quick: true }).runs).toBeLessThan(5);
     expect(argumentsOf({ quick: true, runs: 7 }).runs).toBe(7);
