@@ -64,8 +64,9 @@ local function finish()
     local at = n * ARGUMENTS
     local jobId, result = ARGV[at], ARGV[at + 2]
     local jobKey = prefix .. jobId
-    local job = call('HMGET', jobKey, 'name', 'atm', 'parentKey', 'parent', 'deid')
-    local isPlain = job[1] and not job[3] and not job[4] and not job[5]
+    -- An error in the midst of the script would leave those before it half finished.
+    local job = redis.pcall('HMGET', jobKey, 'name', 'atm', 'parentKey', 'parent', 'deid')
+    local isPlain = not job.err and job[1] and not job[3] and not job[4] and not job[5]
     if isPlain and tokens[n] == ARGV[at + 1] and call('LREM', active, -1, jobId) > 0 then
       if done == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
       done = done + 1
@@ -75,7 +76,7 @@ local function finish()
       else
         scores[#scores + 1] = now
         scores[#scores + 1] = jobId
-        call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', (job[2] or 0) + 1)
+        call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', (tonumber(job[2]) or 0) + 1)
       end
       call('XADD', events, '*', 'event', 'completed', 'jobId', jobId, 'returnvalue', result, 'prev', 'active')
       answers[n] = 0
