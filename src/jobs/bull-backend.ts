@@ -23,7 +23,7 @@ import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finishe
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
-import { PROMOTE_DECIDED } from './scripts/promote.ts';
+import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
@@ -46,7 +46,15 @@ const DELIVERING: ReadonlySet<string> = new Set([
   'retryJob',
 ]);
 
-const SCRIPTS = [ENTER, ENTER_NAMED, LEAVE_IF_GONE, PARK_AHEAD, PROMOTE_DECIDED, FINISH];
+const SCRIPTS = [
+  ENTER,
+  ENTER_NAMED,
+  LEAVE_IF_GONE,
+  PARK_AHEAD,
+  PROMOTE_DECIDED,
+  DELIVER_NEXT,
+  FINISH,
+];
 
 /** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
 export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
@@ -266,14 +274,19 @@ export class TorilBackend extends RedisQueueBackend {
     const [code] = await Promise.all([
       this.execCommand(client, 'moveToDelayed', args),
       // Behind it in the same write: whoever decided the job in the last moment found nothing to promote.
-      client.runCommand(PROMOTE_DECIDED.name, [
-        `${this.keys['']}sequence`,
-        this.keys[''] as string,
-        jobId,
-      ]),
+      client.runCommand(PROMOTE_DECIDED.name, this.#argumentsFor(jobId)),
     ]);
     if (typeof code === 'number' && code < 0)
       throw this.finishedErrors({ code, jobId, command: 'moveToDelayed', state: 'active' });
+  }
+
+  /** Has BullMQ deliver a job before all others: its lane waits for it. */
+  async deliverNext(jobId: string): Promise<void> {
+    await (await this.scripts()).runCommand(DELIVER_NEXT.name, this.#argumentsFor(jobId));
+  }
+
+  #argumentsFor(jobId: string): string[] {
+    return [`${this.keys['']}sequence`, this.keys[''] as string, jobId];
   }
 
   /** Together with all others of this moment, where they are ordinary ones. */

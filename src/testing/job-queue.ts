@@ -202,6 +202,14 @@ export class JobQueue {
     if (record !== undefined && this.#delayed.has(jobId)) this.#toBack(record);
   }
 
+  /** torilDeliverNext: before all others, unless it waits out its backoff. */
+  deliverNext(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record === undefined) return;
+    const isParked = this.#delayed.has(jobId) && record.job.attemptsMade === 0;
+    if (isParked || this.#waiting.takePrioritized(jobId)) this.#toFront(record);
+  }
+
   /** reprocessJob: an operator retries a failed job. */
   reprocess(jobId: string): void {
     const record = this.#records.get(jobId);

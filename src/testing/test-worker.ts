@@ -67,7 +67,7 @@ export class TestWorker {
       rateLimited: false,
       resting: () => false,
       parkAhead: () => undefined, // only saves deliveries
-      promote: (jobIds) => clock.soon(() => jobIds.forEach((jobId) => queue.promote(jobId))),
+      deliverNext: (jobId) => clock.soon(() => queue.deliverNext(jobId)),
     });
   }
 

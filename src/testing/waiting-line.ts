@@ -28,6 +28,13 @@ export class WaitingLine {
     });
   }
 
+  /** False: it waits elsewhere, or not at all. */
+  takePrioritized(jobId: string): boolean {
+    const at = this.#prioritized.findIndex((other) => other.jobId === jobId);
+    if (at >= 0) this.#prioritized.splice(at, 1);
+    return at >= 0;
+  }
+
   shift(): string | undefined {
     const first = this.#front.pop();
     if (first !== undefined) return first;

@@ -22,11 +22,8 @@ export type Stop =
   | { readonly kind: 'end' }
   /** Commit what there is, then go on: a limit was reached, or the next job must be alone. */
   | { readonly kind: 'commit' }
-  /**
-   * The next job waits for its own delivery: it failed or stalled before, or the queue is paused.
-   * `isRetry`: BullMQ may hold it back for its backoff.
-   */
-  | { readonly kind: 'delivery'; readonly jobId: string; readonly isRetry: boolean }
+  /** The next job waits for its own delivery: it failed or stalled before, or the queue is paused. */
+  | { readonly kind: 'delivery'; readonly jobId: string }
   /** The next job's update is not registered in this process. */
   | { readonly kind: 'unknown-update'; readonly jobId: string; readonly name: string }
   /** The next job used up its attempts, and its update says `hold`. */
@@ -327,7 +324,7 @@ class Folding {
     this.#settlements.set(entry.jobId, { kind: 'retry', thrown });
     // It enters anew, at the end, when it is delivered for its retry: until then it is in nobody's way.
     if (update.onFailure === 'skip') return this.#decideAs(entry, 's');
-    return { ...needsDelivery(entry), isRetry: true };
+    return needsDelivery(entry);
   }
 
   #exhaust(entry: LaneEntry, update: AnyUpdate | undefined, thrown: Error): Stop | undefined {
@@ -398,8 +395,8 @@ class Folding {
   }
 }
 
-function needsDelivery({ jobId, attemptsMade }: LaneEntry): Extract<Stop, { kind: 'delivery' }> {
-  return { kind: 'delivery', jobId, isRetry: attemptsMade > 0 };
+function needsDelivery({ jobId }: LaneEntry): Stop {
+  return { kind: 'delivery', jobId };
 }
 
 function dropped(): TorilError {

@@ -28,6 +28,6 @@ export interface GateContext {
    * their turn (rank × `perRankMs`), at least so many milliseconds.
    */
   readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => void;
-  /** Has BullMQ deliver jobs at once that wait as delayed though they are decided. */
-  readonly promote: (jobIds: readonly string[]) => void;
+  /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
+  readonly deliverNext: (jobId: string) => void;
 }

@@ -316,8 +316,7 @@ class Turn {
         return AGAIN;
       case 'delivery':
         if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile
-        // Not held back by its own failure: then only by having been parked.
-        if (!stop.isRetry) context.promote([stop.jobId]);
+        context.deliverNext(stop.jobId);
         return {
           kind: 'blocked',
           delayMs: Math.max(DELIVERY_WAIT_MS, headDueMs - context.clock.wallMs()),

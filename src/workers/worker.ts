@@ -85,7 +85,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused(),
       parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
-      promote: (jobIds) => this.#promote(jobIds),
+      // Then it is delivered when its turn comes.
+      deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
     });
     this.#started = this.#check();
     const running = options.autorun === false ? this.#started : this.run();
@@ -214,12 +215,5 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       .finally(() => {
         this.#parkingAhead = false;
       });
-  }
-
-  #promote(jobIds: readonly string[]): void {
-    for (const jobId of jobIds) {
-      // Not delayed any more: somebody was faster.
-      this.backend.promote(jobId).catch(() => undefined);
-    }
   }
 }

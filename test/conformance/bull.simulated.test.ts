@@ -35,6 +35,7 @@ interface Side {
   extend(job: Handed): Promise<void>;
   stall(job: Handed): Promise<void>;
   promote(jobId: string): Promise<void>;
+  deliverNext(jobId: string): Promise<void>;
   reprocess(jobId: string): Promise<string>;
   remove(jobId: string): Promise<string>;
   parkAhead(): Promise<void>;
@@ -92,6 +93,7 @@ function simulated(): Side {
       if (bull.activeJobs().includes(jobId)) bull.stall(jobId);
     },
     promote: async (jobId) => bull.promote(jobId),
+    deliverNext: async (jobId) => bull.deliverNext(jobId),
     reprocess: async (jobId) => (bull.reprocess(jobId) ? 'done' : 'refused'),
     async remove(jobId) {
       if (!bull.remove(jobId)) return 'refused';
@@ -182,6 +184,7 @@ async function real(redis: Redis): Promise<Real> {
     async promote(jobId) {
       await worker.backend.promote(jobId).catch(() => undefined);
     },
+    deliverNext: (jobId) => worker.backend.deliverNext(jobId),
     async reprocess(jobId) {
       const job = await queue.getJob(jobId);
       return job === undefined ? 'refused' : answerOr(job.retry('failed'), 'refused');
@@ -275,7 +278,9 @@ async function stepOn(
     case 15:
       return ['stall', hand.jobId, await side.stall(hand)];
     case 16:
-      return ['promote', jobId, await side.promote(jobId)];
+      return dice.chance(0.5)
+        ? ['promote', jobId, await side.promote(jobId)]
+        : ['deliver next', jobId, await side.deliverNext(jobId)];
     case 17:
       return ['reprocess', jobId, await side.reprocess(jobId)];
     case 18:

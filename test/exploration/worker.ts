@@ -222,7 +222,7 @@ export class Worker {
       rateLimited: false,
       resting: () => false,
       parkAhead: () => {},
-      promote: () => {},
+      deliverNext: () => {},
     });
     this.#deliver(gate, jobId);
   }

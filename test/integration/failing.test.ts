@@ -504,3 +504,33 @@ describe('a failing update that takes longer than jobs wait for their turn', () 
     },
   );
 });
+
+describe('a failing update that blocks its process for longer than the others are parked', () => {
+  it('is delivered though its lane is full of jobs that BullMQ prefers to it', async () => {
+    const blocking = defineUpdate({
+      ...log,
+      schema: undefined,
+      name: 'blocking',
+      apply: (lines: Line[], { n, takesMs = 0, failures = 0 }: Entry, context) => {
+        const untilMs = performance.now() + takesMs;
+        while (performance.now() < untilMs);
+        if (context.attempt <= failures) throw new Error(`attempt ${context.attempt}`);
+        return [...lines, [n, context.sequence, context.token] as Line];
+      },
+    });
+    const here = stage({ updates: [blocking] });
+    const key = here.key();
+    // Each of the others tries it in vain, and by the time the last has, the first ones are back.
+    const jobs = await here.queue.enqueueBulk(
+      Array.from({ length: 200 }, (_, n) => ({
+        update: blocking,
+        data: { key, n, ...(n === 0 && { failures: 9, takesMs: 40 }) },
+        options: n === 0 ? { attempts: 2, priority: 5 } : {},
+      })),
+    );
+    await here.worker({ concurrency: 1 });
+    const finished = await here.finished(jobs, 10_000);
+    expect(await expectExact(here, key, finished)).toHaveLength(199);
+    expect(finished[0]).toMatchObject({ failedReason: 'attempt 2', attemptsMade: 2 });
+  });
+});

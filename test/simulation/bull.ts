@@ -245,6 +245,12 @@ export class Bull {
     if ((this.#jobs.get(jobId)?.outcome ?? '') !== '') this.promote(jobId);
   }
 
+  /** torilDeliverNext: before all others, unless it waits out its backoff. */
+  deliverNext(jobId: string): void {
+    const job = this.#jobs.get(jobId);
+    if (job?.attemptsMade === 0 && this.#delayed.delete(jobId)) this.#toWait(job, 'front');
+  }
+
   /** reprocessJob: an operator retries a failed job. */
   reprocess(jobId: string): boolean {
     const job = this.#jobs.get(jobId);

@@ -98,7 +98,9 @@ export class WorkerProcess {
         const park = (): void => world.bull.parkAhead(key, perRankMs, atLeastMs, parkMsMax);
         this.link.call(park).catch(() => undefined);
       },
-      promote: (jobIds) => this.#promote(jobIds),
+      deliverNext: (jobId) => {
+        this.link.call(() => world.bull.deliverNext(jobId)).catch(() => undefined);
+      },
     });
     this.#renewLocks();
     this.#checkStalled();
@@ -276,12 +278,6 @@ export class WorkerProcess {
         );
       case 'returned':
         return bull.giveBack(jobId, lock);
-    }
-  }
-
-  #promote(jobIds: readonly string[]): void {
-    for (const jobId of jobIds) {
-      this.link.call(() => this.#world.bull.promote(jobId)).catch(() => undefined);
     }
   }
 

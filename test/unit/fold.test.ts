@@ -178,7 +178,7 @@ describe('a job that throws', () => {
     expect(batch).toMatchObject({
       value: { text: 'a' },
       decided: 1,
-      stop: { kind: 'delivery', jobId: 'b', isRetry: false },
+      stop: { kind: 'delivery', jobId: 'b' },
     });
     expect(suspects).toEqual(new Set(['b']));
     let calls = 0;
@@ -192,7 +192,7 @@ describe('a job that throws', () => {
     expect(batch).toMatchObject({
       value: { text: 'a' },
       decided: 1,
-      stop: { kind: 'delivery', jobId: 'b', isRetry: true },
+      stop: { kind: 'delivery', jobId: 'b' },
     });
     expect(batch.settlements.get('b')).toMatchObject({ kind: 'retry', thrown: { message: 'no' } });
   });

@@ -4,7 +4,6 @@ import { OUTCOME_FIELD, type Script } from './script.ts';
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
  * that it holds back as delayed though nothing remains to wait for. In the same step as whatever
  * says so, since a process that dies in between would leave the job lying until it is due.
- * `promote` and `deliverNext` (past everybody who waits) return whether there was something to move.
  */
 export const PROMOTE_LUA: string = `
 local hasWoken = false
@@ -26,7 +25,7 @@ local function undelay(jobId)
 end
 
 local function promote(jobId)
-  if not undelay(jobId) then return false end
+  if not undelay(jobId) then return end
   local priority = tonumber(redis.call('HGET', prefix .. jobId, 'priority')) or 0
   if priority == 0 then
     redis.call('LPUSH', prefix .. 'wait', jobId)
@@ -35,7 +34,6 @@ local function promote(jobId)
     redis.call('ZADD', prefix .. 'prioritized', priority * 0x100000000 + place, jobId)
   end
   wakeWorkers()
-  return true
 end
 `;
 
@@ -52,6 +50,29 @@ local prefix = ARGV[1]
 ${PROMOTE_LUA}
 local outcome = redis.call('HGET', prefix .. ARGV[2], '${OUTCOME_FIELD}')
 if outcome and outcome ~= '' then promote(ARGV[2]) end
+return 1
+`,
+};
+
+/**
+ * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
+ * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
+ * again whether they can go on would keep it waiting for ever. One that waits out its backoff is left
+ * alone, and one in the wait list keeps its place: everything before it is delivered some time.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const DELIVER_NEXT: Script = {
+  name: 'torilDeliverNext',
+  numberOfKeys: 1,
+  lua: `
+local prefix, jobId = ARGV[1], ARGV[2]
+${PROMOTE_LUA}
+local isUntried = (redis.call('HGET', prefix .. jobId, 'atm') or '0') == '0'
+local mayMove = (isUntried and undelay(jobId)) or redis.call('ZREM', prefix .. 'prioritized', jobId) == 1
+if not mayMove then return 0 end
+redis.call('RPUSH', prefix .. 'wait', jobId)
+wakeWorkers()
 return 1
 `,
 };
