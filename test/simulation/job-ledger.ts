@@ -35,7 +35,8 @@ interface JobRecord extends JobFacts {
   isCascaded: boolean;
   /** A commit said that it holds its lane. */
   isHeld: boolean;
-  directive: 'skip' | 'drop' | undefined;
+  /** What an operator has said of it since it last left its lane: each word may be on its way to be heeded. */
+  directives: Set<'skip' | 'drop'>;
   wasRetried: boolean;
 }
 
@@ -67,7 +68,7 @@ export class JobLedger {
       deaths: 0,
       isCascaded: false,
       isHeld: false,
-      directive: undefined,
+      directives: new Set(),
       wasRetried: false,
     });
   }
@@ -87,11 +88,14 @@ export class JobLedger {
   /** An operator's word; each begins with a retry. */
   retried(jobId: string, directive: 'skip' | 'drop' | undefined): void {
     const job = this.#job(jobId);
-    if (job.decision !== undefined) job.isOutOfPlace = true;
+    if (job.decision !== undefined) {
+      job.isOutOfPlace = true;
+      job.directives.clear();
+    }
     job.decision = undefined;
     job.state = 'pending';
     job.isHeld = false;
-    job.directive = directive;
+    if (directive !== undefined) job.directives.add(directive);
     job.wasRetried = true;
   }
 
@@ -148,7 +152,8 @@ export class JobLedger {
     const { onFailure, onExhausted } = this.#settingsOf(job);
     const kind = decision[0];
     if (kind === 's' || kind === 'm') {
-      const wasTold = onFailure === 'skip' || job.directive === 'skip' || job.state === 'completed';
+      const wasTold =
+        onFailure === 'skip' || job.directives.has('skip') || job.state === 'completed';
       if (!wasTold) this.#report('P2', `job ${jobId} gave up its place without being told to`);
       job.isOutOfPlace = true;
       return;
@@ -221,7 +226,7 @@ export class JobLedger {
       return job.deaths >= this.#rules.stallsMax;
     }
     if (reason.includes('JOB_CASCADED')) return job.isCascaded;
-    if (reason.includes('JOB_DROPPED')) return job.directive === 'drop';
+    if (reason.includes('JOB_DROPPED')) return job.directives.has('drop');
     if (reason.includes('VALUE_TOO_LARGE') || job.kind === 'huge') return job.kind === 'huge';
     const isUsedUp = job.charges + 1 >= job.attempts;
     return this.#isOwnFault(job, reason) && (isUsedUp || job.wasRetried);
