@@ -76,7 +76,7 @@ function barsOf(trials: readonly Trial[], top: number, height: number): string {
   const half = height / 2;
   const bar = (percent: number, y: number, colour: string): string =>
     `<rect x="0" y="${y.toFixed(1)}" width="${Math.max(1.5, x(Math.min(100, percent))).toFixed(1)}" height="${(half - 1).toFixed(1)}" fill="${percent === 0 ? COLOURS.right : colour}"/>` +
-    `<text x="${(x(Math.min(100, percent)) + 5).toFixed(1)}" y="${(y + half - 2).toFixed(1)}">${percentText(percent)}</text>`;
+    `<text x="${(x(Math.min(100, percent)) + 5).toFixed(1)}" y="${(y + half - 2).toFixed(1)}">${percentText(percent).replace('>', '&gt;')}</text>`;
   return bar(calm, top, COLOURS.calm) + bar(worst, top + half, COLOURS.faults);
 }
 

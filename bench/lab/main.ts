@@ -24,6 +24,7 @@ interface Given {
   readonly situations: Situation[];
   readonly hosts: number;
   readonly runs: number;
+  readonly with?: string[];
   readonly json?: string;
   readonly writeDocs?: true;
 }
@@ -37,7 +38,8 @@ async function main(): Promise<number> {
   const given = parse(process.argv.slice(2));
   return withLab(async (lab) => {
     const machine = await machineOf(lab);
-    const trials = await runAll(lab, given);
+    const before = (given.with ?? []).flatMap(readTrials);
+    const trials = [...before, ...(await runAll(lab, given))];
     process.stdout.write(`${machine}\n\n${tablesOf([sheetOf(trials)])}\n`);
     if (given.json !== undefined) {
       writeFileSync(given.json, `${JSON.stringify(trials, null, 2)}\n`);
@@ -45,6 +47,10 @@ async function main(): Promise<number> {
     if (given.writeDocs) writeDocs(trials, machine);
     return trials.some(torilFailed) ? 1 : 0;
   });
+}
+
+function readTrials(file: string): Trial[] {
+  return JSON.parse(readFileSync(file, 'utf8')) as Trial[];
 }
 
 function torilFailed(trial: Trial): boolean {
@@ -91,7 +97,14 @@ async function machineOf({ launcher, site }: Lab): Promise<string> {
 
 function writeDocs(trials: readonly Trial[], machine: string): void {
   const page = existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : '# The lab\n';
-  const section = ['', `${machine}.`, '', markdownOf(sheetOf(trials)), ''];
+  const counts = [...new Set(trials.map(({ updates }) => updates.toLocaleString('en')))];
+  const section = [
+    '',
+    `${machine}. Updates per trial: ${counts.join(', ')}.`,
+    '',
+    markdownOf(sheetOf(trials)),
+    '',
+  ];
   writeFileSync(PAGE, `${withSection(page, 'lab', section).trimEnd()}\n`);
   writeFileSync(CHART, labChartOf(trials));
 }
@@ -105,6 +118,7 @@ function parse(words: readonly string[]): Given {
     .addOption(new Option('--situations <name...>').choices(SITUATIONS).default(SITUATIONS))
     .option('--hosts <number>', 'processes that share the clients', wholeNumber, hostsHere())
     .option('--runs <number>', 'of each, taken together', wholeNumber, 1)
+    .option('--with <file...>', 'report the trials of earlier runs, too (what --json wrote)')
     .option('--json <file>', 'write one object per trial, as a JSON array')
     .option('--write-docs', 'write the tables into docs/lab.md, and docs/lab.svg')
     .addHelpText(
@@ -112,7 +126,8 @@ function parse(words: readonly string[]): Given {
       [
         '',
         'Examples:',
-        '  npm run lab -- --clients 10 --situations calm',
+        '  npm run lab -- --clients 10 --situations calm --json calm.json',
+        '  npm run lab -- --clients 10 --situations pause --with calm.json --write-docs',
         '  npm run lab -- --clients 1000 --schemes add-spin toril --situations pause crash',
       ].join('\n'),
     )
@@ -125,6 +140,13 @@ function hostsHere(): number {
   return Math.max(2, Math.min(4, availableParallelism()));
 }
 
+// Leave by the front door, so that what was made for this run is removed.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => process.exit(code));
+}
 try {
   process.exitCode = await main();
 } catch (thrown) {

@@ -88,9 +88,10 @@ function damageOf(trials: readonly Trial[]): string {
   return `${[lost, doubled, reordered].map(percentText).join(' / ')}${late}`;
 }
 
-/** 0 only where there was none at all. */
+/** 0 only where there was none at all, and 100 only where it was all. */
 export function percentText(percent: number): string {
-  if (percent === 0) return '0';
+  if (percent === 0 || percent === 100) return String(percent);
+  if (percent >= 99.5) return '>99';
   if (percent < 0.95) return Math.max(0.01, percent).toFixed(2);
   return percent < 9.95 ? percent.toFixed(1) : whole(percent);
 }

@@ -89,9 +89,9 @@ describe('the report', () => {
     });
   });
 
-  test('says 0 only where there was none', () => {
-    expect([0, 0.001, 0.94, 1.23, 45.6].map(percentText)).toEqual([
-      ...['0', '0.01', '0.94', '1.2', '46'],
+  test('says 0 only where there was none, and 100 only where it was all', () => {
+    expect([0, 0.001, 0.94, 1.23, 45.6, 99.9, 100].map(percentText)).toEqual([
+      ...['0', '0.01', '0.94', '1.2', '46', '>99', '100'],
     ]);
   });
 
