@@ -5,6 +5,7 @@ import type { Bench } from './bench.ts';
 import { chartOf } from './chart.ts';
 import { writeDocs } from './docs.ts';
 import { familyOf } from './families/families.ts';
+import { enter } from './front-door.ts';
 import { describeMachine } from './machine.ts';
 import { type OwnPostgres, findPostgres } from './postgres.ts';
 import { type Progress, progressOn } from './progress.ts';
@@ -127,18 +128,4 @@ function required(variable: string): string {
   throw new Error(`${variable} is not set. Say "npm run bench", which gets the servers.`);
 }
 
-// Leave by the front door, so that what was made for this run is removed.
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  process.once(signal, () => process.exit(code));
-}
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  console.error(
-    `bench: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`,
-  );
-  process.exitCode = 2;
-}
+await enter('bench', main);

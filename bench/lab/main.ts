@@ -3,8 +3,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { isFlawless } from '../chain-audit.ts';
-import { messageOf } from '../compare.ts';
 import { withSection } from '../docs.ts';
+import { enter } from '../front-door.ts';
 import { describeMachine } from '../machine.ts';
 import { progressOn } from '../progress.ts';
 import { Stage } from '../stage.ts';
@@ -140,16 +140,4 @@ function hostsHere(): number {
   return Math.max(2, Math.min(4, availableParallelism()));
 }
 
-// Leave by the front door, so that what was made for this run is removed.
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-] as const) {
-  process.once(signal, () => process.exit(code));
-}
-try {
-  process.exitCode = await main();
-} catch (thrown) {
-  console.error(`lab: ${messageOf(thrown)}`);
-  process.exitCode = 2;
-}
+await enter('lab', main);

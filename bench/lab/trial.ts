@@ -67,9 +67,13 @@ class Ground {
   readonly #settings: TrialSettings;
   readonly #folder: string;
   readonly #name = `lab-${process.pid}-${Date.now().toString(36)}-${++trials}`;
-  readonly #children = new Set<Child>();
+  readonly #clientHosts = new Set<Child>();
+  readonly #workers = new Set<Child>();
   #hosts = 0;
+  /** Clients that die do not come again. */
+  #isLate = false;
   #isOver = false;
+  #failure: Error | undefined;
 
   constructor(launcher: Launcher, site: LabSite, settings: TrialSettings, folder: string) {
     this.#launcher = launcher;
@@ -91,7 +95,11 @@ class Ground {
     ).filter((group) => group.length > 0);
     const opened = await Promise.all(groups.map((group) => this.#openClients(group)));
     const startedMs = monotonicMs();
-    await within(TRIAL_MS, Promise.all(opened.map((clientHost) => this.#finish(clientHost))));
+    const allDone = Promise.all(opened.map((clientHost) => this.#finish(clientHost)));
+    if (!(await within(TRIAL_MS, allDone))) {
+      this.#isLate = true;
+      await Promise.all([...this.#clientHosts].map((child) => child.end()));
+    }
     const seen = readEvidence(this.#folder);
     const lastMs = Math.max(startedMs, ...seen.done.values());
 
@@ -99,6 +107,7 @@ class Ground {
     const wedged = !(await within(WEDGED_MS, this.#finish(probe)));
     this.#isOver = true;
     await this.#endAll();
+    if (this.#failure !== undefined) throw this.#failure;
     const evidence = readEvidence(this.#folder);
     return {
       ...{ scheme, clients, situation, updates },
@@ -116,12 +125,12 @@ class Ground {
   }
 
   async #endAll(): Promise<void> {
-    await Promise.all([...this.#children].map((child) => child.end()));
-    this.#children.clear();
+    const children = [...this.#clientHosts, ...this.#workers];
+    await Promise.all(children.map((child) => child.end()));
   }
 
   async #openClients(clients: ClientsOrder['clients']): Promise<ClientHost> {
-    const child = this.#launch();
+    const child = this.#launch(this.#clientHosts);
     const ms = this.#settings.clients * PAUSE_MS_PER_CLIENT;
     const longestPauseMs = Math.max(PAUSE_MS_MIN, ms);
     const order: ClientsOrder = { ...this.#order(), clients, longestPauseMs };
@@ -136,7 +145,7 @@ class Ground {
         await child.call('runClients');
         return;
       } catch (thrown) {
-        if (this.#isOver) return;
+        if (this.#isOver || this.#isLate) return;
         if (!child.wasKilled) throw thrown;
       }
       const { done } = readEvidence(this.#folder);
@@ -149,24 +158,35 @@ class Ground {
   async #startWorker(): Promise<void> {
     const { clients, hosts } = this.#settings;
     const concurrency = Math.min(WORKER_CONCURRENCY_MAX, Math.ceil(clients / hosts));
-    const child = this.#launch();
+    const child = this.#launch(this.#workers);
     void child.ended
       .then(() => (this.#isOver ? undefined : this.#startWorker()))
-      .catch(() => undefined);
-    await child.call('work', { ...this.#order(), concurrency } satisfies WorkerOrder);
+      .catch((cause: unknown) => {
+        this.#failure ??= cause instanceof Error ? cause : new Error(String(cause));
+      });
+    try {
+      await child.call('work', { ...this.#order(), concurrency } satisfies WorkerOrder);
+    } catch (thrown) {
+      // Its first job may have been one that kills: there is another one already.
+      if (!child.wasKilled) throw thrown;
+    }
   }
 
-  #launch(): Child {
+  #launch(among: Set<Child>): Child {
     const child = this.#launcher.launch(HOST, () => undefined);
-    this.#children.add(child);
+    among.add(child);
     return child;
+  }
+
+  get #key(): string {
+    return `${this.#name}:key`;
   }
 
   #order() {
     const { scheme, situation, updates } = this.#settings;
     return {
       name: String(this.#hosts++),
-      ...{ scheme, site: this.#site, queue: this.#name, key: `${this.#name}:key` },
+      ...{ scheme, site: this.#site, queue: this.#name, key: this.#key },
       plan: {
         ...{ situation, at: momentsOf(situation, updates) },
         ...{ lockMs: LOCK_MS, folder: this.#folder },
@@ -178,7 +198,7 @@ class Ground {
     const { queue } = schemeOf(this.#settings.scheme);
     const system = queue === undefined ? undefined : await systemEntry(queue).load();
     const readValues = system?.readValues ?? readPlainValues;
-    const [value] = await readValues(this.#site, [this.#order().key]);
+    const [value] = await readValues(this.#site, [this.#key]);
     return value?.hash;
   }
 }
