@@ -29,6 +29,7 @@ import {
   DIRECTIVE_FIELD,
   GIVEN_BACK_FIELD,
   OUTCOME_FIELD,
+  PARKED_FIELD,
   type Script,
 } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
@@ -263,13 +264,25 @@ export class TorilBackend extends RedisQueueBackend {
 
   /**
    * Gives a job back for a while, without an attempt. `survivedStart`: it was begun alone in this
-   * delivery, and the process lives.
+   * delivery, and the process lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
+   * it does not wait for its backoff.
    */
-  async park(jobId: string, survivedStart: boolean, delayMs: number, token: string): Promise<void> {
+  async park(
+    jobId: string,
+    survivedStart: boolean,
+    delayMs: number,
+    token: string,
+    attemptsMade = 0,
+  ): Promise<void> {
+    const fieldsToUpdate = {
+      ...(survivedStart && { [GIVEN_BACK_FIELD]: '1' }),
+      ...(attemptsMade > 0 && { [PARKED_FIELD]: String(attemptsMade) }),
+    };
     const client = await this.scripts();
     const args = this.moveToDelayedArgs(jobId, systemClock.wallMs(), token, delayMs, {
       skipAttempt: true,
-      ...(survivedStart && { fieldsToUpdate: { [GIVEN_BACK_FIELD]: '1' } }),
+      // BullMQ's script cannot set no fields.
+      ...(Object.keys(fieldsToUpdate).length > 0 && { fieldsToUpdate }),
     });
     const [code] = await Promise.all([
       this.execCommand(client, 'moveToDelayed', args),

@@ -64,7 +64,10 @@ export interface Taken {
   readonly length: number;
   /** Arrivals that have left their lane already: encoded outcomes. */
   readonly decided: ReadonlyMap<string, string>;
-  /** When the first entry will be delivered, if it waits for a retry: milliseconds since 1970; else 0. */
+  /**
+   * When the first entry will be delivered, if it has failed and waits for its backoff: milliseconds
+   * since 1970; else 0, also for one that was parked since.
+   */
   readonly headDueMs: number;
   /** The queue is paused: only delivered jobs may be applied. */
   readonly paused: boolean;

@@ -25,6 +25,8 @@ export interface MemoryJob {
   alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
   /** Its process gave it back since. */
   isGivenBack: boolean;
+  /** Attempts made when it was last parked. */
+  parkedAtAttempt: number | undefined;
   directive: LaneEntry['directive'];
 }
 
@@ -55,6 +57,7 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     outcome: '',
     alone: NEVER_ALONE,
     isGivenBack: false,
+    parkedAtAttempt: undefined,
     directive: '',
   };
 }

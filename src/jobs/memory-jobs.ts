@@ -235,10 +235,11 @@ export class MemoryJobs {
     return job === undefined ? undefined : entryOf(job, sequence);
   }
 
-  /** When the head is delivered again, if it failed before and waits for that. */
+  /** When the head is delivered again, if it has failed and waits for its backoff. */
   #dueMs(head: LaneEntry | undefined): number {
     const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
-    return job?.state === 'delayed' && job.attemptsMade > 0 ? Math.floor(job.dueMs) : 0;
+    if (job?.state !== 'delayed' || job.attemptsMade === 0) return 0;
+    return job.parkedAtAttempt === job.attemptsMade ? 0 : Math.floor(job.dueMs);
   }
 
   /** What is about to leave, as the history has it. */

@@ -185,6 +185,7 @@ export class JobQueue {
   park(jobId: string, lock: string, dueMs: number): boolean {
     const record = this.#unlock(jobId, lock);
     if (record === undefined) return false;
+    record.job.parkedAtAttempt = record.job.attemptsMade;
     this.#delay(record, dueMs, 'turn');
     if (record.job.outcome !== '') this.promote(jobId);
     return true;
@@ -206,7 +207,9 @@ export class JobQueue {
   deliverNext(jobId: string): void {
     const record = this.#records.get(jobId);
     if (record === undefined) return;
-    const isParked = this.#delayed.has(jobId) && record.job.attemptsMade === 0;
+    const { attemptsMade, parkedAtAttempt } = record.job;
+    const waitsForTurn = attemptsMade === 0 || attemptsMade === parkedAtAttempt;
+    const isParked = this.#delayed.has(jobId) && waitsForTurn;
     if (isParked || this.#waiting.takePrioritized(jobId)) this.#toFront(record);
   }
 

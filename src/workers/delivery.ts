@@ -37,7 +37,7 @@ export async function report(
     // other error would use up an attempt.
     case 'parked':
       await backend
-        .park(jobId, settlement.survivedStart === true, settlement.delayMs, token)
+        .park(jobId, settlement.survivedStart === true, settlement.delayMs, token, job.attemptsMade)
         .catch(() => undefined);
       throw new DelayedError();
     case 'returned':

@@ -13,6 +13,8 @@ export interface JobFacts {
   readonly failedReason: string;
   /** Its process gave it back, as TorilBackend.park does, since it was last to be applied alone. */
   readonly givenBack: boolean;
+  /** Attempts made when it was last parked, as TorilBackend.park notes it. */
+  readonly parkedAtAttempt: number;
   /** Delayed until then: milliseconds since 1970; 0: not delayed. */
   readonly dueMs: number;
 }
@@ -227,6 +229,14 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect((await lanes.take(taking({ arrivals: ['a'] }))).headDueMs).toBe(dueMs);
         const key = 'cell:2';
         expect((await lanes.take(taking({ key, arrivals: ['b'] }))).headDueMs).toBe(0);
+      });
+
+      test('says nothing of a head that was parked after it had failed', async () => {
+        const dueMs = Date.now() + 60_000;
+        await stage.addJob('a', { attemptsMade: 1, dueMs, parkedAtAttempt: 1 });
+        expect((await lanes.take(taking({ arrivals: ['a'] }))).headDueMs).toBe(0);
+        await stage.changeJob('a', { attemptsMade: 2 });
+        expect((await lanes.take(taking({ arrivals: ['a'] }))).headDueMs).toBe(dueMs);
       });
 
       test('says that the queue is paused', async () => {

@@ -8,7 +8,7 @@ import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
-import { GIVEN_BACK_FIELD } from '../../src/jobs/scripts/script.ts';
+import { GIVEN_BACK_FIELD, PARKED_FIELD } from '../../src/jobs/scripts/script.ts';
 import { RedisHistory } from '../../src/jobs/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
@@ -23,6 +23,7 @@ const PLAIN: JobFacts = {
   finished: 'no',
   failedReason: '',
   givenBack: false,
+  parkedAtAttempt: 0,
   dueMs: 0,
 };
 /** BullMQ keeps the delayed jobs by due time, times this, plus a counter. */
@@ -64,6 +65,8 @@ async function inMemory(): Promise<Stage> {
 
 function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
   const { attemptsMade, stalls, finished = 'no', failedReason = '', givenBack } = facts;
+  const { parkedAtAttempt } = facts;
+  if (parkedAtAttempt !== undefined) job.parkedAtAttempt = parkedAtAttempt;
   if (givenBack !== undefined) job.isGivenBack = givenBack;
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
   if (stalls !== undefined) job.stalls = stalls;
@@ -125,6 +128,7 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(finished !== 'no' && { finishedOn: Date.now() }),
     ...(finished === 'completed' && { returnvalue: 'null' }),
     ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
+    ...(facts.parkedAtAttempt !== undefined && { [PARKED_FIELD]: facts.parkedAtAttempt }),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Jobs that give their worker slots back: they lose nothing by it, not even time. */
-import type { Job } from 'bullmq';
+import { type Job, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { TorilBackend } from '../../src/jobs/bull-backend.ts';
 import type { Taken } from '../../src/jobs/lanes.ts';
@@ -88,6 +88,54 @@ describe('jobs of a slow key', () => {
     expect(numbers(await here.queue.getDelayed())).toEqual([2, 4, 5, 7, 8, 10, 11]);
     await here.worker();
     expect(await here.finished(jobs)).toHaveLength(12);
+  });
+});
+
+describe('a job that has failed before', () => {
+  /** It is the second of its lane, and parked for a minute. */
+  async function parked(
+    park: (here: Stage, key: string, job: Job) => Promise<void>,
+  ): Promise<void> {
+    const here = stage();
+    const key = here.key();
+    const jobs = await enqueueLog(here, entries(key, 3), { attempts: 3 });
+    await here.redis.hset(here.redisKey(jobs[1]?.id as string), 'atm', 1);
+    await park(here, key, jobs[1] as Job);
+    await here.worker();
+    const finished = await here.finished(jobs, 10_000);
+    expect(await expectExact(here, key, finished)).toEqual([0, 1, 2]);
+    expect(finished.map((job) => job.attemptsMade)).toEqual([1, 2, 1]);
+  }
+
+  it('and was parked ahead is delivered when its turn has come', () =>
+    parked((here, key) => here.queue.backend.parkAhead(key, 60_000, 60_000, 60_000)));
+
+  it('and gave its slot back is delivered when its turn has come', () =>
+    parked(async (here, _, { id }) => {
+      const worker = new BullWorker(here.name, null, { connection: { url: here.redisUrl } });
+      // The first two; the first one goes back to where it was.
+      const first = await worker.getNextJob('somebody');
+      const second = await worker.getNextJob('somebody');
+      expect(second?.id).toBe(id);
+      await here.queue.backend.park(id as string, false, 60_000, 'somebody', 1);
+      await here.queue.backend.moveJobFromActiveToWait(first?.id as string, 'somebody');
+      await worker.close();
+    }));
+
+  it('but waits for its backoff keeps its lane until then', async () => {
+    const here = stage();
+    const key = here.key();
+    await here.worker();
+    const [job] = await enqueueLog(here, [{ key, n: 0, failures: 1 }], {
+      attempts: 2,
+      backoff: 1_500,
+    });
+    await eventually('it has failed', async () => (await here.queue.getDelayedCount()) > 0);
+    const [later] = await enqueueLog(here, [{ key, n: 1 }]);
+    const finished = await here.finished([job as Job, later as Job]);
+    const waitedMs = (finished[0]?.finishedOn ?? 0) - (finished[0]?.timestamp ?? 0);
+    expect(waitedMs).toBeGreaterThanOrEqual(1_500);
+    expect(await expectExact(here, key, finished)).toEqual([0, 1]);
   });
 });
 

@@ -174,6 +174,7 @@ export class Bull {
     if (job === undefined) return 'missing lock';
     this.#observer.parked(jobId, lock);
     if (survivedStart) job.isGivenBack = true; // as TorilBackend.park
+    job.parkedAtAttempt = job.attemptsMade;
     this.#delay(job, dueMs);
     return 'done';
   }
@@ -188,6 +189,7 @@ export class Bull {
       const job = this.#jobs.get(jobId);
       if (rank === 0 || job === undefined) return true;
       const delayMs = Math.max(rank * perRankMs, atLeastMs);
+      job.parkedAtAttempt = job.attemptsMade;
       const share = (1 + ((rank * 7919) % 1000) / 1000) / 2;
       this.#delay(job, nowMs + Math.ceil(delayMs > atMostMs ? atMostMs * share : delayMs));
       return false;
@@ -248,7 +250,9 @@ export class Bull {
   /** torilDeliverNext: before all others, unless it waits out its backoff. */
   deliverNext(jobId: string): void {
     const job = this.#jobs.get(jobId);
-    if (job?.attemptsMade === 0 && this.#delayed.delete(jobId)) this.#toWait(job, 'front');
+    if (job === undefined) return;
+    const waitsForTurn = job.attemptsMade === 0 || job.attemptsMade === job.parkedAtAttempt;
+    if (waitsForTurn && this.#delayed.delete(jobId)) this.#toWait(job, 'front');
   }
 
   /** reprocessJob: an operator retries a failed job. */

@@ -1,4 +1,4 @@
-import type { Script } from './script.ts';
+import { PARKED_FIELD, type Script } from './script.ts';
 
 /**
  * Jobs of one slow or standing lane that BullMQ would deliver next are parked before they are
@@ -34,7 +34,9 @@ for i = 1, #jobIds do
     if delay > atMost then delay = atMost * (1 + (rank * 7919) % 1000 / 1000) / 2 end
     delay = math.ceil(delay)
     redis.call('ZADD', KEYS[3], string.format('%.0f', (now + delay) * 4096 + i % 4096), jobId)
+    local attempts = redis.call('HGET', prefix .. jobId, 'atm')
     redis.call('HSET', prefix .. jobId, 'delay', delay)
+    if attempts then redis.call('HSET', prefix .. jobId, '${PARKED_FIELD}', attempts) end
     redis.call('XADD', KEYS[5], 'MAXLEN', '~', maxEvents, '*', 'event', 'delayed', 'jobId', jobId, 'delay', string.format('%.0f', now + delay))
     parked = parked + 1
   else

@@ -1,4 +1,4 @@
-import { OUTCOME_FIELD, type Script } from './script.ts';
+import { OUTCOME_FIELD, PARKED_FIELD, type Script } from './script.ts';
 
 /**
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
@@ -58,7 +58,7 @@ return 1
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
  * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
  * again whether they can go on would keep it waiting for ever. One that waits out its backoff is left
- * alone, and one in the wait list keeps its place: everything before it is delivered some time.
+ * alone (unless it was parked since, maybe for minutes: found by the chaos), and one in the wait list keeps its place: everything before it is delivered some time.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
  */
@@ -68,8 +68,9 @@ export const DELIVER_NEXT: Script = {
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
 ${PROMOTE_LUA}
-local isUntried = (redis.call('HGET', prefix .. jobId, 'atm') or '0') == '0'
-local mayMove = (isUntried and undelay(jobId)) or redis.call('ZREM', prefix .. 'prioritized', jobId) == 1
+local job = redis.call('HMGET', prefix .. jobId, 'atm', '${PARKED_FIELD}')
+local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
+local mayMove = (waitsForTurn and undelay(jobId)) or redis.call('ZREM', prefix .. 'prioritized', jobId) == 1
 if not mayMove then return 0 end
 redis.call('RPUSH', prefix .. 'wait', jobId)
 wakeWorkers()

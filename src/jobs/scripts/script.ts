@@ -11,4 +11,6 @@ export interface Script {
 export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';
 export const GIVEN_BACK_FIELD = 'torilGivenBack';
+/** Attempts made when the job was last parked: it waits for its turn since, not for its backoff. */
+export const PARKED_FIELD = 'torilParked';
 export const DIRECTIVE_FIELD = 'torilDirective';

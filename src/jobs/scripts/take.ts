@@ -1,6 +1,6 @@
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
-import { DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import { DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD, type Script } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /** Milliseconds for which a copy stays that a commit may be built on: longer than any value lives. */
@@ -24,7 +24,7 @@ export type TakeReply = [
   value: Packed,
   cascadeTo: string,
   length: number,
-  /** When the head is due, if it waits for a retry: milliseconds since 1970; else 0. */
+  /** When the head is due, if it waits for its backoff: milliseconds since 1970; else 0. */
   headDueMs: number,
   /** Commits in the history since one that a replay can begin at; -1: none. */
   since: string,
@@ -155,8 +155,8 @@ local function take(key, cellToken, cellBase, jobsMax, dataMax, arrivals)
   -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
   if #entries > 0 and expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
 
-  local headDue = 0
-  if #entries > 0 and (entries[1][5] or '0') ~= '0' then
+  local headDue, attempts = 0, #entries > 0 and entries[1][5] or '0'
+  if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
     local due = call('ZSCORE', KEYS[2], entries[1][1])
     if due then headDue = math.floor(tonumber(due) / 4096) end
   end
