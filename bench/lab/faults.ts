@@ -30,8 +30,10 @@ const MOMENTS: Readonly<Record<Situation, readonly number[]>> = {
 };
 /** Beyond the lock's life. */
 const PAUSE_LONGER_BY_MS = 1_500;
-/** From just before the write to after it, of which nobody was told yet. */
-const DEATHS_AFTER_MICROSECONDS = [0, 150, 300, 600];
+/** The other deaths come as soon as the update is in memcached: before anybody was told, if they can. */
+const DEATHS_BEFORE_THE_WRITE = 1;
+/** Milliseconds after which a process is killed, whether its write was seen or not. */
+const DEATH_AT_THE_LATEST_MS = 20;
 /** How long a holder is at work whose lock is evicted meanwhile. */
 const AT_WORK_MS = 50;
 /** After so many milliseconds at most: in the middle of somebody's update, or between two. */
@@ -41,7 +43,7 @@ export function momentsOf(situation: Situation, updates: number): number[] {
   return MOMENTS[situation].map((share) => Math.floor(share * updates));
 }
 
-/** The items that memcached may evict, and connections to where they are. */
+/** The items that memcached may evict, and connections to where they are. The value's is looked at, too. */
 export interface Evictable {
   readonly value: readonly [client: MemcachedClient, item: string];
   readonly lock: readonly [client: MemcachedClient, item: string] | undefined;
@@ -67,7 +69,8 @@ export class Faults {
       case 'pause':
         return this.#pause();
       case 'crash':
-        return dieAfter(DEATHS_AFTER_MICROSECONDS[number] ?? 0);
+        if (number < DEATHS_BEFORE_THE_WRITE) die();
+        return this.#dieWhenWritten(i);
       case 'lock evicted':
         return this.#evictLock();
       case 'value evicted':
@@ -93,6 +96,16 @@ export class Faults {
     setTimeout(() => void client.delete(item), Math.random() * VALUE_GOES_WITHIN_MS);
   }
 
+  #dieWhenWritten(i: number): undefined {
+    setTimeout(die, DEATH_AT_THE_LATEST_MS);
+    const [client, item] = this.#evictable.value;
+    const look = async (): Promise<void> => {
+      while (!showsUpdate((await client.get(item))?.value, i));
+      die();
+    };
+    look().catch(die);
+  }
+
   #isFirst(i: number): boolean {
     try {
       closeSync(openSync(join(this.#plan.folder, `struck-${i}`), 'wx'));
@@ -103,11 +116,12 @@ export class Faults {
   }
 }
 
-function dieAfter(microseconds: number): undefined {
-  const dueMs = performance.now() + microseconds / 1_000;
-  const look = (): void => {
-    if (performance.now() >= dueMs) process.kill(process.pid, 'SIGKILL');
-    else setImmediate(look);
-  };
-  look();
+/** @param text of a value, or of an envelope with a value in it */
+export function showsUpdate(text: string | undefined, i: number): boolean {
+  const recent = /"recent":\[([\d,]*)\]/.exec(text ?? '')?.[1] ?? '';
+  return recent.split(',').includes(String(i));
+}
+
+function die(): void {
+  process.kill(process.pid, 'SIGKILL');
 }

@@ -8,7 +8,8 @@ import type { Trial } from './trial.ts';
 const CAPTIONS: Readonly<Record<Situation, string>> = {
   calm: 'Calm',
   pause: "A holder's process stands still for longer than the lock lives",
-  crash: 'Four processes are killed while they hold the lock, or just after the write',
+  crash:
+    'Four processes are killed: one before its write, three when it has landed and nobody was told',
   'lock evicted': 'Memcached evicts the lock of a holder that is at work, three times',
   'value evicted': 'Memcached evicts the value, five times',
 };

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { withSection } from '../../bench/docs.ts';
 import { labChartOf } from '../../bench/lab/chart.ts';
 import { EvidenceFile, readEvidence } from '../../bench/lab/evidence.ts';
+import { showsUpdate } from '../../bench/lab/faults.ts';
 import { judge, longestStandstillMs, overtaken } from '../../bench/lab/judge.ts';
 import { percentText, sharesOf, sheetOf } from '../../bench/lab/report.ts';
 import type { Trial } from '../../bench/lab/trial.ts';
@@ -66,6 +67,16 @@ describe('the judge', () => {
 
   test('measures the longest time without an answer', () => {
     expect(longestStandstillMs(90, evidenceOfTwo().evidence)).toBe(10);
+  });
+});
+
+describe('a fault', () => {
+  test('sees whether an update has been written, in a value and in an envelope', () => {
+    const value = { count: 2, hash: 7, recent: [12, 3] };
+    expect(showsUpdate(JSON.stringify(value), 3)).toBe(true);
+    expect(showsUpdate(JSON.stringify({ version: 1, value }), 12)).toBe(true);
+    expect(showsUpdate(JSON.stringify(value), 2)).toBe(false);
+    expect(showsUpdate(undefined, 3)).toBe(false);
   });
 });
 
