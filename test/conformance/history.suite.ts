@@ -217,6 +217,19 @@ export function historySuite(engine: string, openStage: () => Promise<Stage>): v
       expect(await since()).toBe(-1);
     });
 
+    test('keeps entries about so long', async () => {
+      for (let n = 0; n < 250; n++) {
+        await acknowledge(await enter([`j${n}`]), { origin: 'nothing', ageMs: 600_000 });
+      }
+      expect(await read()).toHaveLength(250);
+      await stage.sleep(20); // they must have become older than the next one allows
+      await acknowledge(await enter(['young']), { ageMs: 10 });
+      const kept = await read();
+      expect(kept.at(-1)?.jobs[0]?.jobId).toBe('young');
+      // Redis trims about a hundred at a time.
+      expect(kept.length).toBeLessThan(100);
+    });
+
     test('gives the commits of one key, from a time on and up to one', async () => {
       await acknowledge(await enter(['a']), {});
       await acknowledge(await enter(['b'], {}, 'cell:2'), {}, { key: 'cell:2' });
