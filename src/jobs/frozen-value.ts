@@ -1,7 +1,7 @@
 /**
  * Values that updates must not change (`immutable`). Whatever is frozen through and through stays JSON,
  * so that after each job only what is new in the value is looked at: of a document of 100 KiB in
- * 1,100 rows, a few microseconds instead of 500.
+ * 1,100 rows, 35 µs instead of 540.
  */
 import { asJsonValue, examineJson, settled } from './json-value.ts';
 
