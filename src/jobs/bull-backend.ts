@@ -20,7 +20,6 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finisher.ts';
-import { checkJobId } from './job-id.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
@@ -180,10 +179,9 @@ export class TorilBackend extends RedisQueueBackend {
     return ids;
   }
 
-  /** Every lane is known, and every data and id checked, before the first job is added. */
+  /** Every lane is known, and every data checked, before the first job is added. */
   async #lanesOf(adds: readonly Add[]): Promise<string[]> {
     const { laneOf } = this;
-    for (const { jobId } of adds) if (jobId !== undefined) checkJobId(jobId);
     if (laneOf === undefined) return adds.map(() => '');
     const lanes = await Promise.all(adds.map(async ({ job }) => laneOf(job.name, job.data)));
     return lanes.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane));

@@ -82,12 +82,7 @@ export class Queue extends BullQueue<
     return (await this.add(update.name, data, options)) as Job<InputOf<U>, ResultOf<U>, U['name']>;
   }
 
-  /**
-   * Adds many jobs, of one update or of several; nothing is added if one is refused. Throws like `enqueue`.
-   * More than 500 go in several transactions, so as not to block Redis for long: if it is lost between
-   * two of them, the jobs up to there have been added, each with its place in its lane. With ids of
-   * their own they may all be enqueued once more.
-   */
+  /** Adds many jobs, of one update or of several; nothing is added if one is refused. Throws like `enqueue`. */
   async enqueueBulk<const Updates extends readonly AnyUpdate[]>(
     jobs: {
       readonly [Place in keyof Updates]: Enqueue<Updates[Place]>;

@@ -4,12 +4,15 @@
  */
 import type { Lanes } from '../../src/jobs/lanes.ts';
 import { MemoryStore } from '../../src/memcached/memory-store.ts';
-import { reconnecting, withoutBump } from '../support/lock-twins.ts';
+import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
+import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';
 import { CELL } from './memcached-states.ts';
 
 export interface Canary {
   readonly damage: Damage;
+  /** Found after so many states that the unit tests leave it to `npm run explore -- --canary`. */
+  readonly isLarge?: boolean;
   /** Where it must be found. */
   readonly within: Partial<Configuration> & Pick<Configuration, 'path'>;
 }
@@ -103,7 +106,27 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     within: { path: 'lease', restarts: 1, cell: 'missing' },
     damage: { server: reconnecting },
   },
+  /** The lock is looked at before the cell is closed to those who held it earlier. */
+  'check before claim': {
+    isLarge: true,
+    within: { path: 'lease', expiries: 1, evictions: 1, cell: 'missing' },
+    damage: { server: checkingFirst },
+  },
+  'no CAS on release': {
+    within: { path: 'lease', expiries: 1, clocks: 'step' },
+    damage: { server: withoutDeleteCas },
+  },
 };
+
+function checkingFirst(server: MemcachedServer): MemcachedServer {
+  return wrapped(server, (connection) => ({
+    bump: (name, cas) => Promise.resolve().then(() => connection.bump(name, cas)),
+    add: (name, item) =>
+      name === CELL
+        ? Promise.resolve().then(() => connection.add(name, item))
+        : connection.add(name, item),
+  }));
+}
 
 /** Lanes with some methods replaced. */
 function changed(lanes: Lanes, changes: Partial<Lanes>): Lanes {

@@ -4,7 +4,9 @@ import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import type { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import type { MemoryStore } from '../../src/memcached/memory-store.ts';
 import type { NewItem } from '../../src/memcached/server.ts';
+import { Canonical } from './canonical.ts';
 import { Checks } from './checks.ts';
+import { FreshStarts } from './fresh-starts.ts';
 import { MemcachedStates } from './memcached-states.ts';
 import { RedisStates } from './redis-states.ts';
 import { Vocabulary } from './requests.ts';
@@ -75,17 +77,23 @@ export function worldOf(
     name: `${NAMES[index]}${suffix}`,
     jobId: String(earlierJobs + (index % jobs) + 1),
     batchJobsMax: batch,
+    idsDrawn: 0,
+    abandoned: [],
+    callsMade: 0,
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
+  const memcached = new MemcachedStates(vocabulary, store);
+  const redis = new RedisStates(vocabulary, path === 'lease' ? 0 : earlierJobs + jobs, damageJobs);
+  const workerTree = new WorkerTree(vocabulary, damage);
   const world: World = {
     vocabulary,
-    memcached: new MemcachedStates(vocabulary, earlierCell(path, cell), store),
-    redis:
-      path === 'lease'
-        ? new RedisStates(vocabulary, 0, undefined, damageJobs)
-        : new RedisStates(vocabulary, earlierJobs + jobs, earlierCommit(cell), damageJobs),
-    workers: new WorkerTree(vocabulary, damage),
+    memcached,
+    redis,
+    workers: workerTree,
+    canonical: new Canonical({ vocabulary, memcached, redis, workers: workerTree }),
+    freshStarts: new FreshStarts(vocabulary, workerTree),
     checks: new Checks(path, inStep),
+    comparesCas: damage.store === undefined,
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
   };
@@ -102,7 +110,12 @@ export function worldOf(
     refusals,
     faults,
   };
-  const first = firstState(world.memcached.start(), world.redis.start(), nodes, budget);
+  const first = firstState(
+    world.memcached.start(earlierCell(path, cell)),
+    world.redis.start(path === 'lease' ? undefined : earlierCommit(cell)),
+    nodes,
+    budget,
+  );
   return { world, first };
 }
 

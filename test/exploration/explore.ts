@@ -20,15 +20,16 @@ export interface Report extends SearchResult {
   readonly lines: readonly string[];
 }
 
-const STATES_MAX = 150_000_000;
-
 export async function explore({ configuration, canary, seconds }: Task): Promise<Report> {
   const startMs = performance.now();
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0; // stacks are for people, and cost as much as a step
+  const failures: string[] = [];
+  const failed = (reason: unknown): void => void failures.push(String(reason));
+  process.on('unhandledRejection', failed);
   try {
     const { world, first } = await inMacrotask(() => worldOf(configuration, damageOf(canary)));
-    const result = await new Search(world, first).run({ seconds, statesMax: STATES_MAX });
+    const result = await new Search(world, first, failures).run(seconds);
     const steps = result.found?.steps;
     const lines = steps && (await inMacrotask(() => story(world, first, steps)));
     return {
@@ -39,6 +40,7 @@ export async function explore({ configuration, canary, seconds }: Task): Promise
       lines: lines ?? [],
     };
   } finally {
+    process.off('unhandledRejection', failed);
     Error.stackTraceLimit = stackTraceLimit;
   }
 }

@@ -27,6 +27,8 @@ const NUMBERS = [
 ] as const;
 /** A worker's letter and its place among four: more are too many to search anyway. */
 const WORKERS_MAX = 4;
+/** A lane is read as a whole. */
+const JOBS_MAX = 9;
 
 const text = { type: 'string' } as const;
 const { values } = parseArgs({
@@ -52,14 +54,17 @@ async function main(): Promise<number> {
   damageOf(canary);
   const startMs = performance.now();
   const endMs = startMs + numberOf('seconds', values.seconds) * 1000;
+  const processes = numberOf('processes', values.processes);
   const configurations = chosen();
-  const tasks = configurations.map((configuration) => (): Task => {
-    const seconds = Math.max(1, (endMs - performance.now()) / 1000);
+  // Each has its share of what the ones before have left.
+  const tasks = configurations.map((configuration, index) => (): Task => {
+    const share = processes / Math.max(processes, configurations.length - index);
+    const seconds = Math.max(1, ((endMs - performance.now()) / 1000) * share);
     return { configuration, canary, seconds };
   });
   const reports: Report[] = [];
   console.log(HEAD);
-  await exploreAll(tasks, numberOf('processes', values.processes), (report) => {
+  await exploreAll(tasks, processes, (report) => {
     reports.push(report);
     console.log(rowText(report));
   });
@@ -78,16 +83,17 @@ function chosen(): Configuration[] {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
   }
-  const numbers = Object.fromEntries(given.map((name) => [name, numberOf(name, values[name])]));
+  const numbers: Partial<Record<(typeof NUMBERS)[number], number>> = Object.fromEntries(
+    given.map((name) => [name, numberOf(name, values[name])]),
+  );
   const clocks = oneOf('clocks', values.clocks, ['apart', 'step'] as const) ?? NO_FAULTS.clocks;
   const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
+  const { workers = NO_FAULTS.workers, jobs = workers } = numbers;
+  if (workers < 1 || workers > WORKERS_MAX || jobs < 1 || jobs > JOBS_MAX) {
+    throw new Error(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
+  }
   return (path === undefined ? PATHS : [path]).map((one) => {
-    const configuration = { ...NO_FAULTS, path: one, clocks, cell, ...numbers };
-    const jobs = numbers['jobs'] ?? configuration.workers;
-    if (configuration.workers < 1 || configuration.workers > WORKERS_MAX || jobs < 1) {
-      throw new Error(`--workers must be from 1 to ${WORKERS_MAX}, --jobs at least 1`);
-    }
-    return { ...configuration, jobs };
+    return { ...NO_FAULTS, path: one, clocks, cell, ...numbers, workers, jobs };
   });
 }
 

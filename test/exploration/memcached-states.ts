@@ -1,99 +1,100 @@
 /**
- * Every state that the memcached server can be in. A state is known by its contents and its CAS
- * counter; the real in-memory engine runs once for each request in each state.
+ * Every state that the memcached server can be in: its two items and its CAS counter. The real
+ * in-memory engine runs once for each request in each state.
  */
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
-import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
+import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
 import { KEY } from './worker.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 export const CELL = cellName(KEY);
-const LOCK = lockName(KEY);
+export const LOCK = lockName(KEY);
+const NAMES = [CELL, LOCK];
+/** Makes the counter move. */
+const OTHER = 'other';
 
 /** What happens to a server besides requests. */
 export type MemcachedFault = 'evict cell' | 'evict lock' | 'restart';
 const FAULTS: readonly MemcachedFault[] = ['evict cell', 'evict lock', 'restart'];
-/** Requests are numbers from 0 on; these are below, and a request without room further below. */
-const numberOf = (fault: MemcachedFault): number => -1 - FAULTS.indexOf(fault);
+/** Requests are numbers from 0 on; these are below, and a request without room is far above. */
 const WITHOUT_ROOM = 1_000_000_000;
 
-export interface MemcachedState {
-  readonly id: number;
-  /** How it came about the first time. */
-  readonly parent: MemcachedState | undefined;
-  readonly step: number;
+interface Contents {
   readonly cell: Item | undefined;
   readonly lock: Item | undefined;
+  readonly lastCas: number;
+}
+
+export interface MemcachedState extends Contents {
+  readonly id: number;
   /** The text of the cell, for the checks; empty: there is none. */
   readonly cellText: string;
-  readonly next: Map<number, { readonly state: MemcachedState; readonly outcome: number }>;
+  readonly numbers: Numbers;
+  readonly next: Map<number, Step>;
+  /** By what has become of its numbers. */
+  readonly renamed: Map<string, MemcachedState>;
+}
+
+interface Step {
+  readonly state: MemcachedState;
+  readonly outcome: number;
 }
 
 export class MemcachedStates {
   readonly #vocabulary: Vocabulary;
   readonly #damage: (store: MemoryStore) => void;
   readonly #byContents = new Map<string, MemcachedState>();
-  readonly #states: MemcachedState[] = [];
 
-  readonly #earlier: NewItem | undefined;
-
-  /** @param earlier the cell that is there from the beginning */
-  constructor(
-    vocabulary: Vocabulary,
-    earlier: NewItem | undefined,
-    damage: (store: MemoryStore) => void,
-  ) {
+  constructor(vocabulary: Vocabulary, damage: (store: MemoryStore) => void) {
     this.#vocabulary = vocabulary;
-    this.#earlier = earlier;
     this.#damage = damage;
   }
 
   get size(): number {
-    return this.#states.length;
+    return this.#byContents.size;
   }
 
-  start(): MemcachedState {
-    return this.#stateOf(this.#server(), undefined, 0);
-  }
-
-  at(id: number): MemcachedState {
-    return this.#states[id] as MemcachedState;
+  /** @param earlier the cell that is there from the beginning */
+  start(earlier: NewItem | undefined): MemcachedState {
+    if (earlier === undefined)
+      return this.#stateOf({ cell: undefined, lock: undefined, lastCas: 0 });
+    return this.#stateOf({ cell: { ...earlier, cas: 1n }, lock: undefined, lastCas: 1 });
   }
 
   /** `isFull`: there is no room for anything new just then. */
-  execute(
-    state: MemcachedState,
-    request: number,
-    isFull = false,
-  ): { readonly state: MemcachedState; readonly outcome: number } {
+  execute(state: MemcachedState, request: number, isFull = false): Step {
     return this.#step(state, isFull ? request + WITHOUT_ROOM : request);
   }
 
   suffer(state: MemcachedState, fault: MemcachedFault): MemcachedState {
-    return this.#step(state, numberOf(fault)).state;
+    return this.#step(state, -1 - FAULTS.indexOf(fault)).state;
   }
 
-  #step(
-    state: MemcachedState,
-    step: number,
-  ): { readonly state: MemcachedState; readonly outcome: number } {
+  renamed(state: MemcachedState, lastCas: number, to: Renaming): MemcachedState {
+    const key = `${lastCas} ${state.numbers.keyOf(to)}`;
+    const known = state.renamed.get(key);
+    if (known !== undefined) return known;
+    const { cell, lock } = state;
+    const renamed = this.#stateOf({
+      cell: cell && renamedItem(cell, to),
+      lock: lock && renamedItem(lock, to),
+      lastCas,
+    });
+    state.renamed.set(key, renamed);
+    return renamed;
+  }
+
+  #step(state: MemcachedState, step: number): Step {
     const known = state.next.get(step);
     if (known !== undefined) return known;
-    const server = this.#server();
-    for (const earlier of historyOf(state)) this.#run(server, earlier);
+    const server = new Server(state, this.#damage);
     const outcome = this.#run(server, step);
-    const result = { state: this.#stateOf(server, state, step), outcome };
+    const result = { state: this.#stateOf(server.contents()), outcome };
     state.next.set(step, result);
     return result;
-  }
-
-  #server(): Server {
-    const server = new Server(this.#damage);
-    const item = this.#earlier;
-    if (item !== undefined) server.execute({ command: 'add', name: CELL, item }, false);
-    return server;
   }
 
   #run(server: Server, step: number): number {
@@ -102,72 +103,78 @@ export class MemcachedStates {
       return -1;
     }
     const isFull = step >= WITHOUT_ROOM;
-    const request = this.#vocabulary.memcachedAt(isFull ? step - WITHOUT_ROOM : step);
-    return this.#vocabulary.outcome(server.execute(request, isFull));
+    const request = this.#vocabulary.at('memcached', isFull ? step - WITHOUT_ROOM : step);
+    return this.#vocabulary.idOf('outcome', server.execute(request, isFull));
   }
 
-  #stateOf(server: Server, parent: MemcachedState | undefined, step: number): MemcachedState {
-    const contents = server.contents();
-    const known = this.#byContents.get(contents);
+  #stateOf(contents: Contents): MemcachedState {
+    const { cell, lock, lastCas } = contents;
+    const text = `${lastCas}\n${textOf(cell)}\n${textOf(lock)}`;
+    const known = this.#byContents.get(text);
     if (known !== undefined) return known;
     const state: MemcachedState = {
-      id: this.#states.length,
-      parent,
-      step,
-      cell: server.store.peek(CELL),
-      lock: server.store.peek(LOCK),
-      cellText: server.store.peek(CELL)?.value.toString() ?? '',
+      ...contents,
+      id: this.#byContents.size,
+      cellText: cell?.value.toString() ?? '',
+      numbers: Numbers.in((to) => [cell && renamedItem(cell, to), lock && renamedItem(lock, to)]),
       next: new Map(),
+      renamed: new Map(),
     };
-    this.#byContents.set(contents, state);
-    this.#states.push(state);
+    this.#byContents.set(text, state);
     return state;
   }
 }
 
-function historyOf(state: MemcachedState): number[] {
-  const steps: number[] = [];
-  for (let at = state; at.parent !== undefined; at = at.parent) steps.push(at.step);
-  return steps.reverse();
+function textOf(item: Item | undefined): string {
+  return item === undefined ? '' : `${item.cas} ${item.flags} ${item.value.toString('latin1')}`;
 }
 
-/** The engine, and the last CAS that it gave out, which it does not show. */
+/** The real engine, brought to some contents. */
 class Server {
-  readonly store: MemoryStore;
-  #lastCas: Cas = 0n;
+  readonly #store: MemoryStore;
+  #lastCas: number;
 
-  constructor(damage: (store: MemoryStore) => void) {
-    this.store = new MemoryStore({ clock: new WorkerClock() });
-    damage(this.store);
+  constructor({ cell, lock, lastCas }: Contents, damage: (store: MemoryStore) => void) {
+    this.#store = new MemoryStore({ clock: new WorkerClock() });
+    for (let cas = 1; cas <= lastCas; cas++) {
+      if (cell !== undefined && Number(cell.cas) === cas) this.#put(CELL, cell);
+      else if (lock !== undefined && Number(lock.cas) === cas) this.#put(LOCK, lock);
+      else this.#store.put(OTHER, Buffer.alloc(0));
+    }
+    this.#store.evict(OTHER);
+    this.#lastCas = lastCas;
+    damage(this.#store);
   }
 
   execute(request: MemcachedRequest, isFull: boolean): Outcome<unknown> {
-    this.store.full(isFull);
+    this.#store.full(isFull);
     const outcome = this.#execute(request);
-    this.store.full(false);
-    if (outcome.kind === 'done' && typeof outcome.value === 'bigint') this.#lastCas = outcome.value;
+    if (outcome.kind === 'done' && typeof outcome.value === 'bigint') {
+      this.#lastCas = Number(outcome.value);
+    }
     return outcome;
   }
 
   suffer(fault: MemcachedFault): void {
-    if (fault === 'evict cell') this.store.evict(CELL);
-    else if (fault === 'evict lock') this.store.evict(LOCK);
+    if (fault === 'evict cell') this.#store.evict(CELL);
+    else if (fault === 'evict lock') this.#store.evict(LOCK);
     else {
-      this.store.restart();
-      this.#lastCas = 0n;
+      this.#store.restart();
+      this.#lastCas = 0;
     }
   }
 
-  contents(): string {
-    const items = [CELL, LOCK].map((name) => {
-      const item = this.store.peek(name);
-      return item === undefined ? '' : `${item.cas} ${item.flags} ${item.value.toString('latin1')}`;
-    });
-    return `${this.#lastCas}\n${items.join('\n')}`;
+  contents(): Contents {
+    const [cell, lock] = NAMES.map((name) => this.#store.peek(name));
+    return { cell, lock, lastCas: this.#lastCas };
+  }
+
+  #put(name: string, { value, flags }: Item): void {
+    this.#store.put(name, value, flags);
   }
 
   #execute(request: MemcachedRequest): Outcome<unknown> {
-    const { store } = this;
+    const store = this.#store;
     switch (request.command) {
       case 'get':
         return store.get(request.name);

@@ -1,119 +1,126 @@
-/** Every state that Redis can be in: the lane, the copy, the outcomes and the counter. */
+/**
+ * Every state that Redis can be in: what was last acknowledged, the lane that is left, and the
+ * counter of tokens. The real in-memory engine runs once for each script in each state.
+ */
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { Numbers, renamedCommit, type Renaming } from './renaming.ts';
 import type { RedisRequest, Vocabulary } from './requests.ts';
 import { KEY, UPDATE } from './worker.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 const ALL = 1_000;
 
-export interface RedisState {
+interface Contents {
+  /** The last one accepted, with the decisions of all; undefined: none. */
+  readonly commit: Acknowledgement | undefined;
+  readonly lastToken: number;
+}
+
+export interface RedisState extends Contents {
   readonly id: number;
-  readonly parent: RedisState | undefined;
-  readonly step: number;
   /** What the checks look at. */
   readonly copyToken: number;
   /** JSON; empty: none. */
   readonly copyValue: string;
   readonly waiting: readonly string[];
-  readonly next: Map<number, { readonly state: RedisState; readonly reply: number }>;
+  readonly numbers: Numbers;
+  readonly next: Map<number, Step>;
+  /** By what has become of its numbers. */
+  readonly renamed: Map<string, RedisState>;
+}
+
+interface Step {
+  readonly state: RedisState;
+  readonly reply: number;
 }
 
 export class RedisStates {
   readonly #vocabulary: Vocabulary;
   readonly #jobs: number;
-  readonly #earlier: Acknowledgement | undefined;
   readonly #damage: (jobs: MemoryJobs) => void;
   readonly #byContents = new Map<string, RedisState>();
-  readonly #states: RedisState[] = [];
 
-  /**
-   * @param jobs so many have entered the lane before
-   * @param earlier what was acknowledged before
-   */
-  constructor(
-    vocabulary: Vocabulary,
-    jobs: number,
-    earlier: Acknowledgement | undefined,
-    damage: (jobs: MemoryJobs) => void,
-  ) {
+  /** @param jobs so many have entered the lane before; their sequences are 1, 2, 3, ... */
+  constructor(vocabulary: Vocabulary, jobs: number, damage: (jobs: MemoryJobs) => void) {
     this.#vocabulary = vocabulary;
     this.#jobs = jobs;
-    this.#earlier = earlier;
     this.#damage = damage;
   }
 
   get size(): number {
-    return this.#states.length;
+    return this.#byContents.size;
   }
 
-  start(): RedisState {
-    return this.#stateOf(this.#server(), undefined, -1);
+  /** Tokens are larger. */
+  get lastSequence(): number {
+    return this.#jobs;
   }
 
-  at(id: number): RedisState {
-    return this.#states[id] as RedisState;
+  /** @param earlier what was acknowledged before */
+  start(earlier: Acknowledgement | undefined): RedisState {
+    return this.#stateOf({ commit: earlier, lastToken: this.#jobs });
   }
 
-  execute(
-    state: RedisState,
-    request: number,
-  ): { readonly state: RedisState; readonly reply: number } {
+  execute(state: RedisState, request: number): Step {
     const known = state.next.get(request);
     if (known !== undefined) return known;
-    const server = this.#server();
-    for (const earlier of historyOf(state)) server.execute(this.#vocabulary.redisAt(earlier));
-    const reply = this.#vocabulary.reply(server.execute(this.#vocabulary.redisAt(request)));
-    const result = { state: this.#stateOf(server, state, request), reply };
+    const server = new Server(this.#jobs, state, this.#damage);
+    const reply = this.#vocabulary.idOf(
+      'reply',
+      server.execute(this.#vocabulary.at('redis', request)),
+    );
+    const result = { state: this.#stateOf(server.contents()), reply };
     state.next.set(request, result);
     return result;
   }
 
-  #server(): Server {
-    return new Server(this.#jobs, this.#earlier, this.#damage);
+  renamed(state: RedisState, lastToken: number, to: Renaming): RedisState {
+    const key = `${lastToken} ${state.numbers.keyOf(to)}`;
+    const known = state.renamed.get(key);
+    if (known !== undefined) return known;
+    const { commit } = state;
+    const renamed = this.#stateOf({ commit: commit && renamedCommit(commit, to), lastToken });
+    state.renamed.set(key, renamed);
+    return renamed;
   }
 
-  #stateOf(server: Server, parent: RedisState | undefined, step: number): RedisState {
-    const contents = server.contents();
-    const known = this.#byContents.get(contents);
+  #stateOf(contents: Contents): RedisState {
+    const { commit, lastToken } = contents;
+    const text = JSON.stringify([lastToken, commit, [...(commit?.decisions ?? [])]]);
+    const known = this.#byContents.get(text);
     if (known !== undefined) return known;
-    const { copy, head } = server.jobs.inspect(KEY, ALL);
+    const { copy, head } = new Server(this.#jobs, contents, () => {}).jobs.inspect(KEY, ALL);
     const state: RedisState = {
-      id: this.#states.length,
-      parent,
-      step,
+      ...contents,
+      id: this.#byContents.size,
       copyToken: copy.token,
       copyValue: typeof copy.value === 'object' ? copy.value.json : '',
       waiting: head.map(({ jobId }) => jobId),
+      numbers: Numbers.in((to) => commit && renamedCommit(commit, to)),
       next: new Map(),
+      renamed: new Map(),
     };
-    this.#byContents.set(contents, state);
-    this.#states.push(state);
+    this.#byContents.set(text, state);
     return state;
   }
 }
 
-function historyOf(state: RedisState): number[] {
-  const steps: number[] = [];
-  for (let at = state; at.parent !== undefined; at = at.parent) steps.push(at.step);
-  return steps.reverse();
-}
-
+/** The real engine, brought to some contents. */
 class Server {
   readonly jobs: MemoryJobs;
-  /** The last token drawn, which the engine does not show. */
-  #lastToken = 0;
+  #commit: Acknowledgement | undefined;
+  #lastToken: number;
 
-  constructor(
-    jobs: number,
-    earlier: Acknowledgement | undefined,
-    damage: (jobs: MemoryJobs) => void,
-  ) {
+  constructor(jobs: number, { commit, lastToken }: Contents, damage: (jobs: MemoryJobs) => void) {
     this.jobs = new MemoryJobs(new WorkerClock());
     for (let job = 1; job <= jobs; job++) {
       this.jobs.add({ id: String(job), name: UPDATE, data: JSON.stringify({ job }), lane: KEY });
     }
-    if (earlier !== undefined) this.jobs.acknowledge(earlier);
+    if (commit !== undefined) this.jobs.overwriteCopy(commit);
+    for (let token = jobs; token < lastToken; token++) this.jobs.drawToken();
+    this.#commit = commit;
+    this.#lastToken = lastToken;
     damage(this.jobs);
   }
 
@@ -125,7 +132,7 @@ class Server {
         return taken;
       }
       case 'acknowledge':
-        return this.jobs.acknowledge(request.commit);
+        return this.#acknowledge(request.commit);
       case 'locate':
         return this.jobs.locate(request.key, request.jobId);
       case 'drawToken':
@@ -134,9 +141,17 @@ class Server {
     }
   }
 
-  contents(): string {
-    const { copy, head } = this.jobs.inspect(KEY, ALL);
-    const jobs = [...this.jobs.all()].map(({ id, outcome, directive }) => [id, outcome, directive]);
-    return JSON.stringify([this.#lastToken, copy, head, jobs]);
+  contents(): Contents {
+    return { commit: this.#commit, lastToken: this.#lastToken };
+  }
+
+  #acknowledge(commit: Acknowledgement): unknown {
+    const before = this.jobs.inspect(KEY, 0).copy.token;
+    const answer = this.jobs.acknowledge(commit);
+    if (answer.accepted && before !== commit.token) {
+      const decisions = new Map([...(this.#commit?.decisions ?? []), ...commit.decisions]);
+      this.#commit = { ...commit, decisions };
+    }
+    return answer;
   }
 }

@@ -3,8 +3,17 @@
  * at any later moment, after its worker is gone, and in many branches of the search.
  */
 import type { Acknowledgement, TakeRequest } from '../../src/jobs/lanes.ts';
+import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { Interned } from './interned.ts';
+import {
+  Numbers,
+  renamedCall,
+  renamedOutcome,
+  renamedReply,
+  renamedRequest,
+  type Renaming,
+} from './renaming.ts';
 
 export type MemcachedRequest =
   | { readonly command: 'get'; readonly name: string }
@@ -23,60 +32,75 @@ export type RedisRequest =
   | { readonly script: 'locate'; readonly key: string; readonly jobId: string }
   | { readonly script: 'drawToken' };
 
+/** What is known by number. */
+interface Things {
+  memcached: MemcachedRequest;
+  outcome: Outcome<unknown>;
+  redis: RedisRequest;
+  reply: unknown;
+}
+type Sort = keyof Things;
+
+const TEXTS: { readonly [S in Sort]: (thing: Things[S]) => string } = {
+  memcached: requestText,
+  outcome: outcomeText,
+  redis: (call) => `${call.script} ${jsonOf(call)}`,
+  reply: jsonOf,
+};
+
+const RENAMED: { readonly [S in Sort]: (thing: Things[S], to: Renaming) => Things[S] } = {
+  memcached: renamedRequest,
+  outcome: renamedOutcome,
+  redis: renamedCall,
+  reply: renamedReply,
+};
+
 /** Requests and answers by number; a number means the same in every worker and every branch. */
 export class Vocabulary {
-  readonly #memcached = new Interned<MemcachedRequest>();
-  readonly #outcomes = new Interned<Outcome<unknown>>();
-  readonly #redis = new Interned<RedisRequest>();
-  readonly #replies = new Interned<unknown>();
+  readonly #things: { readonly [S in Sort]: Interned<Things[S]> } = {
+    memcached: new Interned(),
+    outcome: new Interned(),
+    redis: new Interned(),
+    reply: new Interned(),
+  };
+  readonly #numbers: { readonly [S in Sort]: Numbers[] } = {
+    memcached: [],
+    outcome: [],
+    redis: [],
+    reply: [],
+  };
 
-  memcached(request: MemcachedRequest): number {
-    return this.#memcached.idOf(requestText(request), request);
+  idOf<S extends Sort>(sort: S, thing: Things[S]): number {
+    return this.#things[sort].idOf(TEXTS[sort](thing), thing);
   }
 
-  redis(request: RedisRequest): number {
-    return this.#redis.idOf(`${request.script} ${jsonOf(request)}`, request);
+  at<S extends Sort>(sort: S, id: number): Things[S] {
+    return this.#things[sort].get(id);
   }
 
-  outcome(outcome: Outcome<unknown>): number {
-    return this.#outcomes.idOf(outcomeText(outcome), outcome);
+  text(sort: Sort, id: number): string {
+    return this.#things[sort].text(id);
   }
 
-  reply(reply: unknown): number {
-    return this.#replies.idOf(jsonOf(reply), reply);
+  /** The CAS values, tokens and owner ids in it. */
+  numbersIn<S extends Sort>(sort: S, id: number): Numbers {
+    const known = this.#numbers[sort][id];
+    if (known !== undefined) return known;
+    const numbers = Numbers.in((to) => RENAMED[sort](this.at(sort, id), to));
+    this.#numbers[sort][id] = numbers;
+    return numbers;
   }
 
-  memcachedAt(id: number): MemcachedRequest {
-    return this.#memcached.get(id);
+  renamed<S extends Sort>(sort: S, id: number, to: Renaming): number {
+    if (this.numbersIn(sort, id).isEmpty) return id;
+    return this.idOf(sort, RENAMED[sort](this.at(sort, id), to));
   }
+}
 
-  redisAt(id: number): RedisRequest {
-    return this.#redis.get(id);
-  }
-
-  outcomeAt(id: number): Outcome<unknown> {
-    return this.#outcomes.get(id);
-  }
-
-  replyAt(id: number): unknown {
-    return this.#replies.get(id);
-  }
-
-  memcachedText(id: number): string {
-    return this.#memcached.text(id);
-  }
-
-  redisText(id: number): string {
-    return this.#redis.text(id);
-  }
-
-  outcomeText(id: number): string {
-    return this.#outcomes.text(id);
-  }
-
-  replyText(id: number): string {
-    return this.#replies.text(id);
-  }
+/** The owner id that is written into a lock, or stands in it; empty: it is no lock. */
+export function ownerIn(item: NewItem | Item | undefined): string {
+  const text = item?.flags === LOCK_FLAGS ? item.value.toString('latin1') : '';
+  return text.slice(0, Math.max(0, text.indexOf(' ')));
 }
 
 function requestText(request: MemcachedRequest): string {

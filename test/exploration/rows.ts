@@ -1,21 +1,34 @@
-/** What `npm run explore` searches if nothing else is asked for. */
+/** What `npm run explore` searches if nothing else is asked for: small ones first. */
 import { type Configuration, NO_FAULTS } from './configuration.ts';
+import type { Path } from './worker.ts';
 
 type Row = Partial<Configuration> & Pick<Configuration, 'path'>;
 
-/** One of each kind. */
-const ALL: Partial<Configuration> = { expiries: 1, evictions: 1, restarts: 1, timeouts: 1 };
+const PATHS: readonly Path[] = ['queue', 'strict', 'lease'];
+const EVERY_KIND: Partial<Configuration> = {
+  expiries: 1,
+  renewals: 1,
+  evictions: 1,
+  restarts: 1,
+  timeouts: 1,
+  crashes: 1,
+  refusals: 1,
+};
+const FOUR_KINDS: Partial<Configuration> = { expiries: 1, evictions: 1, restarts: 1, timeouts: 1 };
 
 const ROWS: readonly Row[] = [
-  ...(['queue', 'strict', 'lease'] as const).flatMap((path): Row[] => [
-    { path, ...ALL, faults: 1 },
-    { path, ...ALL, cell: 'missing', faults: 1 },
-  ]),
-  { path: 'lease', expiries: 1, clocks: 'step' },
-  ...(['queue', 'strict', 'lease'] as const).map((path): Row => ({ path, ...ALL, faults: 2 })),
+  ...PATHS.map((path): Row => ({ path, ...EVERY_KIND, faults: 1 })),
+  ...PATHS.map((path): Row => ({ path, ...EVERY_KIND, faults: 1, cell: 'missing' })),
+  { path: 'queue', ...EVERY_KIND, faults: 1, batch: 1 },
+  { path: 'lease', expiries: 1, timeouts: 1, clocks: 'step' },
+  { path: 'strict', expiries: 1, clocks: 'step' },
+  ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
+  // As far as the time goes:
+  ...PATHS.map((path): Row => ({ path, workers: 3, jobs: 3, expiries: 2 })),
+  ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS })),
 ];
 
-export function rowsFor(path: Configuration['path'] | undefined): Configuration[] {
+export function rowsFor(path: Path | undefined): Configuration[] {
   return ROWS.filter((row) => path === undefined || row.path === path).map((row) => ({
     ...NO_FAULTS,
     ...row,

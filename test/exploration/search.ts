@@ -1,23 +1,23 @@
-/** Depth-first through all states, each once. */
+/** Depth-first through all states, each once; then, whether each of them leads to an end. */
 import { Violation } from './checks.ts';
+import { inMacrotask } from './macrotask.ts';
 import { encode, type State } from './state.ts';
 import { after, enabled, isWorn, type World } from './transitions.ts';
-import { inMacrotask } from './macrotask.ts';
 import { Visited } from './visited.ts';
+import { Ways } from './ways.ts';
 
-/** A way that is longer does not come to an end. */
-const DEPTH_MAX = 1_000;
 /** States between two looks at the clock; the event loop turns then, too, so that faults are reported. */
-const SLICE_STATES = 20_000;
-const WORDS_MAX = 1_024;
+const SLICE_STATES = 10_000;
+/** Instead of a promise: something that cannot be, in the product or in the search. */
+const FAULT = 'fault';
+const WORDS_MAX = 4_096;
 
 export interface SearchResult {
   readonly states: number;
   readonly transitions: number;
-  readonly depth: number;
   /** States in which everybody has finished. */
   readonly ends: number;
-  /** States from which a worker was not followed, since it had tried too often. */
+  /** States from which a worker was not followed, since it was told too much. */
   readonly cuts: number;
   /** All states were seen. */
   readonly complete: boolean;
@@ -27,56 +27,61 @@ export interface SearchResult {
 export interface Found {
   readonly promise: string;
   readonly what: string;
-  /** The steps that lead there; the last one breaks the promise. */
+  /** The steps that lead there. */
   readonly steps: readonly number[];
-}
-
-export interface SearchLimits {
-  readonly seconds: number;
-  readonly statesMax: number;
 }
 
 interface Frame {
   readonly state: State;
+  readonly number: number;
   readonly steps: readonly number[];
   at: number;
 }
 
 export class Search {
   readonly #world: World;
+  readonly #first: State;
+  readonly #failures: readonly string[];
   readonly #visited = new Visited();
+  readonly #ways = new Ways();
   readonly #words = new Int32Array(WORDS_MAX);
   readonly #stack: Frame[] = [];
   #transitions = 0;
-  #depth = 0;
   #ends = 0;
   #cuts = 0;
   #found: Found | undefined;
 
-  readonly #first: State;
-
-  constructor(world: World, first: State) {
+  /** @param failures rejections that nobody has handled: what becomes of the product's assertions */
+  constructor(world: World, first: State, failures: readonly string[] = []) {
+    this.#failures = failures;
     this.#world = world;
     this.#first = first;
   }
 
-  async run({ seconds, statesMax }: SearchLimits): Promise<SearchResult> {
+  async run(seconds: number): Promise<SearchResult> {
     const endMs = performance.now() + seconds * 1000;
-    this.#enter(this.#first);
+    this.#enter(this.#first, undefined, 0);
     let complete = false;
-    while (this.#found === undefined && !complete) {
+    while (this.#found === undefined && !complete && performance.now() < endMs) {
       complete = await inMacrotask(() => this.#slice());
-      if (performance.now() > endMs || this.#visited.size >= statesMax) break;
+      await inMacrotask(() => this.#noteFailure()); // rejections are told in between
     }
+    if (complete && this.#found === undefined) this.#checkWedges();
     return {
       states: this.#visited.size,
       transitions: this.#transitions,
-      depth: this.#depth,
       ends: this.#ends,
       cuts: this.#cuts,
       complete: complete && this.#found === undefined,
       found: this.#found,
     };
+  }
+
+  /** Somewhere in the last slice; most likely on the way that is being followed. */
+  #noteFailure(): void {
+    const [what] = this.#failures;
+    const number = this.#stack.at(-1)?.number ?? 0;
+    if (what !== undefined) this.#found ??= { promise: FAULT, what, steps: this.#stepsTo(number) };
   }
 
   /** True: there is nothing left. */
@@ -90,37 +95,51 @@ export class Search {
         this.#stack.pop();
         continue;
       }
+      this.#transitions++;
       try {
-        this.#transitions++;
-        this.#enter(after(frame.state, step, this.#world));
+        this.#enter(after(frame.state, step, this.#world), frame.number, step);
       } catch (thrown) {
-        if (!(thrown instanceof Violation)) throw thrown;
-        this.#fail(thrown);
+        const promise = thrown instanceof Violation ? thrown.promise : FAULT;
+        const what = (thrown as Error).message;
+        this.#found = { promise, what, steps: [...this.#stepsTo(frame.number), step] };
         return false;
       }
     }
     return false;
   }
 
-  #enter(state: State): void {
-    if (!this.#visited.add(this.#words, encode(state, this.#words))) return;
-    const steps = enabled(state, this.#world);
-    if (state.places.every(({ node }) => node.over)) this.#checkEnd(state);
-    else if (state.places.some(({ node }) => isWorn(node))) this.#cuts++;
-    this.#stack.push({ state, steps, at: 0 });
-    this.#depth = Math.max(this.#depth, this.#stack.length);
-    if (this.#stack.length > DEPTH_MAX) throw new Violation('P6', 'it goes on for ever');
+  #enter(state: State, parent: number | undefined, step: number): void {
+    const known = this.#visited.size;
+    const number = this.#visited.numberOf(this.#words, encode(state, this.#words));
+    if (parent !== undefined) this.#ways.leads(parent, step, number);
+    if (number < known) return;
+    this.#ways.found(parent, step);
+    const isOver = state.places.every(({ node }) => node.over);
+    if (isOver) this.#checkEnd(state, number);
+    else if (state.places.some(({ node }) => isWorn(node))) {
+      this.#cuts++;
+      this.#ways.ends(number);
+    }
+    this.#stack.push({ state, number, steps: enabled(state, this.#world), at: 0 });
   }
 
-  #checkEnd({ redis, places }: State): void {
+  #checkEnd({ redis, places }: State, number: number): void {
     this.#ends++;
+    this.#ways.ends(number);
     if (places[0]?.node.plan.path === 'lease' || redis.waiting.length === 0) return;
     const waiting = redis.waiting.join(' ');
     throw new Violation('P6', `everybody has finished, and the lane still holds [${waiting}]`);
   }
 
-  #fail({ promise, message }: Violation): void {
-    const steps = this.#stack.map(({ steps: all, at }) => all[at - 1] as number);
-    this.#found = { promise, what: message, steps };
+  #checkWedges(): void {
+    const wedged = this.#ways.wedged();
+    if (wedged === undefined) return;
+    const what =
+      'from here on nobody finishes any more, whatever the order and however much time passes';
+    this.#found = { promise: 'P6', what, steps: this.#stepsTo(wedged) };
+  }
+
+  #stepsTo(state: number): number[] {
+    return this.#ways.stepsTo(state);
   }
 }

@@ -45,8 +45,6 @@ export interface State {
   readonly orphans: readonly Orphan[];
   readonly budget: Budget;
   readonly watch: Watch;
-  /** How often everything stood still and time passed for all. */
-  readonly standstills: number;
 }
 
 export function firstState(
@@ -62,7 +60,7 @@ export function firstState(
     replies: [],
     left: [],
   }));
-  return { memcached, redis, places, orphans: [], budget, watch: NOTHING_WATCHED, standstills: 0 };
+  return { memcached, redis, places, orphans: [], budget, watch: NOTHING_WATCHED };
 }
 
 /**
@@ -93,7 +91,6 @@ export function encode(state: State, into: Int32Array): number {
   into[at++] = landed;
   into[at++] = landedBits;
   into[at++] = deniedBits;
-  into[at++] = state.standstills;
   for (const { owner, to, requests } of orphans) {
     into[at++] = (owner * 2 + (to === 'redis' ? 1 : 0)) * 64 + requests.length;
     for (const request of requests) into[at++] = request;

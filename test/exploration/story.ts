@@ -16,8 +16,8 @@ export function story(world: World, first: State, steps: readonly number[]): str
     try {
       state = after(state, step, world);
     } catch (thrown) {
-      if (!(thrown instanceof Violation)) throw thrown;
-      lines.push(`      ${thrown.promise}: ${thrown.message}`);
+      const broken = thrown instanceof Violation ? thrown.promise : 'fault';
+      lines.push(`      ${broken}: ${(thrown as Error).message}`);
       break;
     }
   }
@@ -32,6 +32,7 @@ function lineOf(state: State, step: number, world: World): string {
     case 'cell is evicted':
     case 'lock is evicted':
     case 'restarts':
+    case 'restarts far away':
       return `memcached: ${kind}`;
     case 'all leases pass':
       return 'everybody: the length of a lease passes';
@@ -40,7 +41,7 @@ function lineOf(state: State, step: number, world: World): string {
       const [request] = requests as [number];
       const name = state.places[owner]?.node.plan.name ?? '';
       return to === 'redis'
-        ? `redis: late, from ${name}: ${vocabulary.redisText(request)}`
+        ? `redis: late, from ${name}: ${vocabulary.text('redis', request)}`
         : `memcached: late, from ${name}: ${memcachedText(state, request, world)}`;
     }
     default:
@@ -62,10 +63,10 @@ function placeLine(state: State, place: Place, kind: string, world: World): stri
     case 'calls': {
       const call = node.calls[replies.length] as number;
       const { reply } = world.redis.execute(state.redis, call);
-      return `redis: from ${name}: ${vocabulary.redisText(call)} -> ${vocabulary.replyText(reply)}`;
+      return `redis: from ${name}: ${vocabulary.text('redis', call)} -> ${vocabulary.text('reply', reply)}`;
     }
     case 'hears the answer':
-      return `${name} ${kind}: ${vocabulary.outcomeText(outcomes[0] as number)}`;
+      return `${name} ${kind}: ${vocabulary.text('outcome', outcomes[0] as number)}`;
     default:
       return `${name} ${kind}`;
   }
@@ -73,5 +74,5 @@ function placeLine(state: State, place: Place, kind: string, world: World): stri
 
 function memcachedText(state: State, request: number, world: World, isFull = false): string {
   const { outcome } = world.memcached.execute(state.memcached, request, isFull);
-  return `${world.vocabulary.memcachedText(request)} -> ${world.vocabulary.outcomeText(outcome)}`;
+  return `${world.vocabulary.text('memcached', request)} -> ${world.vocabulary.text('outcome', outcome)}`;
 }

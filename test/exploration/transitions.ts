@@ -2,8 +2,15 @@
  * What can happen in a state, and what comes of it. A transition is one number: its kind, and whom
  * it concerns.
  */
-import { type Checks, Violation } from './checks.ts';
-import type { MemcachedFault, MemcachedStates } from './memcached-states.ts';
+import type { Canonical } from './canonical.ts';
+import type { Checks } from './checks.ts';
+import type { FreshStarts } from './fresh-starts.ts';
+import {
+  CELL,
+  type MemcachedFault,
+  type MemcachedState,
+  type MemcachedStates,
+} from './memcached-states.ts';
 import type { RedisStates } from './redis-states.ts';
 import type { Vocabulary } from './requests.ts';
 import type { Budget, Orphan, Place, State } from './state.ts';
@@ -30,6 +37,7 @@ const KINDS = [
   'cell is evicted',
   'lock is evicted',
   'restarts',
+  'restarts far away',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 const NUMBER = Object.fromEntries(KINDS.map((kind, index) => [kind, index])) as Record<
@@ -38,17 +46,17 @@ const NUMBER = Object.fromEntries(KINDS.map((kind, index) => [kind, index])) as 
 >;
 const WHO_MAX = 16;
 
-/**
- * How often a worker's pause ends in one way at most. Two workers that read the cell in the nick of
- * time can send each other back to the start for ever; with pauses of random length they do not.
- */
-const PAUSES_MAX = 6;
-
-/** Standing still so often, one after the other, means that time alone helps nobody. */
-const STANDSTILLS_MAX = 12;
+/** A worker that has been told so much since it started, and waits again, is not followed further. */
+const TOLD_MAX = 80;
 
 function transition(kind: Kind, who: number): number {
   return NUMBER[kind] * WHO_MAX + who;
+}
+
+/** It happens by itself, sooner or later. All others may happen or not. */
+export function isDue(step: number): boolean {
+  const kind = kindOf(step);
+  return KINDS.indexOf(kind) < KINDS.indexOf('lands late') || kind === 'all leases pass';
 }
 
 export function kindOf(step: number): Kind {
@@ -65,6 +73,10 @@ export interface World {
   readonly redis: RedisStates;
   readonly workers: WorkerTree;
   readonly checks: Checks;
+  readonly canonical: Canonical;
+  readonly freshStarts: FreshStarts;
+  /** The server is as it should be, no canary. */
+  readonly comparesCas: boolean;
   /** Plans of those who take a crashed worker's place, by worker. */
   readonly successors: readonly WorkerPlan[];
   /** Clocks run in step: a lease's length passes for all workers at once. */
@@ -95,7 +107,9 @@ export function enabled(state: State, world: World): number[] {
     if (memcached.cell !== undefined) steps.push(transition('cell is evicted', 0));
     if (memcached.lock !== undefined) steps.push(transition('lock is evicted', 0));
   }
-  if (budget.restarts > 0) steps.push(transition('restarts', 0));
+  if (budget.restarts > 0) {
+    steps.push(transition('restarts', 0), transition('restarts far away', 0));
+  }
   return steps;
 }
 
@@ -105,17 +119,17 @@ export function enabled(state: State, world: World): number[] {
  */
 function localSteps(state: State, world: World): number[] | undefined {
   const { expiries, restarts, faults } = state.budget;
-  if (world.inStep && expiries > 0 && faults > 0) return undefined;
-  const canClose = restarts > 0 && faults > 0;
+  // A restart, or a moment at which time passes for all, is no worker's own affair.
+  if (faults > 0 && (restarts > 0 || (world.inStep && expiries > 0))) return undefined;
   for (const [who, place] of state.places.entries()) {
-    const { node, outcomes, isGone, replies } = place;
-    if (canClose && node.connected && !isGone) continue;
+    const { node, outcomes, replies } = place;
     const isQuiet =
       outcomes.length === node.requests.length &&
       replies.length === node.calls.length &&
       !node.pausing;
     const goesOn = outcomes.length > 0 || replies.length > 0 || node.working;
-    if (!isQuiet || !goesOn || node.over) continue;
+    // For how long somebody is at work is what others must not meet if clocks run in step.
+    if (!isQuiet || !goesOn || node.over || (world.inStep && node.working)) continue;
     const steps: number[] = [];
     ownSteps(state, place, who, world, steps);
     faultsOf(state, place, who, world, steps);
@@ -141,9 +155,8 @@ function ownSteps(state: State, place: Place, who: number, world: World, steps: 
   if (node.working) steps.push(transition('ends its work', who));
 }
 
-/** It has tried so often that it is not followed any further. */
 export function isWorn(node: WorkerNode): boolean {
-  return node.pausing && node.pauses >= PAUSES_MAX;
+  return node.pausing && node.told >= TOLD_MAX;
 }
 
 /**
@@ -153,7 +166,7 @@ export function isWorn(node: WorkerNode): boolean {
 function canSeeSomethingNew({ memcached, redis }: State, node: WorkerNode, world: World): boolean {
   if (node.sawHeld === -1) return true;
   const { lock } = memcached;
-  const seen = world.vocabulary.outcomeAt(node.sawHeld);
+  const seen = world.vocabulary.at('outcome', node.sawHeld);
   const isSame =
     seen.kind === 'done' && lock !== undefined && (seen.value as { cas: bigint }).cas === lock.cas;
   return !isSame || (node.plan.path !== 'lease' && !redis.waiting.includes(node.plan.jobId));
@@ -174,12 +187,17 @@ function faultsOf(state: State, place: Place, who: number, world: World, steps: 
 }
 
 function stores(request: number, { vocabulary }: World): boolean {
-  const { command } = vocabulary.memcachedAt(request);
+  const { command } = vocabulary.at('memcached', request);
   return command !== 'get' && command !== 'delete';
 }
 
 /** The state that follows. Throws a Violation if it breaks a promise. */
 export function after(state: State, step: number, world: World): State {
+  const far = kindOf(step) === 'restarts far away';
+  return world.canonical.of(withoutTheDead(next(state, step, world), world), far);
+}
+
+function next(state: State, step: number, world: World): State {
   const who = whoOf(step);
   const kind = kindOf(step);
   switch (kind) {
@@ -214,6 +232,7 @@ export function after(state: State, step: number, world: World): State {
     case 'lock is evicted':
       return evicted(state, world, kind === 'cell is evicted' ? 'cell' : 'lock');
     case 'restarts':
+    case 'restarts far away':
       return restarts(state, world);
   }
 }
@@ -246,10 +265,7 @@ function calls(state: State, who: number, world: World): State {
 function landsLate(state: State, index: number, world: World): State {
   const orphan = state.orphans[index] as Orphan;
   const [request, ...left] = orphan.requests;
-  const orphans =
-    left.length === 0
-      ? state.orphans.filter((one) => one !== orphan)
-      : state.orphans.map((one) => (one === orphan ? { ...orphan, requests: left } : one));
+  const { orphans } = withRequests(state, orphan, left);
   if (orphan.to === 'redis') {
     const redis = world.redis.execute(state.redis, request as number).state;
     const watch = world.checks.acknowledged(state.watch, state.redis, redis, state.memcached);
@@ -283,6 +299,50 @@ function restarts(state: State, world: World): State {
     }),
     orphans: state.orphans.filter(({ to }) => to === 'redis'),
   };
+}
+
+/**
+ * Of what nobody waits for any more, leaves out what can do nothing: reads, and writes with a CAS
+ * that the item no longer has. It never has it again, since a restart takes them with it.
+ */
+function withoutTheDead(state: State, world: World): State {
+  if (!world.comparesCas) return state;
+  const { orphans, places, memcached } = state;
+  let next = state;
+  for (const orphan of orphans) {
+    if (orphan.to === 'redis') continue;
+    const requests = living(orphan.requests, memcached, world);
+    if (requests !== orphan.requests) next = withRequests(next, orphan, requests);
+  }
+  for (const [who, place] of places.entries()) {
+    const left = living(place.left, memcached, world);
+    if (left !== place.left) {
+      next = { ...next, places: replaced(next.places, who, { ...place, left }) };
+    }
+  }
+  return next;
+}
+
+/** The same list if all of them can do something. */
+function living(requests: readonly number[], at: MemcachedState, world: World): readonly number[] {
+  const living: number[] = [];
+  for (const request of requests) if (canDoSomething(request, at, world)) living.push(request);
+  return living.length === requests.length ? requests : living;
+}
+
+function withRequests(state: State, orphan: Orphan, requests: readonly number[]): State {
+  const orphans: Orphan[] = [];
+  for (const one of state.orphans) {
+    if (one !== orphan) orphans.push(one);
+    else if (requests.length > 0) orphans.push({ ...orphan, requests });
+  }
+  return { ...state, orphans };
+}
+
+function canDoSomething(number: number, { cell, lock }: MemcachedState, world: World): boolean {
+  const request = world.vocabulary.at('memcached', number);
+  if (!('cas' in request)) return request.command === 'add';
+  return (request.name === CELL ? cell : lock)?.cas === request.cas;
 }
 
 // Workers
@@ -323,25 +383,26 @@ function hears(state: State, who: number, world: World, told: number): State {
   const moved = settled({ ...next, node: world.workers.next(node, stimulus) });
   const places = replaced(state.places, who, moved);
   const watch = watchEvents({ ...state, places }, who, world);
-  return { ...state, places, orphans, budget, watch };
+  return forgetful({ ...state, places, orphans, budget, watch }, who, world);
 }
 
-/** Clocks run in step, or nobody can do anything else: then it costs nothing, but helps so often only. */
+/** Whoever remembers nothing of the past is taken for a new process. */
+function forgetful(state: State, who: number, world: World): State {
+  const place = state.places[who] as Place;
+  const node = world.freshStarts.standIn(place.node, who, state);
+  if (node === place.node) return state;
+  return { ...state, places: replaced(state.places, who, { ...place, node }) };
+}
+
+/** Clocks run in step, or nobody can do anything else: then it costs nothing. */
 function leasesPass(state: State, world: World): State {
   const { budget } = state;
   const isFault = world.inStep && budget.expiries > 0 && budget.faults > 0;
-  const standstills = state.standstills + (isFault ? 0 : 1);
-  if (standstills > STANDSTILLS_MAX) throw new Violation('P6', standstillText(state));
-  let next: State = { ...state, standstills };
+  let next = state;
   for (const [who, { node }] of state.places.entries()) {
     if (!node.over) next = hears(next, who, world, TOLD.lease);
   }
   return { ...next, budget: isFault ? spent(budget, 'expiries') : budget };
-}
-
-function standstillText({ places, redis }: State): string {
-  const left = places.filter(({ node }) => !node.over).map(({ node }) => node.plan.name);
-  return `nothing goes on, however much time passes: ${left.join(', ')} wait, the lane holds [${redis.waiting.join(' ')}]`;
 }
 
 /** Its process is gone. What it has sent may land; another process takes its place, and its job. */

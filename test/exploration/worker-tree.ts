@@ -3,7 +3,9 @@
  * The search walks over these numbers; the real code runs once for each node, when it is first
  * needed, and never for the millions of states in which the same worker meets other circumstances.
  */
-import type { Vocabulary } from './requests.ts';
+import type { Item } from '../../src/memcached/server.ts';
+import { Numbers, type Renaming } from './renaming.ts';
+import { ownerIn, type Vocabulary } from './requests.ts';
 import {
   TOLD,
   TOLD_KINDS,
@@ -16,11 +18,15 @@ import {
 /** Workers that are kept running, so that most nodes need one step, not a run from the beginning. */
 const LIVE_MAX = 20_000;
 
+const LOCK_PREFIX = 'toril:lock:';
+
 export interface WorkerNode {
   readonly id: number;
   readonly parent: WorkerNode | undefined;
   readonly stimulus: number;
   readonly plan: WorkerPlan;
+  /** How many stimuli. */
+  readonly told: number;
   /** Requests and calls without an answer, oldest first. */
   readonly requests: readonly number[];
   readonly calls: readonly number[];
@@ -32,11 +38,22 @@ export interface WorkerNode {
   readonly over: boolean;
   /** What happened in the last step. */
   readonly events: readonly WorkerEvent[];
-  /** How often a pause of it has ended. */
-  readonly pauses: number;
-  /** The answer to its look at a lock that somebody holds, if that is what it last heard; else -1. */
+  readonly hurrying: boolean;
+  readonly idsDrawn: number;
+  readonly callsMade: number;
+  /** Its job is decided, though it may go on with others. */
+  readonly isDecided: boolean;
+  /** The lock as it last saw it in somebody's hands, if that is what it remembers: an outcome; else -1. */
+  readonly sighting: number;
+  /** The same, if that is what it last heard: it waits. */
   readonly sawHeld: number;
+  /** See fresh-starts.ts; by the owner ids that it has abandoned. */
+  readonly fresh: Map<string, WorkerNode>;
+  /** What it may remember: all that it has heard, and its owner ids. */
+  readonly numbers: Numbers;
   readonly children: Map<number, WorkerNode>;
+  /** By what has become of its numbers. */
+  readonly renamed: Map<string, WorkerNode>;
 }
 
 export class WorkerTree {
@@ -44,6 +61,7 @@ export class WorkerTree {
   readonly #damage: WorkerDamage;
   readonly #nodes: WorkerNode[] = [];
   readonly #live = new Map<number, Worker>();
+  readonly #roots = new Map<string, WorkerNode>();
   /** How often the real code ran one step. */
   steps = 0;
 
@@ -58,8 +76,13 @@ export class WorkerTree {
 
   /** A worker that has just started. */
   start(plan: WorkerPlan): WorkerNode {
-    const worker = new Worker(plan, this.#vocabulary, this.#damage);
-    return this.#add(undefined, -1, plan, worker);
+    const { name, idsDrawn, abandoned, callsMade } = plan;
+    const root = `${name} ${idsDrawn} ${callsMade} ${abandoned.join(' ')}`;
+    const known = this.#roots.get(root);
+    if (known !== undefined) return known;
+    const node = this.#add(undefined, -1, plan, new Worker(plan, this.#vocabulary, this.#damage));
+    this.#roots.set(root, node);
+    return node;
   }
 
   at(id: number): WorkerNode {
@@ -75,6 +98,56 @@ export class WorkerTree {
     const child = this.#add(node, stimulus, node.plan, worker);
     node.children.set(stimulus, child);
     return child;
+  }
+
+  /** The worker that has heard the same with other numbers. */
+  renamed(node: WorkerNode, to: Renaming): WorkerNode {
+    const key = node.numbers.keyOf(to);
+    const known = node.renamed.get(key);
+    if (known !== undefined) return known;
+    const renamed = this.#rename(node, to);
+    if (renamed.requests.length !== node.requests.length || renamed.over !== node.over) {
+      throw new Error('a worker does something else with other numbers: it computes with them');
+    }
+    node.renamed.set(key, renamed);
+    return renamed;
+  }
+
+  #rename({ parent, stimulus, plan }: WorkerNode, to: Renaming): WorkerNode {
+    if (parent === undefined) {
+      const idsDrawn = to.id(plan.name, plan.idsDrawn + 1) - 1;
+      const abandoned = plan.abandoned.map((id) => to.id(plan.name, id));
+      return this.start({ ...plan, idsDrawn, abandoned });
+    }
+    const kind = stimulus % TOLD_KINDS;
+    const about = Math.floor(stimulus / TOLD_KINDS);
+    const renamedAbout =
+      kind === TOLD.answer || kind === TOLD.reply
+        ? this.#vocabulary.renamed(kind === TOLD.answer ? 'outcome' : 'reply', about, to)
+        : about;
+    return this.next(this.#rename(parent, to), kind + renamedAbout * TOLD_KINDS);
+  }
+
+  #numbers(
+    parent: WorkerNode | undefined,
+    stimulus: number,
+    idsDrawn: number,
+    plan: WorkerPlan,
+  ): Numbers {
+    const idsBefore = parent?.idsDrawn ?? plan.idsDrawn;
+    const own = Array.from({ length: idsDrawn - idsBefore }, (_, index) => idsBefore + 1 + index);
+    if (parent === undefined) own.push(...plan.abandoned);
+    const about = Math.floor(stimulus / TOLD_KINDS);
+    const kind = parent === undefined ? -1 : stimulus % TOLD_KINDS;
+    const heard =
+      kind === TOLD.answer || kind === TOLD.reply
+        ? this.#vocabulary.numbersIn(kind === TOLD.answer ? 'outcome' : 'reply', about)
+        : undefined;
+    return Numbers.of(
+      parent?.numbers,
+      heard,
+      own.map((id) => ({ worker: plan.name, id })),
+    );
   }
 
   /** The live one, if it still stands there; it moves on. Else another one is told the same again. */
@@ -99,11 +172,13 @@ export class WorkerTree {
     plan: WorkerPlan,
     worker: Worker,
   ): WorkerNode {
+    const events = worker.takeEvents();
     const node: WorkerNode = {
       id: this.#nodes.length,
       parent,
       stimulus,
       plan,
+      told: parent === undefined ? 0 : parent.told + 1,
       requests: worker.requests,
       calls: worker.calls,
       epoch: worker.epoch,
@@ -112,10 +187,17 @@ export class WorkerTree {
       working: worker.working,
       running: worker.running,
       over: worker.over,
-      events: worker.takeEvents(),
-      pauses: (parent?.pauses ?? 0) + (stimulus === TOLD.paused ? 1 : 0),
+      events,
+      hurrying: worker.hurrying,
+      idsDrawn: worker.idsDrawn,
+      callsMade: worker.callsMade,
+      isDecided: parent?.isDecided === true || events.some(isDecision),
+      sighting: this.#sighting(parent, stimulus),
       sawHeld: this.#sawHeld(parent, stimulus),
+      fresh: new Map(),
+      numbers: this.#numbers(parent, stimulus, worker.idsDrawn, plan),
       children: new Map(),
+      renamed: new Map(),
     };
     this.#nodes.push(node);
     this.#live.set(node.id, worker);
@@ -128,27 +210,56 @@ export class WorkerTree {
     return node;
   }
 
+  /** What `Sightings` remembers, or more: when in doubt, it remembers. */
+  #sighting(parent: WorkerNode | undefined, stimulus: number): number {
+    const asked = parent?.requests[0];
+    const before = parent?.sighting ?? -1;
+    if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return before;
+    const answer = Math.floor(stimulus / TOLD_KINDS);
+    const outcome = this.#vocabulary.at('outcome', answer);
+    const { command, name } = this.#vocabulary.at('memcached', asked);
+    if (!name.startsWith(LOCK_PREFIX)) return before;
+    if (command === 'get' && outcome.kind === 'done') {
+      const owner = ownerIn(outcome.value as Item);
+      const isConfirmed =
+        isOwn(owner, parent as WorkerNode) && !this.#wasRefused(parent as WorkerNode);
+      return isConfirmed ? before : answer;
+    }
+    const isFreeOrOurs =
+      outcome.kind === 'done' || (outcome.kind === 'refused' && outcome.reason === 'missing');
+    return isFreeOrOurs && command !== 'delete' ? -1 : before;
+  }
+
   /** It asked for the lock, was told that it exists, and has looked at it. */
   #sawHeld(parent: WorkerNode | undefined, stimulus: number): number {
     if (parent === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return -1;
     const answer = Math.floor(stimulus / TOLD_KINDS);
     const asked = parent.requests[0];
     const isLook = asked !== undefined && this.#isLook(asked) && this.#wasRefused(parent);
-    return isLook && this.#vocabulary.outcomeAt(answer).kind === 'done' ? answer : -1;
+    return isLook && this.#vocabulary.at('outcome', answer).kind === 'done' ? answer : -1;
   }
 
   #isLook(request: number): boolean {
-    const { command, name } = this.#vocabulary.memcachedAt(request);
-    return command === 'get' && name.startsWith('toril:lock:');
+    const { command, name } = this.#vocabulary.at('memcached', request);
+    return command === 'get' && name.startsWith(LOCK_PREFIX);
   }
 
   #wasRefused({ parent, stimulus }: WorkerNode): boolean {
     const asked = parent?.requests[0];
     if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return false;
-    const { command, name } = this.#vocabulary.memcachedAt(asked);
-    const outcome = this.#vocabulary.outcomeAt(Math.floor(stimulus / TOLD_KINDS));
+    const { command, name } = this.#vocabulary.at('memcached', asked);
+    const outcome = this.#vocabulary.at('outcome', Math.floor(stimulus / TOLD_KINDS));
     const isAcquiring =
-      name.startsWith('toril:lock:') && (command === 'add' || command === 'replace');
+      name.startsWith(LOCK_PREFIX) && (command === 'add' || command === 'replace');
     return isAcquiring && outcome.kind === 'refused' && outcome.reason === 'exists';
   }
+}
+
+/** Drawn by this very process, not by the one whose place it has taken. */
+export function isOwn(owner: string, { plan }: WorkerNode): boolean {
+  return owner.startsWith(`${plan.name}-`);
+}
+
+function isDecision(event: WorkerEvent): boolean {
+  return event.kind === 'settled' && event.settlement.kind === 'decided';
 }

@@ -30,6 +30,8 @@ const LEASE_PASSES_MS = 11_050;
 const RENEWAL_DUE_MS = 3_334;
 /** Pauses before the next attempt are shorter, everything else takes longer. */
 const PAUSE_MAX_MS = 500;
+/** Shorter than any pause that is one. */
+const HURRY_MS = 0.5;
 /** Nobody is parked for want of patience: that is BullMQ's business, and does not touch the protocol. */
 const PATIENCE_MS = 1_000_000_000;
 /** Times that a user of the strict lock tries again after an error. */
@@ -45,6 +47,12 @@ export interface WorkerPlan {
   /** The job that BullMQ has delivered to it. */
   readonly jobId: string;
   readonly batchJobsMax: number;
+  /** How many owner ids its name has drawn before. */
+  readonly idsDrawn: number;
+  /** Which of them it gave up without knowing whether they stand in the lock. */
+  readonly abandoned: readonly number[];
+  /** How often its user has called withLease before. */
+  readonly callsMade: number;
 }
 
 /** Worlds with a guard taken away change what the worker talks to. */
@@ -98,13 +106,17 @@ export class Worker {
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
   #events: WorkerEvent[] = [];
-  #ids = 0;
+  #ids: number;
+  #calls: number;
+  #abandonedDrawn = 0;
   #work: (() => void) | undefined;
   #running: AbortSignal | undefined;
   over = false;
 
   constructor(plan: WorkerPlan, vocabulary: Vocabulary, damage: WorkerDamage) {
     this.#plan = plan;
+    this.#ids = plan.idsDrawn;
+    this.#calls = plan.callsMade;
     this.#vocabulary = vocabulary;
     this.#damage = damage;
     const server = damage.server?.(this.#server) ?? this.#server;
@@ -117,6 +129,20 @@ export class Worker {
     if (plan.path === 'lease') void this.#useLock();
     else this.#openGate();
     this.#clock.settle();
+    for (let attempts = 0; attempts < plan.abandoned.length; attempts++) this.#abandonAttempt();
+  }
+
+  /** An attempt times out, and its owner id is not seen in the lock. */
+  #abandonAttempt(): void {
+    this.tell(TOLD.timedOut);
+    for (let answers = 0; answers < 2; answers++) {
+      this.#connection()?.answer({ kind: 'refused', reason: 'missing' });
+      this.#clock.settle();
+    }
+    this.tell(TOLD.paused);
+    if (this.#redis.outstanding.length === 0) return;
+    this.#redis.answer({ kind: 'waiting', rank: 0, paceMs: 0 });
+    this.#clock.settle();
   }
 
   /** Lets it run until it waits again. */
@@ -125,10 +151,10 @@ export class Worker {
     const about = Math.floor(stimulus / TOLD_KINDS);
     switch (kind) {
       case TOLD.answer:
-        this.#connection()?.answer(this.#vocabulary.outcomeAt(about));
+        this.#connection()?.answer(this.#vocabulary.at('outcome', about));
         break;
       case TOLD.reply:
-        this.#redis.answer(this.#vocabulary.replyAt(about));
+        this.#redis.answer(this.#vocabulary.at('reply', about));
         break;
       case TOLD.closed:
         this.#connection()?.end('MEMCACHED_CLOSED');
@@ -163,11 +189,11 @@ export class Worker {
   /** Requests that were sent and are not answered, oldest first. */
   get requests(): number[] {
     const sent = this.#connection()?.outstanding ?? [];
-    return sent.map(({ request }) => this.#vocabulary.memcached(request));
+    return sent.map(({ request }) => this.#vocabulary.idOf('memcached', request));
   }
 
   get calls(): number[] {
-    return this.#redis.outstanding.map(({ request }) => this.#vocabulary.redis(request));
+    return this.#redis.outstanding.map(({ request }) => this.#vocabulary.idOf('redis', request));
   }
 
   /** Counts its connections. */
@@ -181,6 +207,19 @@ export class Worker {
 
   get pausing(): boolean {
     return this.#clock.hasTimerWithin(PAUSE_MAX_MS);
+  }
+
+  /** It asks again at once: what it waits for may be taken over. */
+  get hurrying(): boolean {
+    return this.#clock.hasTimerWithin(HURRY_MS);
+  }
+
+  get idsDrawn(): number {
+    return this.#ids;
+  }
+
+  get callsMade(): number {
+    return this.#calls;
   }
 
   get working(): boolean {
@@ -276,8 +315,8 @@ export class Worker {
       leaseMs: LEASE_MS,
       waitMs: 2 ** 31 - 1,
     });
-    for (let call = 1; call <= CALLS_MAX; call++) {
-      const entry = `${this.#plan.name}${call}`;
+    while (this.#calls < CALLS_MAX) {
+      const entry = `${this.#plan.name}${++this.#calls}`;
       let token = 0;
       const append = async (held: HeldKey<string[]>): Promise<void> => {
         token = held.token;
@@ -316,6 +355,7 @@ export class Worker {
   }
 
   #nextId(): string {
-    return `${this.#plan.name}-${++this.#ids}`;
+    const earlier = this.#plan.abandoned[this.#abandonedDrawn++];
+    return `${this.#plan.name}-${earlier ?? ++this.#ids}`;
   }
 }

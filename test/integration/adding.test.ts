@@ -90,24 +90,6 @@ describe('jobs enter their lane when they are added', () => {
     expect(await laneKeys(here)).toEqual([]);
   });
 
-  it.each(['lane:a:b', 'copy:a:b', 'lane', 'sequence'])(
-    'not with an id that would meet a key of the queue itself: %s',
-    async (jobId) => {
-      const here = stage();
-      const refused = {
-        code: 'INVALID_OPTIONS',
-        message: expect.stringContaining(jobId) as string,
-      };
-      const add = { update: log, data: { key: 'a:b', n: 0 }, options: { jobId } };
-      await expect(here.queue.enqueue(log, add.data, add.options)).rejects.toMatchObject(refused);
-      const other = { update: log, data: { key: 'a:b', n: 1 } };
-      await expect(here.queue.enqueueBulk([other, add])).rejects.toMatchObject(refused);
-      expect(await here.queue.count()).toBe(0);
-      const plain = await here.queue.enqueue(log, add.data, { jobId: `${jobId.slice(0, 4)}s` });
-      expect(await plain.getState()).toBe('waiting');
-    },
-  );
-
   it('not if they are deduplicated', async () => {
     const here = stage();
     const key = here.key();

@@ -75,7 +75,7 @@ export function reconnecting(server: MemcachedServer): MemcachedServer {
   };
 }
 
-function wrapped(server: MemcachedServer, change: Wrap): MemcachedServer {
+export function wrapped(server: MemcachedServer, change: Wrap): MemcachedServer {
   const known = new WeakMap<Connection, Connection>();
   const wrap = (connection: Connection): Connection => {
     const before = known.get(connection);

@@ -1,0 +1,138 @@
+/**
+ * A worker that begins an attempt, waits for the lock, or has just got it, and has nothing else left
+ * of the attempts before, does what a new process would do. Then it is taken for that one, so that
+ * states do not differ by what nobody remembers. What a process does remember of attempts that are
+ * over:
+ *
+ * - the last lock that it saw in other hands (`Sightings`): it must have forgotten it, or stand where
+ *   a new process stands that has just seen the same lock;
+ * - its own owner ids that may still stand in a lock (`abandon`): those that are there, or under way
+ *   to it, are abandoned by the new process, too;
+ * - how many ids it has drawn, and how often its user has called withLease: a new process goes on
+ *   counting where it was;
+ * - how often in a row it had to wait: that only makes its pauses longer.
+ *
+ * `exploration-fresh-starts.test.ts` tells both the same for a while, and compares what they do.
+ */
+import type { Outcome } from '../../src/memcached/server.ts';
+import { CELL, LOCK } from './memcached-states.ts';
+import { ownerIn, type Vocabulary } from './requests.ts';
+import type { State } from './state.ts';
+import { TOLD, TOLD_KINDS } from './worker.ts';
+import { isOwn, type WorkerNode, type WorkerTree } from './worker-tree.ts';
+
+const MISSING: Outcome<never> = { kind: 'refused', reason: 'missing' };
+const EXISTS: Outcome<never> = { kind: 'refused', reason: 'exists' };
+
+export class FreshStarts {
+  readonly #vocabulary: Vocabulary;
+  readonly #workers: WorkerTree;
+
+  constructor(vocabulary: Vocabulary, workers: WorkerTree) {
+    this.#vocabulary = vocabulary;
+    this.#workers = workers;
+  }
+
+  /** The worker itself, or the new process that it is taken for. */
+  standIn(node: WorkerNode, who: number, state: State): WorkerNode {
+    const { calls, isDecided, working, over, parent } = node;
+    if (parent === undefined || calls.length > 1 || isDecided || working || over) return node;
+    const abandoned = this.#abandoned(node, who, state);
+    const key = abandoned.join(' ');
+    const known = node.fresh.get(key);
+    if (known !== undefined) return known;
+    const fresh = this.#find(node, abandoned) ?? node;
+    node.fresh.set(key, fresh);
+    return fresh;
+  }
+
+  #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
+    const told = this.#toldBegins(node) ?? this.#toldWaits(node) ?? this.#toldHolds(node);
+    if (told === undefined) return undefined;
+    const { plan, callsMade, idsDrawn } = node;
+    const calls = plan.path === 'lease' ? callsMade - 1 : 0;
+    let fresh = this.#workers.start({
+      ...plan,
+      abandoned,
+      idsDrawn: idsDrawn - 1,
+      callsMade: calls,
+    });
+    for (const outcome of told) {
+      fresh = this.#workers.next(fresh, TOLD.answer + outcome * TOLD_KINDS);
+    }
+    const isSame = isEqual(fresh.requests, node.requests) && isEqual(fresh.calls, node.calls);
+    return isSame ? fresh : undefined;
+  }
+
+  /** What a new process has heard when it has just asked for the cell and the lock. */
+  #toldBegins(node: WorkerNode): number[] | undefined {
+    const { requests, calls, pausing, sighting } = node;
+    if (requests.length !== 2 || calls.length > 0 || pausing || sighting !== -1) return undefined;
+    const [get, add] = requests.map((request) => this.#vocabulary.at('memcached', request));
+    const begins =
+      get?.command === 'get' && get.name === CELL && add?.command === 'add' && add.name === LOCK;
+    return begins && !hasTimePassedSince(requests[1] as number, node) ? [] : undefined;
+  }
+
+  /** When it has asked for the lock, has seen that somebody else holds it, and waits. */
+  #toldWaits(node: WorkerNode): number[] | undefined {
+    const { requests, calls, pausing, hurrying, sawHeld, connected } = node;
+    const waits = sawHeld !== -1 && pausing && !hurrying && connected;
+    if (!waits || requests.length > 0 || calls.length > 0) return undefined;
+    const vocabulary = this.#vocabulary;
+    return [vocabulary.idOf('outcome', MISSING), vocabulary.idOf('outcome', EXISTS), sawHeld];
+  }
+
+  /** When it has just got the lock, and asks Redis for a token. */
+  #toldHolds({ requests, calls, parent, stimulus }: WorkerNode): number[] | undefined {
+    const asked = parent?.requests[0];
+    const isAnswer = stimulus % TOLD_KINDS === TOLD.answer;
+    if (parent === undefined || asked === undefined || !isAnswer) return undefined;
+    if (requests.length > 0 || calls.length !== 1) return undefined;
+    const { command, name } = this.#vocabulary.at('memcached', asked);
+    if (name !== LOCK || (command !== 'add' && command !== 'replace')) return undefined;
+    if (hasTimePassedSince(asked, parent)) return undefined;
+    const cell = this.#lastReadOfCell(parent);
+    return cell === undefined ? undefined : [cell, Math.floor(stimulus / TOLD_KINDS)];
+  }
+
+  #lastReadOfCell(node: WorkerNode): number | undefined {
+    for (let at = node; at.parent !== undefined; at = at.parent) {
+      const [asked] = at.parent.requests;
+      if (asked === undefined || at.stimulus % TOLD_KINDS !== TOLD.answer) continue;
+      const { command, name } = this.#vocabulary.at('memcached', asked);
+      if (command === 'get' && name === CELL) return Math.floor(at.stimulus / TOLD_KINDS);
+    }
+    return undefined;
+  }
+
+  /** Its owner ids of earlier attempts that stand in the lock, or may come to stand there. */
+  #abandoned(node: WorkerNode, who: number, { memcached, orphans }: State): number[] {
+    const ids = new Set<number>();
+    const note = (owner: string): void => {
+      const id = isOwn(owner, node) ? Number(owner.slice(owner.indexOf('-') + 1)) : node.idsDrawn;
+      if (id < node.idsDrawn) ids.add(id);
+    };
+    note(ownerIn(memcached.lock));
+    for (const { to, owner, requests } of orphans) {
+      if (to === 'redis' || owner !== who) continue;
+      for (const id of requests) {
+        const request = this.#vocabulary.at('memcached', id);
+        if ('item' in request) note(ownerIn(request.item));
+      }
+    }
+    return [...ids].sort((a, b) => a - b);
+  }
+}
+
+/** Trust in a lease counts from the moment at which it was asked for. */
+function hasTimePassedSince(request: number, node: WorkerNode): boolean {
+  for (let at = node; at.parent?.requests.includes(request) === true; at = at.parent) {
+    if (at.stimulus === TOLD.lease || at.stimulus === TOLD.renewal) return true;
+  }
+  return false;
+}
+
+function isEqual(some: readonly number[], others: readonly number[]): boolean {
+  return some.length === others.length && some.every((one, at) => one === others[at]);
+}

@@ -1,0 +1,133 @@
+/**
+ * The search takes a worker that begins again for a new process (test/exploration/fresh-starts.ts).
+ * Here both are told the same, at random, and must do the same.
+ */
+import { describe, expect, test } from 'vitest';
+import { seededFraction } from '../../src/base/random.ts';
+import { NO_FAULTS, worldOf } from '../exploration/configuration.ts';
+import { inMacrotask } from '../exploration/macrotask.ts';
+import { ownerIn } from '../exploration/requests.ts';
+import { Search } from '../exploration/search.ts';
+import type { World } from '../exploration/transitions.ts';
+import { type Path, TOLD, TOLD_KINDS } from '../exploration/worker.ts';
+import { isOwn, type WorkerNode } from '../exploration/worker-tree.ts';
+
+const PAIRS = 120;
+const WALKS = 4;
+const STEPS = 16;
+
+interface Pair {
+  readonly worn: WorkerNode;
+  readonly fresh: WorkerNode;
+  readonly abandoned: readonly number[];
+}
+
+/** Every worker of a search, and what it was answered somewhere. */
+class Searched {
+  readonly pairs: Pair[] = [];
+  readonly #world: World;
+  readonly #outcomes = new Map<number, Set<number>>();
+  readonly #replies = new Map<number, Set<number>>();
+
+  constructor(world: World) {
+    this.#world = world;
+    for (let id = 0; id < world.workers.size; id++) this.#note(world.workers.at(id));
+  }
+
+  /** What can happen to a worker, as a stimulus; undefined: nothing that is known. */
+  stimulus(node: WorkerNode, { worn, abandoned }: Pair, chance: () => number): number | undefined {
+    const stimuli: number[] = [TOLD.lease];
+    if (node.pausing) stimuli.push(TOLD.paused, TOLD.paused);
+    if (node.working) stimuli.push(TOLD.worked, TOLD.worked);
+    if (node.connected) stimuli.push(TOLD.timedOut, TOLD.closed);
+    for (const reply of this.#replies.get(node.calls[0] ?? -1) ?? []) {
+      stimuli.push(TOLD.reply + reply * TOLD_KINDS);
+    }
+    for (const outcome of this.#outcomes.get(node.requests[0] ?? -1) ?? []) {
+      if (!this.#isImpossible(outcome, worn, abandoned)) {
+        stimuli.push(TOLD.answer + outcome * TOLD_KINDS);
+      }
+    }
+    return stimuli[Math.floor(chance() * stimuli.length)];
+  }
+
+  /** A lock in which an owner id stands that nobody can write there any more. */
+  #isImpossible(id: number, worn: WorkerNode, abandoned: readonly number[]): boolean {
+    const outcome = this.#world.vocabulary.at('outcome', id);
+    if (outcome.kind !== 'done' || typeof outcome.value !== 'object') return false;
+    const owner = ownerIn(outcome.value as Parameters<typeof ownerIn>[0]);
+    const number = Number(owner.split('-')[1]);
+    return isOwn(owner, worn) && number < worn.idsDrawn && !abandoned.includes(number);
+  }
+
+  #note(node: WorkerNode): void {
+    for (const [key, fresh] of node.fresh) {
+      const abandoned = key === '' ? [] : key.split(' ').map(Number);
+      if (fresh !== node) this.pairs.push({ worn: node, fresh, abandoned });
+    }
+    for (const stimulus of node.children.keys()) {
+      const about = Math.floor(stimulus / TOLD_KINDS);
+      const kind = stimulus % TOLD_KINDS;
+      if (kind === TOLD.answer) note(this.#outcomes, node.requests[0] as number, about);
+      if (kind === TOLD.reply) note(this.#replies, node.calls[0] as number, about);
+    }
+  }
+}
+
+function note(map: Map<number, Set<number>>, asked: number, answer: number): void {
+  const known = map.get(asked);
+  if (known === undefined) map.set(asked, new Set([answer]));
+  else known.add(answer);
+}
+
+function deeds({
+  requests,
+  calls,
+  pausing,
+  working,
+  running,
+  over,
+  connected,
+  events,
+}: WorkerNode): string {
+  return JSON.stringify({ requests, calls, pausing, working, running, over, connected, events });
+}
+
+async function searched(path: Path): Promise<{ world: World; known: Searched }> {
+  const faults = { expiries: 1, timeouts: 1, restarts: 1, evictions: 1, faults: 1 };
+  const { world, first } = await inMacrotask(() => worldOf({ ...NO_FAULTS, ...faults, path }));
+  await new Search(world, first).run(2);
+  return { world, known: new Searched(world) };
+}
+
+describe('a worker that begins again does what a new process does', () => {
+  test.each(['queue', 'strict', 'lease'] as const)('%s', { timeout: 60_000 }, async (path) => {
+    const { world, known } = await searched(path);
+    const chance = seededFraction(path);
+    expect(known.pairs.length).toBeGreaterThan(100);
+    let steps = 0;
+    await inMacrotask(() => {
+      for (let n = 0; n < PAIRS; n++) {
+        const pair = known.pairs[Math.floor(chance() * known.pairs.length)] as Pair;
+        for (let walk = 0; walk < WALKS; walk++) {
+          let { worn, fresh } = pair;
+          const told: number[] = [];
+          for (let step = 0; step < STEPS && !worn.over; step++) {
+            const stimulus = known.stimulus(worn, pair, chance);
+            if (stimulus === undefined) break;
+            told.push(stimulus);
+            worn = world.workers.next(worn, stimulus);
+            fresh = world.workers.next(fresh, stimulus);
+            if (deeds(worn) !== deeds(fresh)) {
+              expect.fail(
+                `${deeds(worn)}\n${deeds(fresh)}\nafter ${told.join(' ')} from ${pair.worn.id}`,
+              );
+            }
+            steps++;
+          }
+        }
+      }
+    });
+    expect(steps).toBeGreaterThan(2_000);
+  });
+});
