@@ -32,8 +32,12 @@ async function whatIsLeft(redis: Redis, prefix: string): Promise<string | undefi
   const note = (what: string, count: number): void => {
     if (count > 0) left.push(`${count} in ${what}`);
   };
-  for (const name of LISTS) note(name, await redis.llen(prefix + name));
-  for (const name of SETS) note(name, await redis.zcard(prefix + name));
+  // In one moment: a job that moves from one to the other in between would be in neither.
+  const count = redis.multi();
+  for (const name of LISTS) count.llen(prefix + name);
+  for (const name of SETS) count.zcard(prefix + name);
+  const replies = (await count.exec()) ?? [];
+  [...LISTS, ...SETS].forEach((name, at) => note(name, Number(replies[at]?.[1])));
   // Lanes that are empty do not exist. There are few keys in all when there is nothing else to wait for.
   if (left.length === 0) {
     for await (const keys of redis.scanStream({ match: `${prefix}lane:*`, count: 10_000 })) {

@@ -34,10 +34,10 @@ export interface Material {
   readonly end: EndState;
   readonly faults: Pick<Faults, 'counts' | 'evictions'>;
   readonly drains: readonly number[];
-  readonly chaosMs: number;
+  readonly strikingMs: number;
 }
 
-export function figuresOf({ history, end, faults, drains, chaosMs }: Material): Figures {
+export function figuresOf({ history, end, faults, drains, strikingMs }: Material): Figures {
   const events = new Map<string, number>();
   for (const event of history) {
     const name = event.e === 'gate' ? event.name : event.e;
@@ -55,7 +55,7 @@ export function figuresOf({ history, end, faults, drains, chaosMs }: Material): 
     calls: count('called'),
     reads: count('read'),
     faults: [...faults.counts].toSorted(([, a], [, b]) => b - a),
-    faultsPerMinute: Math.round((struck / chaosMs) * 60_000),
+    faultsPerMinute: Math.round((struck / strikingMs) * 60_000),
     evictions: faults.evictions,
     takeovers: count('leaseTakenOver'),
     lostLeases: count('leaseLost'),

@@ -47,7 +47,7 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
   });
   redis.on('error', () => undefined);
   try {
-    const { drains, left, faults, chaosMs } = await playRounds(site, redis, options);
+    const { drains, left, faults, strikingMs } = await playRounds(site, redis, options);
     const history = readHistory(folder);
     const end = await readEndState(redis, QUEUE, KEYS, jobIdsIn(history));
     const violations = [
@@ -59,7 +59,7 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
       })),
       ...audit(history, end),
     ];
-    const figures = figuresOf({ history, end, faults, drains, chaosMs });
+    const figures = figuresOf({ history, end, faults, drains, strikingMs });
     const failed = violations.length > 0;
     if (!failed) rmSync(folder, { recursive: true });
     return { violations, figures, history, artefacts: failed ? folder : undefined };
@@ -73,7 +73,7 @@ interface Played {
   readonly drains: readonly number[];
   readonly left: readonly string[];
   readonly faults: Faults;
-  readonly chaosMs: number;
+  readonly strikingMs: number;
 }
 
 async function playRounds(site: Site, redis: Redis, options: RunOptions): Promise<Played> {
@@ -82,13 +82,13 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
   const rounds = Math.max(1, Math.round(totalMs / ROUND_MS));
   const faults = new Faults(site);
   const drains: number[] = [];
-  let chaosMs = 0;
+  let strikingMs = 0;
   await Promise.all(
     [...site.workers, ...site.producers, site.reader].map((member) => member.start()),
   );
   for (let round = 0; round < rounds; round++) {
     await Promise.all(site.producers.map((producer) => producer.order('go')));
-    chaosMs += await strikeAll(faults, drawSchedule(seed, round, totalMs / rounds));
+    strikingMs += await strikeAll(faults, drawSchedule(seed, round, totalMs / rounds));
     await Promise.all(site.producers.map((producer) => producer.order('rest')));
     // So that every key must go on, also one that nobody has asked for since it got stuck.
     await site.producers[0]?.order('touch');
@@ -99,12 +99,13 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
     say(
       `round ${round + 1} of ${rounds}: ${struck} faults so far, drained in ${Math.round(tookMs)} ms`,
     );
-    if (left !== undefined) return { drains, left: [left], faults, chaosMs };
+    if (left !== undefined) return { drains, left: [left], faults, strikingMs };
     if (site.crashes.length > 0) break;
   }
-  return { drains, left: [], faults, chaosMs };
+  return { drains, left: [], faults, strikingMs };
 }
 
+/** Resolves when the last fault is over, with the milliseconds from the first one to the beginning of the last. */
 async function strikeAll(
   faults: Faults,
   schedule: ReturnType<typeof drawSchedule>,
@@ -115,9 +116,10 @@ async function strikeAll(
     await sleep(Math.max(0, fault.atMs - (performance.now() - startedMs)));
     underWay.push(faults.strike(fault));
   }
+  const strikingMs = performance.now() - startedMs;
   await Promise.all(underWay);
   faults.heal();
-  return performance.now() - startedMs;
+  return strikingMs;
 }
 
 function jobIdsIn(history: readonly Happened[]): string[] {

@@ -54,7 +54,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
   try {
     const programs = compile();
     closers.push(() => rmSync(programs, { recursive: true, force: true }));
-    closers.push(killMembersBehind(options.folder));
+    closers.push(cleanUpBehind(options.folder, programs));
     const servers = await openServers(closers);
     const network = await openNetwork(WORKERS + PRODUCERS);
     closers.push(() => network.close());
@@ -89,11 +89,15 @@ function compile(): string {
   return folder;
 }
 
-/** Also frozen ones, which do not notice that we are gone. A number may have been given to somebody else since. */
-function killMembersBehind(folder: string): () => void {
-  const script =
+/**
+ * If this process is ended on the way: members go, also frozen ones, which do not notice it (a process
+ * id may have been given to somebody else since), and then the files.
+ */
+function cleanUpBehind(folder: string, programs: string): () => void {
+  const kill =
     'while read -r pid; do case "$(ps -o args= -p "$pid")" in *"$2"*) kill -9 "$pid";; esac; done < "$1"';
-  return whenThisProcessEnds(script, [join(folder, PIDS_FILE), folder]);
+  const script = `${kill}; rm -rf "$2" "$3"`;
+  return whenThisProcessEnds(script, [join(folder, PIDS_FILE), folder, programs]);
 }
 
 async function openServers(closers: (() => unknown)[]): Promise<Servers> {

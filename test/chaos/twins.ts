@@ -3,26 +3,26 @@
  * the worker processes.
  */
 import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
-import { SocketConnection } from '../../src/memcached/socket-connection.ts';
+import { OPCODE } from '../../src/memcached/codec.ts';
+import { Wire } from '../../src/memcached/wire.ts';
 
 export const TWINS = {
-  'no cas': 'a commit replaces whatever is in the cell by then',
   'no condition': 'Redis takes every acknowledgement',
-  'no fences': 'both',
+  'no fences': 'and a commit replaces whatever is in the cell by then',
 } as const;
 export type TwinName = keyof typeof TWINS;
 
 export function takeGuardAway(twin: TwinName): void {
-  if (twin !== 'no condition') withoutCas();
-  if (twin !== 'no cas') withoutCondition();
+  withoutCondition();
+  if (twin === 'no fences') withoutCas();
 }
 
+/** On the wire, CAS 0 means no condition. */
 function withoutCas(): void {
-  const { replace } = SocketConnection.prototype;
-  SocketConnection.prototype.replace = async function (this: SocketConnection, name, item, cas) {
-    if (name.startsWith('toril:lock:')) return replace.call(this, name, item, cas);
-    const now = await this.get(name);
-    return replace.call(this, name, item, now.kind === 'done' ? now.value.cas : cas);
+  const { request } = Wire.prototype;
+  Wire.prototype.request = function (this: Wire, opcode, parts, meaning) {
+    const isCommit = opcode === OPCODE.replace && parts.name?.startsWith('toril:lock:') !== true;
+    return request.call(this, opcode, isCommit ? { ...parts, cas: 0n } : parts, meaning) as never;
   };
 }
 

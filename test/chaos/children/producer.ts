@@ -14,6 +14,8 @@ import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
 const STREAMS = 5;
 const PAUSE_MS = [15, 600] as const;
 const AGAIN_MS = 50;
+/** Jobs in the queue, all producers' together, above which nobody asks for more: what the drain must bear. */
+const BACKLOG_MAX = 100;
 const SLOW_MS = [1, 250] as const;
 
 const updates = new Map(updatesWith(() => undefined).map((update) => [update.name, update]));
@@ -52,7 +54,7 @@ class Stream {
 
   async #run(): Promise<void> {
     while (!this.#isResting) {
-      await this.#ask(this.#draw());
+      if (await hasRoom()) await this.#ask(this.#draw());
       await sleep(this.#dice.magnitude(...PAUSE_MS));
     }
   }
@@ -97,6 +99,14 @@ class Stream {
         await sleep(AGAIN_MS);
       }
     }
+  }
+}
+
+async function hasRoom(): Promise<boolean> {
+  try {
+    return (await queue.getJobCountByTypes('wait', 'active', 'delayed')) < BACKLOG_MAX;
+  } catch {
+    return false;
   }
 }
 

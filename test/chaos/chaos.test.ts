@@ -1,0 +1,25 @@
+/** `npm run chaos`, half a minute of it. That its auditor sees is shown by test/unit/chaos-auditor.test.ts. */
+import { expect, test } from 'vitest';
+import { violationsText } from './report.ts';
+import { runChaos } from './run.ts';
+
+const MINUTES = 0.5;
+/** Faults, the drain and its limit, and a machine that has other things to do. */
+const DEADLINE_MS = 240_000;
+
+test(
+  'every promise is kept through half a minute of chaos',
+  async () => {
+    const seed = 1;
+    const run = await runChaos({ minutes: MINUTES, seed, say: () => undefined });
+    const { violations, figures, history, artefacts } = run;
+    const told = `${violationsText(violations, history)}\nhistory and logs: ${artefacts}`;
+    expect(violations, told).toEqual([]);
+    // It was chaos, and there was something to lose.
+    expect(figures.faultsPerMinute).toBeGreaterThanOrEqual(50);
+    expect(figures.completed).toBeGreaterThan(300);
+    expect(figures.restores).toBeGreaterThan(0);
+    expect(figures.takeovers + figures.recoveredCommits + figures.lostLeases).toBeGreaterThan(0);
+  },
+  DEADLINE_MS,
+);
