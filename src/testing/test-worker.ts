@@ -14,7 +14,7 @@ import type { MemoryServer } from '../memcached/memory-server.ts';
 import { RendezvousServers } from '../memcached/rendezvous.ts';
 import type { GateOptions } from '../options.ts';
 import type { Settlement } from '../workers/arrival.ts';
-import { isFinal } from '../workers/fold.ts';
+import { isFinal } from '../workers/fold-errors.ts';
 import { Gate } from '../workers/gate.ts';
 import type { GateReporter } from '../workers/gate-events.ts';
 import type { BedJobs } from './bed-jobs.ts';

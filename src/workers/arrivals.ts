@@ -22,8 +22,9 @@ export class Arrivals {
     return [...this.#waiting.keys()];
   }
 
-  all(): Arrival[] {
-    return [...this.#waiting.values()];
+  /** A view: whoever awaits meanwhile must copy it. */
+  waiting(): Iterable<Arrival> {
+    return this.#waiting.values();
   }
 
   settle(jobId: string, settlement: Settlement): void {

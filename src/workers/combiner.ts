@@ -10,16 +10,17 @@
  * of them waits here, so no lane depends on one particular job.
  */
 import { AssertionError } from '../base/assert.ts';
-import { pause, type Timer } from '../base/clock.ts';
+import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
-import type { Item, Outcome } from '../memcached/server.ts';
+import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
 import { redisFailed, type TorilError } from '../errors.ts';
 import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
+import type { Blockers } from './blockers.ts';
 import type { GateContext } from './gate-context.ts';
-import type { KeyMemory } from './key-memory.ts';
+import { KeyMemory } from './key-memory.ts';
 import {
   awayAtStandstillMs,
   awayUntilTurnMs,
@@ -30,21 +31,32 @@ import {
   type Waiting,
 } from './parking.ts';
 import { takeTurn } from './turn.ts';
+import type { Watched, Watches } from './watches.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;
 const AGAIN_PAUSE_MS_MAX = 200;
 
-export class Combiner {
+/** What a combiner needs of its gate. */
+export interface CombinerHome {
+  readonly context: GateContext;
+  readonly blockers: Blockers;
+  /** Whoever is watched waits for `patienceMs`. */
+  readonly watches: Watches;
+  forget(key: string): void;
+}
+
+export class Combiner implements Watched {
+  readonly #home: CombinerHome;
   readonly #context: GateContext;
   readonly #key: string;
+  readonly #server: MemcachedServer;
   readonly #cellName: string;
   readonly #lockName: string;
   readonly #arrivals = new Arrivals();
   readonly #memory: KeyMemory;
-  readonly #onOver: () => void;
-  #timer: Timer | undefined;
   #stopping = false;
+  #isLooking = false;
   /** The lease is ours. */
   #working = false;
   /** How often in a row something came in between. */
@@ -52,29 +64,23 @@ export class Combiner {
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
-  constructor(
-    context: GateContext,
-    key: string,
-    first: Arrival,
-    memory: KeyMemory,
-    onOver: () => void,
-  ) {
-    this.#memory = memory;
-    this.#context = context;
+  constructor(home: CombinerHome, key: string, first: Arrival) {
+    this.#home = home;
+    this.#context = home.context;
     this.#key = key;
+    this.#server = home.context.servers.serverFor(key);
     this.#cellName = cellName(key);
     this.#lockName = lockName(key);
-    this.#onOver = onOver;
+    this.#memory = new KeyMemory(home.blockers);
     this.#arrivals.add(first);
     this.over = this.#run();
   }
 
   join(arrival: Arrival): void {
     this.#arrivals.add(arrival);
-    const { patienceMs } = this.#context.options;
     // A slow key's jobs give their slots back at once, not each after its own patience.
-    if (this.#memory.paceMs > patienceMs) this.#watch(0);
-    else this.#watch(patienceMs);
+    if (this.#memory.paceMs > this.#context.options.patienceMs) this.#lookSoon();
+    else this.#home.watches.add(this);
   }
 
   /** Finishes the batch that is being applied, then ends; jobs that wait go back to the queue. */
@@ -88,22 +94,22 @@ export class Combiner {
   }
 
   async #run(): Promise<void> {
-    this.#watch(this.#context.options.patienceMs);
+    this.#home.watches.add(this);
     for (;;) {
       const more = await this.#round();
       if (this.#stopping) break;
       if (this.#arrivals.size === 0 && (!more || this.#context.resting())) break;
     }
     // In the same moment as the check above: nothing can join a combiner that is over.
-    this.#onOver();
-    this.#timer?.cancel();
+    this.#home.forget(this.#key);
+    this.#home.watches.remove(this);
     this.abandon();
   }
 
   /** One attempt to get the lease and, if it succeeds, one turn. True: there is more to do. */
   async #round(): Promise<boolean> {
-    const { locks, servers } = this.#context;
-    const server = servers.serverFor(this.#key);
+    const { locks } = this.#context;
+    const server = this.#server;
     try {
       // Known to be down: waiting for it would hold a worker slot that other keys can use.
       if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
@@ -130,14 +136,14 @@ export class Combiner {
     const end = await takeTurn({
       context: this.#context,
       key: this.#key,
+      server: this.#server,
       cellName: this.#cellName,
       lease,
       cell,
       arrivals: this.#arrivals,
       memory: this.#memory,
     });
-    this.#memory.inHand.clear();
-    this.#memory.awaitingSinceMs = undefined;
+    this.#memory.layDown();
     this.#working = false;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
@@ -182,25 +188,30 @@ export class Combiner {
     return false;
   }
 
-  /** Looks after `afterMs` whether jobs wait here longer than they should. */
-  #watch(afterMs: number): void {
-    if (this.#timer !== undefined) return;
-    const { clock, options } = this.#context;
-    this.#timer = clock.after(afterMs, () => {
-      this.#timer = undefined;
-      if (this.#arrivals.size === 0) return;
-      this.#parkPatient().then(
-        () => this.#arrivals.size > 0 && this.#watch(options.patienceMs),
-        () => undefined, // Redis is out of reach: the round itself finds out
-      );
+  /** Once for all who join in this moment. */
+  #lookSoon(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#context.clock.soon(() => {
+      this.#isLooking = false;
+      this.timeIsOver();
     });
+  }
+
+  /** Jobs may wait here longer than they should. */
+  timeIsOver(): void {
+    if (this.#arrivals.size === 0) return;
+    this.#parkPatient().then(
+      () => this.#arrivals.size > 0 && this.#home.watches.add(this),
+      () => undefined, // Redis is out of reach: the round itself finds out
+    );
   }
 
   /** Parks what would wait longer than its patience. */
   #parkPatient(): Promise<void> {
     const { clock, options } = this.#context;
     return this.#lookAround((waiting, { jobId, arrivedAtMs }) => {
-      if (this.#memory.inHand.has(jobId)) return undefined;
+      if (this.#memory.isInHand(jobId)) return undefined;
       // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
       // 256 keys at once took 85 ms each, and parking them for that only made it worse.
       const waitedMs = this.#working ? 0 : clock.monotonicMs() - arrivedAtMs;
@@ -218,7 +229,7 @@ export class Combiner {
   ): Promise<void> {
     const { clock } = this.#context;
     await Promise.all(
-      this.#arrivals.all().map(async (arrival) => {
+      [...this.#arrivals.waiting()].map(async (arrival) => {
         const location = await this.#context.lanes.locate(this.#key, arrival.jobId);
         if (location.kind === 'decided') return this.#settleAs(arrival, location.outcome);
         const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
@@ -241,7 +252,7 @@ export class Combiner {
     const parked = {
       kind: 'parked',
       delayMs: delayMs(awayMs, options, random.fraction()),
-      survivedStart: this.#memory.startedAlone.has(jobId),
+      survivedStart: this.#memory.of(jobId).wasStartedAlone === true,
     } as const;
     report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
     this.#arrivals.settle(jobId, parked);

@@ -2,7 +2,7 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { TorilBackend } from '../jobs/bull-backend.ts';
 import { failureOf } from '../jobs/outcome.ts';
-import { isFinal } from './fold.ts';
+import { isFinal } from './fold-errors.ts';
 import type { Settlement } from './arrival.ts';
 
 /** Whether BullMQ would not deliver the job again after this error. */

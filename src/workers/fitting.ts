@@ -4,7 +4,8 @@ import { encodeEnvelope } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
 import type { Origin } from '../jobs/history.ts';
 import type { LaneEntry, Taken } from '../jobs/lanes.ts';
-import { type Batch, fold, type FoldRules, type FoldStart } from './fold.ts';
+import type { Batch, FoldRules, FoldStart } from './batch.ts';
+import { fold } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 
@@ -78,7 +79,7 @@ export function foldToFit(
     if (batch.decided > 1) return foldSome(entries.slice(0, Math.ceil(batch.decided / 2)));
     const error = tooLarge(fit.key, bytes.length, bytesMax);
     if (batch.applied === 0) throw error;
-    fit.memory.overweight.set(entries[0]?.jobId ?? '', error);
+    fit.memory.note(entries[0]?.jobId ?? '', { tooLarge: error });
     return foldSome(entries);
   }
 }

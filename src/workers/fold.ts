@@ -3,110 +3,23 @@
  * committed; nothing has happened until it is. Every entry is either decided (applied, failed for
  * good, moved, stray) or the batch stops before it: no entry is ever passed over.
  */
-import type { Clock } from '../base/clock.ts';
 import { TorilError, messageOf } from '../errors.ts';
-import { applyUpdate, errorOf, type AppliedUpdate } from '../jobs/apply.ts';
+import { applyUpdate, errorOf } from '../jobs/apply.ts';
 import { isUnchangeable } from '../jobs/frozen-value.ts';
-import type { Origin } from '../jobs/history.ts';
 import { validated } from '../jobs/job-data.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import { encodeDecision, PLAIN_APPLIED, type JobOutcome } from '../jobs/outcome.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
-import type { UpdateRegistry } from '../jobs/update-registry.ts';
-import type { Arrival, Settlement } from './arrival.ts';
-import type { Blockers } from './key-memory.ts';
-
-/** Why a batch ends where it ends. */
-export type Stop =
-  /** Every entry is decided. */
-  | { readonly kind: 'end' }
-  /** Commit what there is, then go on: a limit was reached, or the next job must be alone. */
-  | { readonly kind: 'commit' }
-  /** The next job waits for its own delivery: it failed or stalled before, or the queue is paused. */
-  | { readonly kind: 'delivery'; readonly jobId: string }
-  /** The next job's update is not registered in this process. */
-  | { readonly kind: 'unknown-update'; readonly jobId: string; readonly name: string }
-  /** The next job used up its attempts, and its update says `hold`. */
-  | { readonly kind: 'held'; readonly jobId: string; readonly reason: string }
-  /** The lease is over: nothing of this batch may be committed. */
-  | { readonly kind: 'lost' };
-
-export interface Batch {
-  /** Undefined: the cell is deleted, or there was nothing and is nothing. */
-  readonly value: unknown;
-  readonly watermark: number;
-  /** Encoded decisions that must be named (anything but "applied, without a result"). */
-  readonly decisions: ReadonlyMap<string, string>;
-  /** What to tell delivered jobs once the batch is acknowledged. */
-  readonly settlements: ReadonlyMap<string, Settlement>;
-  /** Entries decided, and of these applied. */
-  readonly decided: number;
-  readonly applied: number;
-  /** The value's lifetime, by the last update applied; undefined: as before. */
-  readonly expireMs: number | undefined;
-  readonly stop: Stop;
-}
-
-export interface FoldStart {
-  /** Makes the value the fold starts from, anew each time, since updates may change what they get. */
-  readonly fresh: () => unknown;
-  readonly watermark: number;
-  /** Where that value comes from. */
-  readonly origin: Origin;
-  /** Jobs up to this sequence fail because an earlier one cascaded. */
-  readonly cascadeTo: number;
-  readonly token: number;
-}
-
-export interface FoldRules {
-  readonly key: string;
-  readonly registry: UpdateRegistry;
-  readonly clock: Clock;
-  readonly batchMs: number;
-  readonly stallsMax: number;
-  /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
-  readonly onlyDelivered: () => boolean;
-  readonly arrivalOf: (jobId: string) => Arrival | undefined;
-  /** Jobs that failed when they were tried in somebody else's delivery. */
-  readonly suspects: Set<string>;
-  /** Each job is noted here when its turn comes: from then on it must not be parked, or could not be charged. */
-  readonly inHand: Set<string>;
-  /** Told when an asynchronous update begins to be waited for, and when it has settled. */
-  readonly awaiting: (isAwaiting: boolean) => void;
-  /** Jobs whose new value does not fit into memcached. */
-  readonly overweight: ReadonlyMap<string, TorilError>;
-  readonly blockers: Blockers;
-  /** Milliseconds that a lease lasts if the process is too busy to renew it. */
-  readonly leaseMs: number;
-  readonly leaseSignal: () => AbortSignal;
-  readonly leaseHeld: () => boolean;
-  /** Counts a job that stalled before, right before it is applied alone. */
-  readonly startAlone: (jobId: string) => Promise<number>;
-}
+import type { Settlement } from './arrival.ts';
+import type { Batch, FoldRules, FoldStart, Stop } from './batch.ts';
+import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
+import { type MaybeApplied, Workpiece } from './workpiece.ts';
 
 /** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
 const MESSAGE_MAX = 500;
-/**
- * Times in a row that an update may take longer than its lease without letting the process renew it.
- * Nothing of it can be committed. One such time may be a process that was frozen just then.
- */
-const BLOCKED_TIMES_MAX = 3;
-/** Jobs remembered for it; forgetting them costs some more tries. */
-const BLOCKERS_MAX = 1_000;
-/** Errors after which another attempt could not end otherwise. */
-const FINAL_CODES = new Set([
-  'VALUE_TOO_LARGE',
-  'JOB_STALLED_TOO_OFTEN',
-  'JOB_DROPPED',
-  'JOB_CASCADED',
-]);
-
-export function isFinal(thrown: Error): boolean {
-  return (
-    thrown.name === 'UnrecoverableError' ||
-    (thrown instanceof TorilError && FINAL_CODES.has(thrown.code))
-  );
-}
+/** Nearly every job ends so. */
+const APPLIED: Settlement = { kind: 'decided', outcome: { kind: 'applied', result: '' } };
+const NONE_NAMED: ReadonlyMap<string, string> = new Map();
 
 /** A promise only if an update, or a schema, is asynchronous: most are not, and promises cost. */
 export function fold(
@@ -117,52 +30,43 @@ export function fold(
   return new Folding(start, rules).run(entries, 0);
 }
 
-/** Undefined: the job belongs to another key. */
-type MaybeApplied = AppliedUpdate | undefined;
-
-interface Replayable {
-  readonly update: AnyUpdate;
-  readonly entry: LaneEntry;
-}
-
 class Folding {
   readonly #start: FoldStart;
   readonly #rules: FoldRules;
-  readonly #decisions = new Map<string, string>();
+  readonly #leaseSignal: () => AbortSignal;
+  readonly #work: Workpiece;
   readonly #settlements = new Map<string, Settlement>();
+  #decisions: Map<string, string> | undefined;
   readonly #startedMs: number;
   /** When the last entry was done with. */
   #lastMs: number;
-  #value: unknown;
   #watermark: number;
   #decided = 0;
   #applied = 0;
   #expireMs: number | undefined;
-  /** From where the value can be made again if an update spoils it and throws. */
-  #checkpoint: () => unknown;
-  #sinceCheckpoint: Replayable[] = [];
 
   constructor(start: FoldStart, rules: FoldRules) {
     this.#start = start;
     this.#rules = rules;
+    this.#leaseSignal = () => rules.leaseSignal();
     this.#startedMs = rules.clock.monotonicMs();
     this.#lastMs = this.#startedMs;
-    this.#checkpoint = start.fresh;
-    this.#value = start.fresh();
+    this.#work = new Workpiece(start.fresh);
     this.#watermark = start.watermark;
   }
 
   /** Decides the entries from the one at `from` on. */
   run(entries: readonly LaneEntry[], from: number): Batch | Promise<Batch> {
+    const { clock, memory } = this.#rules;
     for (let at = from; at < entries.length; at++) {
       const entry = entries[at] as LaneEntry;
-      this.#rules.inHand.add(entry.jobId);
+      memory.takeInHand(entries, at + 1);
       const stop = this.#step(entry);
       if (stop instanceof Promise) {
-        this.#rules.awaiting(true);
+        memory.awaitingSinceMs = clock.monotonicMs();
         return stop.then((settled) => {
-          this.#rules.awaiting(false);
-          this.#lastMs = this.#rules.clock.monotonicMs();
+          memory.awaitingSinceMs = undefined;
+          this.#lastMs = clock.monotonicMs();
           return this.#end(settled) ?? this.run(entries, at + 1);
         });
       }
@@ -176,26 +80,24 @@ class Folding {
   /** The batch, if it ends behind the entry just decided. */
   #end(stop: Stop | undefined): Batch | undefined {
     if (stop !== undefined) return this.#batch(stop);
-    const isTimeUp = this.#lastMs - this.#startedMs >= this.#rules.batchMs;
+    const isTimeUp = this.#lastMs - this.#startedMs >= this.#rules.options.batchMs;
     return isTimeUp ? this.#batch({ kind: 'commit' }) : undefined;
   }
 
   /** Nothing else ran in this process since the entry before it. */
   #noteBlocking({ jobId }: LaneEntry): void {
-    const { clock, leaseMs, blockers } = this.#rules;
+    const { clock, leaseMs, memory } = this.#rules;
     const nowMs = clock.monotonicMs();
     const tookMs = nowMs - this.#lastMs;
     this.#lastMs = nowMs;
-    if (tookMs < leaseMs) return;
-    if (blockers.size >= BLOCKERS_MAX) blockers.clear();
-    blockers.set(jobId, { times: (blockers.get(jobId)?.times ?? 0) + 1, tookMs });
+    if (tookMs >= leaseMs) memory.blockers.note(jobId, tookMs);
   }
 
   #batch(stop: Stop): Batch {
     return {
-      value: this.#value,
+      value: this.#work.value,
       watermark: this.#watermark,
-      decisions: this.#decisions,
+      decisions: this.#decisions ?? NONE_NAMED,
       settlements: this.#settlements,
       decided: this.#decided,
       applied: this.#applied,
@@ -220,27 +122,26 @@ class Folding {
     if (entry.directive === 'held')
       return this.#exhaust(entry, update, new Error(entry.failedReason));
 
-    const triedBefore =
-      entry.attemptsMade > 0 || entry.stalls > 0 || this.#rules.suspects.has(entry.jobId);
+    const { memory } = this.#rules;
+    const { isSuspect, tooLarge } = memory.of(entry.jobId);
+    const triedBefore = entry.attemptsMade > 0 || entry.stalls > 0 || isSuspect === true;
     if (
       (triedBefore || this.#rules.onlyDelivered()) &&
       this.#rules.arrivalOf(entry.jobId) === undefined
     ) {
       return needsDelivery(entry);
     }
-    const tooLarge = this.#rules.overweight.get(entry.jobId);
     if (tooLarge !== undefined) return this.#charge(entry, update, tooLarge);
-    const blocked = this.#rules.blockers.get(entry.jobId);
-    if (blocked !== undefined && blocked.times >= BLOCKED_TIMES_MAX)
-      return this.#giveUpOn(entry, update, blocked.tookMs);
+    const blockedMs = memory.blockers.givenUp(entry.jobId);
+    if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);
     if (entry.stalls > 0) return this.#applyAlone(entry, update);
     return this.#apply(entry, update);
   }
 
   #giveUpOn(entry: LaneEntry, update: AnyUpdate, tookMs: number): Stop | undefined {
-    const { blockers, arrivalOf, leaseMs } = this.#rules;
+    const { memory, leaseMs } = this.#rules;
     // With its next attempt it begins anew.
-    if (arrivalOf(entry.jobId) !== undefined) blockers.delete(entry.jobId);
+    if (this.#rules.arrivalOf(entry.jobId) !== undefined) memory.blockers.forget(entry.jobId);
     return this.#charge(entry, update, blockedTooLong(update, tookMs, leaseMs));
   }
 
@@ -248,7 +149,7 @@ class Folding {
   async #applyAlone(entry: LaneEntry, update: AnyUpdate): Promise<Stop | undefined> {
     if (this.#decided > 0) return { kind: 'commit' };
     const starts = await this.#rules.startAlone(entry.jobId);
-    if (starts > this.#rules.stallsMax)
+    if (starts > this.#rules.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
     return (await this.#apply(entry, update)) ?? { kind: 'commit' };
   }
@@ -256,7 +157,7 @@ class Folding {
   #apply(entry: LaneEntry, update: AnyUpdate): Stop | undefined | Promise<Stop | undefined> {
     let applied: MaybeApplied | Promise<MaybeApplied>;
     try {
-      applied = this.#call(entry, update, this.#value);
+      applied = this.#call(entry, update, this.#work.handOut());
     } catch (thrown) {
       return this.#fail(entry, update, errorOf(thrown, update.name));
     }
@@ -284,31 +185,32 @@ class Folding {
     value: unknown,
     data: unknown,
   ): MaybeApplied | Promise<MaybeApplied> {
-    const { key, clock, leaseSignal } = this.#rules;
+    const { key, clock } = this.#rules;
     if (update.key(data) !== key) return undefined;
     const { jobId, sequence, attemptsMade } = entry;
     const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#start.token };
-    return applyUpdate(update, value, data, facts, leaseSignal, clock);
+    return applyUpdate(update, value, data, facts, this.#leaseSignal, clock);
   }
 
   #keep(entry: LaneEntry, update: AnyUpdate, applied: MaybeApplied): undefined {
     if (applied === undefined) return this.#decideAs(entry, 's');
-    this.#value = applied.value;
+    this.#work.become(applied.value, entry, !update.strict);
     this.#applied += 1;
     this.#expireMs = (update.expireSeconds ?? 0) * 1000;
-    // It acts on the outside world, and must not be called again only to make a value.
-    if (update.strict) this.#setCheckpoint();
-    else this.#sinceCheckpoint.push({ update, entry });
     return this.#decideApplied(entry, applied.result);
   }
 
-  /** The update threw. The value may be half changed, so it is made again from the checkpoint. */
+  /** The update threw. The value may be half changed, so it is made again. */
   #fail(
     entry: LaneEntry,
     update: AnyUpdate,
     thrown: Error,
   ): Stop | undefined | Promise<Stop | undefined> {
-    const made = isUnchangeable(this.#value) ? undefined : this.#remake();
+    const made = isUnchangeable(this.#work.value)
+      ? undefined
+      : this.#work.remake((before, value) =>
+          this.#call(before, this.#rules.registry.require(before.name), value),
+        );
     const go = (): Stop | undefined => this.#charge(entry, update, thrown);
     return made instanceof Promise ? made.then(go) : go();
   }
@@ -316,7 +218,7 @@ class Folding {
   #charge(entry: LaneEntry, update: AnyUpdate, thrown: Error): Stop | undefined {
     const arrival = this.#rules.arrivalOf(entry.jobId);
     if (arrival === undefined) {
-      this.#rules.suspects.add(entry.jobId); // only its own delivery may be charged
+      this.#rules.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged
       return needsDelivery(entry);
     }
     if (isFinal(thrown) || arrival.isLastAttempt(thrown))
@@ -335,7 +237,7 @@ class Folding {
       const isReported =
         entry.finished === 'no' && this.#rules.arrivalOf(entry.jobId) !== undefined;
       const message = messageOf(thrown).slice(0, MESSAGE_MAX);
-      if (isReported) this.#decisions.set(entry.jobId, encodeDecision({ kind: 'held', message }));
+      if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));
       return { kind: 'held', jobId: entry.jobId, reason: thrown.message };
     }
     this.#decideFailed(entry, thrown, onExhausted === 'cascade');
@@ -343,8 +245,12 @@ class Folding {
   }
 
   #decideApplied(entry: LaneEntry, result: string): undefined {
-    if (result !== '') this.#decisions.set(entry.jobId, PLAIN_APPLIED + result);
-    this.#settlements.set(entry.jobId, { kind: 'decided', outcome: { kind: 'applied', result } });
+    if (result === '') {
+      this.#settlements.set(entry.jobId, APPLIED);
+    } else {
+      this.#name(entry, PLAIN_APPLIED + result);
+      this.#settlements.set(entry.jobId, { kind: 'decided', outcome: { kind: 'applied', result } });
+    }
     this.#pass(entry);
   }
 
@@ -356,13 +262,13 @@ class Folding {
       message: messageOf(thrown).slice(0, MESSAGE_MAX),
       cascades,
     };
-    this.#decisions.set(entry.jobId, encodeDecision(outcome));
+    this.#name(entry, encodeDecision(outcome));
     this.#settlements.set(entry.jobId, { kind: 'decided', outcome, thrown });
     this.#pass(entry);
   }
 
   #decideAs(entry: LaneEntry, decision: 's' | 'm'): undefined {
-    this.#decisions.set(entry.jobId, decision);
+    this.#name(entry, decision);
     this.#pass(entry);
   }
 
@@ -371,58 +277,12 @@ class Folding {
     this.#decided += 1;
   }
 
-  /** From here on the value as it is now can be made again. */
-  #setCheckpoint(): void {
-    const json = this.#value === undefined ? undefined : JSON.stringify(this.#value);
-    this.#checkpoint = () => (json === undefined ? undefined : JSON.parse(json));
-    this.#sinceCheckpoint = [];
-  }
-
-  #remake(): void | Promise<void> {
-    this.#value = this.#checkpoint();
-    for (const [index, { update, entry }] of this.#sinceCheckpoint.entries()) {
-      const applied = this.#call(entry, update, this.#value);
-      if (applied instanceof Promise) return this.#remakeFrom(index, applied);
-      this.#value = applied?.value;
-    }
-  }
-
-  async #remakeFrom(index: number, first: Promise<MaybeApplied>): Promise<void> {
-    this.#value = (await first)?.value;
-    for (const { update, entry } of this.#sinceCheckpoint.slice(index + 1)) {
-      this.#value = (await this.#call(entry, update, this.#value))?.value;
-    }
+  #name({ jobId }: LaneEntry, decision: string): void {
+    this.#decisions ??= new Map();
+    this.#decisions.set(jobId, decision);
   }
 }
 
 function needsDelivery({ jobId }: LaneEntry): Stop {
   return { kind: 'delivery', jobId };
-}
-
-function dropped(): TorilError {
-  return new TorilError(
-    'JOB_DROPPED',
-    'an operator dropped this job from its lane; it was not applied.',
-  );
-}
-
-function cascaded(): TorilError {
-  return new TorilError(
-    'JOB_CASCADED',
-    'an earlier job of the same key failed for good, and its update cascades; this job was not applied.',
-  );
-}
-
-function blockedTooLong({ name }: AnyUpdate, tookMs: number, leaseMs: number): TorilError {
-  return new TorilError(
-    'UPDATE_TIMED_OUT',
-    `the update "${name}" blocked its process for ${Math.round(tookMs)} ms, and nothing that takes longer than the lease (${leaseMs} ms) can be committed. Make it faster or asynchronous, or raise leaseMs.`,
-  );
-}
-
-function stalledTooOften(entry: LaneEntry, times: number): TorilError {
-  return new TorilError(
-    'JOB_STALLED_TOO_OFTEN',
-    `the process died or froze ${times} times while it applied only this job (${entry.name}). Find out what it does to the process; then retry it.`,
-  );
 }

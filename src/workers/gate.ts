@@ -1,18 +1,21 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
 import { pause } from '../base/clock.ts';
 import type { Arrival } from './arrival.ts';
-import { Combiner } from './combiner.ts';
+import { Blockers } from './blockers.ts';
+import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
-import { type Blockers, KeyMemory } from './key-memory.ts';
+import { Watches } from './watches.ts';
 
-export class Gate {
-  readonly #context: GateContext;
+export class Gate implements CombinerHome {
+  readonly context: GateContext;
+  readonly blockers: Blockers = new Blockers();
+  readonly watches: Watches;
   readonly #combiners = new Map<string, Combiner>();
-  readonly #blockers: Blockers = new Map();
   #closing = false;
 
   constructor(context: GateContext) {
-    this.#context = context;
+    this.context = context;
+    this.watches = new Watches(context.clock, context.options.patienceMs);
   }
 
   /** A job of `key` has been delivered; it is settled once its outcome is known, or it must wait elsewhere. */
@@ -20,13 +23,16 @@ export class Gate {
     if (this.#closing) return arrival.settle({ kind: 'returned' });
     const combiner = this.#combiners.get(key);
     if (combiner !== undefined) return combiner.join(arrival);
-    const memory = new KeyMemory(this.#blockers);
-    const onOver = (): void => void this.#combiners.delete(key);
-    const started = new Combiner(this.#context, key, arrival, memory, onOver);
+    const started = new Combiner(this, key, arrival);
     this.#combiners.set(key, started);
     started.over.catch((thrown: unknown) => {
       throw thrown; // a fault of Toril: let the process know
     });
+  }
+
+  /** The key's combiner is over. */
+  forget(key: string): void {
+    this.#combiners.delete(key);
   }
 
   /** Resolves when nothing is being applied any more; of use while nothing is delivered. */
@@ -42,7 +48,7 @@ export class Gate {
     const deadline = new AbortController();
     await Promise.race([
       Promise.allSettled(running.map(({ over }) => over)),
-      pause(this.#context.clock, withinMs, deadline.signal),
+      pause(this.context.clock, withinMs, deadline.signal),
     ]);
     deadline.abort();
     running.forEach((combiner) => combiner.abandon());

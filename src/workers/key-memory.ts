@@ -1,33 +1,66 @@
 import type { TorilError } from '../errors.ts';
+import type { LaneEntry } from '../jobs/lanes.ts';
+import type { Blockers } from './blockers.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
 
-/** Updates that blocked their process for longer than their lease, by job: how often in a row, and how long. */
-export type Blockers = Map<string, { readonly times: number; readonly tookMs: number }>;
+/** What is remembered of one job. */
+interface JobNote {
+  /** It failed when it was tried in somebody else's delivery. */
+  readonly isSuspect?: boolean;
+  /** It was begun alone here, since it had stalled before. */
+  readonly wasStartedAlone?: boolean;
+  /** Its new value does not fit into memcached. */
+  readonly tooLarge?: TorilError;
+}
+
+const NOTHING: JobNote = {};
+const NOBODY: readonly LaneEntry[] = [];
 
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
   readonly blockers: Blockers;
-  /** Jobs that failed when they were tried in somebody else's delivery. */
-  readonly suspects: Set<string> = new Set();
-  /** Jobs that were begun alone here, since they had stalled before. */
-  readonly startedAlone: Set<string> = new Set();
-  /** Jobs whose new value does not fit into memcached. */
-  readonly overweight: Map<string, TorilError> = new Map();
-  /** Jobs of the batch that is being folded, up to the one being applied: their wait is over. */
-  readonly inHand: Set<string> = new Set();
   /** Bytes that the server was seen to refuse, below what it says it can store. */
   itemBytesMax: number = Number.POSITIVE_INFINITY;
   /** Milliseconds per job, smoothed; 0: not known yet. */
   paceMs: number = 0;
-
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
+  /** Made on first use: there is nothing to tell of most jobs. */
+  #notes: Map<string, JobNote> | undefined;
+  #inHand: readonly LaneEntry[] = NOBODY;
+  #inHandCount = 0;
 
   /** @param blockers of the whole process: they outlast what is remembered of their key */
   constructor(blockers: Blockers) {
     this.blockers = blockers;
+  }
+
+  of(jobId: string): JobNote {
+    return this.#notes?.get(jobId) ?? NOTHING;
+  }
+
+  note(jobId: string, note: JobNote): void {
+    this.#notes ??= new Map();
+    this.#notes.set(jobId, { ...this.of(jobId), ...note });
+  }
+
+  /** The first `count` entries of a batch are applied, or the last of them is being applied. */
+  takeInHand(entries: readonly LaneEntry[], count: number): void {
+    this.#inHand = entries;
+    this.#inHandCount = count;
+  }
+
+  /** The job's wait is over: from now on it must not be parked, or it could not be charged. */
+  isInHand(jobId: string): boolean {
+    return this.#inHand.slice(0, this.#inHandCount).some((entry) => entry.jobId === jobId);
+  }
+
+  layDown(): void {
+    this.#inHand = NOBODY;
+    this.#inHandCount = 0;
+    this.awaitingSinceMs = undefined;
   }
 
   /** What is known of the pace at this moment, the job that is being applied included. */

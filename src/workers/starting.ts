@@ -2,9 +2,10 @@
 import { assert } from '../base/assert.ts';
 import type { Standing } from '../cells/believe.ts';
 import { messageOf, TorilError } from '../errors.ts';
+import type { Origin } from '../jobs/history.ts';
 import { asJsonValue } from '../jobs/json-value.ts';
 import type { Taken } from '../jobs/lanes.ts';
-import type { FoldStart } from './fold.ts';
+import type { FoldStart } from './batch.ts';
 import type { GateContext } from './gate-context.ts';
 import type { KnownCell } from './known-cell.ts';
 
@@ -18,28 +19,34 @@ export function startFrom(
   key: string,
   context: GateContext,
 ): FoldStart | TorilError {
-  const { copy, token } = taken;
-  const start = { watermark: copy.watermark, cascadeTo: copy.cascadeTo, token };
   switch (standing.kind) {
     case 'clean':
-      return { ...start, fresh: cell.fresh, origin: 'base' };
+      return foldStart(taken, 'base', cell.fresh);
     case 'fresh':
-      return { ...start, fresh: () => undefined, origin: 'nothing' };
+      return foldStart(taken, 'nothing', nothing);
     case 'foreign': {
       const adopted = adopt(standing.bytes, taken, key, context);
       if (adopted instanceof TorilError) return adopted;
-      return { ...start, fresh: () => JSON.parse(adopted), origin: { adopted } };
+      return foldStart(taken, { adopted }, () => JSON.parse(adopted));
     }
     case 'restore': {
-      const { value } = copy;
+      const { value } = taken.copy;
       assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
       if (value === 'not-kept') context.report('cellLost', { key });
       else if (value !== 'deleted') context.report('cellRestored', { key, found: standing.found });
       const json = typeof value === 'object' ? value.json : undefined;
-      if (json === undefined) return { ...start, fresh: () => undefined, origin: 'nothing' };
-      return { ...start, fresh: () => JSON.parse(json), origin: 'base' };
+      if (json === undefined) return foldStart(taken, 'nothing', nothing);
+      return foldStart(taken, 'base', () => JSON.parse(json));
     }
   }
+}
+
+function foldStart({ copy, token }: Taken, origin: Origin, fresh: () => unknown): FoldStart {
+  return { fresh, origin, token, watermark: copy.watermark, cascadeTo: copy.cascadeTo };
+}
+
+function nothing(): undefined {
+  return undefined;
 }
 
 /** The adopted value as JSON. */

@@ -10,21 +10,22 @@
  */
 import { AssertionError } from '../base/assert.ts';
 import { believe } from '../cells/believe.ts';
-import { CELL_FLAGS, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
+import { CELL_FLAGS, type Envelope } from '../cells/envelope.ts';
 import { redisFailed, TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
-import { guardCell } from '../lock/strict-cell.ts';
-import type { Cas, Item, Outcome } from '../memcached/server.ts';
+import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { Arrivals } from './arrivals.ts';
+import type { Batch, Stop } from './batch.ts';
 import { type FittingBatch, foldToFit } from './fitting.ts';
-import type { Batch, FoldRules, Stop } from './fold.ts';
 import type { GateContext } from './gate-context.ts';
 import { noteOf, noteOfRecovered } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.ts';
 import { startFrom } from './starting.ts';
+import { closeToOlderHolders, isStrict } from './strict-turn.ts';
+import { TurnRules } from './turn-rules.ts';
 
 /** How a turn ended, and so what the combiner does next. */
 export type TurnEnd =
@@ -48,6 +49,7 @@ const AGAIN: TurnEnd = { kind: 'again' };
 export interface TurnInput {
   readonly context: GateContext;
   readonly key: string;
+  readonly server: MemcachedServer;
   readonly cellName: string;
   readonly lease: Lease;
   /** What was read in the same write as the lock was acquired. */
@@ -99,9 +101,9 @@ class Turn {
 
   /** Undefined: go on under the same lease. */
   async batch(): Promise<TurnEnd | undefined> {
-    const { context, key, lease, arrivals, memory } = this.#in;
+    const { context, key, server, lease, arrivals, memory } = this.#in;
     const startedMs = context.clock.monotonicMs();
-    memory.inHand.clear();
+    memory.layDown();
     const asked = arrivals.jobIds();
     const taken = await context.lanes.take(this.#request(asked));
     this.#settleDecided(asked, taken);
@@ -112,12 +114,12 @@ class Turn {
     if (standing.kind === 'refused') return this.#hold(standing.cause);
     const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);
-    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();
+    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();
 
-    const itemSizeMax =
-      context.servers.serverFor(key).facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
+    const itemSizeMax = server.facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
     const fit = { key, queue: context.queue, itemSizeMax, memory };
-    const folding = foldToFit(start, taken, standing, this.#rules(taken), fit);
+    const rules = new TurnRules(this.#in, taken);
+    const folding = foldToFit(start, taken, standing, rules, fit);
     const fitting = folding instanceof Promise ? await folding : folding;
     const { batch } = fitting;
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
@@ -182,64 +184,13 @@ class Turn {
     return undefined;
   }
 
-  #isStrict({ entries }: Taken): boolean {
-    const { registry } = this.#in.context;
-    return entries.some(({ name }) => registry.find(name)?.strict === true);
-  }
-
-  /**
-   * Strict updates act on the outside world, so no older holder's write may land once they begin:
-   * the cell gets a new CAS, and then the lock must still be ours. The order is essential. For each
-   * batch anew: its token was just drawn, and only if the lock was ours after that do all who come
-   * later draw higher ones (found by the simulation).
-   */
-  async #confirm(): Promise<boolean> {
+  /** Closes the cell to all older holders. False: the lease is lost. */
+  async #close(): Promise<boolean> {
     const { lease, cellName } = this.#in;
-    const { cas } = this.#cell;
-    const guarding = await guardCell(lease, cellName, readAgain(cas), () => PLACEHOLDER_ITEM);
-    if (guarding.kind === 'failed') throw guarding.cause;
-    // Somebody's late write came in between: what was believed is no longer what is there.
-    if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return false;
-    this.#cell = { ...this.#cell, cas: guarding.cas };
+    const cas = await closeToOlderHolders(lease, cellName, this.#cell.cas);
+    if (cas === undefined) return false;
+    this.#cell = { ...this.#cell, cas };
     return true;
-  }
-
-  #rules(taken: Taken): FoldRules {
-    const { context, key, lease, arrivals, memory } = this.#in;
-    const onlyDelivered = taken.paused || context.rateLimited || this.#smellsOfPoison();
-    return {
-      key,
-      registry: context.registry,
-      clock: context.clock,
-      batchMs: context.options.batchMs,
-      stallsMax: context.options.stallsMax,
-      onlyDelivered: () => onlyDelivered || context.resting(),
-      arrivalOf: (jobId) => arrivals.get(jobId),
-      suspects: memory.suspects,
-      inHand: memory.inHand,
-      awaiting: (isAwaiting) => {
-        memory.awaitingSinceMs = isAwaiting ? context.clock.monotonicMs() : undefined;
-      },
-      overweight: memory.overweight,
-      blockers: memory.blockers,
-      leaseMs: lease.durationMs,
-      leaseSignal: () => lease.signal,
-      leaseHeld: () => lease.trustLeftMs() > 0,
-      startAlone: (jobId) => {
-        memory.startedAlone.add(jobId);
-        return context.lanes.startAlone(jobId);
-      },
-    };
-  }
-
-  /**
-   * A job waits here with which a process has died before. It may have died of another one that it
-   * applied along with it, which was never delivered itself and so is not known for it: until the
-   * culprit dies in a delivery of its own, only delivered jobs are applied. Without this rule a job
-   * that was often given back killed nine processes before it was found out.
-   */
-  #smellsOfPoison(): boolean {
-    return this.#in.arrivals.all().some(({ stalls }) => stalls > 0);
   }
 
   /**
@@ -265,7 +216,7 @@ class Turn {
     if (last) this.release(); // in the same write
     const outcome = await writing;
     if (outcome.kind === 'done') {
-      this.#cell = committedCell(fitting, taken, outcome.value, context.queue);
+      if (!last) this.#cell = committedCell(fitting, taken, outcome.value, context.queue);
       return undefined;
     }
     if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();
@@ -345,12 +296,6 @@ class Turn {
     this.#in.context.report('leaseLost', { key: this.#in.key });
     return AGAIN;
   }
-}
-
-/** The read that the turn began with, as far as the guard needs it. */
-function readAgain(cas: Cas | undefined): Outcome<Item> {
-  if (cas === undefined) return { kind: 'refused', reason: 'missing' };
-  return { kind: 'done', value: { value: PLACEHOLDER_ITEM.value, flags: CELL_FLAGS, cas } };
 }
 
 /** Nothing more will be done under this lease once the batch is committed. */

@@ -11,7 +11,7 @@ import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
 import type { Settlement } from '../../src/workers/arrival.ts';
-import { isFinal } from '../../src/workers/fold.ts';
+import { isFinal } from '../../src/workers/fold-errors.ts';
 import { Gate } from '../../src/workers/gate.ts';
 import type { Answer, Delivery } from './bull.ts';
 import type { Dice } from './dice.ts';

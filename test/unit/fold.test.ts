@@ -6,7 +6,10 @@ import { type AnyUpdate, defineUpdate, type OnExhausted, type OnFailure } from '
 import type { LaneEntry } from '../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
 import type { Arrival } from '../../src/workers/arrival.ts';
-import { type Batch, fold, type FoldRules, type FoldStart } from '../../src/workers/fold.ts';
+import type { Batch, FoldRules, FoldStart } from '../../src/workers/batch.ts';
+import { Blockers } from '../../src/workers/blockers.ts';
+import { fold } from '../../src/workers/fold.ts';
+import { KeyMemory } from '../../src/workers/key-memory.ts';
 
 interface Data {
   readonly key?: string;
@@ -82,15 +85,10 @@ async function folded(
     key: 'k',
     registry: new UpdateRegistry(updates),
     clock: systemClock,
-    batchMs: 60_000,
-    stallsMax: 2,
+    options: { batchMs: 60_000, stallsMax: 2 },
+    memory: new KeyMemory(new Blockers()),
     onlyDelivered: () => false,
     arrivalOf: arrival,
-    suspects: new Set(),
-    inHand: new Set(),
-    awaiting: () => undefined,
-    overweight: new Map(),
-    blockers: new Map(),
     leaseMs: 10_000,
     leaseSignal: () => new AbortController().signal,
     leaseHeld: () => true,
@@ -118,7 +116,7 @@ describe('a batch', () => {
 
   it('ends after its time, with at least one job', async () => {
     const entries = ['a', 'b'].map((jobId) => entry(jobId));
-    expect(await folded(entries, { batchMs: 0 })).toMatchObject({
+    expect(await folded(entries, { options: { batchMs: 0, stallsMax: 2 } })).toMatchObject({
       decided: 1,
       stop: { kind: 'commit' },
     });
@@ -159,9 +157,11 @@ describe('a batch', () => {
   });
 
   it('notes each job when its turn comes', async () => {
-    const inHand = new Set<string>();
-    await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { inHand });
-    expect([...inHand]).toEqual(['a', 'b']);
+    const memory = new KeyMemory(new Blockers());
+    await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { memory });
+    expect(['a', 'b', 'c'].filter((jobId) => memory.isInHand(jobId))).toEqual(['a', 'b']);
+    memory.layDown();
+    expect(memory.isInHand('a')).toBe(false);
   });
 });
 
@@ -173,17 +173,17 @@ describe('a job that throws', () => {
   ];
 
   it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
-    const suspects = new Set<string>();
-    const batch = await folded(failing(), { suspects });
+    const memory = new KeyMemory(new Blockers());
+    const batch = await folded(failing(), { memory });
     expect(batch).toMatchObject({
       value: { text: 'a' },
       decided: 1,
       stop: { kind: 'delivery', jobId: 'b' },
     });
-    expect(suspects).toEqual(new Set(['b']));
+    expect(['a', 'b', 'c'].filter((jobId) => memory.of(jobId).isSuspect)).toEqual(['b']);
     let calls = 0;
     const counting = { ...(updates[0] as AnyUpdate), apply: () => ++calls };
-    await folded(failing().slice(1), { suspects, registry: new UpdateRegistry([counting]) });
+    await folded(failing().slice(1), { memory, registry: new UpdateRegistry([counting]) });
     expect(calls).toBe(0);
   });
 
@@ -294,10 +294,11 @@ describe('a job that has been through something', () => {
   });
 
   it('is too heavy', async () => {
-    const overweight = new Map([['a', new TorilError('VALUE_TOO_LARGE', 'too much.')]]);
-    const batch = await folded([entry('a')], { overweight, delivered: { a: 9 } });
+    const memory = new KeyMemory(new Blockers());
+    memory.note('a', { tooLarge: new TorilError('VALUE_TOO_LARGE', 'too much.') });
+    const batch = await folded([entry('a')], { memory, delivered: { a: 9 } });
     expect(batch.decisions.get('a')).toContain('VALUE_TOO_LARGE');
-    expect((await folded([entry('a')], { overweight })).stop.kind).toBe('delivery');
+    expect((await folded([entry('a')], { memory })).stop.kind).toBe('delivery');
   });
 });
 
@@ -401,27 +402,27 @@ describe('an update that blocks its process for longer than the lease', () => {
     },
   });
   const registry = new UpdateRegistry([blocking]);
-  const scene = (blockers: FoldRules['blockers'], delivered: Record<string, number>): Scene => ({
+  const scene = (memory: KeyMemory, delivered: Record<string, number>): Scene => ({
     clock,
     registry,
-    blockers,
+    memory,
     delivered,
     leaseMs: 1_000,
   });
 
   it('is given up after the third time, charged in its own delivery, and then begins anew', async () => {
-    const blockers: FoldRules['blockers'] = new Map();
+    const memory = new KeyMemory(new Blockers());
     const job = entry('a', { name: 'block' });
     for (let i = 0; i < 3; i++) {
-      expect(await folded([job], scene(blockers, {}))).toMatchObject({ applied: 1 });
+      expect(await folded([job], scene(memory, {}))).toMatchObject({ applied: 1 });
     }
-    expect((await folded([job], scene(blockers, {}))).stop.kind).toBe('delivery');
-    const charged = await folded([job], scene(blockers, { a: 2 }));
+    expect((await folded([job], scene(memory, {}))).stop.kind).toBe('delivery');
+    const charged = await folded([job], scene(memory, { a: 2 }));
     expect(charged.settlements.get('a')).toMatchObject({
       kind: 'retry',
       thrown: { code: 'UPDATE_TIMED_OUT' },
     });
-    expect(await folded([job], scene(blockers, { a: 2 }))).toMatchObject({ applied: 1 });
+    expect(await folded([job], scene(memory, { a: 2 }))).toMatchObject({ applied: 1 });
   });
 });
 

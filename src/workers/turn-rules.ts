@@ -1,0 +1,66 @@
+/** What a fold must know of the turn that it is part of. */
+import type { Clock } from '../base/clock.ts';
+import type { UpdateRegistry } from '../jobs/update-registry.ts';
+import type { Taken } from '../jobs/lanes.ts';
+import type { GateOptions } from '../options.ts';
+import type { Arrival } from './arrival.ts';
+import type { Arrivals } from './arrivals.ts';
+import type { FoldRules } from './batch.ts';
+import type { KeyMemory } from './key-memory.ts';
+import type { TurnInput } from './turn.ts';
+
+export class TurnRules implements FoldRules {
+  readonly #turn: TurnInput;
+  readonly #onlyDelivered: boolean;
+
+  constructor(turn: TurnInput, { paused }: Taken) {
+    this.#turn = turn;
+    this.#onlyDelivered = paused || turn.context.rateLimited || smellsOfPoison(turn.arrivals);
+  }
+
+  get key(): string {
+    return this.#turn.key;
+  }
+  get registry(): UpdateRegistry {
+    return this.#turn.context.registry;
+  }
+  get clock(): Clock {
+    return this.#turn.context.clock;
+  }
+  get options(): GateOptions {
+    return this.#turn.context.options;
+  }
+  get memory(): KeyMemory {
+    return this.#turn.memory;
+  }
+  get leaseMs(): number {
+    return this.#turn.lease.durationMs;
+  }
+  leaseSignal(): AbortSignal {
+    return this.#turn.lease.signal;
+  }
+  leaseHeld(): boolean {
+    return this.#turn.lease.trustLeftMs() > 0;
+  }
+  onlyDelivered(): boolean {
+    return this.#onlyDelivered || this.#turn.context.resting();
+  }
+  arrivalOf(jobId: string): Arrival | undefined {
+    return this.#turn.arrivals.get(jobId);
+  }
+  startAlone(jobId: string): Promise<number> {
+    this.#turn.memory.note(jobId, { wasStartedAlone: true });
+    return this.#turn.context.lanes.startAlone(jobId);
+  }
+}
+
+/**
+ * A job waits here with which a process has died before. It may have died of another one that it
+ * applied along with it, which was never delivered itself and so is not known for it: until the
+ * culprit dies in a delivery of its own, only delivered jobs are applied. Without this rule a job
+ * that was often given back killed nine processes before it was found out.
+ */
+function smellsOfPoison(arrivals: Arrivals): boolean {
+  for (const { stalls } of arrivals.waiting()) if (stalls > 0) return true;
+  return false;
+}

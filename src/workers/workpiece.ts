@@ -1,0 +1,58 @@
+/** The value that a fold works on, and how to make it again: an update that throws may have changed it half-way. */
+import type { AppliedUpdate } from '../jobs/apply.ts';
+import type { LaneEntry } from '../jobs/lanes.ts';
+
+/** Undefined: the job belongs to another key. */
+export type MaybeApplied = AppliedUpdate | undefined;
+/** Applies a job to a value. */
+type Apply = (entry: LaneEntry, value: unknown) => MaybeApplied | Promise<MaybeApplied>;
+
+export class Workpiece {
+  value: unknown;
+  #checkpoint: () => unknown;
+  #appliedSince: LaneEntry[] = [];
+  #isCheckpointDue = false;
+
+  /** @param fresh makes the value the fold starts from, anew each time */
+  constructor(fresh: () => unknown) {
+    this.#checkpoint = fresh;
+    this.value = fresh();
+  }
+
+  /** The value for the next update, which may spoil it. */
+  handOut(): unknown {
+    if (this.#isCheckpointDue) this.#setCheckpoint();
+    return this.value;
+  }
+
+  /** `isRepeatable`: the job may be applied again only to make a value. Strict ones act on the outside world. */
+  become(value: unknown, entry: LaneEntry, isRepeatable: boolean): void {
+    this.value = value;
+    if (isRepeatable) this.#appliedSince.push(entry);
+    else this.#isCheckpointDue = true;
+  }
+
+  remake(apply: Apply): void | Promise<void> {
+    this.value = this.#checkpoint();
+    for (const [index, entry] of this.#appliedSince.entries()) {
+      const applied = apply(entry, this.value);
+      if (applied instanceof Promise) return this.#remakeFrom(index, applied, apply);
+      this.value = applied?.value;
+    }
+  }
+
+  async #remakeFrom(index: number, first: Promise<MaybeApplied>, apply: Apply): Promise<void> {
+    this.value = (await first)?.value;
+    for (const entry of this.#appliedSince.slice(index + 1)) {
+      this.value = (await apply(entry, this.value))?.value;
+    }
+  }
+
+  /** From here on the value as it is now can be made again. */
+  #setCheckpoint(): void {
+    this.#isCheckpointDue = false;
+    const json = this.value === undefined ? undefined : JSON.stringify(this.value);
+    this.#checkpoint = () => (json === undefined ? undefined : JSON.parse(json));
+    this.#appliedSince = [];
+  }
+}
