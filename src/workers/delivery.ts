@@ -11,13 +11,13 @@ export function isLastAttempt(job: Job, thrown: Error): boolean {
   return givesUp || job.attemptsMade + 1 >= (job.opts.attempts ?? 0);
 }
 
-/** Returns the job's result, or throws what BullMQ understands. */
-export async function report(
+/** The job's result, or an error that BullMQ understands. A promise only where Redis is asked: most jobs are applied. */
+export function report(
   job: Job,
   token: string,
   settlement: Settlement,
   backend: TorilBackend,
-): Promise<unknown> {
+): unknown {
   const jobId = job.id as string;
   switch (settlement.kind) {
     case 'decided': {
@@ -35,15 +35,19 @@ export async function report(
       throw forGood(settlement.thrown);
     // If these two cannot be carried out, the job stays active until BullMQ takes it for stalled: any
     // other error would use up an attempt.
-    case 'parked':
-      await backend
-        .park(jobId, settlement.survivedStart === true, settlement.delayMs, token, job.attemptsMade)
-        .catch(() => undefined);
-      throw new DelayedError();
+    case 'parked': {
+      const { delayMs, survivedStart = false } = settlement;
+      const parking = backend.park(jobId, survivedStart, delayMs, token, job.attemptsMade);
+      return endingIn(new DelayedError(), parking);
+    }
     case 'returned':
-      await backend.moveJobFromActiveToWait(jobId, token).catch(() => undefined);
-      throw new WaitingError();
+      return endingIn(new WaitingError(), backend.moveJobFromActiveToWait(jobId, token));
   }
+}
+
+async function endingIn(error: Error, moved: Promise<unknown>): Promise<never> {
+  await moved.catch(() => undefined);
+  throw error;
 }
 
 /** BullMQ gives up at once only for its own error; the stack stays the original one. */
