@@ -9,7 +9,7 @@ import { enqueueLog, entries, expectExact, stage } from '../support/workers.ts';
 
 /** BullMQ's own, those of the queue as a whole, and the history if it is kept. */
 const OF_THE_QUEUE =
-  /^(id|meta|events|completed|failed|stalled.*|delayed|wait|active|marker|pc|prioritized|sequence|memcached|history.*)$/;
+  /^(id|meta|events|completed|failed|stalled.*|delayed|wait|active|marker|pc|prioritized|sequence|sequenceBegan|memcached|history.*)$/;
 
 describe('a key without jobs', () => {
   it('keeps nothing in Redis but its copy', async () => {
