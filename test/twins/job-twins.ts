@@ -9,7 +9,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold.ts',
-        find: "      if (isReported) this.#decisions.set(entry.jobId, encodeDecision({ kind: 'held', message }));\n",
+        find: "      if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));\n",
         replace: "      if (!isReported) encodeDecision({ kind: 'held', message });\n",
       },
     ],
@@ -21,7 +21,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/combiner.ts',
-        find: '      survivedStart: this.#memory.startedAlone.has(jobId),\n',
+        find: '      survivedStart: this.#memory.of(jobId).wasStartedAlone === true,\n',
         replace: '      survivedStart: false,\n',
       },
     ],
@@ -45,7 +45,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold.ts',
-        find: '      this.#rules.suspects.add(entry.jobId); // only its own delivery may be charged\n      return needsDelivery(entry);',
+        find: '      this.#rules.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged\n      return needsDelivery(entry);',
         replace: '      return this.#exhaust(entry, update, thrown);',
       },
     ],
@@ -57,9 +57,8 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold.ts',
-        find: 'isUnchangeable(this.#value) ? undefined : this.#remake();\n',
-        replace:
-          'isUnchangeable(this.#value) || this.#decided >= 0 ? undefined : this.#remake();\n',
+        find: '    const made = isUnchangeable(this.#work.value)\n',
+        replace: '    const made = isUnchangeable(this.#work.value) || this.#decided >= 0\n',
       },
     ],
   },
@@ -70,8 +69,8 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold.ts',
-        find: '    if (update.strict) this.#setCheckpoint();\n    else this',
-        replace: '    if (this.#decided < 0) this.#setCheckpoint();\n    else this',
+        find: '    this.#work.become(applied.value, entry, !update.strict);\n',
+        replace: '    this.#work.become(applied.value, entry, true);\n',
       },
     ],
   },

@@ -97,9 +97,8 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn.ts',
-        find: '    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();\n',
-        replace:
-          '    if (this.#isStrict(taken) && context.queue === this.#confirm.name) return this.#lost();\n',
+        find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
+        replace: '',
       },
     ],
   },
@@ -110,9 +109,9 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn.ts',
-        find: '    if (this.#isStrict(taken) && !(await this.#confirm())) return this.#lost();\n',
-        replace: `    if (this.#isStrict(taken) && !confirmed.has(lease)) {
-      if (!(await this.#confirm())) return this.#lost();
+        find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
+        replace: `    if (isStrict(entries, context.registry) && !confirmed.has(lease)) {
+      if (!(await this.#close())) return this.#lost();
       confirmed.add(lease);
     }
 `,
@@ -165,9 +164,9 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
-        find: "    if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return false;",
-        replace: "    if (guarding.kind === 'lost') return false;",
+        file: 'src/workers/strict-turn.ts',
+        find: "  if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return undefined;",
+        replace: "  if (guarding.kind === 'lost') return undefined;",
       },
     ],
   },
