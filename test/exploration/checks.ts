@@ -4,7 +4,7 @@
  */
 import type { MemcachedState } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
-import type { Path, WorkerEvent } from './worker.ts';
+import type { Path, WorkerEvent } from './worker-plan.ts';
 
 export class Violation extends Error {
   override readonly name = 'Violation';

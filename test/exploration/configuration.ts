@@ -11,9 +11,9 @@ import { MemcachedStates } from './memcached-states.ts';
 import { RedisStates } from './redis-states.ts';
 import { Vocabulary } from './requests.ts';
 import { firstState, type State } from './state.ts';
-import type { World } from './transitions.ts';
-import { KEY, QUEUE } from './worker.ts';
-import type { Path, WorkerDamage, WorkerPlan } from './worker.ts';
+import type { World } from './world.ts';
+import { KEY, QUEUE } from './worker-plan.ts';
+import type { Path, WorkerDamage, WorkerPlan } from './worker-plan.ts';
 import { WorkerTree } from './worker-tree.ts';
 
 export interface Configuration {

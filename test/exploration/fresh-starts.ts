@@ -18,7 +18,7 @@ import type { Outcome } from '../../src/memcached/server.ts';
 import { CELL, LOCK } from './memcached-states.ts';
 import { ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
-import { TOLD, TOLD_KINDS } from './worker.ts';
+import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { isOwn, type WorkerNode, type WorkerTree } from './worker-tree.ts';
 
 const MISSING: Outcome<never> = { kind: 'refused', reason: 'missing' };

@@ -7,7 +7,7 @@ import { MemoryStore } from '../../src/memcached/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
-import { KEY } from './worker.ts';
+import { KEY } from './worker-plan.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 export const CELL = cellName(KEY);

@@ -6,7 +6,7 @@ import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { Numbers, renamedCommit, type Renaming } from './renaming.ts';
 import type { RedisRequest, Vocabulary } from './requests.ts';
-import { KEY, UPDATE } from './worker.ts';
+import { KEY, UPDATE } from './worker-plan.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 const ALL = 1_000;

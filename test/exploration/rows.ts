@@ -1,6 +1,6 @@
 /** What `npm run explore` searches if nothing else is asked for: small ones first. */
 import { type Configuration, NO_FAULTS } from './configuration.ts';
-import type { Path } from './worker.ts';
+import type { Path } from './worker-plan.ts';
 
 type Row = Partial<Configuration> & Pick<Configuration, 'path'>;
 

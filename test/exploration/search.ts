@@ -2,7 +2,9 @@
 import { Violation } from './checks.ts';
 import { inMacrotask } from './macrotask.ts';
 import { encode, type State } from './state.ts';
-import { after, enabled, isWorn, type World } from './transitions.ts';
+import { enabled, isWorn } from './enabled.ts';
+import { after } from './transitions.ts';
+import type { World } from './world.ts';
 import { Visited } from './visited.ts';
 import { Ways } from './ways.ts';
 

@@ -1,7 +1,9 @@
 /** A way through the states, told to people. */
 import { Violation } from './checks.ts';
 import type { Place, State } from './state.ts';
-import { after, kindOf, whoOf, type World } from './transitions.ts';
+import { kindOf, whoOf } from './steps.ts';
+import { after } from './transitions.ts';
+import type { World } from './world.ts';
 
 /** Characters of a line. */
 const LINE_MAX = 180;

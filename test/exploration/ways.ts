@@ -2,7 +2,7 @@
  * How the states hang together: by which step each was found, and which ones lead on without a fault.
  * Kept as numbers, twelve bytes a state and eight a step, so that ten million fit into memory.
  */
-import { isDue } from './transitions.ts';
+import { isDue } from './steps.ts';
 
 /** Marks the first state, which no step leads to. */
 const NONE = 0xffff_ffff;

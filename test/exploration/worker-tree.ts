@@ -6,14 +6,9 @@
 import type { Item } from '../../src/memcached/server.ts';
 import { Numbers, type Renaming } from './renaming.ts';
 import { ownerIn, type Vocabulary } from './requests.ts';
-import {
-  TOLD,
-  TOLD_KINDS,
-  Worker,
-  type WorkerDamage,
-  type WorkerEvent,
-  type WorkerPlan,
-} from './worker.ts';
+import { TOLD, TOLD_KINDS } from './stimuli.ts';
+import { Worker } from './worker.ts';
+import type { WorkerDamage, WorkerEvent, WorkerPlan } from './worker-plan.ts';
 
 /** Workers that are kept running, so that most nodes need one step, not a run from the beginning. */
 const LIVE_MAX = 20_000;

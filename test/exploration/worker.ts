@@ -3,26 +3,29 @@
  * between two links that only the search moves. What it does follows from what it is told alone, so
  * that a worker is known by the list of its stimuli.
  */
+import { TorilError } from '../../src/errors.ts';
 import { defineUpdate } from '../../src/jobs/update.ts';
 import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
-import type { TokenSource } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { UncommittedError, type WriteFate } from '../../src/lock/tenure.ts';
 import { createLocks, type HeldKey } from '../../src/lock/with-lease.ts';
-import type { Lanes } from '../../src/jobs/lanes.ts';
-import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
-import type { Settlement } from '../../src/workers/arrival.ts';
 import { Gate } from '../../src/workers/gate.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
+import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { WorkerClock } from './worker-clock.ts';
+import {
+  KEY,
+  QUEUE,
+  UPDATE,
+  type WorkerDamage,
+  type WorkerEvent,
+  type WorkerPlan,
+} from './worker-plan.ts';
 
-export const KEY = 'k';
-export const QUEUE = 'bull:explored';
-export const UPDATE = 'append';
 const LEASE_MS = 10_000;
 /** Longer than a takeover takes: the lease, a tenth of it, and 10 ms. */
 const LEASE_PASSES_MS = 11_050;
@@ -36,66 +39,6 @@ const HURRY_MS = 0.5;
 const PATIENCE_MS = 1_000_000_000;
 /** Times that a user of the strict lock tries again after an error. */
 const CALLS_MAX = 2;
-
-/** `queue`: updates; `strict`: strict updates; `lease`: withLease. */
-export type Path = 'queue' | 'strict' | 'lease';
-
-/** What a worker is made for. */
-export interface WorkerPlan {
-  readonly path: Path;
-  readonly name: string;
-  /** The job that BullMQ has delivered to it. */
-  readonly jobId: string;
-  readonly batchJobsMax: number;
-  /** How many owner ids its name has drawn before. */
-  readonly idsDrawn: number;
-  /** Which of them it gave up without knowing whether they stand in the lock. */
-  readonly abandoned: readonly number[];
-  /** How often its user has called withLease before. */
-  readonly callsMade: number;
-}
-
-/** Worlds with a guard taken away change what the worker talks to. */
-export interface WorkerDamage {
-  readonly server?: (server: MemcachedServer) => MemcachedServer;
-  readonly lanes?: (lanes: Lanes) => Lanes;
-  readonly tokens?: (tokens: TokenSource) => TokenSource;
-}
-
-/** What can happen to a worker. The numbers are parts of stimuli. */
-export const TOLD = {
-  /** memcached's answer to its oldest request; with the outcome's number. */
-  answer: 0,
-  /** Redis's reply to its oldest call; with the reply's number. */
-  reply: 1,
-  /** The server has closed its connection. */
-  closed: 2,
-  /** Its request has timed out, and with it its connection. */
-  timedOut: 3,
-  /** A pause is over. */
-  paused: 4,
-  /** A renewal is due. */
-  renewal: 5,
-  /** The length of a lease has passed, and more. */
-  lease: 6,
-  /** What its update or function waited for has happened. */
-  worked: 7,
-} as const;
-export const TOLD_KINDS = 8;
-
-/** What a worker did that the checks want to know. */
-export type WorkerEvent =
-  /** A strict update, or a function under a lease, has begun. */
-  | { readonly kind: 'began'; readonly token: number }
-  | { readonly kind: 'settled'; readonly jobId: string; readonly settlement: Settlement }
-  /** What a caller of withLease was told of its write. */
-  | {
-      readonly kind: 'told';
-      readonly token: number;
-      readonly entry: string;
-      readonly fate: WriteFate | 'nothing';
-    }
-  | { readonly kind: 'threw'; readonly what: string };
 
 export class Worker {
   readonly #vocabulary: Vocabulary;
@@ -330,11 +273,11 @@ export class Worker {
         tell('written');
         break;
       } catch (thrown) {
-        if (!(thrown instanceof UncommittedError)) {
+        const fate = fateOf(thrown);
+        if (fate === undefined) {
           this.#events.push({ kind: 'threw', what: String(thrown) });
           break;
         }
-        const fate = thrown.writes.get(KEY) ?? 'nothing';
         tell(fate);
         if (fate === 'unknown') break; // trying again could do it twice
       }
@@ -358,4 +301,11 @@ export class Worker {
     const earlier = this.#plan.abandoned[this.#abandonedDrawn++];
     return `${this.#plan.name}-${earlier ?? ++this.#ids}`;
   }
+}
+
+/** What an error says of the write; undefined: it is none that a user has to expect. */
+function fateOf(thrown: unknown): WriteFate | 'nothing' | undefined {
+  if (thrown instanceof UncommittedError) return thrown.writes.get(KEY) ?? 'nothing';
+  const isForWantOfRoom = thrown instanceof TorilError && thrown.code === 'MEMCACHED_REFUSED';
+  return isForWantOfRoom ? 'nothing' : undefined;
 }

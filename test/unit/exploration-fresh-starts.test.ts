@@ -8,8 +8,9 @@ import { NO_FAULTS, worldOf } from '../exploration/configuration.ts';
 import { inMacrotask } from '../exploration/macrotask.ts';
 import { ownerIn } from '../exploration/requests.ts';
 import { Search } from '../exploration/search.ts';
-import type { World } from '../exploration/transitions.ts';
-import { type Path, TOLD, TOLD_KINDS } from '../exploration/worker.ts';
+import type { World } from '../exploration/world.ts';
+import { TOLD, TOLD_KINDS } from '../exploration/stimuli.ts';
+import type { Path } from '../exploration/worker-plan.ts';
 import { isOwn, type WorkerNode } from '../exploration/worker-tree.ts';
 
 const PAIRS = 120;

@@ -1,0 +1,116 @@
+/** What can happen in a state. */
+import type { Place, State } from './state.ts';
+import { transition } from './steps.ts';
+import type { WorkerNode } from './worker-tree.ts';
+import type { World } from './world.ts';
+
+/** A worker that has been told so much since it started, and waits again, is not followed further. */
+const TOLD_MAX = 80;
+
+/**
+ * What must be tried next. Everything that can happen, or only what can happen to one worker that
+ * has nothing under way to a server: see docs/exploration.md.
+ */
+export function enabled(state: State, world: World): number[] {
+  const own = localSteps(state, world);
+  if (own !== undefined) return own;
+  const steps: number[] = [];
+  for (const [who, place] of state.places.entries()) ownSteps(state, place, who, world, steps);
+  const goesOn = steps.length > 0;
+  const isOver = state.places.every(({ node }) => node.over);
+  for (const index of state.orphans.keys()) steps.push(transition('lands late', index));
+  if (!goesOn && !isOver && state.places.some(({ node }) => isWorn(node))) return steps;
+  if (!goesOn && !isOver) steps.push(transition('all leases pass', 0));
+  const { budget, memcached, places } = state;
+  if (isOver || budget.faults === 0) return steps;
+  if (world.inStep && goesOn && budget.expiries > 0) {
+    steps.push(transition('all leases pass', 0));
+  }
+  for (const [who, place] of places.entries()) faultsOf(state, place, who, world, steps);
+  if (budget.evictions > 0) {
+    if (memcached.cell !== undefined) steps.push(transition('cell is evicted', 0));
+    if (memcached.lock !== undefined) steps.push(transition('lock is evicted', 0));
+  }
+  if (budget.restarts > 0) {
+    steps.push(transition('restarts', 0), transition('restarts far away', 0));
+  }
+  return steps;
+}
+
+/**
+ * A worker whose requests are all executed, and that has something to hear or to end, does nothing
+ * that another one can see or influence: neither order of its steps and theirs leads anywhere else.
+ */
+function localSteps(state: State, world: World): number[] | undefined {
+  const { expiries, restarts, faults } = state.budget;
+  // A restart, or a moment at which time passes for all, is no worker's own affair.
+  if (faults > 0 && (restarts > 0 || (world.inStep && expiries > 0))) return undefined;
+  for (const [who, place] of state.places.entries()) {
+    const { node, outcomes, replies } = place;
+    const isQuiet =
+      outcomes.length === node.requests.length &&
+      replies.length === node.calls.length &&
+      !node.pausing;
+    const goesOn = outcomes.length > 0 || replies.length > 0 || node.working;
+    // For how long somebody is at work is what others must not meet if clocks run in step.
+    if (!isQuiet || !goesOn || node.over || (world.inStep && node.working)) continue;
+    const steps: number[] = [];
+    ownSteps(state, place, who, world, steps);
+    faultsOf(state, place, who, world, steps);
+    return steps;
+  }
+  return undefined;
+}
+
+function ownSteps(state: State, place: Place, who: number, world: World, steps: number[]): void {
+  const { node, outcomes, isGone, replies } = place;
+  if (node.over) {
+    if (place.left.length > 0) steps.push(transition('executes', who));
+    return;
+  }
+  if (!isGone && outcomes.length < node.requests.length) steps.push(transition('executes', who));
+  if (outcomes.length > 0) steps.push(transition('hears the answer', who));
+  if (isGone) steps.push(transition('hears of the closing', who));
+  if (replies.length < node.calls.length) steps.push(transition('calls', who));
+  if (replies.length > 0) steps.push(transition('hears the reply', who));
+  if (node.pausing && !isWorn(node) && canSeeSomethingNew(state, node, world)) {
+    steps.push(transition('ends its pause', who));
+  }
+  if (node.working) steps.push(transition('ends its work', who));
+}
+
+export function isWorn(node: WorkerNode): boolean {
+  return node.pausing && node.told >= TOLD_MAX;
+}
+
+/**
+ * A worker that waits for a lock asks again and again. It need not do so before there is something
+ * else to be seen than the last time: the lock is as it was, and its job is not decided.
+ */
+function canSeeSomethingNew({ memcached, redis }: State, node: WorkerNode, world: World): boolean {
+  if (node.sawHeld === -1) return true;
+  const { lock } = memcached;
+  const seen = world.vocabulary.at('outcome', node.sawHeld);
+  const isSame =
+    seen.kind === 'done' && lock !== undefined && (seen.value as { cas: bigint }).cas === lock.cas;
+  return !isSame || (node.plan.path !== 'lease' && !redis.waiting.includes(node.plan.jobId));
+}
+
+function faultsOf(state: State, place: Place, who: number, world: World, steps: number[]): void {
+  const { node, outcomes, isGone } = place;
+  const { budget } = state;
+  if (node.over || budget.faults === 0 || isWorn(node)) return;
+  if (budget.expiries > 0 && !world.inStep) steps.push(transition('lease passes', who));
+  if (budget.renewals > 0) steps.push(transition('renewal is due', who));
+  if (budget.timeouts > 0 && node.connected && !isGone) steps.push(transition('times out', who));
+  if (budget.crashes > 0) steps.push(transition('crashes', who));
+  const next = node.requests[outcomes.length];
+  if (budget.refusals > 0 && next !== undefined && !isGone && stores(next, world)) {
+    steps.push(transition('finds no room', who));
+  }
+}
+
+function stores(request: number, { vocabulary }: World): boolean {
+  const { command } = vocabulary.at('memcached', request);
+  return command !== 'get' && command !== 'delete';
+}

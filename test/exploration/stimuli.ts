@@ -1,0 +1,21 @@
+/** What can happen to a worker, as one number: its kind, and what it is about. */
+
+export const TOLD = {
+  /** memcached's answer to its oldest request; with the outcome's number. */
+  answer: 0,
+  /** Redis's reply to its oldest call; with the reply's number. */
+  reply: 1,
+  /** The server has closed its connection. */
+  closed: 2,
+  /** Its request has timed out, and with it its connection. */
+  timedOut: 3,
+  /** A pause is over. */
+  paused: 4,
+  /** A renewal is due. */
+  renewal: 5,
+  /** The length of a lease has passed, and more. */
+  lease: 6,
+  /** What its update or function waited for has happened. */
+  worked: 7,
+} as const;
+export const TOLD_KINDS = 8;

@@ -1,0 +1,49 @@
+/** What a worker is made for, and what it tells of itself. */
+import type { Lanes } from '../../src/jobs/lanes.ts';
+import type { TokenSource } from '../../src/lock/lock.ts';
+import type { WriteFate } from '../../src/lock/tenure.ts';
+import type { MemcachedServer } from '../../src/memcached/server.ts';
+import type { Settlement } from '../../src/workers/arrival.ts';
+
+export const KEY = 'k';
+export const QUEUE = 'bull:explored';
+export const UPDATE = 'append';
+
+/** `queue`: updates; `strict`: strict updates; `lease`: withLease. */
+export type Path = 'queue' | 'strict' | 'lease';
+
+/** What a worker is made for. */
+export interface WorkerPlan {
+  readonly path: Path;
+  readonly name: string;
+  /** The job that BullMQ has delivered to it. */
+  readonly jobId: string;
+  readonly batchJobsMax: number;
+  /** How many owner ids its name has drawn before. */
+  readonly idsDrawn: number;
+  /** Which of them it gave up without knowing whether they stand in the lock. */
+  readonly abandoned: readonly number[];
+  /** How often its user has called withLease before. */
+  readonly callsMade: number;
+}
+
+/** Worlds with a guard taken away change what the worker talks to. */
+export interface WorkerDamage {
+  readonly server?: (server: MemcachedServer) => MemcachedServer;
+  readonly lanes?: (lanes: Lanes) => Lanes;
+  readonly tokens?: (tokens: TokenSource) => TokenSource;
+}
+
+/** What a worker did that the checks want to know. */
+export type WorkerEvent =
+  /** A strict update, or a function under a lease, has begun. */
+  | { readonly kind: 'began'; readonly token: number }
+  | { readonly kind: 'settled'; readonly jobId: string; readonly settlement: Settlement }
+  /** What a caller of withLease was told of its write. */
+  | {
+      readonly kind: 'told';
+      readonly token: number;
+      readonly entry: string;
+      readonly fate: WriteFate | 'nothing';
+    }
+  | { readonly kind: 'threw'; readonly what: string };

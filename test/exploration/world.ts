@@ -1,0 +1,25 @@
+/** What stays the same in all states of one search. */
+import type { Canonical } from './canonical.ts';
+import type { Checks } from './checks.ts';
+import type { FreshStarts } from './fresh-starts.ts';
+import type { MemcachedStates } from './memcached-states.ts';
+import type { RedisStates } from './redis-states.ts';
+import type { Vocabulary } from './requests.ts';
+import type { WorkerPlan } from './worker-plan.ts';
+import type { WorkerTree } from './worker-tree.ts';
+
+export interface World {
+  readonly vocabulary: Vocabulary;
+  readonly memcached: MemcachedStates;
+  readonly redis: RedisStates;
+  readonly workers: WorkerTree;
+  readonly checks: Checks;
+  readonly canonical: Canonical;
+  readonly freshStarts: FreshStarts;
+  /** The server is as it should be, no canary. */
+  readonly comparesCas: boolean;
+  /** Plans of those who take a crashed worker's place, by worker. */
+  readonly successors: readonly WorkerPlan[];
+  /** Clocks run in step: a lease's length passes for all workers at once. */
+  readonly inStep: boolean;
+}
