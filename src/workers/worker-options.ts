@@ -2,7 +2,7 @@ import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
-import { type GateOptions, gateOptions } from '../options.ts';
+import { GATE_DEFAULTS, type GateOptions, gateOptions } from '../options.ts';
 
 /** BullMQ's own options and Toril's, side by side. */
 export interface WorkerOptions
@@ -54,45 +54,20 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     verifyUpdates: _verifyUpdates,
     autorun: _autorun,
     maxStalledCount,
-    leaseMs,
-    batchJobsMax,
-    batchDataMax,
-    batchMs,
-    batchesPerLease,
-    patienceMs,
-    parkMsMax,
-    blockedMs,
-    closeMs,
-    durableCopies,
-    history,
-    historyLengthMax,
-    historyAgeMs,
-    historyValueMax,
-    checkpointEvery,
     stallsMax = maxStalledCount,
-    ...bull
+    ...others
   } = given;
-  const own = {
-    leaseMs,
-    batchJobsMax,
-    batchDataMax,
-    batchMs,
-    batchesPerLease,
-    patienceMs,
-    parkMsMax,
-    blockedMs,
-    closeMs,
-    durableCopies,
-    history,
-    historyLengthMax,
-    historyAgeMs,
-    historyValueMax,
-    checkpointEvery,
-    stallsMax,
-  };
+  const isOfGate = ([name]: [string, unknown]): boolean => Object.hasOwn(GATE_DEFAULTS, name);
+  const all = Object.entries(others);
+  const own = { ...Object.fromEntries(all.filter(isOfGate)), stallsMax };
+  const bull = Object.fromEntries(all.filter((option) => !isOfGate(option)));
   return {
     gate: gateOptions(own as Partial<GateOptions>, longestDeadlineMs(memcached)),
     // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
-    bull: { ...bull, autorun: false, maxStalledCount: Number.MAX_SAFE_INTEGER },
+    bull: {
+      ...(bull as unknown as BullWorkerOptions),
+      autorun: false,
+      maxStalledCount: Number.MAX_SAFE_INTEGER,
+    },
   };
 }

@@ -3,8 +3,9 @@ import { type Job, Queue as BullQueue, UnrecoverableError, Worker as BullWorker 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
-import { defineUpdate, type Update } from '../../src/index.ts';
+import { defineUpdate, type Update, type Worker } from '../../src/index.ts';
 import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { eventually } from '../support/memcached.ts';
 import { log, logOr, type Entry, type Line, type Position } from '../support/updates.ts';
 import {
   enqueueLog,
@@ -35,6 +36,12 @@ function fiveWith(
       options,
     })),
   );
+}
+
+/** Waits until the job holds its lane, and BullMQ has been told so. */
+async function untilHeld(worker: Worker, job: Job | undefined): Promise<void> {
+  await nextEvent(worker, 'laneHeld');
+  await eventually('BullMQ has failed it', async () => (await job?.isFailed()) === true);
 }
 
 describe('a job that fails and has attempts left', () => {
@@ -201,7 +208,7 @@ describe('a job that has used up its attempts', () => {
       const here = stage();
       const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
       const worker = here.startWorker({ concurrency: 8 });
-      await nextEvent(worker, 'laneHeld');
+      await untilHeld(worker, jobs[1]);
       if (way === 'retry') await here.queue.lane(here.key()).retry();
       else await (await here.queue.getJob(jobs[1]?.id as string))?.retry();
       const finished = await here.finished(jobs);
@@ -214,7 +221,7 @@ describe('a job that has used up its attempts', () => {
     const here = stage();
     const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
     const worker = here.startWorker({ concurrency: 8 });
-    await nextEvent(worker, 'laneHeld');
+    await untilHeld(worker, jobs[1]);
     await here.queue.lane(here.key()).skip();
     const finished = await here.finished(jobs);
     expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4, 1]);
@@ -224,7 +231,7 @@ describe('a job that has used up its attempts', () => {
     const here = stage();
     const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
     const worker = here.startWorker({ concurrency: 8 });
-    await nextEvent(worker, 'laneHeld');
+    await untilHeld(worker, jobs[1]);
     await here.queue.lane(here.key()).drop();
     const others = jobs.filter((_, n) => n !== 1);
     await here.finished(others);
@@ -239,7 +246,7 @@ describe('a job that has used up its attempts', () => {
     const here = stage();
     const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
     const worker = here.startWorker({ concurrency: 8 });
-    await nextEvent(worker, 'laneHeld');
+    await untilHeld(worker, jobs[1]);
     await (await here.queue.getJob(jobs[1]?.id as string))?.remove();
     const finished = await here.finished(jobs.filter((_, n) => n !== 1));
     expect(await expectExact(here, here.key(), finished)).toEqual([0, 2, 3, 4]);
