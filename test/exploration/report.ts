@@ -79,9 +79,12 @@ function pathText({ path, cell, batch, clocks }: Configuration): string {
 
 function faultsText(configuration: Configuration): string {
   const kinds = KINDS.filter((kind) => configuration[kind] > 0);
-  const text = kinds.map((kind) => `${configuration[kind]} ${kind}`).join(', ');
   const sum = kinds.reduce((total, kind) => total + configuration[kind], 0);
   if (sum === 0) return 'none';
+  const text =
+    kinds.length === KINDS.length && sum === kinds.length
+      ? 'one of every kind'
+      : kinds.map((kind) => `${configuration[kind]} ${kind}`).join(', ');
   return configuration.faults < sum ? `${text}; ${configuration.faults} at most` : text;
 }
 
@@ -90,7 +93,7 @@ function number(value: number): string {
 }
 
 function row(...cells: readonly string[]): string {
-  const widths = [26, 7, 62, 12, 12, 6, 0];
+  const widths = [26, 7, 58, 12, 12, 6, 0];
   return cells
     .map((cell, index) => {
       const width = widths[index] as number;
