@@ -1,8 +1,8 @@
-/** A panel for each crowd: what share of the updates each scheme has lost or doubled, calm and at worst. */
+/** A panel for each crowd: what share of the updates each scheme has lost or doubled, by what went wrong. */
 import { scaleBand, scaleLinear } from 'd3-scale';
 import { escaped } from '../chart.ts';
 import { whole } from '../number-text.ts';
-import { SITUATIONS } from './faults.ts';
+import type { Situation } from './faults.ts';
 import { percentText, sharesOf } from './report.ts';
 import { SCHEME_NAMES, schemeOf } from './schemes/schemes.ts';
 import type { Trial } from './trial.ts';
@@ -11,11 +11,23 @@ const MARGIN = 24;
 const LABEL_WIDTH = 250;
 const PANEL_WIDTH = 210;
 const PANEL_GAP = 60;
-const ROW_HEIGHT = 34;
+const ROW_HEIGHT = 46;
+/** Room for the legend. */
+const WIDTH_MIN = 860;
 const HEAD_HEIGHT = 62;
 const FOOT_HEIGHT = 30;
 const TICKS = [0, 25, 50, 75, 100];
-const COLOURS = { calm: '#e0a458', faults: '#c8553d', right: '#2a7f62' } as const;
+const RIGHT = '#2a7f62';
+/** The worst of its situations each. */
+const BARS: readonly { situations: readonly Situation[]; text: string; colour: string }[] = [
+  { situations: ['calm'], text: 'calm', colour: '#e0a458' },
+  { situations: ['pause', 'crash'], text: 'a pause or crashes of holders', colour: '#c8553d' },
+  {
+    situations: ['lock evicted', 'value evicted'],
+    text: 'evictions of the lock or the value',
+    colour: '#7a3b69',
+  },
+];
 
 export function labChartOf(trials: readonly Trial[]): string {
   const crowds = [...new Set(trials.map(({ clients }) => clients))].toSorted((a, b) => a - b);
@@ -24,7 +36,7 @@ export function labChartOf(trials: readonly Trial[]): string {
   const rows = scaleBand(schemes, [HEAD_HEIGHT, bottom]).paddingInner(0.25).paddingOuter(0.15);
   const leftOf = (panel: number): number =>
     MARGIN + LABEL_WIDTH + panel * (PANEL_WIDTH + PANEL_GAP);
-  const width = leftOf(crowds.length) + MARGIN;
+  const width = Math.max(WIDTH_MIN, leftOf(crowds.length) + MARGIN);
   const height = bottom + FOOT_HEIGHT;
   const labels = schemes.map((name) => {
     const { letter, title } = schemeOf(name);
@@ -65,19 +77,20 @@ function frameOf(clients: number, bottom: number): string {
 }
 
 function barsOf(trials: readonly Trial[], top: number, height: number): string {
-  if (trials.length === 0) return '';
-  const calm = damageOf(trials.filter(({ situation }) => situation === 'calm'));
-  const worst = Math.max(
-    0,
-    ...SITUATIONS.filter((situation) => situation !== 'calm').map((situation) =>
-      damageOf(trials.filter((trial) => trial.situation === situation)),
-    ),
-  );
-  const half = height / 2;
-  const bar = (percent: number, y: number, colour: string): string =>
-    `<rect x="0" y="${y.toFixed(1)}" width="${Math.max(1.5, x(Math.min(100, percent))).toFixed(1)}" height="${(half - 1).toFixed(1)}" fill="${percent === 0 ? COLOURS.right : colour}"/>` +
-    `<text x="${(x(Math.min(100, percent)) + 5).toFixed(1)}" y="${(y + half - 2).toFixed(1)}">${percentText(percent).replace('>', '&gt;')}</text>`;
-  return bar(calm, top, COLOURS.calm) + bar(worst, top + half, COLOURS.faults);
+  const thickness = height / BARS.length;
+  return BARS.map(({ situations, colour }, at) => {
+    const own = situations.map((situation) =>
+      trials.filter((trial) => trial.situation === situation),
+    );
+    if (own.flat().length === 0) return '';
+    const percent = Math.max(...own.map(damageOf));
+    const y = top + at * thickness;
+    const end = x(Math.min(100, percent));
+    return (
+      `<rect x="0" y="${y.toFixed(1)}" width="${Math.max(1.5, end).toFixed(1)}" height="${(thickness - 1).toFixed(1)}" fill="${percent === 0 ? RIGHT : colour}"/>` +
+      `<text x="${(end + 5).toFixed(1)}" y="${(y + thickness - 2).toFixed(1)}">${escaped(percentText(percent))}</text>`
+    );
+  }).join('');
 }
 
 function damageOf(trials: readonly Trial[]): number {
@@ -86,14 +99,10 @@ function damageOf(trials: readonly Trial[]): number {
 }
 
 function legendOf(): string {
-  const entries: (readonly [colour: string, text: string])[] = [
-    [COLOURS.calm, 'calm'],
-    [COLOURS.faults, 'with a pause, crash or eviction, whichever is worst'],
-    [COLOURS.right, 'none'],
-  ];
+  const entries = [...BARS, { colour: RIGHT, text: 'none' }];
   let left = MARGIN + LABEL_WIDTH;
   return entries
-    .map(([colour, text]) => {
+    .map(({ colour, text }) => {
       const entry = `<rect x="${left}" y="10" width="12" height="12" fill="${colour}"/><text x="${left + 18}" y="20">${text}</text>`;
       left += 40 + text.length * 6;
       return entry;

@@ -52,12 +52,15 @@ let trials = 0;
 
 export async function runTrial({ launcher, site }: Lab, settings: TrialSettings): Promise<Trial> {
   const folder = mkdtempSync(join(tmpdir(), 'toril-lab-'));
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', removeFolder); // also when it is interrupted
   const ground = new Ground(launcher, site, settings, folder);
   try {
     return await ground.run();
   } finally {
     await ground.clear();
-    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', removeFolder);
+    removeFolder();
   }
 }
 
