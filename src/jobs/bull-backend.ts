@@ -19,7 +19,10 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finisher.ts';
+import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
+import { GatheredWrites } from './gathered-writes.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
@@ -30,7 +33,6 @@ import {
   GIVEN_BACK_FIELD,
   OUTCOME_FIELD,
   PARKED_FIELD,
-  type Script,
 } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
@@ -60,21 +62,15 @@ const SCRIPTS = [
 /** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
 export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
 
-interface Add {
-  readonly job: JobJson;
-  readonly jobId: string;
-  readonly parentKeyOpts: ParentKeyOpts;
-}
-
 export class TorilBackend extends RedisQueueBackend {
   /** Set by the queue; a worker adds nothing. */
   laneOf: LaneOf | undefined;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
-  readonly #outcomes = new Map<string, string>();
+  readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
-  #corked = false;
+  readonly #writes = new GatheredWrites(systemClock);
   #defined: Promise<RedisClient> | undefined;
   #finisher: Promise<Finisher | undefined> | undefined;
 
@@ -96,9 +92,7 @@ export class TorilBackend extends RedisQueueBackend {
 
   /** The outcome that came with the job's delivery, once. */
   takeOutcome(jobId: string): string | undefined {
-    const outcome = this.#outcomes.get(jobId);
-    if (outcome !== undefined) this.#outcomes.delete(jobId);
-    return outcome;
+    return this.#outcomes.take(jobId);
   }
 
   /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */
@@ -120,41 +114,13 @@ export class TorilBackend extends RedisQueueBackend {
     commandName: string,
     args: unknown[],
   ): unknown {
-    this.#gatherWrites(client);
+    this.#writes.gather(client);
     const reply: unknown = super.execCommand(client, commandName, args);
     if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
     return reply.then((delivery: unknown) => {
-      this.#noteOutcome(delivery);
+      this.#outcomes.note(delivery);
       return delivery;
     });
-  }
-
-  /**
-   * A batch completes many jobs in one moment; what they send goes out in one write. Corking is the
-   * stream's own way; a driver that does not show its stream just writes more often.
-   */
-  #gatherWrites(client: object): void {
-    const { stream } = client as { stream?: { cork?: () => void; uncork?: () => void } };
-    if (this.#corked || stream?.cork === undefined) return;
-    this.#corked = true;
-    stream.cork();
-    systemClock.soon(() => {
-      this.#corked = false;
-      stream.uncork?.();
-    });
-  }
-
-  #noteOutcome(delivery: unknown): void {
-    if (!Array.isArray(delivery) || !Array.isArray(delivery[0])) return;
-    const fields = delivery[0] as string[];
-    for (let i = fields.length - 2; i >= 0; i -= 2) {
-      if (fields[i] === OUTCOME_FIELD) {
-        const outcome = fields[i + 1];
-        if (outcome !== undefined && outcome !== '')
-          this.#outcomes.set(String(delivery[1]), outcome);
-        return;
-      }
-    }
   }
 
   override async addJob(
@@ -173,8 +139,10 @@ export class TorilBackend extends RedisQueueBackend {
     const lanes = await this.#lanesOf(all);
     const ids: string[] = [];
     for (let from = 0; from < all.length; from += ADDS_PER_TRANSACTION) {
-      const to = from + ADDS_PER_TRANSACTION;
-      ids.push(...(await this.#addInOneTransaction(all.slice(from, to), lanes.slice(from, to))));
+      const transaction = new EnteringTransaction(this, (await this.scripts()).multi());
+      const to = Math.min(from + ADDS_PER_TRANSACTION, all.length);
+      for (let at = from; at < to; at++) transaction.add(all[at] as Add, lanes[at] as string);
+      ids.push(...(await transaction.commit()));
     }
     return ids;
   }
@@ -185,43 +153,6 @@ export class TorilBackend extends RedisQueueBackend {
     if (laneOf === undefined) return adds.map(() => '');
     const lanes = await Promise.all(adds.map(async ({ job }) => laneOf(job.name, job.data)));
     return lanes.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane));
-  }
-
-  async #addInOneTransaction(adds: readonly Add[], lanes: readonly string[]): Promise<string[]> {
-    const transaction = (await this.scripts()).multi();
-    const replies: number[] = [];
-    let commands = 0;
-    const run = (script: Script, keys: readonly string[], args: readonly string[]): void => {
-      transaction.runCommand(script.name, [
-        `${this.keys['']}sequence`,
-        ...keys,
-        this.keys[''] as string,
-        ...args,
-      ]);
-      commands += 1;
-    };
-    let unnamed: string[] = [];
-    const enterUnnamed = (): void => {
-      if (unnamed.some((lane) => lane !== '')) run(ENTER, [this.keys['id'] as string], unnamed);
-      unnamed = [];
-    };
-    for (const [index, { job, jobId, parentKeyOpts }] of adds.entries()) {
-      const lane = lanes[index] as string;
-      const named = jobId !== undefined && lane !== '';
-      if (named || mayBeRefused(parentKeyOpts)) enterUnnamed();
-      if (named) run(ENTER_NAMED, [], [lane, jobId]);
-      // Queued before its first await, as BullMQ's own addJobs relies on.
-      void this.addJobToTransaction(transaction, job, jobId, parentKeyOpts);
-      replies.push(commands++);
-      if (named) run(LEAVE_IF_GONE, [], [lane, jobId]);
-      else if (!mayBeRefused(parentKeyOpts)) unnamed.push(jobId === undefined ? lane : '');
-    }
-    enterUnnamed();
-    return idsOf(await transaction.exec(), replies, (code) => this.#refused(code));
-  }
-
-  #refused(code: number): Error {
-    return this.finishedErrors({ code, command: 'addJob', parentKey: 'of the job' });
   }
 
   /**
@@ -330,7 +261,7 @@ export class TorilBackend extends RedisQueueBackend {
     if (completed === 'fetch') {
       return { result: await this.moveToActive(token, this.#workerOptions.name), finishedOn };
     }
-    this.#noteOutcome(completed);
+    this.#outcomes.note(completed);
     return { result: completed === undefined ? [] : raw2NextJobData([...completed]), finishedOn };
   }
 
@@ -348,7 +279,7 @@ export class TorilBackend extends RedisQueueBackend {
       lockMs: lockDuration,
       workerName: name,
       run: (args) => {
-        this.#gatherWrites(client);
+        this.#writes.gather(client);
         return client.runCommand(FINISH.name, args);
       },
     });
@@ -385,36 +316,6 @@ export class TorilBackend extends RedisQueueBackend {
     await this.beforeClose?.();
     return super.close(force);
   }
-}
-
-/** BullMQ refuses (-5) a child whose parent does not exist; then it does not count its id up, either. */
-function mayBeRefused({ parentKey }: ParentKeyOpts): boolean {
-  return parentKey !== undefined && parentKey !== '';
-}
-
-/** Adds that are due later, or part of a flow, enter their lane when they are first delivered. */
-function entersLater({ job, parentKeyOpts }: Add): boolean {
-  const { delay } = job.opts;
-  return (
-    parentKeyOpts.addToWaitingChildren === true ||
-    mayBeRefused(parentKeyOpts) ||
-    (typeof delay === 'number' && delay > 0) ||
-    job.repeatJobKey !== undefined
-  );
-}
-
-function idsOf(
-  replies: [Error | null, unknown][] | null,
-  places: readonly number[],
-  refused: (code: number) => Error,
-): string[] {
-  if (replies === null) throw new Error('Redis gave the transaction up');
-  return places.map((place) => {
-    const [error, id] = replies[place] as [Error | null, unknown];
-    if (error) throw error;
-    if (typeof id === 'number' && id < 0) throw refused(id);
-    return String(id);
-  });
 }
 
 /** A removed job's data may fit no lane any more; its entry is then dropped when it is met. */

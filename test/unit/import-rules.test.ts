@@ -88,6 +88,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   bullmq: [
     'jobs/bull-backend.ts',
+    'jobs/entering-transaction.ts',
     'jobs/finisher.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
