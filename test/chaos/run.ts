@@ -35,74 +35,108 @@ export interface RunResult {
 
 export async function runChaos(options: RunOptions): Promise<RunResult> {
   const folder = mkdtempSync(join(tmpdir(), 'toril-chaos-'));
-  const site = await openSite({ seed: options.seed, folder, twin: options.twin });
-  const { missing } = site.network;
-  if (missing !== undefined) {
-    options.say(`no network namespaces here (${missing}): this run has no partitions`);
-  }
-  const redis = new Redis({
-    port: site.redis.port,
-    replyMapping: 'legacy',
-    maxRetriesPerRequest: null,
-  });
-  redis.on('error', () => undefined);
+  let isKept = false;
   try {
-    const { drains, left, faults, strikingMs } = await playRounds(site, redis, options);
-    const history = readHistory(folder);
-    const end = await readEndState(redis, QUEUE, KEYS, jobIdsIn(history));
-    const violations = [
-      ...site.crashes.map((what) => ({ promise: 'P6', key: '', what })),
-      ...left.map((what) => ({
-        promise: 'P6',
-        key: '',
-        what: `not drained ${DRAIN_MAX_MS} ms after the last fault: ${what}`,
-      })),
-      ...audit(history, end),
-    ];
-    const figures = figuresOf({ history, end, faults, drains, strikingMs });
-    const failed = violations.length > 0;
-    if (!failed) rmSync(folder, { recursive: true });
-    return { violations, figures, history, artefacts: failed ? folder : undefined };
+    const site = await openSite({ seed: options.seed, folder, twin: options.twin });
+    const redis = new Redis({
+      port: site.redis.port,
+      replyMapping: 'legacy',
+      maxRetriesPerRequest: null,
+    });
+    redis.on('error', () => undefined);
+    try {
+      const judged = await judge(folder, site, redis, await playRounds(site, redis, options));
+      isKept = judged.violations.length > 0;
+      return { ...judged, artefacts: isKept ? folder : undefined };
+    } finally {
+      redis.disconnect();
+      await site.close();
+    }
   } finally {
-    redis.disconnect();
-    await site.close();
+    if (!isKept) rmSync(folder, { recursive: true });
   }
+}
+
+async function judge(
+  folder: string,
+  site: Site,
+  redis: Redis,
+  played: Played,
+): Promise<Omit<RunResult, 'artefacts'>> {
+  const history = readHistory(folder);
+  const end = await readEndState(redis, QUEUE, KEYS, jobIdsIn(history));
+  const stuck = [...site.crashes, ...played.stuck].map((what) => ({
+    promise: 'P6',
+    key: '',
+    what,
+  }));
+  const figures = figuresOf({ history, end, ...played });
+  return { violations: [...stuck, ...audit(history, end)], figures, history };
 }
 
 interface Played {
   readonly drains: readonly number[];
-  readonly left: readonly string[];
+  /** What did not come to its end. */
+  readonly stuck: readonly string[];
   readonly faults: Faults;
   readonly strikingMs: number;
 }
 
 async function playRounds(site: Site, redis: Redis, options: RunOptions): Promise<Played> {
   const { minutes, seed, say } = options;
+  const { missing } = site.network;
+  if (missing !== undefined) {
+    say(`no network namespaces here (${missing}): this run has no partitions`);
+  }
   const totalMs = minutes * 60_000;
   const rounds = Math.max(1, Math.round(totalMs / ROUND_MS));
   const faults = new Faults(site);
   const drains: number[] = [];
+  const stuck: string[] = [];
   let strikingMs = 0;
-  await Promise.all(
-    [...site.workers, ...site.producers, site.reader].map((member) => member.start()),
-  );
-  for (let round = 0; round < rounds; round++) {
+  const members = [...site.workers, ...site.producers, site.reader];
+  await Promise.all(members.map((member) => member.start()));
+  for (let round = 0; round < rounds && stuck.length + site.crashes.length === 0; round++) {
     await Promise.all(site.producers.map((producer) => producer.order('go')));
     strikingMs += await strikeAll(faults, drawSchedule(seed, round, totalMs / rounds));
-    await Promise.all(site.producers.map((producer) => producer.order('rest')));
-    // So that every key must go on, also one that nobody has asked for since it got stuck.
-    await site.producers[0]?.order('touch');
-    const { tookMs, left } = await drain(redis, QUEUE);
-    await site.reader.order('rest');
+    const tookMs = await comeToRest(site, redis, stuck);
     drains.push(tookMs);
     const struck = [...faults.counts.values()].reduce((sum, count) => sum + count, 0);
     say(
       `round ${round + 1} of ${rounds}: ${struck} faults so far, drained in ${Math.round(tookMs)} ms`,
     );
-    if (left !== undefined) return { drains, left: [left], faults, strikingMs };
-    if (site.crashes.length > 0) break;
   }
-  return { drains, left: [], faults, strikingMs };
+  return { drains, stuck, faults, strikingMs };
+}
+
+/** The liveness end of a round. Resolves with the milliseconds that the drain took. */
+async function comeToRest(site: Site, redis: Redis, stuck: string[]): Promise<number> {
+  const { producers, reader } = site;
+  const inTime = async (what: string, work: Promise<unknown>): Promise<void> => {
+    const late = await isLate(work);
+    if (late) stuck.push(`${DRAIN_MAX_MS} ms after the last fault ${what}`);
+  };
+  const rest = Promise.all(producers.map((producer) => producer.order('rest')));
+  await inTime('a producer still waits for an answer', rest);
+  // So that every key must go on, also one that nobody has asked for since it got stuck.
+  const touch = producers[0]?.order('touch') ?? Promise.resolve();
+  if (stuck.length === 0) await inTime('jobs cannot be enqueued', touch);
+  const { tookMs, left } = await drain(redis, QUEUE);
+  if (left !== undefined) stuck.push(`not drained in ${DRAIN_MAX_MS} ms: ${left}`);
+  await inTime('a cell cannot be read', reader.order('rest'));
+  return tookMs;
+}
+
+async function isLate(work: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(true), DRAIN_MAX_MS);
+  });
+  try {
+    return await Promise.race([work.then(() => false), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Resolves when the last fault is over, with the milliseconds from the first one to the beginning of the last. */
