@@ -73,7 +73,7 @@ export class ProcessClock implements Clock {
     return {
       cancel() {
         cancelled = true;
-        event.cancelled = true;
+        event.over = true;
       },
     };
   }
