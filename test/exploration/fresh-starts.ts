@@ -10,6 +10,7 @@
  *   to it, are abandoned by the new process, too;
  * - how many ids it has drawn, and how often its user has called withLease: a new process goes on
  *   counting where it was;
+ * - when it asked for the lock: no time may have passed since;
  * - how often in a row it had to wait: that only makes its pauses longer.
  *
  * `exploration-fresh-starts.test.ts` tells both the same for a while, and compares what they do.

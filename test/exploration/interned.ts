@@ -22,8 +22,4 @@ export class Interned<Thing> {
   text(id: number): string {
     return this.#texts[id] as string;
   }
-
-  get size(): number {
-    return this.#things.length;
-  }
 }

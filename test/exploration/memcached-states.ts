@@ -53,10 +53,6 @@ export class MemcachedStates {
     this.#damage = damage;
   }
 
-  get size(): number {
-    return this.#byContents.size;
-  }
-
   /** @param earlier the cell that is there from the beginning */
   start(earlier: NewItem | undefined): MemcachedState {
     if (earlier === undefined)

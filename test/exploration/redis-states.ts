@@ -48,10 +48,6 @@ export class RedisStates {
     this.#damage = damage;
   }
 
-  get size(): number {
-    return this.#byContents.size;
-  }
-
   /** Tokens are larger. */
   get lastSequence(): number {
     return this.#jobs;

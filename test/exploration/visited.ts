@@ -26,7 +26,7 @@ export class Visited {
     return this.#count;
   }
 
-  /** The state's number, counted from 0 in the order of their finding; a new one is `size` before. */
+  /** The state's number: states are counted from 0 as they are found, so a new one's is the size before. */
   numberOf(words: Int32Array, length: number): number {
     this.#hash(words, length);
     if (this.#count >= this.#slots * FULL_SHARE) this.#grow();

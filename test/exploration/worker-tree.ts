@@ -57,8 +57,6 @@ export class WorkerTree {
   readonly #nodes: WorkerNode[] = [];
   readonly #live = new Map<number, Worker>();
   readonly #roots = new Map<string, WorkerNode>();
-  /** How often the real code ran one step. */
-  steps = 0;
 
   constructor(vocabulary: Vocabulary, damage: WorkerDamage) {
     this.#vocabulary = vocabulary;
@@ -89,7 +87,6 @@ export class WorkerTree {
     if (known !== undefined) return known;
     const worker = this.#workerAt(node);
     worker.tell(stimulus);
-    this.steps++;
     const child = this.#add(node, stimulus, node.plan, worker);
     node.children.set(stimulus, child);
     return child;
@@ -156,7 +153,6 @@ export class WorkerTree {
     for (let at = node; at.parent !== undefined; at = at.parent) told.push(at.stimulus);
     const worker = new Worker(node.plan, this.#vocabulary, this.#damage);
     for (const stimulus of told.reverse()) worker.tell(stimulus);
-    this.steps += told.length;
     worker.takeEvents();
     return worker;
   }
