@@ -54,13 +54,17 @@ export class JobLedger {
     this.#report = report;
   }
 
-  added(jobId: string, facts: JobFacts): void {
+  added(jobId: string, { key, kind, attempts, entered }: JobFacts): void {
     this.#jobs.set(jobId, {
-      ...facts,
+      // Not spread: that alone took 2.6 % of a run.
+      key,
+      kind,
+      attempts,
+      entered,
       place: this.#jobs.size,
       state: 'pending',
       decision: undefined,
-      isOutOfPlace: !facts.entered,
+      isOutOfPlace: !entered,
       result: undefined,
       throws: 0,
       charges: 0,

@@ -53,7 +53,15 @@ export class StrictWatch {
   started(key: string, process: string, jobId: string, isStopped: () => boolean): () => void {
     const lock = this.#lockOf(key);
     const acquisition = lock.holders.get(process) ?? 0;
-    if (acquisition > lock.lostUpTo && acquisition < lock.acquisitions) {
+    if (acquisition > lock.lostUpTo) this.#check(lock, acquisition, key, process, jobId);
+    const running: Running = { process, jobId, acquisition, isStopped };
+    lock.running.add(running);
+    return () => void lock.running.delete(running);
+  }
+
+  /** The lock was not lost since the process acquired it. */
+  #check(lock: Lock, acquisition: number, key: string, process: string, jobId: string): void {
+    if (acquisition < lock.acquisitions) {
       this.#report(
         'P1',
         `${key}: the strict update of job ${jobId} begins in ${process}, though ${lock.owner} has the lease`,
@@ -67,9 +75,6 @@ export class StrictWatch {
         `${key}: the strict updates of job ${other.jobId} in ${other.process} and of job ${jobId} in ${process} run at once`,
       );
     }
-    const running: Running = { process, jobId, acquisition, isStopped };
-    lock.running.add(running);
-    return () => void lock.running.delete(running);
   }
 
   #lockOf(key: string): Lock {

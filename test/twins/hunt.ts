@@ -19,7 +19,7 @@ export interface Catch {
 const FAILED_SEED = /^seed (\d+) FAILED: (P\d): (.*)$/m;
 const FAILED_SEARCH = /^FAILED after ([\d,]+) states, in (\d+) steps\. (P\d): (.*)$/m;
 const FAILED_TEST = /(?:×|FAIL) .*$/m;
-const SEARCH_SECONDS = '120';
+const SEARCH_SECONDS = '60';
 /** Characters of a verdict that are shown. */
 const VERDICT_MAX = 160;
 
