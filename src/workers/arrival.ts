@@ -13,7 +13,7 @@ export type Settlement =
   | {
       readonly kind: 'parked';
       readonly delayMs: number;
-      /** It was applied alone in this delivery, and the process lived: if it dies later, it is not of that. */
+      /** It was applied alone here, and the process lived: if it dies later, it is not of that. */
       readonly survivedStart?: boolean;
     }
   /** The worker closes: back to the front of the queue, without an attempt. */

@@ -30,6 +30,7 @@ import {
   untilTurnMs,
   type Waiting,
 } from './parking.ts';
+import type { StartedAlone } from './started-alone.ts';
 import { takeTurn } from './turn.ts';
 import type { Watched, Watches } from './watches.ts';
 
@@ -41,6 +42,7 @@ const AGAIN_PAUSE_MS_MAX = 200;
 export interface CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers;
+  readonly startedAlone: StartedAlone;
   /** Whoever is watched waits for `patienceMs`. */
   readonly watches: Watches;
   forget(key: string): void;
@@ -71,7 +73,7 @@ export class Combiner implements Watched {
     this.#server = home.context.servers.serverFor(key);
     this.#cellName = cellName(key);
     this.#lockName = lockName(key);
-    this.#memory = new KeyMemory(home.blockers);
+    this.#memory = new KeyMemory(home.blockers, home.startedAlone);
     this.#arrivals.add(first);
     this.over = this.#run();
   }
@@ -252,7 +254,7 @@ export class Combiner implements Watched {
     const parked = {
       kind: 'parked',
       delayMs: delayMs(awayMs, options, random.fraction()),
-      survivedStart: this.#memory.of(jobId).wasStartedAlone === true,
+      survivedStart: this.#memory.startedAlone.takeOut(jobId),
     } as const;
     report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
     this.#arrivals.settle(jobId, parked);

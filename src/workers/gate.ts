@@ -4,11 +4,13 @@ import type { Arrival } from './arrival.ts';
 import { Blockers } from './blockers.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
+import { StartedAlone } from './started-alone.ts';
 import { Watches } from './watches.ts';
 
 export class Gate implements CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers = new Blockers();
+  readonly startedAlone: StartedAlone = new StartedAlone();
   readonly watches: Watches;
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;

@@ -1,6 +1,7 @@
 import type { TorilError } from '../errors.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import type { Blockers } from './blockers.ts';
+import type { StartedAlone } from './started-alone.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
@@ -9,8 +10,6 @@ const PACE_WEIGHT = 0.2;
 interface JobNote {
   /** It failed when it was tried in somebody else's delivery. */
   readonly isSuspect?: boolean;
-  /** It was begun alone here, since it had stalled before. */
-  readonly wasStartedAlone?: boolean;
   /** Its new value does not fit into memcached. */
   readonly tooLarge?: TorilError;
 }
@@ -21,6 +20,7 @@ const NOBODY: readonly LaneEntry[] = [];
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
   readonly blockers: Blockers;
+  readonly startedAlone: StartedAlone;
   /** Bytes that the server was seen to refuse, below what it says it can store. */
   itemBytesMax: number = Number.POSITIVE_INFINITY;
   /** Milliseconds per job, smoothed; 0: not known yet. */
@@ -32,9 +32,10 @@ export class KeyMemory {
   #inHand: readonly LaneEntry[] = NOBODY;
   #inHandCount = 0;
 
-  /** @param blockers of the whole process: they outlast what is remembered of their key */
-  constructor(blockers: Blockers) {
+  /** Both belong to the whole process: they outlast what is remembered of their key. */
+  constructor(blockers: Blockers, startedAlone: StartedAlone) {
     this.blockers = blockers;
+    this.startedAlone = startedAlone;
   }
 
   of(jobId: string): JobNote {

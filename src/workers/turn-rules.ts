@@ -49,7 +49,7 @@ export class TurnRules implements FoldRules {
     return this.#turn.arrivals.get(jobId);
   }
   startAlone(jobId: string): Promise<number> {
-    this.#turn.memory.note(jobId, { wasStartedAlone: true });
+    this.#turn.memory.startedAlone.note(jobId);
     return this.#turn.context.lanes.startAlone(jobId);
   }
 }

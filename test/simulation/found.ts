@@ -40,6 +40,13 @@ export const FOUND: readonly Found[] = [
     change: 'bull-backend.ts notes in the same script that a job was given back',
   },
   {
+    seed: 3_602,
+    promise: 'P7',
+    cause:
+      'a process that had lived through applying a job alone gave it back only once its combiner had ended, and so without saying that; its next death was put down to the job',
+    change: 'started-alone.ts remembers such jobs for the whole process, until they are given back',
+  },
+  {
     seed: 8,
     promise: 'P3',
     cause:

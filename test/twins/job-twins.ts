@@ -21,7 +21,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/combiner.ts',
-        find: '      survivedStart: this.#memory.of(jobId).wasStartedAlone === true,\n',
+        find: '      survivedStart: this.#memory.startedAlone.takeOut(jobId),\n',
         replace: '      survivedStart: false,\n',
       },
     ],

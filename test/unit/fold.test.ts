@@ -9,6 +9,7 @@ import type { Arrival } from '../../src/workers/arrival.ts';
 import type { Batch, FoldRules, FoldStart } from '../../src/workers/batch.ts';
 import { Blockers } from '../../src/workers/blockers.ts';
 import { fold } from '../../src/workers/fold.ts';
+import { StartedAlone } from '../../src/workers/started-alone.ts';
 import { KeyMemory } from '../../src/workers/key-memory.ts';
 
 interface Data {
@@ -86,7 +87,7 @@ async function folded(
     registry: new UpdateRegistry(updates),
     clock: systemClock,
     options: { batchMs: 60_000, stallsMax: 2 },
-    memory: new KeyMemory(new Blockers()),
+    memory: new KeyMemory(new Blockers(), new StartedAlone()),
     onlyDelivered: () => false,
     arrivalOf: arrival,
     leaseMs: 10_000,
@@ -157,7 +158,7 @@ describe('a batch', () => {
   });
 
   it('notes each job when its turn comes', async () => {
-    const memory = new KeyMemory(new Blockers());
+    const memory = new KeyMemory(new Blockers(), new StartedAlone());
     await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { memory });
     expect(['a', 'b', 'c'].filter((jobId) => memory.isInHand(jobId))).toEqual(['a', 'b']);
     memory.layDown();
@@ -173,7 +174,7 @@ describe('a job that throws', () => {
   ];
 
   it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
-    const memory = new KeyMemory(new Blockers());
+    const memory = new KeyMemory(new Blockers(), new StartedAlone());
     const batch = await folded(failing(), { memory });
     expect(batch).toMatchObject({
       value: { text: 'a' },
@@ -294,7 +295,7 @@ describe('a job that has been through something', () => {
   });
 
   it('is too heavy', async () => {
-    const memory = new KeyMemory(new Blockers());
+    const memory = new KeyMemory(new Blockers(), new StartedAlone());
     memory.note('a', { tooLarge: new TorilError('VALUE_TOO_LARGE', 'too much.') });
     const batch = await folded([entry('a')], { memory, delivered: { a: 9 } });
     expect(batch.decisions.get('a')).toContain('VALUE_TOO_LARGE');
@@ -411,7 +412,7 @@ describe('an update that blocks its process for longer than the lease', () => {
   });
 
   it('is given up after the third time, charged in its own delivery, and then begins anew', async () => {
-    const memory = new KeyMemory(new Blockers());
+    const memory = new KeyMemory(new Blockers(), new StartedAlone());
     const job = entry('a', { name: 'block' });
     for (let i = 0; i < 3; i++) {
       expect(await folded([job], scene(memory, {}))).toMatchObject({ applied: 1 });
