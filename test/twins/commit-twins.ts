@@ -123,7 +123,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
   {
     name: 'hold-on-the-side',
     guard: 'a job that fails and stays in its lane is a commit, too',
-    hunt: SIMULATED,
+    hunt: { by: 'simulation', from: 1_400, seeds: 20_000 },
     edits: [
       {
         file: 'src/workers/turn.ts',

@@ -30,8 +30,9 @@ function withTable(page: string, catches: readonly Catch[], twins: readonly Twin
   return `${page.slice(0, from)}${table}\n${page.slice(to)}`;
 }
 
-function rowOf({ caught, by, verdict }: Catch, start: string): string {
-  return `${start} ${caught ? cell(by) : 'NOTHING'} | ${cell(verdict)} |`;
+function rowOf({ twin, caught, by, verdict }: Catch, start: string): string {
+  const why = twin.hunt.by === 'test' ? ` (no simulation or search: ${cell(twin.hunt.why)})` : '';
+  return `${start} ${caught ? cell(by) : 'NOTHING'}${why} | ${cell(verdict)} |`;
 }
 
 function cell(text: string): string {

@@ -5,7 +5,7 @@ export const JOB_TWINS: readonly Twin[] = [
   {
     name: 'no-held-mark',
     guard: 'the mark of a job that holds its lane, in the commit that says so',
-    hunt: SIMULATED,
+    hunt: { by: 'simulation', from: 4_100, seeds: 20_000 },
     edits: [
       {
         file: 'src/workers/fold.ts',
