@@ -1,7 +1,8 @@
 /**
  * What the simulation has found. Each seed failed before the change, and is run in every test run. A
  * seed means something only as long as options.ts draws what it drew: whoever changes the draws
- * looks for new ones, by taking the change back.
+ * looks for new ones, by taking the change back: most of these are broken twins (docs/twins.md).
+ * 20,900 and 1,309 failed before producers were simulated, and have not been found anew.
  */
 export interface Found {
   readonly seed: number;
@@ -19,14 +20,14 @@ export const FOUND: readonly Found[] = [
     change: 'turn.ts closes the cell to others for each strict batch, not once per lease',
   },
   {
-    seed: 14_435,
+    seed: 1_498,
     promise: 'P3',
     cause:
       'a job that holds its lane was reported as failed without a commit; another holder, who had taken the lane before, applied it',
     change: 'turn.ts commits first, even if the value stays as it is',
   },
   {
-    seed: 8_383,
+    seed: 4_194,
     promise: 'P3',
     cause:
       'the next holder applied it before BullMQ had noted the failure: what depends on the outside world may succeed there',
