@@ -278,10 +278,7 @@ export class TorilBackend extends RedisQueueBackend {
       keys: this.keys,
       lockMs: lockDuration,
       workerName: name,
-      run: (args) => {
-        this.#writes.gather(client);
-        return client.runCommand(FINISH.name, args);
-      },
+      run: (args) => client.runCommand(FINISH.name, args),
     });
   }
 

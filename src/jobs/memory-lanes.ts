@@ -32,13 +32,13 @@ export class MemoryLanes implements Lanes {
   constructor(jobs: MemoryJobs, clock: Clock, travel: Travel = byMoments(clock)) {
     this.#jobs = jobs;
     this.#travel = travel;
-    this.#take = new Gather(clock, KEYS_PER_CALL, (requests) =>
+    this.#take = new Gather(clock, { atMost: KEYS_PER_CALL }, (requests) =>
       travel(() => requests.map((request) => jobs.take(request))),
     );
-    this.#acknowledge = new Gather(clock, KEYS_PER_CALL, (commits) =>
+    this.#acknowledge = new Gather(clock, { atMost: KEYS_PER_CALL }, (commits) =>
       travel(() => commits.map((commit) => jobs.acknowledge(commit))),
     );
-    this.#locate = new Gather(clock, KEYS_PER_CALL, (waiting) =>
+    this.#locate = new Gather(clock, { atMost: KEYS_PER_CALL }, (waiting) =>
       travel(() => waiting.map(({ key, jobId }) => jobs.locate(key, jobId))),
     );
   }

@@ -30,8 +30,8 @@ export interface ScriptClient {
   scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<[string, string[]]>;
 }
 
-/** Keys per script call. */
-const KEYS_PER_CALL = 64;
+/** Keys per script call, and calls of one kind at a time (why: gather.ts; 11 % more than 64 keys and any number). */
+const PER_CALL = { atMost: 16, callsMax: 2 };
 /** Entries of a lane that are looked at in one call. */
 const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
@@ -49,11 +49,9 @@ export class RedisLanes implements Lanes {
     this.#prefix = prefix;
     this.#client = client.then((ready) => defineScripts(ready));
     this.#client.catch(() => undefined); // each call reports it
-    this.#take = new Gather(clock, KEYS_PER_CALL, (requests) => this.#takeMany(requests));
-    this.#acknowledge = new Gather(clock, KEYS_PER_CALL, (commits) =>
-      this.#acknowledgeMany(commits),
-    );
-    this.#locate = new Gather(clock, KEYS_PER_CALL, (jobs) => this.#locateMany(jobs));
+    this.#take = new Gather(clock, PER_CALL, (requests) => this.#takeMany(requests));
+    this.#acknowledge = new Gather(clock, PER_CALL, (commits) => this.#acknowledgeMany(commits));
+    this.#locate = new Gather(clock, PER_CALL, (jobs) => this.#locateMany(jobs));
   }
 
   take(request: TakeRequest): Promise<Taken> {
