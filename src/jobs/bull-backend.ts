@@ -25,15 +25,10 @@ import { type Add, EnteringTransaction, entersLater } from './entering-transacti
 import { GatheredWrites } from './gathered-writes.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
+import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
-import {
-  ALONE_FIELD,
-  DIRECTIVE_FIELD,
-  GIVEN_BACK_FIELD,
-  OUTCOME_FIELD,
-  PARKED_FIELD,
-} from './scripts/script.ts';
+import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
@@ -56,6 +51,7 @@ const SCRIPTS = [
   PARK_AHEAD,
   PROMOTE_DECIDED,
   DELIVER_NEXT,
+  SURVIVED,
   FINISH,
 ];
 
@@ -205,18 +201,14 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     attemptsMade = 0,
   ): Promise<void> {
-    const fieldsToUpdate = {
-      ...(survivedStart && { [GIVEN_BACK_FIELD]: '1' }),
-      ...(attemptsMade > 0 && { [PARKED_FIELD]: String(attemptsMade) }),
-    };
     const client = await this.scripts();
     const args = this.moveToDelayedArgs(jobId, systemClock.wallMs(), token, delayMs, {
       skipAttempt: true,
-      // BullMQ's script cannot set no fields.
-      ...(Object.keys(fieldsToUpdate).length > 0 && { fieldsToUpdate }),
+      ...(attemptsMade > 0 && { fieldsToUpdate: { [PARKED_FIELD]: String(attemptsMade) } }),
     });
     const [code] = await Promise.all([
       this.execCommand(client, 'moveToDelayed', args),
+      survivedStart && client.runCommand(SURVIVED.name, this.#argumentsFor(jobId)),
       // Behind it in the same write: whoever decided the job in the last moment found nothing to promote.
       client.runCommand(PROMOTE_DECIDED.name, this.#argumentsFor(jobId)),
     ]);

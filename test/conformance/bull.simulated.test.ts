@@ -10,6 +10,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { Bull } from '../simulation/bull.ts';
+import { GIVEN_BACK_FIELD } from '../../src/jobs/scripts/script.ts';
 import { Dice } from '../simulation/dice.ts';
 import { redisUrl } from '../support/servers.ts';
 
@@ -30,7 +31,7 @@ interface Side {
   complete(job: Handed): Promise<string>;
   fail(job: Handed, why: 'holds' | 'left'): Promise<string>;
   retry(job: Handed): Promise<string>;
-  park(job: Handed, delayMs: number): Promise<string>;
+  park(job: Handed, delayMs: number, survivedStart?: boolean): Promise<string>;
   giveBack(job: Handed): Promise<string>;
   extend(job: Handed): Promise<void>;
   stall(job: Handed): Promise<void>;
@@ -86,7 +87,8 @@ function simulated(): Side {
     async retry({ jobId, lock }) {
       return bull.retry(jobId, lock, 'once', clock.wallMs(), backoffs.get(jobId) ?? 0);
     },
-    park: async ({ jobId, lock }, delayMs) => bull.park(jobId, lock, later(delayMs), false),
+    park: async ({ jobId, lock }, delayMs, survivedStart = false) =>
+      bull.park(jobId, lock, later(delayMs), survivedStart),
     giveBack: async ({ jobId, lock }) => bull.giveBack(jobId, lock),
     extend: async ({ jobId, lock }) => bull.extend(new Map([[jobId, lock]])),
     async stall({ jobId }) {
@@ -115,6 +117,7 @@ function simulated(): Side {
 }
 
 interface Real extends Side {
+  readonly prefix: string;
   close(): Promise<void>;
 }
 
@@ -149,6 +152,7 @@ async function real(redis: Redis): Promise<Real> {
       () => 'missing lock',
     );
   return {
+    prefix,
     async add(delayed, backoffMs, lane) {
       const job = await queue.add('update', lane ? { lane } : {}, {
         attempts: 1_000,
@@ -169,7 +173,8 @@ async function real(redis: Redis): Promise<Real> {
       return answer(jobOf(job).moveToFailed(new UnrecoverableError('for good'), job.lock, false));
     },
     retry: (job) => answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false)),
-    park: ({ jobId, lock }, delayMs) => answer(worker.backend.park(jobId, false, delayMs, lock)),
+    park: ({ jobId, lock }, delayMs, survivedStart = false) =>
+      answer(worker.backend.park(jobId, survivedStart, delayMs, lock)),
     giveBack: ({ jobId, lock }) => answer(worker.backend.moveJobFromActiveToWait(jobId, lock)),
     async extend({ jobId, lock }) {
       await worker.extendJobLocks([jobId], [lock], LOCK_MS);
@@ -300,6 +305,20 @@ describe('the simulated BullMQ', () => {
     redis = new Redis(redisUrl());
   });
   afterAll(() => redis.quit());
+
+  test('hears of a job that was survived also when its lock is gone', async () => {
+    const side = await real(redis);
+    try {
+      const jobId = await side.add(false, 0, false);
+      const lock = 'mine';
+      await side.fetch(lock);
+      await redis.del(`${side.prefix}${jobId}:lock`);
+      expect(await side.park({ jobId, lock }, 1_000, true)).toBe('missing lock');
+      expect(await redis.hget(`${side.prefix}${jobId}`, GIVEN_BACK_FIELD)).toBe('1');
+    } finally {
+      await side.close();
+    }
+  });
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8])('does what BullMQ does, on walk %i', async (seed) => {
     const other = await real(redis);

@@ -171,9 +171,10 @@ export class Bull {
   /** moveToDelayed without an attempt: the job gives its slot back. */
   park(jobId: string, lock: string, dueMs: number, survivedStart: boolean): Answer {
     const job = this.#unlock(jobId, lock);
+    const survivor = survivedStart ? this.#jobs.get(jobId) : undefined;
+    if (survivor !== undefined) survivor.isGivenBack = true; // whoever has it by now, as TorilBackend.park
     if (job === undefined) return 'missing lock';
     this.#observer.parked(jobId, lock);
-    if (survivedStart) job.isGivenBack = true; // as TorilBackend.park
     job.parkedAtAttempt = job.attemptsMade;
     this.#delay(job, dueMs);
     return 'done';

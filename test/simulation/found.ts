@@ -54,4 +54,17 @@ export const FOUND: readonly Found[] = [
       'a strict update was called again, only to make the value anew that a later job of its batch had spoilt',
     change: 'fold.ts keeps the value behind each strict update',
   },
+  {
+    seed: 18_223,
+    promise: 'P7',
+    cause:
+      'a process had lived through applying a job alone, but could not say so when it gave the job back: BullMQ had taken that for stalled, and its lock was gone',
+    change: 'bull-backend.ts says it by a script of its own, whoever has the job by now',
+  },
+  {
+    seed: 22_344,
+    promise: 'P7',
+    cause: 'the same, with two processes',
+    change: 'the same',
+  },
 ];
