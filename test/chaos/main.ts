@@ -2,20 +2,23 @@
  * `npm run chaos -- --minutes N [--seed S]`: real processes, real servers, real faults; then the audit.
  * `--twin NAME` takes a guard away, and the auditor must notice; `--twin list` names them.
  */
-import { parseArgs } from 'node:util';
 import { figuresText, violationsText } from './report.ts';
 import { runChaos } from './run.ts';
 import { type TwinName, TWINS } from './twins.ts';
+import { commandLine, usageError } from '../support/command-line.ts';
 
 const MINUTES_DEFAULT = '1';
 const SEED_MAX = 2 ** 31;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: MINUTES_DEFAULT },
-    seed: { type: 'string', default: String(Math.floor(Math.random() * SEED_MAX)) },
-    twin: { type: 'string' },
-  },
+const USAGE = `npm run chaos -- --minutes N [--seed S] [--twin NAME]
+  --minutes N    minutes of faults, 1 by default
+  --seed S       draws the faults and their times
+  --twin NAME    with a guard taken away, which must be noticed; "list" names them`;
+
+const values = commandLine(USAGE, {
+  minutes: { type: 'string', default: MINUTES_DEFAULT },
+  seed: { type: 'string', default: String(Math.floor(Math.random() * SEED_MAX)) },
+  twin: { type: 'string' },
 });
 
 if (values.twin === 'list') {
@@ -43,10 +46,10 @@ async function main(): Promise<number> {
 function numberOf(option: string, text: string, least: number): number {
   const number = Number(text);
   if (text !== '' && Number.isFinite(number) && number >= least) return number;
-  throw new Error(`--${option} must be a number from ${least} on, not "${text}"`);
+  usageError(`--${option} must be a number from ${least} on, not "${text}"`);
 }
 
 function twinOf(name: string | undefined): TwinName | undefined {
   if (name === undefined || name in TWINS) return name as TwinName | undefined;
-  throw new Error(`no twin "${name}": ${Object.keys(TWINS).join(', ')}`);
+  usageError(`no twin "${name}": ${Object.keys(TWINS).join(', ')}`);
 }

@@ -3,13 +3,13 @@
  * `npm run explore -- --path queue --workers 2 --expiries 1 --timeouts 1 --seconds 60`: one search.
  * `--canary NAME` takes a guard away; `--canary list` names them. Exit code 1: a promise was broken.
  */
-import { parseArgs } from 'node:util';
 import { CANARIES } from './canaries.ts';
 import { type Configuration, NO_FAULTS } from './configuration.ts';
 import { damageOf, type Report, type Task } from './explore.ts';
 import { failureText, HEAD, rowText, summaryText } from './report.ts';
 import { rowsFor } from './rows.ts';
 import { exploreAll } from './shards.ts';
+import { commandLine, usageError } from '../support/command-line.ts';
 
 const PATHS = ['queue', 'strict', 'lease'] as const;
 const NUMBERS = [
@@ -31,19 +31,24 @@ const WORKERS_MAX = 4;
 const JOBS_MAX = 9;
 
 const text = { type: 'string' } as const;
-const { values } = parseArgs({
-  options: {
-    path: text,
-    clocks: text,
-    cell: text,
-    canary: text,
-    seconds: { type: 'string', default: '600' },
-    processes: { type: 'string', default: '2' },
-    ...(Object.fromEntries(NUMBERS.map((name) => [name, text])) as Record<
-      (typeof NUMBERS)[number],
-      typeof text
-    >),
-  },
+const USAGE = `npm run explore                                                  a table of searches
+npm run explore -- --path queue --workers 2 --expiries 1         one search
+  --path queue|strict|lease   --clocks apart|step   --cell present|missing   --canary NAME (or "list")
+  --workers --jobs --batch, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
+  --refusals, --faults of all kinds together   --seconds N   --processes P
+What each means stands in docs/exploration.md.`;
+
+const values = commandLine(USAGE, {
+  path: text,
+  clocks: text,
+  cell: text,
+  canary: text,
+  seconds: { type: 'string', default: '600' },
+  processes: { type: 'string', default: '2' },
+  ...(Object.fromEntries(NUMBERS.map((name) => [name, text])) as Record<
+    (typeof NUMBERS)[number],
+    typeof text
+  >),
 });
 
 if (values.canary === 'list') console.log(Object.keys(CANARIES).join('\n'));
@@ -90,7 +95,7 @@ function chosen(): Configuration[] {
   const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
   const { workers = NO_FAULTS.workers, jobs = workers } = numbers;
   if (workers < 1 || workers > WORKERS_MAX || jobs < 1 || jobs > JOBS_MAX) {
-    throw new Error(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
+    usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
   }
   return (path === undefined ? PATHS : [path]).map((one) => {
     return { ...NO_FAULTS, path: one, clocks, cell, ...numbers, workers, jobs };
@@ -105,11 +110,11 @@ function oneOf<Name extends string>(
   if (given === undefined) return undefined;
   const found = names.find((name) => name === given);
   if (found !== undefined) return found;
-  throw new Error(`--${option} must be one of ${names.join(', ')}, not ${given}`);
+  usageError(`--${option} must be one of ${names.join(', ')}, not ${given}`);
 }
 
 function numberOf(option: string, given: string | undefined): number {
   const number = Number(given);
   if (Number.isSafeInteger(number) && number >= 0) return number;
-  throw new Error(`--${option} must be a whole number, not ${given}`);
+  usageError(`--${option} must be a whole number, not ${given}`);
 }

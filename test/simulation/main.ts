@@ -4,27 +4,29 @@
  * `--canary NAME` takes a guard away in either; `--canary list` names them. `--until-failure` ends
  * with the first seed that fails.
  */
-import { parseArgs } from 'node:util';
 import { CANARIES } from './canaries.ts';
 import { failureText, optionsText, summaryText } from './report.ts';
 import { runSimulation } from './run.ts';
 import { runShards } from './shards.ts';
 import type { Damage } from './world.ts';
+import { commandLine, usageError } from '../support/command-line.ts';
 
 const SEEDS_DEFAULT = 2_000;
 /** Failing seeds that are told in full. */
 const FAILURES_SHOWN = 3;
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: String(SEEDS_DEFAULT) },
-    from: { type: 'string', default: '0' },
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    canary: { type: 'string' },
-    processes: { type: 'string', default: '2' },
-    'until-failure': { type: 'boolean', default: false },
-  },
+const USAGE = `npm run sim -- --seeds N [--from S] [--processes P] [--until-failure]   many runs
+npm run sim -- --seed S [--trace]                                        one, and what happened in it
+  --canary NAME    with a guard taken away; "list" names them`;
+
+const values = commandLine(USAGE, {
+  seeds: { type: 'string', default: String(SEEDS_DEFAULT) },
+  from: { type: 'string', default: '0' },
+  seed: { type: 'string' },
+  trace: { type: 'boolean', default: false },
+  canary: { type: 'string' },
+  processes: { type: 'string', default: '2' },
+  'until-failure': { type: 'boolean', default: false },
 });
 
 if (values.canary === 'list') console.log(Object.keys(CANARIES).join('\n'));
@@ -67,12 +69,12 @@ function damageOf(canary: string | undefined): Damage {
   if (canary === undefined) return {};
   const damage = CANARIES[canary];
   if (damage === undefined)
-    throw new Error(`no canary "${canary}": ${Object.keys(CANARIES).join(', ')}`);
+    usageError(`no canary "${canary}": ${Object.keys(CANARIES).join(', ')}`);
   return damage;
 }
 
 function numberOf(option: string, text: string): number {
   const number = Number(text);
   if (Number.isSafeInteger(number) && number >= 0) return number;
-  throw new Error(`--${option} must be a whole number, not ${text}`);
+  usageError(`--${option} must be a whole number, not ${text}`);
 }

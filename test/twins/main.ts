@@ -3,19 +3,22 @@
  * code 1 if a twin passes for sound. `--only NAME,NAME` some of them; `--list`; `--write-docs` writes
  * the table into docs/twins.md.
  */
-import { parseArgs } from 'node:util';
 import { writeDocs } from './docs.ts';
 import { type Catch, hunt } from './hunt.ts';
 import type { Twin } from './twin.ts';
 import { TWINS } from './twins.ts';
+import { commandLine, usageError } from '../support/command-line.ts';
 
-const { values } = parseArgs({
-  options: {
-    only: { type: 'string' },
-    list: { type: 'boolean', default: false },
-    'write-docs': { type: 'boolean', default: false },
-    processes: { type: 'string', default: '2' },
-  },
+const USAGE = `npm run twins [-- --only NAME,NAME] [--write-docs] [--processes P]
+  --only       some of the twins
+  --list       names them, and does nothing
+  --write-docs writes the table into docs/twins.md`;
+
+const values = commandLine(USAGE, {
+  only: { type: 'string' },
+  list: { type: 'boolean', default: false },
+  'write-docs': { type: 'boolean', default: false },
+  processes: { type: 'string', default: '2' },
 });
 
 const twins = chosen(values.only);
@@ -50,7 +53,7 @@ function chosen(only: string | undefined): readonly Twin[] {
   if (only === undefined) return TWINS;
   return only.split(',').map((name) => {
     const twin = TWINS.find((one) => one.name === name);
-    if (twin === undefined) throw new Error(`no twin "${name}"; --list names them`);
+    if (twin === undefined) usageError(`no twin "${name}"; --list names them`);
     return twin;
   });
 }
