@@ -3,11 +3,11 @@
  * are blind, or what makes the guard necessary never happens.
  */
 import type { Lanes } from '../../src/jobs/lanes.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
 import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';
 import { CELL } from './memcached-states.ts';
+import { setForReplace } from '../simulation/canaries.ts';
 
 export interface Canary {
   readonly damage: Damage;
@@ -32,17 +32,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
   /** One that finds no room deletes what is there, whatever its CAS. */
   'SET for REPLACE': {
     within: { path: 'queue', expiries: 1, refusals: 1 },
-    damage: {
-      store(store) {
-        const replace = store.replace.bind(store);
-        store.replace = (name, item, cas) => {
-          const outcome = replace(name, item, cas);
-          const isOutOfRoom = outcome.kind === 'refused' && outcome.reason === 'out-of-memory';
-          if (isOutOfRoom) MemoryStore.prototype.evict.call(store, name);
-          return outcome;
-        };
-      },
-    },
+    damage: { store: setForReplace },
   },
   /** Redis takes every acknowledgement, whatever the commit was built on. */
   'no condition on acknowledge': {

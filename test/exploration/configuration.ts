@@ -38,6 +38,17 @@ export interface Configuration {
   readonly cell: 'present' | 'missing';
 }
 
+/** Each has a budget of its own. */
+export const FAULT_KINDS = [
+  'expiries',
+  'renewals',
+  'evictions',
+  'restarts',
+  'timeouts',
+  'crashes',
+  'refusals',
+] as const;
+
 export const NO_FAULTS: Omit<Configuration, 'path'> = {
   workers: 2,
   jobs: 2,

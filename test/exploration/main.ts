@@ -4,7 +4,7 @@
  * `--canary NAME` takes a guard away; `--canary list` names them. Exit code 1: a promise was broken.
  */
 import { CANARIES } from './canaries.ts';
-import { type Configuration, NO_FAULTS } from './configuration.ts';
+import { type Configuration, FAULT_KINDS, NO_FAULTS } from './configuration.ts';
 import { damageOf, type Report, type Task } from './explore.ts';
 import { failureText, HEAD, rowText, summaryText } from './report.ts';
 import { rowsFor } from './rows.ts';
@@ -12,19 +12,7 @@ import { exploreAll } from './shards.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
 const PATHS = ['queue', 'strict', 'lease'] as const;
-const NUMBERS = [
-  'workers',
-  'jobs',
-  'batch',
-  'expiries',
-  'renewals',
-  'evictions',
-  'restarts',
-  'timeouts',
-  'crashes',
-  'refusals',
-  'faults',
-] as const;
+const NUMBERS = ['workers', 'jobs', 'batch', ...FAULT_KINDS, 'faults'] as const;
 /** A worker's letter and its place among four: more are too many to search anyway. */
 const WORKERS_MAX = 4;
 /** A lane is read as a whole. */

@@ -1,16 +1,6 @@
 /** How searches are told to people. */
-import { type Configuration, NO_FAULTS } from './configuration.ts';
+import { type Configuration, FAULT_KINDS, NO_FAULTS } from './configuration.ts';
 import type { Report } from './explore.ts';
-
-const KINDS = [
-  'expiries',
-  'renewals',
-  'evictions',
-  'restarts',
-  'timeouts',
-  'crashes',
-  'refusals',
-] as const;
 
 export const HEAD: string = row(
   'path',
@@ -78,11 +68,11 @@ function pathText({ path, cell, batch, clocks }: Configuration): string {
 }
 
 function faultsText(configuration: Configuration): string {
-  const kinds = KINDS.filter((kind) => configuration[kind] > 0);
+  const kinds = FAULT_KINDS.filter((kind) => configuration[kind] > 0);
   const sum = kinds.reduce((total, kind) => total + configuration[kind], 0);
   if (sum === 0) return 'none';
   const text =
-    kinds.length === KINDS.length && sum === kinds.length
+    kinds.length === FAULT_KINDS.length && sum === kinds.length
       ? 'one of every kind'
       : kinds.map((kind) => `${configuration[kind]} ${kind}`).join(', ');
   return configuration.faults < sum ? `${text}; ${configuration.faults} at most` : text;

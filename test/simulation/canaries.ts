@@ -20,6 +20,17 @@ function changed(lanes: Lanes, changes: Partial<Lanes>): Lanes {
   });
 }
 
+/** A SET that finds no room deletes what is there, whatever its CAS. */
+export function setForReplace(store: MemoryStore): void {
+  const replace = store.replace.bind(store);
+  store.replace = (name, item, cas) => {
+    const outcome = replace(name, item, cas);
+    const isOutOfRoom = outcome.kind === 'refused' && outcome.reason === 'out-of-memory';
+    if (isOutOfRoom) MemoryStore.prototype.evict.call(store, name);
+    return outcome;
+  };
+}
+
 export const CANARIES: Readonly<Record<string, Damage>> = {
   /** memcached compares no CAS on cells, as if it had been started with -C. */
   'no CAS on cells': {
@@ -35,15 +46,7 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
   /** SET instead of REPLACE: one that finds no room deletes what is there, whatever its CAS. Copies make up for it. */
   'SET for REPLACE': {
     options: (options) => ({ ...options, gate: { ...options.gate, durableCopies: false } }),
-    store(store) {
-      const replace = store.replace.bind(store);
-      store.replace = (name, item, cas) => {
-        const outcome = replace(name, item, cas);
-        const isOutOfRoom = outcome.kind === 'refused' && outcome.reason === 'out-of-memory';
-        if (isOutOfRoom) MemoryStore.prototype.evict.call(store, name);
-        return outcome;
-      };
-    },
+    store: setForReplace,
   },
   /** Redis takes every acknowledgement, whatever the commit was built on. */
   'no condition on acknowledge': {
