@@ -126,7 +126,7 @@ export class BedParts {
   }
 
   #startWorker(place: number, life: number): TestWorker {
-    const { updates, gate, queueName } = this.#settings;
+    const { updates, gate, concurrency, queueName } = this.#settings;
     const clock = new WorkerClock(this.clock);
     const server = new MemoryServer({ store: this.store, clock });
     if (this.#isMemcachedDown) server.down(true);
@@ -147,6 +147,7 @@ export class BedParts {
       queueName,
       server,
       gate,
+      concurrency,
       reach: (moment) => this.#tripwires.reach(place, moment),
       report: (type, facts) => {
         const atMs = this.clock.monotonicMs();

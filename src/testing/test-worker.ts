@@ -37,6 +37,8 @@ export interface TestWorkerOptions {
   /** This worker's own connection to memcached. */
   readonly server: MemoryServer;
   readonly gate: GateOptions;
+  /** Jobs that it is given at a time. */
+  readonly concurrency: number;
   readonly reach: Reach;
   readonly report: GateReporter;
   /** It could take one more job. */
@@ -66,7 +68,8 @@ export class TestWorker {
       report: options.report,
       rateLimited: false,
       resting: () => false,
-      parkAhead: () => undefined, // only saves deliveries
+      slots: () => options.concurrency,
+      parkAhead: () => Promise.resolve(), // only saves deliveries
       deliverNext: (jobId) => clock.soon(() => queue.deliverNext(jobId)),
     });
   }

@@ -13,18 +13,21 @@ import { AssertionError } from '../base/assert.ts';
 import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
 import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
+import type { Location } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
 import { redisFailed, type TorilError } from '../errors.ts';
 import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Blockers } from './blockers.ts';
+import type { Crowd, Crowding } from './crowd.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
 import {
   awayAtStandstillMs,
   awayUntilTurnMs,
   delayMs,
+  expectedPaceMs,
   SLOW_PACE_MS,
   STANDSTILL_SPREAD_MS,
   untilTurnMs,
@@ -45,10 +48,15 @@ export interface CombinerHome {
   readonly startedAlone: StartedAlone;
   /** Whoever is watched waits for `patienceMs`. */
   readonly watches: Watches;
+  /** Whoever holds most of the slots is looked at sooner. */
+  readonly crowd: Crowd;
   forget(key: string): void;
 }
 
-export class Combiner implements Watched {
+/** A delivered job that waits here, and where it stands. */
+type LocatedArrival = Waiting & Pick<Arrival, 'jobId' | 'arrivedAtMs'>;
+
+export class Combiner implements Watched, Crowding {
   readonly #home: CombinerHome;
   readonly #context: GateContext;
   readonly #key: string;
@@ -81,8 +89,17 @@ export class Combiner implements Watched {
   join(arrival: Arrival): void {
     this.#arrivals.add(arrival);
     // A slow key's jobs give their slots back at once, not each after its own patience.
-    if (this.#memory.paceMs > this.#context.options.patienceMs) this.#lookSoon();
-    else this.#home.watches.add(this);
+    if (this.#memory.paceMs > this.#context.options.patienceMs) return this.lookSoon();
+    this.#home.watches.add(this);
+    this.#home.crowd.grew(this);
+  }
+
+  get slotsHeld(): number {
+    return this.#arrivals.size;
+  }
+
+  awaitedMs(): number {
+    return this.#memory.awaitedMs(this.#context.clock.monotonicMs());
   }
 
   /** Finishes the batch that is being applied, then ends; jobs that wait go back to the queue. */
@@ -184,14 +201,17 @@ export class Combiner implements Watched {
 
   /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
   async #standStill(atLeastMs: number): Promise<false> {
+    // Not waited for: the lane's head may be delivered any moment, and must not be parked with the others.
     if (this.#arrivals.size > 1)
-      this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
-    await this.#lookAround((waiting) => awayAtStandstillMs(waiting, atLeastMs));
+      void this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
+    for (const waiting of await this.#lookAround()) {
+      this.#park(waiting.jobId, awayAtStandstillMs(waiting, atLeastMs));
+    }
     return false;
   }
 
   /** Once for all who join in this moment. */
-  #lookSoon(): void {
+  lookSoon(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
     this.#context.clock.soon(() => {
@@ -210,37 +230,47 @@ export class Combiner implements Watched {
   }
 
   /** Parks what would wait longer than its patience. */
-  #parkPatient(): Promise<void> {
-    const { clock, options } = this.#context;
-    return this.#lookAround((waiting, { jobId, arrivedAtMs }) => {
-      if (this.#memory.isInHand(jobId)) return undefined;
-      // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
-      // 256 keys at once took 85 ms each, and parking them for that only made it worse.
-      const waitedMs = this.#working ? 0 : clock.monotonicMs() - arrivedAtMs;
-      if (waitedMs + untilTurnMs(waiting) <= options.patienceMs) return undefined;
-      if (waiting.paceMs >= SLOW_PACE_MS) {
-        this.#context.parkAhead(this.#key, waiting.paceMs, options.patienceMs);
-      }
-      return awayUntilTurnMs(waiting, options);
-    });
+  async #parkPatient(): Promise<void> {
+    const { options, parkAhead } = this.#context;
+    const impatient = (await this.#lookAround()).filter((waiting) => this.#waitsTooLong(waiting));
+    const paceMs = Math.max(...impatient.map((waiting) => waiting.paceMs));
+    // First: the slots would only go to the same key's next jobs.
+    if (paceMs >= SLOW_PACE_MS) await parkAhead(this.#key, paceMs, options.patienceMs);
+    for (const waiting of impatient) {
+      if (this.#memory.isInHand(waiting.jobId)) continue;
+      this.#park(waiting.jobId, awayUntilTurnMs(waiting, options));
+    }
   }
 
-  /** Settles what others have decided, and parks what `away` gives a time for. */
-  async #lookAround(
-    away: (waiting: Waiting, arrival: Arrival) => number | undefined,
-  ): Promise<void> {
-    const { clock } = this.#context;
-    await Promise.all(
-      [...this.#arrivals.waiting()].map(async (arrival) => {
-        const location = await this.#context.lanes.locate(this.#key, arrival.jobId);
-        if (location.kind === 'decided') return this.#settleAs(arrival, location.outcome);
-        const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
-        const paceMs = Math.max(this.#memory.paceAtMs(clock.monotonicMs()), known.paceMs);
-        const { deliveries } = arrival;
-        const awayMs = away({ rank: known.rank, paceMs, deliveries }, arrival);
-        if (awayMs !== undefined) this.#park(arrival.jobId, awayMs);
-      }),
+  #waitsTooLong(waiting: LocatedArrival): boolean {
+    const { clock, options } = this.#context;
+    if (this.#memory.isInHand(waiting.jobId)) return false;
+    // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
+    // 256 keys at once took 85 ms each, and parking them for that only made it worse.
+    const waitedMs = this.#working ? 0 : clock.monotonicMs() - waiting.arrivedAtMs;
+    return waitedMs + untilTurnMs(waiting) > options.patienceMs;
+  }
+
+  /** Settles what others have decided, and says where the others stand. */
+  async #lookAround(): Promise<LocatedArrival[]> {
+    const arrivals = [...this.#arrivals.waiting()];
+    const { lanes } = this.#context;
+    const locations = await Promise.all(
+      arrivals.map(({ jobId }) => lanes.locate(this.#key, jobId)),
     );
+    return arrivals.flatMap((arrival, n) => this.#located(arrival, locations[n] as Location));
+  }
+
+  #located(arrival: Arrival, location: Location): [] | [LocatedArrival] {
+    const { jobId, deliveries, arrivedAtMs } = arrival;
+    if (location.kind === 'decided') {
+      this.#settleAs(arrival, location.outcome);
+      return [];
+    }
+    const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
+    const measuredMs = Math.max(this.#memory.paceMs, known.paceMs);
+    const paceMs = expectedPaceMs(measuredMs, this.awaitedMs(), this.#context.options);
+    return [{ jobId, deliveries, arrivedAtMs, rank: known.rank, paceMs }];
   }
 
   #settleAs({ jobId }: Arrival, text: string): void {

@@ -23,11 +23,14 @@ export interface GateContext {
   readonly rateLimited: boolean;
   /** The worker is paused: nothing is begun for which no delivered job waits. */
   readonly resting: () => boolean;
+  /** Jobs that BullMQ delivers to this worker at a time. */
+  readonly slots: () => number;
   /**
    * Keeps BullMQ from delivering the jobs of a lane that is slow or stands still: they wait until
-   * their turn (rank × `perRankMs`), at least so many milliseconds.
+   * their turn (rank × `perRankMs`), at least so many milliseconds. Resolves when slots that are given
+   * back would no longer go to the same jobs; never rejects.
    */
-  readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => void;
+  readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
   /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
   readonly deliverNext: (jobId: string) => void;
 }

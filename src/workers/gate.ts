@@ -4,6 +4,7 @@ import type { Arrival } from './arrival.ts';
 import { Blockers } from './blockers.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
+import { Crowd } from './crowd.ts';
 import { StartedAlone } from './started-alone.ts';
 import { Watches } from './watches.ts';
 
@@ -12,12 +13,14 @@ export class Gate implements CombinerHome {
   readonly blockers: Blockers = new Blockers();
   readonly startedAlone: StartedAlone = new StartedAlone();
   readonly watches: Watches;
+  readonly crowd: Crowd;
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;
 
   constructor(context: GateContext) {
     this.context = context;
     this.watches = new Watches(context.clock, context.options.patienceMs);
+    this.crowd = new Crowd(context.clock, context.slots);
   }
 
   /** A job of `key` has been delivered; it is settled once its outcome is known, or it must wait elsewhere. */

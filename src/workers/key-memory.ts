@@ -64,10 +64,9 @@ export class KeyMemory {
     this.awaitingSinceMs = undefined;
   }
 
-  /** What is known of the pace at this moment, the job that is being applied included. */
-  paceAtMs(nowMs: number): number {
-    const soFarMs = this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
-    return Math.max(this.paceMs, soFarMs);
+  /** Milliseconds for which the asynchronous update that is being applied has been waited for; 0: there is none. */
+  awaitedMs(nowMs: number): number {
+    return this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
   }
 
   measured(jobs: number, elapsedMs: number): void {

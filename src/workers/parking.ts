@@ -27,6 +27,19 @@ export interface Waiting {
   readonly deliveries: number;
 }
 
+/**
+ * Milliseconds per job to reckon with. Of the first update, while it is waited for, one knows only that
+ * it is slow, and jobs that are back too early have to be parked once more.
+ */
+export function expectedPaceMs(
+  measuredMs: number,
+  awaitedMs: number,
+  { patienceMs }: Pick<GateOptions, 'patienceMs'>,
+): number {
+  const isGuess = measuredMs === 0 && awaitedMs >= SLOW_PACE_MS;
+  return Math.max(measuredMs, awaitedMs, isGuess ? patienceMs : 0);
+}
+
 /** Milliseconds until its turn, if somebody is at work on the key. */
 export function untilTurnMs({ rank, paceMs }: Waiting): number {
   return rank * (paceMs || PACE_ASSUMED_MS);

@@ -41,7 +41,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #gate: Gate;
   readonly #started: Promise<void>;
   #closed: Promise<void> | undefined;
-  #parkingAhead = false;
+  #parkingAhead: Promise<void> | undefined;
 
   /**
    * Starts to work at once, unless `autorun` is false. What is wrong with the servers is an `error`
@@ -84,6 +84,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       report: this.#report,
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused(),
+      slots: () => this.concurrency,
       parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
       // Then it is delivered when its turn comes.
       deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
@@ -206,14 +207,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   };
 
   /** One call at a time: a second one would find what the first one has left. */
-  #parkAhead(key: string, perRankMs: number, atLeastMs: number): void {
-    if (this.#parkingAhead) return;
-    this.#parkingAhead = true;
-    this.backend
+  #parkAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
+    this.#parkingAhead ??= this.backend
       .parkAhead(key, perRankMs, atLeastMs, this.#options.parkMsMax)
       .catch(() => undefined) // then they are parked one by one
       .finally(() => {
-        this.#parkingAhead = false;
+        this.#parkingAhead = undefined;
       });
+    return this.#parkingAhead;
   }
 }

@@ -203,7 +203,8 @@ export class Worker {
       report: () => {},
       rateLimited: false,
       resting: () => false,
-      parkAhead: () => {},
+      slots: () => 1,
+      parkAhead: () => Promise.resolve(),
       deliverNext: () => {},
     });
     this.#deliver(gate, jobId);

@@ -26,6 +26,16 @@ describe('jobs of a slow key', () => {
     await eventually('few are active', async () => (await here.queue.getActiveCount()) <= 2);
   });
 
+  it('do not take the slots that those before them give back', async () => {
+    const here = stage();
+    const worker = await here.worker({ concurrency: 20, autorun: false, closeMs: 100 });
+    // More than are parked ahead in one call.
+    await enqueueLog(here, entries(here.key(), 2_000, { takesMs: 200 }));
+    void worker.run();
+    await eventually('all are delayed', async () => (await here.queue.getWaitingCount()) === 0);
+    expect(worker.counts.jobParked).toBeLessThanOrEqual(20);
+  });
+
   it('are done no later for it: whoever is decided is delivered at once', async () => {
     const here = stage();
     const key = here.key();

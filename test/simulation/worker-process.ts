@@ -93,10 +93,11 @@ export class WorkerProcess {
       },
       rateLimited: options.rateLimited,
       resting: () => this.#resting,
+      slots: () => options.concurrency,
       parkAhead: (key, perRankMs, atLeastMs) => {
         const { parkMsMax } = options.gate;
         const park = (): void => world.bull.parkAhead(key, perRankMs, atLeastMs, parkMsMax);
-        this.link.call(park).catch(() => undefined);
+        return this.link.call(park).catch(() => undefined);
       },
       deliverNext: (jobId) => {
         this.link.call(() => world.bull.deliverNext(jobId)).catch(() => undefined);

@@ -5,6 +5,8 @@ import {
   awayAtStandstillMs,
   awayUntilTurnMs,
   delayMs,
+  expectedPaceMs,
+  SLOW_PACE_MS,
   untilTurnMs,
   type Waiting,
 } from '../../src/workers/parking.ts';
@@ -30,6 +32,25 @@ describe('a job that waits for its turn', () => {
     expect(away.toSorted((a, b) => a - b)).toEqual(away);
     expect(away[0]).toBe(GATE_DEFAULTS.patienceMs);
     expect(away.at(-1)).toBeLessThan(GATE_DEFAULTS.leaseMs);
+  });
+});
+
+describe('the pace to reckon with', () => {
+  it.each([
+    ['is what was measured', 20, 0, 20],
+    ['is longer while an update takes longer than usual', 20, 30, 30],
+    ['is not guessed at for a hitch of a fast key', 1, 2 * SLOW_PACE_MS, 2 * SLOW_PACE_MS],
+    ['is unknown at first', 0, 0, 0],
+    ['is unknown while the first update may still be fast', 0, SLOW_PACE_MS - 1, SLOW_PACE_MS - 1],
+    [
+      'is a whole patience at least once the first one is slow',
+      0,
+      SLOW_PACE_MS,
+      GATE_DEFAULTS.patienceMs,
+    ],
+    ['is what the first one has taken so far', 0, 1_000, 1_000],
+  ])('%s', (_, measuredMs, awaitedMs, wanted) => {
+    expect(expectedPaceMs(measuredMs, awaitedMs, GATE_DEFAULTS)).toBe(wanted);
   });
 });
 
