@@ -34,7 +34,7 @@ export interface Contestant extends Entrant {
   trouble: string | undefined;
 }
 
-/** Of the jobs, in the run that warms up; how slow a system is, is not known before. */
+/** Of the jobs, per process, in the run that warms up; how slow a system is, is not known before. */
 const WARM_UP_SHARE = 0.1;
 const WARM_UP_JOBS_MIN = 200;
 /** Enough for the compiler to have seen all of the code. */
@@ -78,7 +78,8 @@ async function enter(
   const crew = new Crew(stage.launcher, stage.site, system, processes);
   const full = isProduct(system) || system === CEILING;
   const leastJobs = full ? WARM_UP_JOBS_MIN_FAST : WARM_UP_JOBS_MIN;
-  const warmUpJobs = Math.min(jobs, Math.max(leastJobs, Math.ceil(jobs * WARM_UP_SHARE)));
+  const perProcess = Math.max(leastJobs, Math.ceil(jobs * WARM_UP_SHARE));
+  const warmUpJobs = Math.min(jobs, perProcess * processes);
   progress.now(`${describe(comparison)}: ${system} warms up`);
   try {
     const { jobsPerSecond } = await measureRun(stage, crew, loadOf(comparison, warmUpJobs));

@@ -23,34 +23,38 @@ export interface GatherOptions {
  */
 export class Gather<Request, Reply> {
   readonly #clock: Clock;
-  readonly #atMost: number;
-  readonly #callsMax: number;
+  #limits: Required<GatherOptions>;
   readonly #serve: (requests: readonly Request[]) => Promise<readonly Reply[]>;
   readonly #waiting: Waiting<Request, Reply>[] = [];
   #calls = 0;
 
   constructor(
     clock: Clock,
-    { atMost, callsMax = Number.POSITIVE_INFINITY }: GatherOptions,
+    options: GatherOptions,
     serve: (requests: readonly Request[]) => Promise<readonly Reply[]>,
   ) {
     this.#clock = clock;
-    this.#atMost = atMost;
-    this.#callsMax = callsMax;
+    this.#limits = limitsOf(options);
     this.#serve = serve;
+  }
+
+  /** Other options from the next call on. */
+  change(options: GatherOptions): void {
+    this.#limits = limitsOf(options);
   }
 
   call(request: Request): Promise<Reply> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });
       if (this.#waiting.length === 1) this.#clock.soon(() => this.#flush());
-      else if (this.#waiting.length === this.#atMost) this.#flush();
+      else if (this.#waiting.length === this.#limits.atMost) this.#flush();
     });
   }
 
   #flush(): void {
-    while (this.#waiting.length > 0 && this.#calls < this.#callsMax) {
-      this.#send(this.#waiting.splice(0, this.#atMost));
+    const { atMost, callsMax } = this.#limits;
+    while (this.#waiting.length > 0 && this.#calls < callsMax) {
+      this.#send(this.#waiting.splice(0, atMost));
     }
   }
 
@@ -72,4 +76,11 @@ export class Gather<Request, Reply> {
     this.#calls--;
     this.#flush();
   }
+}
+
+function limitsOf({
+  atMost,
+  callsMax = Number.POSITIVE_INFINITY,
+}: GatherOptions): Required<GatherOptions> {
+  return { atMost, callsMax };
 }

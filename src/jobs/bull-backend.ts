@@ -263,13 +263,15 @@ export class TorilBackend extends RedisQueueBackend {
 
   async #makeFinisher(): Promise<Finisher | undefined> {
     const client = await this.scripts();
-    const { lockDuration = 0, name } = this.#workerOptions;
+    const { lockDuration = 0, name, concurrency = 1 } = this.#workerOptions;
     if (!isOrdinary(this.#workerOptions) || !isKnownBullMQ(client, this.version)) return undefined;
     return new Finisher({
       clock: systemClock,
       keys: this.keys,
       lockMs: lockDuration,
       workerName: name,
+      concurrency,
+      activeJobs: () => client.llen(this.keys['active'] as string),
       run: (args) => client.runCommand(FINISH.name, args),
     });
   }

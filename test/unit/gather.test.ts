@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { Gather } from '../../src/base/gather.ts';
 
@@ -54,6 +54,18 @@ describe('a gather', () => {
     expect(asked()).toEqual([[1], [2, 3], [4]]);
     calls[2]?.answer();
     expect(await fourth).toBe('4');
+  });
+
+  test('keeps to other options from the next call on', async () => {
+    const { gather, calls, momentOver, asked } = stage({ atMost: 1, callsMax: 2 });
+    for (let n = 1; n <= 6; n++) void gather.call(n);
+    momentOver();
+    gather.change({ atMost: 3, callsMax: 1 });
+    calls[0]?.answer();
+    await Promise.resolve();
+    expect(asked()).toEqual([[1], [2]]);
+    calls[1]?.answer();
+    await vi.waitFor(() => expect(asked()).toEqual([[1], [2], [3, 4, 5]]));
   });
 
   test('a call that failed fails those that it served, and lets the others go on', async () => {
