@@ -23,19 +23,17 @@ import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finisher.ts';
 import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
+import { type Away, parkAhead, type ParkingSite, tellParked } from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
-import { PARK_AHEAD } from './scripts/park-ahead.ts';
+import { PARK_AHEAD, TELL_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
 const ADDS_PER_TRANSACTION = 500;
-/** Jobs that are looked at in one call when a lane's jobs are parked ahead, and calls in a row. */
-const PARKED_PER_CALL = 500;
-const PARK_CALLS_MAX = 40;
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
   'moveToActive',
@@ -49,6 +47,7 @@ const SCRIPTS = [
   ENTER_NAMED,
   LEAVE_IF_GONE,
   PARK_AHEAD,
+  TELL_PARKED,
   PROMOTE_DECIDED,
   DELIVER_NEXT,
   SURVIVED,
@@ -152,26 +151,21 @@ export class TorilBackend extends RedisQueueBackend {
   }
 
   /**
-   * Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered: until
-   * their turn (rank × `perRankMs`), at least and at most so many milliseconds.
+   * Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. Returns how
+   * many; nobody has been told of them yet.
    */
-  async parkAhead(
-    lane: string,
-    perRankMs: number,
-    atLeastMs: number,
-    atMostMs: number,
-  ): Promise<void> {
+  async parkAhead(lane: string, away: Away): Promise<number> {
+    return parkAhead(await this.#parkingSite(), lane, away);
+  }
+
+  /** Tells of so many jobs of the lane that they are delayed, as BullMQ does. */
+  async tellParked(lane: string, parked: number): Promise<void> {
+    await tellParked(await this.#parkingSite(), lane, parked);
+  }
+
+  async #parkingSite(): Promise<ParkingSite> {
     const client = await this.scripts();
-    const { wait, delayed, marker, events, meta } = this.keys;
-    const keys = [`${this.keys['']}sequence`, wait, delayed, marker, events, meta];
-    const args = [this.keys[''], lane, PARKED_PER_CALL, perRankMs, atLeastMs, atMostMs];
-    for (let calls = 0; calls < PARK_CALLS_MAX; calls++) {
-      const [parked, seen] = (await client.runCommand(PARK_AHEAD.name, [...keys, ...args])) as [
-        number,
-        number,
-      ];
-      if (parked === 0 || seen < PARKED_PER_CALL) return;
-    }
+    return { keys: this.keys, run: ({ name }, args) => client.runCommand(name, args) };
   }
 
   override async remove(jobId: string, removeChildren: boolean): Promise<number> {

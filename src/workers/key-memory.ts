@@ -1,10 +1,15 @@
 import type { TorilError } from '../errors.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
+import type { GateOptions } from '../options.ts';
 import type { Blockers } from './blockers.ts';
+import { SLOW_PACE_MS } from './parking.ts';
 import type { StartedAlone } from './started-alone.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
+/** Jobs of a slow key that are taken at least, and how many times what its pace allows: it may get faster. */
+const SLOW_JOBS_MIN = 16;
+const SLOW_JOBS_FACTOR = 2;
 
 /** What is remembered of one job. */
 interface JobNote {
@@ -67,6 +72,16 @@ export class KeyMemory {
   /** Milliseconds for which the asynchronous update that is being applied has been waited for; 0: there is none. */
   awaitedMs(nowMs: number): number {
     return this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
+  }
+
+  /**
+   * Jobs to take for the next batch: of a slow key not many more than fit into its time. With one job
+   * per 100 ms, taking 500 each time kept Redis busy for 2 ms, and the jobs of all other keys waiting.
+   */
+  jobsToTake({ batchJobsMax, batchMs }: Pick<GateOptions, 'batchJobsMax' | 'batchMs'>): number {
+    if (this.paceMs < SLOW_PACE_MS) return batchJobsMax;
+    const inTime = Math.ceil((SLOW_JOBS_FACTOR * batchMs) / this.paceMs);
+    return Math.min(batchJobsMax, Math.max(SLOW_JOBS_MIN, inTime));
   }
 
   measured(jobs: number, elapsedMs: number): void {

@@ -137,11 +137,11 @@ class Turn {
   }
 
   #request(arrivals: readonly string[]): TakeRequest {
-    const { context, key } = this.#in;
+    const { context, key, memory } = this.#in;
     const { content } = this.#cell;
-    const { batchJobsMax, batchDataMax } = context.options;
     const cell = content.kind === 'envelope' ? content.envelope : undefined;
-    return { key, cell, arrivals, jobsMax: batchJobsMax, dataMax: batchDataMax };
+    const jobsMax = memory.jobsToTake(context.options);
+    return { key, cell, arrivals, jobsMax, dataMax: context.options.batchDataMax };
   }
 
   #settleDecided(asked: readonly string[], taken: Taken): void {

@@ -208,9 +208,14 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   /** One call at a time: a second one would find what the first one has left. */
   #parkAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
-    this.#parkingAhead ??= this.backend
-      .parkAhead(key, perRankMs, atLeastMs, this.#options.parkMsMax)
-      .catch(() => undefined) // then they are parked one by one
+    const { backend } = this;
+    const away = { perRankMs, atLeastMs, atMostMs: this.#options.parkMsMax };
+    this.#parkingAhead ??= backend
+      .parkAhead(key, away)
+      .then(
+        (parked) => void backend.tellParked(key, parked).catch(() => undefined), // for people who look
+        () => undefined, // then they are parked one by one
+      )
       .finally(() => {
         this.#parkingAhead = undefined;
       });

@@ -198,7 +198,10 @@ async function real(redis: Redis): Promise<Real> {
       if ((await queue.getJob(jobId)) === undefined) return 'refused'; // BullMQ calls it done
       return (await queue.remove(jobId)) === 1 ? 'done' : 'refused';
     },
-    parkAhead: () => worker.backend.parkAhead(KEY, 10, LATER_MS, LATER_MS * 2),
+    async parkAhead() {
+      const away = { perRankMs: 10, atLeastMs: LATER_MS, atMostMs: LATER_MS * 2 };
+      await worker.backend.tellParked(KEY, await worker.backend.parkAhead(KEY, away));
+    },
     setPaused: (paused) => (paused ? queue.pause() : queue.resume()),
     async state(jobIds) {
       return Promise.all(

@@ -3,9 +3,13 @@ import { type Job, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { TorilBackend } from '../../src/jobs/bull-backend.ts';
 import type { Taken } from '../../src/jobs/lanes.ts';
+import type { Away } from '../../src/jobs/parking-ahead.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';
+
+/** When those that are parked ahead come back. */
+const away = (ms: number, atMostMs: number): Away => ({ perRankMs: ms, atLeastMs: ms, atMostMs });
 
 async function expectUncharged(here: Stage, key: string, jobs: readonly Job[]): Promise<Job[]> {
   const finished = await here.finished(jobs);
@@ -30,10 +34,50 @@ describe('jobs of a slow key', () => {
     const here = stage();
     const worker = await here.worker({ concurrency: 20, autorun: false, closeMs: 100 });
     // More than are parked ahead in one call.
-    await enqueueLog(here, entries(here.key(), 2_000, { takesMs: 200 }));
+    const jobs = await enqueueLog(here, entries(here.key(), 2_000, { takesMs: 200 }));
     void worker.run();
-    await eventually('all are delayed', async () => (await here.queue.getWaitingCount()) === 0);
+    await eventually('all are delayed', async () => (await here.queue.getDelayedCount()) > 1_990);
     expect(worker.counts.jobParked).toBeLessThanOrEqual(20);
+    const last = async () => here.queue.getJob(jobs.at(-1)?.id as string);
+    await eventually('people are told of all', async () => ((await last())?.delay ?? 0) > 0);
+  });
+
+  it('are not parked ahead any further once enough others are to be delivered first', async () => {
+    const here = stage();
+    const two = [...entries(here.key('other'), 200), ...entries(here.key('slow'), 3_000)];
+    await enqueueLog(here, two);
+    const parked = await here.queue.backend.parkAhead(here.key('slow'), away(50, 60_000));
+    expect(parked).toBeGreaterThanOrEqual(300);
+    expect(parked).toBeLessThan(1_000);
+  });
+
+  it('that are parked ahead look as BullMQ leaves them, once people have been told', async () => {
+    const here = stage();
+    const { backend } = here.queue;
+    // More than one call parks or tells of.
+    const jobs = await enqueueLog(here, entries(here.key(), 1_200));
+    const own = await here.queue.enqueue(log, { key: here.key(), n: -1 }, { delay: 77_000 });
+    const toldOf = async (): Promise<(string | undefined)[]> => {
+      const events = await here.redis.xrange(here.redisKey('events'), '-', '+');
+      return events
+        .map(([, fields]) => fields)
+        .filter((fields) => fields[1] === 'delayed' && !fields.includes(own.id as string))
+        .map((fields) => fields[fields.indexOf('jobId') + 1]);
+    };
+    const parked = await backend.parkAhead(here.key(), away(60_000, 60_000));
+    expect(parked).toBe(1_199);
+    expect(await toldOf()).toEqual([]);
+    await backend.promote(jobs[7]?.id as string);
+    await backend.tellParked(here.key(), parked);
+    await backend.tellParked(here.key(), parked); // of nobody twice
+    const still = jobs.filter((_, n) => n !== 0 && n !== 7);
+    expect(await toldOf()).toEqual(still.map(({ id }) => id));
+    for (const { id } of [still[0], still.at(-1), own] as Job[]) {
+      const { delay } = (await here.queue.getJob(id as string)) as Job;
+      expect(delay).toBeGreaterThan(29_000);
+      expect(delay).toBeLessThanOrEqual(id === own.id ? 77_000 : 60_000);
+    }
+    expect((await here.queue.getJob(jobs[7]?.id as string))?.delay).toBe(0);
   });
 
   it('are done no later for it: whoever is decided is delivered at once', async () => {
@@ -92,7 +136,7 @@ describe('jobs of a slow key', () => {
       here,
       Array.from({ length: 12 }, (_, n) => ({ key: here.key(n % 3 === 0 ? 'other' : 'slow'), n })),
     );
-    await here.queue.backend.parkAhead(here.key('slow'), 50, 50, 1_000);
+    await here.queue.backend.parkAhead(here.key('slow'), away(50, 1_000));
     const numbers = (some: readonly Job[]): number[] => some.map(({ data }) => data.n as number);
     expect(numbers(await here.queue.getWaiting())).toEqual([0, 1, 3, 6, 9]);
     expect(numbers(await here.queue.getDelayed())).toEqual([2, 4, 5, 7, 8, 10, 11]);
@@ -118,7 +162,9 @@ describe('a job that has failed before', () => {
   }
 
   it('and was parked ahead is delivered when its turn has come', () =>
-    parked((here, key) => here.queue.backend.parkAhead(key, 60_000, 60_000, 60_000)));
+    parked(async (here, key) => {
+      expect(await here.queue.backend.parkAhead(key, away(60_000, 60_000))).toBe(2);
+    }));
 
   it('and gave its slot back is delivered when its turn has come', () =>
     parked(async (here, _, { id }) => {
@@ -172,7 +218,7 @@ describe('a parked job that is decided', () => {
     diesBeforePromoting();
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 20));
-    await here.queue.backend.parkAhead(here.key(), 60_000, 60_000, 120_000);
+    await here.queue.backend.parkAhead(here.key(), away(60_000, 120_000));
     expect(await here.queue.getDelayedCount()).toBe(19);
     await here.worker();
     expect(await here.finished(jobs, 5_000)).toHaveLength(20);
