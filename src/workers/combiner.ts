@@ -28,7 +28,7 @@ import {
   awayUntilTurnMs,
   delayMs,
   expectedPaceMs,
-  SLOW_PACE_MS,
+  PARK_AHEAD_PACE_MS,
   STANDSTILL_SPREAD_MS,
   untilTurnMs,
   type Waiting,
@@ -235,7 +235,7 @@ export class Combiner implements Watched, Crowding {
     const impatient = (await this.#lookAround()).filter((waiting) => this.#waitsTooLong(waiting));
     const paceMs = Math.max(...impatient.map((waiting) => waiting.paceMs));
     // First: the slots would only go to the same key's next jobs.
-    if (paceMs >= SLOW_PACE_MS) await parkAhead(this.#key, paceMs, options.patienceMs);
+    if (paceMs >= PARK_AHEAD_PACE_MS) await parkAhead(this.#key, paceMs, options.patienceMs);
     for (const waiting of impatient) {
       if (this.#memory.isInHand(waiting.jobId)) continue;
       this.#park(waiting.jobId, awayUntilTurnMs(waiting, options));
