@@ -9,7 +9,10 @@ export interface Clock {
   wallMs(): number;
   /** Calls back once after `delayMs`; a timer does not keep the process alive unless `keepAlive`. */
   after(delayMs: number, callback: () => void, options?: { readonly keepAlive?: boolean }): Timer;
-  /** Calls back once everything that is due at this moment has run: where requests gather. */
+  /**
+   * Calls back once everything that follows from this moment's event has run, and before the next
+   * event is looked at: where requests gather.
+   */
   soon(callback: () => void): void;
 }
 
@@ -25,7 +28,7 @@ export const systemClock: Clock = {
     if (options?.keepAlive !== true) handle.unref();
     return { cancel: () => clearTimeout(handle) };
   },
-  soon: (callback) => void setImmediate(callback),
+  soon: (callback) => process.nextTick(callback),
 };
 
 /** Milliseconds since 1970 as ISO 8601, in UTC. */

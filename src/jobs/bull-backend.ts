@@ -10,6 +10,7 @@ import {
   raw2NextJobData,
   type BackendFactory,
   type IRedisTransaction,
+  type Job,
   type JobJson,
   type KeepJobs,
   type MinimalJob,
@@ -20,7 +21,13 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
-import { Finisher, isKnownBullMQ, isOrdinary, removesCompleted } from './finisher.ts';
+import {
+  type Completed,
+  Finisher,
+  isKnownBullMQ,
+  isOrdinary,
+  removesCompleted,
+} from './finisher.ts';
 import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { type Away, parkAhead, type ParkingSite, tellParked } from './parking-ahead.ts';
@@ -30,6 +37,7 @@ import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, TELL_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
+import type { Delivery } from './lanes.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
@@ -62,6 +70,10 @@ export class TorilBackend extends RedisQueueBackend {
   laneOf: LaneOf | undefined;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
+  /** Set by the worker: whether it takes on further jobs. */
+  takesJobs: () => boolean = () => this.closing === undefined;
+  /** Once it is known that jobs can be completed by it. */
+  finisher: Finisher | undefined;
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
@@ -219,7 +231,18 @@ export class TorilBackend extends RedisQueueBackend {
     return [`${this.keys['']}sequence`, this.keys[''] as string, jobId];
   }
 
-  /** Together with all others of this moment, where they are ordinary ones. */
+  /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
+  deliveryOf(job: Job, token: string): Delivery | undefined {
+    if (this.finisher === undefined) {
+      this.#finisher ??= this.#makeFinisher();
+      return undefined;
+    }
+    const ofJob = job.opts.removeOnComplete;
+    const remove = removesCompleted(ofJob, this.#workerOptions.removeOnComplete);
+    return remove === undefined ? undefined : { jobId: job.id as string, token, remove };
+  }
+
+  /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
   override async moveToCompleted<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     returnValue: R,
@@ -227,28 +250,46 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     fetchNext: boolean,
   ): ReturnType<RedisQueueBackend['moveToCompleted']> {
+    const jobId = job.id as string;
     const remove = removesCompleted(removeOnComplete, this.#workerOptions.removeOnComplete);
     this.#finisher ??= this.#makeFinisher();
-    const finisher = remove === undefined ? undefined : await this.#finisher;
+    const finisher = remove === undefined ? undefined : (this.finisher ?? (await this.#finisher));
     if (finisher === undefined || remove === undefined) {
       return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
     }
+    finisher.wantsNext = fetchNext;
+    const before = finisher.takeCompleted(token);
+    if (before?.jobId === jobId) {
+      const { answer, finishedOn } = before;
+      const wantsNow = answer === undefined && fetchNext && !before.wantedNext;
+      return { result: await this.#nextOf(wantsNow ? 'fetch' : answer, token), finishedOn };
+    }
     const finishedOn = systemClock.wallMs();
+    const result = JSON.stringify(returnValue) ?? 'null';
     const completed = await finisher.complete({
-      jobId: job.id as string,
-      token,
-      result: JSON.stringify(returnValue) ?? 'null',
+      ...{ jobId, token, result, remove },
       fetchNext: fetchNext && this.closing === undefined,
-      remove,
     });
     if (completed === 'slow') {
       return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
     }
-    if (completed === 'fetch') {
-      return { result: await this.moveToActive(token, this.#workerOptions.name), finishedOn };
-    }
-    this.#outcomes.note(completed);
-    return { result: completed === undefined ? [] : raw2NextJobData([...completed]), finishedOn };
+    return { result: await this.#nextOf(completed, token), finishedOn };
+  }
+
+  async #nextOf(answer: Exclude<Completed, 'slow'>, token: string): Promise<unknown[]> {
+    if (answer === 'fetch') return this.moveToActive(token, this.#workerOptions.name);
+    this.#outcomes.note(answer);
+    return answer === undefined ? [] : raw2NextJobData([...answer]);
+  }
+
+  /** What a slot is to do next, which may have been fetched for it already. */
+  override async moveToActive(
+    token: string,
+    name?: string,
+  ): ReturnType<RedisQueueBackend['moveToActive']> {
+    const before = this.finisher?.takeCompleted(token);
+    if (before?.answer === undefined) return super.moveToActive(token, name);
+    return this.#nextOf(before.answer, token);
   }
 
   get #workerOptions(): Partial<WorkerOptions> {
@@ -259,15 +300,17 @@ export class TorilBackend extends RedisQueueBackend {
     const client = await this.scripts();
     const { lockDuration = 0, name, concurrency = 1 } = this.#workerOptions;
     if (!isOrdinary(this.#workerOptions) || !isKnownBullMQ(client, this.version)) return undefined;
-    return new Finisher({
+    this.finisher = new Finisher({
       clock: systemClock,
-      keys: this.keys,
       lockMs: lockDuration,
       workerName: name,
       concurrency,
       activeJobs: () => client.llen(this.keys['active'] as string),
-      run: (args) => client.runCommand(FINISH.name, args),
+      takesJobs: () => this.takesJobs(),
+      run: (args) =>
+        client.runCommand(FINISH.name, [`${this.keys['']}sequence`, this.keys[''], ...args]),
     });
+    return this.finisher;
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

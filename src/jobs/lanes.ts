@@ -82,6 +82,15 @@ export interface Taken {
   readonly remembersFrom: number;
 }
 
+/** A job that BullMQ has delivered to this process, as BullMQ knows it. */
+export interface Delivery {
+  readonly jobId: string;
+  /** Of its lock, and of the worker slot that has it: the slot's next job gets the same. */
+  readonly token: string;
+  /** Instead of keeping it as completed. */
+  readonly remove: boolean;
+}
+
 /** A commit that landed in memcached and wants to become the key's state. */
 export interface Acknowledgement {
   readonly key: string;
@@ -100,6 +109,8 @@ export interface Acknowledgement {
   readonly paceMs: number;
   /** Undefined: the commit does not enter the history. */
   readonly history?: HistoryNote | undefined;
+  /** Jobs that it decides as applied and that are about to be completed: an engine may do so in the same step. */
+  readonly deliveries?: readonly Delivery[];
 }
 
 export interface Acknowledged {

@@ -1,5 +1,5 @@
 /** What the lanes' scripts are told, and what they answer, in the contract's terms. */
-import type { Acknowledgement, Copy, LaneEntry, Taken, TakeRequest } from './lanes.ts';
+import type { Acknowledgement, Copy, Delivery, LaneEntry, Taken, TakeRequest } from './lanes.ts';
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
 import { noteArguments } from './scripts/history.ts';
 import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
@@ -15,7 +15,7 @@ export function takeArguments(request: TakeRequest): TakeArguments {
   const { key, cell, jobsMax, dataMax, arrivals } = request;
   const token = cell === undefined ? '' : String(cell.token);
   const base = cell === undefined ? '' : String(cell.base);
-  return [key, token, base, jobsMax, dataMax, arrivals];
+  return [key, token, base, String(jobsMax - 1), dataMax, arrivals];
 }
 
 export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unknown>): Taken {
@@ -84,10 +84,11 @@ export function acknowledgeArguments(
   base: string,
   packing: Packing,
 ): AcknowledgeArguments {
-  const { key, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
+  const { key, token, watermark, value, expireMs, decisions, paceMs, history, deliveries } = commit;
   const packed = packing.text(encodeValue(value));
   const pace = String(Math.round(paceMs * 1000) / 1000);
-  const always = [key, base, String(token), String(watermark), packed, pace] as const;
+  const completed = deliveries === undefined ? NONE : deliveryArguments(deliveries);
+  const always = [key, base, String(token), String(watermark), packed, pace, completed] as const;
   const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
   if (isPlain && history === undefined) return [...always];
   return [
@@ -97,6 +98,10 @@ export function acknowledgeArguments(
     decisionArguments(decisions, packing),
     history !== undefined && noteArguments(history, packing),
   ];
+}
+
+function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] {
+  return deliveries.flatMap(({ jobId, token, remove }) => [jobId, token, remove ? 1 : 0]);
 }
 
 function copyExpireMs({ value, expireMs }: Acknowledgement): number {

@@ -10,6 +10,7 @@ import type {
   Taken,
   TakeRequest,
 } from './lanes.ts';
+import type { Finisher } from './finisher.ts';
 import { acknowledgeArguments, copyOf, takeArguments, takenOf } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
@@ -40,13 +41,23 @@ const KEYS_PER_SCAN = 500;
 export class RedisLanes implements Lanes {
   readonly #client: Promise<ScriptClient>;
   readonly #prefix: string;
+  readonly #finisher: () => Finisher | undefined;
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
 
-  /** @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`) */
-  constructor(client: Promise<ScriptClient>, prefix: string, clock: Clock) {
+  /**
+   * @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`)
+   * @param finisher a worker's: its jobs are completed in the step that acknowledges their commit
+   */
+  constructor(
+    client: Promise<ScriptClient>,
+    prefix: string,
+    clock: Clock,
+    finisher: () => Finisher | undefined = () => undefined,
+  ) {
     this.#prefix = prefix;
+    this.#finisher = finisher;
     this.#client = client.then((ready) => defineScripts(ready));
     this.#client.catch(() => undefined); // each call reports it
     this.#take = new Gather(clock, PER_CALL, (requests) => this.#takeMany(requests));
@@ -76,7 +87,7 @@ export class RedisLanes implements Lanes {
 
   async overwriteCopy(commit: Acknowledgement): Promise<void> {
     const packing = new Packing();
-    const args = packing.arguments([acknowledgeArguments(commit, 'any', packing)]);
+    const args = packing.arguments([0, acknowledgeArguments(commit, 'any', packing)]);
     await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args);
   }
 
@@ -169,10 +180,16 @@ export class RedisLanes implements Lanes {
 
   async #acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {
     const packing = new Packing();
+    const finisher = this.#finisher();
+    const completing = finisher?.argumentsWithCommits();
     const all = commits.map((commit) => acknowledgeArguments(commit, String(commit.base), packing));
     const keys = [`${this.#prefix}delayed`];
-    const reply = await this.#run(ACKNOWLEDGE, keys, packing.arguments(all));
-    return commits.map((_, at) => ({ accepted: (reply as string)[at] === '1' }));
+    const args = packing.arguments([completing ?? 0, ...all]);
+    const reply = (await this.#run(ACKNOWLEDGE, keys, args)) as string;
+    const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
+    if (completing !== undefined && deliveries.length > 0)
+      finisher?.completed(completing, deliveries, reply.slice(commits.length));
+    return commits.map((_, at) => ({ accepted: reply[at] === '1' }));
   }
 
   async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {

@@ -206,7 +206,10 @@ export class Wire {
       const within = `within the request deadline of ${this.#requestDeadlineMs} ms`;
       this.#end('MEMCACHED_TIMED_OUT', `it did not answer ${within}`);
     };
-    this.#deadline = this.#clock.after(Math.max(0, delayMs), () => this.#clock.soon(strike));
+    this.#deadline = this.#clock.after(Math.max(0, delayMs), () => {
+      // Timers come before sockets: the next one has seen them.
+      this.#deadline = this.#clock.after(0, strike);
+    });
   }
 
   #quit(): void {

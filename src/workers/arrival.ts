@@ -1,4 +1,5 @@
 /** A job that BullMQ has delivered to this process and that waits for its outcome. */
+import type { Delivery } from '../jobs/lanes.ts';
 import type { JobOutcome } from '../jobs/outcome.ts';
 
 /** How the wait of a delivered job ended. A closed list: the worker's glue handles each. */
@@ -27,6 +28,8 @@ export interface Arrival {
   readonly deliveries: number;
   /** Times the process died or froze while it had the job, whoever's fault it was. */
   readonly stalls: number;
+  /** How it may be completed together with its commit; undefined: it may not. */
+  readonly delivery?: Delivery | undefined;
   /** Whether BullMQ would not deliver it again after this error. */
   isLastAttempt(thrown: Error): boolean;
   /** Called exactly once. */

@@ -71,7 +71,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       random: systemRandom,
       leaseMs: gate.leaseMs,
     });
-    this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock);
+    this.backend.takesJobs = () => this.closing === undefined && !this.isPaused();
+    this.#lanes = new RedisLanes(
+      this.backend.scriptClient(),
+      this.backend.toKey(''),
+      systemClock,
+      () => this.backend.finisher,
+    );
     this.#gate = new Gate({
       queue: this.qualifiedName,
       servers,
@@ -166,10 +172,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   async #process(job: Job, token: string): Promise<unknown> {
-    return report(job, token, await this.#settlementOf(job), this.backend);
+    return report(job, token, await this.#settlementOf(job, token), this.backend);
   }
 
-  #settlementOf(job: Job): Settlement | Promise<Settlement> {
+  #settlementOf(job: Job, token: string): Settlement | Promise<Settlement> {
     const jobId = job.id as string;
     const known = decodeOutcome(this.backend.takeOutcome(jobId) ?? '');
     if (known !== undefined) return { kind: 'decided', outcome: known };
@@ -180,17 +186,18 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     }
     const data = validated(update, job.data);
     return data instanceof Promise
-      ? data.then((settled) => this.#arrive(job, keyOf(update, settled)))
-      : this.#arrive(job, keyOf(update, data));
+      ? data.then((settled) => this.#arrive(job, token, keyOf(update, settled)))
+      : this.#arrive(job, token, keyOf(update, data));
   }
 
-  #arrive(job: Job, key: string): Promise<Settlement> {
+  #arrive(job: Job, token: string, key: string): Promise<Settlement> {
     return new Promise((settle) => {
       this.#gate.arrive(key, {
         jobId: job.id as string,
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,
+        delivery: this.backend.deliveryOf(job, token),
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -1,5 +1,6 @@
 /**
- * Finishing many jobs in one call must leave in Redis what BullMQ's own script leaves, call by call.
+ * Finishing many jobs in one call, or together with the commits that decide them, must leave in Redis
+ * what BullMQ's own script leaves, call by call.
  * Random walks on two queues, one with a stock worker, one with Toril's backend: after each step the
  * whole queue is read, and must be the same. Times differ, and events of one moment may come in
  * another order: per job, they may not.
@@ -7,11 +8,15 @@
 import { randomUUID } from 'node:crypto';
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createTorilBackend } from '../../src/jobs/bull-backend.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { systemClock } from '../../src/base/clock.ts';
+import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { isKnownBullMQ } from '../../src/jobs/finisher.ts';
+import type { Delivery } from '../../src/jobs/lanes.ts';
+import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
 import { Dice } from '../simulation/dice.ts';
 import { redisUrl } from '../support/servers.ts';
+import { committing, taking } from './lanes.suite.ts';
 
 const WALKS = 12;
 const STEPS = 50;
@@ -20,7 +25,12 @@ const FAR_MS = 10_000_000;
 
 const connection = { url: redisUrl(), maxRetriesPerRequest: null };
 
+/** How Toril's side completes jobs. */
+type Way = 'alone' | 'with their commits';
+
 interface Side {
+  /** Undefined: as BullMQ does. */
+  readonly lanes: RedisLanes | undefined;
   readonly queue: Queue;
   readonly worker: Worker;
   /** Delivered and unfinished, by token. */
@@ -31,17 +41,25 @@ interface Side {
   close(): Promise<void>;
 }
 
-function openSide(redis: Redis, prefix: string, toril: boolean, name: string | undefined): Side {
+function openSide(
+  redis: Redis,
+  prefix: string,
+  way: Way | 'as BullMQ',
+  name: string | undefined,
+): Side {
   const queue = new Queue('q', { connection, prefix });
   const options = {
     ...{ connection, prefix, autorun: false, lockDuration: LOCK_MS, skipStalledCheck: true },
     ...(name !== undefined && { name }),
   };
   const nothing = (): Promise<void> => Promise.resolve();
-  const worker = toril
-    ? (new Worker('q', nothing, options, createTorilBackend) as unknown as Worker)
-    : new Worker('q', nothing, options);
+  const worker =
+    way === 'as BullMQ'
+      ? new Worker('q', nothing, options)
+      : (new Worker('q', nothing, options, createTorilBackend) as unknown as Worker);
+  const lanes = way === 'with their commits' ? lanesOf(backendOf(worker)) : undefined;
   return {
+    lanes,
     queue,
     worker,
     held: new Map(),
@@ -56,16 +74,59 @@ function openSide(redis: Redis, prefix: string, toril: boolean, name: string | u
   };
 }
 
-/** Everything that Redis knows of the queue, without times. */
+function backendOf(worker: Worker): TorilBackend {
+  return worker.backend as unknown as TorilBackend;
+}
+
+function lanesOf(backend: TorilBackend): RedisLanes {
+  return new RedisLanes(
+    backend.scriptClient(),
+    backend.toKey(''),
+    systemClock,
+    () => backend.finisher,
+  );
+}
+
+/** Commits a batch that decides this job alone, in a lane of its own. False: it is in no lane any more. */
+async function commitFor(
+  { lanes, worker }: Side,
+  job: Job,
+  token: string,
+  fetchNext: boolean,
+): Promise<boolean> {
+  const backend = backendOf(worker);
+  await vi.waitFor(() => expect(backend.deliveryOf(job, token) ?? backend.finisher).toBeDefined());
+  if (backend.finisher !== undefined) backend.finisher.wantsNext = fetchNext;
+  const delivery = backend.deliveryOf(job, token);
+  const jobId = job.id as string;
+  const key = `key of ${jobId}`;
+  const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
+  const [entry] = taken?.entries ?? [];
+  if (taken === undefined || entry === undefined) return false;
+  const commit = committing({
+    ...{ key, base: taken.copy.token, token: taken.token, watermark: entry.sequence },
+    decisions: new Map([[jobId, `a${JSON.stringify(resultOf(job))}`]]),
+  });
+  const deliveries = delivery === undefined ? [] : [delivery];
+  return (await lanes?.acknowledge({ ...commit, deliveries }))?.accepted === true;
+}
+
+function resultOf(job: Job): unknown {
+  return { was: job.data };
+}
+
+/** Everything that BullMQ keeps of the queue in Redis, without times. */
 async function dump(redis: Redis, prefix: string): Promise<Record<string, unknown>> {
-  const keys = (await redis.keys(`${prefix}:*`)).toSorted();
+  const all = (await redis.keys(`${prefix}:*`)).toSorted();
+  const keys = all.filter((key) => !TORILS.test(key.slice(prefix.length)));
   const values = await Promise.all(keys.map((key) => read(redis, key, prefix)));
   return Object.fromEntries(keys.map((key, at) => [key.slice(prefix.length), values[at]]));
 }
 
 const TIMES = new Set(['timestamp', 'processedOn', 'finishedOn']);
-/** Written by Toril's own moveToFailed; and where in this file an error was made. */
-const BESIDE_THE_POINT = new Set(['torilAlone', 'torilDirective', 'stacktrace']);
+const TORILS = /^:q:(lane:|copy:|sequence)/;
+/** Written by Toril; and where in this file an error was made. */
+const BESIDE_THE_POINT = new Set(['toril', 'torilAlone', 'torilDirective', 'stacktrace']);
 
 async function read(redis: Redis, key: string, prefix: string): Promise<unknown> {
   switch (await redis.type(key)) {
@@ -203,11 +264,19 @@ function fetchSome(at: number, count: number): Step {
  * BullMQ's own script can finish comes alone, since it would be finished after the others.
  */
 function completeAll(tokens: readonly string[], fetchNext: boolean): Step {
-  return (side, redis) => {
+  return async (side, redis) => {
     const plain = side.restricted ? [] : tokens.filter((token) => isPlain(side, token));
     const together = plain.length > 0 ? plain : tokens.slice(0, 1);
+    if (side.lanes !== undefined) {
+      await Promise.all(
+        together.map((token) => {
+          const job = side.held.get(token);
+          return job !== undefined && commitFor(side, job, token, fetchNext);
+        }),
+      );
+    }
     return finishAll(together, (job, token) =>
-      job.moveToCompleted({ was: job.data }, token, fetchNext),
+      job.moveToCompleted(resultOf(job), token, fetchNext),
     )(side, redis);
   };
 }
@@ -325,12 +394,13 @@ describe('finishing many jobs in one call', () => {
 
   /** Does the steps on both sides, and compares after each. `next` sees which tokens are held. */
   async function walk(
+    way: Way,
     name: string | undefined,
     next: (at: number, tokens: readonly string[]) => Step | undefined,
   ): Promise<void> {
     const prefixes = [`stock-${randomUUID()}`, `toril-${randomUUID()}`] as const;
-    const stock = openSide(redis, prefixes[0], false, name);
-    const toril = openSide(redis, prefixes[1], true, name);
+    const stock = openSide(redis, prefixes[0], 'as BullMQ', name);
+    const toril = openSide(redis, prefixes[1], way, name);
     try {
       for (const { queue, worker } of [stock, toril]) {
         await queue.waitUntilReady();
@@ -350,19 +420,21 @@ describe('finishing many jobs in one call', () => {
     }
   }
 
-  test.each(Array.from({ length: WALKS }, (_, seed) => seed))(
-    'leaves what BullMQ leaves, on walk %i',
-    async (seed) => {
-      const dice = new Dice(seed, 'finishing');
-      const name = dice.chance(0.5) ? undefined : 'somebody';
-      await walk(name, (at, tokens) => (at < STEPS ? stepFrom(dice, at, tokens) : undefined));
-    },
-  );
+  const walks = Array.from({ length: WALKS }, (_, seed) => seed);
+  test.each([
+    ...walks.map((seed) => ['alone', seed] as const),
+    ...walks.map((seed) => ['with their commits', seed] as const),
+  ])('leaves what BullMQ leaves, jobs completed %s, on walk %i', async (way, seed) => {
+    const dice = new Dice(seed, 'finishing');
+    const name = dice.chance(0.5) ? undefined : 'somebody';
+    await walk(way, name, (at, tokens) => (at < STEPS ? stepFrom(dice, at, tokens) : undefined));
+  });
 
   test('keeps to a limit on how many jobs are active in the whole queue', async () => {
     const add: Step = ({ queue }) => queue.addBulk(Array(9).fill({ name: 'n', data: {} }));
     const limit: Step = ({ queue }) => queue.setGlobalConcurrency(2);
     await walk(
+      'alone',
       undefined,
       (at, tokens) =>
         [add, fetchSome(0, 4), limit, completeAll(tokens.slice(0, 1), true)].map(
@@ -371,5 +443,73 @@ describe('finishing many jobs in one call', () => {
               void (await step(side, on)),
         )[at],
     );
+  });
+});
+
+describe('a job completed together with its commit', () => {
+  let redis: Redis;
+  let side: Side;
+  let first: Job;
+  beforeAll(() => {
+    redis = new Redis(redisUrl());
+  });
+  afterAll(() => redis.quit());
+  beforeEach(async () => {
+    side = openSide(redis, `toril-${randomUUID()}`, 'with their commits', undefined);
+    await side.worker.waitUntilReady();
+    await side.queue.addBulk([1, 2].map((n) => ({ name: 'n', data: { n } })));
+    first = (await side.worker.getNextJob('slot', { block: false })) as Job;
+  });
+  afterEach(() => side.close());
+
+  const idOf = (next: unknown): unknown => (next as unknown[] | undefined)?.[1];
+  const finish = async (fetchNext: boolean): Promise<unknown> =>
+    idOf(await first.moveToCompleted(resultOf(first), 'slot', fetchNext));
+  const next = async (slot: string): Promise<unknown> =>
+    idOf(await backendOf(side.worker).moveToActive(slot));
+
+  test('is completed before BullMQ says so, and knows its outcome', async () => {
+    expect(await commitFor(side, first, 'slot', true)).toBe(true);
+    expect(await side.queue.getJobCounts('completed', 'active')).toEqual({
+      completed: 1,
+      active: 1,
+    });
+    expect(await redis.hget(side.queue.toKey('1'), 'toril')).toBe('a{"was":{"n":1}}');
+    expect(await finish(true)).toBe('2');
+  });
+
+  test('hands the job fetched in its place to its slot, whatever the slot asks for', async () => {
+    await commitFor(side, first, 'slot', true);
+    expect(await next('another')).not.toBe('2');
+    expect(await next('slot')).toBe('2');
+  });
+
+  test('fetches nothing while BullMQ wants no further job, and what it wants when it does again', async () => {
+    await commitFor(side, first, 'slot', false);
+    expect(await side.queue.getJobCounts('completed', 'wait')).toEqual({ completed: 1, wait: 1 });
+    expect(await finish(true)).toBe('2');
+  });
+
+  test('fetches nothing for a worker that takes no further job', async () => {
+    backendOf(side.worker).takesJobs = () => false;
+    await commitFor(side, first, 'slot', true);
+    expect(await side.queue.getJobCounts('completed', 'wait')).toEqual({ completed: 1, wait: 1 });
+  });
+
+  test('is not completed if the commit is refused, or if its lock is lost', async () => {
+    const backend = backendOf(side.worker);
+    await vi.waitFor(() => expect(backend.deliveryOf(first, 'slot')).toBeDefined());
+    const deliveries = [backend.deliveryOf(first, 'slot') as Delivery];
+    const taken = await side.lanes?.take(taking({ arrivals: ['1'] }));
+    const watermark = taken?.entries[0]?.sequence as number;
+    const commit = committing({ token: taken?.token as number, watermark, deliveries });
+    expect(await side.lanes?.acknowledge({ ...commit, base: 17 })).toEqual({ accepted: false });
+    await redis.set(side.queue.toKey('1:lock'), 'somebody');
+    expect(await side.lanes?.acknowledge({ ...commit, base: 0 })).toEqual({ accepted: true });
+    expect(await side.queue.getJobCounts('completed', 'active')).toEqual({
+      completed: 0,
+      active: 1,
+    });
+    expect(await redis.hget(side.queue.toKey('1'), 'toril')).toBe('a');
   });
 });

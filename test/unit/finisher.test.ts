@@ -15,7 +15,7 @@ function stage(active: { jobs: number }) {
       monotonicMs: () => moment.nowMs,
       soon: (callback) => void (moment.soon = callback),
     },
-    keys: { '': 'bull:q:' },
+    takesJobs: () => true,
     lockMs: 30_000,
     workerName: undefined,
     concurrency: CONCURRENCY,
@@ -24,7 +24,7 @@ function stage(active: { jobs: number }) {
       return Promise.resolve(active.jobs);
     },
     run: (args) => {
-      const jobs = args.filter((one) => one === 'token').length;
+      const jobs = (JSON.parse(args[0] as string) as unknown[]).length - 1;
       return new Promise((resolve) => {
         calls.push({ jobs, answer: () => resolve(JSON.stringify(Array(jobs).fill(0))) });
       });

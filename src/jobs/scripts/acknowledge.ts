@@ -1,9 +1,13 @@
 import { PLAIN_APPLIED } from '../outcome.ts';
+import { FINISHING_LUA, type FinishSettings } from './finish.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import { PROMOTE_LUA } from './promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+
+/** How the jobs of `deliveries` are completed, and whether others are fetched instead; 0: they are not. */
+export type CompletingArguments = readonly [...settings: FinishSettings, wantsNext: 0 | 1] | 0;
 
 /** The last four only where one of them says anything; times in milliseconds, 0: never. */
 export type AcknowledgeArguments = [
@@ -15,6 +19,8 @@ export type AcknowledgeArguments = [
   value: Packed,
   /** Milliseconds per job. */
   pace: string,
+  /** Id, lock token, and whether to remove it (1 or 0) of each job that may be completed, too. */
+  deliveries: readonly (string | 0 | 1)[],
   expireMs?: number,
   copyExpireMs?: number,
   decisions?: Readonly<Record<string, Packed>>,
@@ -28,14 +34,17 @@ export type AcknowledgeArguments = [
  * that BullMQ has failed without us is not told that it failed: somebody may retry it. But if it was
  * applied all the same, it must know.
  * Decided jobs that BullMQ holds back as delayed are promoted: nothing remains to wait for.
+ * Those that are being worked on by the caller are completed in the same step, and others fetched
+ * instead (finish.ts): it saves a round trip, and a worker that dies now leaves nothing to be done.
  * A job that holds its lane is marked, so that nobody tries it while BullMQ is being told.
  * Refused unless the copy is what the commit was built on: Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
  * found the cell).
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
- *   ARGV[1] key prefix  ARGV[2...] packed: per key an AcknowledgeArguments
- *   Returns a letter per key: 1 accepted, 0 refused
+ *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
+ *   Returns a letter per key: 1 accepted, 0 refused; behind them, if there are deliveries, as JSON an
+ *   answer for each ('slow': it was not completed)
  */
 export const ACKNOWLEDGE: Script = {
   name: 'torilAcknowledge',
@@ -43,9 +52,13 @@ export const ACKNOWLEDGE: Script = {
   lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
+local completing = table.remove(request, 1)
 local accepted = {}
+-- Jobs to be completed, and which of the deliveries each of them is.
+local finishing, places, delivered = {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
+${FINISHING_LUA}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
   call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
@@ -81,21 +94,34 @@ local function mayKnow(jobKey, kind)
   return job[1] and not job[2]
 end
 
-local function leaveLane(key, watermark, decisions)
+local function leaveOutcome(jobId, kind, decision)
+  local jobKey = prefix .. jobId
+  if not mayKnow(jobKey, kind) then return end
+  call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
+  if anyDelayed then promote(jobId) end
+end
+
+local function finishLater(jobId, delivery, decision)
+  local result = #decision > 1 and string.sub(decision, 2) or 'null'
+  finishing[#finishing + 1] = { jobId, delivery.token, result, completing[4], delivery.remove, decision }
+  places[#finishing] = delivery.place
+end
+
+local function leaveLane(key, watermark, decisions, deliveries)
   local laneKey = prefix .. 'lane:' .. key
   local moved, cascades = {}, false
   local jobIds = takeOut(laneKey, watermark)
   for i = 1, #jobIds do
     local jobId = jobIds[i]
-    local jobKey = prefix .. jobId
     local decision = decisions[jobId] or '${PLAIN_APPLIED}'
     local kind = string.sub(decision, 1, 1)
     if kind == 'm' then
       moved[#moved + 1] = jobId
-      call('HDEL', jobKey, '${DIRECTIVE_FIELD}')
-    elseif kind ~= 's' and mayKnow(jobKey, kind) then
-      call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
-      if anyDelayed then promote(jobId) end
+      call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}')
+    elseif kind == '${PLAIN_APPLIED}' and deliveries[jobId] then
+      finishLater(jobId, deliveries[jobId], decision)
+    elseif kind ~= 's' then
+      leaveOutcome(jobId, kind, decision)
     end
     if kind == 'c' then cascades = true end
   end
@@ -118,8 +144,18 @@ local function hold(jobKey, reason)
   end
 end
 
+local function deliveriesOf(list)
+  local deliveries = {}
+  for i = 1, #list, 3 do
+    delivered = delivered + 1
+    if completing ~= 0 then deliveries[list[i]] = { token = list[i + 1], remove = list[i + 2], place = delivered } end
+  end
+  return deliveries
+end
+
 local NONE = {}
-local function acknowledge(key, base, token, watermark, value, pace, expireMs, copyExpireMs, decisions, note)
+local function acknowledge(key, base, token, watermark, value, pace, deliveries, expireMs, copyExpireMs, decisions, note)
+  deliveries = deliveriesOf(deliveries)
   local copyKey = prefix .. 'copy:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
@@ -130,7 +166,7 @@ local function acknowledge(key, base, token, watermark, value, pace, expireMs, c
   -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
   if note then record(key, copyToken, token, watermark, value, decisions, note) end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
-  leaveLane(key, watermark, decisions)
+  leaveLane(key, watermark, decisions, deliveries)
   for jobId, decision in pairs(decisions) do
     if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
   end
@@ -140,6 +176,15 @@ end
 for i = 1, #request do accepted[i] = acknowledge(unpack(request[i])) end
 trimHistory()
 saveDrawn()
-return table.concat(accepted)
+if delivered == 0 then return table.concat(accepted) end
+local answers = {}
+for place = 1, delivered do answers[place] = 'slow' end
+if #finishing > 0 then
+  for n, answer in ipairs(finishAll(finishing, completing[1], completing[2], completing[3])) do
+    answers[places[n]] = answer
+    if answer == 'slow' then leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6]) end
+  end
+end
+return table.concat(accepted) .. cjson.encode(answers)
 `,
 };

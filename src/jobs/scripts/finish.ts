@@ -1,54 +1,55 @@
-import type { Script } from './script.ts';
+import { type Packed, PACKING_LUA } from './packing.ts';
+import { OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
- * Completes many jobs and fetches as many: what BullMQ's `moveToFinished` and `moveToActive` do for
- * one job per call, done once for all where that is the same (locks, sets, the trimming of events):
- * 8 commands per job instead of 24. Only ordinary jobs of an unrestricted queue: one that has a
- * parent, children or a deduplication id, whose lock is not ours, or that is not active, is left
- * untouched ('slow'), as all are while the queue is paused or limited; BullMQ's own script then does
- * what has to be done or says what is wrong. Where fetching needs more than the wait list (delayed
- * jobs that are due, priorities), BullMQ's own fetches ('fetch').
- *
- *   KEYS[1] wait  KEYS[2] active  KEYS[3] prioritized  KEYS[4] events  KEYS[5] stalled  KEYS[6] delayed
- *   KEYS[7] meta  KEYS[8] completed  KEYS[9] marker  KEYS[10] priority counter
- *   ARGV[1] key prefix  ARGV[2] now, milliseconds since 1970  ARGV[3] milliseconds that a lock lasts
- *   ARGV[4] the worker's name or ''
- *   ARGV[5...] per job: id, lock token, result as JSON, 2 flags ('1' or '0'): fetch another one;
- *     remove it instead of keeping it as completed
- *
- *   Returns JSON, since one string is decoded ten times faster than a tree of them; per job:
- *   'slow', 'fetch', 0 (finished, and nothing waits), or what BullMQ's script answers:
- *   [fields and values of the job fetched, its id, 0, 0] or [0, 0, 0, when the next one is due]
+ * What holds for all jobs of a call: now in milliseconds since 1970, those that a lock lasts, and the
+ * worker's name or ''. As text, like all numbers in these scripts that only pass through: making one
+ * of a Lua number takes Redis as long as a small command.
  */
-export const FINISH: Script = {
-  name: 'torilFinish',
-  numberOfKeys: 10,
-  lua: `
-local wait, active, prioritized, events, stalled = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local delayed, meta, completed, marker, priorityCounter = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
-local prefix, now, lockMs, workerName = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local ARGUMENTS = 5
-local call = redis.call
-local count = (#ARGV - 4) / ARGUMENTS
-local answers = {}
+export type FinishSettings = readonly [nowMs: string, lockMs: string, workerName: string];
 
--- What is set for the whole queue.
-local settings = call('HMGET', meta, 'opts.maxLenEvents', 'paused', 'concurrency', 'max')
-if settings[2] or settings[3] or settings[4] then
-  for n = 1, count do answers[n] = 'slow' end
-  return cjson.encode(answers)
-end
-local eventsMax = settings[1]
-if not eventsMax then
-  eventsMax = '10000'
-  call('HSET', meta, 'opts.maxLenEvents', eventsMax)
+/** `result`: JSON. Flags: fetch another job with the same token; remove this one instead of keeping it. */
+export type FinishArguments = readonly [
+  jobId: string,
+  token: string,
+  result: Packed,
+  wantsNext: 0 | 1,
+  remove: 0 | 1,
+];
+
+/**
+ * A fragment for scripts whose `prefix` is the queue's and `call` Redis's. Completes many jobs and
+ * fetches as many: what BullMQ's `moveToFinished` and `moveToActive` do for one job per call, done
+ * once for all where that is the same (locks, sets, the trimming of events): 7 commands per job
+ * instead of 24. Only ordinary jobs of an unrestricted queue: one that has a parent, children or a
+ * deduplication id, whose lock is not ours, or that is not active, is left untouched ('slow'), as
+ * all are while the queue is paused or limited; BullMQ's own script then does what has to be done or
+ * says what is wrong. Where fetching needs more than the wait list (delayed jobs that are due,
+ * priorities), BullMQ's own fetches ('fetch').
+ *
+ * `finishAll` takes FinishArguments, with a job's outcome behind them if it is to be kept; and the
+ * settings. It returns per job: 'slow', 'fetch', 0 (finished, and nothing waits or is wanted), or
+ * what BullMQ's script answers: [fields and values of the job fetched, its id, 0, 0] or
+ * [0, 0, 0, when the next one is due].
+ */
+export const FINISHING_LUA: string = `
+local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
+
+-- How many events to keep; nil if the queue is restricted.
+local function eventsLimit()
+  local meta = prefix .. 'meta'
+  local settings = call('HMGET', meta, 'opts.maxLenEvents', 'paused', 'concurrency', 'max')
+  if settings[2] or settings[3] or settings[4] then return nil end
+  if settings[1] then return settings[1] end
+  call('HSET', meta, 'opts.maxLenEvents', '10000')
+  return '10000'
 end
 
 -- The tokens of the jobs' locks (of none, if one of the jobs may have children), and the locks' keys.
-local function lockTokens()
+local function lockTokens(jobs)
   local locks, children = {}, {}
-  for n = 1, count do
-    local jobKey = prefix .. ARGV[n * ARGUMENTS]
+  for n = 1, #jobs do
+    local jobKey = prefix .. jobs[n][1]
     locks[n] = jobKey .. ':lock'
     children[2 * n - 1] = jobKey .. ':dependencies'
     children[2 * n] = jobKey .. ':unsuccessful'
@@ -57,26 +58,37 @@ local function lockTokens()
   return call('MGET', unpack(locks)), locks
 end
 
-local function finish()
-  local tokens, locks = lockTokens()
-  local done, ids, scores, keys = 0, {}, {}, {}
-  for n = 1, count do
-    local at = n * ARGUMENTS
-    local jobId, result = ARGV[at], ARGV[at + 2]
+local function oneMore(count)
+  if not count or count == '0' then return '1' end
+  return tostring(tonumber(count) + 1)
+end
+
+local function keepCompleted(jobKey, now, result, attempts, outcome)
+  if outcome then
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', attempts, '${OUTCOME_FIELD}', outcome)
+  else
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', attempts)
+  end
+end
+
+local function finish(jobs, now, answers)
+  local eventsMax = eventsLimit()
+  local tokens, locks = lockTokens(jobs)
+  local ids, scores, keys = {}, {}, {}
+  for n = 1, #jobs do
+    local jobId, token, result, _, remove, outcome = unpack(jobs[n])
     local jobKey = prefix .. jobId
     -- An error in the midst of the script would leave those before it half finished.
     local job = redis.pcall('HMGET', jobKey, 'name', 'atm', 'parentKey', 'parent', 'deid')
-    local isPlain = not job.err and job[1] and not job[3] and not job[4] and not job[5]
-    if isPlain and tokens[n] == ARGV[at + 1] and call('LREM', active, -1, jobId) > 0 then
-      if done == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
-      done = done + 1
-      ids[done], keys[done] = jobId, locks[n]
-      if ARGV[at + 4] == '1' then
+    local isPlain = eventsMax and not job.err and job[1] and not job[3] and not job[4] and not job[5]
+    if isPlain and tokens[n] == token and call('LREM', active, '-1', jobId) > 0 then
+      if #ids == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
+      ids[#ids + 1], keys[#keys + 1] = jobId, locks[n]
+      if remove == 1 then
         call('DEL', jobKey, jobKey .. ':logs', jobKey .. ':dependencies', jobKey .. ':processed', jobKey .. ':failed', jobKey .. ':unsuccessful')
       else
-        scores[#scores + 1] = now
-        scores[#scores + 1] = jobId
-        call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', (tonumber(job[2]) or 0) + 1)
+        scores[#scores + 1], scores[#scores + 2] = now, jobId
+        keepCompleted(jobKey, now, result, oneMore(job[2]), outcome)
       end
       call('XADD', events, '*', 'event', 'completed', 'jobId', jobId, 'returnvalue', result, 'prev', 'active')
       answers[n] = 0
@@ -84,17 +96,17 @@ local function finish()
       answers[n] = 'slow'
     end
   end
-  if done == 0 then return end
+  if #ids == 0 then return end
   call('DEL', unpack(keys))
-  call('SREM', stalled, unpack(ids))
-  if #scores > 0 then call('ZADD', completed, unpack(scores)) end
+  call('SREM', prefix .. 'stalled', unpack(ids))
+  if #scores > 0 then call('ZADD', prefix .. 'completed', unpack(scores)) end
 end
 
 -- Those that are answered 0 and want another job.
-local function wanting()
+local function wanting(jobs, answers)
   local places = {}
-  for n = 1, count do
-    if answers[n] == 0 and ARGV[n * ARGUMENTS + 3] == '1' then places[#places + 1] = n end
+  for n = 1, #jobs do
+    if answers[n] == 0 and jobs[n][4] == 1 then places[#places + 1] = n end
   end
   return places
 end
@@ -106,64 +118,95 @@ local function isSimple(jobIds)
   return true
 end
 
-local function start(jobId, token)
+-- What is written is put into what was read: one command less than reading it afterwards.
+local function start(jobId, token, now, lockMs, workerName)
   local jobKey = prefix .. jobId
   call('SET', jobKey .. ':lock', token, 'PX', lockMs)
   call('XADD', events, '*', 'event', 'active', 'jobId', jobId, 'prev', 'waiting')
-  if workerName == '' then
-    call('HSET', jobKey, 'processedOn', now)
-  else
-    call('HSET', jobKey, 'processedOn', now, 'pb', workerName)
+  local fields, before = call('HGETALL', jobKey), nil
+  local size = #fields
+  for i = 1, size, 2 do
+    if fields[i] == 'ats' then before = fields[i + 1] end
   end
-  call('HINCRBY', jobKey, 'ats', 1)
-  return { call('HGETALL', jobKey), jobId, 0, 0 }
+  local starts = oneMore(before)
+  -- Behind the older ones of the same names, which they replace for whoever reads in order.
+  fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', now, 'ats', starts
+  if workerName == '' then
+    call('HSET', jobKey, 'processedOn', now, 'ats', starts)
+  else
+    call('HSET', jobKey, 'processedOn', now, 'ats', starts, 'pb', workerName)
+    fields[size + 5], fields[size + 6] = 'pb', workerName
+  end
+  return { fields, jobId, 0, 0 }
 end
 
-local function fetch(places)
+local function fetch(places, jobs, now, lockMs, workerName, answers)
   if #places == 0 then return end
+  local wait = prefix .. 'wait'
   local isDue = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1)[1]
-  if isDue then
-    for _, n in ipairs(places) do answers[n] = 'fetch' end
-    return
-  end
-  local jobIds = call('RPOP', wait, #places) or {}
-  if not isSimple(jobIds) then
+  local jobIds = not isDue and (call('RPOP', wait, #places) or {})
+  if jobIds and not isSimple(jobIds) then
     for i = #jobIds, 1, -1 do call('RPUSH', wait, jobIds[i]) end
+    jobIds = false
+  end
+  if not jobIds then
     for _, n in ipairs(places) do answers[n] = 'fetch' end
     return
   end
   if #jobIds > 0 then
     call('LPUSH', active, unpack(jobIds))
-    call('ZADD', marker, 0, '0')
+    call('ZADD', prefix .. 'marker', '0', '0')
   end
   for i = 1, #jobIds do
     local n = places[i]
-    answers[n] = start(jobIds[i], ARGV[n * ARGUMENTS + 1])
+    answers[n] = start(jobIds[i], jobs[n][2], now, lockMs, workerName)
   end
   if #jobIds == #places then return end
   local without = 0
-  if call('EXISTS', prioritized) == 1 then
+  if call('EXISTS', prefix .. 'prioritized') == 1 then
     without = 'fetch'
   else
-    call('DEL', priorityCounter)
+    call('DEL', prefix .. 'pc')
     local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
     if first[2] then without = { 0, 0, 0, math.floor(first[2] / 4096) } end
   end
   for i = #jobIds + 1, #places do answers[places[i]] = without end
 end
 
-local function isDrained()
-  for n = 1, count do
+local function isDrained(answers)
+  for n = 1, #answers do
     if answers[n] == 0 then
-      return call('EXISTS', wait, active, prioritized) == 0
+      return call('EXISTS', prefix .. 'wait', active, prefix .. 'prioritized') == 0
     end
   end
   return false
 end
 
-finish()
-fetch(wanting())
-if isDrained() then call('XADD', events, '*', 'event', 'drained') end
-return cjson.encode(answers)
+local function finishAll(jobs, now, lockMs, workerName)
+  local answers = {}
+  finish(jobs, now, answers)
+  fetch(wanting(jobs, answers), jobs, now, lockMs, workerName, answers)
+  if isDrained(answers) then call('XADD', events, '*', 'event', 'drained') end
+  return answers
+end
+`;
+
+/**
+ * Completes jobs without anything else.
+ *
+ *   KEYS[1] sequence (unused)
+ *   ARGV[1] key prefix  ARGV[2...] packed: FinishSettings, then FinishArguments per job
+ *   Returns the answers as JSON, since one string is decoded ten times faster than a tree of them.
+ */
+export const FINISH: Script = {
+  name: 'torilFinish',
+  numberOfKeys: 1,
+  lua: `
+local call, prefix = redis.call, ARGV[1]
+${PACKING_LUA}
+${FINISHING_LUA}
+local now, lockMs, workerName = unpack(table.remove(request, 1))
+for _, job in ipairs(request) do job[3] = unpacked(job[3]) end
+return cjson.encode(finishAll(request, now, lockMs, workerName))
 `,
 };

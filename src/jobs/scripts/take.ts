@@ -11,7 +11,8 @@ export type TakeArguments = [
   key: string,
   cellToken: string,
   cellBase: string,
-  jobsMax: number,
+  /** The place of the last job that may be taken, from 0. */
+  last: string,
   dataMax: number,
   arrivals: readonly string[],
 ];
@@ -110,13 +111,14 @@ local function beganFor(copyToken, cellBase)
   return call('GET', prefix .. 'sequenceBegan') or nil
 end
 
-local function take(key, cellToken, cellBase, jobsMax, dataMax, arrivals)
+local function take(key, cellToken, cellBase, last, dataMax, arrivals)
+  local jobsMax = tonumber(last) + 1
   local laneKey, copyKey = prefix .. 'lane:' .. key, prefix .. 'copy:' .. key
   local token = draw()
   local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
 
   local entries, present, data, dropped, entered = {}, {}, 0, 0, 0
-  local head = call('ZRANGE', laneKey, 0, jobsMax - 1, 'WITHSCORES')
+  local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
   for i = 1, #head, 2 do
     present[head[i]] = true
     if data < dataMax then
