@@ -11,6 +11,9 @@ export const OPCODE = {
   add: 0x02,
   replace: 0x03,
   delete: 0x04,
+  /** Answered only if the item is there. */
+  getQuietly: 0x09,
+  noop: 0x0a,
   version: 0x0b,
   append: 0x0e,
   stat: 0x10,

@@ -1,6 +1,7 @@
 /**
  * One established socket as a queue of requests and replies. Requests of one moment are gathered
- * and go out in one write; replies come in the order of the requests. It ends once, for good: by
+ * and go out in one write; replies come in the order of the requests. Behind those that may remain
+ * unanswered goes one that is always answered. The wire ends once, for good: by
  * its owner, by the other side, when the oldest request has waited too long, or at the first answer
  * that cannot be trusted. Whatever was gathered then was certainly not sent; whatever was sent may
  * have been executed or not, or may be yet.
@@ -15,6 +16,7 @@ import {
   type Opcode,
   plain,
   type RequestParts,
+  STATUS,
   writeRequest,
 } from './codec.ts';
 import { Outbox } from './outbox.ts';
@@ -41,6 +43,8 @@ interface Exchange {
   readonly read: (reply: Reply) => Meaning<unknown>;
   readonly settle: (outcome: Outcome<unknown>) => void;
   readonly sentAtMs: number;
+  /** What it means that a later request is answered, and this one was not; undefined: it must be. */
+  readonly silence: Outcome<unknown> | undefined;
 }
 
 export interface WireOptions {
@@ -106,10 +110,12 @@ export class Wire {
     return this.#alive;
   }
 
+  /** @param silence what it means if it is not answered and a later one is */
   request<T>(
     opcode: Opcode,
     parts: RequestParts,
     read: (reply: Reply) => Meaning<T>,
+    silence?: Outcome<T>,
   ): Promise<Outcome<T>> {
     if (!this.#alive) return Promise.resolve({ kind: 'refused', reason: 'not-sent' });
     if (this.#gathered === 0) {
@@ -127,6 +133,7 @@ export class Wire {
       read,
       settle: takenResolve,
       sentAtMs: this.#gatheredAtMs,
+      silence,
     });
     return outcome;
   }
@@ -147,17 +154,20 @@ export class Wire {
 
   readonly #flush = (): void => {
     if (this.#over) return;
+    if (this.#exchanges.at(-1)?.silence !== undefined && this.#gathered > 0)
+      void this.request(OPCODE.noop, plain(''), readNoop);
     this.#gathered = 0;
     this.#watchDeadline();
     this.#outbox.send();
   };
 
   #receive(reply: Reply): void {
-    const exchange = this.#exchanges[this.#head];
-    if (exchange?.opaque !== reply.opaque || exchange.opcode !== reply.opcode) {
+    const exchange = this.#answeredBy(reply);
+    if (exchange === undefined) {
       const what = `opcode ${reply.opcode}, opaque ${reply.opaque}`;
       return this.#end('MEMCACHED_PROTOCOL', `it answered what was not asked: ${what}`);
     }
+    while (this.#exchanges[this.#head] !== exchange) this.#settleSilent();
     const meaning = exchange.read(reply);
     if (meaning === 'more') return;
     if (typeof meaning === 'string') return this.#distrust(meaning, reply);
@@ -171,6 +181,20 @@ export class Wire {
     }
     exchange.settle(meaning);
     if (!this.#alive && this.#exchanges.length === 0) this.#quit();
+  }
+
+  /** The oldest exchange, or one behind such as may remain unanswered; undefined: none was asked so. */
+  #answeredBy({ opaque, opcode }: Reply): Exchange | undefined {
+    for (let at = this.#head; ; at++) {
+      const exchange = this.#exchanges[at];
+      if (exchange?.opaque === opaque) return exchange.opcode === opcode ? exchange : undefined;
+      if (exchange?.silence === undefined) return undefined;
+    }
+  }
+
+  #settleSilent(): void {
+    const { settle, silence } = this.#exchanges[this.#head++] as Exchange;
+    settle(silence as Outcome<unknown>);
   }
 
   #distrust(why: Distrust, { opcode, status, value }: Reply): void {
@@ -242,6 +266,11 @@ export class Wire {
     });
     this.#resolveEnded();
   }
+}
+
+const NOTHING: Outcome<undefined> = { kind: 'done', value: undefined };
+function readNoop({ status }: Reply): Meaning<undefined> {
+  return status === STATUS.ok ? NOTHING : 'status';
 }
 
 /** One function for all promises, instead of one closure for each request. */

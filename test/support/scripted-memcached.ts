@@ -65,12 +65,13 @@ export async function listen(
 }
 
 export interface ScriptedMemcached extends Listener {
-  /** Every request but those of the handshake. */
+  /** Every request but noops and those of the handshake. */
   readonly requests: readonly ScriptedRequest[];
 }
 
 export const VERSION = 0x0b;
 export const STAT = 0x10;
+export const NOOP = 0x0a;
 const QUIT_QUIETLY = 0x17;
 export const HEALTHY: Readonly<Record<string, string>> = {
   cas_enabled: 'yes',
@@ -78,8 +79,8 @@ export const HEALTHY: Readonly<Record<string, string>> = {
 };
 
 /**
- * Passes the handshake and leaves every other request to the script, which may answer it later,
- * wrongly or never.
+ * Passes the handshake, answers noops in their turn and leaves every other request to the script, which
+ * may answer it later, wrongly or never.
  */
 export async function scriptedMemcached(
   script: (request: ScriptedRequest) => void,
@@ -88,15 +89,43 @@ export async function scriptedMemcached(
 ): Promise<ScriptedMemcached> {
   const requests: ScriptedRequest[] = [];
   const listener = await listen((socket) => {
+    const inTurn = new InTurn();
     onRequests(socket, (request) => {
       if (request.opcode === VERSION) return request.reply({ value: '1.6.99' });
       if (request.opcode === STAT) return replySettings(request, settings);
       if (request.opcode === QUIT_QUIETLY) return;
-      requests.push(request);
-      script(request);
+      if (request.opcode === NOOP) return inTurn.answer(request);
+      const awaited = inTurn.await(request);
+      requests.push(awaited);
+      script(awaited);
     });
   }, onPort);
   return { ...listener, requests };
+}
+
+/** Answers noops when everything before them is answered. */
+class InTurn {
+  readonly #unanswered: { readonly noop?: ScriptedRequest; answered: boolean }[] = [];
+
+  await(request: ScriptedRequest): ScriptedRequest {
+    const place = { answered: false };
+    this.#unanswered.push(place);
+    const reply = (answer?: Answer): void => {
+      request.reply(answer);
+      place.answered = true;
+      this.#goOn();
+    };
+    return { ...request, reply };
+  }
+
+  answer(noop: ScriptedRequest): void {
+    this.#unanswered.push({ noop, answered: true });
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    while (this.#unanswered[0]?.answered === true) this.#unanswered.shift()?.noop?.reply();
+  }
 }
 
 export function replySettings(

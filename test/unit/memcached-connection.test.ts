@@ -210,6 +210,18 @@ describe('an answer that cannot be trusted ends the connection', () => {
     expect(causeOf(outcomes[1] as Outcome<unknown>)).toContain('SERVER_ERROR');
   });
 
+  test('one that passes over a request which must be answered', async () => {
+    const { connection } = await open((request) => {
+      if (request.name === 'c') request.reply({ extras: FLAGS });
+    });
+    const outcomes = await Promise.all([
+      connection.get('a'),
+      connection.add('b', newItem('x')),
+      connection.get('c'),
+    ]);
+    expect(outcomes.map(textOf)).toEqual(Array(3).fill('unknown: MEMCACHED_PROTOCOL'));
+  });
+
   test('an answer that nobody waits for', async () => {
     const { connection, memcached } = await open();
     memcached.sockets[0]?.write(encodeReply({ opcode: GET, opaque: 1 }));
@@ -219,6 +231,14 @@ describe('an answer that cannot be trusted ends the connection', () => {
 });
 
 describe('refusals', () => {
+  test('a read that remains unanswered, unlike a later request, found nothing', async () => {
+    const { connection } = await open((request) => {
+      if (request.name !== 'b') request.reply({ status: 0, extras: FLAGS, value: request.name });
+    });
+    const read = await Promise.all(['a', 'b', 'c'].map((name) => connection.get(name)));
+    expect(read.map(textOf)).toEqual(['done', 'refused: missing', 'done']);
+  });
+
   test.each([
     [0x01, 'missing'],
     [0x02, 'exists'],
