@@ -271,7 +271,9 @@ function completeAll(tokens: readonly string[], fetchNext: boolean): Step {
       await Promise.all(
         together.map((token) => {
           const job = side.held.get(token);
-          return job !== undefined && commitFor(side, job, token, fetchNext);
+          return job === undefined
+            ? Promise.resolve(false)
+            : commitFor(side, job, token, fetchNext);
         }),
       );
     }
