@@ -3,7 +3,7 @@ import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
-import { asJsonValue } from './json-value.ts';
+import { asJsonValue, copyOfJson } from './json-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
 
 /** What an update is told besides value and data. */
@@ -58,7 +58,7 @@ function initialOf(update: AnyUpdate, key: string): unknown {
   if (update.initial !== undefined) {
     const initial = asJsonValue(update.initial(key), update.name);
     // `initial: () => EMPTY` is natural, and `apply` may change what it gets: give it its own.
-    return JSON.parse(JSON.stringify(initial));
+    return copyOfJson(initial);
   }
   throw new TorilError(
     'UPDATE_RETURNED_NOTHING',

@@ -101,7 +101,9 @@ export function acknowledgeArguments(
 }
 
 function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] {
-  return deliveries.flatMap(({ jobId, token, remove }) => [jobId, token, remove ? 1 : 0]);
+  const told: (string | 0 | 1)[] = [];
+  for (const { jobId, token, remove } of deliveries) told.push(jobId, token, remove ? 1 : 0);
+  return told;
 }
 
 function copyExpireMs({ value, expireMs }: Acknowledgement): number {

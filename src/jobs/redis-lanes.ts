@@ -189,9 +189,10 @@ export class RedisLanes implements Lanes {
     const keys = [`${this.#prefix}delayed`];
     const args = packing.arguments([completing ?? 0, ...all]);
     const reply = (await this.#run(ACKNOWLEDGE, keys, args)) as string;
-    const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
-    if (completing !== undefined && deliveries.length > 0)
+    if (completing !== undefined && reply.length > commits.length) {
+      const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
       finisher?.completed(completing, deliveries, reply.slice(commits.length));
+    }
     return commits.map((_, at) => ({ accepted: reply[at] === '1' }));
   }
 

@@ -10,13 +10,14 @@ export const OPCODE = {
   get: 0x00,
   add: 0x02,
   replace: 0x03,
-  delete: 0x04,
   /** Answered only if the item is there. */
   getQuietly: 0x09,
   noop: 0x0a,
   version: 0x0b,
   append: 0x0e,
   stat: 0x10,
+  /** Answered only if nothing was deleted. */
+  deleteQuietly: 0x14,
   quitQuietly: 0x17,
   getAndTouch: 0x1d,
   saslMechanisms: 0x20,

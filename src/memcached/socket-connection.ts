@@ -43,7 +43,7 @@ export class SocketConnection implements Connection {
 
   delete(name: string, cas: Cas): Promise<Outcome<void>> {
     checkCondition(cas);
-    return this.#wire.request(OPCODE.delete, plain(name, cas), readDeleted);
+    return this.#wire.request(OPCODE.deleteQuietly, plain(name, cas), readDeleted, DELETED);
   }
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {

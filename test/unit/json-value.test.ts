@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { asJsonValue } from '../../src/jobs/json-value.ts';
+import { asJsonValue, copyOfJson } from '../../src/jobs/json-value.ts';
 
 const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 const refusal = (value: unknown): string => {
@@ -94,6 +94,29 @@ describe('a value that an update returned', () => {
     let deep: unknown = 1;
     for (let i = 0; i < 600; i++) deep = [deep];
     expect(refusal(deep)).toContain('more than 500 levels');
+  });
+});
+
+describe('a copy of JSON', () => {
+  it('is equal, and shares nothing with what it is a copy of', () => {
+    const shared = (one: unknown, other: unknown): boolean => {
+      if (typeof one !== 'object' || one === null) return false;
+      if (one === other) return true;
+      const others = other as Readonly<Record<string, unknown>>;
+      return Object.entries(one).some(([name, member]) => shared(member, others[name]));
+    };
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const copy = copyOfJson(value);
+        expect(JSON.stringify(copy)).toBe(JSON.stringify(value));
+        expect(shared(copy, value)).toBe(false);
+      }),
+    );
+  });
+
+  it('has the same members where one is called __proto__', () => {
+    const value: unknown = JSON.parse('{"a":[{"__proto__":{"b":1},"c":2}]}');
+    expect(JSON.stringify(copyOfJson(value))).toBe(JSON.stringify(value));
   });
 });
 

@@ -98,7 +98,7 @@ describe('replies', () => {
     { opcode: OPCODE.get, opaque: 1, cas: 2n ** 64n - 1n, extras: Buffer.from('abcd'), value: 'v' },
     { opcode: OPCODE.add, opaque: 2, cas: 2n ** 53n + 1n },
     { opcode: OPCODE.stat, opaque: 3, name: 'cas_enabled', value: 'yes', cas: 0n },
-    { opcode: OPCODE.delete, opaque: 4, status: 2, value: 'Data exists for key.' },
+    { opcode: OPCODE.deleteQuietly, opaque: 4, status: 2, value: 'Data exists for key.' },
     { opcode: OPCODE.get, opaque: 5, extras: Buffer.alloc(4), value: Buffer.alloc(3000, 'x') },
   ];
   const stream = Buffer.concat(answers.map(encodeReply));
