@@ -72,12 +72,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       leaseMs: gate.leaseMs,
     });
     this.backend.takesJobs = () => this.closing === undefined && !this.isPaused();
-    this.#lanes = new RedisLanes(
-      this.backend.scriptClient(),
-      this.backend.toKey(''),
-      systemClock,
-      () => this.backend.finisher,
-    );
+    this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
+      finisher: () => this.backend.finisher,
+      concurrency: bull.concurrency ?? 1,
+    });
     this.#gate = new Gate({
       queue: this.qualifiedName,
       servers,

@@ -79,12 +79,10 @@ function backendOf(worker: Worker): TorilBackend {
 }
 
 function lanesOf(backend: TorilBackend): RedisLanes {
-  return new RedisLanes(
-    backend.scriptClient(),
-    backend.toKey(''),
-    systemClock,
-    () => backend.finisher,
-  );
+  return new RedisLanes(backend.scriptClient(), backend.toKey(''), systemClock, {
+    finisher: () => backend.finisher,
+    concurrency: 1,
+  });
 }
 
 /** Commits a batch that decides this job alone, in a lane of its own. False: it is in no lane any more. */
