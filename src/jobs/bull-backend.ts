@@ -10,7 +10,6 @@ import {
   raw2NextJobData,
   type BackendFactory,
   type IRedisTransaction,
-  type Job,
   type JobJson,
   type KeepJobs,
   type MinimalJob,
@@ -21,13 +20,8 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
-import {
-  type Completed,
-  Finisher,
-  isKnownBullMQ,
-  isOrdinary,
-  removesCompleted,
-} from './finisher.ts';
+import { Completing } from './completing.ts';
+import { type Completed, Finisher, isKnownBullMQ, isOrdinary } from './finisher.ts';
 import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { type Away, parkAhead, type ParkingSite, tellParked } from './parking-ahead.ts';
@@ -37,7 +31,6 @@ import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, TELL_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
-import type { Delivery } from './lanes.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
 /** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
@@ -72,14 +65,14 @@ export class TorilBackend extends RedisQueueBackend {
   beforeClose: (() => Promise<void>) | undefined;
   /** Set by the worker: whether it takes on further jobs. */
   takesJobs: () => boolean = () => this.closing === undefined;
-  /** Once it is known that jobs can be completed by it. */
-  finisher: Finisher | undefined;
+  readonly completing: Completing = new Completing(this.#workerOptions.removeOnComplete, () =>
+    this.#makeFinisher(),
+  );
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
   readonly #writes = new GatheredWrites(systemClock);
   #defined: Promise<RedisClient> | undefined;
-  #finisher: Promise<Finisher | undefined> | undefined;
 
   /** The client, knowing the scripts of this file. */
   scripts(): Promise<RedisClient> {
@@ -231,17 +224,6 @@ export class TorilBackend extends RedisQueueBackend {
     return [`${this.keys['']}sequence`, this.keys[''] as string, jobId];
   }
 
-  /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
-  deliveryOf(job: Job, token: string): Delivery | undefined {
-    if (this.finisher === undefined) {
-      this.#finisher ??= this.#makeFinisher();
-      return undefined;
-    }
-    const ofJob = job.opts.removeOnComplete;
-    const remove = removesCompleted(ofJob, this.#workerOptions.removeOnComplete);
-    return remove === undefined ? undefined : { jobId: job.id as string, token, remove };
-  }
-
   /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
   override async moveToCompleted<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
@@ -250,30 +232,18 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     fetchNext: boolean,
   ): ReturnType<RedisQueueBackend['moveToCompleted']> {
-    const jobId = job.id as string;
-    const remove = removesCompleted(removeOnComplete, this.#workerOptions.removeOnComplete);
-    this.#finisher ??= this.#makeFinisher();
-    const finisher = remove === undefined ? undefined : (this.finisher ?? (await this.#finisher));
-    if (finisher === undefined || remove === undefined) {
+    const completed = await this.completing.complete(
+      job.id as string,
+      token,
+      returnValue,
+      removeOnComplete,
+      fetchNext && this.closing === undefined,
+    );
+    if (completed === undefined) {
       return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
     }
-    finisher.wantsNext = fetchNext;
-    const before = finisher.takeCompleted(token);
-    if (before?.jobId === jobId) {
-      const { answer, finishedOn } = before;
-      const wantsNow = answer === undefined && fetchNext && !before.wantedNext;
-      return { result: await this.#nextOf(wantsNow ? 'fetch' : answer, token), finishedOn };
-    }
-    const finishedOn = systemClock.wallMs();
-    const result = JSON.stringify(returnValue) ?? 'null';
-    const completed = await finisher.complete({
-      ...{ jobId, token, result, remove },
-      fetchNext: fetchNext && this.closing === undefined,
-    });
-    if (completed === 'slow') {
-      return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
-    }
-    return { result: await this.#nextOf(completed, token), finishedOn };
+    const { answer, finishedOn } = completed;
+    return { result: await this.#nextOf(answer, token), finishedOn };
   }
 
   async #nextOf(answer: Exclude<Completed, 'slow'>, token: string): Promise<unknown[]> {
@@ -287,7 +257,7 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const before = this.finisher?.takeCompleted(token);
+    const before = this.completing.finisher?.takeCompleted(token);
     if (before?.answer === undefined) return super.moveToActive(token, name);
     return this.#nextOf(before.answer, token);
   }
@@ -300,7 +270,7 @@ export class TorilBackend extends RedisQueueBackend {
     const client = await this.scripts();
     const { lockDuration = 0, name, concurrency = 1 } = this.#workerOptions;
     if (!isOrdinary(this.#workerOptions) || !isKnownBullMQ(client, this.version)) return undefined;
-    this.finisher = new Finisher({
+    return new Finisher({
       clock: systemClock,
       lockMs: lockDuration,
       workerName: name,
@@ -310,7 +280,6 @@ export class TorilBackend extends RedisQueueBackend {
       run: (args) =>
         client.runCommand(FINISH.name, [`${this.keys['']}sequence`, this.keys[''], ...args]),
     });
-    return this.finisher;
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */

@@ -7,7 +7,7 @@
  * Then the answer waits here, by the lock token that is the worker slot's name for BullMQ.
  */
 import { createHash } from 'node:crypto';
-import type { KeepJobs, WorkerOptions } from 'bullmq';
+import type { WorkerOptions } from 'bullmq';
 import type { Clock } from '../base/clock.ts';
 import { Gather } from '../base/gather.ts';
 import type { Delivery } from './lanes.ts';
@@ -36,7 +36,7 @@ const KNOWN_SCRIPTS: Readonly<Record<string, string>> = {
   moveToActive: 'd96ca626f1ea141b44a856b312fc636d99aa9ea9',
 };
 
-export interface Completion extends Delivery {
+export interface ToComplete extends Delivery {
   /** JSON. */
   readonly result: string;
   readonly fetchNext: boolean;
@@ -73,7 +73,7 @@ export interface FinisherOptions {
 
 export class Finisher {
   readonly #options: FinisherOptions;
-  readonly #completions: Gather<Completion, Completed>;
+  readonly #completions: Gather<ToComplete, Completed>;
   #lookedMs = Number.NEGATIVE_INFINITY;
   readonly #before = new Map<string, CompletedBefore>();
   /** BullMQ's last word: false while its concurrency is being lowered. */
@@ -84,8 +84,8 @@ export class Finisher {
     this.#completions = new Gather(options.clock, PER_CALL, (jobs) => this.#completeMany(jobs));
   }
 
-  complete(completion: Completion): Promise<Completed> {
-    return this.#completions.call(completion);
+  complete(job: ToComplete): Promise<Completed> {
+    return this.#completions.call(job);
   }
 
   /** For the script that acknowledges commits. */
@@ -114,7 +114,7 @@ export class Finisher {
     return before;
   }
 
-  async #completeMany(jobs: readonly Completion[]): Promise<Completed[]> {
+  async #completeMany(jobs: readonly ToComplete[]): Promise<Completed[]> {
     const packing = new Packing();
     const all = jobs.map(
       ({ jobId, token, result, fetchNext, remove }): FinishArguments => [
@@ -167,13 +167,4 @@ export function isKnownBullMQ(client: object, version: string): boolean {
 /** Whether the worker's options leave completing to one ordinary script: no rate limit, no metrics. */
 export function isOrdinary({ limiter, metrics, lockDuration }: Partial<WorkerOptions>): boolean {
   return limiter === undefined && metrics === undefined && lockDuration !== undefined;
-}
-
-/** Whether a completed job is removed or kept; undefined: by number or age, which only BullMQ's own script does. */
-export function removesCompleted(
-  ofJob: boolean | number | KeepJobs | undefined,
-  ofWorker: KeepJobs | undefined,
-): boolean | undefined {
-  if (ofJob === undefined) return ofWorker === undefined ? false : undefined;
-  return typeof ofJob === 'boolean' ? ofJob : undefined;
 }

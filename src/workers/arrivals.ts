@@ -1,4 +1,11 @@
+import type { Delivery } from '../jobs/lanes.ts';
 import type { Arrival, Settlement } from './arrival.ts';
+
+/**
+ * Jobs up to which they are completed in one step with their commit. More take calls of their own, which do not
+ * block Redis for long.
+ */
+const COMPLETED_PER_COMMIT = 4;
 
 /** The delivered jobs of one key that wait for their outcome; each is settled exactly once. */
 export class Arrivals {
@@ -25,6 +32,18 @@ export class Arrivals {
   /** A view: whoever awaits meanwhile must copy it. */
   waiting(): Iterable<Arrival> {
     return this.#waiting.values();
+  }
+
+  /** Jobs that are applied, and may be completed, once a commit with these settlements is acknowledged. */
+  completedBy(settlements: ReadonlyMap<string, Settlement>): Delivery[] {
+    const deliveries: Delivery[] = [];
+    if (this.size > COMPLETED_PER_COMMIT) return deliveries;
+    for (const { jobId, delivery } of this.#waiting.values()) {
+      const settlement = settlements.get(jobId);
+      const isApplied = settlement?.kind === 'decided' && settlement.outcome.kind === 'applied';
+      if (isApplied && delivery !== undefined) deliveries.push(delivery);
+    }
+    return deliveries;
   }
 
   settle(jobId: string, settlement: Settlement): void {

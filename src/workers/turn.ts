@@ -12,7 +12,7 @@ import { AssertionError } from '../base/assert.ts';
 import { believe } from '../cells/believe.ts';
 import { CELL_FLAGS, type Envelope } from '../cells/envelope.ts';
 import { redisFailed, TorilError } from '../errors.ts';
-import type { Acknowledgement, Delivery, Taken, TakeRequest } from '../jobs/lanes.ts';
+import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
 import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
@@ -44,8 +44,6 @@ export type TurnEnd =
 const TOMBSTONE_SECONDS = 60;
 /** Milliseconds between two looks at a head that waits for its delivery, if BullMQ does not say when. */
 const DELIVERY_WAIT_MS = 250;
-/** Jobs up to which they are completed in one step with their commit; more take calls of their own, so that no script blocks Redis for long. */
-const COMPLETED_PER_COMMIT = 4;
 const AGAIN: TurnEnd = { kind: 'again' };
 
 export interface TurnInput {
@@ -242,7 +240,7 @@ class Turn {
       decisions: batch.decisions,
       paceMs: memory.paceMs,
       history: noteOf(fitting, taken, context.options),
-      deliveries: this.#deliveries(batch),
+      deliveries: arrivals.completedBy(batch.settlements),
     });
     if (!accepted) {
       context.report('acknowledgementRefused', { key, token: taken.token });
@@ -251,19 +249,6 @@ class Turn {
     context.report('committed', { key, token: taken.token, jobs: batch.decided });
     arrivals.settleMany(batch.settlements);
     return undefined;
-  }
-
-  /** Delivered jobs of the batch that need not wait to be completed until the commit is acknowledged. */
-  #deliveries({ settlements }: Batch): Delivery[] {
-    const { arrivals } = this.#in;
-    if (arrivals.size > COMPLETED_PER_COMMIT) return [];
-    const deliveries = [];
-    for (const { jobId, delivery } of arrivals.waiting()) {
-      const settlement = settlements.get(jobId);
-      const isApplied = settlement?.kind === 'decided' && settlement.outcome.kind === 'applied';
-      if (isApplied && delivery !== undefined) deliveries.push(delivery);
-    }
-    return deliveries;
   }
 
   #copyValue(valueJson: string | undefined): Acknowledgement['value'] {

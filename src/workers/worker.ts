@@ -73,7 +73,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     });
     this.backend.takesJobs = () => this.closing === undefined && !this.isPaused();
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
-      finisher: () => this.backend.finisher,
+      finisher: () => this.backend.completing.finisher,
       concurrency: bull.concurrency ?? 1,
     });
     this.#gate = new Gate({
@@ -195,7 +195,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,
-        delivery: this.backend.deliveryOf(job, token),
+        delivery: this.backend.completing.deliveryOf(job, token),
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -80,7 +80,7 @@ function backendOf(worker: Worker): TorilBackend {
 
 function lanesOf(backend: TorilBackend): RedisLanes {
   return new RedisLanes(backend.scriptClient(), backend.toKey(''), systemClock, {
-    finisher: () => backend.finisher,
+    finisher: () => backend.completing.finisher,
     concurrency: 1,
   });
 }
@@ -93,9 +93,11 @@ async function commitFor(
   fetchNext: boolean,
 ): Promise<boolean> {
   const backend = backendOf(worker);
-  await vi.waitFor(() => expect(backend.deliveryOf(job, token) ?? backend.finisher).toBeDefined());
-  if (backend.finisher !== undefined) backend.finisher.wantsNext = fetchNext;
-  const delivery = backend.deliveryOf(job, token);
+  await vi.waitFor(() =>
+    expect(backend.completing.deliveryOf(job, token) ?? backend.completing.finisher).toBeDefined(),
+  );
+  if (backend.completing.finisher !== undefined) backend.completing.finisher.wantsNext = fetchNext;
+  const delivery = backend.completing.deliveryOf(job, token);
   const jobId = job.id as string;
   const key = `key of ${jobId}`;
   const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
@@ -498,8 +500,8 @@ describe('a job completed together with its commit', () => {
 
   test('is not completed if the commit is refused, or if its lock is lost', async () => {
     const backend = backendOf(side.worker);
-    await vi.waitFor(() => expect(backend.deliveryOf(first, 'slot')).toBeDefined());
-    const deliveries = [backend.deliveryOf(first, 'slot') as Delivery];
+    await vi.waitFor(() => expect(backend.completing.deliveryOf(first, 'slot')).toBeDefined());
+    const deliveries = [backend.completing.deliveryOf(first, 'slot') as Delivery];
     const taken = await side.lanes?.take(taking({ arrivals: ['1'] }));
     const watermark = taken?.entries[0]?.sequence as number;
     const commit = committing({ token: taken?.token as number, watermark, deliveries });
