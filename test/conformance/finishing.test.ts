@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { systemClock } from '../../src/base/clock.ts';
 import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { isKnownBullMQ } from '../../src/jobs/finisher.ts';
-import type { Delivery } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
 import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
 import { Dice } from '../simulation/dice.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -85,13 +85,13 @@ function lanesOf(backend: TorilBackend): RedisLanes {
   });
 }
 
-/** Commits a batch that decides this job alone, in a lane of its own. False: it is in no lane any more. */
+/** The acknowledged commit of a batch that decides this job alone, in a lane of its own; undefined: it is in no lane any more. */
 async function commitFor(
   { lanes, worker }: Side,
   job: Job,
   token: string,
   fetchNext: boolean,
-): Promise<boolean> {
+): Promise<Acknowledgement | undefined> {
   const backend = backendOf(worker);
   await vi.waitFor(() =>
     expect(backend.completing.deliveryOf(job, token) ?? backend.completing.finisher).toBeDefined(),
@@ -102,13 +102,13 @@ async function commitFor(
   const key = `key of ${jobId}`;
   const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
   const [entry] = taken?.entries ?? [];
-  if (taken === undefined || entry === undefined) return false;
+  if (taken === undefined || entry === undefined) return undefined;
   const commit = committing({
     ...{ key, base: taken.copy.token, token: taken.token, watermark: entry.sequence },
     decisions: new Map([[jobId, `a${JSON.stringify(resultOf(job))}`]]),
   });
-  const deliveries = delivery === undefined ? [] : [delivery];
-  return (await lanes?.acknowledge({ ...commit, deliveries }))?.accepted === true;
+  const whole = { ...commit, deliveries: delivery === undefined ? [] : [delivery] };
+  return (await lanes?.acknowledge(whole))?.accepted === true ? whole : undefined;
 }
 
 function resultOf(job: Job): unknown {
@@ -471,7 +471,7 @@ describe('a job completed together with its commit', () => {
     idOf(await backendOf(side.worker).moveToActive(slot));
 
   test('is completed before BullMQ says so, and knows its outcome', async () => {
-    expect(await commitFor(side, first, 'slot', true)).toBe(true);
+    expect(await commitFor(side, first, 'slot', true)).toBeDefined();
     expect(await side.queue.getJobCounts('completed', 'active')).toEqual({
       completed: 1,
       active: 1,
@@ -496,6 +496,19 @@ describe('a job completed together with its commit', () => {
     backendOf(side.worker).takesJobs = () => false;
     await commitFor(side, first, 'slot', true);
     expect(await side.queue.getJobCounts('completed', 'wait')).toEqual({ completed: 1, wait: 1 });
+  });
+
+  test('is known to be completed if the answer to that was lost, and the acknowledgement comes again', async () => {
+    await side.queue.add('n', { n: 3 });
+    const commit = await commitFor(side, first, 'slot', true);
+    const { finisher } = backendOf(side.worker).completing;
+    expect(finisher?.takeCompleted('slot')?.answer).toMatchObject({ 1: '2' }); // lost
+    expect(await side.lanes?.acknowledge(commit as Acknowledgement)).toEqual({ accepted: true });
+    expect(await finish(true)).toBe('3');
+    expect(await side.queue.getJobCounts('completed', 'active')).toEqual({
+      completed: 1,
+      active: 2,
+    });
   });
 
   test('is not completed if the commit is refused, or if its lock is lost', async () => {

@@ -55,7 +55,7 @@ local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local completing = table.remove(request, 1)
 local accepted = {}
 -- Jobs to be completed, and which of the deliveries each of them is.
-local finishing, places, delivered = {}, {}, 0
+local finishing, places, answers, delivered = {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
 ${FINISHING_LUA}
@@ -148,9 +148,18 @@ local function deliveriesOf(list)
   local deliveries = {}
   for i = 1, #list, 3 do
     delivered = delivered + 1
+    answers[delivered] = 'slow'
     if completing ~= 0 then deliveries[list[i]] = { token = list[i + 1], remove = list[i + 2], place = delivered } end
   end
   return deliveries
+end
+
+-- The answer to the first acknowledgement was lost: what it completed need not be completed once more.
+local function rememberCompleted(deliveries)
+  for jobId, delivery in pairs(deliveries) do
+    local job = call('HMGET', prefix .. jobId, 'name', 'finishedOn')
+    if not job[1] or job[2] then answers[delivery.place] = 'fetch' end
+  end
 end
 
 local NONE = {}
@@ -159,7 +168,10 @@ local function acknowledge(key, base, token, watermark, value, pace, deliveries,
   local copyKey = prefix .. 'copy:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
-  if copyToken == token and base ~= 'any' then return '1' end
+  if copyToken == token and base ~= 'any' then
+    rememberCompleted(deliveries)
+    return '1'
+  end
   if copyToken ~= base and base ~= 'any' then return '0' end
   value, decisions = unpacked(value), decisions or NONE
   for jobId, decision in pairs(decisions) do decisions[jobId] = unpacked(decision) end
@@ -177,8 +189,6 @@ for i = 1, #request do accepted[i] = acknowledge(unpack(request[i])) end
 trimHistory()
 saveDrawn()
 if delivered == 0 then return table.concat(accepted) end
-local answers = {}
-for place = 1, delivered do answers[place] = 'slow' end
 if #finishing > 0 then
   for n, answer in ipairs(finishAll(finishing, completing[1], completing[2], completing[3])) do
     answers[places[n]] = answer
