@@ -2,12 +2,12 @@
  * Completing a worker's jobs: by a script of ours wherever worker, job and BullMQ are the ordinary ones
  * that it was written for, else by BullMQ's own.
  */
-import type { Job, KeepJobs } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import type { Completed, Finisher } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
 
-type Removal = boolean | number | KeepJobs | undefined;
+/** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
+type Removal = boolean | number | object | undefined;
 
 /** A job is completed; `answer`: what its slot has to do next. */
 export interface Completion {
@@ -17,13 +17,13 @@ export interface Completion {
 }
 
 export class Completing {
-  readonly #removesByDefault: KeepJobs | undefined;
+  readonly #removesByDefault: Removal;
   readonly #make: () => Promise<Finisher | undefined>;
   #made: Promise<Finisher | undefined> | undefined;
   #finisher: Finisher | undefined;
 
   /** @param make resolves with nothing if worker or BullMQ are not the ordinary ones */
-  constructor(removesByDefault: KeepJobs | undefined, make: () => Promise<Finisher | undefined>) {
+  constructor(removesByDefault: Removal, make: () => Promise<Finisher | undefined>) {
     this.#removesByDefault = removesByDefault;
     this.#make = make;
   }
@@ -34,14 +34,14 @@ export class Completing {
   }
 
   /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
-  deliveryOf({ id, opts }: Job, token: string): Delivery | undefined {
+  deliveryOf(jobId: string, token: string, removeOnComplete: Removal): Delivery | undefined {
     if (this.#finisher === undefined) {
       // Whoever asks later may have it.
       void this.#ready();
       return undefined;
     }
-    const remove = this.#removes(opts.removeOnComplete);
-    return remove === undefined ? undefined : { jobId: id as string, token, remove };
+    const remove = this.#removes(removeOnComplete);
+    return remove === undefined ? undefined : { jobId, token, remove };
   }
 
   /** Undefined: BullMQ's own script must. */

@@ -189,13 +189,15 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   #arrive(job: Job, token: string, key: string): Promise<Settlement> {
+    const jobId = job.id as string;
+    const { removeOnComplete } = job.opts;
     return new Promise((settle) => {
       this.#gate.arrive(key, {
-        jobId: job.id as string,
+        jobId,
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,
-        delivery: this.backend.completing.deliveryOf(job, token),
+        delivery: this.backend.completing.deliveryOf(jobId, token, removeOnComplete),
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -92,13 +92,13 @@ async function commitFor(
   token: string,
   fetchNext: boolean,
 ): Promise<Acknowledgement | undefined> {
-  const backend = backendOf(worker);
-  await vi.waitFor(() =>
-    expect(backend.completing.deliveryOf(job, token) ?? backend.completing.finisher).toBeDefined(),
-  );
-  if (backend.completing.finisher !== undefined) backend.completing.finisher.wantsNext = fetchNext;
-  const delivery = backend.completing.deliveryOf(job, token);
+  const { completing } = backendOf(worker);
   const jobId = job.id as string;
+  const deliver = (): Delivery | undefined =>
+    completing.deliveryOf(jobId, token, job.opts.removeOnComplete);
+  await vi.waitFor(() => expect(deliver() ?? completing.finisher).toBeDefined());
+  if (completing.finisher !== undefined) completing.finisher.wantsNext = fetchNext;
+  const delivery = deliver();
   const key = `key of ${jobId}`;
   const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
   const [entry] = taken?.entries ?? [];
@@ -512,9 +512,10 @@ describe('a job completed together with its commit', () => {
   });
 
   test('is not completed if the commit is refused, or if its lock is lost', async () => {
-    const backend = backendOf(side.worker);
-    await vi.waitFor(() => expect(backend.completing.deliveryOf(first, 'slot')).toBeDefined());
-    const deliveries = [backend.completing.deliveryOf(first, 'slot') as Delivery];
+    const { completing } = backendOf(side.worker);
+    const deliver = (): Delivery | undefined => completing.deliveryOf('1', 'slot', undefined);
+    await vi.waitFor(() => expect(deliver()).toBeDefined());
+    const deliveries = [deliver() as Delivery];
     const taken = await side.lanes?.take(taking({ arrivals: ['1'] }));
     const watermark = taken?.entries[0]?.sequence as number;
     const commit = committing({ token: taken?.token as number, watermark, deliveries });
