@@ -185,7 +185,10 @@ describe('the same without its guards', () => {
     expect(count(workers, 'cellLost')).toBeGreaterThan(0);
   });
 
-  it('loses or doubles updates, if a commit is stored and acknowledged whatever is there', async () => {
+  // Whether two holders meet is up to chance: all jobs may be done before the locks are gone.
+  it('loses or doubles updates, if a commit is stored and acknowledged whatever is there', {
+    retry: 5,
+  }, async () => {
     const replace = SocketConnection.prototype.replace;
     const spies = [
       vi.spyOn(SocketConnection.prototype, 'replace').mockImplementation(async function (
