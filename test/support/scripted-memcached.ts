@@ -71,7 +71,7 @@ export interface ScriptedMemcached extends Listener {
 
 export const VERSION = 0x0b;
 export const STAT = 0x10;
-export const NOOP = 0x0a;
+const NOOP = 0x0a;
 const QUIT_QUIETLY = 0x17;
 export const HEALTHY: Readonly<Record<string, string>> = {
   cas_enabled: 'yes',
