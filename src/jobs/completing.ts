@@ -3,18 +3,11 @@
  * that it was written for, else by BullMQ's own.
  */
 import { systemClock } from '../base/clock.ts';
-import type { Completed, Finisher } from './finisher.ts';
+import type { Completion, Finisher } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
 
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 type Removal = boolean | number | object | undefined;
-
-/** A job is completed; `answer`: what its slot has to do next. */
-export interface Completion {
-  readonly answer: Exclude<Completed, 'slow'>;
-  /** Milliseconds since 1970. */
-  readonly finishedOn: number;
-}
 
 export class Completing {
   readonly #removesByDefault: Removal;
@@ -36,8 +29,8 @@ export class Completing {
   /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
   deliveryOf(jobId: string, token: string, removeOnComplete: Removal): Delivery | undefined {
     if (this.#finisher === undefined) {
-      // Whoever asks later may have it.
-      void this.#ready();
+      // Whoever asks later may have it; what is wrong, `complete` says.
+      this.#ready().catch(() => undefined);
       return undefined;
     }
     const remove = this.#removes(removeOnComplete);

@@ -48,14 +48,18 @@ export type Completed = 'slow' | 'fetch' | NextJob;
 /** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id, rate limit, due. */
 type NextJob = undefined | readonly [string[] | 0, string | 0, number, number];
 
-/** What was done for a slot before BullMQ asked for it. */
-export interface CompletedBefore {
-  readonly jobId: string;
+/** A job is completed; `answer`: what its slot has to do next. */
+export interface Completion {
   readonly answer: Exclude<Completed, 'slow'>;
-  /** Whether another job was asked for. */
-  readonly wantedNext: boolean;
   /** Milliseconds since 1970. */
   readonly finishedOn: number;
+}
+
+/** What was done for a slot before BullMQ asked for it. */
+export interface CompletedBefore extends Completion {
+  readonly jobId: string;
+  /** Whether another job was asked for. */
+  readonly wantedNext: boolean;
 }
 
 export interface FinisherOptions {

@@ -7,7 +7,6 @@ import { assert } from '../base/assert.ts';
 import type { Cas } from './server.ts';
 
 export const OPCODE = {
-  get: 0x00,
   add: 0x02,
   replace: 0x03,
   /** Answered only if the item is there. */

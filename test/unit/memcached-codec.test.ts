@@ -89,17 +89,28 @@ describe('requests', () => {
   });
 
   test('for a name that memcached would hang up on are a fault', () => {
-    expect(() => encodeRequest(OPCODE.get, 1, plain('ü'.repeat(126)))).toThrow('252 bytes');
+    expect(() => encodeRequest(OPCODE.getQuietly, 1, plain('ü'.repeat(126)))).toThrow('252 bytes');
   });
 });
 
 describe('replies', () => {
   const answers = [
-    { opcode: OPCODE.get, opaque: 1, cas: 2n ** 64n - 1n, extras: Buffer.from('abcd'), value: 'v' },
+    {
+      opcode: OPCODE.getQuietly,
+      opaque: 1,
+      cas: 2n ** 64n - 1n,
+      extras: Buffer.from('abcd'),
+      value: 'v',
+    },
     { opcode: OPCODE.add, opaque: 2, cas: 2n ** 53n + 1n },
     { opcode: OPCODE.stat, opaque: 3, name: 'cas_enabled', value: 'yes', cas: 0n },
     { opcode: OPCODE.deleteQuietly, opaque: 4, status: 2, value: 'Data exists for key.' },
-    { opcode: OPCODE.get, opaque: 5, extras: Buffer.alloc(4), value: Buffer.alloc(3000, 'x') },
+    {
+      opcode: OPCODE.getQuietly,
+      opaque: 5,
+      extras: Buffer.alloc(4),
+      value: Buffer.alloc(3000, 'x'),
+    },
   ];
   const stream = Buffer.concat(answers.map(encodeReply));
   const brief = ({ opaque, cas, status, name, flags, value }: Kept): unknown[] => [

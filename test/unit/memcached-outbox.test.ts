@@ -46,8 +46,8 @@ function scene(encrypted: boolean): Scene {
     request(name, valueBytes) {
       const value = valueBytes === undefined ? undefined : Buffer.alloc(valueBytes, name);
       const parts = { ...plain(name), value };
-      writeRequest(outbox.room(bytesAtMost(parts)), OPCODE.get, 1, parts);
-      return encodeRequest(OPCODE.get, 1, parts);
+      writeRequest(outbox.room(bytesAtMost(parts)), OPCODE.getQuietly, 1, parts);
+      return encodeRequest(OPCODE.getQuietly, 1, parts);
     },
     async done(error) {
       callbacks.shift()?.(error);

@@ -3,7 +3,13 @@ import { FINISHING_LUA, type FinishSettings } from './finish.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import { PROMOTE_LUA } from './promote.ts';
-import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import {
+  ALONE_FIELD,
+  DIRECTIVE_FIELD,
+  OUTCOME_FIELD,
+  type Script,
+  UNFINISHED_LUA,
+} from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /** How the jobs of `deliveries` are completed, and whether others are fetched instead; 0: they are not. */
@@ -59,6 +65,7 @@ local finishing, places, answers, delivered = {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
 ${FINISHING_LUA}
+${UNFINISHED_LUA}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
   call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
@@ -90,8 +97,7 @@ end
 -- A job of which nothing is left but what Toril wrote must not come back.
 local function mayKnow(jobKey, kind)
   if kind == '${PLAIN_APPLIED}' then return call('HEXISTS', jobKey, 'name') == 1 end
-  local job = call('HMGET', jobKey, 'name', 'finishedOn')
-  return job[1] and not job[2]
+  return isUnfinished(jobKey)
 end
 
 local function leaveOutcome(jobId, kind, decision)
@@ -138,8 +144,7 @@ local function leaveLane(key, watermark, decisions, deliveries)
 end
 
 local function hold(jobKey, reason)
-  local job = call('HMGET', jobKey, 'name', 'finishedOn')
-  if job[1] and not job[2] then
+  if isUnfinished(jobKey) then
     call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held', 'failedReason', reason)
   end
 end
@@ -157,8 +162,7 @@ end
 -- The answer to the first acknowledgement was lost: what it completed need not be completed once more.
 local function rememberCompleted(deliveries)
   for jobId, delivery in pairs(deliveries) do
-    local job = call('HMGET', prefix .. jobId, 'name', 'finishedOn')
-    if not job[1] or job[2] then answers[delivery.place] = 'fetch' end
+    if not isUnfinished(prefix .. jobId) then answers[delivery.place] = 'fetch' end
   end
 end
 

@@ -1,5 +1,9 @@
 import { PARKED_FIELD, type Script } from './script.ts';
 
+const NOW_MS_LUA = `local time = call('TIME')
+local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+`;
+
 /**
  * Jobs of one slow or standing lane that BullMQ would deliver next are parked before they are
  * delivered: one by one, 5,000 of them kept everybody else waiting for 1.6 s. Looks at the end of
@@ -21,9 +25,7 @@ local call, prefix, laneKey = redis.call, ARGV[1], ARGV[1] .. 'lane:' .. ARGV[2]
 local perRank, atLeast, atMost = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local jobIds = call('RPOP', KEYS[2], ARGV[3])
 if not jobIds then return { 0, 0 } end
-local time = call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-
+${NOW_MS_LUA}
 local others, parked = {}, {}
 for i = 1, #jobIds do
   local jobId = jobIds[i]
@@ -63,9 +65,7 @@ export const TELL_PARKED: Script = {
   lua: `
 local call, prefix = redis.call, ARGV[1]
 local lane = call('ZRANGEBYSCORE', prefix .. 'lane:' .. ARGV[2], '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
-local time = call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-
+${NOW_MS_LUA}
 local told = 0
 for i = 1, #lane, 2 do
   local jobId = lane[i]

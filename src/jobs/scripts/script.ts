@@ -7,6 +7,14 @@ export interface Script {
   readonly lua: string;
 }
 
+/** A fragment: whether BullMQ has the job, more than what Toril wrote of it, and has not finished it. */
+export const UNFINISHED_LUA = `
+local function isUnfinished(jobKey)
+  local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
+  return job[1] and not job[2]
+end
+`;
+
 /** Fields that Toril keeps in BullMQ's job hash. */
 export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';

@@ -1,6 +1,12 @@
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
-import { DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD, type Script } from './script.ts';
+import {
+  DIRECTIVE_FIELD,
+  OUTCOME_FIELD,
+  PARKED_FIELD,
+  type Script,
+  UNFINISHED_LUA,
+} from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
 /** Milliseconds for which a copy stays that a commit may be built on: longer than any value lives. */
@@ -69,6 +75,7 @@ export const TAKE: Script = {
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}
+${UNFINISHED_LUA}
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
   local token, expiry = copy[1] or '0', copy[3]
@@ -97,12 +104,6 @@ local function entryOf(jobId, sequence)
   end
   local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
   return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason }, #data
-end
-
--- One that is finished was delivered to somebody who froze, and has left its lane since.
-local function isUnfinished(jobKey)
-  local job = call('HMGET', jobKey, 'name', 'finishedOn')
-  return job[1] and not job[2]
 end
 
 -- A first commit that waits for its acknowledgement, or one that Redis has forgotten.
@@ -140,6 +141,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals)
       local outcome = call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
       if outcome and outcome ~= '' then
         decided[jobId] = packed(outcome)
+      -- One that is finished was delivered to somebody who froze, and has left its lane since.
       elseif not call('ZSCORE', laneKey, jobId) and isUnfinished(prefix .. jobId) then
         local sequence = draw()
         call('ZADD', laneKey, sequence, jobId)
