@@ -19,6 +19,7 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { Adding } from './adding.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { Completing } from './completing.ts';
 import { type Completed, Finisher, isKnownBullMQ, isOrdinary } from './finisher.ts';
@@ -33,8 +34,6 @@ import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 
-/** Jobs per transaction: a larger bulk is split, so that it does not block Redis for long. */
-const ADDS_PER_TRANSACTION = 500;
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
   'moveToActive',
@@ -72,6 +71,9 @@ export class TorilBackend extends RedisQueueBackend {
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
   readonly #writes = new GatheredWrites(systemClock);
+  readonly #adding = new Adding(
+    async () => new EnteringTransaction(this, (await this.scripts()).multi()),
+  );
   #defined: Promise<RedisClient> | undefined;
 
   /** The client, knowing the scripts of this file. */
@@ -137,14 +139,7 @@ export class TorilBackend extends RedisQueueBackend {
   ): Promise<string[]> {
     const all: Add[] = adds.map((add) => ({ ...add, parentKeyOpts: add.parentKeyOpts ?? {} }));
     const lanes = await this.#lanesOf(all);
-    const ids: string[] = [];
-    for (let from = 0; from < all.length; from += ADDS_PER_TRANSACTION) {
-      const transaction = new EnteringTransaction(this, (await this.scripts()).multi());
-      const to = Math.min(from + ADDS_PER_TRANSACTION, all.length);
-      for (let at = from; at < to; at++) transaction.add(all[at] as Add, lanes[at] as string);
-      ids.push(...(await transaction.commit()));
-    }
-    return ids;
+    return this.#adding.add(all.map((add, index) => [add, lanes[index] as string]));
   }
 
   /** Every lane is known, and every data checked, before the first job is added. */

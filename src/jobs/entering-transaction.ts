@@ -13,10 +13,10 @@ export interface Add {
   readonly parentKeyOpts: ParentKeyOpts;
 }
 
-type Adding = Pick<RedisQueueBackend, 'keys' | 'addJobToTransaction' | 'finishedErrors'>;
+type AddingBackend = Pick<RedisQueueBackend, 'keys' | 'addJobToTransaction' | 'finishedErrors'>;
 
 export class EnteringTransaction {
-  readonly #backend: Adding;
+  readonly #backend: AddingBackend;
   readonly #transaction: IRedisTransaction;
   /** Lanes of the last adds that BullMQ numbers; '' for one that enters none. */
   #unnamed: string[] = [];
@@ -25,7 +25,7 @@ export class EnteringTransaction {
   readonly #places: number[] = [];
 
   /** @param transaction empty, of a client that knows the scripts */
-  constructor(backend: Adding, transaction: IRedisTransaction) {
+  constructor(backend: AddingBackend, transaction: IRedisTransaction) {
     this.#backend = backend;
     this.#transaction = transaction;
   }
@@ -42,16 +42,15 @@ export class EnteringTransaction {
     else if (!mayBeRefused(parentKeyOpts)) this.#unnamed.push(jobId === undefined ? lane : '');
   }
 
-  /** Carries it out, and returns the jobs' ids. */
-  async commit(): Promise<string[]> {
+  /** Carries it out. Each job's id, or why it was not added. */
+  async commit(): Promise<(string | Error)[]> {
     this.#enterUnnamed();
     const replies = await this.#transaction.exec();
     if (replies === null) throw new Error('Redis gave the transaction up');
     return this.#places.map((place) => {
       const [error, id] = replies[place] as [Error | null, unknown];
-      if (error) throw error;
-      if (typeof id === 'number' && id < 0) throw this.#refused(id);
-      return String(id);
+      if (error) return error;
+      return typeof id === 'number' && id < 0 ? this.#refused(id) : String(id);
     });
   }
 

@@ -56,6 +56,7 @@ export class Queue extends BullQueue<
   readonly #registry: Map<string, AnyUpdate>;
   /** Names that were not given are an error, not somebody else's business. */
   readonly #closedList: boolean;
+  readonly #underWay = new Set<Promise<unknown>>();
   #lanes: RedisLanes | undefined;
   #history: RedisHistory | undefined;
 
@@ -104,13 +105,13 @@ export class Queue extends BullQueue<
     data: unknown,
     options?: JobsOptions,
   ): Promise<Job<unknown, unknown, string>> {
-    return this.#explain([{ name, data }], () => super.add(name, data, options));
+    return this.#adding([{ name, data }], () => super.add(name, data, options));
   }
 
   override async addBulk(
     jobs: { name: string; data: unknown; opts?: JobsOptions }[],
   ): Promise<Job<unknown, unknown, string>[]> {
-    return this.#explain(jobs, () => super.addBulk(jobs));
+    return this.#adding(jobs, () => super.addBulk(jobs));
   }
 
   /** What waits for `key`, and what an operator may do about it. */
@@ -133,6 +134,12 @@ export class Queue extends BullQueue<
   get history(): RedisHistory {
     this.#history ??= new RedisHistory(this.backend.scriptClient(), this.backend.toKey(''));
     return this.#history;
+  }
+
+  /** Waits for what is being added. */
+  override async close(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    await super.close();
   }
 
   override async drain(delayed?: boolean): Promise<void> {
@@ -161,7 +168,7 @@ export class Queue extends BullQueue<
   ): ReturnType<BullQueue['upsertJobScheduler']> {
     const [id, repeat, template] = args;
     const { name = id, data = {} } = template ?? {};
-    return this.#explain([{ name, data }], async () => {
+    return this.#adding([{ name, data }], async () => {
       await this.#laneOf(name, JSON.stringify(data));
       return super.upsertJobScheduler(id, repeat, template);
     });
@@ -201,19 +208,28 @@ export class Queue extends BullQueue<
       : keyOf(update, data);
   }
 
-  /** BullMQ writes the data as JSON; if that fails, say which update's and why. */
-  async #explain<T>(
+  /** Waited for when the queue closes. */
+  async #adding<T>(
     jobs: readonly { name: string; data: unknown }[],
     add: () => Promise<T>,
   ): Promise<T> {
+    const adding = add();
+    this.#underWay.add(adding);
     try {
-      return await add();
+      return await adding;
     } catch (thrown) {
-      for (const { name, data } of jobs) {
-        const update = this.#registry.get(name);
-        if (update !== undefined) throughJson(update, data);
-      }
+      this.#explain(jobs);
       throw thrown;
+    } finally {
+      this.#underWay.delete(adding);
+    }
+  }
+
+  /** BullMQ writes the data as JSON; if that fails, say which update's and why. */
+  #explain(jobs: readonly { name: string; data: unknown }[]): void {
+    for (const { name, data } of jobs) {
+      const update = this.#registry.get(name);
+      if (update !== undefined) throughJson(update, data);
     }
   }
 }

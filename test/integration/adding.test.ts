@@ -124,6 +124,34 @@ describe('jobs enter their lane when they are added', () => {
     expect(await expectExact(here, key, await here.finished(jobs))).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  it('in the order of the calls, though nobody waited for any of them', async () => {
+    const here = stage();
+    const key = here.key();
+    const adding = [0, 10, 20].flatMap((n) => [
+      here.queue.enqueue(log, { key, n }),
+      enqueueLog(here, [
+        { key, n: n + 1 },
+        { key, n: n + 2 },
+      ]),
+      here.queue.add('log', { key, n: n + 3 }, { jobId: `named ${n}` }),
+    ]);
+    const jobs = (await Promise.all(adding)).flat();
+    expect(jobs.map(({ data }) => (data as { n: number }).n)).toEqual([
+      0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23,
+    ]);
+    expect(await inLane(here, key)).toEqual(idsOf(jobs));
+  });
+
+  it('though the queue is closed in the same moment', async () => {
+    const here = stage();
+    const key = here.key();
+    const closing = new Queue(here.name, { connection: { url: here.redisUrl }, updates: [log] });
+    await closing.waitUntilReady();
+    const adding = [closing.enqueue(log, { key, n: 0 }), closing.enqueue(log, { key, n: 1 })];
+    await closing.close();
+    expect(await inLane(here, key)).toEqual(idsOf(await Promise.all(adding)));
+  });
+
   it('not at all if the bulk is refused', async () => {
     const here = stage();
     const key = here.key();
@@ -159,6 +187,22 @@ describe('jobs enter their lane when they are added', () => {
     expect(await numbers(here, a)).toEqual([0, 1, 2]);
     expect(await numbers(here, b)).toEqual([0, 1]);
     expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('whoever else is refused in the same moment', async () => {
+    const here = stage();
+    const key = here.key();
+    const parent = { id: 'nobody', queue: `bull:${here.name}` };
+    const [first, refused, invalid, last] = await Promise.allSettled([
+      here.queue.enqueue(log, { key, n: 0 }),
+      here.queue.enqueue(log, { key, n: 1 }, { parent }),
+      here.queue.add('nobody', { key, n: 2 }),
+      here.queue.enqueue(log, { key, n: 3 }),
+    ]);
+    expect(refused).toMatchObject({ reason: { message: expect.stringMatching(/parent/i) } });
+    expect(invalid).toMatchObject({ reason: { code: 'UNKNOWN_UPDATE' } });
+    const ids = [first, last].map((added) => added.status === 'fulfilled' && added.value.id);
+    expect(await inLane(here, key)).toEqual(ids);
   });
 });
 

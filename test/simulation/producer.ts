@@ -1,5 +1,5 @@
 /**
- * A process that enqueues jobs, each in one transaction as TorilBackend.addJobs does it: BullMQ's add
+ * A process that enqueues jobs, each in one transaction as adding.ts does it: BullMQ's add
  * and the place in the lane. It may lose its connection or die half-way, and then nobody knows what
  * became of the job that was under way.
  */

@@ -1,0 +1,58 @@
+/**
+ * Jobs on their way into a queue. What is added in one moment goes in together and in its order: with a
+ * transaction for each job, an `enqueue` cost four times as much as BullMQ's `add`.
+ */
+import { systemClock } from '../base/clock.ts';
+import { Gather } from '../base/gather.ts';
+import type { Add, EnteringTransaction } from './entering-transaction.ts';
+
+/** As many adds as are worth a call, and calls at a time (why: gather.ts). */
+const PER_CALL = { atMost: 32, callsMax: 2 };
+/** Jobs of a large bulk are split, so that they do not block Redis for long. */
+const JOBS_PER_TRANSACTION = 500;
+
+/** A job, and the key of the lane that it enters; '' if it enters none now. */
+export type Entering = readonly [add: Add, lane: string];
+
+export class Adding {
+  readonly #begin: () => Promise<EnteringTransaction>;
+  readonly #bulks = new Gather<readonly Entering[], readonly (string | Error)[]>(
+    systemClock,
+    PER_CALL,
+    (bulks) => this.#addAll(bulks),
+  );
+
+  constructor(begin: () => Promise<EnteringTransaction>) {
+    this.#begin = begin;
+  }
+
+  /** Adds what belongs together, behind all that was added before, and returns the jobs' ids. */
+  async add(bulk: readonly Entering[]): Promise<string[]> {
+    const results = await this.#bulks.call(bulk);
+    return results.map((result) => {
+      if (result instanceof Error) throw result;
+      return result;
+    });
+  }
+
+  async #addAll(bulks: readonly (readonly Entering[])[]): Promise<(string | Error)[][]> {
+    const jobs = bulks.flat();
+    const results: (string | Error)[] = [];
+    try {
+      while (results.length < jobs.length) {
+        const from = results.length;
+        results.push(...(await this.#addTogether(jobs.slice(from, from + JOBS_PER_TRANSACTION))));
+      }
+    } catch (thrown) {
+      // Nor is anything behind them added: it would be out of order.
+      while (results.length < jobs.length) results.push(thrown as Error);
+    }
+    return bulks.map(({ length }) => results.splice(0, length));
+  }
+
+  async #addTogether(jobs: readonly Entering[]): Promise<(string | Error)[]> {
+    const transaction = await this.#begin();
+    for (const [add, lane] of jobs) transaction.add(add, lane);
+    return transaction.commit();
+  }
+}
