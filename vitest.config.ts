@@ -23,6 +23,8 @@ export default defineConfig({
           include: ['test/unit/**/*.test.ts'],
           // Properties of many values took 8 s where eight other programs shared the 2 cores.
           testTimeout: 20_000,
+          // By default one core is left idle.
+          maxWorkers: '100%',
           sequence: { groupOrder: 0 },
         },
       },
