@@ -25,11 +25,11 @@ import { Completing } from './completing.ts';
 import { type Completed, Finisher, isKnownBullMQ, isOrdinary } from './finisher.ts';
 import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
-import { type Away, parkAhead, type ParkingSite, tellParked } from './parking-ahead.ts';
+import { type Away, parkAhead, type ParkingSite, scheduleParked } from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
-import { PARK_AHEAD, TELL_PARKED } from './scripts/park-ahead.ts';
+import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
 import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
@@ -47,7 +47,7 @@ const SCRIPTS = [
   ENTER_NAMED,
   LEAVE_IF_GONE,
   PARK_AHEAD,
-  TELL_PARKED,
+  SCHEDULE_PARKED,
   PROMOTE_DECIDED,
   DELIVER_NEXT,
   SURVIVED,
@@ -150,17 +150,14 @@ export class TorilBackend extends RedisQueueBackend {
     return lanes.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane));
   }
 
-  /**
-   * Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. Returns how
-   * many; nobody has been told of them yet.
-   */
-  async parkAhead(lane: string, away: Away): Promise<number> {
-    return parkAhead(await this.#parkingSite(), lane, away);
+  /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. Returns how many. */
+  async parkAhead(lane: string): Promise<number> {
+    return parkAhead(await this.#parkingSite(), lane);
   }
 
-  /** Tells of so many jobs of the lane that they are delayed, as BullMQ does. */
-  async tellParked(lane: string, parked: number): Promise<void> {
-    await tellParked(await this.#parkingSite(), lane, parked);
+  /** Says of so many jobs of the lane when they come back. */
+  async scheduleParked(lane: string, parked: number, away: Away): Promise<void> {
+    await scheduleParked(await this.#parkingSite(), lane, parked, away, systemClock);
   }
 
   async #parkingSite(): Promise<ParkingSite> {

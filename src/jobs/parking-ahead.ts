@@ -1,15 +1,19 @@
 /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
+import { type Clock, pause } from '../base/clock.ts';
 import type { Script } from './scripts/script.ts';
-import { PARK_AHEAD, TELL_PARKED } from './scripts/park-ahead.ts';
+import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
 
-/** Jobs that one call looks at, so that it does not block Redis for more than 1.5 ms; calls at a time; calls in all. */
+/** Jobs that one call looks at, so that it does not block Redis for more than 1 ms; calls at a time; calls in all. */
 const PARKED_PER_CALL = 500;
 const CALLS_AT_A_TIME = 2;
 const CALLS_MAX = 40;
 /** Jobs of others at which it stops: there is enough to deliver before the lane's next ones. */
 const OTHERS_ENOUGH = 200;
-/** Fewer: nobody waits for it. */
-const TOLD_PER_CALL = 100;
+/** Milliseconds after which those come back that were not scheduled by then: the process has died. */
+const UNSCHEDULED_MS = 10_000;
+/** Nobody waits for it, but whoever asks Redis meanwhile waits behind it: jobs per call, and milliseconds before each. */
+const SCHEDULED_PER_CALL = 25;
+const SCHEDULE_EVERY_MS = 3;
 
 /** When they come back: rank × `perRankMs`, at least and at most so many milliseconds. */
 export interface Away {
@@ -24,16 +28,15 @@ export interface ParkingSite {
   run(script: Script, args: (string | number)[]): Promise<unknown>;
 }
 
-/** Returns how many were parked. The next call would find few, or others before them. */
-export async function parkAhead(site: ParkingSite, lane: string, away: Away): Promise<number> {
+/** Returns how many were parked; they are to be scheduled. The next call would find few, or others before them. */
+export async function parkAhead(site: ParkingSite, lane: string): Promise<number> {
   const { wait, delayed, marker, '': prefix } = site.keys as Record<string, string>;
   const keys = [`${prefix}sequence`, wait, delayed, marker] as string[];
-  const times = [away.perRankMs, away.atLeastMs, away.atMostMs];
   let calls = 0;
   let parkedInAll = 0;
   const parkSome = async (): Promise<void> => {
     while (calls++ < CALLS_MAX) {
-      const args = [...keys, prefix as string, lane, PARKED_PER_CALL, ...times];
+      const args = [...keys, prefix as string, lane, PARKED_PER_CALL, UNSCHEDULED_MS];
       const [parked, seen] = (await site.run(PARK_AHEAD, args)) as [number, number];
       parkedInAll += parked;
       const isLast = parked === 0 || seen < PARKED_PER_CALL || seen - parked >= OTHERS_ENOUGH;
@@ -45,15 +48,23 @@ export async function parkAhead(site: ParkingSite, lane: string, away: Away): Pr
   return parkedInAll;
 }
 
-/** Notes of `parked` jobs of the lane what BullMQ notes of delayed ones, and tells it. */
-export async function tellParked(site: ParkingSite, lane: string, parked: number): Promise<void> {
-  const { delayed, events, meta, '': prefix } = site.keys as Record<string, string>;
-  const keys = [`${prefix}sequence`, delayed, events, meta] as string[];
+/** Says of `parked` jobs of the lane when they come back, the first ones first. */
+export async function scheduleParked(
+  site: ParkingSite,
+  lane: string,
+  parked: number,
+  away: Away,
+  clock: Clock,
+): Promise<void> {
+  const { delayed, marker, events, meta, '': prefix } = site.keys as Record<string, string>;
+  const keys = [`${prefix}sequence`, delayed, marker, events, meta] as string[];
+  const times = [away.perRankMs, away.atLeastMs, away.atMostMs];
   let behind = '0';
   for (let left = parked; left > 0 && behind !== ''; ) {
-    const args = [...keys, prefix as string, lane, behind, TOLD_PER_CALL];
-    const [told, last] = (await site.run(TELL_PARKED, args)) as [number, string];
-    left -= told;
+    await pause(clock, SCHEDULE_EVERY_MS);
+    const args = [...keys, prefix as string, lane, behind, SCHEDULED_PER_CALL, ...times];
+    const [scheduled, last] = (await site.run(SCHEDULE_PARKED, args)) as [number, string];
+    left -= scheduled;
     behind = last;
   }
 }

@@ -10,7 +10,7 @@ const PACE_ASSUMED_MS = 5;
 /** Milliseconds between two jobs of a lane that stands still, so that they do not all look at once. */
 export const STANDSTILL_SPREAD_MS = 50;
 /** Milliseconds per job from which on a key counts as slow. */
-export const SLOW_PACE_MS = 5;
+export const SLOW_PACE_MS = 3;
 /**
  * Milliseconds per job from which on a key whose jobs wait too long has the next ones parked before they
  * are delivered. With 4 workers and 2 ms per job, each was delivered 2.4 times, for 1.2 ms of CPU time; with

@@ -218,9 +218,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const { backend } = this;
     const away = { perRankMs, atLeastMs, atMostMs: this.#options.parkMsMax };
     this.#parkingAhead ??= backend
-      .parkAhead(key, away)
+      .parkAhead(key)
       .then(
-        (parked) => void backend.tellParked(key, parked).catch(() => undefined), // for people who look
+        (parked) => void backend.scheduleParked(key, parked, away).catch(() => undefined),
         () => undefined, // then they are parked one by one
       )
       .finally(() => {

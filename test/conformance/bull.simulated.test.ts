@@ -200,7 +200,7 @@ async function real(redis: Redis): Promise<Real> {
     },
     async parkAhead() {
       const away = { perRankMs: 10, atLeastMs: LATER_MS, atMostMs: LATER_MS * 2 };
-      await worker.backend.tellParked(KEY, await worker.backend.parkAhead(KEY, away));
+      await worker.backend.scheduleParked(KEY, await worker.backend.parkAhead(KEY), away);
     },
     setPaused: (paused) => (paused ? queue.pause() : queue.resume()),
     async state(jobIds) {

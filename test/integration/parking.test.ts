@@ -11,6 +11,13 @@ import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/
 /** When those that are parked ahead come back. */
 const away = (ms: number, atMostMs: number): Away => ({ perRankMs: ms, atLeastMs: ms, atMostMs });
 
+/** Returns how many were parked. */
+async function parkAhead({ queue }: Stage, lane: string, times: Away): Promise<number> {
+  const parked = await queue.backend.parkAhead(lane);
+  await queue.backend.scheduleParked(lane, parked, times);
+  return parked;
+}
+
 async function expectUncharged(here: Stage, key: string, jobs: readonly Job[]): Promise<Job[]> {
   const finished = await here.finished(jobs);
   expect(await expectExact(here, key, finished)).toEqual(jobs.map((_, n) => n));
@@ -46,7 +53,7 @@ describe('jobs of a slow key', () => {
     const here = stage();
     const two = [...entries(here.key('other'), 200), ...entries(here.key('slow'), 3_000)];
     await enqueueLog(here, two);
-    const parked = await here.queue.backend.parkAhead(here.key('slow'), away(50, 60_000));
+    const parked = await here.queue.backend.parkAhead(here.key('slow'));
     expect(parked).toBeGreaterThanOrEqual(300);
     expect(parked).toBeLessThan(1_000);
   });
@@ -64,12 +71,12 @@ describe('jobs of a slow key', () => {
         .filter((fields) => fields[1] === 'delayed' && !fields.includes(own.id as string))
         .map((fields) => fields[fields.indexOf('jobId') + 1]);
     };
-    const parked = await backend.parkAhead(here.key(), away(60_000, 60_000));
+    const parked = await backend.parkAhead(here.key());
     expect(parked).toBe(1_199);
     expect(await toldOf()).toEqual([]);
     await backend.promote(jobs[7]?.id as string);
-    await backend.tellParked(here.key(), parked);
-    await backend.tellParked(here.key(), parked); // of nobody twice
+    await backend.scheduleParked(here.key(), parked, away(60_000, 60_000));
+    await backend.scheduleParked(here.key(), parked, away(60_000, 60_000)); // nobody twice
     const still = jobs.filter((_, n) => n !== 0 && n !== 7);
     expect(await toldOf()).toEqual(still.map(({ id }) => id));
     for (const { id } of [still[0], still.at(-1), own] as Job[]) {
@@ -136,7 +143,7 @@ describe('jobs of a slow key', () => {
       here,
       Array.from({ length: 12 }, (_, n) => ({ key: here.key(n % 3 === 0 ? 'other' : 'slow'), n })),
     );
-    await here.queue.backend.parkAhead(here.key('slow'), away(50, 1_000));
+    await parkAhead(here, here.key('slow'), away(50, 1_000));
     const numbers = (some: readonly Job[]): number[] => some.map(({ data }) => data.n as number);
     expect(numbers(await here.queue.getWaiting())).toEqual([0, 1, 3, 6, 9]);
     expect(numbers(await here.queue.getDelayed())).toEqual([2, 4, 5, 7, 8, 10, 11]);
@@ -163,7 +170,7 @@ describe('a job that has failed before', () => {
 
   it('and was parked ahead is delivered when its turn has come', () =>
     parked(async (here, key) => {
-      expect(await here.queue.backend.parkAhead(key, away(60_000, 60_000))).toBe(2);
+      expect(await parkAhead(here, key, away(60_000, 60_000))).toBe(2);
     }));
 
   it('and gave its slot back is delivered when its turn has come', () =>
@@ -218,7 +225,7 @@ describe('a parked job that is decided', () => {
     diesBeforePromoting();
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 20));
-    await here.queue.backend.parkAhead(here.key(), away(60_000, 120_000));
+    await parkAhead(here, here.key(), away(60_000, 120_000));
     expect(await here.queue.getDelayedCount()).toBe(19);
     await here.worker();
     expect(await here.finished(jobs, 5_000)).toHaveLength(20);

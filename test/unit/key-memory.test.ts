@@ -12,8 +12,8 @@ function withPace(paceMs: number): KeyMemory {
 }
 
 it.each([
-  ['unknown', 0, 500],
-  ['fast', 4.9, 500],
+  ['unknown', 0, 64],
+  ['fast', 2.9, 500],
   ['slow', 10, 20],
   ['so slow that hardly one fits into a batch', 100, 16],
   ['slower than that', 10_000, 16],

@@ -8,35 +8,31 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
  * Jobs of one slow or standing lane that BullMQ would deliver next are parked before they are
  * delivered: one by one, 5,000 of them kept everybody else waiting for 1.6 s. Looks at the end of
  * BullMQ's wait list from which it delivers, moves those of the lane to its delayed set and puts the
- * others back as they were. Each waits for its turn; beyond the longest delay they are spread over its
- * second half. The lane's first job stays: it may be what the others wait for. What else BullMQ's own
- * moveToDelayed does is left to TELL_PARKED: it takes 5 of 8 µs per job, and everybody waits for this.
+ * others back as they were. The lane's first job stays: it may be what the others wait for. Everybody
+ * waits for this, so it does no more than that: all are due at one time, by which SCHEDULE_PARKED has
+ * said of each when it comes back. If that dies half-way, the rest come back then.
  *
  *   KEYS[1] sequence (unused)  KEYS[2] wait  KEYS[3] delayed  KEYS[4] marker
- *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs to look at  ARGV[4] ms per rank
- *   ARGV[5] ms at least  ARGV[6] ms at most
+ *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs to look at  ARGV[4] ms until they are due
  *   Returns [jobs parked, jobs looked at]
  */
 export const PARK_AHEAD: Script = {
   name: 'torilParkAhead',
   numberOfKeys: 4,
   lua: `
-local call, prefix, laneKey = redis.call, ARGV[1], ARGV[1] .. 'lane:' .. ARGV[2]
-local perRank, atLeast, atMost = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local call, laneKey = redis.call, ARGV[1] .. 'lane:' .. ARGV[2]
 local jobIds = call('RPOP', KEYS[2], ARGV[3])
 if not jobIds then return { 0, 0 } end
 ${NOW_MS_LUA}
+local due = string.format('%.0f', (now + tonumber(ARGV[4])) * 4096)
+local first = call('ZRANGE', laneKey, 0, 0)[1]
+local inLane = call('ZMSCORE', laneKey, unpack(jobIds))
 local others, parked = {}, {}
 for i = 1, #jobIds do
   local jobId = jobIds[i]
-  local rank = call('ZRANK', laneKey, jobId)
-  if rank and rank > 0 then
-    local delay = math.max(rank * perRank, atLeast)
-    if delay > atMost then delay = atMost * (1 + (rank * 7919) % 1000 / 1000) / 2 end
-    parked[#parked + 1] = string.format('%.0f', (now + math.ceil(delay)) * 4096 + i % 4096)
+  if inLane[i] and jobId ~= first then
+    parked[#parked + 1] = due
     parked[#parked + 1] = jobId
-    local attempts = call('HGET', prefix .. jobId, 'atm')
-    if attempts then call('HSET', prefix .. jobId, '${PARKED_FIELD}', attempts) end
   else
     others[#others + 1] = jobId
   end
@@ -44,42 +40,60 @@ end
 for i = #others, 1, -1 do call('RPUSH', KEYS[2], others[i]) end
 if #parked > 0 then
   call('ZADD', KEYS[3], unpack(parked))
-  local first = call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  call('ZADD', KEYS[4], string.format('%.0f', math.floor(tonumber(first[2]) / 4096)), '1')
+  ${markNextDueLua('KEYS[3]', 'KEYS[4]')}
 end
 return { #parked / 2, #jobIds }
 `,
 };
 
 /**
- * Notes of jobs that were parked ahead what BullMQ notes of a delayed job, and tells it: for people who
- * look; nothing depends on it. Those of which it is noted already, or that are back meanwhile, are passed over.
+ * Says of jobs that were parked ahead when they come back: each for its turn; beyond the longest delay they
+ * are spread over its second half. Notes of them what BullMQ's own moveToDelayed notes, and tells it. Those
+ * of which it is noted already, or that are back meanwhile, are passed over.
  *
- *   KEYS[1] sequence (unused)  KEYS[2] delayed  KEYS[3] events  KEYS[4] meta
+ *   KEYS[1] sequence (unused)  KEYS[2] delayed  KEYS[3] marker  KEYS[4] events  KEYS[5] meta
  *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] behind which sequence to begin  ARGV[4] jobs to look at
- *   Returns [jobs told of, the last sequence looked at, or '' at the lane's end]
+ *   ARGV[5] ms per rank  ARGV[6] ms at least  ARGV[7] ms at most
+ *   Returns [jobs scheduled, the last sequence looked at, or '' at the lane's end]
  */
-export const TELL_PARKED: Script = {
-  name: 'torilTellParked',
-  numberOfKeys: 4,
+export const SCHEDULE_PARKED: Script = {
+  name: 'torilScheduleParked',
+  numberOfKeys: 5,
   lua: `
-local call, prefix = redis.call, ARGV[1]
-local lane = call('ZRANGEBYSCORE', prefix .. 'lane:' .. ARGV[2], '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+local call, prefix, laneKey = redis.call, ARGV[1], ARGV[1] .. 'lane:' .. ARGV[2]
+local perRank, atLeast, atMost = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local lane = call('ZRANGEBYSCORE', laneKey, '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+local firstRank = lane[1] and call('ZRANK', laneKey, lane[1])
 ${NOW_MS_LUA}
-local told = 0
+local scheduled = 0
 for i = 1, #lane, 2 do
-  local jobId = lane[i]
+  local jobId, jobKey = lane[i], prefix .. lane[i]
   local score = call('ZSCORE', KEYS[2], jobId)
-  if score and call('HGET', prefix .. jobId, 'delay') == '0' then
-    local due = math.floor(tonumber(score) / 4096)
-    call('HSET', prefix .. jobId, 'delay', string.format('%.0f', math.max(due - now, 1)))
-    call('XADD', KEYS[3], '*', 'event', 'delayed', 'jobId', jobId, 'delay', string.format('%.0f', due))
-    told = told + 1
+  local isParked = score and math.floor(tonumber(score) / 4096) > now
+  local job = isParked and call('HMGET', jobKey, 'delay', 'atm')
+  if job and job[1] == '0' then
+    local rank = firstRank + (i - 1) / 2
+    local delay = math.max(rank * perRank, atLeast)
+    if delay > atMost then delay = atMost * (1 + (rank * 7919) % 1000 / 1000) / 2 end
+    delay = math.max(math.ceil(delay), 1)
+    local due = string.format('%.0f', now + delay)
+    call('ZADD', KEYS[2], string.format('%.0f', (now + delay) * 4096 + rank % 4096), jobId)
+    call('HSET', jobKey, 'delay', string.format('%.0f', delay))
+    if job[2] then call('HSET', jobKey, '${PARKED_FIELD}', job[2]) end
+    call('XADD', KEYS[4], '*', 'event', 'delayed', 'jobId', jobId, 'delay', due)
+    scheduled = scheduled + 1
   end
 end
-if told > 0 then
-  call('XTRIM', KEYS[3], 'MAXLEN', '~', call('HGET', KEYS[4], 'opts.maxLenEvents') or '10000')
+if scheduled > 0 then
+  ${markNextDueLua('KEYS[2]', 'KEYS[3]')}
+  call('XTRIM', KEYS[4], 'MAXLEN', '~', call('HGET', KEYS[5], 'opts.maxLenEvents') or '10000')
 end
-return { told, #lane < 2 * tonumber(ARGV[4]) and '' or lane[#lane] }
+return { scheduled, #lane < 2 * tonumber(ARGV[4]) and '' or lane[#lane] }
 `,
 };
+
+/** For BullMQ: when idle workers have to look again. */
+function markNextDueLua(delayed: string, marker: string): string {
+  return `local next = call('ZRANGE', ${delayed}, 0, 0, 'WITHSCORES')
+  call('ZADD', ${marker}, string.format('%.0f', math.floor(tonumber(next[2]) / 4096)), '1')`;
+}
