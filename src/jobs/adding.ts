@@ -4,15 +4,18 @@
  */
 import { systemClock } from '../base/clock.ts';
 import { Gather } from '../base/gather.ts';
-import type { Add, EnteringTransaction } from './entering-transaction.ts';
+import { type Add, type EnteringTransaction, entersLater } from './entering-transaction.ts';
 
 /** As many adds as are worth a call, and calls at a time (why: gather.ts). */
 const PER_CALL = { atMost: 32, callsMax: 2 };
 /** Jobs of a large bulk are split, so that they do not block Redis for long. */
 const JOBS_PER_TRANSACTION = 500;
 
+/** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
+export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
+
 /** A job, and the key of the lane that it enters; '' if it enters none now. */
-export type Entering = readonly [add: Add, lane: string];
+type Entering = readonly [add: Add, lane: string];
 
 export class Adding {
   readonly #begin: () => Promise<EnteringTransaction>;
@@ -27,8 +30,8 @@ export class Adding {
   }
 
   /** Adds what belongs together, behind all that was added before, and returns the jobs' ids. */
-  async add(bulk: readonly Entering[]): Promise<string[]> {
-    const results = await this.#bulks.call(bulk);
+  async add(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<string[]> {
+    const results = await this.#bulks.call(await entering(adds, laneOf));
     return results.map((result) => {
       if (result instanceof Error) throw result;
       return result;
@@ -55,4 +58,14 @@ export class Adding {
     for (const [add, lane] of jobs) transaction.add(add, lane);
     return transaction.commit();
   }
+}
+
+/** Every lane is known, and every data checked, before the first job is added. */
+async function entering(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<Entering[]> {
+  return Promise.all(
+    adds.map(async (add) => {
+      const lane = (await laneOf?.(add.job.name, add.job.data)) ?? '';
+      return [add, entersLater(add) ? '' : lane] as const;
+    }),
+  );
 }

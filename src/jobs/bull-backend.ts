@@ -19,20 +19,28 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
-import { Adding } from './adding.ts';
+import { Adding, type LaneOf } from './adding.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { Completing } from './completing.ts';
 import { type Completed, Finisher, isKnownBullMQ, isOrdinary } from './finisher.ts';
-import { type Add, EnteringTransaction, entersLater } from './entering-transaction.ts';
+import { EnteringTransaction } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { type Away, parkAhead, type ParkingSite, scheduleParked } from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
-import { ALONE_FIELD, DIRECTIVE_FIELD, OUTCOME_FIELD, PARKED_FIELD } from './scripts/script.ts';
+import {
+  ALONE_FIELD,
+  DIRECTIVE_FIELD,
+  OUTCOME_FIELD,
+  PARKED_FIELD,
+  type Script,
+} from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
+import { SlotFiller } from './slot-filler.ts';
 
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
@@ -52,10 +60,8 @@ const SCRIPTS = [
   DELIVER_NEXT,
   SURVIVED,
   FINISH,
+  FILL,
 ];
-
-/** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
-export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
 
 export class TorilBackend extends RedisQueueBackend {
   /** Set by the queue; a worker adds nothing. */
@@ -67,6 +73,9 @@ export class TorilBackend extends RedisQueueBackend {
   readonly completing: Completing = new Completing(this.#workerOptions.removeOnComplete, () =>
     this.#makeFinisher(),
   );
+  /** Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. */
+  nextTokens: (token: string) => readonly string[] = () => [];
+  readonly #filler: SlotFiller = this.#makeFiller();
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
@@ -137,17 +146,8 @@ export class TorilBackend extends RedisQueueBackend {
   override async addJobs(
     adds: { job: JobJson; jobId: string; parentKeyOpts?: ParentKeyOpts }[],
   ): Promise<string[]> {
-    const all: Add[] = adds.map((add) => ({ ...add, parentKeyOpts: add.parentKeyOpts ?? {} }));
-    const lanes = await this.#lanesOf(all);
-    return this.#adding.add(all.map((add, index) => [add, lanes[index] as string]));
-  }
-
-  /** Every lane is known, and every data checked, before the first job is added. */
-  async #lanesOf(adds: readonly Add[]): Promise<string[]> {
-    const { laneOf } = this;
-    if (laneOf === undefined) return adds.map(() => '');
-    const lanes = await Promise.all(adds.map(async ({ job }) => laneOf(job.name, job.data)));
-    return lanes.map((lane, index) => (entersLater(adds[index] as Add) ? '' : lane));
+    const all = adds.map((add) => ({ ...add, parentKeyOpts: add.parentKeyOpts ?? {} }));
+    return this.#adding.add(all, this.laneOf);
   }
 
   /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. Returns how many. */
@@ -171,9 +171,7 @@ export class TorilBackend extends RedisQueueBackend {
     const lane =
       job === undefined || this.laneOf === undefined ? '' : await laneOrNone(this.laneOf, job);
     if (removed > 0 && lane !== '') {
-      const client = await this.scripts();
-      const args = [`${this.keys['']}sequence`, this.keys[''], lane, jobId];
-      const next = await client.runCommand(LEAVE_IF_GONE.name, args);
+      const next = await this.#run(LEAVE_IF_GONE, [lane, jobId]);
       // The one that may have held the lane is gone: do not wait until the next one looks again.
       if (typeof next === 'string' && next !== '') await this.promote(next).catch(() => undefined);
     }
@@ -199,9 +197,9 @@ export class TorilBackend extends RedisQueueBackend {
     });
     const [code] = await Promise.all([
       this.execCommand(client, 'moveToDelayed', args),
-      survivedStart && client.runCommand(SURVIVED.name, this.#argumentsFor(jobId)),
+      survivedStart && this.#run(SURVIVED, [jobId]),
       // Behind it in the same write: whoever decided the job in the last moment found nothing to promote.
-      client.runCommand(PROMOTE_DECIDED.name, this.#argumentsFor(jobId)),
+      this.#run(PROMOTE_DECIDED, [jobId]),
     ]);
     if (typeof code === 'number' && code < 0)
       throw this.finishedErrors({ code, jobId, command: 'moveToDelayed', state: 'active' });
@@ -209,11 +207,13 @@ export class TorilBackend extends RedisQueueBackend {
 
   /** Has BullMQ deliver a job before all others: its lane waits for it. */
   async deliverNext(jobId: string): Promise<void> {
-    await (await this.scripts()).runCommand(DELIVER_NEXT.name, this.#argumentsFor(jobId));
+    await this.#run(DELIVER_NEXT, [jobId]);
   }
 
-  #argumentsFor(jobId: string): string[] {
-    return [`${this.keys['']}sequence`, this.keys[''] as string, jobId];
+  /** A script that needs the prefix of the queue's keys, and no key by name but the sequence. */
+  async #run({ name }: Script, args: readonly string[]): Promise<unknown> {
+    const client = await this.scripts();
+    return client.runCommand(name, [`${this.keys['']}sequence`, this.keys[''], ...args]);
   }
 
   /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
@@ -239,19 +239,23 @@ export class TorilBackend extends RedisQueueBackend {
   }
 
   async #nextOf(answer: Exclude<Completed, 'slow'>, token: string): Promise<unknown[]> {
-    if (answer === 'fetch') return this.moveToActive(token, this.#workerOptions.name);
+    if (answer === 'fetch') return super.moveToActive(token, this.#workerOptions.name);
     this.#outcomes.note(answer);
     return answer === undefined ? [] : raw2NextJobData([...answer]);
   }
 
-  /** What a slot is to do next, which may have been fetched for it already. */
+  /** What a slot is to do next: it may have been fetched already, or is fetched together with others. */
   override async moveToActive(
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const before = this.completing.finisher?.takeCompleted(token);
-    if (before?.answer === undefined) return super.moveToActive(token, name);
-    return this.#nextOf(before.answer, token);
+    const finisher = await this.completing.ready();
+    if (finisher === undefined) return super.moveToActive(token, name);
+    const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
+    if (fetched !== undefined) return this.#nextOf(fetched, token);
+    const next = this.nextTokens(token);
+    const filled = next.length === 0 ? 'fetch' : await this.#filler.fill(token, next);
+    return this.#nextOf(filled, token);
   }
 
   get #workerOptions(): Partial<WorkerOptions> {
@@ -269,8 +273,18 @@ export class TorilBackend extends RedisQueueBackend {
       concurrency,
       activeJobs: () => client.llen(this.keys['active'] as string),
       takesJobs: () => this.takesJobs(),
-      run: (args) =>
-        client.runCommand(FINISH.name, [`${this.keys['']}sequence`, this.keys[''], ...args]),
+      run: (args) => this.#run(FINISH, args),
+    });
+  }
+
+  #makeFiller(): SlotFiller {
+    const { lockDuration = 0, name } = this.#workerOptions;
+    return new SlotFiller({
+      clock: systemClock,
+      lockMs: lockDuration,
+      workerName: name,
+      run: (args) => this.#run(FILL, args),
+      giveBack: (jobId, token) => this.moveJobFromActiveToWait(jobId, token),
     });
   }
 
@@ -303,6 +317,7 @@ export class TorilBackend extends RedisQueueBackend {
 
   override async close(force?: boolean): Promise<void> {
     await this.beforeClose?.();
+    await this.#filler.settled();
     return super.close(force);
   }
 }

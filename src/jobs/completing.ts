@@ -30,7 +30,7 @@ export class Completing {
   deliveryOf(jobId: string, token: string, removeOnComplete: Removal): Delivery | undefined {
     if (this.#finisher === undefined) {
       // Whoever asks later may have it; what is wrong, `complete` says.
-      this.#ready().catch(() => undefined);
+      this.ready().catch(() => undefined);
       return undefined;
     }
     const remove = this.#removes(removeOnComplete);
@@ -47,7 +47,7 @@ export class Completing {
   ): Promise<Completion | undefined> {
     const remove = this.#removes(removeOnComplete);
     if (remove === undefined) return undefined;
-    const finisher = this.#finisher ?? (await this.#ready());
+    const finisher = this.#finisher ?? (await this.ready());
     if (finisher === undefined) return undefined;
     finisher.wantsNext = fetchNext;
     const before = finisher.takeCompleted(token);
@@ -62,7 +62,8 @@ export class Completing {
     return answer === 'slow' ? undefined : { answer, finishedOn };
   }
 
-  #ready(): Promise<Finisher | undefined> {
+  /** Undefined: worker or BullMQ are not the ordinary ones. */
+  ready(): Promise<Finisher | undefined> {
     this.#made ??= this.#make().then((finisher) => {
       this.#finisher = finisher;
       return finisher;

@@ -46,7 +46,7 @@ export interface ToComplete extends Delivery {
 export type Completed = 'slow' | 'fetch' | NextJob;
 
 /** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id, rate limit, due. */
-type NextJob = undefined | readonly [string[] | 0, string | 0, number, number];
+export type NextJob = undefined | readonly [string[] | 0, string | 0, number, number];
 
 /** A job is completed; `answer`: what its slot has to do next. */
 export interface Completion {
@@ -154,7 +154,8 @@ export class Finisher {
   }
 }
 
-function answersOf(json: string): Completed[] {
+/** What the scripts answer, one per job or slot. */
+export function answersOf(json: string): Completed[] {
   const answers = JSON.parse(json) as (Completed | 0)[];
   return answers.map((answer) => (answer === 0 ? undefined : answer));
 }

@@ -41,6 +41,9 @@ import type { Watched, Watches } from './watches.ts';
 const AGAIN_PAUSE_MS = 1;
 const AGAIN_PAUSE_MS_MAX = 200;
 
+/** Milliseconds in which the key's holder will have made a first commit, if its updates are fast, and so have shown it. */
+const FIRST_COMMIT_MS = 20;
+
 /** What a combiner needs of its gate. */
 export interface CombinerHome {
   readonly context: GateContext;
@@ -248,7 +251,8 @@ export class Combiner implements Watched, Crowding {
     // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
     // 256 keys at once took 85 ms each, and parking them for that only made it worse.
     const waitedMs = this.#working ? 0 : clock.monotonicMs() - waiting.arrivedAtMs;
-    return waitedMs + untilTurnMs(waiting) > options.patienceMs;
+    const isUnknown = waiting.paceMs === 0 && waitedMs < FIRST_COMMIT_MS;
+    return !isUnknown && waitedMs + untilTurnMs(waiting) > options.patienceMs;
   }
 
   /** Settles what others have decided, and says where the others stand. */
