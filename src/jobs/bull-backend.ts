@@ -21,8 +21,7 @@ import {
 import { systemClock } from '../base/clock.ts';
 import { Adding, type LaneOf } from './adding.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
-import { Completing } from './completing.ts';
-import { type Completed, Finisher, isKnownBullMQ, isOrdinary } from './finisher.ts';
+import { isKnownBullMQ, isOrdinary, type NextJob } from './finisher.ts';
 import { EnteringTransaction } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import { type Away, parkAhead, type ParkingSite, scheduleParked } from './parking-ahead.ts';
@@ -40,7 +39,7 @@ import {
   type Script,
 } from './scripts/script.ts';
 import type { ScriptClient } from './redis-lanes.ts';
-import { SlotFiller } from './slot-filler.ts';
+import { Slots } from './slots.ts';
 
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
@@ -68,14 +67,7 @@ export class TorilBackend extends RedisQueueBackend {
   laneOf: LaneOf | undefined;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
-  /** Set by the worker: whether it takes on further jobs. */
-  takesJobs: () => boolean = () => this.closing === undefined;
-  readonly completing: Completing = new Completing(this.#workerOptions.removeOnComplete, () =>
-    this.#makeFinisher(),
-  );
-  /** Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. */
-  nextTokens: (token: string) => readonly string[] = () => [];
-  readonly #filler: SlotFiller = this.#makeFiller();
+  readonly slots: Slots = this.#makeSlots();
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
@@ -224,7 +216,7 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     fetchNext: boolean,
   ): ReturnType<RedisQueueBackend['moveToCompleted']> {
-    const completed = await this.completing.complete(
+    const completed = await this.slots.complete(
       job.id as string,
       token,
       returnValue,
@@ -235,55 +227,36 @@ export class TorilBackend extends RedisQueueBackend {
       return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
     }
     const { answer, finishedOn } = completed;
-    return { result: await this.#nextOf(answer, token), finishedOn };
+    if (answer !== 'fetch') return { result: this.#nextJob(answer), finishedOn };
+    return { result: await super.moveToActive(token, this.#workerOptions.name), finishedOn };
   }
 
-  async #nextOf(answer: Exclude<Completed, 'slow'>, token: string): Promise<unknown[]> {
-    if (answer === 'fetch') return super.moveToActive(token, this.#workerOptions.name);
-    this.#outcomes.note(answer);
-    return answer === undefined ? [] : raw2NextJobData([...answer]);
-  }
-
-  /** What a slot is to do next: it may have been fetched already, or is fetched together with others. */
+  /** It may have been fetched already, or is fetched together with others. */
   override async moveToActive(
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const finisher = await this.completing.ready();
-    if (finisher === undefined) return super.moveToActive(token, name);
-    const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
-    if (fetched !== undefined) return this.#nextOf(fetched, token);
-    const next = this.nextTokens(token);
-    const filled = next.length === 0 ? 'fetch' : await this.#filler.fill(token, next);
-    return this.#nextOf(filled, token);
+    const answer = await this.slots.fetch(token);
+    return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
+  }
+
+  #nextJob(answer: NextJob): unknown[] {
+    this.#outcomes.note(answer);
+    return answer === undefined ? [] : raw2NextJobData([...answer]);
   }
 
   get #workerOptions(): Partial<WorkerOptions> {
     return this.queue.opts as Partial<WorkerOptions>;
   }
 
-  async #makeFinisher(): Promise<Finisher | undefined> {
-    const client = await this.scripts();
-    const { lockDuration = 0, name, concurrency = 1 } = this.#workerOptions;
-    if (!isOrdinary(this.#workerOptions) || !isKnownBullMQ(client, this.version)) return undefined;
-    return new Finisher({
-      clock: systemClock,
-      lockMs: lockDuration,
-      workerName: name,
-      concurrency,
-      activeJobs: () => client.llen(this.keys['active'] as string),
-      takesJobs: () => this.takesJobs(),
-      run: (args) => this.#run(FINISH, args),
-    });
-  }
-
-  #makeFiller(): SlotFiller {
-    const { lockDuration = 0, name } = this.#workerOptions;
-    return new SlotFiller({
-      clock: systemClock,
-      lockMs: lockDuration,
-      workerName: name,
-      run: (args) => this.#run(FILL, args),
+  #makeSlots(): Slots {
+    const { lockDuration = 0, name, concurrency = 1, removeOnComplete } = this.#workerOptions;
+    return new Slots({
+      ...{ lockMs: lockDuration, workerName: name, concurrency, removeOnComplete },
+      isOrdinary: async () =>
+        isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
+      activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
+      run: (script, args) => this.#run(script, args),
       giveBack: (jobId, token) => this.moveJobFromActiveToWait(jobId, token),
     });
   }
@@ -317,7 +290,7 @@ export class TorilBackend extends RedisQueueBackend {
 
   override async close(force?: boolean): Promise<void> {
     await this.beforeClose?.();
-    await this.#filler.settled();
+    await this.slots.settled();
     return super.close(force);
   }
 }

@@ -74,10 +74,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       random: systemRandom,
       leaseMs: gate.leaseMs,
     });
-    this.backend.takesJobs = () => this.closing === undefined && !this.isPaused();
-    this.backend.nextTokens = (token) => this.#nextTokens(token);
+    this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
+    this.backend.slots.nextTokens = (token) => this.#nextTokens(token);
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
-      finisher: () => this.backend.completing.finisher,
+      finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,
     });
     this.#gate = new Gate({
@@ -201,7 +201,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         arrivedAtMs: systemClock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,
-        delivery: this.backend.completing.deliveryOf(jobId, token, removeOnComplete),
+        delivery: this.backend.slots.deliveryOf(jobId, token, removeOnComplete),
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });
