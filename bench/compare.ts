@@ -40,7 +40,7 @@ const FIRST_JOBS_MIN = 200;
 /** Enough for the compiler to have seen all of the code. */
 const FIRST_JOBS_MIN_FAST = 1_000;
 /**
- * Full runs that are not counted. The compiler goes on improving for some 40,000 jobs, longer where more code is
+ * Runs that are not counted, each as long for every process as a full one for one. The compiler goes on improving for some 40,000 jobs, longer where more code is
  * involved: Toril's worker needs 67 µs per job in its first 20,000 jobs, 50 µs from the third on; the no-op 59 and 52.
  */
 const WARM_UP_RUNS = 2;
@@ -90,8 +90,10 @@ async function enter(
     const { jobsPerSecond } = await measureRun(stage, crew, loadOf(comparison, firstJobs));
     const enough = Math.max(JOBS_MIN, Math.floor(jobsPerSecond * options.slowRunSeconds));
     const load = loadOf(comparison, full ? jobs : Math.min(jobs, enough));
+    // A slow system takes its time by itself.
+    const warmUp = full ? loadOf(comparison, load.jobs * processes) : load;
     for (let run = 0; run < WARM_UP_RUNS && !options.quick; run++) {
-      await measureRun(stage, crew, load);
+      await measureRun(stage, crew, warmUp);
     }
     return { comparison, system, crew, load, samples: [], trouble: undefined };
   } catch (thrown) {
