@@ -62,10 +62,14 @@ export class Adding {
 
 /** Every lane is known, and every data checked, before the first job is added. */
 async function entering(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<Entering[]> {
-  return Promise.all(
-    adds.map(async (add) => {
-      const lane = (await laneOf?.(add.job.name, add.job.data)) ?? '';
-      return [add, entersLater(add) ? '' : lane] as const;
-    }),
-  );
+  const lanes = adds.map(({ job }) => {
+    const lane = laneOf?.(job.name, job.data) ?? '';
+    if (lane instanceof Promise) lane.catch(() => undefined); // another one may be refused first
+    return lane;
+  });
+  // A promise for each of a large bulk would cost as much as its transaction.
+  const known = lanes.every((lane) => typeof lane === 'string')
+    ? lanes
+    : await Promise.all(lanes.map((lane) => Promise.resolve(lane)));
+  return adds.map((add, at) => [add, entersLater(add) ? '' : (known[at] as string)]);
 }
