@@ -24,7 +24,13 @@ import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { isKnownBullMQ, isOrdinary, type NextJob } from './finisher.ts';
 import { EnteringTransaction } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
-import { type Away, parkAhead, type ParkingSite, scheduleParked } from './parking-ahead.ts';
+import {
+  type Away,
+  parkAhead,
+  type ParkedAhead,
+  type ParkingSite,
+  scheduleParked,
+} from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
@@ -142,13 +148,13 @@ export class TorilBackend extends RedisQueueBackend {
     return this.#adding.add(all, this.laneOf);
   }
 
-  /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. Returns how many. */
-  async parkAhead(lane: string): Promise<number> {
+  /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
+  async parkAhead(lane: string): Promise<ParkedAhead> {
     return parkAhead(await this.#parkingSite(), lane);
   }
 
-  /** Says of so many jobs of the lane when they come back. */
-  async scheduleParked(lane: string, parked: number, away: Away): Promise<void> {
+  /** Says of them when they come back. */
+  async scheduleParked(lane: string, parked: ParkedAhead, away: Away): Promise<void> {
     await scheduleParked(await this.#parkingSite(), lane, parked, away, systemClock);
   }
 

@@ -28,43 +28,56 @@ export interface ParkingSite {
   run(script: Script, args: (string | number)[]): Promise<unknown>;
 }
 
-/** Returns how many were parked; they are to be scheduled. The next call would find few, or others before them. */
-export async function parkAhead(site: ParkingSite, lane: string): Promise<number> {
+/** Jobs that are to be scheduled: those of the lane between these sequences, both included. */
+export interface ParkedAhead {
+  readonly jobs: number;
+  readonly fromSequence: number;
+  readonly toSequence: number;
+}
+
+/** The next call would find few, or others before them. */
+export async function parkAhead(site: ParkingSite, lane: string): Promise<ParkedAhead> {
   const { wait, delayed, marker, '': prefix } = site.keys as Record<string, string>;
   const keys = [`${prefix}sequence`, wait, delayed, marker] as string[];
   let calls = 0;
-  let parkedInAll = 0;
+  let jobs = 0;
+  let fromSequence = Number.POSITIVE_INFINITY;
+  let toSequence = 0;
   const parkSome = async (): Promise<void> => {
     while (calls++ < CALLS_MAX) {
       const args = [...keys, prefix as string, lane, PARKED_PER_CALL, UNSCHEDULED_MS];
-      const [parked, seen] = (await site.run(PARK_AHEAD, args)) as [number, number];
-      parkedInAll += parked;
+      const reply = (await site.run(PARK_AHEAD, args)) as [number, number, string?, string?];
+      const [parked, seen, lowest, highest] = reply;
+      if (parked > 0) {
+        jobs += parked;
+        fromSequence = Math.min(fromSequence, Number(lowest));
+        toSequence = Math.max(toSequence, Number(highest));
+      }
       const isLast = parked === 0 || seen < PARKED_PER_CALL || seen - parked >= OTHERS_ENOUGH;
       if (isLast) calls = CALLS_MAX;
     }
   };
   // While Redis works for one call, the reply of another is on its way.
   await Promise.all(Array.from({ length: CALLS_AT_A_TIME }, parkSome));
-  return parkedInAll;
+  return { jobs, fromSequence, toSequence };
 }
 
-/** Says of `parked` jobs of the lane when they come back, the first ones first. */
+/** Says of jobs of the lane that were parked ahead when they come back, the first ones first. */
 export async function scheduleParked(
   site: ParkingSite,
   lane: string,
-  parked: number,
+  { jobs, fromSequence, toSequence }: ParkedAhead,
   away: Away,
   clock: Clock,
 ): Promise<void> {
   const { delayed, marker, events, meta, '': prefix } = site.keys as Record<string, string>;
   const keys = [`${prefix}sequence`, delayed, marker, events, meta] as string[];
+  const where = [...keys, prefix as string, lane];
   const times = [away.perRankMs, away.atLeastMs, away.atMostMs];
-  let behind = '0';
-  for (let left = parked; left > 0 && behind !== ''; ) {
+  let from = jobs === 0 ? '' : String(fromSequence);
+  while (from !== '') {
     await pause(clock, SCHEDULE_EVERY_MS);
-    const args = [...keys, prefix as string, lane, behind, SCHEDULED_PER_CALL, ...times];
-    const [scheduled, last] = (await site.run(SCHEDULE_PARKED, args)) as [number, string];
-    left -= scheduled;
-    behind = last;
+    const args = [...where, from, toSequence, SCHEDULED_PER_CALL, ...times];
+    from = (await site.run(SCHEDULE_PARKED, args)) as string;
   }
 }

@@ -14,7 +14,7 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
  *
  *   KEYS[1] sequence (unused)  KEYS[2] wait  KEYS[3] delayed  KEYS[4] marker
  *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs to look at  ARGV[4] ms until they are due
- *   Returns [jobs parked, jobs looked at]
+ *   Returns [jobs parked, jobs looked at, the lowest and the highest sequence of those parked]
  */
 export const PARK_AHEAD: Script = {
   name: 'torilParkAhead',
@@ -27,10 +27,12 @@ ${NOW_MS_LUA}
 local due = string.format('%.0f', (now + tonumber(ARGV[4])) * 4096)
 local first = call('ZRANGE', laneKey, 0, 0)[1]
 local inLane = call('ZMSCORE', laneKey, unpack(jobIds))
-local others, parked = {}, {}
+local others, parked, lowest, highest = {}, {}, math.huge, 0
 for i = 1, #jobIds do
   local jobId = jobIds[i]
   if inLane[i] and jobId ~= first then
+    local sequence = tonumber(inLane[i])
+    lowest, highest = math.min(lowest, sequence), math.max(highest, sequence)
     parked[#parked + 1] = due
     parked[#parked + 1] = jobId
   else
@@ -38,11 +40,10 @@ for i = 1, #jobIds do
   end
 end
 for i = #others, 1, -1 do call('RPUSH', KEYS[2], others[i]) end
-if #parked > 0 then
-  call('ZADD', KEYS[3], unpack(parked))
-  ${markNextDueLua('KEYS[3]', 'KEYS[4]')}
-end
-return { #parked / 2, #jobIds }
+if #parked == 0 then return { 0, #jobIds } end
+call('ZADD', KEYS[3], unpack(parked))
+${markNextDueLua('KEYS[3]', 'KEYS[4]')}
+return { #parked / 2, #jobIds, string.format('%.0f', lowest), string.format('%.0f', highest) }
 `,
 };
 
@@ -52,20 +53,20 @@ return { #parked / 2, #jobIds }
  * of which it is noted already, or that are back meanwhile, are passed over.
  *
  *   KEYS[1] sequence (unused)  KEYS[2] delayed  KEYS[3] marker  KEYS[4] events  KEYS[5] meta
- *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] behind which sequence to begin  ARGV[4] jobs to look at
- *   ARGV[5] ms per rank  ARGV[6] ms at least  ARGV[7] ms at most
- *   Returns [jobs scheduled, the last sequence looked at, or '' at the lane's end]
+ *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3], ARGV[4] sequences from and to which to look, as ZRANGEBYSCORE
+ *   takes them  ARGV[5] jobs to look at  ARGV[6] ms per rank  ARGV[7] ms at least  ARGV[8] ms at most
+ *   Returns from where to go on; '': these were the last
  */
 export const SCHEDULE_PARKED: Script = {
   name: 'torilScheduleParked',
   numberOfKeys: 5,
   lua: `
 local call, prefix, laneKey = redis.call, ARGV[1], ARGV[1] .. 'lane:' .. ARGV[2]
-local perRank, atLeast, atMost = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local lane = call('ZRANGEBYSCORE', laneKey, '(' .. ARGV[3], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[4])
+local perRank, atLeast, atMost = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local lane = call('ZRANGEBYSCORE', laneKey, ARGV[3], ARGV[4], 'WITHSCORES', 'LIMIT', 0, ARGV[5])
 local firstRank = lane[1] and call('ZRANK', laneKey, lane[1])
 ${NOW_MS_LUA}
-local scheduled = 0
+local isAny = false
 for i = 1, #lane, 2 do
   local jobId, jobKey = lane[i], prefix .. lane[i]
   local score = call('ZSCORE', KEYS[2], jobId)
@@ -81,14 +82,14 @@ for i = 1, #lane, 2 do
     call('HSET', jobKey, 'delay', string.format('%.0f', delay))
     if job[2] then call('HSET', jobKey, '${PARKED_FIELD}', job[2]) end
     call('XADD', KEYS[4], '*', 'event', 'delayed', 'jobId', jobId, 'delay', due)
-    scheduled = scheduled + 1
+    isAny = true
   end
 end
-if scheduled > 0 then
+if isAny then
   ${markNextDueLua('KEYS[2]', 'KEYS[3]')}
   call('XTRIM', KEYS[4], 'MAXLEN', '~', call('HGET', KEYS[5], 'opts.maxLenEvents') or '10000')
 end
-return { scheduled, #lane < 2 * tonumber(ARGV[4]) and '' or lane[#lane] }
+return #lane < 2 * tonumber(ARGV[5]) and '' or '(' .. lane[#lane]
 `,
 };
 
