@@ -32,7 +32,10 @@ export interface SlotSite {
 export class Slots {
   /** Set by the worker: whether it takes on further jobs. */
   takesJobs: () => boolean = () => true;
-  /** Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. */
+  /**
+   * The tokens with which BullMQ asks next, if it has other slots to fill. No worker sets it: a worker that was frozen
+   * and goes on sometimes left jobs that were fetched in this way lying until they were stalled (docs/performance.md).
+   */
   nextTokens: (token: string) => readonly string[] = () => [];
   readonly #site: SlotSite;
   readonly #filler: SlotFiller;

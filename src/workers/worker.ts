@@ -28,9 +28,6 @@ export type TorilListener = WorkerListener & {
   [Name in GateEventName]: (event: GateEvents[Name]) => void;
 };
 
-/** Slots that are filled in one call beside the one that BullMQ asks for, so that no script blocks Redis for long. */
-const SLOTS_AT_A_TIME = 31;
-
 type Process = (job: Job, token: string) => Promise<unknown>;
 
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
@@ -75,7 +72,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       leaseMs: gate.leaseMs,
     });
     this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
-    this.backend.slots.nextTokens = (token) => this.#nextTokens(token);
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,
@@ -206,18 +202,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         settle,
       });
     });
-  }
-
-  /** BullMQ's main loop fills one free slot after the other, each with a token that it counts up. */
-  #nextTokens(token: string): string[] {
-    const { mainLoopQueue } = this as unknown as { mainLoopQueue?: { numTotal(): number } | null };
-    const [, id, number] = /^(.*):(\d+)$/.exec(token) ?? [];
-    if (!mainLoopQueue || id !== this.id) return [];
-    const free = this.concurrency - mainLoopQueue.numTotal(); // which counts the one that is being filled
-    return Array.from(
-      { length: Math.min(free, SLOTS_AT_A_TIME) },
-      (_, n) => `${id}:${Number(number) + 1 + n}`,
-    );
   }
 
   #hint(name: string, { key, jobId }: UpdateContext): void {
