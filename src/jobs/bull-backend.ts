@@ -32,7 +32,6 @@ import {
   scheduleParked,
 } from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
-import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
@@ -65,7 +64,6 @@ const SCRIPTS = [
   DELIVER_NEXT,
   SURVIVED,
   FINISH,
-  FILL,
 ];
 
 export class TorilBackend extends RedisQueueBackend {
@@ -237,12 +235,12 @@ export class TorilBackend extends RedisQueueBackend {
     return { result: await super.moveToActive(token, this.#workerOptions.name), finishedOn };
   }
 
-  /** It may have been fetched already, or is fetched together with others. */
+  /** What a slot is to do next may have been fetched for it already. */
   override async moveToActive(
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const answer = await this.slots.fetch(token);
+    const answer = this.slots.takeFetched(token);
     return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
   }
 
@@ -263,7 +261,6 @@ export class TorilBackend extends RedisQueueBackend {
         isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
       run: (script, args) => this.#run(script, args),
-      giveBack: (jobId, token) => this.moveJobFromActiveToWait(jobId, token),
     });
   }
 
@@ -296,7 +293,6 @@ export class TorilBackend extends RedisQueueBackend {
 
   override async close(force?: boolean): Promise<void> {
     await this.beforeClose?.();
-    await this.slots.settled();
     return super.close(force);
   }
 }

@@ -154,8 +154,7 @@ export class Finisher {
   }
 }
 
-/** What the scripts answer, one per job or slot. */
-export function answersOf(json: string): Completed[] {
+function answersOf(json: string): Completed[] {
   const answers = JSON.parse(json) as (Completed | 0)[];
   return answers.map((answer) => (answer === 0 ? undefined : answer));
 }

@@ -6,10 +6,8 @@
 import { systemClock } from '../base/clock.ts';
 import { type Completed, type Completion, Finisher } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
-import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
 import type { Script } from './scripts/script.ts';
-import { SlotFiller } from './slot-filler.ts';
 
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 type Removal = boolean | number | object | undefined;
@@ -25,30 +23,17 @@ export interface SlotSite {
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
   readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
-  /** From active to waiting. */
-  readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
 }
 
 export class Slots {
   /** Set by the worker: whether it takes on further jobs. */
   takesJobs: () => boolean = () => true;
-  /**
-   * The tokens with which BullMQ asks next, if it has other slots to fill. No worker sets it: a worker that was frozen
-   * and goes on sometimes left jobs that were fetched in this way lying until they were stalled (docs/performance.md).
-   */
-  nextTokens: (token: string) => readonly string[] = () => [];
   readonly #site: SlotSite;
-  readonly #filler: SlotFiller;
   #made: Promise<Finisher | undefined> | undefined;
   #finisher: Finisher | undefined;
 
   constructor(site: SlotSite) {
-    const { lockMs, workerName, giveBack } = site;
     this.#site = site;
-    this.#filler = new SlotFiller({
-      ...{ clock: systemClock, lockMs, workerName, giveBack },
-      run: (args) => site.run(FILL, args),
-    });
   }
 
   /** Once it is known that there is one. */
@@ -92,19 +77,9 @@ export class Slots {
     return answer === 'slow' ? undefined : { answer, finishedOn };
   }
 
-  /** What comes into the slot: it may have been fetched already, or is fetched together with others. */
-  async fetch(token: string): Promise<Exclude<Completed, 'slow'>> {
-    const finisher = await this.#ready();
-    if (finisher === undefined) return 'fetch';
-    const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
-    if (fetched !== undefined) return fetched;
-    const next = this.nextTokens(token);
-    return next.length === 0 ? 'fetch' : this.#filler.fill(token, next);
-  }
-
-  /** Resolves when no job is on its way back to the queue any more. */
-  settled(): Promise<void> {
-    return this.#filler.settled();
+  /** What was fetched into the slot already, once; `fetch`: BullMQ's own script must. */
+  takeFetched(token: string): Exclude<Completed, 'slow'> {
+    return this.#finisher?.takeCompleted(token)?.answer ?? 'fetch';
   }
 
   #ready(): Promise<Finisher | undefined> {
