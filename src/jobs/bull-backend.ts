@@ -260,7 +260,7 @@ export class TorilBackend extends RedisQueueBackend {
       isOrdinary: async () =>
         isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
-      run: (script, args) => this.#run(script, args),
+      finish: (args) => this.#run(FINISH, args),
     });
   }
 

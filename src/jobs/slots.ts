@@ -6,8 +6,6 @@
 import { systemClock } from '../base/clock.ts';
 import { type Completed, type Completion, Finisher } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
-import { FINISH } from './scripts/finish.ts';
-import type { Script } from './scripts/script.ts';
 
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 type Removal = boolean | number | object | undefined;
@@ -22,7 +20,8 @@ export interface SlotSite {
   readonly isOrdinary: () => Promise<boolean>;
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
-  readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
+  /** Runs FINISH. */
+  readonly finish: (args: readonly string[]) => Promise<unknown>;
 }
 
 export class Slots {
@@ -91,12 +90,12 @@ export class Slots {
   }
 
   async #make(): Promise<Finisher | undefined> {
-    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, run } = this.#site;
+    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, finish } = this.#site;
     if (!(await isOrdinary())) return undefined;
     return new Finisher({
       ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs },
       takesJobs: () => this.takesJobs(),
-      run: (args) => run(FINISH, args),
+      run: finish,
     });
   }
 
