@@ -32,6 +32,7 @@ import {
   scheduleParked,
 } from './parking-ahead.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
@@ -64,6 +65,7 @@ const SCRIPTS = [
   DELIVER_NEXT,
   SURVIVED,
   FINISH,
+  FILL,
 ];
 
 export class TorilBackend extends RedisQueueBackend {
@@ -235,12 +237,12 @@ export class TorilBackend extends RedisQueueBackend {
     return { result: await super.moveToActive(token, this.#workerOptions.name), finishedOn };
   }
 
-  /** What a slot is to do next may have been fetched for it already. */
+  /** It may have been fetched already, or is fetched together with others. */
   override async moveToActive(
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const answer = this.slots.takeFetched(token);
+    const answer = await this.slots.fetch(token);
     return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
   }
 
@@ -260,7 +262,8 @@ export class TorilBackend extends RedisQueueBackend {
       isOrdinary: async () =>
         isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
-      finish: (args) => this.#run(FINISH, args),
+      run: (script, args) => this.#run(script, args),
+      giveBack: (jobId, token) => this.moveJobFromActiveToWait(jobId, token),
     });
   }
 
@@ -293,6 +296,7 @@ export class TorilBackend extends RedisQueueBackend {
 
   override async close(force?: boolean): Promise<void> {
     await this.beforeClose?.();
+    await this.slots.settled();
     return super.close(force);
   }
 }

@@ -154,7 +154,8 @@ export class Finisher {
   }
 }
 
-function answersOf(json: string): Completed[] {
+/** What the scripts answer, one per job or slot. */
+export function answersOf(json: string): Completed[] {
   const answers = JSON.parse(json) as (Completed | 0)[];
   return answers.map((answer) => (answer === 0 ? undefined : answer));
 }

@@ -6,6 +6,10 @@
 import { systemClock } from '../base/clock.ts';
 import { type Completed, type Completion, Finisher } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
+import { FILL } from './scripts/fill.ts';
+import { FINISH } from './scripts/finish.ts';
+import type { Script } from './scripts/script.ts';
+import { SlotFiller } from './slot-filler.ts';
 
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 type Removal = boolean | number | object | undefined;
@@ -20,19 +24,28 @@ export interface SlotSite {
   readonly isOrdinary: () => Promise<boolean>;
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
-  /** Runs FINISH. */
-  readonly finish: (args: readonly string[]) => Promise<unknown>;
+  readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
+  /** From active to waiting. */
+  readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
 }
 
 export class Slots {
   /** Set by the worker: whether it takes on further jobs. */
   takesJobs: () => boolean = () => true;
+  /** Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. Told of all that it asks with. */
+  nextTokens: (token: string) => readonly string[] = () => [];
   readonly #site: SlotSite;
+  readonly #filler: SlotFiller;
   #made: Promise<Finisher | undefined> | undefined;
   #finisher: Finisher | undefined;
 
   constructor(site: SlotSite) {
+    const { lockMs, workerName, giveBack } = site;
     this.#site = site;
+    this.#filler = new SlotFiller({
+      ...{ clock: systemClock, lockMs, workerName, giveBack },
+      run: (args) => site.run(FILL, args),
+    });
   }
 
   /** Once it is known that there is one. */
@@ -76,9 +89,19 @@ export class Slots {
     return answer === 'slow' ? undefined : { answer, finishedOn };
   }
 
-  /** What was fetched into the slot already, once; `fetch`: BullMQ's own script must. */
-  takeFetched(token: string): Exclude<Completed, 'slow'> {
-    return this.#finisher?.takeCompleted(token)?.answer ?? 'fetch';
+  /** What comes into the slot: it may have been fetched already, or is fetched together with others. */
+  async fetch(token: string): Promise<Exclude<Completed, 'slow'>> {
+    const finisher = await this.#ready();
+    if (finisher === undefined) return 'fetch';
+    const next = this.nextTokens(token);
+    const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
+    if (fetched !== undefined) return fetched;
+    return next.length === 0 ? 'fetch' : this.#filler.fill(token, next);
+  }
+
+  /** Resolves when no job is on its way back to the queue any more. */
+  settled(): Promise<void> {
+    return this.#filler.settled();
   }
 
   #ready(): Promise<Finisher | undefined> {
@@ -90,12 +113,12 @@ export class Slots {
   }
 
   async #make(): Promise<Finisher | undefined> {
-    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, finish } = this.#site;
+    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, run } = this.#site;
     if (!(await isOrdinary())) return undefined;
     return new Finisher({
       ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs },
       takesJobs: () => this.takesJobs(),
-      run: finish,
+      run: (args) => run(FINISH, args),
     });
   }
 

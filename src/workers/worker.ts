@@ -11,6 +11,7 @@ import { verified } from '../jobs/determinism.ts';
 import { keyOf, validated } from '../jobs/job-data.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
+import { type MainLoopQueue, SlotTokens } from '../jobs/slot-tokens.ts';
 import type { UpdateContext } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
@@ -72,6 +73,11 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       leaseMs: gate.leaseMs,
     });
     this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
+    const tokens = new SlotTokens(this.id);
+    this.backend.slots.nextTokens = (token) => {
+      const { mainLoopQueue } = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
+      return tokens.following(token, mainLoopQueue ?? undefined, this.concurrency);
+    };
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,

@@ -1,6 +1,6 @@
 /**
- * Finishing many jobs in one call, or together with the commits that decide them, must leave in Redis
- * what BullMQ's own script leaves, call by call.
+ * Finishing many jobs in one call, or together with the commits that decide them, and fetching many, must
+ * leave in Redis what BullMQ's own scripts leave, call by call.
  * Random walks on two queues, one with a stock worker, one with Toril's backend: after each step the
  * whole queue is read, and must be the same. Times differ, and events of one moment may come in
  * another order: per job, they may not.
@@ -246,9 +246,14 @@ async function becomeDue(redis: Redis, queue: Queue): Promise<void> {
   }
 }
 
+/** For so many slots: one after the other, on Toril's side in one call. */
 function fetchSome(at: number, count: number): Step {
   return async ({ worker, held }) => {
     const tokens = Array.from({ length: count }, (_, n) => `token-${at}-${n}`);
+    const { slots } = backendOf(worker) as Partial<TorilBackend>; // not of the stock worker
+    if (slots !== undefined) {
+      slots.nextTokens = (token) => tokens.slice(tokens.indexOf(token) + 1);
+    }
     const fetched = [];
     for (const token of tokens) {
       const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
@@ -381,7 +386,7 @@ function restrict(dice: Dice): Step {
   };
 }
 
-describe('finishing many jobs in one call', () => {
+describe('finishing and fetching many jobs in one call', () => {
   let redis: Redis;
   beforeAll(() => {
     redis = new Redis(redisUrl());
@@ -432,6 +437,28 @@ describe('finishing many jobs in one call', () => {
     const name = dice.chance(0.5) ? undefined : 'somebody';
     await walk(way, name, (at, tokens) => (at < STEPS ? stepFrom(dice, at, tokens) : undefined));
   });
+
+  test.each([
+    [1, 1],
+    [7, 4],
+    [20, 8],
+  ])(
+    'fetches of %i that wait %i for 8 slots: other workers may be free, too',
+    async (waiting, fetched) => {
+      const prefix = `toril-${randomUUID()}`;
+      const side = openSide(redis, prefix, 'alone', undefined);
+      try {
+        await side.queue.addBulk(Array(waiting).fill({ name: 'n', data: {} }));
+        const backend = backendOf(side.worker);
+        backend.slots.nextTokens = () => ['b', 'c', 'd', 'e', 'f', 'g', 'h'];
+        await backend.moveToActive('a');
+        const events = await redis.xrange(side.queue.toKey('events'), '-', '+');
+        expect(events.filter(([, [, event]]) => event === 'active')).toHaveLength(fetched);
+      } finally {
+        await side.close();
+      }
+    },
+  );
 
   test('keeps to a limit on how many jobs are active in the whole queue', async () => {
     const add: Step = ({ queue }) => queue.addBulk(Array(9).fill({ name: 'n', data: {} }));

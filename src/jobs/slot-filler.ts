@@ -1,0 +1,68 @@
+/**
+ * Fetches jobs for several free slots of a worker in one call. BullMQ's main loop fills its slots one by
+ * one, a round trip each, and begins with none of the jobs before the last slot is full: with 64 slots
+ * that took 13 ms, beside three other workers 60.
+ *
+ * What was fetched waits here, by the token that is the slot's name for BullMQ, which asks with it in
+ * the same moment. Whatever it does not ask for, because it is paused or closes, goes back.
+ */
+import type { Clock } from '../base/clock.ts';
+import { answersOf, type Completed, type NextJob } from './finisher.ts';
+import type { FillArguments } from './scripts/fill.ts';
+
+export interface SlotFillerOptions {
+  readonly clock: Clock;
+  readonly lockMs: number;
+  readonly workerName: string | undefined;
+  readonly run: (args: FillArguments) => Promise<unknown>;
+  readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
+}
+
+/** What BullMQ is to be told of a slot; `fetch`: its own script must. */
+type Filled = Exclude<Completed, 'slow'>;
+
+export class SlotFiller {
+  readonly #options: SlotFillerOptions;
+  readonly #fetched = new Map<string, NextJob>();
+  readonly #goingBack = new Set<Promise<unknown>>();
+
+  constructor(options: SlotFillerOptions) {
+    this.#options = options;
+  }
+
+  /** What was fetched for this slot already, once. */
+  take(token: string): NextJob {
+    const fetched = this.#fetched.get(token);
+    if (fetched !== undefined) this.#fetched.delete(token);
+    return fetched;
+  }
+
+  /** Fetches for the slot of `token`, and for those which BullMQ is about to fill next. */
+  async fill(token: string, next: readonly string[]): Promise<Filled> {
+    const { clock, lockMs, workerName = '', run } = this.#options;
+    const tokens = [token, ...next];
+    const reply = await run([String(clock.wallMs()), String(lockMs), workerName, ...tokens]);
+    const [first, ...others] = answersOf(reply as string) as Filled[];
+    for (const [at, answer] of others.entries()) {
+      if (typeof answer === 'object' && answer[0] !== 0)
+        this.#fetched.set(next[at] as string, answer);
+    }
+    if (this.#fetched.size > 0) clock.soon(() => this.#giveBack());
+    return first;
+  }
+
+  /** Resolves when nothing is on its way back any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#goingBack);
+  }
+
+  /** The last one first: each goes to where it was. */
+  #giveBack(): void {
+    for (const [token, job] of [...this.#fetched].toReversed()) {
+      const going = this.#options.giveBack(String(job?.[1]), token).catch(() => undefined); // until it is stalled
+      this.#goingBack.add(going);
+      void going.finally(() => this.#goingBack.delete(going));
+    }
+    this.#fetched.clear();
+  }
+}

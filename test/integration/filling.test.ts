@@ -1,0 +1,118 @@
+/** A worker fills its free slots in few calls, and holds no job that it does not work on. */
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { defineUpdate, type Worker } from '../../src/index.ts';
+import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { SlotFiller } from '../../src/jobs/slot-filler.ts';
+import { eventually } from '../support/memcached.ts';
+import { allUpdates, type Entry } from '../support/updates.ts';
+import { enqueueLog, type Stage, stage } from '../support/workers.ts';
+
+/** Free slots for which jobs were fetched, call by call. */
+function slotsFilled(afterwards: () => void = () => undefined): number[] {
+  const slots: number[] = [];
+  const fill = SlotFiller.prototype.fill;
+  const spy = vi.spyOn(SlotFiller.prototype, 'fill').mockImplementation(async function (
+    this: SlotFiller,
+    token,
+    next,
+  ) {
+    slots.push(1 + next.length);
+    const first = await fill.call(this, token, next);
+    afterwards();
+    return first;
+  });
+  onTestFinished(() => spy.mockRestore());
+  return slots;
+}
+
+/** Calls of a method wait until they are released. */
+function held<
+  Name extends string,
+  Target extends Record<Name, (...args: never[]) => Promise<void>>,
+>(target: Target, name: Name) {
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let count = 0;
+  const method = target[name];
+  target[name] = async function (this: Target, ...args: never[]) {
+    count++;
+    await released;
+    return method.apply(this, args);
+  } as Target[Name];
+  onTestFinished(() => {
+    target[name] = method;
+  });
+  return { release, count: () => count };
+}
+
+/** Jobs that went back from active to waiting. */
+async function wentBack({ redis, redisKey }: Stage): Promise<number> {
+  const events = await redis.xrange(redisKey('events'), '-', '+');
+  return events.filter(
+    ([, fields]) => fields.join(' ').includes('event waiting') && fields.includes('active'),
+  ).length;
+}
+
+const differentKeys = (here: Stage, count: number, takesMs: number) =>
+  Array.from({ length: count }, (_, n) => ({ key: here.key(n), n, takesMs }));
+
+describe('a worker with free slots', () => {
+  it('has them filled together, and each job is begun', async () => {
+    const here = stage();
+    const slots = slotsFilled();
+    const jobs = await enqueueLog(here, differentKeys(here, 200, 20));
+    await here.worker({ concurrency: 20 });
+    expect(await here.finished(jobs)).toHaveLength(200);
+    expect(slots[0]).toBe(20);
+    expect(slots.length).toBeLessThan(40);
+    expect(await wentBack(here)).toBe(0);
+  });
+
+  it('begins every job, also where slots whose jobs were parked ask again while others are free', async () => {
+    const unknown = defineUpdate({
+      name: 'unknown to the worker',
+      key: ({ key }: Entry) => `${key} of its own`,
+      apply: () => 1,
+    });
+    const here = stage({ updates: [...allUpdates, unknown] });
+    const parking = held(TorilBackend.prototype, 'park');
+    const lastingMs = 60_000; // whatever is not begun lies for longer than the test waits
+    await here.worker({
+      ...{ updates: allUpdates, concurrency: 100 },
+      ...{ lockDuration: lastingMs, stalledInterval: lastingMs, blockedMs: lastingMs },
+    });
+    await here.queue.enqueueBulk(
+      differentKeys(here, 10, 0).map((data) => ({ update: unknown, data })),
+    );
+    await eventually('all of them are about to be parked', () => parking.count() === 10);
+    const adding = enqueueLog(here, differentKeys(here, 400, 1));
+    parking.release();
+    expect(await here.finished(await adding, 10_000)).toHaveLength(400);
+  });
+
+  it.each([
+    ['paused', (worker: Worker) => worker.pause(true), 19],
+    ['closed', (worker: Worker) => worker.close(), 20], // the one that BullMQ had already, too
+  ])(
+    'gives back what was fetched for slots that are not filled, when it is %s',
+    async (_, stop, back) => {
+      const here = stage();
+      let stopping: Promise<void> | undefined;
+      const first = await here.worker({ concurrency: 20, autorun: false });
+      slotsFilled(() => {
+        stopping ??= stop(first);
+      });
+      const jobs = await enqueueLog(here, differentKeys(here, 100, 20));
+      void first.run();
+      await eventually('it stops', () => stopping !== undefined);
+      await stopping;
+      await eventually('nothing is active', async () => (await here.queue.getActiveCount()) === 0);
+      expect(await wentBack(here)).toBe(back);
+      await here.worker({ concurrency: 20 });
+      const finished = await here.finished(jobs);
+      expect(new Set(finished.map((job) => job.attemptsMade))).toEqual(new Set([1]));
+    },
+  );
+});
