@@ -12,6 +12,8 @@ export interface Arguments {
   readonly quick: boolean;
   readonly runs: number;
   readonly jobs: number | undefined;
+  /** That a slow system may take for one run. */
+  readonly slowRunSeconds: number;
   readonly cells: CellFilter;
   readonly json: string | undefined;
   readonly svg: string | undefined;
@@ -26,6 +28,7 @@ interface Given {
   readonly systems?: SystemName[];
   readonly runs?: number;
   readonly jobs?: number;
+  readonly slowSeconds?: number;
   readonly keys?: number[];
   readonly concurrency?: number[];
   readonly processes?: number[];
@@ -36,6 +39,8 @@ interface Given {
 
 const RUNS = 5;
 const RUNS_QUICK = 3;
+const SLOW_RUN_SECONDS = 4;
+const SLOW_RUN_SECONDS_QUICK = 1;
 const ALL_CELLS: CellFilter = { keys: [], concurrency: [], processes: [] };
 const SCORED_CELLS: CellFilter = { keys: [1, 0], concurrency: [32], processes: [1] };
 
@@ -52,6 +57,11 @@ export function parseArguments(words: readonly string[]): Arguments {
     .addOption(new Option('--systems <name...>', 'only these systems').choices(SYSTEM_NAMES))
     .option('--runs <number>', `measured runs of each system, ${RUNS} by default`, wholeNumber)
     .option('--jobs <number>', 'jobs per run, instead of what each part says', wholeNumber)
+    .option(
+      '--slow-seconds <number>',
+      `what a run of a slow system takes, about: it does as many jobs, ${SLOW_RUN_SECONDS} by default`,
+      wholeNumber,
+    )
     .option('--keys <number...>', 'of the matrix, only these; all: every key different', keyNumbers)
     .option('--concurrency <number...>', 'of the matrix, only these', wholeNumbers)
     .option('--processes <number...>', 'of the matrix, only these', wholeNumbers)
@@ -76,7 +86,7 @@ export function parseArguments(words: readonly string[]): Arguments {
 
 export function argumentsOf(given: Given): Arguments {
   const { quick = false, all = false, scorecard = false } = given;
-  const { only, systems = [], runs, jobs, json, svg } = given;
+  const { only, systems = [], runs, jobs, slowSeconds, json, svg } = given;
   const { keys, concurrency, processes } = { ...(scorecard ? SCORED_CELLS : ALL_CELLS), ...given };
   const families =
     only ??
@@ -91,6 +101,7 @@ export function argumentsOf(given: Given): Arguments {
     quick,
     runs: runs ?? (quick ? RUNS_QUICK : RUNS),
     jobs,
+    slowRunSeconds: slowSeconds ?? (quick ? SLOW_RUN_SECONDS_QUICK : SLOW_RUN_SECONDS),
     cells: { keys, concurrency, processes },
     json,
     svg,

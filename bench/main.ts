@@ -17,10 +17,6 @@ import type { Site } from './system.ts';
 import { type SystemName, systemEntry } from './systems.ts';
 import { tablesOf } from './table.ts';
 
-/** Seconds that a slow system may take for one run. */
-const SLOW_RUN_SECONDS = 4;
-const SLOW_RUN_SECONDS_QUICK = 1;
-
 async function main(): Promise<number> {
   const given = parseArguments(process.argv.slice(2));
   const progress = progressOn(process.stderr, 'bench');
@@ -41,15 +37,12 @@ async function main(): Promise<number> {
 }
 
 async function measure(given: Arguments, stage: Stage, progress: Progress): Promise<Row[]> {
-  const { quick, runs, jobs, cells, systems } = given;
+  const { quick, runs, jobs, slowRunSeconds, cells, systems } = given;
   const missing = new Set<SystemName>();
   const bench: Bench = {
     stage,
     progress,
-    options: {
-      ...{ quick, runs, jobs, cells },
-      slowRunSeconds: quick ? SLOW_RUN_SECONDS_QUICK : SLOW_RUN_SECONDS,
-    },
+    options: { quick, runs, jobs, slowRunSeconds, cells },
     choose(candidates) {
       const asked = candidates.filter((name) => systems.length === 0 || systems.includes(name));
       return asked.filter((name) => {
