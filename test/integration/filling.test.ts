@@ -25,26 +25,22 @@ function slotsFilled(afterwards: () => void = () => undefined): number[] {
   return slots;
 }
 
-/** Calls of a method wait until they are released. */
-function held<
-  Name extends string,
-  Target extends Record<Name, (...args: never[]) => Promise<void>>,
->(target: Target, name: Name) {
+/** Jobs are not parked before they are released. */
+function parkingHeld() {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  let count = 0;
-  const method = target[name];
-  target[name] = async function (this: Target, ...args: never[]) {
-    count++;
+  const { park } = TorilBackend.prototype;
+  const spy = vi.spyOn(TorilBackend.prototype, 'park').mockImplementation(async function (
+    this: TorilBackend,
+    ...args
+  ) {
     await released;
-    return method.apply(this, args);
-  } as Target[Name];
-  onTestFinished(() => {
-    target[name] = method;
+    return park.apply(this, args);
   });
-  return { release, count: () => count };
+  onTestFinished(() => spy.mockRestore());
+  return { release, count: () => spy.mock.calls.length };
 }
 
 /** Jobs that went back from active to waiting. */
@@ -77,7 +73,7 @@ describe('a worker with free slots', () => {
       apply: () => 1,
     });
     const here = stage({ updates: [...allUpdates, unknown] });
-    const parking = held(TorilBackend.prototype, 'park');
+    const parking = parkingHeld();
     const lastingMs = 60_000; // whatever is not begun lies for longer than the test waits
     await here.worker({
       ...{ updates: allUpdates, concurrency: 100 },
