@@ -41,7 +41,8 @@ const FIRST_JOBS_MIN = 200;
 const FIRST_JOBS_MIN_FAST = 1_000;
 /**
  * Runs that are not counted, each as long for every process as a full one for one. The compiler goes on
- * improving for some 40,000 jobs, longer where more code is involved: Toril's worker needs 67 µs per job in its first 20,000 jobs, 50 µs from the third on; the no-op 59 and 52.
+ * improving for some 40,000 jobs, longer where more code is involved or processes share a core: Toril's worker
+ * needs 67 µs per job in its first 20,000 jobs, 50 µs from the third 20,000 on; the no-op 59 and 52.
  */
 const WARM_UP_RUNS = 2;
 /** Not fewer jobs than this, however slow the system is. */

@@ -14,7 +14,7 @@ const PRODUCER = new URL('./producer-process.ts', import.meta.url);
 const REPLAYER = new URL('./replay-process.ts', import.meta.url);
 const OUTPUT_KEPT = 2_000;
 /**
- * While others have their turn, V8 tidies up an idle process and throws compiled code away with it: after 30 s,
+ * For all processes. While others have their turn, V8 tidies up an idle process and throws compiled code away with it: after 30 s,
  * Toril's worker needed 75 µs per job instead of 45, with this 50; the no-op 52 in any case. A busy worker is never idle.
  */
 const STAYS_COMPILED = ['--no-memory-reducer'];

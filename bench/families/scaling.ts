@@ -10,8 +10,8 @@ import { CEILING, type SystemName } from '../systems.ts';
 
 const JOBS = 20_000;
 /**
- * On one key. Of 20,000, each of 4 processes has 5,000, done in 0.7 s: that measures how processes begin
- * and the compiler gets to know the code, which is done only after some 100,000 jobs per process.
+ * On one key. Of 20,000, each of 4 processes has 5,000, done in 0.8 s: that measures how processes begin, and
+ * the compiler, which is through only after some 100,000 jobs of each of them (compare.ts, WARM_UP_RUNS).
  */
 const JOBS_OF_ONE_KEY = 100_000;
 const JOBS_QUICK = 4_000;

@@ -22,10 +22,13 @@ export class SlotTokens {
     this.#workerId = workerId;
   }
 
-  /** Must be told of every token that is asked with. None: it is not the main loop that asks. */
-  following(token: string, queue: MainLoopQueue | undefined, concurrency: number): string[] {
+  /**
+   * Must be told of every token that is asked with. None: it is not the main loop that asks.
+   * @param queue the worker's own; none while its main loop does not run
+   */
+  following(token: string, queue: MainLoopQueue | null | undefined, concurrency: number): string[] {
     const [, workerId, digits] = /^(.*):(\d+)$/.exec(token) ?? [];
-    if (queue === undefined || workerId !== this.#workerId) return [];
+    if (!queue || workerId !== this.#workerId) return [];
     if (queue !== this.#queue) {
       this.#queue = queue;
       this.#newest = -1;

@@ -32,7 +32,10 @@ export interface SlotSite {
 export class Slots {
   /** Set by the worker: whether it takes on further jobs. */
   takesJobs: () => boolean = () => true;
-  /** Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. Told of all that it asks with. */
+  /**
+   * Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. It is told of all
+   * that BullMQ asks with, also where what is asked for is here already.
+   */
   nextTokens: (token: string) => readonly string[] = () => [];
   readonly #site: SlotSite;
   readonly #filler: SlotFiller;

@@ -95,8 +95,10 @@ function checkAnswered({ address }: Wire, question: string, status: number): voi
   if (status !== STATUS.authRefused) {
     throw protocolError(address, `answered ${question} with status ${status}`);
   }
-  const toDo = 'Give both in the option "memcached"';
-  throw authError(address, `asks for a user name and a password. ${toDo}`);
+  throw authError(
+    address,
+    'asks for a user name and a password. Give both in the option "memcached"',
+  );
 }
 
 async function ask(

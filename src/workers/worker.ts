@@ -76,7 +76,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const tokens = new SlotTokens(this.id);
     this.backend.slots.nextTokens = (token) => {
       const { mainLoopQueue } = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
-      return tokens.following(token, mainLoopQueue ?? undefined, this.concurrency);
+      return tokens.following(token, mainLoopQueue, this.concurrency);
     };
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,

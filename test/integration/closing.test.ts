@@ -4,6 +4,7 @@ import type { Job } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../src/index.ts';
 import { lockName } from '../../src/memcached/item-names.ts';
+import { gate } from '../support/gate.ts';
 import { hasItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';
@@ -13,7 +14,6 @@ import {
   enqueueLog,
   entries,
   expectExact,
-  gate,
   quickly,
   type Stage,
   stage,

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
 import { TorilBackend } from '../../src/jobs/bull-backend.ts';
 import { SlotFiller } from '../../src/jobs/slot-filler.ts';
+import { gate } from '../support/gate.ts';
 import { eventually } from '../support/memcached.ts';
 import { allUpdates, type Entry } from '../support/updates.ts';
 import { enqueueLog, type Stage, stage } from '../support/workers.ts';
@@ -27,20 +28,17 @@ function slotsFilled(afterwards: () => void = () => undefined): number[] {
 
 /** Jobs are not parked before they are released. */
 function parkingHeld() {
-  let release = (): void => undefined;
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const { opened, open } = gate();
   const { park } = TorilBackend.prototype;
   const spy = vi.spyOn(TorilBackend.prototype, 'park').mockImplementation(async function (
     this: TorilBackend,
     ...args
   ) {
-    await released;
+    await opened;
     return park.apply(this, args);
   });
   onTestFinished(() => spy.mockRestore());
-  return { release, count: () => spy.mock.calls.length };
+  return { release: open, count: () => spy.mock.calls.length };
 }
 
 /** Jobs that went back from active to waiting. */

@@ -8,6 +8,7 @@ import { RedisTokens } from '../../src/lock/tokens.ts';
 import { createLocks, type HeldKey, type Locks } from '../../src/lock/with-lease.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
+import { gate } from '../support/gate.ts';
 import { jsonCodec } from '../support/lock-codec.ts';
 import { LockChild } from '../support/lock-child.ts';
 import type { HolderOrders } from '../support/lock-holder.ts';
@@ -167,17 +168,14 @@ describe('a memcached that dies under a holder', () => {
     await locks.close();
     await servers.close();
     open(memcached.address);
-    let held: () => void = () => {};
-    const isHeld = new Promise<void>((resolve) => {
-      held = resolve;
-    });
+    const held = gate();
     const running = locks.withLease(key, (lease) => {
-      held();
+      held.open();
       return new Promise<never>((_, reject) => {
         lease.signal.addEventListener('abort', () => reject(lease.signal.reason as Error));
       });
     });
-    await isHeld;
+    await held.opened;
     const killedMs = performance.now();
     const ended = running.then(
       () => undefined,

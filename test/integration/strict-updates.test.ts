@@ -5,7 +5,8 @@ import { systemRandom } from '../../src/base/random.ts';
 import { defineUpdate } from '../../src/index.ts';
 import type { Cas, Connection, NewItem } from '../../src/memcached/server.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
-import { gate, stage, type Stage } from './../support/workers.ts';
+import { gate } from '../support/gate.ts';
+import { stage, type Stage } from '../support/workers.ts';
 
 interface Act {
   readonly key: string;

@@ -186,12 +186,3 @@ export function nextEvent<Name extends GateEventName>(
     (worker.once as (name: string, listener: (event: never) => void) => unknown)(name, resolve);
   });
 }
-
-/** A promise and what settles it. */
-export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
-  let open: () => void = () => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}

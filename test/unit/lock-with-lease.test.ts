@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UncommittedError } from '../../src/lock/tenure.ts';
 import type { HeldKey } from '../../src/lock/with-lease.ts';
+import { gate } from '../support/gate.ts';
 import { LEASE_MS, LockWorld } from '../support/lock-world.ts';
 
 let world: LockWorld;
@@ -10,15 +11,6 @@ beforeEach(() => {
   world = new LockWorld();
 });
 afterEach(() => world.close());
-
-/** Something that a test decides when to end. */
-function gate(): { opened: Promise<void>; open: () => void } {
-  let open = (): void => {};
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { opened, open };
-}
 
 /** In turn. */
 function pick<T>(things: readonly T[], n: number): T {
