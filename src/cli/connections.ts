@@ -1,4 +1,5 @@
 /** Opening the queue for a command that does one thing and ends: what fails, fails at once. */
+import { ownPrefixOf } from '../base/own-keys.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { Queue } from '../jobs/queue.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
@@ -85,7 +86,8 @@ export async function removeQueue(queue: Queue): Promise<void> {
   try {
     await queue.obliterate({ force: true });
     // Left alone by obliterate, so that a queue's numbers never come again; this name does not either.
-    const names = ['sequence', 'sequenceBegan'].map((name) => queue.backend.toKey(name));
+    const own = ownPrefixOf(queue.backend.toKey(''));
+    const names = ['sequence', 'sequenceBegan', 'memcached'].map((name) => own + name);
     await (await queue.backend.scriptClient()).del(...names);
   } catch {
     // Redis is out of reach: what failed before says so.

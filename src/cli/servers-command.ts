@@ -80,8 +80,7 @@ function report(flags: ServersFlags, registered: string | undefined, given: stri
 
 /** Looks without registering anything, unlike a worker that starts. */
 async function registeredServers(queue: Queue): Promise<string | undefined> {
-  const client = await queue.backend.scriptClient();
-  return (await client.get(queue.backend.toKey('memcached'))) ?? undefined;
+  return asking(queue.lanes.registeredServers());
 }
 
 /** A worker that runs on with the old list would keep locks where nobody looks any more. */

@@ -19,6 +19,8 @@ import {
   type WorkerOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { OWN_MARK, ownPrefixOf } from '../base/own-keys.ts';
+import { TorilError } from '../errors.ts';
 import { Adding, type LaneOf } from './adding.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { isKnownBullMQ, isOrdinary, type NextJob } from './finisher.ts';
@@ -73,6 +75,8 @@ export class TorilBackend extends RedisQueueBackend {
   laneOf: LaneOf | undefined;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
+  /** Of Toril's own keys. */
+  readonly #ownPrefix = ownPrefixOf(this.keys[''] as string);
   readonly slots: Slots = this.#makeSlots();
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
@@ -211,7 +215,7 @@ export class TorilBackend extends RedisQueueBackend {
   /** A script that needs the prefix of the queue's keys, and no key by name but the sequence. */
   async #run({ name }: Script, args: readonly string[]): Promise<unknown> {
     const client = await this.scripts();
-    return client.runCommand(name, [`${this.keys['']}sequence`, this.keys[''], ...args]);
+    return client.runCommand(name, [`${this.#ownPrefix}sequence`, this.keys[''], ...args]);
   }
 
   /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
@@ -310,12 +314,21 @@ async function laneOrNone(laneOf: LaneOf, job: JobJson): Promise<string> {
   }
 }
 
+function checkedPrefix(opts: object): string | undefined {
+  const { prefix } = opts as { prefix?: string };
+  if (prefix?.startsWith(OWN_MARK) !== true) return prefix;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `the prefix "${prefix}" begins with "${OWN_MARK}", as the names of Toril's own keys in Redis do. Choose another one.`,
+  );
+}
+
 /** For BullMQ's Queue and Worker: its own connections, our backend around them. */
 export const createTorilBackend: BackendFactory<TorilBackend> = (name, opts, flags) => {
   const plain = createRedisBackend(name, opts as QueueBaseOptions, flags);
   // It forwards its connection's errors to itself; we listen to the same connection and report them.
   plain.on('error', () => undefined);
-  const keys = new QueueKeys((opts as { prefix?: string }).prefix);
+  const keys = new QueueKeys(checkedPrefix(opts));
   return new TorilBackend(
     plain.connection,
     name,

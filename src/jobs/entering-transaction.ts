@@ -3,6 +3,7 @@
  * transaction. If the process dies, both have happened or neither has.
  */
 import type { IRedisTransaction, JobJson, ParentKeyOpts, RedisQueueBackend } from 'bullmq';
+import { ownPrefixOf } from '../base/own-keys.ts';
 import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
 import type { Script } from './scripts/script.ts';
 
@@ -62,7 +63,12 @@ export class EnteringTransaction {
 
   #run(script: Script, keys: readonly string[], args: readonly string[]): void {
     const prefix = this.#backend.keys[''] as string;
-    this.#transaction.runCommand(script.name, [`${prefix}sequence`, ...keys, prefix, ...args]);
+    this.#transaction.runCommand(script.name, [
+      `${ownPrefixOf(prefix)}sequence`,
+      ...keys,
+      prefix,
+      ...args,
+    ]);
     this.#commands += 1;
   }
 

@@ -1,5 +1,6 @@
 /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
 import { type Clock, pause } from '../base/clock.ts';
+import { ownPrefixOf } from '../base/own-keys.ts';
 import type { Script } from './scripts/script.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
 
@@ -38,7 +39,7 @@ export interface ParkedAhead {
 /** The next call would find few, or others before them. */
 export async function parkAhead(site: ParkingSite, lane: string): Promise<ParkedAhead> {
   const { wait, delayed, marker, '': prefix } = site.keys as Record<string, string>;
-  const keys = [`${prefix}sequence`, wait, delayed, marker] as string[];
+  const keys = [`${ownPrefixOf(prefix as string)}sequence`, wait, delayed, marker] as string[];
   let calls = 0;
   let jobs = 0;
   let fromSequence = Number.POSITIVE_INFINITY;
@@ -71,7 +72,13 @@ export async function scheduleParked(
   clock: Clock,
 ): Promise<void> {
   const { delayed, marker, events, meta, '': prefix } = site.keys as Record<string, string>;
-  const keys = [`${prefix}sequence`, delayed, marker, events, meta] as string[];
+  const keys = [
+    `${ownPrefixOf(prefix as string)}sequence`,
+    delayed,
+    marker,
+    events,
+    meta,
+  ] as string[];
   const where = [...keys, prefix as string, lane];
   const times = [away.perRankMs, away.atLeastMs, away.atMostMs];
   let from = jobs === 0 ? '' : String(fromSequence);

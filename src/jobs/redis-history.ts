@@ -1,4 +1,5 @@
 /** Reading the history in Redis. It is written by scripts/acknowledge.ts. */
+import { ownPrefixOf } from '../base/own-keys.ts';
 import { redisFailed } from '../errors.ts';
 import type {
   History,
@@ -49,7 +50,11 @@ export class RedisHistory implements History {
     const { name } = READ_HISTORY;
     try {
       const client = await this.#client;
-      return await client.runCommand(name, [`${this.#prefix}sequence`, this.#prefix, ...args]);
+      return await client.runCommand(name, [
+        `${ownPrefixOf(this.#prefix)}sequence`,
+        this.#prefix,
+        ...args,
+      ]);
     } catch (thrown) {
       throw thrown instanceof Error ? redisFailed(thrown) : thrown;
     }

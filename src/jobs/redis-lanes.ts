@@ -1,6 +1,7 @@
 /** The lanes in Redis, beside BullMQ's own keys. Each transition is one script of scripts/. */
 import { Gather, type GatherOptions } from '../base/gather.ts';
 import type { Clock } from '../base/clock.ts';
+import { ownPrefixOf } from '../base/own-keys.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -54,6 +55,8 @@ const OF_NO_WORKER: LanesOfWorker = {
 export class RedisLanes implements Lanes {
   readonly #client: Promise<ScriptClient>;
   readonly #prefix: string;
+  /** Of Toril's own keys. */
+  readonly #own: string;
   readonly #finisher: () => Finisher | undefined;
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
@@ -68,6 +71,7 @@ export class RedisLanes implements Lanes {
   ) {
     const perCall = perCallOf(concurrency);
     this.#prefix = prefix;
+    this.#own = ownPrefixOf(prefix);
     this.#finisher = finisher;
     this.#client = client.then((ready) => defineScripts(ready));
     this.#client.catch(() => undefined); // each call reports it
@@ -104,15 +108,20 @@ export class RedisLanes implements Lanes {
 
   async registerServers(fingerprint: string): Promise<string> {
     const client = await this.#client;
-    const key = `${this.#prefix}memcached`;
+    const key = `${this.#own}memcached`;
     const registered = await client.get(key);
     if (registered !== null) return registered;
     await this.#run(REGISTER, [key], [fingerprint]);
     return (await client.get(key)) ?? fingerprint;
   }
 
+  /** The fingerprint that is registered, without registering one. */
+  async registeredServers(): Promise<string | undefined> {
+    return (await (await this.#client).get(`${this.#own}memcached`)) ?? undefined;
+  }
+
   async replaceServers(fingerprint: string): Promise<void> {
-    await (await this.#client).set(`${this.#prefix}memcached`, fingerprint);
+    await (await this.#client).set(`${this.#own}memcached`, fingerprint);
   }
 
   async inspect(key: string, jobsMax: number): Promise<LaneState> {
@@ -156,22 +165,25 @@ export class RedisLanes implements Lanes {
     return heads;
   }
 
-  /** Deletes all that the queue keeps in Redis beside BullMQ. The sequence begins anew from the time, past all that was drawn. */
+  /**
+   * Deletes what the queue knows of its keys. The sequence begins anew from the time, past all that was drawn; the
+   * list of memcached servers stays, since the cells do.
+   */
   async destroy(): Promise<void> {
     const client = await this.#client;
     for (const pattern of ['lane:*', 'copy:*']) {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
     await client.del(
-      ...['memcached', 'sequence', 'sequenceBegan', HISTORY_KEY, HISTORY_FIRST_KEY].map(
-        (name) => this.#prefix + name,
+      ...['sequence', 'sequenceBegan', HISTORY_KEY, HISTORY_FIRST_KEY].map(
+        (name) => this.#own + name,
       ),
     );
   }
 
   async *#scan(pattern: string): AsyncGenerator<string[]> {
     const client = await this.#client;
-    const match = this.#prefix.replace(/[\\*?[\]]/g, String.raw`\$&`) + pattern;
+    const match = this.#own.replace(/[\\*?[\]]/g, String.raw`\$&`) + pattern;
     let cursor = '0';
     do {
       const [next, keys] = await client.scan(cursor, { MATCH: match, COUNT: KEYS_PER_SCAN });
@@ -221,7 +233,7 @@ export class RedisLanes implements Lanes {
   ): Promise<unknown> {
     const client = await this.#client;
     return client.runCommand(script.name, [
-      `${this.#prefix}sequence`,
+      `${this.#own}sequence`,
       ...moreKeys,
       this.#prefix,
       ...args,

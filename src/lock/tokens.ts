@@ -1,6 +1,7 @@
 /** Where fencing tokens come from: Redis, or memory for tests. */
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
+import { ownPrefixOf } from '../base/own-keys.ts';
 import { SEQUENCE_LUA } from '../base/sequence-lua.ts';
 import type { TokenSource } from './lock.ts';
 
@@ -33,7 +34,7 @@ export interface RedisTokensOptions {
 }
 
 /**
- * Draws from `<prefix>:<queue>:sequence`, the counter that numbers the queue's lanes too. A Redis
+ * Draws from the counter that numbers the queue's lanes, too. A Redis
  * that fails over and forgets the last numbers goes on from its own time, in microseconds: that is
  * past them as long as its clock is not behind by more than the failover took.
  */
@@ -43,7 +44,7 @@ export class RedisTokens implements TokenSource {
 
   constructor({ client, prefix, queue }: RedisTokensOptions) {
     this.#client = client;
-    this.#sequenceKey = `${prefix}:${queue}:sequence`;
+    this.#sequenceKey = `${ownPrefixOf(`${prefix}:${queue}:`)}sequence`;
     client.defineCommand(COMMAND, { numberOfKeys: 1, lua: DRAW_TOKEN_LUA });
   }
 

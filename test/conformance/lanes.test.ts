@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
@@ -153,7 +154,7 @@ describe('a copy in Redis', () => {
   test('stays while a commit may be built on it, though its value is deleted', async () => {
     const name = `lanes-${randomUUID()}`;
     const queue = new Queue(name, { connection: { url: redisUrl() } });
-    const copyKey = `bull:${name}:copy:${taking().key}`;
+    const copyKey = `${ownPrefixOf(`bull:${name}:`)}copy:${taking().key}`;
     const dayMs = 86_400_000;
     const committed = async (value: Acknowledgement['value']): Promise<number> => {
       await redis.hset(`bull:${name}:job`, hashOf(PLAIN));

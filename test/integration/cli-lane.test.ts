@@ -1,6 +1,7 @@
 /** `toril lane`: an operator's word on lanes that stand still. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { type LaneReport, Queue, Worker } from '../../src/index.ts';
@@ -112,7 +113,7 @@ describe('a lane held by a job that has failed for good', () => {
 });
 
 describe('--trust', () => {
-  const copyKey = (): string => `bull:${queueName}:copy:${account}`;
+  const copyKey = (): string => `${ownPrefixOf(`bull:${queueName}:`)}copy:${account}`;
 
   /** Redis forgets all commits but the first, as after a failover. */
   async function goBack(): Promise<void> {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../src/index.ts';
 import { removeItem } from '../support/items.ts';
-import { redisKeys } from '../support/redis.ts';
+import { ownKeys } from '../support/redis.ts';
 import { type Stage, stage } from '../support/workers.ts';
 
 interface Data {
@@ -86,17 +86,17 @@ describe('a cell that an update deletes', () => {
     const key = here.key();
     const worker = await here.worker();
     await run(here, add, { key });
-    expect(await here.redis.pttl(here.redisKey(`copy:${key}`))).toBe(-1);
+    expect(await here.redis.pttl(here.ownKey(`copy:${key}`))).toBe(-1);
     await run(here, remove, { key });
-    const ttlMs = await here.redis.pttl(here.redisKey(`copy:${key}`));
+    const ttlMs = await here.redis.pttl(here.ownKey(`copy:${key}`));
     expect(ttlMs).toBeGreaterThan(60_000);
     expect(ttlMs).toBeLessThanOrEqual(180_000);
-    expect(await redisKeys(here.redis, here.name, 'lane:*')).toEqual([]);
+    expect(await ownKeys(here.redis, here.name, 'lane:*')).toEqual([]);
     // As if the time were over: both the tombstone and the copy are gone.
     await removeItem(key);
-    await here.redis.del(here.redisKey(`copy:${key}`));
+    await here.redis.del(here.ownKey(`copy:${key}`));
     expect(await run(here, add, { key })).toBe(101);
-    expect(await here.redis.pttl(here.redisKey(`copy:${key}`))).toBe(-1);
+    expect(await here.redis.pttl(here.ownKey(`copy:${key}`))).toBe(-1);
     expect(worker.counts.laneHeld).toBeUndefined();
   });
 });
@@ -118,10 +118,10 @@ describe('a cell that expires', () => {
     const key = here.key();
     await here.worker();
     await run(here, awhile, { key });
-    expect(await here.redis.pttl(here.redisKey(`copy:${key}`))).toBeGreaterThan(5_000);
+    expect(await here.redis.pttl(here.ownKey(`copy:${key}`))).toBeGreaterThan(5_000);
     await run(here, add, { key });
-    expect(await here.redis.pttl(here.redisKey(`copy:${key}`))).toBe(-1);
-    expect(await here.redis.hexists(here.redisKey(`copy:${key}`), 'x')).toBe(0);
+    expect(await here.redis.pttl(here.ownKey(`copy:${key}`))).toBe(-1);
+    expect(await here.redis.hexists(here.ownKey(`copy:${key}`), 'x')).toBe(0);
   });
 
   it('is restored from its copy until then, and not after', async () => {
@@ -158,7 +158,7 @@ describe('a cell that expires', () => {
     await run(here, awhile, { key });
     await removeItem(key);
     await run(here, add, { key, fails: true });
-    const ttlMs = await here.redis.pttl(here.redisKey(`copy:${key}`));
+    const ttlMs = await here.redis.pttl(here.ownKey(`copy:${key}`));
     expect(ttlMs).toBeGreaterThan(0);
   });
 });

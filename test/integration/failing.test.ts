@@ -433,7 +433,7 @@ describe('a lane that is held', () => {
     const fail = vi.spyOn(worker.backend, 'moveToFailed');
     fail.mockImplementationOnce(async function (this: typeof worker.backend, ...args) {
       await here.redis.hset(here.redisKey(job.id as string), 'toril', 'a"by somebody else"');
-      await here.redis.del(here.redisKey(`lane:${key}`));
+      await here.redis.del(here.ownKey(`lane:${key}`));
       return TorilBackend.prototype.moveToFailed.apply(this, args);
     });
     await here.finished([job]);

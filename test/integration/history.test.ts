@@ -225,7 +225,7 @@ describe('a history', () => {
 });
 
 describe('what is recorded', () => {
-  const streams = (here: Stage): Promise<number> => here.redis.exists(here.redisKey('history'));
+  const streams = (here: Stage): Promise<number> => here.redis.exists(here.ownKey('history'));
 
   it('is nothing by default', async () => {
     const here = stage();
@@ -284,20 +284,18 @@ describe('what is recorded', () => {
     const commits = await commitsOf(here);
     expect(commits.map(({ value }) => (value === undefined ? '-' : 'V')).join('')).toBe('---V--V-');
     await here.queue.obliterate({ force: true });
-    expect(await here.redis.exists(here.redisKey('history'), here.redisKey('historyFirst'))).toBe(
-      0,
-    );
+    expect(await here.redis.exists(here.ownKey('history'), here.ownKey('historyFirst'))).toBe(0);
   });
 
   it('is whole even if it could not be written for a while', async () => {
     const here = stage();
     const key = here.key();
-    await here.redis.set(here.redisKey('history'), 'of somebody else');
+    await here.redis.set(here.ownKey('history'), 'of somebody else');
     const worker = await here.worker(RECORDING);
     const failing = nextEvent(worker, 'unavailable');
     const jobs = await enqueueLog(here, entries(key, 20));
     expect((await failing).cause.message).toContain('WRONGTYPE');
-    await here.redis.del(here.redisKey('history'));
+    await here.redis.del(here.ownKey('history'));
     await expectExact(here, key, await here.finished(jobs));
     const report = await expectReplayable(here);
     expect(report.jobs).toBe(20);
@@ -308,10 +306,10 @@ describe('what is recorded', () => {
     const key = here.key();
     const worker = await here.worker(RECORDING);
     await here.finished(await enqueueLog(here, entries(key, 3)));
-    const backup = await here.redis.dumpBuffer(here.redisKey(`copy:${key}`));
+    const backup = await here.redis.dumpBuffer(here.ownKey(`copy:${key}`));
     await here.finished(await enqueueLog(here, entries(key, 3)));
     await here.finished(await enqueueLog(here, entries(key, 3)));
-    await here.redis.restore(here.redisKey(`copy:${key}`), 0, backup as Buffer, 'REPLACE');
+    await here.redis.restore(here.ownKey(`copy:${key}`), 0, backup as Buffer, 'REPLACE');
     const held = nextEvent(worker, 'laneHeld');
     const jobs = await enqueueLog(here, entries(key, 3));
     expect((await held).code).toBe('REDIS_WENT_BACK');

@@ -3,13 +3,13 @@ import { Queue as BullQueue } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { removeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
-import { redisKeys } from '../support/redis.ts';
+import { ownKeys, redisKeys } from '../support/redis.ts';
 import { type Line, log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage } from '../support/workers.ts';
 
-/** BullMQ's own, those of the queue as a whole, and the history if it is kept. */
+/** What BullMQ keeps of a queue as a whole. */
 const OF_THE_QUEUE =
-  /^(id|meta|events|completed|failed|stalled.*|delayed|wait|active|marker|pc|prioritized|sequence|sequenceBegan|memcached|history.*)$/;
+  /^(id|meta|events|completed|failed|stalled.*|delayed|wait|active|marker|pc|prioritized)$/;
 
 describe('a key without jobs', () => {
   it('keeps nothing in Redis but its copy', async () => {
@@ -24,11 +24,11 @@ describe('a key without jobs', () => {
     // They are removed as they complete, so what is left of them is nothing.
     await eventually('none is left', async () => (await here.queue.getJobs()).length === 0, 20_000);
     for (const key of keys) expect(await here.cells.get<Line[]>(key)).toHaveLength(30);
-    const left = (await redisKeys(here.redis, here.name)).filter(
-      (name) => !OF_THE_QUEUE.test(name),
-    );
+    const ofBullMQ = await redisKeys(here.redis, here.name);
+    expect(ofBullMQ.filter((name) => !OF_THE_QUEUE.test(name))).toEqual([]);
+    const left = (await ownKeys(here.redis, here.name)).filter((name) => name.includes(':'));
     expect(left).toEqual(keys.map((key) => `copy:${key}`).toSorted());
-    const fields = await here.redis.hkeys(here.redisKey(left[0] as string));
+    const fields = await here.redis.hkeys(here.ownKey(left[0] as string));
     expect(fields.toSorted()).toEqual(['p', 't', 'v', 'w']);
   });
 
@@ -38,7 +38,7 @@ describe('a key without jobs', () => {
     await here.worker({ durableCopies: false });
     const jobs = await enqueueLog(here, entries(key, 5));
     await expectExact(here, key, await here.finished(jobs));
-    const copy = await here.redis.hgetall(here.redisKey(`copy:${key}`));
+    const copy = await here.redis.hgetall(here.ownKey(`copy:${key}`));
     expect(copy['v'] ?? '0').toBe('0');
     expect(JSON.stringify(copy).length).toBeLessThan(120);
   });

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { RedisTokens } from '../../src/lock/tokens.ts';
@@ -43,7 +44,7 @@ afterEach(async () => {
 });
 
 afterAll(async () => {
-  await redis.del(`toril-test:${queue}:sequence`);
+  await redis.del(`${ownPrefixOf(`toril-test:${queue}:`)}sequence`);
   await redis.quit();
 });
 

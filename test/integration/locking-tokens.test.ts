@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { RedisTokens } from '../../src/lock/tokens.ts';
 import { redisUrl, startRedis } from '../support/servers.ts';
 
@@ -8,9 +9,13 @@ const redis = new Redis(redisUrl());
 const queues: string[] = [];
 
 afterAll(async () => {
-  await redis.del(...queues.map((queue) => `toril-test:${queue}:sequence`));
+  await redis.del(...queues.map(sequenceKey));
   await redis.quit();
 });
+
+function sequenceKey(queue: string): string {
+  return `${ownPrefixOf(`toril-test:${queue}:`)}sequence`;
+}
 
 function tokensOf(client: Redis, queue: string): RedisTokens {
   return new RedisTokens({ client, prefix: 'toril-test', queue });
@@ -19,7 +24,7 @@ function tokensOf(client: Redis, queue: string): RedisTokens {
 function newQueue(): { queue: string; key: string } {
   const queue = randomUUID();
   queues.push(queue);
-  return { queue, key: `toril-test:${queue}:sequence` };
+  return { queue, key: sequenceKey(queue) };
 }
 
 describe('drawing fencing tokens from Redis', () => {

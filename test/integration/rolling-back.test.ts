@@ -18,12 +18,8 @@ import {
   stage,
 } from '../support/workers.ts';
 
-/** Copies some of the queue's Redis keys, as a dump would. Returns what brings them back. */
-async function dump(
-  { redis, redisKey }: Stage,
-  names: readonly string[],
-): Promise<() => Promise<void>> {
-  const keys = names.map((name) => redisKey(name));
+/** Copies some of Redis' keys, as a dump would. Returns what brings them back. */
+async function dump({ redis }: Stage, keys: readonly string[]): Promise<() => Promise<void>> {
   const dumped = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
   return async () => {
     for (const [at, key] of keys.entries()) {
@@ -58,7 +54,7 @@ describe('a copy from before the last commits', () => {
     const key = here.key();
     const worker = await here.worker();
     await commits(here, 0, 2);
-    const restore = await dump(here, [`copy:${key}`]);
+    const restore = await dump(here, [here.ownKey(`copy:${key}`)]);
     await commits(here, 2, 3);
     await restore();
     const before = await here.cells.read(key);
@@ -76,7 +72,7 @@ describe('a copy from before the last commits', () => {
     const key = here.key();
     const worker = await here.worker();
     await commits(here, 0, 3);
-    await here.redis.del(here.redisKey(`copy:${key}`), here.redisKey('sequence'));
+    await here.redis.del(here.ownKey(`copy:${key}`), here.ownKey('sequence'));
     await expectHeld(worker, () => enqueueLog(here, [{ key, n: 3 }]));
     expect(await numbers(here, key)).toEqual([0, 1, 2]);
   });
@@ -98,7 +94,7 @@ describe('a copy from before the last commits', () => {
     const here = stage();
     const worker = await here.worker();
     await commits(here, 0, 3);
-    await here.redis.del(here.redisKey(`copy:${here.key()}`));
+    await here.redis.del(here.ownKey(`copy:${here.key()}`));
     await expectHeld(worker, () => enqueueLog(here, [{ key: here.key(), n: 3 }]));
     const other = here.key('other');
     const jobs = await enqueueLog(here, entries(other, 3));
@@ -110,7 +106,7 @@ describe('a copy from before the last commits', () => {
     const key = here.key();
     const worker = await here.worker();
     await commits(here, 0, 2);
-    const restore = await dump(here, [`copy:${key}`]);
+    const restore = await dump(here, [here.ownKey(`copy:${key}`)]);
     await commits(here, 2, 3);
     await restore();
     let jobs: Job[] = [];
@@ -136,8 +132,11 @@ describe('a Redis that has lost one acknowledgement and nothing else', () => {
       here,
       entries(key, 3).map((entry) => ({ ...entry, n: entry.n + 2 })),
     );
-    const names = [`copy:${key}`, `lane:${key}`, 'sequence', ...jobs.map(({ id }) => id as string)];
-    const restore = await dump(here, names);
+    const own = [`copy:${key}`, `lane:${key}`, 'sequence'].map(here.ownKey);
+    const restore = await dump(here, [
+      ...own,
+      ...jobs.map(({ id }) => here.redisKey(id as string)),
+    ]);
     // The last thing that the first worker does for the lane is to acknowledge.
     const acknowledge = RedisLanes.prototype.acknowledge;
     RedisLanes.prototype.acknowledge = function () {
@@ -166,7 +165,7 @@ describe('sequences and tokens', () => {
     await here.worker();
     const first = await commits(here, 0, 3);
     const before = await here.cells.read(key);
-    await here.redis.del(here.redisKey('sequence'));
+    await here.redis.del(here.ownKey('sequence'));
     const second = await commits(here, 3, 3);
     expect(await expectExact(here, key, [...first, ...second])).toEqual([0, 1, 2, 3, 4, 5]);
     const after = await here.cells.read(key);
@@ -181,7 +180,7 @@ describe('the same without the guard', () => {
     const key = here.key();
     const worker = await here.worker();
     await commits(here, 0, 2);
-    const restore = await dump(here, [`copy:${key}`]);
+    const restore = await dump(here, [here.ownKey(`copy:${key}`)]);
     await commits(here, 2, 3);
     await restore();
     // A `take` that does not show the cell for what it is: as if its base were older than the copy.

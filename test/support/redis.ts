@@ -1,6 +1,7 @@
 /** Looking at Redis directly: what the queue's own methods do not tell. */
 import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { redisUrl } from './servers.ts';
 
 /** A client of the test's own, closed when the test has finished. */
@@ -11,9 +12,17 @@ export function redisClient(url: string = redisUrl()): Redis {
   return client;
 }
 
-/** The Redis keys of a queue, without its prefix: `lane:...`, `copy:...`, and BullMQ's own. */
-export async function redisKeys(client: Redis, queue: string, pattern = '*'): Promise<string[]> {
-  const prefix = `bull:${queue}:`;
+/** BullMQ's keys of a queue, without their prefix. */
+export function redisKeys(client: Redis, queue: string, pattern = '*'): Promise<string[]> {
+  return keysBehind(client, `bull:${queue}:`, pattern);
+}
+
+/** Toril's keys of a queue, without their prefix: `lane:...`, `copy:...`. */
+export function ownKeys(client: Redis, queue: string, pattern = '*'): Promise<string[]> {
+  return keysBehind(client, ownPrefixOf(`bull:${queue}:`), pattern);
+}
+
+async function keysBehind(client: Redis, prefix: string, pattern: string): Promise<string[]> {
   const found: string[] = [];
   for await (const keys of client.scanStream({ match: prefix + pattern, count: 500 })) {
     found.push(...(keys as string[]).map((key) => key.slice(prefix.length)));

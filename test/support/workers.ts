@@ -1,4 +1,5 @@
 /** A queue of the test's own with its workers: everything is closed when the test has finished. */
+import { ownPrefixOf } from '../../src/base/own-keys.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
@@ -60,6 +61,9 @@ export class Stage {
   }
 
   readonly key = (name: string | number = ''): string => `${this.name}-${name}`;
+
+  /** The Redis key behind Toril's own prefix of the queue. */
+  readonly ownKey = (name: string): string => `${ownPrefixOf(`bull:${this.name}:`)}${name}`;
 
   /** The Redis key behind `bull:<queue>:`. */
   readonly redisKey = (name: string): string => `bull:${this.name}:${name}`;

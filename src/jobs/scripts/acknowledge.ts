@@ -114,7 +114,7 @@ local function finishLater(jobId, delivery, decision)
 end
 
 local function leaveLane(key, watermark, decisions, deliveries)
-  local laneKey = prefix .. 'lane:' .. key
+  local laneKey = own .. 'lane:' .. key
   local moved, cascades = {}, false
   local jobIds = takeOut(laneKey, watermark)
   for i = 1, #jobIds do
@@ -134,7 +134,7 @@ local function leaveLane(key, watermark, decisions, deliveries)
   if cascades then
     local last = call('ZRANGE', laneKey, -1, -1, 'WITHSCORES')
     if last[2] then
-      call('HSET', prefix .. 'copy:' .. key, 'c', string.format('%.0f', tonumber(last[2])))
+      call('HSET', own .. 'copy:' .. key, 'c', string.format('%.0f', tonumber(last[2])))
     end
   end
   for i = 1, #moved do
@@ -169,7 +169,7 @@ end
 local NONE = {}
 local function acknowledge(key, base, token, watermark, value, pace, deliveries, expireMs, copyExpireMs, decisions, note)
   deliveries = deliveriesOf(deliveries)
-  local copyKey = prefix .. 'copy:' .. key
+  local copyKey = own .. 'copy:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
   if copyToken == token and base ~= 'any' then

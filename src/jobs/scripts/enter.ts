@@ -1,3 +1,4 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import type { Script } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
@@ -22,7 +23,7 @@ for i = 2, #ARGV do
   if ARGV[i] ~= '' then
     local jobId = string.format('%.0f', first + i - 1)
     if redis.call('EXISTS', prefix .. jobId) == 1 then
-      redis.call('ZADD', prefix .. 'lane:' .. ARGV[i], 'NX', draw(), jobId)
+      redis.call('ZADD', own .. 'lane:' .. ARGV[i], 'NX', draw(), jobId)
     end
   end
 end
@@ -42,7 +43,7 @@ export const ENTER_NAMED: Script = {
   numberOfKeys: 1,
   lua: `${QUEUE_SEQUENCE_LUA}
 if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return 0 end
-redis.call('ZADD', ARGV[1] .. 'lane:' .. ARGV[2], 'NX', draw(), ARGV[3])
+redis.call('ZADD', own .. 'lane:' .. ARGV[2], 'NX', draw(), ARGV[3])
 saveDrawn()
 return 1
 `,
@@ -59,9 +60,9 @@ return 1
 export const LEAVE_IF_GONE: Script = {
   name: 'torilLeaveIfGone',
   numberOfKeys: 1,
-  lua: `
+  lua: `${OWN_PREFIX_LUA}
 if redis.call('EXISTS', ARGV[1] .. ARGV[3]) == 1 then return '' end
-local laneKey = ARGV[1] .. 'lane:' .. ARGV[2]
+local laneKey = own .. 'lane:' .. ARGV[2]
 local wasHead = redis.call('ZRANK', laneKey, ARGV[3]) == 0
 redis.call('ZREM', laneKey, ARGV[3])
 local head = redis.call('ZRANGE', laneKey, 0, 0)[1]

@@ -1,3 +1,4 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import type { HistoryNote, Origin } from '../history.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
 import type { Packed, Packing } from './packing.ts';
@@ -34,12 +35,12 @@ export type NoteArguments = [
  *     decision], separator, data.
  */
 export const RECORD_LUA: string = `
-local historyKey = prefix .. '${HISTORY_KEY}'
+local historyKey = own .. '${HISTORY_KEY}'
 local lengthBefore, added, minId = nil, 0, nil
 
 local function jobsOf(key, watermark, decisions, attempts)
   local text, isComplete = {}, true
-  local entries = redis.call('ZRANGEBYSCORE', prefix .. 'lane:' .. key, '-inf', watermark, 'WITHSCORES')
+  local entries = redis.call('ZRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark, 'WITHSCORES')
   for i = 1, #entries, 2 do
     local jobId = entries[i]
     local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm')
@@ -87,7 +88,7 @@ local function record(key, base, token, watermark, value, decisions, note)
     minId = string.format('%.0f', math.floor(nowMicros / 1000) - tonumber(ageMs))
   end
   local isKnown = hash == '-' or full ~= '' or (isComplete and (origin == '-' or string.sub(origin, 1, 1) == '+'))
-  local copyKey = prefix .. 'copy:' .. key
+  local copyKey = own .. 'copy:' .. key
   local stands = nil
   if isKnown or (isComplete and origin == '=') then stands = standing(copyKey, id, base, token, isKnown) end
   if stands then redis.call('HSET', copyKey, 'h', stands) else redis.call('HDEL', copyKey, 'h') end
@@ -98,7 +99,7 @@ local function trimHistory()
   if minId then redis.call('XTRIM', historyKey, 'MINID', '~', minId) end
   if lengthBefore > 0 and redis.call('XLEN', historyKey) == lengthBefore + added then return end
   local first = redis.call('XRANGE', historyKey, '-', '+', 'COUNT', 1)[1]
-  redis.call('SET', prefix .. '${HISTORY_FIRST_KEY}', first and first[1] or '0-0')
+  redis.call('SET', own .. '${HISTORY_FIRST_KEY}', first and first[1] or '0-0')
 end
 `;
 
@@ -139,7 +140,7 @@ local function sinceCheckpoint(stands, copyToken)
   local last, since, ms, number = string.match(stands, '^(%d+) (%d+) (%d+)-(%d+)$')
   if last ~= copyToken then return '-1' end
   if not firstMs then
-    local first = redis.call('GET', prefix .. '${HISTORY_FIRST_KEY}') or '0-0'
+    local first = redis.call('GET', own .. '${HISTORY_FIRST_KEY}') or '0-0'
     firstMs, firstNumber = string.match(first, '^(%d+)-(%d+)$')
     firstMs, firstNumber = tonumber(firstMs), tonumber(firstNumber)
   end
@@ -160,7 +161,7 @@ end
 export const READ_HISTORY: Script = {
   name: 'torilReadHistory',
   numberOfKeys: 1,
-  lua: `
+  lua: `${OWN_PREFIX_LUA}
 local from, untilMs, wanted = ARGV[2], ARGV[3], ARGV[4]
 local seenMax, bytesMax = tonumber(ARGV[5]), tonumber(ARGV[6])
 if untilMs == '' then
@@ -171,7 +172,7 @@ local result = { untilMs, '' }
 local seen, bytes = 0, 0
 -- A few at a time: an entry may hold a megabyte.
 while seen < seenMax and bytes < bytesMax do
-  local entries = redis.call('XRANGE', ARGV[1] .. '${HISTORY_KEY}', from, untilMs, 'COUNT', 10)
+  local entries = redis.call('XRANGE', own .. '${HISTORY_KEY}', from, untilMs, 'COUNT', 10)
   for i = 1, #entries do
     local fields = entries[i][2]
     if wanted == '' or fields[2] == wanted then

@@ -1,3 +1,4 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
@@ -15,7 +16,7 @@ import {
 export const LOCATE: Script = {
   name: 'torilLocate',
   numberOfKeys: 1,
-  lua: `
+  lua: `${OWN_PREFIX_LUA}
 local prefix = ARGV[1]
 local result = {}
 for i = 2, #ARGV, 2 do
@@ -23,9 +24,9 @@ for i = 2, #ARGV, 2 do
   if outcome and outcome ~= '' then
     result[#result + 1] = { 'd', outcome }
   else
-    local rank = redis.call('ZRANK', prefix .. 'lane:' .. ARGV[i], ARGV[i + 1])
+    local rank = redis.call('ZRANK', own .. 'lane:' .. ARGV[i], ARGV[i + 1])
     if rank then
-      result[#result + 1] = { 'w', rank, redis.call('HGET', prefix .. 'copy:' .. ARGV[i], 'p') or '0' }
+      result[#result + 1] = { 'w', rank, redis.call('HGET', own .. 'copy:' .. ARGV[i], 'p') or '0' }
     else
       result[#result + 1] = { 'a' }
     end

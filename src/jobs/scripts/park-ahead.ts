@@ -1,3 +1,4 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import { PARKED_FIELD, type Script } from './script.ts';
 
 const NOW_MS_LUA = `local time = call('TIME')
@@ -20,7 +21,7 @@ export const PARK_AHEAD: Script = {
   name: 'torilParkAhead',
   numberOfKeys: 4,
   lua: `
-local call, laneKey = redis.call, ARGV[1] .. 'lane:' .. ARGV[2]
+${OWN_PREFIX_LUA}local call, laneKey = redis.call, own .. 'lane:' .. ARGV[2]
 local jobIds = call('RPOP', KEYS[2], ARGV[3])
 if not jobIds then return { 0, 0 } end
 ${NOW_MS_LUA}
@@ -61,7 +62,7 @@ export const SCHEDULE_PARKED: Script = {
   name: 'torilScheduleParked',
   numberOfKeys: 5,
   lua: `
-local call, prefix, laneKey = redis.call, ARGV[1], ARGV[1] .. 'lane:' .. ARGV[2]
+${OWN_PREFIX_LUA}local call, prefix, laneKey = redis.call, ARGV[1], own .. 'lane:' .. ARGV[2]
 local perRank, atLeast, atMost = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local lane = call('ZRANGEBYSCORE', laneKey, ARGV[3], ARGV[4], 'WITHSCORES', 'LIMIT', 0, ARGV[5])
 local firstRank = lane[1] and call('ZRANK', laneKey, lane[1])

@@ -1,3 +1,4 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
 
 /**
@@ -5,6 +6,6 @@ import { SEQUENCE_LUA } from '../../base/sequence-lua.ts';
  * the queue or has lost all that it knew: when that was is kept, since a cell from before it is no
  * commit that waits for its acknowledgement, but one that Redis has forgotten.
  */
-export const QUEUE_SEQUENCE_LUA: string = `${SEQUENCE_LUA}
-if lastDrawn == 0 then redis.call('SET', ARGV[1] .. 'sequenceBegan', string.format('%.0f', nowMicros)) end
+export const QUEUE_SEQUENCE_LUA: string = `${OWN_PREFIX_LUA}${SEQUENCE_LUA}
+if lastDrawn == 0 then redis.call('SET', own .. 'sequenceBegan', string.format('%.0f', nowMicros)) end
 `;

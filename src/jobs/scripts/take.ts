@@ -109,12 +109,12 @@ end
 -- A first commit that waits for its acknowledgement, or one that Redis has forgotten.
 local function beganFor(copyToken, cellBase)
   if copyToken ~= '0' or cellBase ~= '0' then return nil end
-  return call('GET', prefix .. 'sequenceBegan') or nil
+  return call('GET', own .. 'sequenceBegan') or nil
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals)
   local jobsMax = tonumber(last) + 1
-  local laneKey, copyKey = prefix .. 'lane:' .. key, prefix .. 'copy:' .. key
+  local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
   local token = draw()
   local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
 
