@@ -33,7 +33,7 @@ describe("BullMQ's housekeeping", () => {
     const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
     expect(await plain.removeOrphanedJobs()).toBe(0);
     await plain.close();
-    worker.resume();
+    await worker.resume();
     await here.finished(waiting);
     for (const key of WORDS_OF_BULLMQ)
       expect((await here.queue.lane(key).report()).copy).toHaveLength(2);
