@@ -51,7 +51,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
       {
         file: 'src/cells/believe.ts',
         find: '  if (envelope.base === copy.token) {\n',
-        replace: '  if (envelope.base === copy.token && isForgotten(envelope, headSequence)) {\n',
+        replace: '  if (envelope.base === copy.token && isForgotten(envelope, remembersFrom)) {\n',
       },
     ],
   },

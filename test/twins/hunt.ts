@@ -15,10 +15,20 @@ export interface Catch {
   readonly seconds: number;
 }
 
+type Judgement = Pick<Catch, 'caught' | 'by' | 'verdict'>;
+
+/** How a command ended. */
+interface Run {
+  readonly code: number | null;
+  readonly output: string;
+}
+
 /** Of a run that was violated in a promise; a crash of the simulation itself is not a catch. */
 const FAILED_SEED = /^seed (\d+) FAILED: (P\d): (.*)$/m;
 const FAILED_SEARCH = /^FAILED after ([\d,]+) states, in (\d+) steps\. (P\d): (.*)$/m;
 const FAILED_TEST = /(?:×|FAIL) .*$/m;
+/** The twin is a broken program, not the product without its guard. */
+const CRASH = /^(?:TypeError|ReferenceError|SyntaxError): .*$/m;
 const SEARCH_SECONDS = '60';
 /** Characters of a verdict that are shown. */
 const VERDICT_MAX = 160;
@@ -27,9 +37,9 @@ export async function hunt(twin: Twin): Promise<Catch> {
   const startMs = performance.now();
   const tree = plant(twin);
   try {
-    const { code, output } = await run(commandOf(twin.hunt), tree.folder);
-    const seconds = (performance.now() - startMs) / 1000;
-    return { twin, seconds, ...judge(twin.hunt, code, output) };
+    const broken = await problemCompiling(tree.folder);
+    const judged = broken ?? judge(twin.hunt, await run(commandOf(twin.hunt), tree.folder));
+    return { twin, seconds: (performance.now() - startMs) / 1000, ...judged };
   } finally {
     tree.remove();
   }
@@ -48,20 +58,32 @@ function commandOf(hunting: Hunt): string[] {
       return ['--import', 'tsx', 'test/exploration/main.ts', ...flags];
     }
     case 'test':
-      return [vitest(), 'run', '--project', 'unit', hunting.file];
+      return [fileOf('vitest', 'vitest.mjs'), 'run', '--project', projectOf(hunting), hunting.file];
   }
 }
 
-function vitest(): string {
-  const manifest = createRequire(import.meta.url).resolve('vitest/package.json');
-  return join(dirname(manifest), 'vitest.mjs');
+/** Vitest's project of a test file: the folder's, or the one for all that is named nowhere. */
+function projectOf({ file }: Extract<Hunt, { by: 'test' }>): string {
+  return /^test\/(unit|conformance)\//.exec(file)?.[1] ?? 'integration';
 }
 
-function judge(
-  hunting: Hunt,
-  code: number | null,
-  output: string,
-): Pick<Catch, 'caught' | 'by' | 'verdict'> {
+function fileOf(packageName: string, file: string): string {
+  const manifest = createRequire(import.meta.url).resolve(`${packageName}/package.json`);
+  return join(dirname(manifest), file);
+}
+
+/**
+ * A twin that is no program proves nothing: one named a variable that does not exist, and its error kept
+ * lanes from draining as well as the guard's absence would have. What is unused without the guard may be.
+ */
+async function problemCompiling(folder: string): Promise<Judgement | undefined> {
+  const flags = ['--noEmit', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
+  const { code, output } = await run([fileOf('typescript', 'bin/tsc'), ...flags], folder);
+  if (code === 0) return undefined;
+  return { caught: false, by: 'the compiler', verdict: tail(output) };
+}
+
+function judge(hunting: Hunt, { code, output }: Run): Judgement {
   switch (hunting.by) {
     case 'simulation': {
       const [, seed, promise, what] = FAILED_SEED.exec(output) ?? [];
@@ -82,8 +104,9 @@ function judge(
     }
     case 'test': {
       const [failed] = FAILED_TEST.exec(output) ?? [];
-      const caught = code === 1 && failed !== undefined;
-      return { caught, by: hunting.file, verdict: short(failed ?? tail(output)) };
+      const [crash] = CRASH.exec(output) ?? [];
+      const caught = code === 1 && failed !== undefined && crash === undefined;
+      return { caught, by: hunting.file, verdict: short(crash ?? failed ?? tail(output)) };
     }
   }
 }
@@ -97,10 +120,7 @@ function tail(output: string): string {
   return output.trim().split('\n').slice(-12).join('\n');
 }
 
-function run(
-  args: readonly string[],
-  folder: string,
-): Promise<{ code: number | null; output: string }> {
+function run(args: readonly string[], folder: string): Promise<Run> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, {
       cwd: folder,

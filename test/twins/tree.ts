@@ -6,7 +6,10 @@ import { fileURLToPath } from 'node:url';
 import type { Edit, Twin } from './twin.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const COPIED = ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts'];
+const COPIED = [
+  ...['src', 'test', 'bench', 'examples', 'scripts'],
+  ...['package.json', 'tsconfig.json', 'vitest.config.ts'],
+];
 
 export interface Tree {
   readonly folder: string;
