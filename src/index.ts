@@ -7,19 +7,19 @@ export {
   checkDeterminism,
   type DeterminismFinding,
 } from './jobs/determinism.ts';
-export type { History, HistoryEntry, HistoryJob } from './jobs/history.ts';
+export type { History, HistoryEntry, HistoryJob } from './history/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
-export { record, type RecordOptions } from './jobs/record.ts';
+export { record, type RecordOptions } from './history/record.ts';
 export type {
   RecordedCommit,
   RecordedJob,
   RecordedOutcome,
   RecordingEnd,
   RecordingHeader,
-} from './jobs/recording.ts';
-export { writeRecording } from './jobs/recording-file.ts';
-export type { Mask, MaskedJob } from './jobs/recording-mask.ts';
-export { replay, type ReplayOptions } from './jobs/replay.ts';
+} from './history/recording/recording.ts';
+export { writeRecording } from './history/recording/file.ts';
+export type { Mask, MaskedJob } from './history/recording/mask.ts';
+export { replay, type ReplayOptions } from './history/replay/replay.ts';
 export type {
   CommittedValue,
   Difference,
@@ -28,7 +28,7 @@ export type {
   KnownValue,
   LiveVerdict,
   ReplayReport,
-} from './jobs/replay-report.ts';
+} from './history/replay/report.ts';
 export {
   type AnyUpdate,
   DELETE_CELL,

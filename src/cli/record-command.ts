@@ -1,10 +1,10 @@
 /** `toril record`: the history of a queue as a file. */
 import type { Command } from 'commander';
 import { TorilError } from '../errors.ts';
-import { record } from '../jobs/record.ts';
-import type { RecordingEnd } from '../jobs/recording.ts';
-import { writeRecording } from '../jobs/recording-file.ts';
-import type { Mask } from '../jobs/recording-mask.ts';
+import { record } from '../history/record.ts';
+import type { RecordingEnd } from '../history/recording/recording.ts';
+import { writeRecording } from '../history/recording/file.ts';
+import type { Mask } from '../history/recording/mask.ts';
 import { closeQuietly, openQueue } from './connections.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
 import { addQueueFlags, addRedisFlags, type QueueFlags, type RedisFlags } from './flags.ts';

@@ -2,9 +2,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { Cells } from '../cells/cells.ts';
-import type { RecordingEnd } from '../jobs/recording.ts';
-import { replay } from '../jobs/replay.ts';
-import type { KeyReport, CommittedValue, ReplayReport } from '../jobs/replay-report.ts';
+import type { RecordingEnd } from '../history/recording/recording.ts';
+import { replay } from '../history/replay/replay.ts';
+import type { KeyReport, CommittedValue, ReplayReport } from '../history/replay/report.ts';
 import { closeQuietly } from './connections.ts';
 import { EXIT, type ExitWith, exitCodeFor } from './exit-codes.ts';
 import { noteError } from './failure.ts';

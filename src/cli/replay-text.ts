@@ -1,12 +1,12 @@
 /** What a replay found out, in people's words. */
-import type { RecordedJob } from '../jobs/recording.ts';
+import type { RecordedJob } from '../history/recording/recording.ts';
 import type {
   Difference,
   Gap,
   KeyReport,
   LiveVerdict,
   ReplayReport,
-} from '../jobs/replay-report.ts';
+} from '../history/replay/report.ts';
 import { colours, grouped, sheet } from './terminal.ts';
 
 /** Keys told one by one; what is well is only counted. */

@@ -3,7 +3,7 @@
  * redis-lanes.ts is the engine that workers use. All calls of one moment may be served together.
  */
 
-import type { HistoryNote } from './history.ts';
+import type { HistoryNote } from '../history/history.ts';
 
 /** What a combiner asks for when it holds a key's lease. */
 export interface TakeRequest {

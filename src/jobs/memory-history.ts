@@ -8,7 +8,7 @@ import {
   type HistoryPage,
   type HistoryRequest,
   NO_VALUE_HASH,
-} from './history.ts';
+} from '../history/history.ts';
 import type { Acknowledgement } from './lanes.ts';
 import { PLAIN_APPLIED } from './outcome.ts';
 

@@ -16,7 +16,7 @@ import type {
   Taken,
   TakeRequest,
 } from './lanes.ts';
-import type { HistoryJob, HistoryNote } from './history.ts';
+import type { HistoryJob, HistoryNote } from '../history/history.ts';
 import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
 import { MemoryCopies } from './memory-copies.ts';
 import {

@@ -8,7 +8,7 @@ import type {
   HistoryPage,
   HistoryRequest,
   Origin,
-} from './history.ts';
+} from '../history/history.ts';
 import type { ScriptClient } from './redis-lanes.ts';
 import { JOB_SEPARATOR, READ_HISTORY } from './scripts/history.ts';
 

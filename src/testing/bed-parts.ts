@@ -3,7 +3,7 @@ import { hash32, type Random, seededFraction } from '../base/random.ts';
 import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
-import type { Recordable } from '../jobs/record.ts';
+import type { Recordable } from '../history/record.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { createLocks, type Locks } from '../lock/with-lease.ts';
 import { MemoryServer } from '../memcached/memory-server.ts';

@@ -7,7 +7,7 @@ import { type Cells, type CellState, stateOf } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../jobs/job-data.ts';
 import { LaneHandle, type LaneReport } from '../jobs/lane-handle.ts';
-import type { Recordable } from '../jobs/record.ts';
+import type { Recordable } from '../history/record.ts';
 import type { AnyUpdate, InputOf } from '../jobs/update.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import { checkKey } from '../key.ts';

@@ -2,7 +2,7 @@
  * What happened to each key: which jobs entered its lane, which commits were acknowledged, and what
  * readers could see in memcached. Plain bookkeeping beside the product, for assertions.
  */
-import type { Origin } from '../jobs/history.ts';
+import type { Origin } from '../history/history.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../jobs/lanes.ts';
 import { PLAIN_APPLIED } from '../jobs/outcome.ts';
 

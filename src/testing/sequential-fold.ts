@@ -2,9 +2,9 @@
  * A key's jobs applied once more, one after the other, by nothing but the updates themselves: no
  * batches, no leases, no retries. What the bed's workers made of them must be the same.
  */
-import { valueHash } from '../jobs/history.ts';
-import type { RecordedCommit, RecordedJob } from '../jobs/recording.ts';
-import { foldJob } from '../jobs/replay-commit.ts';
+import { valueHash } from '../history/history.ts';
+import type { RecordedCommit, RecordedJob } from '../history/recording/recording.ts';
+import { foldJob } from '../history/replay/commit.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { AppliedJob, Commit } from './journal.ts';
 

@@ -1,6 +1,6 @@
 /** What a fold starts from, what it must know, and what comes out. */
 import type { Clock } from '../base/clock.ts';
-import type { Origin } from '../jobs/history.ts';
+import type { Origin } from '../history/history.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { GateOptions } from '../options.ts';
 import type { Arrival, Settlement } from './arrival.ts';

@@ -2,7 +2,7 @@
 import type { Standing } from '../cells/believe.ts';
 import { encodeEnvelope } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
-import type { Origin } from '../jobs/history.ts';
+import type { Origin } from '../history/history.ts';
 import type { LaneEntry, Taken } from '../jobs/lanes.ts';
 import type { Batch, FoldRules, FoldStart } from './batch.ts';
 import { fold } from './fold.ts';

@@ -1,6 +1,6 @@
 /** What a turn tells the history of a commit: its own, or one whose maker died before acknowledging it. */
 import type { Envelope } from '../cells/envelope.ts';
-import { type HistoryNote, historyNote, type Origin } from '../jobs/history.ts';
+import { type HistoryNote, historyNote, type Origin } from '../history/history.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import type { GateOptions } from '../options.ts';
 import type { FittingBatch } from './fitting.ts';

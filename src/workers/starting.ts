@@ -2,7 +2,7 @@
 import { assert } from '../base/assert.ts';
 import type { Standing } from '../cells/believe.ts';
 import { messageOf, TorilError } from '../errors.ts';
-import type { Origin } from '../jobs/history.ts';
+import type { Origin } from '../history/history.ts';
 import { asJsonValue } from '../jobs/json-value.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import type { FoldStart } from './batch.ts';

@@ -1,4 +1,4 @@
-/** What every engine of src/jobs/history.ts must do, and the lanes that write into it. */
+/** What every engine of src/history/history.ts must do, and the lanes that write into it. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   type HistoryEntry,
@@ -6,7 +6,7 @@ import {
   type HistoryRequest,
   NO_VALUE_HASH,
   valueHash,
-} from '../../src/jobs/history.ts';
+} from '../../src/history/history.ts';
 import type { Acknowledgement, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type JobFacts, type Stage, taking } from './lanes.suite.ts';
 

@@ -4,7 +4,7 @@
  * engines, but not the order in which they are drawn, so each is written down as the how-manieth
  * number that was met.
  */
-import { type HistoryNote, valueHash } from '../../src/jobs/history.ts';
+import { type HistoryNote, valueHash } from '../../src/history/history.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 

@@ -1,6 +1,6 @@
 /** What every engine of src/jobs/lanes.ts must do. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { History } from '../../src/jobs/history.ts';
+import type { History } from '../../src/history/history.ts';
 import type { Acknowledgement, Lanes, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
 
 /** What BullMQ's job hash says, as far as lanes look at it. */

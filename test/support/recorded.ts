@@ -1,11 +1,11 @@
 /** Recordings made by hand: a history that never was, folded here as a worker would. */
-import { NO_VALUE_HASH, valueHash } from '../../src/jobs/history.ts';
+import { NO_VALUE_HASH, valueHash } from '../../src/history/history.ts';
 import {
   ChainWriter,
   type RecordedCommit,
   type RecordedJob,
   type RecordingHeader,
-} from '../../src/jobs/recording.ts';
+} from '../../src/history/recording/recording.ts';
 import { defineUpdate, type Update } from '../../src/jobs/update.ts';
 
 export interface Account {

@@ -6,7 +6,7 @@ import {
   type HistorySettings,
   type NotedCommit,
   valueHash,
-} from '../../src/jobs/history.ts';
+} from '../../src/history/history.ts';
 import { GATE_DEFAULTS, gateOptions } from '../../src/options.ts';
 
 const SETTINGS: HistorySettings = { ...GATE_DEFAULTS, history: 'on', historyValueMax: 10 };

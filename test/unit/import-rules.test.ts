@@ -25,7 +25,7 @@ const MEMCACHED_CONTRACT = [
   'memcached/expiry.ts',
 ];
 const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts'];
-const BELOW_WORKERS = ['base', 'memcached', 'lock', 'cells', 'jobs'];
+const BELOW_WORKERS = ['base', 'memcached', 'lock', 'cells', 'history', 'jobs'];
 
 const RULES: Readonly<Record<string, Rule>> = {
   'errors.ts': { mayImport: [], advice: 'errors.ts is imported by all, so it imports nothing' },
@@ -53,8 +53,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     advice:
       'cells know values, the memcached contract and leases: what applies jobs belongs to workers',
   },
+  history: {
+    mayImport: ['base', 'jobs', ...FOR_ALL],
+    advice: 'history knows what was committed, and the updates that made it: no Redis, no workers',
+  },
   jobs: {
-    mayImport: ['base', ...FOR_ALL],
+    mayImport: ['base', 'history/history.ts', ...FOR_ALL],
     advice:
       'jobs have never heard of locks, cells or memcached: what joins them belongs to workers',
   },

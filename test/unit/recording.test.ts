@@ -7,11 +7,11 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { TorilError } from '../../src/errors.ts';
-import type { HistoryEntry, HistoryPage, HistoryRequest } from '../../src/jobs/history.ts';
-import { record } from '../../src/jobs/record.ts';
-import type { RecordedCommit } from '../../src/jobs/recording.ts';
-import { writeRecording } from '../../src/jobs/recording-file.ts';
-import { RecordingReader } from '../../src/jobs/recording-reader.ts';
+import type { HistoryEntry, HistoryPage, HistoryRequest } from '../../src/history/history.ts';
+import { record } from '../../src/history/record.ts';
+import type { RecordedCommit } from '../../src/history/recording/recording.ts';
+import { writeRecording } from '../../src/history/recording/file.ts';
+import { RecordingReader } from '../../src/history/recording/reader.ts';
 import { deposit, History, interest, linesOf } from '../support/recorded.ts';
 
 const small = new History()

@@ -5,8 +5,8 @@
 import { seededFraction, systemRandom } from '../../base/random.ts';
 import { Cells } from '../../cells/cells.ts';
 import type { Queue } from '../../jobs/queue.ts';
-import { record } from '../../jobs/record.ts';
-import { writeRecording } from '../../jobs/recording-file.ts';
+import { record } from '../../history/record.ts';
+import { writeRecording } from '../../history/recording/file.ts';
 import { Completion } from '../completion.ts';
 import { asking, closeQuietly, openQueue, removeQueue } from '../connections.ts';
 import { MEMCACHED_VARIABLE, REDIS_VARIABLE } from '../flags.ts';

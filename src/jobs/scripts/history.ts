@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
-import type { HistoryNote, Origin } from '../history.ts';
+import type { HistoryNote, Origin } from '../../history/history.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
 import type { Packed, Packing } from './packing.ts';
 import type { Script } from './script.ts';

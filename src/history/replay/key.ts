@@ -8,11 +8,11 @@
  *              commit whose value was recorded, so as to show both
  *   done       the first difference is known; the rest of the key is passed over
  */
-import { NO_VALUE_HASH, valueHash } from './history.ts';
-import type { RecordedCommit } from './recording.ts';
-import { type Folded, foldCommit, isApplied } from './replay-commit.ts';
-import type { CommitPlace, CommittedValue, Difference, Gap, KnownValue } from './replay-report.ts';
-import type { UpdateRegistry } from './update-registry.ts';
+import { NO_VALUE_HASH, valueHash } from '../history.ts';
+import type { RecordedCommit } from '../recording/recording.ts';
+import { type Folded, foldCommit, isApplied } from './commit.ts';
+import type { CommitPlace, CommittedValue, Difference, Gap, KnownValue } from './report.ts';
+import type { UpdateRegistry } from '../../jobs/update-registry.ts';
 
 /** Gaps that are told one by one; more are only counted. */
 const GAPS_TOLD = 3;

@@ -1,11 +1,11 @@
 /** Folding one recorded commit again, with the updates of today. */
-import { systemClock } from '../base/clock.ts';
-import { messageOf, TorilError } from '../errors.ts';
-import { applyUpdate, errorOf } from './apply.ts';
-import { validated } from './job-data.ts';
-import type { RecordedCommit, RecordedJob } from './recording.ts';
-import type { AnyUpdate } from './update.ts';
-import type { UpdateRegistry } from './update-registry.ts';
+import { systemClock } from '../../base/clock.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import { applyUpdate, errorOf } from '../../jobs/apply.ts';
+import { validated } from '../../jobs/job-data.ts';
+import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
+import type { AnyUpdate } from '../../jobs/update.ts';
+import type { UpdateRegistry } from '../../jobs/update-registry.ts';
 
 /** Why a commit cannot be folded, though nothing is wrong with the updates. */
 export type Obstacle =

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isoTime, systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import type { History, HistoryEntry, HistoryJob, HistoryRequest } from './history.ts';
-import { decodeOutcome } from './outcome.ts';
+import { decodeOutcome } from '../jobs/outcome.ts';
 import {
   ChainWriter,
   type RecordedCommit,
@@ -11,9 +11,9 @@ import {
   type RecordedOutcome,
   RECORDING_FORMAT,
   type RecordingHeader,
-} from './recording.ts';
-import { type Mask, Masking } from './recording-mask.ts';
-import type { AnyUpdate } from './update.ts';
+} from './recording/recording.ts';
+import { type Mask, Masking } from './recording/mask.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
 
 /** What has a history: a Queue. */
 export interface Recordable {

@@ -1,11 +1,11 @@
 /** Taking secrets out of a recording. */
-import { messageOf, TorilError } from '../errors.ts';
-import { NO_VALUE_HASH, valueHash } from './history.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
-import { KeyReplay } from './replay-key.ts';
-import type { KnownValue } from './replay-report.ts';
-import type { AnyUpdate } from './update.ts';
-import { UpdateRegistry } from './update-registry.ts';
+import { KeyReplay } from '../replay/key.ts';
+import type { KnownValue } from '../replay/report.ts';
+import type { AnyUpdate } from '../../jobs/update.ts';
+import { UpdateRegistry } from '../../jobs/update-registry.ts';
 
 /** A user's functions. Both must give the same for the same, or the masked jobs no longer fit together. */
 export interface Mask {

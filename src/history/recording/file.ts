@@ -1,7 +1,7 @@
 /** Writing a recording to a file: it is there as a whole, or not at all. */
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
-import { systemRandom } from '../base/random.ts';
-import { messageOf, TorilError } from '../errors.ts';
+import { systemRandom } from '../../base/random.ts';
+import { messageOf, TorilError } from '../../errors.ts';
 
 /** Characters gathered for one write. */
 const WRITE_CHARACTERS = 256 * 1024;

@@ -1,11 +1,11 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
 import { createReadStream } from 'node:fs';
-import { messageOf, TorilError } from '../errors.ts';
-import type { RecordedCommit, RecordedJob, RecordingHeader } from './recording.ts';
-import { RecordingReader } from './recording-reader.ts';
-import { foldJob, isApplied } from './replay-commit.ts';
-import { differenceBetween } from './replay-difference.ts';
-import { KeyReplay } from './replay-key.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
+import { RecordingReader } from '../recording/reader.ts';
+import { foldJob, isApplied } from './commit.ts';
+import { differenceBetween } from './difference.ts';
+import { KeyReplay } from './key.ts';
 import type {
   Difference,
   KeyReport,
@@ -13,9 +13,9 @@ import type {
   CommittedValue,
   LiveVerdict,
   ReplayReport,
-} from './replay-report.ts';
-import type { AnyUpdate } from './update.ts';
-import { UpdateRegistry } from './update-registry.ts';
+} from './report.ts';
+import type { AnyUpdate } from '../../jobs/update.ts';
+import { UpdateRegistry } from '../../jobs/update-registry.ts';
 
 /** Bytes per read. */
 const PIECE_BYTES = 256 * 1024;

@@ -1,5 +1,5 @@
 /** Reading a recording: no line is believed before its chain was checked. */
-import { TorilError } from '../errors.ts';
+import { TorilError } from '../../errors.ts';
 import { LineSplitter } from './line-splitter.ts';
 import {
   ChainReader,

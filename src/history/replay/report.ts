@@ -1,6 +1,6 @@
 /** What a replay finds out, key by key. */
-import type { RecordedCommit, RecordedJob, RecordingHeader } from './recording.ts';
-import type { Obstacle } from './replay-commit.ts';
+import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
+import type { Obstacle } from './commit.ts';
 
 /** A value that may be none, as the JSON text that is stored and compared. */
 export interface KnownValue {
