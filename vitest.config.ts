@@ -30,11 +30,20 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'proof',
+          include: ['test/proof/**/*.test.ts'],
+          testTimeout: 20_000,
+          maxWorkers: '100%',
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
           ...withServers,
           testTimeout: 20_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -43,13 +52,13 @@ export default defineConfig({
           name: 'integration',
           // Whatever is not named above, so that no folder of tests can be forgotten.
           include: ['test/**/*.test.ts'],
-          exclude: ['test/unit/**', 'test/conformance/**'],
+          exclude: ['test/unit/**', 'test/proof/**', 'test/conformance/**'],
           ...withServers,
           // Tests that start several processes, and kill some, one at a time: there are 2 cores.
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

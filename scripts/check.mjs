@@ -24,6 +24,7 @@ const STEPS = {
   ],
   unused: [['knip']],
   unit: [['vitest', 'run', '--project', 'unit']],
+  proof: [['vitest', 'run', '--project', 'proof']],
 };
 
 async function main() {

@@ -64,7 +64,7 @@ function commandOf(hunting: Hunt): string[] {
 
 /** Vitest's project of a test file: the folder's, or the one for all that is named nowhere. */
 function projectOf({ file }: Extract<Hunt, { by: 'test' }>): string {
-  return /^test\/(unit|conformance)\//.exec(file)?.[1] ?? 'integration';
+  return /^test\/(unit|proof|conformance)\//.exec(file)?.[1] ?? 'integration';
 }
 
 function fileOf(packageName: string, file: string): string {
