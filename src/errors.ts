@@ -8,6 +8,7 @@ export const ERROR_CODES = {
   INVALID_KEY: 'a key is empty, longer than 1 KiB, not a string, or reserved',
   INVALID_DATA: "a job's data fails its schema",
   DATA_NOT_JSON: "a job's data cannot be written as JSON",
+  VALUE_NOT_JSON: 'a value written under a lease is not what JSON can hold',
   UNKNOWN_UPDATE: 'no update of that name is registered here',
   DUPLICATE_UPDATE: 'two updates share a name',
   // What an update got wrong: these use up an attempt of its job

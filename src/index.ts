@@ -41,6 +41,7 @@ export {
   type UpdateContext,
   type UpdateSettings,
 } from './jobs/update.ts';
+export { UncommittedError, type WriteFate } from './lock/tenure.ts';
 export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/with-lease.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export { type OpenCells, openCells, openLocks, type OpenLocksOptions } from './open.ts';

@@ -1,5 +1,5 @@
 /** Where users' options become cells and locks without a queue: the composition root beside Queue and Worker. */
-import { Redis, type RedisOptions } from 'ioredis';
+import type { ConnectionOptions } from 'bullmq';
 import { systemClock } from './base/clock.ts';
 import { systemRandom } from './base/random.ts';
 import { Cells } from './cells/cells.ts';
@@ -10,6 +10,7 @@ import { openServers } from './memcached/open-servers.ts';
 import { LEASE_DEFAULT_MS } from './lock/lease.ts';
 import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
 import { checkLeaseAgainstDeadline } from './options.ts';
+import { OpenRedis } from './redis-connection.ts';
 
 export interface OpenCells extends Cells {
   close(): Promise<void>;
@@ -26,8 +27,12 @@ export function openCells(options: { readonly memcached: MemcachedSetting }): Op
 
 export interface OpenLocksOptions {
   readonly memcached: MemcachedSetting;
-  /** Where fencing tokens are drawn: ioredis options, or a client of yours, which stays open. */
-  readonly connection: RedisOptions | Redis;
+  /**
+   * Where fencing tokens are drawn: whatever `Queue` and `Worker` take (options, `{ url }`, a client of
+   * ioredis, a Cluster). A client of yours stays open. An empty object means localhost, as with BullMQ;
+   * options that name no server are refused.
+   */
+  readonly connection: ConnectionOptions;
   /** Locks that guard the same things share a name. Default `locks`. */
   readonly name?: string;
   /** Of the Redis key, as in BullMQ. Default `bull`. */
@@ -46,14 +51,10 @@ export function openLocks(options: OpenLocksOptions): Locks {
   const { connection, name = 'locks', prefix = 'bull', leaseMs, waitMs } = options;
   checkLeaseAgainstDeadline(leaseMs ?? LEASE_DEFAULT_MS, longestDeadlineMs(options.memcached));
   const servers = openServers(options.memcached, systemClock, systemRandom);
-  const shared = connection instanceof Redis;
-  const client = shared
-    ? connection
-    : new Redis({ ...connection, replyMapping: 'legacy', maxRetriesPerRequest: null });
-  if (!shared) client.on('error', () => undefined); // every draw waits for the next connection
+  const redis = new OpenRedis(connection);
   const locks = createLocks({
     memcached: servers,
-    tokens: new RedisTokens({ client, prefix, queue: name }),
+    tokens: new RedisTokens({ client: redis, prefix, queue: name }),
     codec: lockCodec,
     ...(leaseMs !== undefined && { leaseMs }),
     ...(waitMs !== undefined && { waitMs }),
@@ -61,9 +62,10 @@ export function openLocks(options: OpenLocksOptions): Locks {
   return {
     withLease: locks.withLease.bind(locks) as Locks['withLease'],
     async close() {
-      await locks.close();
+      const closed = locks.close();
+      await redis.close();
+      await closed;
       await servers.close();
-      if (!shared) client.disconnect();
     },
   };
 }

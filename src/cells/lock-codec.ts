@@ -1,5 +1,6 @@
 /** Cells that belong to no queue: what a lock's user reads and writes under its lease. */
 import { TorilError } from '../errors.ts';
+import { jsonTextOf } from '../json-value.ts';
 import type { CellCodec, EncodeContext } from '../lock/with-lease.ts';
 import type { Item, NewItem } from '../memcached/server.ts';
 import { CELL_FLAGS, decodeItem, encodeEnvelope, PLACEHOLDER_ITEM } from './envelope.ts';
@@ -31,14 +32,8 @@ export const lockCodec: CellCodec = {
       }
     }
   },
-  encode(value: unknown, { token }: EncodeContext): NewItem {
-    const valueJson = JSON.stringify(value);
-    if (valueJson === undefined) {
-      throw new TorilError(
-        'DATA_NOT_JSON',
-        `a ${typeof value} cannot be written: the value must be JSON.`,
-      );
-    }
+  encode(value: unknown, { key, token }: EncodeContext): NewItem {
+    const valueJson = jsonTextOf(value, (problem) => notJson(key, problem));
     const bytes = encodeEnvelope({
       valueJson,
       token,
@@ -52,3 +47,10 @@ export const lockCodec: CellCodec = {
   },
   placeholder: () => PLACEHOLDER_ITEM,
 };
+
+function notJson(key: string, problem: string): TorilError {
+  return new TorilError(
+    'VALUE_NOT_JSON',
+    `the value written to "${key}" is not what JSON can hold: ${problem}. Write plain objects, arrays, strings, finite numbers, booleans and null.`,
+  );
+}

@@ -3,7 +3,7 @@ import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
-import { asJsonValue, copyOfJson } from './json-value.ts';
+import { asJsonValue, copyOfJson } from '../json-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
 
 /** What an update is told besides value and data. */

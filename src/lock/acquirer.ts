@@ -105,10 +105,13 @@ async function withinPatience(
   attempt: Promise<Acquisition>,
   patience: Patience,
 ): Promise<Acquisition> {
-  const first = await Promise.race([attempt, patience.ended]);
-  if (first !== undefined) return first;
-  void attempt.then((late) => {
-    if (late.kind === 'held') void late.lease.release();
-  });
-  throw patience.error();
+  try {
+    return await patience.within(attempt);
+  } catch (thrown) {
+    attempt.then(
+      (late) => late.kind === 'held' && void late.lease.release(),
+      () => undefined, // thrown already
+    );
+    throw thrown;
+  }
 }

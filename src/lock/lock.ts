@@ -60,8 +60,19 @@ export interface LeaseLocks {
   close(): Promise<void>;
 }
 
+/** How long a token is waited for, by somebody who holds a lease meanwhile. */
+export interface Drawing {
+  /** Nobody waits any longer. */
+  readonly signal: AbortSignal;
+  /** Why there is none yet; asking goes on. */
+  readonly troubled: (cause: TorilError) => void;
+}
+
 /** Where fencing tokens come from; they must grow over all processes and restarts. */
 export interface TokenSource {
-  /** Draws the next token. Call it only *after* the lease is held. */
-  drawToken(): Promise<number>;
+  /**
+   * Draws the next token. Call it only *after* the lease is held. Waits for what may pass by itself (no
+   * connection, a server that is loading), and rejects with what does not.
+   */
+  drawToken(drawing?: Drawing): Promise<number>;
 }

@@ -11,7 +11,8 @@ export class Patience {
   /** Resolves when it is at an end. */
   readonly ended: Promise<undefined>;
   #obstacle = 'somebody else holds it';
-  #cause: TorilError | undefined;
+  #cause: unknown;
+  #givenUp: TorilError | undefined;
 
   constructor(clock: Clock, waitMs: number, outer: AbortSignal | undefined) {
     this.#waitMs = waitMs;
@@ -30,7 +31,7 @@ export class Patience {
   }
 
   /** What stands in the way right now, for the error message. */
-  noteObstacle(obstacle: string, cause?: TorilError): void {
+  noteObstacle(obstacle: string, cause?: unknown): void {
     this.#obstacle = obstacle;
     this.#cause = cause;
   }
@@ -41,12 +42,27 @@ export class Patience {
   }
 
   error(): unknown {
+    if (this.#givenUp !== undefined) return this.#givenUp;
     if (this.#outer?.aborted === true) return this.#outer.reason;
     return new TorilError(
       'LEASE_TIMED_OUT',
       `no lease within ${this.#waitMs} ms: ${this.#obstacle}. Wait longer (waitMs) or try again later.`,
       this.#cause === undefined ? undefined : { cause: this.#cause },
     );
+  }
+
+  /** What `promise` brings, unless patience ends first: then it throws like `check`. */
+  async within<T>(promise: Promise<T>): Promise<T> {
+    const settled = promise.then((value) => ({ value }));
+    const first = await Promise.race([settled, this.ended]);
+    if (first === undefined) throw this.error();
+    return first.value;
+  }
+
+  /** Ends it before its time. */
+  giveUp(error: TorilError): void {
+    this.#givenUp ??= error;
+    this.#abort();
   }
 
   /** No longer needed: nothing is left behind. */

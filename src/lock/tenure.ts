@@ -61,7 +61,7 @@ export class Tenure {
   readonly #cells: readonly HeldCell[];
   readonly #codec: CellCodec;
   readonly #token: number;
-  readonly #writes = new Map<string, unknown>();
+  readonly #writes = new Map<string, NewItem>();
   readonly #controller = new AbortController();
   #over = false;
 
@@ -97,26 +97,27 @@ export class Tenure {
   }
 
   #heldKeys(): HeldKeys {
-    const values = new Map(this.#cells.map(({ key, value }) => [key, value]));
-    const check = (key: string): void => {
-      if (values.has(key)) return;
+    const cells = new Map(this.#cells.map((cell) => [cell.key, cell]));
+    const cellOf = (key: string): HeldCell => {
+      const cell = cells.get(key);
+      if (cell !== undefined) return cell;
       throw new TorilError('INVALID_KEY', `"${key}" is not among the keys whose leases are held.`);
     };
     return {
-      keys: [...values.keys()],
+      keys: [...cells.keys()],
       token: this.#token,
       signal: this.#controller.signal,
-      read: (key) => {
-        check(key);
-        return values.get(key);
-      },
-      write: (key, value) => {
-        check(key);
-        if (this.#over)
-          throw new TorilError('LEASE_LOST', `too late to write "${key}": the lease is over.`);
-        this.#writes.set(key, value);
-      },
+      read: (key) => cellOf(key).value,
+      write: (key, value) => this.#write(cellOf(key), value),
     };
+  }
+
+  /** Encoded here and now: what its caller does with the object afterwards does not count. */
+  #write({ key, item }: HeldCell, value: unknown): void {
+    if (this.#over)
+      throw new TorilError('LEASE_LOST', `too late to write "${key}": the lease is over.`);
+    const context = { key, token: this.#token, previous: item };
+    this.#writes.set(key, this.#codec.encode(value, context));
   }
 
   /** Rejects when the first of the leases is lost. */
@@ -136,19 +137,13 @@ export class Tenure {
   }
 
   async #commit(): Promise<void> {
-    // All of them are encoded before the first is sent: what cannot be encoded must not leave half.
-    const items = new Map<HeldCell, NewItem>();
-    for (const cell of this.#cells) {
-      if (!this.#writes.has(cell.key)) continue;
-      const context = { token: this.#token, previous: cell.item };
-      items.set(cell, this.#codec.encode(this.#writes.get(cell.key), context));
-    }
     for (const { lease } of this.#cells) {
       if (lease.trustLeftMs() === 0) throw this.#lostError(new Map(), lease.signal.reason);
     }
     const sent: SentWrite[] = [];
-    for (const [cell, item] of items) {
-      const { key, lease, cas } = cell;
+    for (const { key, lease, cas } of this.#cells) {
+      const item = this.#writes.get(key);
+      if (item === undefined) continue;
       sent.push({ key, outcome: lease.connection.replace(cellName(key), item, cas) });
       void lease.release();
     }

@@ -1,11 +1,15 @@
 /** Where fencing tokens come from: Redis, or memory for tests. */
-import { assert } from '../base/assert.ts';
-import type { Clock } from '../base/clock.ts';
+import { assert, AssertionError } from '../base/assert.ts';
+import { type Clock, pause, systemClock } from '../base/clock.ts';
+import { mayPass } from '../base/redis-replies.ts';
 import { ownPrefixOf } from '../base/own-keys.ts';
 import { SEQUENCE_LUA } from '../base/sequence-lua.ts';
-import type { TokenSource } from './lock.ts';
+import { redisFailed } from '../errors.ts';
+import type { Drawing, TokenSource } from './lock.ts';
 
 const COMMAND = 'torilDrawToken';
+/** Milliseconds between two requests to a Redis that cannot answer now. */
+const RETRY_MS = 100;
 
 /**
  * Draws one token.
@@ -18,15 +22,15 @@ saveDrawn()
 return token
 `;
 
-/** What is needed of an ioredis client, or of its Cluster. */
+/** What is needed of a Redis client; BullMQ's own abstraction fits, whatever the driver. */
 export interface ScriptClient {
   defineCommand(name: string, definition: { lua: string; numberOfKeys: number }): void;
+  runCommand(name: string, args: unknown[]): Promise<unknown>;
 }
-
-type DrawCommand = (this: ScriptClient, sequenceKey: string) => Promise<unknown>;
 
 export interface RedisTokensOptions {
   readonly client: ScriptClient;
+  readonly clock?: Clock;
   /** BullMQ's prefix: `bull` unless it was changed. */
   readonly prefix: string;
   /** Locks that fence the same resources must use the same queue name, or any one name. */
@@ -40,21 +44,32 @@ export interface RedisTokensOptions {
  */
 export class RedisTokens implements TokenSource {
   readonly #client: ScriptClient;
+  readonly #clock: Clock;
   readonly #sequenceKey: string;
 
-  constructor({ client, prefix, queue }: RedisTokensOptions) {
+  constructor({ client, clock = systemClock, prefix, queue }: RedisTokensOptions) {
     this.#client = client;
+    this.#clock = clock;
     this.#sequenceKey = `${ownPrefixOf(`${prefix}:${queue}:`)}sequence`;
     client.defineCommand(COMMAND, { numberOfKeys: 1, lua: DRAW_TOKEN_LUA });
   }
 
-  /** Rejects with the client's own error. */
-  async drawToken(): Promise<number> {
-    const draw = (this.#client as unknown as Record<string, DrawCommand>)[COMMAND];
-    assert(draw !== undefined, 'defineCommand defined no command');
-    const token = Number(await draw.call(this.#client, this.#sequenceKey));
-    assert(Number.isSafeInteger(token) && token > 0, `the fencing token ${token}`);
-    return token;
+  /** @throws TorilError REDIS_FAILED */
+  async drawToken(drawing?: Drawing): Promise<number> {
+    for (;;) {
+      try {
+        const token = Number(await this.#client.runCommand(COMMAND, [this.#sequenceKey]));
+        assert(Number.isSafeInteger(token) && token > 0, `the fencing token ${token}`);
+        return token;
+      } catch (thrown) {
+        if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
+        const cause = redisFailed(thrown);
+        if (!mayPass(thrown) || drawing === undefined) throw cause;
+        drawing.troubled(cause);
+        await pause(this.#clock, RETRY_MS, drawing.signal);
+        if (drawing.signal.aborted) throw cause;
+      }
+    }
   }
 }
 

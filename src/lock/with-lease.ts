@@ -7,7 +7,7 @@
  * The token is drawn before the cells are closed, since closing also proves that the leases are
  * still held: so whoever acquires them later draws later, and gets a higher one.
  */
-import { type Clock, systemClock } from '../base/clock.ts';
+import { type Clock, pause, systemClock } from '../base/clock.ts';
 import { type Random, systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
@@ -36,13 +36,17 @@ export interface CellCodec {
    * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell
    */
   decode(item: Item): unknown;
-  /** `previous`: the item that is replaced; undefined if there was none. */
+  /**
+   * `previous`: the item that is replaced; undefined if there was none.
+   * @throws TorilError for a value that cannot be stored as it is
+   */
   encode(value: unknown, context: EncodeContext): NewItem;
   /** Stands for a missing cell while it is locked: an item that `decode` takes for no value. */
   placeholder(): NewItem;
 }
 
 export interface EncodeContext {
+  readonly key: string;
   readonly token: number;
   readonly previous: Item | undefined;
 }
@@ -75,7 +79,10 @@ export interface HeldKey<Value = unknown> {
   readonly signal: AbortSignal;
   /** As it was when the lease was acquired; undefined: there is none. */
   readonly value: Value | undefined;
-  /** Written when the function has returned. The last call counts. */
+  /**
+   * The value as it is now, written when the function has returned. The last call counts.
+   * @throws TorilError VALUE_NOT_JSON, LEASE_LOST: that call does not count
+   */
   write(value: Value): void;
 }
 
@@ -102,8 +109,9 @@ export interface Locks {
    *
    * @throws UncommittedError (LEASE_LOST, VALUE_TOO_LARGE, MEMCACHED_REFUSED), a TorilError that
    *   says for each key whether it was written; while `fn` still runs if the lease is lost meanwhile
-   * @throws TorilError LEASE_TIMED_OUT (cause: why memcached could not be asked), INVALID_KEY,
-   *   INVALID_OPTIONS, FOREIGN_VALUE, CLOSED; the signal's reason; what the token source throws
+   * @throws TorilError LEASE_TIMED_OUT within `waitMs`, whatever the servers do (cause: why one of them
+   *   could not be asked), INVALID_KEY, INVALID_OPTIONS, FOREIGN_VALUE, REDIS_FAILED, CLOSED; the
+   *   signal's reason
    */
   withLease<Result, Value = unknown>(
     key: string,
@@ -115,7 +123,7 @@ export interface Locks {
     fn: ForMany<Value, Result>,
     options?: WithLeaseOptions,
   ): Promise<Result>;
-  /** Ends all leases: functions that still run lose theirs. */
+  /** Ends all leases: functions that still run lose theirs, and who waits is told CLOSED. */
   close(): Promise<void>;
 }
 
@@ -131,6 +139,7 @@ class StrictLocks implements Locks {
   readonly #leases: MemcachedLeaseLocks;
   readonly #acquirer: Acquirer;
   readonly #turnstile = new Turnstile();
+  readonly #waiting = new Set<Patience>();
 
   constructor(options: LocksOptions) {
     const { memcached, clock = systemClock, random = systemRandom } = options;
@@ -153,9 +162,11 @@ class StrictLocks implements Locks {
     const waitMs = checkedWaitMs(options.waitMs ?? this.#waitMs);
     const patience = new Patience(this.#clock, waitMs, options.signal);
     const inside: string[] = [];
+    this.#waiting.add(patience);
     try {
       await this.#queueUp(keys, inside, patience);
       const tenure = await this.#settle(keys, leaseMs, patience);
+      this.#waiting.delete(patience);
       patience.end();
       return await tenure.run((held) =>
         typeof target === 'string'
@@ -163,12 +174,15 @@ class StrictLocks implements Locks {
           : (fn as ForMany<Value, Result>)(held as HeldKeys<Value>),
       );
     } finally {
+      this.#waiting.delete(patience);
       patience.end();
       for (const key of inside) this.#turnstile.leave(key);
     }
   }
 
   close(): Promise<void> {
+    const closed = new TorilError('CLOSED', 'the locks are closed.');
+    for (const patience of this.#waiting) patience.giveUp(closed);
     return this.#leases.close();
   }
 
@@ -182,21 +196,50 @@ class StrictLocks implements Locks {
 
   /** Leases, then the token, then the cells. Whatever goes wrong gives all leases back. */
   async #settle(keys: readonly string[], leaseMs: number, patience: Patience): Promise<Tenure> {
-    const { codec, tokens } = this.#options;
     for (;;) {
       const acquired = await this.#acquirer.acquireAll(keys, leaseMs, patience);
-      const leases = acquired.map(({ lease }) => lease);
+      let tenure: Tenure | undefined;
       try {
-        const token = await tokens.drawToken();
-        const cells = await closeCells(acquired, codec);
-        if (cells !== undefined) return new Tenure({ cells, codec, token });
-      } catch (error) {
-        releaseAll(leases);
-        throw error;
+        tenure = await this.#tenure(acquired, leaseMs, patience);
+      } finally {
+        if (tenure === undefined) releaseAll(acquired.map(({ lease }) => lease));
       }
-      releaseAll(leases);
-      patience.noteObstacle('the lease was lost again before it could be used');
+      if (tenure !== undefined) return tenure;
       patience.check();
+    }
+  }
+
+  /** Undefined: the leases are of no use any more. */
+  async #tenure(
+    acquired: readonly Acquired[],
+    leaseMs: number,
+    patience: Patience,
+  ): Promise<Tenure | undefined> {
+    const { codec } = this.#options;
+    const token = await this.#draw(leaseMs, patience);
+    if (token === undefined) return undefined;
+    const cells = await patience.within(closeCells(acquired, codec));
+    if (cells !== undefined) return new Tenure({ cells, codec, token });
+    patience.noteObstacle('the lease was lost again before it could be used');
+    return undefined;
+  }
+
+  /**
+   * Undefined: there was none for as long as a lease lasts. Somebody else may have the leases, whose
+   * Redis answers.
+   */
+  async #draw(leaseMs: number, patience: Patience): Promise<number | undefined> {
+    const { tokens } = this.#options;
+    const over = new AbortController();
+    const troubled = (cause?: TorilError): void =>
+      patience.noteObstacle('Redis gives no fencing token', cause);
+    troubled();
+    const late = pause(this.#clock, leaseMs, over.signal).then(() => undefined);
+    try {
+      const drawn = tokens.drawToken({ signal: over.signal, troubled });
+      return await patience.within(Promise.race([drawn, late]));
+    } finally {
+      over.abort();
     }
   }
 }

@@ -3,7 +3,7 @@ import { assert } from '../base/assert.ts';
 import type { Standing } from '../cells/believe.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import type { Origin } from '../history/history.ts';
-import { asJsonValue } from '../jobs/json-value.ts';
+import { asJsonValue } from '../json-value.ts';
 import type { Taken } from '../jobs/lanes.ts';
 import type { FoldStart } from './batch.ts';
 import type { GateContext } from './gate-context.ts';

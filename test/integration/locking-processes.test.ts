@@ -1,5 +1,6 @@
 /** The strict lock between real processes, over a real memcached and a real Redis. */
 import { randomUUID } from 'node:crypto';
+import { createIORedisClient } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownPrefixOf } from '../../src/base/own-keys.ts';
@@ -26,7 +27,7 @@ const SUCCESSION_MS_MAX = 2000;
 
 const redis = new Redis(redisUrl());
 const queue = randomUUID();
-const tokens = new RedisTokens({ client: redis, prefix: 'toril-test', queue });
+const tokens = new RedisTokens({ client: createIORedisClient(redis), prefix: 'toril-test', queue });
 const children: LockChild[] = [];
 let key: string;
 let servers: MemcachedServers;

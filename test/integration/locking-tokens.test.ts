@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createIORedisClient } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ownPrefixOf } from '../../src/base/own-keys.ts';
@@ -18,7 +19,7 @@ function sequenceKey(queue: string): string {
 }
 
 function tokensOf(client: Redis, queue: string): RedisTokens {
-  return new RedisTokens({ client, prefix: 'toril-test', queue });
+  return new RedisTokens({ client: createIORedisClient(client), prefix: 'toril-test', queue });
 }
 
 function newQueue(): { queue: string; key: string } {

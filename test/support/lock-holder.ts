@@ -2,6 +2,7 @@
  * The main file of a process that holds a lease, for tests that kill or freeze it. Started by
  * lock-child.ts with its orders as JSON; talks to its parent over Node's channel.
  */
+import { createIORedisClient } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
@@ -64,7 +65,11 @@ const redis = new Redis(orders.redis);
 const servers = openServers(orders.memcached, systemClock, systemRandom);
 const locks = createLocks({
   memcached: orders.careless === true ? careless(servers) : servers,
-  tokens: new RedisTokens({ client: redis, prefix: 'toril-test', queue: orders.queue }),
+  tokens: new RedisTokens({
+    client: createIORedisClient(redis),
+    prefix: 'toril-test',
+    queue: orders.queue,
+  }),
   codec: jsonCodec,
   clock: orders.blind === true ? blindClock : systemClock,
   leaseMs: orders.leaseMs,

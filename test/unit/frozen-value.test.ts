@@ -5,7 +5,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { type AnyUpdate, checkDeterminism, defineUpdate } from '../../src/index.ts';
 import { applyUpdate } from '../../src/jobs/apply.ts';
 import { asFrozenValue, frozenValue, isUnchangeable } from '../../src/jobs/frozen-value.ts';
-import { asJsonValue, examineJson } from '../../src/jobs/json-value.ts';
+import { asJsonValue, examineJson } from '../../src/json-value.ts';
 import { createTestBed, expectExactlyOnce, expectInOrder, expectValue } from '../../src/testing.ts';
 
 interface Table {

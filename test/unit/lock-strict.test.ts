@@ -18,7 +18,8 @@ beforeEach(() => {
 });
 afterEach(() => world.close());
 
-const cell = (value: unknown, token = 1) => jsonCodec.encode(value, { token, previous: undefined });
+const cell = (value: unknown, token = 1) =>
+  jsonCodec.encode(value, { key: 'k', token, previous: undefined });
 const plain = (server: MemcachedServer): MemcachedServer => server;
 
 /**

@@ -197,6 +197,49 @@ describe('waiting for a lease', () => {
     expect(world.store.names()).toEqual([]);
   });
 
+  it('gives the lease away if no token comes for as long as it lasts, and uses none that is late', async () => {
+    const [first, second] = [world.process(), world.process()];
+    const draw = world.tokens.drawToken.bind(world.tokens);
+    const { opened, open } = gate();
+    let draws = 0;
+    world.tokens.drawToken = () => (draws++ === 0 ? opened.then(draw) : draw());
+    const waiting = first.strict.withLease('k', ({ token }) => token);
+    await world.clock.advance(10);
+    const holding = second.strict.withLease('k', ({ token }) => token);
+    await world.clock.advance(LEASE_MS);
+    const second1 = await world.clock.until(holding);
+    const own = await world.clock.until(waiting);
+    open();
+    expect(draws).toBe(3);
+    expect(own).not.toBe(second1);
+    expect(await draw()).toBeGreaterThan(Math.max(own, second1));
+  });
+
+  it('ends after waitMs while a cell cannot be closed to older holders', async () => {
+    const process = world.process({ requestDeadlineMs: 5000, leaseMs: 60_000 });
+    const draw = world.tokens.drawToken.bind(world.tokens);
+    world.tokens.drawToken = () => {
+      world.store.stop();
+      return draw();
+    };
+    const start = world.clock.monotonicMs();
+    const failure = failureOf(process.strict.withLease('k', increment, { waitMs: 500 }));
+    expect(await world.clock.until(failure)).toMatchObject({ code: 'LEASE_TIMED_OUT' });
+    expect(world.clock.monotonicMs() - start).toBe(500);
+  });
+
+  it('ends when the locks are closed', async () => {
+    const process = world.process();
+    world.tokens.drawToken = () => new Promise(() => {});
+    const failure = failureOf(process.strict.withLease('k', increment));
+    const behind = failureOf(process.strict.withLease('k', increment));
+    await world.clock.advance(10);
+    await world.clock.until(process.strict.close());
+    expect(await failure).toMatchObject({ code: 'CLOSED' });
+    expect(await behind).toMatchObject({ code: 'CLOSED' });
+    expect(world.store.names()).toEqual([]);
+  });
+
   it('gives the lease back if no token can be had', async () => {
     world.tokens.drawToken = () => Promise.reject(new Error('no Redis'));
     const failure = failureOf(world.process().strict.withLease('k', increment));

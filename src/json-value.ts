@@ -1,5 +1,5 @@
 /** Values live in JSON: whether a value survives the way there and back unchanged. */
-import { messageOf, TorilError } from '../errors.ts';
+import { messageOf, TorilError } from './errors.ts';
 
 /** Nesting levels; deeper than any sane value. */
 const DEPTH_MAX = 500;
@@ -45,6 +45,23 @@ export function settled(value: unknown, finding: Finding, updateName: string): u
   } catch (cause) {
     throw notJson(updateName, `a circle (${messageOf(cause).split('\n')[0]})`);
   }
+}
+
+/**
+ * The value as JSON text, at this moment.
+ * @throws what `refuse` makes of the problem, where JSON cannot give the value back
+ */
+export function jsonTextOf(value: unknown, refuse: (problem: string) => TorilError): string {
+  let problem: string;
+  try {
+    const finding = examineJson(value, undefined, new Set());
+    if (finding === 'same' || finding === 'alike') return JSON.stringify(value);
+    problem = `${finding.what} at ${placeOf(finding)}`;
+  } catch (thrown) {
+    // A circle, or a getter or a Proxy that threw.
+    problem = messageOf(thrown).split('\n')[0] ?? '';
+  }
+  throw refuse(problem);
 }
 
 /** A copy of what is JSON already: for small values six times as fast as by way of a text. */
