@@ -32,13 +32,19 @@ export interface EndState {
 
 const PER_CALL = 1_000;
 
+/** BullMQ's keys of a queue, and beside them Toril's. */
+export const bullPrefix = (queue: string): string => `bull:${queue}:`;
+export const ownPrefix = (queue: string): string =>
+  `toril~${bullPrefix(queue).length}:${bullPrefix(queue)}`;
+
 export async function readEndState(
   redis: Redis,
   queue: string,
   keys: readonly string[],
   jobIds: readonly string[],
 ): Promise<EndState> {
-  const prefix = `bull:${queue}:`;
+  const prefix = bullPrefix(queue);
+  const own = ownPrefix(queue);
   const jobs = new Map<string, FinalJob>();
   for (let from = 0; from < jobIds.length; from += PER_CALL) {
     const some = jobIds.slice(from, from + PER_CALL);
@@ -54,10 +60,10 @@ export async function readEndState(
   }
   const copies = new Map<string, { token: number; value: Value | undefined }>();
   for (const key of keys) {
-    const [token, value] = await redis.hmget(`${prefix}copy:${key}`, 't', 'v');
+    const [token, value] = await redis.hmget(`${own}copy:${key}`, 't', 'v');
     if (token != null) copies.set(key, { token: Number(token), value: valueOf(value?.slice(1)) });
   }
-  return { jobs, copies, commits: await readCommits(redis, `${prefix}history`) };
+  return { jobs, copies, commits: await readCommits(redis, `${own}history`) };
 }
 
 function jobOf([, finishedOn, result, reason, attempts]: (string | null)[]): FinalJob {
