@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { violationsText } from './report.ts';
 import { runChaos } from './run.ts';
+import { USUAL_FAULTS } from './schedule.ts';
 
 const MINUTES = 1;
 /** Faults, the drain and its limit, and a machine that has other things to do. */
@@ -11,7 +12,12 @@ test(
   'every promise is kept through a minute of chaos',
   async () => {
     const seed = 1;
-    const run = await runChaos({ minutes: MINUTES, seed, say: () => undefined });
+    const run = await runChaos({
+      minutes: MINUTES,
+      seed,
+      faults: USUAL_FAULTS,
+      say: () => undefined,
+    });
     const { violations, figures, history, artefacts } = run;
     const told = `${violationsText(violations, history)}\nhistory and logs: ${artefacts}`;
     expect(violations, told).toEqual([]);

@@ -1,7 +1,7 @@
 /** What a run amounts to, in numbers. Pure. */
 import type { EndState } from './end-state.ts';
-import type { Faults } from './faults.ts';
 import type { Happened } from './history.ts';
+import type { Played } from './kept.ts';
 import type { FaultKind } from './schedule.ts';
 
 export interface Figures {
@@ -29,15 +29,11 @@ export interface Figures {
   readonly slowestDrainMs: number;
 }
 
-export interface Material {
-  readonly history: readonly Happened[];
-  readonly end: EndState;
-  readonly faults: Pick<Faults, 'counts' | 'evictions'>;
-  readonly drains: readonly number[];
-  readonly strikingMs: number;
-}
-
-export function figuresOf({ history, end, faults, drains, strikingMs }: Material): Figures {
+export function figuresOf(
+  history: readonly Happened[],
+  { faults, drains, strikingMs }: Played,
+  end: EndState,
+): Figures {
   const events = new Map<string, number>();
   for (const event of history) {
     const name = event.e === 'gate' ? event.name : event.e;

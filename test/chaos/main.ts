@@ -3,44 +3,63 @@
  * `--twin NAME` takes a guard away, and the auditor must notice; `--twin list` names them.
  */
 import { figuresText, violationsText } from './report.ts';
-import { runChaos } from './run.ts';
+import { auditAgain, runChaos, type RunResult } from './run.ts';
+import { FAULT_KINDS, type FaultKind, USUAL_FAULTS } from './schedule.ts';
 import { type TwinName, TWINS } from './twins.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
 const MINUTES_DEFAULT = '1';
 const SEED_MAX = 2 ** 31;
 
-const USAGE = `npm run chaos -- --minutes N [--seed S] [--twin NAME]
-  --minutes N    minutes of faults, 1 by default
-  --seed S       draws the faults and their times
-  --twin NAME    with a guard taken away, which must be noticed; "list" names them`;
+const USAGE = `npm run chaos -- --minutes N [--seed S] [--only FAULT,FAULT] [--without FAULT,FAULT] [--twin NAME] [--keep]
+npm run chaos -- --audit FOLDER
+  --minutes N      minutes of faults, 1 by default
+  --seed S         draws the faults and their times
+  --only FAULTS    of these kinds; "list" names them
+  --without FAULTS of all other kinds
+  --twin NAME      with a guard taken away, which must be noticed; "list" names them
+  --keep           history and logs stay also when all went well
+  --audit FOLDER   looks again at what a run has left behind`;
 
 const values = commandLine(USAGE, {
   minutes: { type: 'string', default: MINUTES_DEFAULT },
   seed: { type: 'string', default: String(Math.floor(Math.random() * SEED_MAX)) },
+  only: { type: 'string' },
+  without: { type: 'string' },
   twin: { type: 'string' },
+  keep: { type: 'boolean', default: false },
+  audit: { type: 'string' },
 });
 
 if (values.twin === 'list') {
   for (const [name, what] of Object.entries(TWINS)) console.log(`${name}: ${what}`);
+} else if (values.only === 'list') {
+  console.log(FAULT_KINDS.join('\n'));
+} else if (values.audit !== undefined) {
+  process.exitCode = conclude(auditAgain(values.audit));
 } else process.exitCode = await main();
 
 async function main(): Promise<number> {
+  const { only, without, keep } = values;
   const minutes = numberOf('minutes', values.minutes, 0.05);
   const seed = numberOf('seed', values.seed, 0);
   const twin = twinOf(values.twin);
-  const more = twin === undefined ? '' : ` --twin "${twin}"`;
-  console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed}${more}`);
+  const faults = faultsOf(only, without);
+  const more = Object.entries({ only, without, twin }).map(([option, value]) =>
+    value === undefined ? '' : ` --${option} "${value}"`,
+  );
+  console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed}${more.join('')}`);
   const say = (line: string): void => console.log(line);
-  const { violations, figures, history, artefacts } = await runChaos({ minutes, seed, twin, say });
+  return conclude(await runChaos({ minutes, seed, twin, faults, keeps: keep, say }));
+}
+
+/** Tells people, and returns the exit code. */
+function conclude({ violations, figures, history, artefacts }: RunResult): number {
   console.log(figuresText(figures));
-  if (violations.length === 0) {
-    console.log('every promise was kept');
-    return 0;
-  }
-  console.log(`\n${violations.length} VIOLATIONS\n${violationsText(violations, history)}`);
-  console.log(`\nhistory and logs: ${artefacts}`);
-  return 1;
+  if (violations.length === 0) console.log('every promise was kept');
+  else console.log(`\n${violations.length} VIOLATIONS\n${violationsText(violations, history)}`);
+  if (artefacts !== undefined) console.log(`\nhistory and logs: ${artefacts}`);
+  return violations.length === 0 ? 0 : 1;
 }
 
 function numberOf(option: string, text: string, least: number): number {
@@ -52,4 +71,17 @@ function numberOf(option: string, text: string, least: number): number {
 function twinOf(name: string | undefined): TwinName | undefined {
   if (name === undefined || name in TWINS) return name as TwinName | undefined;
   usageError(`no twin "${name}": ${Object.keys(TWINS).join(', ')}`);
+}
+
+function faultsOf(only: string | undefined, without: string | undefined): readonly FaultKind[] {
+  const left = new Set(kindsIn('without', without));
+  const chosen = only === undefined ? USUAL_FAULTS : kindsIn('only', only);
+  return chosen.filter((kind) => !left.has(kind));
+}
+
+function kindsIn(option: string, text: string | undefined): FaultKind[] {
+  const names = (text ?? '').split(',').filter((name) => name !== '');
+  const wrong = names.find((name) => !FAULT_KINDS.includes(name as FaultKind));
+  if (wrong !== undefined) usageError(`--${option}: no fault "${wrong}"; --only list names them`);
+  return names as FaultKind[];
 }

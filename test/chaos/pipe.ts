@@ -21,6 +21,8 @@ export class Pipe {
   pieceBytes = 0;
   readonly #to: Socket;
   readonly #waiting: Chunk[] = [];
+  /** Bytes that are still let through before it is cut, and what to do then. */
+  #cut: { left: number; readonly whenCut: () => void } | undefined;
   #held = false;
   #ended = false;
   #broken = false;
@@ -52,6 +54,11 @@ export class Pipe {
     this.#wake();
   }
 
+  /** Lets so many bytes more through, then ends; undefined: all. Whatever comes behind them is lost. */
+  cutAfter(bytes: number | undefined, whenCut: () => void = () => undefined): void {
+    this.#cut = bytes === undefined ? undefined : { left: bytes, whenCut };
+  }
+
   #take(bytes: Buffer): void {
     this.#waiting.push({ bytes, dueMs: performance.now() + this.delayMs });
     this.#wake();
@@ -80,7 +87,9 @@ export class Pipe {
     this.#to.end();
   }
 
-  async #deliver(bytes: Buffer): Promise<void> {
+  async #deliver(all: Buffer): Promise<void> {
+    const bytes = this.#cut === undefined ? all : all.subarray(0, this.#cut.left);
+    if (this.#cut !== undefined) this.#cut.left -= bytes.length;
     let from = 0;
     for (let pieces = 0; this.pieceBytes > 0 && pieces < PIECES_MAX; pieces++) {
       if (from + this.pieceBytes >= bytes.length || this.#broken) break;
@@ -90,6 +99,9 @@ export class Pipe {
       await turn();
     }
     if (!this.#broken) this.#to.write(bytes.subarray(from));
+    if (this.#cut?.left !== 0) return;
+    this.break();
+    this.#cut.whenCut();
   }
 
   #woken(): Promise<void> {

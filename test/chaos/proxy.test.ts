@@ -57,6 +57,26 @@ test('cuts', async () => {
   await eventually('the server knows', serverClosed);
 });
 
+test('cuts a request at a byte, and what came before it arrives', async () => {
+  const { proxy, client, arrived, serverClosed } = await scene();
+  expect(proxy.cutAtByte(undefined, 'requests', 3, 10_000)).toBe(1);
+  client.write(' never');
+  await eventually('the client knows', () => client.destroyed);
+  await eventually('the server knows', serverClosed);
+  expect(text(arrived)).toBe('hello ne');
+});
+
+test('cuts a reply at a byte, and the request has arrived', async () => {
+  const { proxy, client, arrived } = await scene();
+  let replies = '';
+  client.on('data', (bytes) => (replies += String(bytes)));
+  proxy.cutAtByte(undefined, 'replies', 3, 10_000);
+  client.write(' half');
+  await eventually('the client knows', () => client.readableEnded || client.destroyed);
+  expect(replies).toBe(' ha');
+  expect(text(arrived)).toBe('hello half');
+});
+
 test('delivers late what a client had sent that is gone by then', async () => {
   const { proxy, client, arrived } = await scene();
   proxy.cutAndDeliverLate(undefined, 500);

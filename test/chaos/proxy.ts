@@ -90,6 +90,21 @@ export class Proxy {
     return links.length;
   }
 
+  /**
+   * Lets so many bytes of what each of the connections says next through, or of what it is told, and ends it
+   * there: the other end has them, and knows of no more.
+   */
+  cutAtByte(whose: Whose, which: 'requests' | 'replies', bytes: number, forMs: number): number {
+    const links = this.#chosen(whose);
+    for (const link of links) {
+      const [pipe, from] =
+        which === 'requests' ? [link.toServer, link.client] : [link.toClient, link.server];
+      pipe.cutAfter(bytes, () => reset(from));
+      this.#after(forMs, () => pipe.cutAfter(undefined));
+    }
+    return links.length;
+  }
+
   /** Open, but nothing arrives for a while: in both directions, or no replies only. Then all of it, or the end. */
   silence(whose: Whose, which: 'both' | 'replies', forMs: number, thenCut: boolean): number {
     const links = this.#chosen(whose);
@@ -124,6 +139,7 @@ export class Proxy {
       for (const pipe of link.pipes) {
         pipe.delayMs = 0;
         pipe.pieceBytes = 0;
+        pipe.cutAfter(undefined);
         pipe.release();
       }
     }

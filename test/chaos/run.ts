@@ -6,12 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { audit } from './auditor.ts';
 import { drain, DRAIN_MAX_MS } from './drain.ts';
-import { readEndState } from './end-state.ts';
+import { type EndState, readEndState } from './end-state.ts';
 import type { Violation } from './evidence.ts';
 import { Faults } from './faults.ts';
 import { figuresOf, type Figures } from './figures.ts';
 import { type Happened, readHistory } from './history.ts';
-import { drawSchedule } from './schedule.ts';
+import { keep, type Played, readKept } from './kept.ts';
+import { prepareRefusals } from './refusals.ts';
+import { drawSchedule, type FaultKind } from './schedule.ts';
 import { KEYS, openSite, QUEUE, type Site } from './site.ts';
 import type { TwinName } from './twins.ts';
 
@@ -21,6 +23,10 @@ export interface RunOptions {
   readonly minutes: number;
   readonly seed: number;
   readonly twin?: TwinName | undefined;
+  /** Which kinds strike. */
+  readonly faults: readonly FaultKind[];
+  /** History and logs stay also when all went well. */
+  readonly keeps?: boolean;
   /** Told of what happens, for people. */
   readonly say: (line: string) => void;
 }
@@ -29,7 +35,7 @@ export interface RunResult {
   readonly violations: readonly Violation[];
   readonly figures: Figures;
   readonly history: readonly Happened[];
-  /** Where history and logs are; undefined: all went well, and they are gone. */
+  /** Where history and logs are; undefined: they are gone. */
   readonly artefacts: string | undefined;
 }
 
@@ -45,8 +51,13 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
     });
     redis.on('error', () => undefined);
     try {
-      const judged = await judge(folder, site, redis, await playRounds(site, redis, options));
-      isKept = judged.violations.length > 0;
+      await prepareRefusals(site.redis.port);
+      const played = await playRounds(site, redis, options);
+      const history = readHistory(folder);
+      const end = await readEndState(redis, QUEUE, KEYS, jobIdsIn(history));
+      keep(folder, played, end);
+      const judged = judge(history, played, end);
+      isKept = options.keeps === true || judged.violations.length > 0;
       return { ...judged, artefacts: isKept ? folder : undefined };
     } finally {
       redis.disconnect();
@@ -57,29 +68,20 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
   }
 }
 
-async function judge(
-  folder: string,
-  site: Site,
-  redis: Redis,
-  played: Played,
-): Promise<Omit<RunResult, 'artefacts'>> {
-  const history = readHistory(folder);
-  const end = await readEndState(redis, QUEUE, KEYS, jobIdsIn(history));
-  const stuck = [...site.crashes, ...played.stuck].map((what) => ({
-    promise: 'P6',
-    key: '',
-    what,
-  }));
-  const figures = figuresOf({ history, end, ...played });
-  return { violations: [...stuck, ...audit(history, end)], figures, history };
+/** The audit alone, of a folder that a run has left behind. */
+export function auditAgain(folder: string): RunResult {
+  const { played, end } = readKept(folder);
+  return { ...judge(readHistory(folder), played, end), artefacts: folder };
 }
 
-interface Played {
-  readonly drains: readonly number[];
-  /** What did not come to its end. */
-  readonly stuck: readonly string[];
-  readonly faults: Faults;
-  readonly strikingMs: number;
+function judge(
+  history: readonly Happened[],
+  played: Played,
+  end: EndState,
+): Omit<RunResult, 'artefacts'> {
+  const stuck = played.stuck.map((what) => ({ promise: 'P6', key: '', what }));
+  const figures = figuresOf(history, played, end);
+  return { violations: [...stuck, ...audit(history, end)], figures, history };
 }
 
 async function playRounds(site: Site, redis: Redis, options: RunOptions): Promise<Played> {
@@ -98,7 +100,10 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
   await Promise.all(members.map((member) => member.start()));
   for (let round = 0; round < rounds && stuck.length + site.crashes.length === 0; round++) {
     await Promise.all(site.producers.map((producer) => producer.order('go')));
-    strikingMs += await strikeAll(faults, drawSchedule(seed, round, totalMs / rounds));
+    strikingMs += await strikeAll(
+      faults,
+      drawSchedule(seed, round, totalMs / rounds, options.faults),
+    );
     const tookMs = await comeToRest(site, redis, stuck);
     drains.push(tookMs);
     const struck = [...faults.counts.values()].reduce((sum, count) => sum + count, 0);
@@ -106,7 +111,7 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
       `round ${round + 1} of ${rounds}: ${struck} faults so far, drained in ${Math.round(tookMs)} ms`,
     );
   }
-  return { drains, stuck, faults, strikingMs };
+  return { drains, stuck: [...site.crashes, ...stuck], faults, strikingMs };
 }
 
 /** The liveness end of a round. Resolves with the milliseconds that the drain took. */

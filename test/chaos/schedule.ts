@@ -14,14 +14,24 @@ const FAULTS = {
   'replace worker': { share: 2, ms: [1, 500] },
   'kill producer': { share: 3, ms: [1, 1_000] },
   'freeze producer': { share: 2, ms: [200, 2_000] },
+  'jump clock': { share: 5, ms: [50, 5_000] },
   'restart memcached': { share: 5, ms: [1, 1_500] },
   'flush memcached': { share: 5, ms: [1, 1] },
   'freeze memcached': { share: 4, ms: [100, 1_500] },
   'fill memcached': { share: 3, ms: [300, 2_000] },
+  'late memcached': { share: 2, ms: [200, 2_500] },
   'restart redis': { share: 2, ms: [1, 1_000] },
   'freeze redis': { share: 2, ms: [100, 1_000] },
+  'flush scripts': { share: 4, ms: [1, 1] },
+  'refuse NOREPLICAS': { share: 3, ms: [1, 1_500] },
+  'refuse READONLY': { share: 2, ms: [1, 1_500] },
+  'refuse MASTERDOWN': { share: 1, ms: [1, 1_000] },
+  'refuse OOM': { share: 3, ms: [1, 1_500] },
+  'refuse MISCONF': { share: 2, ms: [1, 1_500] },
+  'refuse BUSY': { share: 3, ms: [10, 1_000] },
   'cut connections': { share: 7, ms: [1, 1] },
-  'cut, deliver late': { share: 9, ms: [150, 3_000] },
+  'cut at a byte': { share: 12, ms: [300, 600] },
+  'cut late': { share: 9, ms: [150, 3_000] },
   'half-open': { share: 6, ms: [200, 2_500] },
   'lose replies': { share: 6, ms: [200, 2_500] },
   delay: { share: 6, ms: [300, 3_000] },
@@ -31,6 +41,23 @@ const FAULTS = {
 } as const satisfies Record<string, FaultSetting>;
 
 export type FaultKind = keyof typeof FAULTS;
+
+export const FAULT_KINDS: readonly FaultKind[] = Object.keys(FAULTS) as FaultKind[];
+
+/** Known to break promises today; strike only when they are asked for. */
+const NOT_YET: readonly FaultKind[] = [
+  'flush scripts',
+  'refuse NOREPLICAS',
+  'refuse READONLY',
+  'refuse MASTERDOWN',
+  'refuse OOM',
+  'refuse MISCONF',
+  'refuse BUSY',
+  'jump clock',
+];
+export const USUAL_FAULTS: readonly FaultKind[] = FAULT_KINDS.filter(
+  (kind) => !NOT_YET.includes(kind),
+);
 
 export interface Fault {
   /** After the beginning of its round. */
@@ -46,12 +73,17 @@ export interface Fault {
 /** Milliseconds between two faults: 92 a minute. Some find their target under another one, and are left out. */
 const GAP_MS = [100, 1_200] as const;
 
-export function drawSchedule(seed: number, round: number, lengthMs: number): Fault[] {
+/** @param among only these kinds */
+export function drawSchedule(
+  seed: number,
+  round: number,
+  lengthMs: number,
+  among: readonly FaultKind[],
+): Fault[] {
   const dice = new Dice(seed, `faults of round ${round}`);
-  const kinds = (Object.keys(FAULTS) as FaultKind[]).flatMap((kind) =>
-    Array.from({ length: FAULTS[kind].share }, () => kind),
-  );
+  const kinds = among.flatMap((kind) => Array.from({ length: FAULTS[kind].share }, () => kind));
   const faults: Fault[] = [];
+  if (kinds.length === 0) return faults;
   for (let atMs = dice.between(...GAP_MS); atMs < lengthMs; atMs += dice.between(...GAP_MS)) {
     const kind = dice.pick(kinds);
     const [least, most] = FAULTS[kind].ms;

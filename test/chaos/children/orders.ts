@@ -1,6 +1,7 @@
 /** What a child process is told when it starts, and afterwards. */
 import { Recorder } from '../history.ts';
 import type { TwinName } from '../twins.ts';
+import { setClockAhead } from './wrong-clock.ts';
 
 export interface Orders {
   readonly name: string;
@@ -15,8 +16,11 @@ export interface Orders {
   readonly twin?: TwinName | undefined;
 }
 
-/** Producers: stop asking; ask once for each key; go on. The reader, for `rest`: look once more. All: end in good order. */
-export type Order = 'rest' | 'touch' | 'go' | 'close';
+/**
+ * Producers: stop asking; ask once for each key; go on. The reader, for `rest`: look once more. All: have a clock
+ * that is so many milliseconds ahead; end in good order.
+ */
+export type Order = 'rest' | 'touch' | 'go' | 'close' | `clock ${number}`;
 
 export const orders = JSON.parse(process.argv[2] as string) as Orders;
 export const recorder: Recorder = new Recorder(orders.folder, orders.name);
@@ -26,7 +30,8 @@ export function serve(carryOut: (order: Order) => Promise<void>): void {
   let last = Promise.resolve();
   process.on('message', (order: Order) => {
     last = last.then(async () => {
-      await carryOut(order);
+      if (order.startsWith('clock ')) setClockAhead(Number(order.slice('clock '.length)));
+      else await carryOut(order);
       process.send?.(order);
       if (order === 'close') process.disconnect();
     });
