@@ -24,7 +24,6 @@ const STEPS = {
   ],
   unused: [['knip']],
   unit: [['vitest', 'run', '--project', 'unit']],
-  proof: [['vitest', 'run', '--project', 'proof']],
 };
 
 async function main() {
