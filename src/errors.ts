@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types';
+
 /**
  * Every error that Toril reports on purpose. The code is stable: scripts and dashboards may match
  * on it. The message says what happened and what to do.
@@ -17,6 +19,7 @@ export const ERROR_CODES = {
   UPDATE_THREW: 'an update threw something that is not an Error',
   UPDATE_TIMED_OUT: 'an update did not settle in time',
   UPDATE_NOT_REPEATABLE: 'an update did not give the same value twice (checked with verifyUpdates)',
+  UPDATE_CANNOT_MOVE_JOB: 'an update threw an error of BullMQ that says that its job was moved',
   VALUE_TOO_LARGE: "the new value does not fit into memcached's largest item",
   // What a job ends with
   JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',
@@ -42,6 +45,7 @@ export const ERROR_CODES = {
   LEASE_LOST: 'the lease ended before the work was committed',
   LEASE_TIMED_OUT: 'the lease could not be acquired in time',
   CLOSED: 'the object is closed',
+  INTERNAL: 'a fault of Toril itself',
   // The command line and the environment
   SERVER_MISSING: 'no Redis or memcached could be found or started',
   BAD_FILE: 'a file cannot be read or is not what it should be',
@@ -65,9 +69,38 @@ export class TorilError extends Error {
   }
 }
 
+/** Whether it is an error, also of another realm (Jest runs tests in one of their own). Never throws. */
+export function isError(thrown: unknown): thrown is Error {
+  try {
+    return thrown instanceof Error || isNativeError(thrown);
+  } catch {
+    return false; // a Proxy can refuse even that
+  }
+}
+
 /** The message of anything that was thrown, Error or not. Never throws itself. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? textOf(thrown.message) : textOf(thrown);
+  return textOf(isError(thrown) ? memberOf(thrown, 'message') : thrown);
+}
+
+/** The name of an error; `Error` if it has none that can be read. */
+export function nameOf(thrown: Error): string {
+  const name = memberOf(thrown, 'name');
+  return typeof name === 'string' ? name : 'Error';
+}
+
+export function stackOf(thrown: Error): string | undefined {
+  const stack = memberOf(thrown, 'stack');
+  return typeof stack === 'string' ? stack : undefined;
+}
+
+/** Undefined where a getter throws: errors are users' objects, too. */
+function memberOf(thrown: Error, member: 'message' | 'name' | 'stack'): unknown {
+  try {
+    return thrown[member];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Not everything can be made a string: an object without a prototype cannot, nor one whose toString throws. */
@@ -75,16 +108,25 @@ function textOf(thing: unknown): string {
   try {
     return String(thing);
   } catch {
-    return Object.prototype.toString.call(thing);
+    return typeof thing === 'function' ? 'a function' : 'an object that cannot be described';
   }
 }
 
-/** Whatever else the lanes' scripts throw comes from Redis or its client. */
-export function redisFailed(thrown: Error): TorilError {
+/** What a call to Redis threw, with a code. */
+export function redisFailed(thrown: unknown): TorilError {
   if (thrown instanceof TorilError) return thrown;
   return new TorilError(
     'REDIS_FAILED',
-    `Redis did not carry out a script of Toril: ${thrown.message}`,
+    `Redis did not carry out a script of Toril: ${messageOf(thrown)}`,
+    { cause: thrown },
+  );
+}
+
+/** Whatever has no code where it could be given one is a fault of Toril: nobody else is to blame. */
+export function internalFault(thrown: unknown, key: string): TorilError {
+  return new TorilError(
+    'INTERNAL',
+    `Toril failed at the key "${key}", by a fault of its own: ${messageOf(thrown)} No job is charged, and the key is tried again. Please report it, with the stack of its cause.`,
     { cause: thrown },
   );
 }

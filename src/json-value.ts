@@ -40,10 +40,22 @@ export function examineJson(value: unknown, before: unknown, seen: Set<object>):
 export function settled(value: unknown, finding: Finding, updateName: string): unknown {
   if (finding === 'same') return value;
   if (finding !== 'alike') throw notJson(updateName, `${finding.what} at ${placeOf(finding)}`);
+  return writtenAndRead(value, updateName);
+}
+
+/**
+ * What becomes of a value by way of a text, whatever it looked like. A copy: nobody else has hold of it.
+ * @throws TorilError UPDATE_NOT_JSON
+ */
+export function writtenAndRead(value: unknown, updateName: string): unknown {
+  if (value === undefined) return undefined;
   try {
     return JSON.parse(JSON.stringify(value));
   } catch (cause) {
-    throw notJson(updateName, `a circle (${messageOf(cause).split('\n')[0]})`);
+    throw notJson(
+      updateName,
+      `a circle, or what cannot be written (${messageOf(cause).split('\n')[0]})`,
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-/** A programmer's fault, not an operating one: on in production too, and never caught on purpose. */
+/** A programmer's fault, not an operating one: on in production too. A turn that meets one is told as INTERNAL. */
 export class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }

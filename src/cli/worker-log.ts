@@ -36,6 +36,7 @@ const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
   updateChangesData: { words: "an update changes its job's data", level: 'warning' },
   jobParked: { words: 'job parked', level: 'info', ordinary: true },
   unavailable: { words: 'unavailable', level: 'warning', lasting: true },
+  internalFault: { words: "Toril's own fault", level: 'error' },
   committed: { words: 'committed', level: 'info', ordinary: true },
 };
 

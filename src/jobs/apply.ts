@@ -1,7 +1,7 @@
 /** Calling one update with one job's data: nothing of batches, leases or lanes. */
 import { seededFraction, seededUuid } from '../base/random.ts';
 import type { Clock } from '../base/clock.ts';
-import { messageOf, TorilError } from '../errors.ts';
+import { TorilError } from '../errors.ts';
 import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
 import { asJsonValue, copyOfJson } from '../json-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
@@ -20,16 +20,6 @@ export interface AppliedUpdate {
   readonly value: unknown;
   /** JSON; empty for none. */
   readonly result: string;
-}
-
-/** A thrown value that is not an Error still becomes one, with a code. */
-export function errorOf(thrown: unknown, updateName: string): Error {
-  if (thrown instanceof Error && typeof thrown.message === 'string') return thrown;
-  return new TorilError(
-    'UPDATE_THREW',
-    `the update "${updateName}" threw ${describe(thrown)}, which is not an Error. Throw an Error, so that its stack is kept.`,
-    { cause: thrown },
-  );
 }
 
 /**
@@ -195,8 +185,4 @@ export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
     'then' in value &&
     typeof value.then === 'function'
   );
-}
-
-function describe(thrown: unknown): string {
-  return typeof thrown === 'string' ? JSON.stringify(thrown) : messageOf(thrown);
 }

@@ -56,7 +56,7 @@ export class RedisHistory implements History {
         ...args,
       ]);
     } catch (thrown) {
-      throw thrown instanceof Error ? redisFailed(thrown) : thrown;
+      throw redisFailed(thrown);
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The lanes in Redis, beside BullMQ's own keys. Each transition is one script of scripts/. */
 import { Gather, type GatherOptions } from '../base/gather.ts';
 import type { Clock } from '../base/clock.ts';
+import { redisFailed } from '../errors.ts';
 import { ownPrefixOf } from '../base/own-keys.ts';
 import type {
   Acknowledged,
@@ -231,13 +232,13 @@ export class RedisLanes implements Lanes {
     moreKeys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<unknown> {
-    const client = await this.#client;
-    return client.runCommand(script.name, [
-      `${this.#own}sequence`,
-      ...moreKeys,
-      this.#prefix,
-      ...args,
-    ]);
+    const all = [`${this.#own}sequence`, ...moreKeys, this.#prefix, ...args];
+    try {
+      const client = await this.#client;
+      return await client.runCommand(script.name, all);
+    } catch (thrown) {
+      throw redisFailed(thrown); // here: what is thrown elsewhere is no fault of Redis
+    }
   }
 }
 

@@ -137,8 +137,14 @@ export function defineUpdate(
   settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
 ): AnyUpdate {
   check(settings);
+  return { ...settings, ...withDefaults(settings) };
+}
+
+/** What may be left out of an update. */
+export function withDefaults(
+  settings: Partial<AnyUpdate>,
+): Pick<AnyUpdate, 'schema' | 'onFailure' | 'onExhausted' | 'strict' | 'immutable' | 'timeoutMs'> {
   return {
-    ...settings,
     schema: settings.schema,
     onFailure: settings.onFailure ?? 'block',
     onExhausted: settings.onExhausted ?? 'continue',

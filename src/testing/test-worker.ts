@@ -4,7 +4,6 @@
  * one takes its place.
  */
 import type { Random } from '../base/random.ts';
-import { messageOf } from '../errors.ts';
 import { keyOf, validated } from '../jobs/job-data.ts';
 import { decodeOutcome, failureOf } from '../jobs/outcome.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
@@ -16,6 +15,7 @@ import type { GateOptions } from '../options.ts';
 import type { Settlement } from '../workers/arrival.ts';
 import { isFinal } from '../workers/fold-errors.ts';
 import { Gate } from '../workers/gate.ts';
+import { refusedWith } from '../workers/refused.ts';
 import type { GateReporter } from '../workers/gate-events.ts';
 import type { BedJobs } from './bed-jobs.ts';
 import type { Delivery, JobQueue } from './job-queue.ts';
@@ -130,8 +130,7 @@ export class TestWorker {
     try {
       key = keyOf(update, await validated(update, JSON.parse(delivery.data)));
     } catch (thrown) {
-      const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
-      return { kind: 'retry', thrown: error };
+      return refusedWith(update, thrown);
     }
     return new Promise((settle) => {
       this.#gate.arrive(key, {
@@ -156,11 +155,15 @@ export class TestWorker {
         return;
       }
       case 'retry':
-        if (attemptsMade + 1 < attempts) queue.retry(jobId, lock, settlement.thrown);
+        if (!isFinal(settlement.thrown) && attemptsMade + 1 < attempts)
+          queue.retry(jobId, lock, settlement.thrown);
         else queue.fail(jobId, lock, settlement.thrown, false);
         return;
       case 'held':
         queue.fail(jobId, lock, settlement.thrown, false);
+        return;
+      case 'limited': // the bed has no rate limits: as if none had been set
+        queue.park(jobId, lock, this.clock.wallMs() + this.#options.gate.blockedMs);
         return;
       case 'parked':
         queue.park(jobId, lock, this.clock.wallMs() + settlement.delayMs);

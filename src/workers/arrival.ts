@@ -8,6 +8,8 @@ export type Settlement =
   | { readonly kind: 'decided'; readonly outcome: JobOutcome; readonly thrown?: Error }
   /** Its update threw, and it has attempts left: BullMQ charges one and delivers it again. */
   | { readonly kind: 'retry'; readonly thrown: Error }
+  /** Its update met a rate limit: BullMQ delivers it again when that is over, without an attempt. */
+  | { readonly kind: 'limited' }
   /** Its attempts are used up, but it stays at the lane's head and holds the key. */
   | { readonly kind: 'held'; readonly thrown: Error }
   /** It gives its slot back for a while, without an attempt. */

@@ -9,18 +9,18 @@
  * long gives its worker slot back. The combiner goes on as long as the lane has jobs, also when none
  * of them waits here, so no lane depends on one particular job.
  */
-import { AssertionError } from '../base/assert.ts';
 import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
 import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { Location } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
-import { redisFailed, type TorilError } from '../errors.ts';
+import { TorilError } from '../errors.ts';
 import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Blockers } from './blockers.ts';
 import type { Crowd, Crowding } from './crowd.ts';
+import type { Faults } from './faults.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
 import {
@@ -52,6 +52,7 @@ export interface CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers;
   readonly startedAlone: StartedAlone;
+  readonly faults: Faults;
   /** Whoever is watched waits for `patienceMs`. */
   readonly watches: Watches;
   /** Whoever holds most of the slots is looked at sooner. */
@@ -146,13 +147,20 @@ export class Combiner implements Watched, Crowding {
       if (acquisition.kind === 'unavailable') return await this.#unavailable(acquisition.cause);
       return await this.#work(acquisition.lease, await (cell as Promise<Outcome<Item>>));
     } catch (thrown) {
-      if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
-      const cause = redisFailed(thrown);
-      this.#context.report('unavailable', { key: this.#key, cause });
+      this.#tell(thrown);
+      this.#memory.layDown();
+      this.#working = false;
       const { blockedMs } = this.#context.options;
       for (const jobId of this.#arrivals.jobIds()) this.#park(jobId, blockedMs);
       return false;
     }
+  }
+
+  /** Whatever has no code is a fault of ours. */
+  #tell(thrown: unknown): void {
+    const { report } = this.#context;
+    if (thrown instanceof TorilError) report('unavailable', { key: this.#key, cause: thrown });
+    else this.#home.faults.tell(this.#key, thrown, report);
   }
 
   async #work(lease: Lease, cell: Outcome<Item>): Promise<boolean> {
@@ -231,7 +239,10 @@ export class Combiner implements Watched, Crowding {
     if (this.#arrivals.size === 0) return;
     this.#parkPatient().then(
       () => this.#arrivals.size > 0 && this.#home.watches.add(this),
-      () => undefined, // Redis is out of reach: the round itself finds out
+      (thrown: unknown) => {
+        // Redis is out of reach: the round itself finds out.
+        if (!(thrown instanceof TorilError)) this.#tell(thrown);
+      },
     );
   }
 

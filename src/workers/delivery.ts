@@ -1,9 +1,10 @@
 /** What BullMQ is told of a delivered job, once it is settled. */
-import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import { DelayedError, type Job, RateLimitError, UnrecoverableError, WaitingError } from 'bullmq';
 import type { TorilBackend } from '../jobs/bull-backend.ts';
 import { failureOf } from '../jobs/outcome.ts';
-import { isFinal } from './fold-errors.ts';
 import type { Settlement } from './arrival.ts';
+import { isFinal } from './fold-errors.ts';
+import { forGood, forThisAttempt } from './told-failures.ts';
 
 /** Whether BullMQ would not deliver the job again after this error. */
 export function isLastAttempt(job: Job, thrown: Error): boolean {
@@ -17,6 +18,7 @@ export function report(
   token: string,
   settlement: Settlement,
   backend: TorilBackend,
+  blockedMs: number,
 ): unknown {
   const jobId = job.id as string;
   switch (settlement.kind) {
@@ -28,11 +30,15 @@ export function report(
       }
       return outcome.result === '' ? undefined : JSON.parse(outcome.result);
     }
-    case 'retry':
-      throw settlement.thrown;
+    case 'retry': {
+      const { thrown } = settlement;
+      throw isLastAttempt(job, thrown) ? forGood(thrown) : forThisAttempt(thrown);
+    }
     case 'held':
       backend.keepWhenFailed(jobId);
       throw forGood(settlement.thrown);
+    case 'limited':
+      return untilLimitIsOver(job, token, backend, blockedMs);
     // If these two cannot be carried out, the job stays active until BullMQ takes it for stalled: any
     // other error would use up an attempt.
     case 'parked': {
@@ -45,16 +51,26 @@ export function report(
   }
 }
 
+/**
+ * As BullMQ does it: back to the front of the queue, and this worker fetches nothing while the limit lasts. One who
+ * has set none (`queue.rateLimit(ms)`) would be delivered again at once, and again.
+ */
+async function untilLimitIsOver(
+  job: Job,
+  token: string,
+  backend: TorilBackend,
+  blockedMs: number,
+): Promise<never> {
+  const jobId = job.id as string;
+  const limitMs = await backend.getRateLimitTtl().catch(() => 0);
+  if (limitMs > 0) throw new RateLimitError();
+  return endingIn(
+    new DelayedError(),
+    backend.park(jobId, false, blockedMs, token, job.attemptsMade),
+  );
+}
+
 async function endingIn(error: Error, moved: Promise<unknown>): Promise<never> {
   await moved.catch(() => undefined);
   throw error;
-}
-
-/** BullMQ gives up at once only for its own error; the stack stays the original one. */
-function forGood(thrown: Error): Error {
-  if (thrown.name === 'UnrecoverableError') return thrown;
-  const final = new UnrecoverableError(thrown.message);
-  if (thrown.stack !== undefined) final.stack = thrown.stack;
-  final.cause = thrown;
-  return final;
 }

@@ -8,6 +8,7 @@ import type { Batch, FoldRules, FoldStart } from './batch.ts';
 import { fold } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
+import { jsonOf } from './workpiece.ts';
 
 /** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
 const ITEM_OVERHEAD_BYTES = 512;
@@ -63,7 +64,7 @@ export function foldToFit(
     const isNothing =
       (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
     if (isNothing) return { batch, expireMs, bytes: NOTHING, valueJson: undefined, origin };
-    const valueJson = batch.value === undefined ? undefined : JSON.stringify(batch.value);
+    const valueJson = jsonOf(batch.value);
     const bytes = encodeEnvelope({
       valueJson,
       watermark: batch.watermark,

@@ -1,10 +1,12 @@
 /** Why a job fails though its update did not throw, and what no further attempt could change. */
 import { TorilError } from '../errors.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
+import { controlOf } from '../jobs/thrown.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 
 /** Errors after which another attempt could not end otherwise. */
 const FINAL_CODES = new Set([
+  'UPDATE_CANNOT_MOVE_JOB',
   'VALUE_TOO_LARGE',
   'JOB_STALLED_TOO_OFTEN',
   'JOB_DROPPED',
@@ -12,10 +14,9 @@ const FINAL_CODES = new Set([
 ]);
 
 export function isFinal(thrown: Error): boolean {
-  return (
-    thrown.name === 'UnrecoverableError' ||
-    (thrown instanceof TorilError && FINAL_CODES.has(thrown.code))
-  );
+  return thrown instanceof TorilError
+    ? FINAL_CODES.has(thrown.code)
+    : controlOf(thrown) === 'unrecoverable';
 }
 
 export function dropped(): TorilError {

@@ -3,12 +3,14 @@
  * committed; nothing has happened until it is. Every entry is either decided (applied, failed for
  * good, moved, stray) or the batch stops before it: no entry is ever passed over.
  */
-import { TorilError, messageOf } from '../errors.ts';
-import { applyUpdate, errorOf } from '../jobs/apply.ts';
+import { messageOf, nameOf, TorilError } from '../errors.ts';
+import { applyUpdate } from '../jobs/apply.ts';
 import { isUnchangeable } from '../jobs/frozen-value.ts';
 import { validated } from '../jobs/job-data.ts';
+import { writtenAndRead } from '../json-value.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import { encodeDecision, PLAIN_APPLIED, type JobOutcome } from '../jobs/outcome.ts';
+import { cannotMoveJob, controlOf, errorOf } from '../jobs/thrown.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import type { Settlement } from './arrival.ts';
 import type { Batch, FoldRules, FoldStart, Stop } from './batch.ts';
@@ -192,8 +194,19 @@ class Folding {
     return applyUpdate(update, value, data, facts, this.#leaseSignal, clock);
   }
 
-  #keep(entry: LaneEntry, update: AnyUpdate, applied: MaybeApplied): undefined {
+  #keep(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    applied: MaybeApplied,
+  ): Stop | undefined | Promise<Stop | undefined> {
     if (applied === undefined) return this.#decideAs(entry, 's');
+    if (this.#rules.memory.distrustsValues) {
+      try {
+        applied = { ...applied, value: writtenAndRead(applied.value, update.name) };
+      } catch (thrown) {
+        return this.#fail(entry, update, errorOf(thrown, update.name));
+      }
+    }
     this.#work.become(applied.value, entry, !update.strict);
     this.#applied += 1;
     this.#expireMs = (update.expireSeconds ?? 0) * 1000;
@@ -209,7 +222,7 @@ class Folding {
     const made = isUnchangeable(this.#work.value)
       ? undefined
       : this.#work.remake((before, value) =>
-          this.#call(before, this.#rules.registry.require(before.name), value),
+          this.#call(before, this.#rules.registry.find(before.name) as AnyUpdate, value),
         );
     const go = (): Stop | undefined => this.#charge(entry, update, thrown);
     return made instanceof Promise ? made.then(go) : go();
@@ -221,6 +234,13 @@ class Folding {
       this.#rules.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged
       return needsDelivery(entry);
     }
+    const control = controlOf(thrown);
+    if (control === 'rate-limit') {
+      this.#settlements.set(entry.jobId, { kind: 'limited' });
+      return needsDelivery(entry);
+    }
+    if (control === 'moved')
+      return this.#exhaust(entry, update, cannotMoveJob(thrown, update.name));
     if (isFinal(thrown) || arrival.isLastAttempt(thrown))
       return this.#exhaust(entry, update, thrown);
     this.#settlements.set(entry.jobId, { kind: 'retry', thrown });
@@ -238,7 +258,7 @@ class Folding {
         entry.finished === 'no' && this.#rules.arrivalOf(entry.jobId) !== undefined;
       const message = messageOf(thrown).slice(0, MESSAGE_MAX);
       if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));
-      return { kind: 'held', jobId: entry.jobId, reason: thrown.message };
+      return { kind: 'held', jobId: entry.jobId, reason: message };
     }
     this.#decideFailed(entry, thrown, onExhausted === 'cascade');
     return onExhausted === 'cascade' ? { kind: 'commit' } : undefined;
@@ -255,7 +275,7 @@ class Folding {
   }
 
   #decideFailed(entry: LaneEntry, thrown: Error, cascades: boolean): undefined {
-    const code = thrown instanceof TorilError ? thrown.code : thrown.name;
+    const code = thrown instanceof TorilError ? thrown.code : nameOf(thrown);
     const outcome: JobOutcome = {
       kind: 'failed',
       code,

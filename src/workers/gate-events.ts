@@ -37,6 +37,8 @@ export interface GateEvents {
   jobParked: { readonly key: string; readonly jobId: string; readonly delayMs: number };
   /** A key could not be worked on; its jobs wait without being charged. */
   unavailable: { readonly key: string; readonly cause: TorilError };
+  /** A fault of Toril itself, told once per key and kind; the worker also emits its cause as an `error`. */
+  internalFault: { readonly key: string; readonly cause: TorilError };
   /** A batch became its key's state. */
   committed: { readonly key: string; readonly token: number; readonly jobs: number };
 }

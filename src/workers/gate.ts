@@ -5,6 +5,7 @@ import { Blockers } from './blockers.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { Crowd } from './crowd.ts';
+import { Faults } from './faults.ts';
 import { StartedAlone } from './started-alone.ts';
 import { Watches } from './watches.ts';
 
@@ -12,6 +13,7 @@ export class Gate implements CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers = new Blockers();
   readonly startedAlone: StartedAlone = new StartedAlone();
+  readonly faults: Faults = new Faults();
   readonly watches: Watches;
   readonly crowd: Crowd;
   readonly #combiners = new Map<string, Combiner>();

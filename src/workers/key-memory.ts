@@ -30,6 +30,8 @@ export class KeyMemory {
   readonly startedAlone: StartedAlone;
   /** Bytes that the server was seen to refuse, below what it says it can store. */
   itemBytesMax: number = Number.POSITIVE_INFINITY;
+  /** A value was not what it had been: each is written as JSON as soon as its update has returned it. */
+  distrustsValues: boolean = false;
   /** Milliseconds per job, smoothed; 0: not known yet. */
   paceMs: number = 0;
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */

@@ -8,10 +8,9 @@
  *   acknowledge Redis      dies here: the jobs' outcomes wait in their hashes
  *   settle      in memory  BullMQ completes the jobs, or delivers them again, and they find their outcome
  */
-import { AssertionError } from '../base/assert.ts';
 import { believe } from '../cells/believe.ts';
 import { CELL_FLAGS, type Envelope } from '../cells/envelope.ts';
-import { redisFailed, TorilError } from '../errors.ts';
+import { TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
@@ -26,6 +25,7 @@ import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.
 import { startFrom } from './starting.ts';
 import { closeToOlderHolders, isStrict } from './strict-turn.ts';
 import { TurnRules } from './turn-rules.ts';
+import { UnfaithfulValue } from './workpiece.ts';
 
 /** How a turn ended, and so what the combiner does next. */
 export type TurnEnd =
@@ -69,8 +69,12 @@ export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
     }
     return end;
   } catch (thrown) {
-    if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
-    return { kind: 'unavailable', cause: redisFailed(thrown) };
+    if (thrown instanceof UnfaithfulValue) {
+      input.memory.distrustsValues = true;
+      return AGAIN;
+    }
+    if (!(thrown instanceof TorilError)) throw thrown; // a fault of ours
+    return { kind: 'unavailable', cause: thrown };
   } finally {
     turn.release();
   }

@@ -8,20 +8,20 @@ import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
 import { verified } from '../jobs/determinism.ts';
-import { keyOf, validated } from '../jobs/job-data.ts';
-import { decodeOutcome } from '../jobs/outcome.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
 import { type MainLoopQueue, SlotTokens } from '../jobs/slot-tokens.ts';
-import type { UpdateContext } from '../jobs/update.ts';
+import type { AnyUpdate, UpdateContext } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import { openServers } from '../memcached/open-servers.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { GateOptions } from '../options.ts';
-import type { Settlement } from './arrival.ts';
-import { isLastAttempt, report } from './delivery.ts';
+import { tolerant } from './backoff-strategy.ts';
+import { report } from './delivery.ts';
 import { Gate } from './gate.ts';
 import type { GateEventName, GateEvents, GateReporter } from './gate-events.ts';
+import { Intake } from './intake.ts';
+import { thrownOf } from './told-failures.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 
 /** BullMQ's events and the gate's. */
@@ -34,12 +34,12 @@ type Process = (job: Job, token: string) => Promise<unknown>;
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of the gate has happened in this worker. */
   readonly counts: Partial<Record<GateEventName, number>> = {};
-  readonly #registry: UpdateRegistry;
   readonly #options: GateOptions;
   readonly #servers: MemcachedServers;
   readonly #locks: MemcachedLeaseLocks;
   readonly #lanes: RedisLanes;
   readonly #gate: Gate;
+  readonly #intake: Intake;
   readonly #started: Promise<void>;
   #closed: Promise<void> | undefined;
   #parkingAhead: Promise<void> | undefined;
@@ -51,20 +51,24 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    */
   constructor(name: string, options: WorkerOptions) {
     const { gate, bull } = splitOptions(options);
+    const verify = (update: AnyUpdate): AnyUpdate =>
+      verified(update, (one, context) => this.#hint(one, context));
     const registry = new UpdateRegistry(
-      options.verifyUpdates === true
-        ? options.updates.map((update) =>
-            verified(update, (one, context) => this.#hint(one, context)),
-          )
-        : options.updates,
+      options.updates,
+      options.verifyUpdates === true ? verify : undefined,
     );
     const servers = openServers(options.memcached, systemClock, systemRandom);
     const processor: { process: Process } = {
       process: () => Promise.reject(new Error('not constructed yet')),
     };
-    super(name, (job, token) => processor.process(job, token as string), bull, createTorilBackend);
+    const settings = tolerant(bull.settings, gate.blockedMs, (error) => this.emit('error', error));
+    super(
+      name,
+      (job, token) => processor.process(job, token as string),
+      { ...bull, settings },
+      createTorilBackend,
+    );
     processor.process = (job, token) => this.#process(job, token);
-    this.#registry = registry;
     this.#options = gate;
     this.#servers = servers;
     this.#locks = new MemcachedLeaseLocks({
@@ -93,11 +97,19 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       options: gate,
       report: this.#report,
       rateLimited: bull.limiter !== undefined,
-      resting: () => this.isPaused(),
+      resting: () => this.isPaused() || this.#isLimited(),
       slots: () => this.concurrency,
       parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
       // Then it is delivered when its turn comes.
       deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
+    });
+    this.#intake = new Intake({
+      gate: this.#gate,
+      backend: this.backend,
+      registry,
+      clock: systemClock,
+      report: this.#report,
+      blockedMs: gate.blockedMs,
     });
     this.#started = this.#check();
     const running = options.autorun === false ? this.#started : this.run();
@@ -120,6 +132,16 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   override async pause(doNotWaitActive?: boolean): Promise<void> {
     await super.pause(doNotWaitActive);
     if (doNotWaitActive !== true) await this.#gate.atRest();
+  }
+
+  /** Listeners get the error that was thrown, not the one that BullMQ was told. */
+  override emit<Name extends keyof WorkerListener>(
+    event: Name,
+    ...args: Parameters<WorkerListener[Name]>
+  ): boolean {
+    if (event !== 'failed') return super.emit(event, ...args);
+    const [job, error, ...more] = args as Parameters<WorkerListener['failed']>;
+    return super.emit('failed', job, thrownOf(error) as Error, ...more);
   }
 
   override on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
@@ -176,38 +198,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   async #process(job: Job, token: string): Promise<unknown> {
-    return report(job, token, await this.#settlementOf(job, token), this.backend);
+    const settlement = await this.#intake.settlementOf(job, token);
+    return report(job, token, settlement, this.backend, this.#options.blockedMs);
   }
 
-  #settlementOf(job: Job, token: string): Settlement | Promise<Settlement> {
-    const jobId = job.id as string;
-    const known = decodeOutcome(this.backend.takeOutcome(jobId) ?? '');
-    if (known !== undefined) return { kind: 'decided', outcome: known };
-    const update = this.#registry.find(job.name);
-    if (update === undefined) {
-      this.#report('updateUnknown', { key: undefined, jobId, name: job.name });
-      return { kind: 'parked', delayMs: this.#options.blockedMs };
-    }
-    const data = validated(update, job.data);
-    return data instanceof Promise
-      ? data.then((settled) => this.#arrive(job, token, keyOf(update, settled)))
-      : this.#arrive(job, token, keyOf(update, data));
-  }
-
-  #arrive(job: Job, token: string, key: string): Promise<Settlement> {
-    const jobId = job.id as string;
-    const { removeOnComplete } = job.opts;
-    return new Promise((settle) => {
-      this.#gate.arrive(key, {
-        jobId,
-        arrivedAtMs: systemClock.monotonicMs(),
-        deliveries: job.attemptsStarted,
-        stalls: job.stalledCounter,
-        delivery: this.backend.slots.deliveryOf(jobId, token, removeOnComplete),
-        isLastAttempt: (thrown) => isLastAttempt(job, thrown),
-        settle,
-      });
-    });
+  /** An update has met a rate limit: BullMQ fetches nothing while it lasts. */
+  #isLimited(): boolean {
+    return (this as unknown as { limitUntil: number }).limitUntil > systemClock.wallMs();
   }
 
   #hint(name: string, { key, jobId }: UpdateContext): void {
@@ -217,6 +214,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #report: GateReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
+    if (name === 'internalFault') this.emit('error', (event as GateEvents['internalFault']).cause);
   };
 
   /** One call at a time: a second one would find what the first one has left. */

@@ -7,6 +7,21 @@ export type MaybeApplied = AppliedUpdate | undefined;
 /** Applies a job to a value. */
 type Apply = (entry: LaneEntry, value: unknown) => MaybeApplied | Promise<MaybeApplied>;
 
+/**
+ * The value cannot be written as JSON after all, though it could when it was looked at: an update keeps hold of it
+ * and has changed it since, or it has getters. Whose fault it is, shows when each value is written at once.
+ */
+export class UnfaithfulValue extends Error {}
+
+/** @throws UnfaithfulValue */
+export function jsonOf(value: unknown): string | undefined {
+  try {
+    return value === undefined ? undefined : JSON.stringify(value);
+  } catch (cause) {
+    throw new UnfaithfulValue('a value that was JSON is none any more', { cause });
+  }
+}
+
 export class Workpiece {
   value: unknown;
   #checkpoint: () => unknown;
@@ -51,7 +66,7 @@ export class Workpiece {
   /** From here on the value as it is now can be made again. */
   #setCheckpoint(): void {
     this.#isCheckpointDue = false;
-    const json = this.value === undefined ? undefined : JSON.stringify(this.value);
+    const json = jsonOf(this.value);
     this.#checkpoint = () => (json === undefined ? undefined : JSON.parse(json));
     this.#appliedSince = [];
   }

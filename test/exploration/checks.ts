@@ -191,6 +191,7 @@ function checkSettlement(
 ): void {
   switch (settlement.kind) {
     case 'parked':
+    case 'limited':
     case 'returned':
       return;
     case 'retry':

@@ -200,7 +200,9 @@ export class Worker {
       clock: this.#clock,
       random,
       options,
-      report: () => {},
+      report: (event, facts) => {
+        if (event === 'internalFault') throw (facts as { cause: Error }).cause;
+      },
       rateLimited: false,
       resting: () => false,
       slots: () => 1,

@@ -3,6 +3,7 @@
  * after a disconnect, whatever has no reply yet is sent again, so a script may run twice, with
  * scripts of others in between. A call may also fail although it was executed.
  */
+import { redisFailed } from '../../src/errors.ts';
 import type { Travel } from '../../src/jobs/memory-lanes.ts';
 import type { Network } from './network.ts';
 import type { ProcessClock } from './process-clock.ts';
@@ -101,7 +102,9 @@ export class RedisLink {
   }
 
   #fail(command: Command): void {
-    this.#clock.run('arrival', () => command.reject(new Error('Connection is closed.')));
+    this.#clock.run('arrival', () =>
+      command.reject(redisFailed(new Error('Connection is closed.'))),
+    );
   }
 }
 

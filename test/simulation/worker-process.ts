@@ -88,6 +88,7 @@ export class WorkerProcess {
       random,
       options: options.gate,
       report: (event, { key, ...more }) => {
+        if (event === 'internalFault') throw (more as unknown as { cause: Error }).cause;
         world.count(event);
         world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);
       },
@@ -270,6 +271,8 @@ export class WorkerProcess {
       }
       case 'held':
         return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
+      case 'limited':
+        return bull.park(jobId, lock, this.clock.wallMs() + options.gate.blockedMs, false);
       case 'parked':
         return bull.park(
           jobId,

@@ -102,7 +102,10 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/finisher.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
+    'workers/backoff-strategy.ts',
     'workers/delivery.ts',
+    'workers/intake.ts',
+    'workers/told-failures.ts',
     'workers/worker-options.ts',
     'workers/worker.ts',
     'open.ts', // a type of its options

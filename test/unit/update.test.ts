@@ -69,10 +69,49 @@ describe('a registry of updates', () => {
   it('finds each by its name, and says which it knows', () => {
     const update = defineUpdate(good);
     const registry = new UpdateRegistry([update]);
-    expect(registry.find('u')).toBe(update);
+    expect(registry.require('u')).toBe(update);
+    expect(registry.find('u')).toEqual(update);
     expect(registry.find('toString')).toBeUndefined();
     expect(() => registry.require('v')).toThrow(
       /no update named "v" is registered here \(known: u\)/,
     );
+  });
+
+  it('reads the properties of an update once', () => {
+    let reads = 0;
+    const counting = Object.defineProperty({ ...defineUpdate(good) }, 'expireSeconds', {
+      enumerable: true,
+      get: () => ++reads,
+    });
+    const found = new UpdateRegistry([counting as never]).find('u');
+    expect([found?.expireSeconds, found?.expireSeconds, reads]).toEqual([1, 1, 1]);
+  });
+
+  it.each(['expireSeconds', 'strict', 'key', 'apply', 'initial'])(
+    'makes a getter "%s" that throws the failure of its jobs',
+    (property) => {
+      const slip = new TypeError('a slip');
+      const update = Object.defineProperty({ ...defineUpdate(good) }, property, {
+        get: () => {
+          throw slip;
+        },
+      });
+      const found = new UpdateRegistry([update as never]).find('u');
+      const fails = expect.objectContaining({ code: 'INVALID_OPTIONS', cause: slip });
+      expect(() => found?.apply(1, {}, undefined as never)).toThrow(fails);
+      expect(() => found?.initial?.('k')).toThrow(fails);
+      if (property === 'key') expect(() => found?.key({})).toThrow(fails);
+      else expect(found?.key({ key: 'k' })).toBe('k');
+    },
+  );
+
+  it('takes an update that nobody has given its defaults', () => {
+    const { name, key, apply } = defineUpdate(good);
+    const bare = { name, key, apply } as never;
+    expect(new UpdateRegistry([bare]).find('u')).toMatchObject({
+      onFailure: 'block',
+      onExhausted: 'continue',
+      timeoutMs: 30_000,
+    });
   });
 });

@@ -1,9 +1,10 @@
 /** Folding one recorded commit again, with the updates of today. */
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
-import { applyUpdate, errorOf } from '../../jobs/apply.ts';
+import { applyUpdate } from '../../jobs/apply.ts';
 import { validated } from '../../jobs/job-data.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
+import { errorOf } from '../../jobs/thrown.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import type { UpdateRegistry } from '../../jobs/update-registry.ts';
 

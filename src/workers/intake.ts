@@ -1,0 +1,68 @@
+/** A job that BullMQ delivers, up to the moment in which it is settled: whose key it names, and the wait at its gate. */
+import type { Job } from 'bullmq';
+import type { Clock } from '../base/clock.ts';
+import type { TorilBackend } from '../jobs/bull-backend.ts';
+import { keyOf, validated } from '../jobs/job-data.ts';
+import { decodeOutcome } from '../jobs/outcome.ts';
+import type { UpdateRegistry } from '../jobs/update-registry.ts';
+import type { Settlement } from './arrival.ts';
+import { isLastAttempt } from './delivery.ts';
+import type { Gate } from './gate.ts';
+import type { GateReporter } from './gate-events.ts';
+import { refusedWith } from './refused.ts';
+
+export interface IntakeOptions {
+  readonly gate: Gate;
+  readonly backend: TorilBackend;
+  readonly registry: UpdateRegistry;
+  readonly clock: Clock;
+  readonly report: GateReporter;
+  readonly blockedMs: number;
+}
+
+export class Intake {
+  readonly #options: IntakeOptions;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+  }
+
+  /** Never throws: what a schema or a key throws is the job's own failure. */
+  settlementOf(job: Job, token: string): Settlement | Promise<Settlement> {
+    const { backend, registry, report, blockedMs } = this.#options;
+    const jobId = job.id as string;
+    const known = decodeOutcome(backend.takeOutcome(jobId) ?? '');
+    if (known !== undefined) return { kind: 'decided', outcome: known };
+    const update = registry.find(job.name);
+    if (update === undefined) {
+      report('updateUnknown', { key: undefined, jobId, name: job.name });
+      return { kind: 'parked', delayMs: blockedMs };
+    }
+    try {
+      const data = validated(update, job.data);
+      if (!(data instanceof Promise)) return this.#arrive(job, token, keyOf(update, data));
+      return data
+        .then((settled) => this.#arrive(job, token, keyOf(update, settled)))
+        .catch((thrown: unknown) => refusedWith(update, thrown));
+    } catch (thrown) {
+      return refusedWith(update, thrown);
+    }
+  }
+
+  #arrive(job: Job, token: string, key: string): Promise<Settlement> {
+    const { gate, backend, clock } = this.#options;
+    const jobId = job.id as string;
+    const { removeOnComplete } = job.opts;
+    return new Promise((settle) => {
+      gate.arrive(key, {
+        jobId,
+        arrivedAtMs: clock.monotonicMs(),
+        deliveries: job.attemptsStarted,
+        stalls: job.stalledCounter,
+        delivery: backend.slots.deliveryOf(jobId, token, removeOnComplete),
+        isLastAttempt: (thrown) => isLastAttempt(job, thrown),
+        settle,
+      });
+    });
+  }
+}
