@@ -1,8 +1,10 @@
 /**
  * Which state of a key is the true one: the cell in memcached or the copy in Redis. Pure. Memcached
  * may lose a cell, bring an old one back or accept a write much later, so a cell is believed only if
- * it extends what Redis last acknowledged. Redis has the last word.
+ * it extends what Redis last acknowledged. Redis has the last word, if it is the Redis that the cell
+ * belongs to, and remembers all that it has given out.
  */
+import type { DataSet } from '../base/data-set.ts';
 import { TorilError } from '../errors.ts';
 import type { CellContent, Envelope } from './envelope.ts';
 
@@ -26,13 +28,17 @@ export type Standing =
   /** Nobody but an operator can tell: the lane stops, loudly. */
   | { readonly kind: 'refused'; readonly cause: TorilError };
 
-/** @param remembersFrom Redis has forgotten all commits whose token is below this number */
-export function believe(
-  content: CellContent,
-  copy: Acknowledged,
-  remembersFrom: number,
-  queue: string,
-): Standing {
+/** Where a cell is looked at from. */
+export interface Viewpoint {
+  /** The queue's qualified name. */
+  readonly queue: string;
+  /** What the copy was read from. */
+  readonly dataSet: DataSet;
+  /** Whether this process has worked with that data set. */
+  readonly knows: (dataSetId: string) => boolean;
+}
+
+export function believe(content: CellContent, copy: Acknowledged, from: Viewpoint): Standing {
   switch (content.kind) {
     case 'missing':
       return copy.token === 0 ? { kind: 'fresh' } : { kind: 'restore', found: 'missing' };
@@ -43,35 +49,22 @@ export function believe(
     case 'unreadable':
       return { kind: 'refused', cause: content.cause };
     case 'envelope':
-      return believeEnvelope(content.envelope, copy, remembersFrom, queue);
+      return believeEnvelope(content.envelope, copy, from);
   }
 }
 
-function believeEnvelope(
-  envelope: Envelope,
-  copy: Acknowledged,
-  remembersFrom: number,
-  queue: string,
-): Standing {
-  if (envelope.queue !== '' && envelope.queue !== queue)
-    return { kind: 'refused', cause: anotherQueue(envelope.queue, queue) };
-  if (envelope.queue === '' && copy.token !== 0) return { kind: 'refused', cause: overwritten() };
+function believeEnvelope(envelope: Envelope, copy: Acknowledged, from: Viewpoint): Standing {
+  const isOfLock = envelope.queue === '';
+  if (!isOfLock && envelope.queue !== from.queue)
+    return { kind: 'refused', cause: anotherQueue(envelope.queue, from.queue) };
+  if (isOfLock && copy.token !== 0) return { kind: 'refused', cause: overwritten() };
+  // A lock draws its tokens from a counter, and so from a data set, of its own.
+  if (!isOfLock && envelope.dataSet !== from.dataSet.id)
+    return { kind: 'refused', cause: anotherDataSet(envelope, from) };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
-  if (envelope.base === copy.token) {
-    return isForgotten(envelope, remembersFrom)
-      ? { kind: 'refused', cause: forgotten(envelope) }
-      : { kind: 'unacknowledged', envelope };
-  }
+  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };
   if (envelope.base > copy.token) return { kind: 'refused', cause: wentBack(envelope, copy) };
   return { kind: 'restore', found: 'stale' };
-}
-
-/**
- * The first commit of a key is built on nothing, and nothing is what a Redis without its data knows,
- * too. A value under a lock has a token of another counter, and was never acknowledged.
- */
-function isForgotten({ base, token, queue }: Envelope, remembersFrom: number): boolean {
-  return base === 0 && queue !== '' && token < remembersFrom;
 }
 
 function overwritten(): TorilError {
@@ -88,10 +81,35 @@ function anotherQueue(theirs: string, ours: string): TorilError {
   );
 }
 
-function forgotten({ token }: Envelope): TorilError {
+const SETTLE_EMPTIED =
+  'Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.';
+const SETTLE_FOREIGN =
+  'Give the two of them different keys, or a memcached each: a key in memcached has one owner.';
+
+/**
+ * Redis was emptied, or another one stands in its place, or two of them share the memcached. Who has seen both knows; and a
+ * data set that is younger than the cell cannot have replaced the one that wrote it.
+ */
+function anotherDataSet(
+  { dataSet: theirs, token }: Envelope,
+  { dataSet: ours, knows }: Viewpoint,
+): TorilError {
+  const what = `the cell was committed with another Redis data set (${theirs || 'without a name'}) than the one that answers here (${ours.id})`;
+  if (knows(theirs)) {
+    return new TorilError(
+      'REDIS_WENT_BACK',
+      `${what}, which this process worked with before: Redis was emptied or replaced since (a flush, an obliterated queue, SWAPDB, another server behind the address). ${SETTLE_EMPTIED}`,
+    );
+  }
+  if (token < ours.madeAt) {
+    return new TorilError(
+      'REDIS_WENT_BACK',
+      `${what}, before that one began. Either Redis was emptied or replaced since (a flush, an obliterated queue, a failover): ${SETTLE_EMPTIED} Or two Redis servers or databases share this memcached: ${SETTLE_FOREIGN}`,
+    );
+  }
   return new TorilError(
-    'REDIS_WENT_BACK',
-    `the cell holds the first commit of its key (${token}), and Redis has lost all that it knew of the queue since then (a flush, an obliterated queue, a failover). Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.`,
+    'CELL_OF_ANOTHER_REDIS',
+    `${what}, and that one is at work beside it: two Redis servers, databases or environments share this memcached. ${SETTLE_FOREIGN} To take the key over all the same, say "toril lane KEY --trust cell" or "--trust copy".`,
   );
 }
 

@@ -18,6 +18,8 @@ interface EnvelopeHeader {
   readonly base: number;
   /** The queue whose lane the cell belongs to ("bull:orders"); empty for a lock without a queue. */
   readonly queue: string;
+  /** The id of the Redis data set whose token it bears. */
+  readonly dataSet: string;
   /** Encoded decisions of the commit's own jobs, where they must be named; by job id. */
   readonly decisions: ReadonlyMap<string, string>;
   /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
@@ -52,6 +54,7 @@ interface Written {
   readonly token: number;
   readonly base: number;
   readonly queue?: string;
+  readonly dataSet?: string;
   readonly decisions?: Record<string, string>;
   readonly expireMs?: number;
   readonly origin?: 'nothing' | 'adopted';
@@ -59,14 +62,32 @@ interface Written {
 }
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
-  const { valueJson, watermark, token, base, queue, decisions, expireMs, origin } = envelope;
+  const { valueJson, watermark, token, base, queue, dataSet } = envelope;
+  const { decisions, expireMs, origin } = envelope;
   let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
   if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
+  if (dataSet !== '') text += `,"dataSet":${JSON.stringify(dataSet)}`;
   if (expireMs > 0) text += `,"expireMs":${expireMs}`;
   if (origin !== undefined) text += `,"origin":"${origin}"`;
   if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
   if (valueJson !== undefined) text += `,"value":${valueJson}`;
   return Buffer.from(`${text}}`);
+}
+
+/** A tombstone's life; the copy that knows of the deletion lives longer. */
+const TOMBSTONE_SECONDS = 60;
+
+/** The item of a cell. */
+export function cellItem(envelope: NewEnvelope): NewItem {
+  return cellItemOf(encodeEnvelope(envelope), envelope);
+}
+
+export function cellItemOf(
+  bytes: Buffer,
+  { valueJson, expireMs }: Pick<NewEnvelope, 'valueJson' | 'expireMs'>,
+): NewItem {
+  const ttlSeconds = valueJson === undefined ? TOMBSTONE_SECONDS : Math.ceil(expireMs / 1000);
+  return { value: bytes, flags: CELL_FLAGS, ttlSeconds };
 }
 
 /** What was found under a cell's name. `missing`: also for a placeholder. */
@@ -101,6 +122,7 @@ export function decodeItem(item: Item): CellContent {
       token,
       base,
       queue: written.queue ?? '',
+      dataSet: written.dataSet ?? '',
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
       origin: written.origin,

@@ -40,6 +40,7 @@ export const lockCodec: CellCodec = {
       base: 0,
       watermark: 0,
       queue: '',
+      dataSet: '',
       decisions: new Map(),
       expireMs: 0,
     });

@@ -41,8 +41,9 @@ export async function cellStanding(
     const code = isTorilError(cause) ? { code: cause.code } : {};
     return { standing: 'unreachable', ...code, reason: messageOf(cause) };
   }
-  const { copy, remembersFrom } = await asking(queue.lanes.inspect(key, 1));
-  const standing = believe(content, copy, remembersFrom, queue.qualifiedName);
+  const { copy, dataSet } = await asking(queue.lanes.inspect(key, 1));
+  const from = { queue: queue.qualifiedName, dataSet, knows: () => false };
+  const standing = believe(content, copy, from);
   const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
   switch (standing.kind) {
     case 'restore':

@@ -87,7 +87,7 @@ export async function removeQueue(queue: Queue): Promise<void> {
     await queue.obliterate({ force: true });
     // Left alone by obliterate, so that a queue's numbers never come again; this name does not either.
     const own = ownPrefixOf(queue.backend.toKey(''));
-    const names = ['sequence', 'sequenceBegan', 'memcached'].map((name) => own + name);
+    const names = ['sequence', 'dataSet', 'memcached'].map((name) => own + name);
     await (await queue.backend.scriptClient()).del(...names);
   } catch {
     // Redis is out of reach: what failed before says so.

@@ -28,6 +28,7 @@ const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
   commitRefused: { words: 'commit refused', level: 'warning' },
   acknowledgementRefused: { words: 'acknowledgement refused', level: 'warning' },
   commitRecovered: { words: 'commit recovered', level: 'warning' },
+  redisReplaced: { words: 'redis replaced', level: 'error' },
   cellRestored: { words: 'cell restored', level: 'warning' },
   cellLost: { words: 'cell lost', level: 'error' },
   cellAdopted: { words: 'cell adopted', level: 'info' },

@@ -3,6 +3,7 @@
  * redis-lanes.ts is the engine that workers use. All calls of one moment may be served together.
  */
 
+import type { DataSet } from '../base/data-set.ts';
 import type { HistoryNote } from '../history/history.ts';
 
 /** What a combiner asks for when it holds a key's lease. */
@@ -75,11 +76,8 @@ export interface Taken {
   readonly sinceCheckpoint: number;
   /** Milliseconds until the copy's value expires; 0: never, or there is none. */
   readonly expiresInMs: number;
-  /**
-   * If the cell says that it is the key's first commit, and there is no copy: a number below which
-   * Redis has forgotten all commits; else 0.
-   */
-  readonly remembersFrom: number;
+  /** What all this was read from. */
+  readonly dataSet: DataSet;
 }
 
 /** A job that BullMQ has delivered to this process, as BullMQ knows it. */
@@ -94,6 +92,8 @@ export interface Delivery {
 /** A commit that landed in memcached and wants to become the key's state. */
 export interface Acknowledgement {
   readonly key: string;
+  /** The id of the data set that the commit belongs to; any other one refuses it. */
+  readonly dataSet: string;
   /** The token of the copy on which the commit was built. */
   readonly base: number;
   readonly token: number;
@@ -136,8 +136,9 @@ export interface LaneState {
   readonly paceMs: number;
   /** The first jobs of the lane. */
   readonly head: readonly LaneJob[];
-  /** Redis has forgotten all commits whose token is below this number. */
-  readonly remembersFrom: number;
+  readonly dataSet: DataSet;
+  /** No token below it will be drawn. */
+  readonly nextToken: number;
 }
 
 export interface Lanes {

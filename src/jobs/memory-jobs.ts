@@ -6,6 +6,7 @@
  * and keeps `state` and the counters below as BullMQ would.
  */
 import type { Clock } from '../base/clock.ts';
+import type { DataSet } from '../base/data-set.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -42,11 +43,12 @@ type Lane = Map<string, number>;
 
 export class MemoryJobs {
   readonly #clock: Clock;
+  readonly #dataSetId: string;
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #lanes = new Map<string, Lane>();
   readonly #copies: MemoryCopies;
   #lastDrawn = 0;
-  #sequenceBegan = 0;
+  #dataSet: DataSet | undefined;
   #lastId = 0;
   #servers: string | undefined;
   /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
@@ -56,8 +58,9 @@ export class MemoryJobs {
   readonly history: MemoryHistory;
 
   /** @param clock of the Redis server */
-  constructor(clock: Clock) {
+  constructor(clock: Clock, dataSetId = 'memory') {
     this.#clock = clock;
+    this.#dataSetId = dataSetId;
     this.#copies = new MemoryCopies(clock);
     this.history = new MemoryHistory(clock);
   }
@@ -132,18 +135,18 @@ export class MemoryJobs {
     const headDueMs = this.#dueMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
     const { paused } = this;
-    const isFirst = copy.token === 0 && cell?.base === 0;
     const facts = {
       headDueMs,
       paused,
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
-      remembersFrom: isFirst ? this.#sequenceBegan : 0,
+      dataSet: this.dataSet(),
     };
     return { token, copy, entries, length, decided, ...facts };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
+    if (commit.dataSet !== this.dataSet().id) return { accepted: false };
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;
     if (copyToken === commit.token) return { accepted: true };
     if (copyToken !== commit.base) return { accepted: false };
@@ -187,7 +190,8 @@ export class MemoryJobs {
     const head: LaneJob[] = headOf(lane, jobsMax).map(([jobId, sequence]) => ({ jobId, sequence }));
     const paceMs = this.#copies.of(key)?.paceMs ?? 0;
     const copy = this.#copies.seenWith(key, undefined);
-    return { copy, length: lane.size, paceMs, head, remembersFrom: this.#sequenceBegan };
+    const nextToken = Math.max(this.#lastDrawn + 1, this.#nowMicros());
+    return { copy, length: lane.size, paceMs, head, dataSet: this.dataSet(), nextToken };
   }
 
   registerServers(fingerprint: string): string {
@@ -201,10 +205,18 @@ export class MemoryJobs {
 
   /** The counter of sequences and tokens: `max(last + 1, time in µs)`. */
   drawToken(): number {
-    const nowMicros = Math.floor(this.#clock.wallMs() * 1000);
-    if (this.#lastDrawn === 0) this.#sequenceBegan = nowMicros;
-    this.#lastDrawn = Math.max(this.#lastDrawn + 1, nowMicros);
+    this.#lastDrawn = Math.max(this.#lastDrawn + 1, this.#nowMicros());
     return this.#lastDrawn;
+  }
+
+  /** Made by whoever asks first. */
+  dataSet(): DataSet {
+    this.#dataSet ??= { id: this.#dataSetId, madeAt: this.#nowMicros() };
+    return this.#dataSet;
+  }
+
+  #nowMicros(): number {
+    return Math.floor(this.#clock.wallMs() * 1000);
   }
 
   // Lanes

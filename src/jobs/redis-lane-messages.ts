@@ -18,9 +18,16 @@ export function takeArguments(request: TakeRequest): TakeArguments {
   return [key, token, base, String(jobsMax - 1), dataMax, arrivals];
 }
 
-export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unknown>): Taken {
+/** What a call tells of all its keys. */
+export type TakenTogether = Pick<Taken, 'paused' | 'dataSet'>;
+
+export function takenOf(
+  lane: TakeReply,
+  { paused, dataSet }: TakenTogether,
+  reply: Unpacking<unknown>,
+): Taken {
   const [token, copyToken, watermark, value, cascadeTo, length, headDueMs, since, ...rest] = lane;
-  const [expiresInMs, outcomes, entries, began] = rest;
+  const [expiresInMs, outcomes, entries] = rest;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
   return {
@@ -33,7 +40,7 @@ export function takenOf(lane: TakeReply, paused: boolean, reply: Unpacking<unkno
     paused,
     sinceCheckpoint: Number(since),
     expiresInMs,
-    remembersFrom: Number(began ?? 0),
+    dataSet,
   };
 }
 
@@ -84,11 +91,13 @@ export function acknowledgeArguments(
   base: string,
   packing: Packing,
 ): AcknowledgeArguments {
-  const { key, token, watermark, value, expireMs, decisions, paceMs, history, deliveries } = commit;
+  const { key, dataSet, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
+  const { deliveries } = commit;
   const packed = packing.text(encodeValue(value));
   const pace = String(Math.round(paceMs * 1000) / 1000);
   const completed = deliveries === undefined ? NONE : deliveryArguments(deliveries);
-  const always = [key, base, String(token), String(watermark), packed, pace, completed] as const;
+  const numbers = [base, String(token), String(watermark)] as const;
+  const always = [key, dataSet, ...numbers, packed, pace, completed] as const;
   const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
   if (isPlain && history === undefined) return [...always];
   return [

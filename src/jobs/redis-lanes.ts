@@ -2,7 +2,9 @@
 import { Gather, type GatherOptions } from '../base/gather.ts';
 import type { Clock } from '../base/clock.ts';
 import { redisFailed } from '../errors.ts';
+import { type DataSet, readDataSet } from '../base/data-set.ts';
 import { ownPrefixOf } from '../base/own-keys.ts';
+import { systemRandom } from '../base/random.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -62,6 +64,11 @@ export class RedisLanes implements Lanes {
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
+  /** For a data set that has no name yet. */
+  #candidate = systemRandom.id();
+  /** As Redis told it last, and what it means. */
+  #dataSetText = '';
+  #dataSet: DataSet = readDataSet('');
 
   /** @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`) */
   constructor(
@@ -126,7 +133,8 @@ export class RedisLanes implements Lanes {
   }
 
   async inspect(key: string, jobsMax: number): Promise<LaneState> {
-    const reply = (await this.#run(INSPECT, [], [key, jobsMax])) as [
+    const args = [key, jobsMax, this.#candidate];
+    const reply = (await this.#run(INSPECT, [], args)) as [
       string,
       string,
       string,
@@ -135,8 +143,9 @@ export class RedisLanes implements Lanes {
       string,
       string[],
       string,
+      string,
     ];
-    const [token, watermark, value, cascadeTo, length, pace, head, began] = reply;
+    const [token, watermark, value, cascadeTo, length, pace, head, dataSet, next] = reply;
     const jobs = [];
     for (let i = 0; i < head.length; i += 2) {
       jobs.push({ jobId: head[i] as string, sequence: Number(head[i + 1]) });
@@ -146,7 +155,8 @@ export class RedisLanes implements Lanes {
       length,
       paceMs: Number(pace),
       head: jobs,
-      remembersFrom: Number(began),
+      dataSet: this.#dataSetOf(dataSet),
+      nextToken: Number(next),
     };
   }
 
@@ -168,7 +178,8 @@ export class RedisLanes implements Lanes {
 
   /**
    * Deletes what the queue knows of its keys. The sequence begins anew from the time, past all that was drawn; the
-   * list of memcached servers stays, since the cells do.
+   * list of memcached servers stays, since the cells do. They belong to a data set that is no more: a key that is
+   * used again stops with REDIS_WENT_BACK.
    */
   async destroy(): Promise<void> {
     const client = await this.#client;
@@ -176,9 +187,7 @@ export class RedisLanes implements Lanes {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
     await client.del(
-      ...['sequence', 'sequenceBegan', HISTORY_KEY, HISTORY_FIRST_KEY].map(
-        (name) => this.#own + name,
-      ),
+      ...['sequence', 'dataSet', HISTORY_KEY, HISTORY_FIRST_KEY].map((name) => this.#own + name),
     );
   }
 
@@ -195,11 +204,23 @@ export class RedisLanes implements Lanes {
 
   async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {
     const packing = new Packing();
-    const args = packing.arguments(requests.map(takeArguments));
+    const args = packing.arguments([this.#candidate, ...requests.map(takeArguments)]);
     const keys = [`${this.#prefix}delayed`, `${this.#prefix}meta`];
-    const reply = new Unpacking<[number, ...TakeReply[]]>(await this.#run(TAKE, keys, args));
-    const [paused, ...lanes] = reply.message;
-    return lanes.map((lane) => takenOf(lane, paused === 1, reply));
+    const reply = new Unpacking<[number, string, ...TakeReply[]]>(
+      await this.#run(TAKE, keys, args),
+    );
+    const [paused, dataSet, ...lanes] = reply.message;
+    const together = { paused: paused === 1, dataSet: this.#dataSetOf(dataSet) };
+    return lanes.map((lane) => takenOf(lane, together, reply));
+  }
+
+  #dataSetOf(text: string): DataSet {
+    if (text === this.#dataSetText) return this.#dataSet;
+    this.#dataSetText = text;
+    this.#dataSet = readDataSet(text);
+    // A Redis that is emptied later must not get the same name from us again.
+    if (this.#dataSet.id === this.#candidate) this.#candidate = systemRandom.id();
+    return this.#dataSet;
   }
 
   async #acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {

@@ -33,6 +33,7 @@ import {
   untilTurnMs,
   type Waiting,
 } from './parking.ts';
+import type { SeenDataSets } from './seen-data-sets.ts';
 import type { StartedAlone } from './started-alone.ts';
 import { takeTurn } from './turn.ts';
 import type { Watched, Watches } from './watches.ts';
@@ -53,6 +54,7 @@ export interface CombinerHome {
   readonly blockers: Blockers;
   readonly startedAlone: StartedAlone;
   readonly faults: Faults;
+  readonly dataSets: SeenDataSets;
   /** Whoever is watched waits for `patienceMs`. */
   readonly watches: Watches;
   /** Whoever holds most of the slots is looked at sooner. */
@@ -175,6 +177,7 @@ export class Combiner implements Watched, Crowding {
       cell,
       arrivals: this.#arrivals,
       memory: this.#memory,
+      dataSets: this.#home.dataSets,
     });
     this.#memory.layDown();
     this.#working = false;

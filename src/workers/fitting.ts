@@ -71,6 +71,7 @@ export function foldToFit(
       token: taken.token,
       base: taken.copy.token,
       queue: fit.queue,
+      dataSet: taken.dataSet.id,
       decisions: batch.decisions,
       expireMs,
       origin: envelopeOrigin(origin, taken.copy.token),

@@ -12,6 +12,8 @@ export interface GateEvents {
   acknowledgementRefused: { readonly key: string; readonly token: number };
   /** A commit whose acknowledgement was missing was acknowledged by its successor. */
   commitRecovered: { readonly key: string; readonly token: number };
+  /** Redis was emptied, or another one answers now: keys that have a cell stop with REDIS_WENT_BACK, others begin anew. */
+  redisReplaced: { readonly key: string; readonly from: string; readonly to: string };
   /** A cell that memcached had lost, or brought back from the past, was restored from the copy. */
   cellRestored: { readonly key: string; readonly found: 'missing' | 'stale' };
   /** A cell was lost, and there is no copy: it began anew from `initial`. */

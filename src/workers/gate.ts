@@ -6,6 +6,7 @@ import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { Crowd } from './crowd.ts';
 import { Faults } from './faults.ts';
+import { SeenDataSets } from './seen-data-sets.ts';
 import { StartedAlone } from './started-alone.ts';
 import { Watches } from './watches.ts';
 
@@ -14,6 +15,7 @@ export class Gate implements CombinerHome {
   readonly blockers: Blockers = new Blockers();
   readonly startedAlone: StartedAlone = new StartedAlone();
   readonly faults: Faults = new Faults();
+  readonly dataSets: SeenDataSets = new SeenDataSets();
   readonly watches: Watches;
   readonly crowd: Crowd;
   readonly #combiners = new Map<string, Combiner>();

@@ -37,6 +37,7 @@ export function committedCell(
       token: taken.token,
       base: taken.copy.token,
       queue,
+      dataSet: taken.dataSet.id,
       decisions: batch.decisions,
       expireMs,
     },

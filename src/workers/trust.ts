@@ -4,7 +4,7 @@
  * second step, so that no holder's write can land in between.
  */
 import type { Clock } from '../base/clock.ts';
-import { decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
+import { cellItem, decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import type { Copy, Lanes } from '../jobs/lanes.ts';
@@ -60,7 +60,7 @@ export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd>
     const { copy } = await context.lanes.inspect(key, 1);
     if (!hasValue(copy)) return { kind: 'no-copy' };
     const outcome = await acquired.lease.connection.delete(cellName(key), cas);
-    if (outcome.kind === 'unknown') throw unknownDeletion(key, outcome.cause);
+    if (outcome.kind === 'unknown') throw unknownWrite(key, 'deleted', outcome.cause);
     if (outcome.kind === 'refused' && outcome.reason !== 'missing') throw lost(key);
     return { kind: 'copy-trusted', token: copy.token };
   });
@@ -73,7 +73,7 @@ export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd>
  *   whether the copy was overwritten; doing it again is harmless), MEMCACHED_*
  */
 export function trustCell(context: TrustContext, key: string): Promise<TrustEnd> {
-  return underLease(context, key, async ({ item, acquired }) => {
+  return underLease(context, key, async ({ item, cas, acquired }) => {
     const content = decodeItem(item);
     if (content.kind === 'missing') return { kind: 'no-cell' };
     if (content.kind === 'unreadable') return { kind: 'unusable', cause: content.cause };
@@ -82,13 +82,18 @@ export function trustCell(context: TrustContext, key: string): Promise<TrustEnd>
     if (envelope.queue !== '' && envelope.queue !== context.queue) {
       return { kind: 'unusable', cause: anotherQueue(envelope.queue) };
     }
-    const { copy, paceMs } = await context.lanes.inspect(key, 1);
+    const { copy, paceMs, dataSet } = await context.lanes.inspect(key, 1);
+    const isOurs = envelope.queue === '' || envelope.dataSet === dataSet.id;
     // What Redis has acknowledged since would be lost: that is nobody's wish.
-    if (envelope.token <= copy.token) return { kind: 'copy-is-newer' };
+    if (envelope.token <= copy.token)
+      return isOurs ? { kind: 'copy-is-newer' } : { kind: 'unusable', cause: olderThanCopy(key) };
+    // First: if it ends here, the copy still contradicts the cell, and nobody goes on silently.
+    if (!isOurs) await takeOver(acquired, cas, envelope, dataSet.id);
     // The last moment: from here on only Redis is written, which a successor cannot undo.
     if (acquired.lease.trustLeftMs() <= 0) throw lost(key);
     await context.lanes.overwriteCopy({
       key,
+      dataSet: dataSet.id,
       base: copy.token,
       token: envelope.token,
       watermark: envelope.watermark,
@@ -99,6 +104,21 @@ export function trustCell(context: TrustContext, key: string): Promise<TrustEnd>
     });
     return { kind: 'cell-trusted', token: envelope.token, watermark: envelope.watermark };
   });
+}
+
+/** The cell of another data set becomes one of this. */
+async function takeOver(
+  { key, lease }: Acquired,
+  cas: Cas,
+  envelope: Envelope,
+  dataSet: string,
+): Promise<void> {
+  const { value } = envelope;
+  const valueJson = value === undefined ? undefined : JSON.stringify(value);
+  const item = cellItem({ ...envelope, valueJson, dataSet });
+  const outcome = await lease.connection.replace(cellName(key), item, cas);
+  if (outcome.kind === 'unknown') throw unknownWrite(key, 'overwritten', outcome.cause);
+  if (outcome.kind === 'refused') throw lost(key);
 }
 
 /** Waits for the lease, closes the cell to older holders, acts, and releases. */
@@ -156,10 +176,10 @@ function lost(key: string): TorilError {
   );
 }
 
-function unknownDeletion(key: string, cause: TorilError): TorilError {
+function unknownWrite(key: string, done: string, cause: TorilError): TorilError {
   return new TorilError(
     cause.code,
-    `whether the cell of "${key}" was deleted is unknown: ${cause.message} Look at the lane, and try again if it is still there.`,
+    `whether the cell of "${key}" was ${done} is unknown: ${cause.message} Look at the lane, and try again if it is still as it was.`,
     { cause },
   );
 }
@@ -168,6 +188,13 @@ function notOurs(key: string): TorilError {
   return new TorilError(
     'FOREIGN_VALUE',
     `memcached holds a value under "${key}" that Toril did not write; it cannot be trusted as a cell.`,
+  );
+}
+
+function olderThanCopy(key: string): TorilError {
+  return new TorilError(
+    'CELL_OF_ANOTHER_REDIS',
+    `the cell of "${key}" belongs to another Redis data set and is older than what this one has acknowledged. Say "--trust copy" to restore the value from here.`,
   );
 }
 

@@ -8,8 +8,8 @@
  *   acknowledge Redis      dies here: the jobs' outcomes wait in their hashes
  *   settle      in memory  BullMQ completes the jobs, or delivers them again, and they find their outcome
  */
-import { believe } from '../cells/believe.ts';
-import { CELL_FLAGS, type Envelope } from '../cells/envelope.ts';
+import { believe, type Viewpoint } from '../cells/believe.ts';
+import { cellItemOf, type Envelope } from '../cells/envelope.ts';
 import { TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
@@ -22,6 +22,7 @@ import type { GateContext } from './gate-context.ts';
 import { noteOf, noteOfRecovered } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.ts';
+import type { SeenDataSets } from './seen-data-sets.ts';
 import { startFrom } from './starting.ts';
 import { closeToOlderHolders, isStrict } from './strict-turn.ts';
 import { TurnRules } from './turn-rules.ts';
@@ -40,8 +41,6 @@ export type TurnEnd =
   /** A server is out of reach. */
   | { readonly kind: 'unavailable'; readonly cause: TorilError };
 
-/** A tombstone's life in seconds; the copy that knows of the deletion lives longer. */
-const TOMBSTONE_SECONDS = 60;
 /** Milliseconds between two looks at a head that waits for its delivery, if BullMQ does not say when. */
 const DELIVERY_WAIT_MS = 250;
 const AGAIN: TurnEnd = { kind: 'again' };
@@ -56,6 +55,7 @@ export interface TurnInput {
   readonly cell: Outcome<Item>;
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
+  readonly dataSets: SeenDataSets;
 }
 
 export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
@@ -111,8 +111,8 @@ class Turn {
     const asked = arrivals.jobIds();
     const taken = await context.lanes.take(this.#request(asked));
     this.#settleDecided(asked, taken);
-    const { copy, entries, remembersFrom } = taken;
-    const standing = believe(this.#cell.content, copy, remembersFrom, context.queue);
+    const { copy, entries } = taken;
+    const standing = believe(this.#cell.content, copy, this.#viewpoint(taken));
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
@@ -148,6 +148,13 @@ class Turn {
     return { key, cell, arrivals, jobsMax, dataMax: context.options.batchDataMax };
   }
 
+  #viewpoint({ dataSet }: Taken): Viewpoint {
+    const { context, key, dataSets } = this.#in;
+    const from = dataSets.note(dataSet.id);
+    if (from !== undefined) context.report('redisReplaced', { key, from, to: dataSet.id });
+    return { queue: context.queue, dataSet, knows: dataSets.has };
+  }
+
   #settleDecided(asked: readonly string[], taken: Taken): void {
     const { arrivals } = this.#in;
     for (const [jobId, text] of taken.decided) {
@@ -174,6 +181,7 @@ class Turn {
     const valueJson = envelope.value === undefined ? undefined : JSON.stringify(envelope.value);
     const { accepted } = await context.lanes.acknowledge({
       key,
+      dataSet: taken.dataSet.id,
       base: taken.copy.token,
       token: envelope.token,
       watermark: envelope.watermark,
@@ -209,10 +217,9 @@ class Turn {
   /** Undefined: the commit is in memcached. */
   async #commit(fitting: FittingBatch, taken: Taken, last: boolean): Promise<TurnEnd | undefined> {
     const { lease, cellName, context, key, memory } = this.#in;
-    const { batch, bytes, expireMs } = fitting;
+    const { bytes } = fitting;
     const { cas } = this.#cell;
-    const ttlSeconds = batch.value === undefined ? TOMBSTONE_SECONDS : Math.ceil(expireMs / 1000);
-    const item = { value: bytes, flags: CELL_FLAGS, ttlSeconds };
+    const item = cellItemOf(bytes, fitting);
     const writing =
       cas === undefined
         ? lease.connection.add(cellName, item)
@@ -236,6 +243,7 @@ class Turn {
     const { batch, valueJson, expireMs } = fitting;
     const { accepted } = await context.lanes.acknowledge({
       key,
+      dataSet: taken.dataSet.id,
       base: taken.copy.token,
       token: taken.token,
       watermark: batch.watermark,

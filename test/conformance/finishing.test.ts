@@ -104,7 +104,8 @@ async function commitFor(
   const [entry] = taken?.entries ?? [];
   if (taken === undefined || entry === undefined) return undefined;
   const commit = committing({
-    ...{ key, base: taken.copy.token, token: taken.token, watermark: entry.sequence },
+    ...{ key, dataSet: taken.dataSet.id, base: taken.copy.token, token: taken.token },
+    watermark: entry.sequence,
     decisions: new Map([[jobId, `a${JSON.stringify(resultOf(job))}`]]),
   });
   const whole = { ...commit, deliveries: delivery === undefined ? [] : [delivery] };
@@ -545,8 +546,9 @@ describe('a job completed together with its commit', () => {
     await vi.waitFor(() => expect(deliver()).toBeDefined());
     const deliveries = [deliver() as Delivery];
     const taken = await side.lanes?.take(taking({ arrivals: ['1'] }));
-    const watermark = taken?.entries[0]?.sequence as number;
-    const commit = committing({ token: taken?.token as number, watermark, deliveries });
+    const { token = 0, dataSet, entries = [] } = taken ?? {};
+    const watermark = entries[0]?.sequence as number;
+    const commit = committing({ dataSet: dataSet?.id ?? '', token, watermark, deliveries });
     expect(await side.lanes?.acknowledge({ ...commit, base: 17 })).toEqual({ accepted: false });
     await redis.set(side.queue.toKey('1:lock'), 'somebody');
     expect(await side.lanes?.acknowledge({ ...commit, base: 0 })).toEqual({ accepted: true });

@@ -44,6 +44,7 @@ export function historySuite(engine: string, openStage: () => Promise<Stage>): v
       changes: Partial<Acknowledgement> = {},
     ): Promise<Acknowledgement> => {
       const commit = committing({
+        dataSet: taken.dataSet.id,
         base: taken.copy.token,
         token: taken.token,
         watermark: taken.entries.at(-1)?.sequence ?? taken.copy.watermark,
@@ -117,7 +118,7 @@ export function historySuite(engine: string, openStage: () => Promise<Stage>): v
     test('has nothing of a commit that was refused', async () => {
       const taken = await enter(['a']);
       await acknowledge(taken, {});
-      const late = committing({ base: 0, token: taken.token + 1, history: NOTE });
+      const late = committing({ dataSet: taken.dataSet.id, token: taken.token + 1, history: NOTE });
       expect((await stage.lanes.acknowledge(late)).accepted).toBe(false);
       expect(await read()).toHaveLength(1);
     });

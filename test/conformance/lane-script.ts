@@ -112,13 +112,13 @@ export class LaneScript {
     );
     this.#takes.push({ key, taken });
     if (this.#takes.length > TAKES_KEPT) this.#takes.shift();
-    const { token, copy, entries, expiresInMs, remembersFrom, ...rest } = taken;
+    const { token, copy, entries, expiresInMs, dataSet, ...rest } = taken;
     return {
       token: this.#name(token),
       copy: this.#copy(copy),
       entries: entries.map((entry) => this.#entry(entry)),
       expires: expiresInMs > 0,
-      remembers: remembersFrom > 0,
+      dataSet: dataSet.id !== '',
       ...rest,
     };
   }
@@ -136,6 +136,7 @@ export class LaneScript {
     const value = this.#pick(['deleted', 'not-kept', { json: String(this.#below(100)) }] as const);
     const commit = committing({
       key: step.key,
+      dataSet: taken.dataSet.id,
       base: taken.copy.token,
       token: taken.token,
       watermark: this.#pick(taken.entries)?.sequence ?? taken.copy.watermark,
@@ -155,12 +156,15 @@ export class LaneScript {
   }
 
   async #inspect(): Promise<unknown> {
-    const { copy, head, remembersFrom, ...rest } = await this.#stage.other.inspect(
-      this.#pick(KEYS),
-      5,
-    );
+    const {
+      copy,
+      head,
+      dataSet,
+      nextToken: _,
+      ...rest
+    } = await this.#stage.other.inspect(this.#pick(KEYS), 5);
     const jobs = head.map(({ jobId, sequence }) => [jobId, this.#name(sequence)]);
-    return { copy: this.#copy(copy), jobs, remembers: remembersFrom > 0, ...rest };
+    return { copy: this.#copy(copy), jobs, dataSet: dataSet.id !== '', ...rest };
   }
 
   #copy({ token, watermark, cascadeTo, value }: Taken['copy']): unknown {

@@ -48,6 +48,7 @@ export function taking(changes: Partial<TakeRequest> = {}): TakeRequest {
 export function committing(changes: Partial<Acknowledgement>): Acknowledgement {
   return {
     key: KEY,
+    dataSet: '',
     base: 0,
     token: 0,
     watermark: 0,
@@ -80,6 +81,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
     /** Acknowledges everything taken, built on the copy that was taken. */
     const commit = (taken: Taken, changes: Partial<Acknowledgement> = {}): Acknowledgement =>
       committing({
+        dataSet: taken.dataSet.id,
         base: taken.copy.token,
         token: taken.token,
         watermark: taken.entries.at(-1)?.sequence ?? taken.copy.watermark,
@@ -104,7 +106,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           paused: false,
           expiresInMs: 0,
           sinceCheckpoint: -1,
-          remembersFrom: 0,
+          dataSet: { id: expect.stringMatching(/./), madeAt: expect.any(Number) },
         });
       });
 
@@ -273,8 +275,10 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       });
 
       test('comes without its value if the cell can be believed', async () => {
-        const { token } = await lanes.take(taking());
-        await lanes.acknowledge(committing({ token, watermark: 1, value: { json: '7' } }));
+        const { token, dataSet } = await lanes.take(taking());
+        await lanes.acknowledge(
+          committing({ dataSet: dataSet.id, token, watermark: 1, value: { json: '7' } }),
+        );
         expect((await copyFor({ token, base: 0 })).value).toBe('not-sent');
         expect((await copyFor({ token: token + 1, base: token })).value).toBe('not-sent');
         expect((await copyFor({ token: token - 1, base: 0 })).value).toEqual({ json: '7' });
@@ -287,29 +291,17 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await copyFor({ token: 5, base: 4 })).toEqual(none);
       });
 
-      test('that is missing says from when on Redis would know of it, to a first commit', async () => {
-        const cells = [{ token: 5, base: 0 }, { token: 5, base: 4 }, undefined];
-        const taken = [];
-        for (const cell of cells) taken.push(await lanes.take(taking({ cell })));
-        const [first] = taken;
-        expect(first?.remembersFrom).toBeGreaterThan(5);
-        expect(first?.remembersFrom).toBeLessThanOrEqual(first?.token as number);
-        expect(taken.map(({ remembersFrom }) => remembersFrom > 0)).toEqual([true, false, false]);
-        expect((await lanes.inspect(KEY, 0)).remembersFrom).toBe(first?.remembersFrom);
-        const cell = { token: first?.token as number, base: 0 };
-        await lanes.acknowledge(committing({ token: cell.token, watermark: 9 }));
-        expect((await lanes.take(taking({ cell }))).remembersFrom).toBe(0);
-      });
-
       test.each(['deleted', 'not-kept'] as const)('can be %s', async (value) => {
-        const { token } = await lanes.take(taking());
-        await lanes.acknowledge(committing({ token, watermark: 9, value }));
+        const { token, dataSet } = await lanes.take(taking());
+        await lanes.acknowledge(committing({ dataSet: dataSet.id, token, watermark: 9, value }));
         expect(await copyFor(undefined)).toEqual({ token, watermark: 9, value, cascadeTo: 0 });
       });
 
       test('loses its value when that expires, and nothing else', async () => {
-        const { token } = await lanes.take(taking());
-        await lanes.acknowledge(committing({ token, watermark: 9, expireMs: 100 }));
+        const { token, dataSet } = await lanes.take(taking());
+        await lanes.acknowledge(
+          committing({ dataSet: dataSet.id, token, watermark: 9, expireMs: 100 }),
+        );
         expect((await copyFor(undefined)).value).toEqual({ json: '1' });
         await stage.sleep(150);
         const expired = { token, watermark: 9, value: 'deleted', cascadeTo: 0 };
@@ -320,21 +312,37 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
 
       test('says for how long its value lasts', async () => {
         const lasts = async (): Promise<number> => (await lanes.take(taking())).expiresInMs;
-        const { token } = await lanes.take(taking());
-        await lanes.acknowledge(committing({ token, watermark: 9, expireMs: 60_000 }));
+        const { token, dataSet } = await lanes.take(taking());
+        await lanes.acknowledge(
+          committing({ dataSet: dataSet.id, token, watermark: 9, expireMs: 60_000 }),
+        );
         expect(await lasts()).toBeGreaterThan(55_000);
         expect(await lasts()).toBeLessThanOrEqual(60_000);
         const { token: later } = await lanes.take(taking());
-        await lanes.acknowledge(committing({ base: token, token: later, watermark: 10 }));
+        await lanes.acknowledge(
+          committing({ dataSet: dataSet.id, base: token, token: later, watermark: 10 }),
+        );
         expect(await lasts()).toBe(0);
       });
 
       test('that did expire does not any more after a commit without an expiry', async () => {
         const first = await lanes.take(taking());
-        await lanes.acknowledge(committing({ token: first.token, watermark: 9, expireMs: 100 }));
+        await lanes.acknowledge(
+          committing({
+            dataSet: first.dataSet.id,
+            token: first.token,
+            watermark: 9,
+            expireMs: 100,
+          }),
+        );
         const second = await lanes.take(taking());
         await lanes.acknowledge(
-          committing({ base: first.token, token: second.token, value: { json: '2' } }),
+          committing({
+            dataSet: first.dataSet.id,
+            base: first.token,
+            token: second.token,
+            value: { json: '2' },
+          }),
         );
         await stage.sleep(150);
         expect((await copyFor(undefined)).value).toEqual({ json: '2' });
@@ -576,20 +584,45 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         length: 2,
         paceMs: 2,
         head: [{ jobId: 'b', sequence: taken.entries[1]?.sequence }],
-        remembersFrom: expect.any(Number),
+        dataSet: taken.dataSet,
+        nextToken: expect.any(Number),
       });
-      expect(await stage.other.inspect(KEY, 1)).toEqual(seen);
+      const again = await stage.other.inspect(KEY, 1);
+      expect({ ...again, nextToken: seen.nextToken }).toEqual(seen);
     });
 
     test('overwriteCopy sets the copy, whatever it was', async () => {
       const taken = await enter('a', 'b');
       await lanes.acknowledge(commit(taken, { watermark: taken.entries[0]?.sequence as number }));
-      const { token } = await lanes.take(taking());
+      const { token, dataSet } = await lanes.take(taking());
       const watermark = taken.entries[1]?.sequence as number;
-      await lanes.overwriteCopy(committing({ base: 4711, token, watermark, value: { json: '3' } }));
+      await lanes.overwriteCopy(
+        committing({ dataSet: dataSet.id, base: 4711, token, watermark, value: { json: '3' } }),
+      );
       const { copy, length } = await lanes.take(taking());
       expect(copy).toEqual({ token, watermark, value: { json: '3' }, cascadeTo: 0 });
       expect(length).toBe(0);
+    });
+
+    describe('the data set', () => {
+      test('has one name for all clients, made by the first that asks, and not before', async () => {
+        const [one, other] = await Promise.all([lanes.take(taking()), stage.other.take(taking())]);
+        expect(one.dataSet).toEqual(other.dataSet);
+        expect(one.dataSet.madeAt).toBeGreaterThan(0);
+        expect(one.dataSet.madeAt).toBeLessThanOrEqual(Math.min(one.token, other.token));
+        expect((await lanes.take(taking())).dataSet).toEqual(one.dataSet);
+        expect((await stage.other.inspect(KEY, 0)).dataSet).toEqual(one.dataSet);
+      });
+
+      test('refuses a commit of another one, also the first of a key', async () => {
+        const taken = await enter('a');
+        expect(await lanes.acknowledge(commit(taken, { dataSet: 'other' }))).toEqual({
+          accepted: false,
+        });
+        expect(await jobsOf()).toEqual(['a']);
+        expect((await lanes.inspect(KEY, 0)).copy.token).toBe(0);
+        expect((await lanes.acknowledge(commit(taken))).accepted).toBe(true);
+      });
     });
 
     test('registers the servers once, until they are replaced deliberately', async () => {

@@ -158,10 +158,11 @@ describe('a copy in Redis', () => {
     const dayMs = 86_400_000;
     const committed = async (value: Acknowledgement['value']): Promise<number> => {
       await redis.hset(`bull:${name}:job`, hashOf(PLAIN));
-      const { token, copy, entries } = await queue.lanes.take(taking({ arrivals: ['job'] }));
+      const taken = await queue.lanes.take(taking({ arrivals: ['job'] }));
+      const { token, copy, entries, dataSet } = taken;
       const takenMs = await redis.pttl(copyKey);
       const watermark = entries[0]?.sequence ?? 0;
-      const commit = committing({ base: copy.token, token, watermark, value });
+      const commit = committing({ dataSet: dataSet.id, base: copy.token, token, watermark, value });
       expect(await queue.lanes.acknowledge(commit)).toMatchObject({ accepted: true });
       await redis.del(`bull:${name}:job`);
       return takenMs;

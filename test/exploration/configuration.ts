@@ -12,7 +12,7 @@ import { RedisStates } from './redis-states.ts';
 import { Vocabulary } from './requests.ts';
 import { firstState, type State } from './state.ts';
 import type { World } from './world.ts';
-import { KEY, QUEUE } from './worker-plan.ts';
+import { DATA_SET, KEY, QUEUE } from './worker-plan.ts';
 import type { Path, WorkerDamage, WorkerPlan } from './worker-plan.ts';
 import { WorkerTree } from './worker-tree.ts';
 
@@ -137,6 +137,7 @@ const EARLIER = {
   watermark: 1,
   expireMs: 0,
   decisions: new Map<string, string>(),
+  dataSet: DATA_SET,
 };
 
 function earlierCell(path: Path, cell: Configuration['cell']): NewItem | undefined {

@@ -6,7 +6,7 @@ import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import { Numbers, renamedCommit, type Renaming } from './renaming.ts';
 import type { RedisRequest, Vocabulary } from './requests.ts';
-import { KEY, UPDATE } from './worker-plan.ts';
+import { DATA_SET, KEY, UPDATE } from './worker-plan.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 const ALL = 1_000;
@@ -109,7 +109,7 @@ class Server {
   #lastToken: number;
 
   constructor(jobs: number, { commit, lastToken }: Contents, damage: (jobs: MemoryJobs) => void) {
-    this.jobs = new MemoryJobs(new WorkerClock());
+    this.jobs = new MemoryJobs(new WorkerClock(), DATA_SET);
     for (let job = 1; job <= jobs; job++) {
       this.jobs.add({ id: String(job), name: UPDATE, data: JSON.stringify({ job }), lane: KEY });
     }

@@ -7,6 +7,7 @@ import type { Settlement } from '../../src/workers/arrival.ts';
 
 export const KEY = 'k';
 export const QUEUE = 'bull:explored';
+export const DATA_SET = 'explored';
 export const UPDATE = 'append';
 
 /** `queue`: updates; `strict`: strict updates; `lease`: withLease. */

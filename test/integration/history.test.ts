@@ -316,6 +316,7 @@ describe('what is recorded', () => {
     const cell = await here.cells.read(key);
     await here.queue.lanes.overwriteCopy({
       key,
+      dataSet: (await here.queue.lanes.inspect(key, 0)).dataSet.id,
       base: 0,
       token: cell?.token ?? 0,
       watermark: cell?.watermark ?? 0,

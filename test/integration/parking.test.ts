@@ -252,6 +252,7 @@ describe('a parked job that is decided', () => {
       (here: Stage, _job: Job, taken: Taken) =>
         here.queue.lanes.acknowledge({
           key: here.key(),
+          dataSet: taken.dataSet.id,
           base: 0,
           token: taken.token,
           watermark: taken.entries[0]?.sequence as number,

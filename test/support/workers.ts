@@ -24,6 +24,8 @@ const POLL_MS = 20;
 const FINISH_DEADLINE_MS = 60_000;
 
 export interface StageOptions {
+  /** Of a queue that another stage has, too. */
+  readonly name?: string;
   readonly redis?: string;
   readonly memcached?: MemcachedSetting;
   readonly updates?: readonly AnyUpdate[];
@@ -37,7 +39,7 @@ let stages = 0;
 /** Where one test plays. */
 export class Stage {
   /** The queue's name; also the beginning of the test's keys. */
-  readonly name: string = `test-${process.pid}-${Date.now()}-${stages++}`;
+  readonly name: string;
   readonly redisUrl: string;
   readonly memcached: MemcachedSetting;
   readonly updates: readonly AnyUpdate[];
@@ -47,6 +49,7 @@ export class Stage {
   readonly #workers: Worker[] = [];
 
   constructor(options: StageOptions) {
+    this.name = options.name ?? `test-${process.pid}-${Date.now()}-${stages++}`;
     this.redisUrl = options.redis ?? redisUrl();
     this.memcached = options.memcached ?? quickly(memcachedAddresses());
     this.updates = options.updates ?? allUpdates;

@@ -50,8 +50,24 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/cells/believe.ts',
-        find: '  if (envelope.base === copy.token) {\n',
-        replace: '  if (envelope.base === copy.token && isForgotten(envelope, remembersFrom)) {\n',
+        find: "  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'believe-other-redis',
+    guard: 'a cell of another Redis data set is not believed',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/believe.test.ts',
+      why: 'one world has one Redis; test/integration/data-sets.test.ts has two',
+    },
+    edits: [
+      {
+        file: 'src/cells/believe.ts',
+        find: '  if (!isOfLock && envelope.dataSet !== from.dataSet.id)\n',
+        replace: '  if (!isOfLock && envelope.dataSet === "")\n',
       },
     ],
   },

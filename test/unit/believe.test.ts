@@ -1,15 +1,30 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { believe } from '../../src/cells/believe.ts';
+import { believe, type Viewpoint } from '../../src/cells/believe.ts';
 import type { CellContent, Envelope } from '../../src/cells/envelope.ts';
 import { TorilError } from '../../src/errors.ts';
 
-const cell = (token: number, base: number, queue = 'bull:q'): CellContent => ({
+const cell = (token: number, base: number, more: Partial<Envelope> = {}): CellContent => ({
   kind: 'envelope',
-  envelope: { token, base, queue, value: 1, watermark: 1, decisions: new Map(), expireMs: 0 },
+  envelope: {
+    token,
+    base,
+    queue: 'bull:q',
+    dataSet: 'ours',
+    value: 1,
+    watermark: 1,
+    decisions: new Map(),
+    expireMs: 0,
+    ...more,
+  },
 });
-const standing = (content: CellContent, token: number, remembersFrom = 0): string => {
-  const found = believe(content, { token }, remembersFrom, 'bull:q');
+const FROM: Viewpoint = {
+  queue: 'bull:q',
+  dataSet: { id: 'ours', madeAt: 4 },
+  knows: (id) => id === 'ours' || id === 'former',
+};
+const standing = (content: CellContent, token: number): string => {
+  const found = believe(content, { token }, FROM);
   switch (found.kind) {
     case 'refused':
       return found.cause.code;
@@ -28,19 +43,48 @@ describe('a cell', () => {
     ['that went another way from the same base', cell(6, 3), 5, 'restore: stale'],
     ['built on a commit that Redis has never seen', cell(9, 7), 5, 'REDIS_WENT_BACK'],
     ['built on one, when Redis knows nothing at all', cell(9, 7), 0, 'REDIS_WENT_BACK'],
-    ['of another queue', cell(5, 3, 'bull:other'), 5, 'CELL_OF_ANOTHER_QUEUE'],
-    ['that a lock wrote over one of ours', cell(9, 5, ''), 5, 'FOREIGN_VALUE'],
-    ['that a lock wrote first', cell(9, 0, ''), 0, 'unacknowledged'],
+    ['of another queue', cell(5, 3, { queue: 'bull:other' }), 5, 'CELL_OF_ANOTHER_QUEUE'],
+    ['that a lock wrote over one of ours', cell(9, 5, { queue: '' }), 5, 'FOREIGN_VALUE'],
+    [
+      'that a lock wrote first',
+      cell(9, 0, { queue: '', dataSet: 'of locks' }),
+      0,
+      'unacknowledged',
+    ],
   ])('%s', (_, content, token, expected) => {
     expect(standing(content, token)).toBe(expected);
   });
 
   it.each([
-    ['was not acknowledged', cell(7, 0), 7, 'unacknowledged'],
-    ['was forgotten by a Redis that was emptied since', cell(7, 0), 8, 'REDIS_WENT_BACK'],
-    ['was made under a lock, and never acknowledged', cell(7, 0, ''), 8, 'unacknowledged'],
-  ])('with the first commit of its key, which %s', (_, content, remembersFrom, expected) => {
-    expect(standing(content, 0, remembersFrom)).toBe(expected);
+    ['with the first commit of its key', cell(7, 0), 'ours', 'unacknowledged'],
+    ['of a data set younger than ours, and so of another Redis', cell(5, 0), 'theirs', 'another'],
+    ['also if its numbers fit', cell(5, 3), 'theirs', 'another'],
+    ['also if Redis has acknowledged just that number', cell(7, 5), 'theirs', 'another'],
+    ['of one older than ours, which ours may have replaced', cell(3, 0), 'theirs', 'went back'],
+    ['of one that this very process worked with', cell(9, 0), 'former', 'went back'],
+    ['without one', cell(3, 0), '', 'went back'],
+  ])('%s', (_, content, dataSet, expected) => {
+    const { envelope } = content as { envelope: Envelope };
+    const at = { unacknowledged: 0, another: envelope.base, 'went back': 0 }[expected] ?? 0;
+    const code = { another: 'CELL_OF_ANOTHER_REDIS', 'went back': 'REDIS_WENT_BACK' }[expected];
+    expect(standing({ kind: 'envelope', envelope: { ...envelope, dataSet } }, at)).toBe(
+      code ?? expected,
+    );
+  });
+
+  it('of another data set is told with all that can have happened, and what to do', () => {
+    const message = (content: CellContent): string => {
+      const found = believe(content, { token: 0 }, FROM);
+      return found.kind === 'refused' ? found.cause.message : found.kind;
+    };
+    expect(message(cell(9, 0, { dataSet: 'theirs' }))).toMatch(
+      /share this memcached.*different keys/,
+    );
+    expect(message(cell(3, 0, { dataSet: 'theirs' }))).toMatch(
+      /emptied.*--trust cell.*different keys/,
+    );
+    expect(message(cell(9, 0, { dataSet: 'former' }))).toMatch(/emptied or replaced.*--trust cell/);
+    expect(message(cell(9, 0, { dataSet: 'former' }))).not.toMatch(/share/);
   });
 
   it.each([
@@ -69,7 +113,7 @@ describe('a cell', () => {
       fc.property(numbers, numbers, numbers, (base, more, copy) => {
         const token = base + 1 + more;
         const { envelope } = cell(token, base) as { envelope: Envelope };
-        const found = believe({ kind: 'envelope', envelope }, { token: copy }, 0, 'bull:q');
+        const found = believe({ kind: 'envelope', envelope }, { token: copy }, FROM);
         const believed = found.kind === 'clean' || found.kind === 'unacknowledged';
         expect(believed).toBe(copy === token || copy === base);
         if (!believed) expect(found.kind).toBe(base > copy ? 'refused' : 'restore');

@@ -20,6 +20,7 @@ const plain: NewEnvelope = {
   token: 2,
   base: 1,
   queue: 'bull:q',
+  dataSet: '0123456789abcdef',
   decisions: new Map(),
   expireMs: 0,
 };
@@ -33,6 +34,7 @@ describe('an envelope', () => {
       base: 1,
       watermark: 3,
       queue: 'bull:q',
+      dataSet: '0123456789abcdef',
       expireMs: 5,
       decisions: { '7': 'a1' },
       value: { n: 1 },
@@ -51,6 +53,7 @@ describe('an envelope', () => {
           token: number,
           base: number,
           queue: fc.string(),
+          dataSet: fc.string(),
           expireMs: number,
           decisions,
         }),

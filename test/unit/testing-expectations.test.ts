@@ -156,6 +156,7 @@ const TAKEN = {
 } as unknown as Omit<Parameters<TestBed['journal']['taken']>[0], 'entries'>;
 const COMMIT = {
   key: 'k',
+  dataSet: 'memory',
   base: 0,
   token: 9e15,
   watermark: 0,

@@ -18,6 +18,8 @@ export type CompletingArguments = readonly [...settings: FinishSettings, wantsNe
 /** The last four only where one of them says anything; times in milliseconds, 0: never. */
 export type AcknowledgeArguments = [
   key: string,
+  /** The id of the data set that the commit belongs to. */
+  dataSet: string,
   base: string,
   token: string,
   watermark: string,
@@ -43,7 +45,8 @@ export type AcknowledgeArguments = [
  * Those that are being worked on by the caller are completed in the same step, and others fetched
  * instead (finish.ts): it saves a round trip, and a worker that dies now leaves nothing to be done.
  * A job that holds its lane is marked, so that nobody tries it while BullMQ is being told.
- * Refused unless the copy is what the commit was built on: Redis has the last word. Accepted
+ * Refused unless the copy is what the commit was built on, in this very data set (a first commit is
+ * built on nothing, and so fits any that is empty): Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
  * found the cell).
  *
@@ -57,6 +60,7 @@ export const ACKNOWLEDGE: Script = {
   numberOfKeys: 2,
   lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
+local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local completing = table.remove(request, 1)
 local accepted = {}
@@ -167,8 +171,9 @@ local function rememberCompleted(deliveries)
 end
 
 local NONE = {}
-local function acknowledge(key, base, token, watermark, value, pace, deliveries, expireMs, copyExpireMs, decisions, note)
+local function acknowledge(key, commitsDataSet, base, token, watermark, value, pace, deliveries, expireMs, copyExpireMs, decisions, note)
   deliveries = deliveriesOf(deliveries)
+  if commitsDataSet ~= dataSetId then return '0' end
   local copyKey = own .. 'copy:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'

@@ -1,3 +1,4 @@
+import { DATA_SET_LUA } from '../../base/data-set.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import {
@@ -41,8 +42,6 @@ export type TakeReply = [
   decided: Readonly<Record<string, Packed>>,
   /** Lua does not tell an empty list from an empty object. */
   entries: readonly EntryReply[] | Readonly<Record<string, never>>,
-  /** When the sequence began, if there is no copy and the cell says that it is the first commit. */
-  began?: string,
 ];
 
 /** The last five are missing where there is nothing to tell: a job that nobody has tried. */
@@ -65,13 +64,14 @@ export type EntryReply = [
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
- *   ARGV[1] key prefix  ARGV[2...] packed: per key a TakeArguments
- *   Returns packed: paused (1 or 0), then a TakeReply per key
+ *   ARGV[1] key prefix  ARGV[2...] packed: a name for the data set if it has none, then per key a
+ *   TakeArguments
+ *   Returns packed: paused (1 or 0), the data set, then a TakeReply per key
  */
 export const TAKE: Script = {
   name: 'torilTake',
   numberOfKeys: 3,
-  lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}
@@ -104,12 +104,6 @@ local function entryOf(jobId, sequence)
   end
   local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
   return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason }, #data
-end
-
--- A first commit that waits for its acknowledgement, or one that Redis has forgotten.
-local function beganFor(copyToken, cellBase)
-  if copyToken ~= '0' or cellBase ~= '0' then return nil end
-  return call('GET', own .. 'sequenceBegan') or nil
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals)
@@ -166,12 +160,11 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals)
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  return { token, copyToken, watermark, value, cascadeTo, length, headDue, since, expiresIn, decided, entries,
-    beganFor(copyToken, cellBase) }
+  return { token, copyToken, watermark, value, cascadeTo, length, headDue, since, expiresIn, decided, entries }
 end
 
-local lanes = { call('HEXISTS', KEYS[3], 'paused') }
-for i = 1, #request do lanes[i + 1] = take(unpack(request[i])) end
+local lanes = { call('HEXISTS', KEYS[3], 'paused'), dataSetOr(table.remove(request, 1)) }
+for i = 1, #request do lanes[i + 2] = take(unpack(request[i])) end
 saveDrawn()
 return reply(lanes)
 `,
