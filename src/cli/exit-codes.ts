@@ -16,6 +16,8 @@ export const EXIT = {
   unusable: 5,
   /** The lease was not to be had, or an answer did not come: look, then try again. */
   undecided: 6,
+  /** A replay could not look at everything; what it looked at is as it was. */
+  notChecked: 7,
   /** A fault of Toril, or of the code in --updates. */
   internal: 70,
   /** Whoever read the output has gone (128 + SIGPIPE). */

@@ -18,7 +18,8 @@ Exit codes:
   0 done                              4 not there (no value, lane not held, no copy)
   1 a check failed                    5 the stored value cannot be used as it is
   2 wrong usage or bad input          6 no lease in time, or an outcome is unknown
-  3 a server is missing or refuses   70 internal error (DEBUG=toril shows where)
+  3 a server is missing or refuses    7 a replay could not check everything
+                                     70 internal error (DEBUG=toril shows where)
 
 Examples:
   toril demo

@@ -1,6 +1,7 @@
 /** `toril record`: the history of a queue as a file. */
 import type { Command } from 'commander';
 import { TorilError } from '../errors.ts';
+import { checkKey } from '../key.ts';
 import { record } from '../history/record.ts';
 import type { RecordingEnd } from '../history/recording/recording.ts';
 import { writeRecording } from '../history/recording/file.ts';
@@ -10,7 +11,7 @@ import { EXIT, type ExitWith } from './exit-codes.ts';
 import { addQueueFlags, addRedisFlags, type QueueFlags, type RedisFlags } from './flags.ts';
 import { importFile, loadUpdates } from './load-updates.ts';
 import { startProgress } from './progress.ts';
-import { grouped, note } from './terminal.ts';
+import { grouped, note, warn } from './terminal.ts';
 
 interface RecordFlags extends QueueFlags, RedisFlags {
   readonly key?: string;
@@ -65,6 +66,7 @@ export function addRecordCommand(program: Command, exitWith: ExitWith): void {
 
 async function recordTo(flags: RecordFlags): Promise<number> {
   const { key, out } = flags;
+  if (key !== undefined) checkKey(key);
   const since = flags.since === undefined ? undefined : timeOf(flags.since, Date.now());
   const mask = flags.mask === undefined ? undefined : await loadMask(flags.mask);
   const updates = flags.updates === undefined ? undefined : await loadUpdates(flags.updates);
@@ -90,6 +92,11 @@ async function recordTo(flags: RecordFlags): Promise<number> {
   const { end } = JSON.parse(last) as { end: RecordingEnd };
   const counts = `${grouped(end.commits)} commits, ${grouped(end.jobs)} jobs, ${grouped(end.keys)} keys`;
   note(out === undefined ? counts : `${out}: ${counts}`);
+  if (end.torn !== undefined) {
+    warn(
+      `the history was trimmed while it was read: commits may be missing behind line ${end.torn.join(', ')}. Raise historyLengthMax, or record more often.`,
+    );
+  }
   if (mask !== undefined && updates === undefined) {
     note('masked, and therefore not replayable (--updates would keep it so)');
   }

@@ -1,10 +1,17 @@
 /** `toril replay`: a recorded history once more, with the updates of today. */
 import { type FileHandle, open } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { Cells } from '../cells/cells.ts';
 import type { RecordingEnd } from '../history/recording/recording.ts';
 import { replay } from '../history/replay/replay.ts';
-import type { KeyReport, CommittedValue, ReplayReport } from '../history/replay/report.ts';
+import {
+  type CommittedValue,
+  type KeyReport,
+  type ReplayReport,
+  UNCHECKED_REASONS,
+  type UncheckedReason,
+} from '../history/replay/report.ts';
+import { checkKey } from '../key.ts';
 import { closeQuietly } from './connections.ts';
 import { EXIT, type ExitWith, exitCodeFor } from './exit-codes.ts';
 import { noteError } from './failure.ts';
@@ -24,6 +31,7 @@ interface ReplayFlags extends MemcachedFlags {
   readonly key?: string;
   readonly live?: boolean;
   readonly complete?: boolean;
+  readonly allowUnchecked?: readonly UncheckedReason[];
   readonly values?: boolean;
   readonly json?: boolean;
 }
@@ -34,8 +42,11 @@ value. A key begins with its first commit, or behind the first one whose value w
 is written anywhere, and neither Redis nor memcached is needed, except with --live. Updates that act
 on the outside world (strict) are not run.
 
-Exit code 0: whatever could be checked agrees; 1: something differs, or nothing could be checked;
-2: the file is damaged, or a job's update is not registered; 4: the file has no such key.
+Exit code 0: every commit was checked and is what it was, and every job ended as it did; 1: something
+differs; 7: nothing differs, but not everything could be checked; 2: the file is damaged, or a job's
+update is not registered; 4: the file has no such key. Commits that may stay unchecked are named with
+--allow-unchecked:
+  ${UNCHECKED_REASONS.join(', ')}
 
 Examples:
   toril replay accounts.jsonl --updates updates.mjs
@@ -53,7 +64,12 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
     .option('-k, --key <key>', 'only this key')
     .option('--live', 'compare the last values with the cells in memcached, too')
     .option('--values', 'print the last values, one JSON object per line')
-    .option('--complete', 'a commit that cannot be checked is a failure');
+    .option('--complete', 'a commit that cannot be checked is a failure (exit code 1 instead of 7)')
+    .option(
+      '--allow-unchecked <reasons>',
+      'commits that cannot be checked for these reasons (a,b,c) are no reason for another exit code than 0',
+      reasonsOf,
+    );
   addJsonFlag(addMemcachedFlags(command))
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, flags: ReplayFlags) => {
@@ -61,7 +77,15 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
     });
 }
 
+function reasonsOf(text: string): UncheckedReason[] {
+  const reasons = text.split(',').map((reason) => reason.trim());
+  const unknown = reasons.find((reason) => !UNCHECKED_REASONS.some((known) => known === reason));
+  if (unknown === undefined) return reasons as UncheckedReason[];
+  throw new InvalidArgumentError(`"${unknown}" is none of: ${UNCHECKED_REASONS.join(', ')}.`);
+}
+
 async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
+  if (flags.key !== undefined) checkKey(flags.key);
   const updates = await loadUpdates(flags.updates);
   const former = flags.former === undefined ? undefined : await loadUpdates(flags.former);
   const servers = flags.live === true ? openMemcached(flags) : undefined;
@@ -72,6 +96,7 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
     report = await replay(file, updates, {
       key: flags.key,
       former,
+      allowUnchecked: flags.allowUnchecked,
       live: cells && ((key) => liveValue(cells, key)),
       onProgress: (commits) => progress.update(commits),
     });
@@ -114,8 +139,8 @@ function withoutCommit({ difference, last: _last, ...key }: KeyReport): object {
 }
 
 function exitCodeOf(report: ReplayReport, { complete, json }: ReplayFlags): number {
-  const { unknownUpdates, keys } = report;
-  if (keys.some(({ verdict }) => verdict === 'differs')) return EXIT.checkFailed;
+  const { unknownUpdates, verdict } = report;
+  if (verdict === 'differs') return EXIT.checkFailed;
   if (unknownUpdates.length > 0) {
     if (json !== true) {
       noteError(
@@ -125,8 +150,8 @@ function exitCodeOf(report: ReplayReport, { complete, json }: ReplayFlags): numb
     }
     return exitCodeFor('UNKNOWN_UPDATE');
   }
-  if (!report.agrees || (complete === true && !report.complete)) return EXIT.checkFailed;
-  return EXIT.done;
+  if (complete === true && !report.complete) return EXIT.checkFailed;
+  return verdict === 'agrees' ? EXIT.done : EXIT.notChecked;
 }
 
 /** For the progress bar only, so nothing of it is believed. 0: not known. */

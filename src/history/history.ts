@@ -59,6 +59,8 @@ export interface NotedCommit {
   readonly attempts: ReadonlyMap<string, number> | undefined;
   /** Commits of the key since the last one that a replay can begin at; -1: there is none. */
   readonly sinceCheckpoint: number;
+  /** It has a job that a replay will not run again (`strict`). */
+  readonly isStrict: boolean;
 }
 
 /** The hash of no value. */
@@ -102,15 +104,25 @@ function isRecorded(
 }
 
 function fullValue(
-  { origin, valueJson, sinceCheckpoint }: NotedCommit,
+  { origin, valueJson, sinceCheckpoint, isStrict }: NotedCommit,
   settings: HistorySettings,
 ): HistoryNote['value'] {
   if (valueJson === undefined) return undefined; // the hash says so already
-  const beginsHere = origin === 'nothing' || typeof origin === 'object';
-  const isDue = sinceCheckpoint < 0 || sinceCheckpoint + 1 >= settings.checkpointEvery;
+  // Nobody can fold it: without its value, the next `checkpointEvery` commits could not be checked either.
+  const isBlind = isStrict || origin === 'unknown';
+  const beginsHere = !isBlind && (origin === 'nothing' || typeof origin === 'object');
+  const isDue = isBlind || sinceCheckpoint < 0 || sinceCheckpoint + 1 >= settings.checkpointEvery;
   const isShort = valueJson.length <= settings.historyValueMax;
   if (!isShort && (beginsHere || !isDue)) return undefined;
   return settings.durableCopies ? 'copy' : { json: valueJson };
+}
+
+/** Bytes of a result's JSON up to which it is recorded; of a longer one, its SHA-1 behind a `#` (all that Redis offers). */
+export const RECORDED_RESULT_MAX = 200;
+export const RESULT_HASH_MARK = '#';
+
+export function resultHash(resultJson: string): string {
+  return hash('sha1', resultJson, 'hex');
 }
 
 /** A job as a commit decided it. */
@@ -120,7 +132,7 @@ export interface HistoryJob {
   readonly name: string | undefined;
   readonly sequence: number;
   readonly attempt: number;
-  /** As in outcome.ts, but results are not recorded. */
+  /** As in outcome.ts, but see `recordedDecision`. */
   readonly decision: string;
   /** As BullMQ has it: JSON, unless the producer was not Toril. */
   readonly data: string;
@@ -139,6 +151,8 @@ export interface HistoryEntry {
   readonly value: string | undefined;
   /** It was acknowledged by the successor of whoever made it. */
   readonly recovered: boolean;
+  /** Not true: it was written by a Toril that did not record results. */
+  readonly hasResults?: boolean;
   readonly jobs: readonly HistoryJob[];
 }
 
@@ -157,6 +171,8 @@ export interface HistoryPage {
   /** For the next call; undefined: this was the last page. */
   readonly next: HistoryRequest | undefined;
   readonly until: number;
+  /** The entry behind which the page should begin was trimmed meanwhile, and later ones perhaps with it. */
+  readonly isTorn?: boolean;
 }
 
 export interface History {

@@ -2,8 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { isoTime, systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
-import type { History, HistoryEntry, HistoryJob, HistoryRequest } from './history.ts';
-import { decodeOutcome } from '../jobs/outcome.ts';
+import { checkKey } from '../key.ts';
+import { decodeOutcome, PLAIN_APPLIED } from '../jobs/outcome.ts';
+import {
+  type History,
+  type HistoryEntry,
+  type HistoryJob,
+  type HistoryRequest,
+  RESULT_HASH_MARK,
+} from './history.ts';
 import {
   ChainWriter,
   type RecordedCommit,
@@ -39,21 +46,25 @@ export interface RecordOptions {
 /**
  * The lines of a recording, without their newlines, of all that the history has at this moment. They
  * come page by page, so it may be as long as it likes.
- * @throws TorilError NOTHING_RECORDED, RECORDING_MASKED, BAD_FILE (the mask fails), REDIS_FAILED
+ * @throws TorilError INVALID_KEY, NOTHING_RECORDED, RECORDING_MASKED, BAD_FILE (the mask fails), REDIS_FAILED
  */
 export async function* record(
   source: Recordable,
   options: RecordOptions = {},
 ): AsyncGenerator<string, void, undefined> {
   const { key, since, mask, updates } = options;
+  if (key !== undefined) checkKey(key); // an empty one would mean all keys to the history
   const masking = mask && new Masking(mask, updates);
   const writer = new ChainWriter();
   const keys = new Set<string>();
+  const torn: number[] = [];
   let jobs = 0;
   let commits = 0;
+  let hasResults = masking === undefined;
   let request: HistoryRequest | undefined = { after: since ?? 0, key };
   while (request !== undefined) {
     const page = await source.history.read(request);
+    if (page.isTorn === true) torn.push(commits + 1);
     for (const entry of page.entries) {
       if (commits === 0) yield writer.line({ recording: headerOf(source, options, masking) });
       const plain = commitOf(entry);
@@ -61,12 +72,19 @@ export async function* record(
       yield writer.line({ commit });
       commits += 1;
       jobs += commit.jobs.length;
+      hasResults &&= entry.hasResults === true;
       keys.add(commit.key);
     }
     request = page.next;
   }
   if (commits === 0) throw nothing(source, options);
-  yield writer.line({ end: { commits, jobs, keys: keys.size } });
+  yield writer.line({
+    end: {
+      ...{ commits, jobs, keys: keys.size },
+      ...(hasResults && { results: true }),
+      ...(torn.length > 0 && { torn }),
+    },
+  });
 }
 
 function headerOf(
@@ -114,7 +132,16 @@ function jobOf({ jobId, name, sequence, attempt, decision, data }: HistoryJob): 
     attempt,
     ...(outcome && { outcome }),
     ...(parsed !== undefined && { data: parsed }),
+    ...resultOf(decision),
   };
+}
+
+function resultOf(decision: string): Pick<RecordedJob, 'result' | 'resultHash'> {
+  if (decision.length <= PLAIN_APPLIED.length || !decision.startsWith(PLAIN_APPLIED)) return {};
+  const result = decision.slice(PLAIN_APPLIED.length);
+  return result.startsWith(RESULT_HASH_MARK)
+    ? { resultHash: result.slice(RESULT_HASH_MARK.length) }
+    : { result: JSON.parse(result) as unknown };
 }
 
 function outcomeOf(decision: string): RecordedOutcome | undefined {

@@ -8,6 +8,9 @@ import {
   type HistoryPage,
   type HistoryRequest,
   NO_VALUE_HASH,
+  RECORDED_RESULT_MAX,
+  RESULT_HASH_MARK,
+  resultHash,
 } from '../history/history.ts';
 import type { Acknowledgement } from './lanes.ts';
 import { PLAIN_APPLIED } from './outcome.ts';
@@ -37,11 +40,14 @@ export class MemoryHistory implements History {
   add(commit: Acknowledgement, note: HistoryNote, base: number, jobs: readonly HistoryJob[]): void {
     const { key, token, watermark } = commit;
     const { hash, origin } = note;
-    const isComplete = jobs.every(({ name, decision }) => name !== undefined || decision !== 'a');
+    const isComplete = jobs.every(
+      ({ name, decision }) => name !== undefined || !decision.startsWith(PLAIN_APPLIED),
+    );
     const value = fullValue(commit, note, isComplete);
     const recovered = note.attempts === undefined;
     const id = this.#nextId();
-    this.#entries.push({ id, key, token, base, watermark, origin, hash, value, recovered, jobs });
+    const facts = { id, key, token, base, watermark, origin, hash, value, recovered };
+    this.#entries.push({ ...facts, hasResults: true, jobs });
 
     const begins = isComplete && (origin === 'nothing' || typeof origin === 'object');
     const isKnown = hash === NO_VALUE_HASH || value !== undefined || begins;
@@ -69,7 +75,8 @@ export class MemoryHistory implements History {
       if (!isLater(partsOf(entry.id), from) || ms > untilMs) return false;
       return key === undefined || entry.key === key;
     });
-    return Promise.resolve({ entries, next: undefined, until: untilMs });
+    const isTorn = typeof after === 'string' && !this.#entries.some(({ id }) => id === after);
+    return Promise.resolve({ entries, next: undefined, until: untilMs, isTorn });
   }
 
   #nextId(): string {
@@ -103,9 +110,12 @@ export function attemptOf(note: HistoryNote, jobId: string, attemptsMade: number
   return note.attempts === undefined ? attemptsMade + 1 : (note.attempts.get(jobId) ?? 1);
 }
 
-/** Results are not recorded. */
+/** Of a long result, only its hash is recorded. */
 export function recordedDecision(decision: string): string {
-  return decision.startsWith(PLAIN_APPLIED) ? PLAIN_APPLIED : decision;
+  if (!decision.startsWith(PLAIN_APPLIED)) return decision;
+  const result = decision.slice(PLAIN_APPLIED.length);
+  if (Buffer.byteLength(result) <= RECORDED_RESULT_MAX) return decision;
+  return PLAIN_APPLIED + RESULT_HASH_MARK + resultHash(result);
 }
 
 function partsOf(id: string): [ms: number, number: number] {

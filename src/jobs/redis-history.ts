@@ -32,17 +32,18 @@ export class RedisHistory implements History {
   }
 
   async read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
-    const [untilMs, last, ...entries] = (await this.#run([
+    const [untilMs, last, torn, ...entries] = (await this.#run([
       typeof after === 'number' ? String(after) : `(${after}`,
       until ?? '',
       key ?? '',
       ENTRIES_PER_PAGE,
       BYTES_PER_PAGE,
-    ])) as [string, string, ...[string, string[]][]];
+    ])) as [string, string, string, ...[string, string[]][]];
     return {
       entries: entries.map(([id, fields]) => entryOf(id, fields)),
       next: last === '' ? undefined : { after: last, until: Number(untilMs), key },
       until: Number(untilMs),
+      isTorn: torn !== '',
     };
   }
 
@@ -74,6 +75,7 @@ function entryOf(id: string, fields: readonly string[]): HistoryEntry {
     hash: of.get('h') ?? '',
     value: of.get('v'),
     recovered: of.has('r'),
+    hasResults: of.has('s'),
     jobs: jobsOf(of.get('j') ?? ''),
   };
 }

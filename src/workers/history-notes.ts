@@ -2,33 +2,39 @@
 import type { Envelope } from '../cells/envelope.ts';
 import { type HistoryNote, historyNote, type Origin } from '../history/history.ts';
 import type { Taken } from '../jobs/lanes.ts';
-import type { GateOptions } from '../options.ts';
 import type { FittingBatch } from './fitting.ts';
+import type { GateContext } from './gate-context.ts';
+import { isStrict } from './strict-turn.ts';
+
+/** What of its gate's context a note depends on. */
+type NotingContext = Pick<GateContext, 'options' | 'registry'>;
 
 export function noteOf(
   { batch, valueJson, origin }: FittingBatch,
   { entries, sinceCheckpoint }: Taken,
-  options: GateOptions,
+  { options, registry }: NotingContext,
 ): HistoryNote | undefined {
   if (options.history === 'off') return undefined;
   const decided = entries.slice(0, batch.decided);
   const tried = decided.filter(({ attemptsMade }) => attemptsMade > 0);
   const attempts = new Map(tried.map(({ jobId, attemptsMade }) => [jobId, attemptsMade + 1]));
   const updates = decided.map(({ name }) => name);
-  return historyNote({ origin, valueJson, updates, attempts, sinceCheckpoint }, options);
+  const facts = { origin, valueJson, updates, attempts, sinceCheckpoint };
+  return historyNote({ ...facts, isStrict: isStrict(decided, registry) }, options);
 }
 
 export function noteOfRecovered(
   envelope: Envelope,
   valueJson: string | undefined,
   { entries, sinceCheckpoint }: Taken,
-  options: GateOptions,
+  { options, registry }: NotingContext,
 ): HistoryNote | undefined {
   if (options.history === 'off') return undefined;
   const decided = entries.filter(({ sequence }) => sequence <= envelope.watermark);
   const updates = decided.map(({ name }) => name);
   const origin = originOf(envelope);
-  return historyNote({ origin, valueJson, updates, attempts: undefined, sinceCheckpoint }, options);
+  const facts = { origin, valueJson, updates, attempts: undefined, sinceCheckpoint };
+  return historyNote({ ...facts, isStrict: isStrict(decided, registry) }, options);
 }
 
 /** What an envelope says of its origin; most say nothing. */

@@ -189,7 +189,7 @@ class Turn {
       expireMs: envelope.expireMs,
       decisions: envelope.decisions,
       paceMs: memory.paceMs,
-      history: noteOfRecovered(envelope, valueJson, taken, context.options),
+      history: noteOfRecovered(envelope, valueJson, taken, context),
     });
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
@@ -251,7 +251,7 @@ class Turn {
       expireMs,
       decisions: batch.decisions,
       paceMs: memory.paceMs,
-      history: noteOf(fitting, taken, context.options),
+      history: noteOf(fitting, taken, context),
       deliveries: arrivals.completedBy(batch.settlements),
     });
     if (!accepted) {

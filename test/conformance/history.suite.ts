@@ -5,6 +5,7 @@ import {
   type HistoryNote,
   type HistoryRequest,
   NO_VALUE_HASH,
+  resultHash,
   valueHash,
 } from '../../src/history/history.ts';
 import type { Acknowledgement, Taken } from '../../src/jobs/lanes.ts';
@@ -89,12 +90,45 @@ export function historySuite(engine: string, openStage: () => Promise<Stage>): v
           hash: NOTE.hash,
           value: undefined,
           recovered: false,
+          hasResults: true,
           jobs: [
-            { ...job, jobId: 'a', sequence: a?.sequence, attempt: 1, decision: 'a' },
+            { ...job, jobId: 'a', sequence: a?.sequence, attempt: 1, decision: decisions.get('a') },
             { ...job, jobId: 'b', sequence: b?.sequence, attempt: 3, decision: decisions.get('b') },
           ],
         },
       ]);
+    });
+
+    test('has short results, and of a long one its hash', async () => {
+      const results = [
+        '',
+        '{"é":"\\n"}',
+        JSON.stringify('x'.repeat(198)),
+        JSON.stringify('é'.repeat(100)),
+      ];
+      const jobIds = results.map((_, n) => `r${n}`);
+      const decisions = new Map(jobIds.map((jobId, n) => [jobId, `a${results[n]}`]));
+      await acknowledge(await enter(jobIds), {}, { decisions });
+      const [entry] = await read();
+      const [none, short, longest, long] = results as [string, string, string, string];
+      expect(entry?.jobs.map(({ decision }) => decision)).toEqual([
+        ...[`a${none}`, `a${short}`, `a${longest}`, `a#${resultHash(long)}`],
+      ]);
+    });
+
+    test('says that what should come next was trimmed', async () => {
+      await acknowledge(await enter(['a']), {});
+      const [first] = await read();
+      const after = first?.id as string;
+      const isTorn = async (): Promise<boolean | undefined> =>
+        (await stage.history.read({ after })).isTorn;
+      expect(await isTorn()).toBe(false);
+      for (let n = 0; n < 250; n++) {
+        await acknowledge(await enter([`j${n}`]), { lengthMax: 20 });
+      }
+      expect((await read()).some(({ id }) => id === after)).toBe(false);
+      expect(await isTorn()).toBe(true);
+      expect((await stage.history.read({ after: 0 })).isTorn).toBe(false);
     });
 
     test('keeps texts of every kind', async () => {

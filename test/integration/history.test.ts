@@ -129,7 +129,7 @@ describe('a history', () => {
     // What comes then begins with nothing, and the history knows that.
     await here.finished(await enqueueLog(here, entries(key, 5)));
     expect(worker.counts.cellLost).toBe(1);
-    await expectReplayable(here);
+    expect((await expectReplayable(here)).keys).toMatchObject([{ restarts: 1 }]);
     const commits = await commitsOf(here);
     expect(commits.filter(({ origin }) => origin === 'nothing').map(({ base }) => base)).toEqual([
       0,
@@ -213,10 +213,10 @@ describe('a history', () => {
     RedisLanes.prototype.acknowledge = acknowledge;
     await here.finished(await enqueueLog(here, entries(key, 3)));
     const report = await replayed(here);
-    expect(report).toMatchObject({ agrees: true, complete: false });
+    expect(report).toMatchObject({ verdict: 'not-checked', unchecked: { 'job-gone': 1 } });
     expect(report.keys).toMatchObject([
       {
-        verdict: 'agrees',
+        verdict: 'unchecked',
         gaps: [{ reason: 'job-gone', job: { id: '2' } }],
         live: { kind: 'same' },
       },
@@ -253,7 +253,7 @@ describe('what is recorded', () => {
       'mixed',
     ]);
     const report = await replayed(here);
-    expect(report).toMatchObject({ agrees: true, complete: false });
+    expect(report).toMatchObject({ verdict: 'not-checked', complete: false });
     expect(report.keys[1]).toMatchObject({ gaps: [{ reason: 'commits-missing' }], checked: 2 });
   });
 
@@ -271,7 +271,7 @@ describe('what is recorded', () => {
       ...commits.slice(1).map(() => false),
     ]);
     expect(await replayed(here)).toMatchObject({
-      agrees: true,
+      ...{ verdict: 'not-checked', unchecked: { 'before-start': 1 } },
       keys: [{ start: 'checkpoint', gapsCount: 0, live: { kind: 'same' } }],
     });
   });
@@ -285,6 +285,22 @@ describe('what is recorded', () => {
     expect(commits.map(({ value }) => (value === undefined ? '-' : 'V')).join('')).toBe('---V--V-');
     await here.queue.obliterate({ force: true });
     expect(await here.redis.exists(here.ownKey('history'), here.ownKey('historyFirst'))).toBe(0);
+  });
+
+  it('is the value behind a strict commit, which no replay runs again', async () => {
+    const strict = { ...log, name: 'log-strict', strict: true };
+    const here = stage({ updates: [log, strict] });
+    const key = here.key();
+    await here.worker({ ...RECORDING, historyValueMax: 0, checkpointEvery: 1000 });
+    for (const update of [log, strict, log, log]) {
+      await here.finished(await here.queue.enqueueBulk([{ update, data: { key, n: 0 } }]));
+    }
+    expect((await commitsOf(here)).map(({ value }) => value !== undefined)).toEqual([
+      ...[false, true, false, false],
+    ]);
+    expect(await replayed(here)).toMatchObject({
+      ...{ verdict: 'not-checked', checked: 3, unchecked: { 'strict-update': 1 } },
+    });
   });
 
   it('is whole even if it could not be written for a while', async () => {

@@ -15,7 +15,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Queue, Worker } from '../../src/index.ts';
+import {
+  type AnyUpdate,
+  Queue,
+  record as recordOf,
+  Worker,
+  writeRecording,
+} from '../../src/index.ts';
+import { ChainWriter } from '../../src/history/recording/recording.ts';
+import { createTestBed } from '../../src/testing.ts';
 import { edit } from '../../src/cli/trace/trace-updates.ts';
 import { inMemory } from '../support/replaying.ts';
 import { memcachedAddresses, redisUrl } from '../support/servers.ts';
@@ -275,6 +283,9 @@ describe('record and replay', () => {
         3,
         /error MEMCACHED_UNREACHABLE/,
       ],
+      [() => replayed(recording, '--key', ''), 2, /error INVALID_KEY: the key is empty/],
+      [() => record('--key', ''), 2, /error INVALID_KEY: the key is empty/],
+      [() => replayed(recording, '--allow-unchecked', 'all'), 2, /"all" is none of: before-start/],
       [() => record('--key', 'eve'), 4, /error NOTHING_RECORDED: .*no commit of the key "eve"/],
       [
         () => record('--since', 'yesterday'),
@@ -301,6 +312,60 @@ describe('record and replay', () => {
     }
     // Nothing half-written.
     expect(readdirSync(folder).filter((name) => name.includes('partial'))).toEqual([]);
+  });
+
+  test('say what was not checked, with an exit code of its own', async () => {
+    const later = (await torilHere(['record', ...servers, '--since', '1h'])).stdout;
+    const [header, ...commits] = later
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const writer = new ChainWriter();
+    const behind = commits.slice(0, -1).filter(({ commit }) => commit.base !== 0);
+    const { end } = commits.at(-1);
+    const jobs = behind.reduce((sum, { commit }) => sum + commit.jobs.length, 0);
+    const lines = [
+      writer.line({ recording: header.recording }),
+      ...behind.map(({ commit }) => writer.line({ commit })),
+      writer.line({ end: { ...end, commits: behind.length, jobs } }),
+    ];
+    const file = write('late.jsonl', `${lines.join('\n')}\n`);
+    const { code, stdout } = await replayed(file);
+    expect(stdout).toContain('NOT CHECKED: 3 of');
+    expect(stdout).toContain('3 not checked: the recording began in the middle of the key');
+    expect(code).toBe(7);
+    expect((await replayed(file, '--complete')).code).toBe(1);
+    const allowed = await replayed(file, '--allow-unchecked', 'before-start');
+    expect(allowed.stdout).toContain('3 commits were not, as allowed');
+    expect(allowed.code).toBe(0);
+  });
+
+  test('tell of jobs that failed then and would succeed now, and of other results', async () => {
+    const index = JSON.stringify(fileURLToPath(new URL('../../src/index.ts', import.meta.url)));
+    const updates = (floor: number, name: string): string =>
+      write(
+        name,
+        `import { defineUpdate } from ${index};
+         export const draw = defineUpdate({ name: 'draw', key: () => '${keys[0]}-d', initial: () => 100,
+           apply: (cents, { n }) => { if (cents - n < ${floor}) throw new Error('no funds'); return cents - n; },
+           result: (cents) => cents > ${floor} });`,
+      );
+    const then = (await import(updates(0, 'then.ts'))) as { draw: AnyUpdate };
+    const bed = createTestBed({ updates: [then.draw] });
+    for (const n of [30, 70, 20]) await bed.enqueue(then.draw, { n });
+    await bed.drain();
+    await writeRecording(at('draws.jsonl'), recordOf(bed.queue));
+    const same = await torilHere(['replay', at('draws.jsonl'), '-u', at('then.ts')]);
+    expect(same.stdout).toContain('1 jobs failed then; 1 of them fail again');
+    expect(same.stdout).toContain('Not looked at: onFailure of draw; onExhausted of draw');
+    expect(same.code).toBe(0);
+    const now = updates(-50, 'now.ts');
+    const other = await torilHere(['replay', at('draws.jsonl'), '-u', now]);
+    expect(other.stdout).toContain('1 failed then and would succeed now');
+    expect(other.stdout).toContain('then Error no funds, now it succeeds');
+    expect(other.stdout).toContain('1 results differ');
+    expect(other.stdout).toContain('then false, now true');
+    expect(other.code).toBe(1);
   });
 
   test('name an update that is no longer registered', async () => {

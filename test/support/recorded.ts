@@ -4,6 +4,7 @@ import {
   ChainWriter,
   type RecordedCommit,
   type RecordedJob,
+  type RecordingEnd,
   type RecordingHeader,
 } from '../../src/history/recording/recording.ts';
 import { defineUpdate, type Update } from '../../src/jobs/update.ts';
@@ -55,6 +56,7 @@ const HEADER: RecordingHeader = {
 export function linesOf(
   commits: readonly RecordedCommit[],
   header: Partial<RecordingHeader> = {},
+  end: Partial<RecordingEnd> = {},
 ): string[] {
   const writer = new ChainWriter();
   const jobs = commits.reduce((sum, commit) => sum + commit.jobs.length, 0);
@@ -62,7 +64,7 @@ export function linesOf(
   return [
     writer.line({ recording: { ...HEADER, ...header } }),
     ...commits.map((commit) => writer.line({ commit })),
-    writer.line({ end: { commits: commits.length, jobs, keys } }),
+    writer.line({ end: { commits: commits.length, jobs, keys, ...end } }),
   ].map((line) => `${line}\n`);
 }
 

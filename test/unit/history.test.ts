@@ -17,6 +17,7 @@ const COMMIT: NotedCommit = {
   updates: ['deposit'],
   attempts: new Map(),
   sinceCheckpoint: 0,
+  isStrict: false,
 };
 
 const valueOf = (commit: Partial<NotedCommit>, settings: Partial<HistorySettings> = {}): unknown =>
@@ -64,6 +65,13 @@ describe('a value is written down', () => {
     expect(valueOf({ sinceCheckpoint: -1, origin: 'unknown' })).toBe('copy');
     expect(valueOf({ sinceCheckpoint: -1, origin: 'nothing' })).toBeUndefined();
     expect(valueOf({ sinceCheckpoint: -1, origin: { adopted: '1' } })).toBeUndefined();
+  });
+
+  test('always, if the commit itself cannot be folded again', () => {
+    expect(valueOf({ isStrict: true })).toBe('copy');
+    expect(valueOf({ isStrict: true, origin: 'nothing' })).toBe('copy');
+    expect(valueOf({ origin: 'unknown' })).toBe('copy');
+    expect(valueOf({ isStrict: true, valueJson: undefined })).toBeUndefined();
   });
 
   test('not if there is none: the hash says so', () => {

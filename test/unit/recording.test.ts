@@ -383,6 +383,57 @@ describe('record', () => {
     expect(shown[1]).toMatchObject({ commit: { value: 'ada had 6 letters' } });
   });
 
+  test.each([
+    [() => undefined, 'nothing that JSON can hold'],
+    [() => 5n, 'BigInt'],
+    [() => Promise.reject(new Error('no vault')), 'no vault'],
+    [
+      () => {
+        throw new Error('broken');
+      },
+      'broken',
+    ],
+  ])('names a mask that fails (%#)', async (data, message) => {
+    await expect(recorded(source([entry(1)]), { mask: { data } })).rejects.toMatchObject({
+      code: 'BAD_FILE',
+      message: expect.stringMatching(`the mask .* job 1.*${message}|the mask .*${message}.* job 1`),
+    });
+  });
+
+  test('has the results of jobs, and says whether it has all of them', async () => {
+    const job = entry(1).jobs[0] as HistoryEntry['jobs'][number];
+    const long = `#${'0'.repeat(40)}`;
+    const jobs = ['a', 'a{"left":5}', `a${long}`].map((decision) => ({ ...job, decision }));
+    const lines = await recorded(source([entry(1, { jobs, hasResults: true })]));
+    expect(lines[1]).toMatchObject({
+      commit: { jobs: [{}, { result: { left: 5 } }, { resultHash: '0'.repeat(40) }] },
+    });
+    expect(lines[2]).toMatchObject({ end: { results: true } });
+    const mixed = await recorded(source([entry(1, { hasResults: true }), entry(2)]));
+    expect(mixed[3]).not.toMatchObject({ end: { results: true } });
+  });
+
+  test('says where the history was trimmed while it was read', async () => {
+    const entries = [1, 2, 3, 4, 5].map((n) => entry(n));
+    const plain = source(entries);
+    const torn = {
+      ...plain,
+      history: {
+        read: async (request: HistoryRequest) => ({
+          ...(await plain.history.read(request)),
+          isTorn: request.after === '2',
+        }),
+      },
+    };
+    expect((await recorded(torn)).at(-1)).toMatchObject({ end: { commits: 5, torn: [3] } });
+  });
+
+  test('refuses a key that no key can be', async () => {
+    await expect(recorded(source([entry(1)]), { key: '' })).rejects.toMatchObject({
+      code: 'INVALID_KEY',
+    });
+  });
+
   test('given the updates, it makes values anew, so that a masked recording can be replayed', async () => {
     const truth = new History()
       .step('ada', [['deposit', 12_345]])
@@ -418,6 +469,18 @@ describe('record', () => {
       code: 'RECORDING_MASKED',
       message: expect.stringContaining('do not give the value that was recorded'),
     });
+    // A mask may change what it is given, and take its time.
+    const inPlace = {
+      data: async (data: unknown) => {
+        (data as { cents: number }).cents = 1;
+        return data;
+      },
+      value: (value: unknown) => value,
+    };
+    const contents = (some: readonly unknown[]): unknown[] =>
+      some.slice(1).map((line) => ({ ...(line as object), chain: '' }));
+    const again = await recorded(source(asHistory), { mask: inPlace, updates });
+    expect(contents(again)).toEqual(contents(lines));
     const tooMuch = { data: () => ({}) };
     await expect(recorded(source(asHistory), { mask: tooMuch, updates })).rejects.toMatchObject({
       code: 'RECORDING_MASKED',

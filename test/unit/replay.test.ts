@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../src/jobs/update.ts';
 import { replay, type ReplayOptions } from '../../src/history/replay/replay.ts';
 import type { KeyReport, ReplayReport } from '../../src/history/replay/report.ts';
-import { type Account, type Amount, deposit, History, interest } from '../support/recorded.ts';
+import type { RecordedCommit } from '../../src/history/recording/recording.ts';
+import {
+  type Account,
+  type Amount,
+  deposit,
+  History,
+  interest,
+  linesOf,
+} from '../support/recorded.ts';
 
 const close = defineUpdate({
   name: 'close',
@@ -107,7 +115,11 @@ describe('a history that is right', () => {
         ...commit.jobs,
       ],
     }));
-    expect(await run(history)).toMatchObject({ agrees: true, checked: 7 });
+    expect(await run(history)).toMatchObject({
+      checked: 7,
+      unchecked: {},
+      failures: { failed: 1, succeedNow: 1 },
+    });
   });
 
   test('begins with an adopted value', async () => {
@@ -236,7 +248,11 @@ describe('an update that is missing', () => {
     };
     const report = await run(traffic(), [deposit, strict, close]);
     expect(runs).toBe(0);
-    expect(report).toMatchObject({ agrees: true, complete: false });
+    expect(report).toMatchObject({
+      ...{ verdict: 'not-checked', agrees: false, complete: false },
+      unchecked: { 'strict-update': 4 },
+    });
+    expect(of(report, 'bob').verdict).toBe('unchecked');
     expect(of(report, 'bob').gaps).toMatchObject([{ line: 6, reason: 'strict-update' }]);
   });
 });
@@ -250,9 +266,13 @@ describe('a recording with a gap', () => {
       .step('ada', [['deposit', 4]], { full: true })
       .step('ada', [['interest', 0]]);
     const report = await run(history);
-    expect(report).toMatchObject({ agrees: true, complete: false, commits: 4, checked: 2 });
+    expect(report).toMatchObject({ agrees: false, complete: false, commits: 4, checked: 2 });
+    expect(report.unchecked).toEqual({ 'commits-missing': 2 });
+    expect(await run(history, updates, { allowUnchecked: ['commits-missing'] })).toMatchObject({
+      ...{ verdict: 'agrees', agrees: true, complete: false },
+    });
     expect(of(report, 'ada')).toMatchObject({
-      verdict: 'agrees',
+      verdict: 'unchecked',
       start: 'beginning',
       gaps: [{ line: 3, reason: 'commits-missing' }],
       gapsCount: 1,
@@ -270,7 +290,31 @@ describe('a recording with a gap', () => {
       commits: 3,
       checked: 1,
       gapsCount: 0,
-      verdict: 'agrees',
+      verdict: 'unchecked',
+      unchecked: { 'before-start': 2 },
+    });
+    for (const [allowUnchecked, agrees] of [
+      [['before-start'], true],
+      [['strict-update'], false],
+    ] as const)
+      expect(await run(history, updates, { allowUnchecked })).toMatchObject({ agrees });
+  });
+
+  test('is one though what follows can be folded: nobody knows what the missing commits did', async () => {
+    const history = new History()
+      .step('ada', [['deposit', 1]])
+      .unrecorded('ada', [['deposit', 2]])
+      .delete('ada')
+      .step('ada', [['deposit', 3]]);
+    history.commits[1] = { ...(history.commits[1] as RecordedCommit), origin: 'nothing' };
+    history.amend((commit) => ({ ...commit, origin: 'nothing' }));
+    const empty: AnyUpdate = { ...close, initial: () => ({}) };
+    const report = await run(history, [deposit, interest, empty]);
+    expect(report).toMatchObject({
+      verdict: 'not-checked',
+      checked: 3,
+      commits: 3,
+      complete: false,
     });
   });
 
@@ -279,6 +323,8 @@ describe('a recording with a gap', () => {
     const report = await run(history);
     expect(report).toMatchObject({ agrees: false, complete: false, checked: 0 });
     expect(of(report, 'ada')).toMatchObject({ verdict: 'unchecked', start: undefined });
+    const allowed = await run(history, updates, { allowUnchecked: ['before-start'] });
+    expect(allowed.verdict).toBe('not-checked');
   });
 
   test('names a job that is gone, and one whose data are', async () => {
@@ -347,6 +393,10 @@ describe('the live cells', () => {
   });
 });
 
+test('a key that no key can be is refused', async () => {
+  await expect(run(traffic(), updates, { key: '' })).rejects.toMatchObject({ code: 'INVALID_KEY' });
+});
+
 test('a masked recording is refused', async () => {
   const lines = traffic().lines({ masked: true, replayable: false });
   await expect(replay(lines, updates)).rejects.toMatchObject({ code: 'RECORDING_MASKED' });
@@ -359,4 +409,13 @@ test('a file that is not there, or no file, is told', async () => {
       message: expect.stringContaining(`${file} cannot be read`),
     });
   }
+});
+
+test('a history that was trimmed while it was recorded does not agree', async () => {
+  const lines = linesOf(traffic().commits, {}, { torn: [3] });
+  expect(await replay(lines, updates)).toMatchObject({
+    ...{ verdict: 'not-checked', complete: false, torn: [3], checked: 6 },
+  });
+  const allowed = await replay(lines, updates, { allowUnchecked: ['commits-missing'] });
+  expect(allowed.verdict).toBe('agrees');
 });

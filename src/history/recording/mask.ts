@@ -4,10 +4,14 @@ import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { KnownValue } from '../replay/report.ts';
+import { copyOfJson } from '../../jobs/json-value.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import { UpdateRegistry } from '../../jobs/update-registry.ts';
 
-/** A user's functions. Both must give the same for the same, or the masked jobs no longer fit together. */
+/**
+ * A user's functions; each may be asynchronous, and may change and return what it is given, which is a
+ * copy. Both must give the same for the same, or the masked jobs no longer fit together.
+ */
 export interface Mask {
   /** The data of a job without what is secret in them. */
   data(data: unknown, job: MaskedJob): unknown;
@@ -46,7 +50,7 @@ export class Masking {
 
   /** @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be made anew */
   async apply(commit: RecordedCommit, line: number): Promise<RecordedCommit> {
-    const masked = this.#masked(commit);
+    const masked = await this.#masked(commit);
     if (this.#registry === undefined) return masked;
     const pair = this.#pairOf(commit.key, this.#registry);
     await pair.plain.next(commit, line);
@@ -68,11 +72,13 @@ export class Masking {
     return pair;
   }
 
-  #masked(commit: RecordedCommit): RecordedCommit {
+  async #masked(commit: RecordedCommit): Promise<RecordedCommit> {
     const { origin, value, jobs, key, hash, ...rest } = commit;
-    const hide = this.#mask.value;
+    const mask = this.#mask;
     const hidden =
-      hide && ((one: unknown, of: string) => masking(() => hide(one, of), `the value of ${of}`));
+      mask.value === undefined
+        ? undefined
+        : (one: unknown) => masking(one, (own) => mask.value?.(own, key), `the value of ${key}`);
     const isAdopted = typeof origin === 'object';
     return {
       ...rest,
@@ -81,16 +87,18 @@ export class Masking {
       hash: hash === NO_VALUE_HASH ? hash : WITHHELD_HASH,
       ...(origin !== undefined && !isAdopted && { origin }),
       ...(isAdopted && {
-        origin: hidden === undefined ? 'unknown' : { adopted: hidden(origin.adopted, key) },
+        origin: hidden === undefined ? 'unknown' : { adopted: await hidden(origin.adopted) },
       }),
-      jobs: jobs.map((job) => this.#maskedJob(job, key)),
-      ...(value !== undefined && hidden !== undefined && { value: hidden(value, key) }),
+      jobs: await Promise.all(jobs.map((job) => this.#maskedJob(job, key))),
+      ...(value !== undefined && hidden !== undefined && { value: await hidden(value) }),
     };
   }
 
-  #maskedJob(job: RecordedJob, key: string): RecordedJob {
-    const { data, outcome, ...rest } = job;
+  async #maskedJob(job: RecordedJob, key: string): Promise<RecordedJob> {
+    // A result may tell what the data were.
+    const { data, outcome, result: _, resultHash: __, ...rest } = job;
     const { id: jobId, update } = job;
+    const named = { key, jobId, update: update ?? '' };
     return {
       ...rest,
       // A failure's message may tell what the data were.
@@ -99,22 +107,26 @@ export class Masking {
       }),
       ...(data !== undefined &&
         update !== undefined && {
-          data: masking(() => this.#mask.data(data, { key, jobId, update }), `job ${jobId}`),
+          data: await masking(data, (own) => this.#mask.data(own, named), `job ${jobId}`),
         }),
     };
   }
 }
 
 /** Undefined cannot be written down, and what is not hidden must not slip through for that. */
-function masking(mask: () => unknown, what: string): unknown {
-  let masked: unknown;
+async function masking(
+  given: unknown,
+  mask: (own: unknown) => unknown,
+  what: string,
+): Promise<unknown> {
+  let masked: string | undefined;
   try {
-    masked = mask();
+    masked = JSON.stringify(await mask(copyOfJson(given)));
   } catch (cause) {
     throw new TorilError('BAD_FILE', `the mask failed on ${what}: ${messageOf(cause)}`, { cause });
   }
-  if (masked !== undefined) return masked;
-  throw new TorilError('BAD_FILE', `the mask returned undefined for ${what}.`);
+  if (masked !== undefined) return JSON.parse(masked) as unknown;
+  throw new TorilError('BAD_FILE', `the mask returned nothing that JSON can hold for ${what}.`);
 }
 
 /** As if the masked value had been committed. */

@@ -42,6 +42,10 @@ export interface RecordedJob {
   readonly outcome?: RecordedOutcome;
   /** Missing with `update`, or if it was no JSON. */
   readonly data?: unknown;
+  /** What its `result()` returned. Missing: nothing, or it was not recorded (RecordingEnd, `results`). */
+  readonly result?: unknown;
+  /** Instead of a long result: `resultHash` of its JSON. */
+  readonly resultHash?: string;
 }
 
 /** How a job left its lane, if it was not applied: outcome.ts. */
@@ -74,6 +78,10 @@ export interface RecordingEnd {
   readonly commits: number;
   readonly jobs: number;
   readonly keys: number;
+  /** The results of all jobs that had one are recorded. Not so if it is masked, or if a worker was too old. */
+  readonly results?: true;
+  /** Lines behind which commits may be missing: the history was trimmed while it was being recorded. */
+  readonly torn?: readonly number[];
 }
 
 export type RecordingLine =

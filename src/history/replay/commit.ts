@@ -19,10 +19,28 @@ export type Obstacle =
   | 'data-gone';
 
 export type Folded =
-  | { readonly kind: 'value'; readonly value: unknown }
+  /** `result`: JSON, or empty for none. */
+  | { readonly kind: 'value'; readonly value: unknown; readonly result: string }
   /** The update threw, or would change another key: then it was not so, and so its commit differs. */
-  | { readonly kind: 'failed'; readonly job: RecordedJob; readonly message: string }
+  | {
+      readonly kind: 'failed';
+      readonly job: RecordedJob;
+      readonly code: string;
+      readonly message: string;
+    }
   | { readonly kind: 'obstacle'; readonly job: RecordedJob; readonly obstacle: Obstacle };
+
+/** Told of single jobs while a commit is folded. */
+export interface JobWatch {
+  /** @param result JSON, or empty for none */
+  applied(job: RecordedJob, result: string): void;
+  /** The job failed then. @param value its update must not change it */
+  failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void>;
+}
+
+/** The value behind a commit, or why it is not known. */
+export type FoldedCommit = Exclude<Folded, { kind: 'value' }> | Omit<FoldedValue, 'result'>;
+type FoldedValue = Extract<Folded, { kind: 'value' }>;
 
 const NEVER: AbortSignal = new AbortController().signal;
 const never = (): AbortSignal => NEVER;
@@ -37,8 +55,9 @@ export function foldCommit(
   registry: UpdateRegistry,
   start: unknown,
   watermark: number,
-): Folded | Promise<Folded> {
-  return foldFrom(0, commit, registry, start, watermark);
+  watch?: JobWatch,
+): FoldedCommit | Promise<FoldedCommit> {
+  return foldFrom(0, commit, registry, start, watermark, watch);
 }
 
 function foldFrom(
@@ -47,21 +66,29 @@ function foldFrom(
   registry: UpdateRegistry,
   start: unknown,
   watermark: number,
-): Folded | Promise<Folded> {
+  watch: JobWatch | undefined,
+): FoldedCommit | Promise<FoldedCommit> {
   const { jobs } = commit;
   let value = start;
   for (let at = index; at < jobs.length; at++) {
     const job = jobs[at] as RecordedJob;
-    if (!isApplied(job, watermark)) continue;
+    if (job.outcome !== undefined) {
+      const tried = watch?.failed(job, commit, value);
+      if (!(tried instanceof Promise)) continue;
+      const held = value;
+      return tried.then(() => foldFrom(at + 1, commit, registry, held, watermark, watch));
+    }
+    if (job.sequence <= watermark) continue;
     const folded = foldJob(job, commit, registry, value);
     if (folded instanceof Promise) {
-      return folded.then((settled) =>
-        settled.kind === 'value'
-          ? foldFrom(at + 1, commit, registry, settled.value, watermark)
-          : settled,
-      );
+      return folded.then((settled) => {
+        if (settled.kind !== 'value') return settled;
+        watch?.applied(job, settled.result);
+        return foldFrom(at + 1, commit, registry, settled.value, watermark, watch);
+      });
     }
     if (folded.kind !== 'value') return folded;
+    watch?.applied(job, folded.result);
     value = folded.value;
   }
   return { kind: 'value', value };
@@ -93,7 +120,9 @@ export function foldJob(
 }
 
 function failedWith(thrown: unknown, job: RecordedJob, update: AnyUpdate): Folded {
-  return { kind: 'failed', job, message: messageOf(errorOf(thrown, update.name)) };
+  const error = errorOf(thrown, update.name);
+  const code = error instanceof TorilError ? error.code : error.name;
+  return { kind: 'failed', job, code, message: messageOf(error) };
 }
 
 function applyJob(
@@ -121,6 +150,6 @@ function applyTo(
   const facts = { key, jobId: id, sequence, attempt, token };
   const applied = applyUpdate(update, value, data, facts, never, systemClock);
   return applied instanceof Promise
-    ? applied.then(({ value: after }) => ({ kind: 'value', value: after }))
-    : { kind: 'value', value: applied.value };
+    ? applied.then((settled) => ({ kind: 'value', ...settled }))
+    : { kind: 'value', value: applied.value, result: applied.result };
 }

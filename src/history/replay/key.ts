@@ -10,8 +10,15 @@
  */
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit } from '../recording/recording.ts';
-import { type Folded, foldCommit, isApplied } from './commit.ts';
-import type { CommitPlace, CommittedValue, Difference, Gap, KnownValue } from './report.ts';
+import { type FoldedCommit, foldCommit, isApplied, type JobWatch } from './commit.ts';
+import type {
+  CommitPlace,
+  CommittedValue,
+  Difference,
+  Gap,
+  KnownValue,
+  UncheckedReason,
+} from './report.ts';
 import type { UpdateRegistry } from '../../jobs/update-registry.ts';
 
 /** Gaps that are told one by one; more are only counted. */
@@ -22,15 +29,28 @@ type State = 'waiting' | 'following' | 'differing' | 'done';
 export class KeyReplay {
   readonly #registry: UpdateRegistry;
   readonly #unknownUpdates: Set<string>;
+  readonly #watch: JobWatch | undefined;
   #state: State = 'waiting';
+  /** Why it is waiting. */
+  #lostBy: UncheckedReason = 'before-start';
   /** Behind the last commit: the value, its JSON, the commit's token and watermark. */
   #value: unknown;
   #json: string | undefined;
   #token = 0;
   #watermark = 0;
   commits = 0;
-  /** Of these, folded and compared. */
+  /** Of these, folded and compared; */
   checked = 0;
+  /** and the others, by reason. */
+  readonly unchecked: Map<UncheckedReason, number> = new Map();
+  /** The last commit was folded and has its hash. */
+  agrees = false;
+  /** Times it began with nothing though it had had a value, */
+  restarts = 0;
+  /** places where commits are missing, */
+  holes = 0;
+  /** and commits that began with a foreign value. */
+  adopted = 0;
   start: 'beginning' | 'checkpoint' | undefined;
   /** A job's update is not registered any more. */
   meetsUnknown = false;
@@ -39,9 +59,15 @@ export class KeyReplay {
   difference: Difference | undefined;
 
   /** @param unknownUpdates gathers names that no update has */
-  constructor(registry: UpdateRegistry, unknownUpdates: Set<string>) {
+  constructor(registry: UpdateRegistry, unknownUpdates: Set<string>, watch?: JobWatch) {
     this.#registry = registry;
     this.#unknownUpdates = unknownUpdates;
+    this.#watch = watch;
+  }
+
+  /** The first difference is known, and nothing more will be found out. */
+  isDone(): boolean {
+    return this.#state === 'done';
   }
 
   /** The value behind the last commit; undefined: the replay does not know it. */
@@ -55,11 +81,15 @@ export class KeyReplay {
    */
   next(commit: RecordedCommit, line: number): void | Promise<void> {
     this.commits += 1;
-    if (this.#isDone()) return;
+    this.agrees = false;
+    if (this.isDone()) return this.#pass('behind-difference');
     this.#enter(commit, { line, token: commit.token });
-    if (this.#isDone()) return;
-    if (this.#isWaiting()) return this.#beginBehind(commit);
-    const folded = foldCommit(commit, this.#registry, this.#value, this.#watermark);
+    if (this.isDone()) return this.#pass('behind-difference');
+    if (this.#isWaiting()) {
+      this.#pass(this.#lostBy);
+      return this.#beginBehind(commit);
+    }
+    const folded = foldCommit(commit, this.#registry, this.#value, this.#watermark, this.#watch);
     if (!(folded instanceof Promise)) return this.#settle(commit, line, folded);
     return folded.then((settled) => this.#settle(commit, line, settled));
   }
@@ -87,13 +117,17 @@ export class KeyReplay {
     if (origin === undefined && isNext) return;
     const isFirst = this.commits === 1;
     // A base of 0: the key was new again, since what was known of it had expired.
-    if (!isNext && !isFirst && !this.#isWaiting() && base !== 0)
+    if (!isNext && !isFirst && !this.#isWaiting() && base !== 0) {
+      this.holes += 1;
       this.#gap({ ...place, reason: 'commits-missing' });
-    if (origin === undefined) return this.#lose();
+    }
+    if (origin === undefined) return this.#lose(isFirst ? 'before-start' : 'commits-missing');
     if (origin === 'unknown') {
       this.#gap({ ...place, reason: 'start-unknown' });
-      return this.#lose();
+      return this.#lose('start-unknown');
     }
+    if (origin !== 'nothing') this.adopted += 1;
+    else if (isNext && this.#json !== undefined) this.restarts += 1;
     if (this.#state === 'differing') return this.#finish();
     this.#value = origin === 'nothing' ? undefined : origin.adopted;
     this.#json = origin === 'nothing' ? undefined : JSON.stringify(origin.adopted);
@@ -101,11 +135,13 @@ export class KeyReplay {
     this.start ??= 'beginning';
   }
 
-  #settle(commit: RecordedCommit, line: number, folded: Folded): void {
+  #settle(commit: RecordedCommit, line: number, folded: FoldedCommit): void {
     switch (folded.kind) {
       case 'obstacle':
         return this.#stumble(commit, line, folded);
       case 'failed':
+        if (this.#state === 'following') this.checked += 1;
+        else this.#pass('behind-difference');
         this.#differ(commit, line, undefined, folded);
         return this.#finish();
       case 'value':
@@ -116,14 +152,15 @@ export class KeyReplay {
   #stumble(
     commit: RecordedCommit,
     line: number,
-    { obstacle: reason, job }: Extract<Folded, { kind: 'obstacle' }>,
+    { obstacle: reason, job }: Extract<FoldedCommit, { kind: 'obstacle' }>,
   ): void {
     if (reason === 'unknown-update') {
       this.meetsUnknown = true;
       this.#unknownUpdates.add(job.update as string);
     }
     this.#gap({ line, token: commit.token, reason, job });
-    this.#lose();
+    this.#pass(reason);
+    this.#lose(reason);
     if (this.#isWaiting()) this.#beginBehind(commit);
   }
 
@@ -132,10 +169,11 @@ export class KeyReplay {
     const agrees = valueHash(json) === commit.hash;
     if (this.#state === 'following') {
       this.checked += 1;
+      this.agrees = agrees;
       if (!agrees) this.#differ(commit, line, { json });
-    }
+    } else this.#pass('behind-difference');
     if (this.#state === 'differing') this.#show(commit, line, { json }, agrees);
-    if (this.#isDone()) return this.#finish();
+    if (this.isDone()) return this.#finish();
     this.#advance(commit, value, json);
   }
 
@@ -151,7 +189,7 @@ export class KeyReplay {
     commit: RecordedCommit,
     line: number,
     actual: KnownValue | undefined,
-    failed?: Extract<Folded, { kind: 'failed' }>,
+    failed?: Extract<FoldedCommit, { kind: 'failed' }>,
   ): void {
     if (this.difference !== undefined) return;
     const place = { line, token: commit.token };
@@ -192,8 +230,14 @@ export class KeyReplay {
     if (this.gaps.length < GAPS_TOLD) this.gaps.push(gap);
   }
 
-  #lose(): void {
+  #pass(reason: UncheckedReason): void {
+    this.unchecked.set(reason, (this.unchecked.get(reason) ?? 0) + 1);
+  }
+
+  #lose(reason: UncheckedReason): void {
     if (this.#state === 'differing') return this.#finish();
+    // What lost it first is told, not that the commits behind that cannot be joined to anything.
+    if (!this.#isWaiting()) this.#lostBy = reason;
     this.#state = 'waiting';
     this.#value = undefined;
     this.#json = undefined;
@@ -206,10 +250,6 @@ export class KeyReplay {
   }
 
   // Asked, not compared: a method called in between may have changed the state.
-  #isDone(): boolean {
-    return this.#state === 'done';
-  }
-
   #isWaiting(): boolean {
     return this.#state === 'waiting';
   }

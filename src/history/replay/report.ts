@@ -26,6 +26,99 @@ export interface Gap extends CommitPlace {
   readonly job?: RecordedJob;
 }
 
+/** Why a commit was not checked. */
+export type UncheckedReason =
+  | Gap['reason']
+  /** It comes before the first one whose value is in the recording, which began in the middle of the key. */
+  | 'before-start'
+  /** The key differs before it. */
+  | 'behind-difference';
+
+/** Those that may be allowed. */
+export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
+  'before-start',
+  'commits-missing',
+  'start-unknown',
+  'strict-update',
+  'job-gone',
+  'data-gone',
+];
+
+/** By reason, commits that were not checked. */
+export type UncheckedCounts = Readonly<Partial<Record<UncheckedReason, number>>>;
+
+/** Why a job that failed then was not tried again: nothing that its update does today could tell. */
+export type UntriedReason =
+  | Obstacle
+  /** Its commit was not checked, so that the value is not known. */
+  | 'commit-unchecked'
+  | 'dropped'
+  | 'cascaded'
+  /** Its process died, */
+  | 'died'
+  /** it took too long, */
+  | 'timed-out'
+  /** or its value did not fit into memcached. */
+  | 'too-large';
+
+/** Jobs that failed then, tried again on the value that they had. */
+export interface FailuresReport {
+  readonly failed: number;
+  readonly failAgain: number;
+  /** Of these, with another error. */
+  readonly failOtherwise: number;
+  /** They would succeed now: the key does not agree. */
+  readonly succeedNow: number;
+  /** They succeed now, but with the former updates too: the cause was outside. */
+  readonly causedOutside: number;
+  readonly untried: Readonly<Partial<Record<UntriedReason, number>>>;
+  /** The first few that would succeed now, or fail otherwise. */
+  readonly examples: readonly FailureExample[];
+}
+
+export interface FailureExample extends CommitPlace {
+  readonly job: RecordedJob;
+  /** Undefined: it would succeed. */
+  readonly now: { readonly code: string; readonly message: string } | undefined;
+}
+
+/** What `result()` of the updates returned. */
+export interface ResultsReport {
+  /** With the recorded ones, or with those of the former updates. */
+  readonly compared: number;
+  /** Of these, not the same: the key does not agree. */
+  readonly differ: number;
+  /** There is a result now, and whether there was one then is not known. */
+  readonly notRecorded: number;
+  /** The first few that differ. */
+  readonly examples: readonly ResultExample[];
+}
+
+export interface ResultExample extends CommitPlace {
+  readonly job: RecordedJob;
+  /** JSON; undefined: none. Of a long one, only `resultHash` of the job is known. */
+  readonly expected: string | undefined;
+  readonly actual: string | undefined;
+}
+
+/** Something of the updates that a replay does not look at, and a change of which could matter here. */
+export interface NotLookedAt {
+  readonly what:
+    | 'onFailure'
+    | 'onExhausted'
+    | 'expireSeconds'
+    | 'timeoutMs'
+    | 'adopt'
+    /** Attempts that failed before their job was applied. */
+    | 'earlier attempts'
+    /** `schema` and `key` refuse jobs already when they are enqueued. */
+    | 'refused jobs';
+  /** Whose; empty: of any. */
+  readonly updates: readonly string[];
+  /** Of these, known to be different from the former updates. */
+  readonly changed: readonly string[];
+}
+
 /** The first commit of a key that today's updates do not repeat. */
 export interface Difference extends CommitPlace {
   readonly commit: RecordedCommit;
@@ -46,6 +139,8 @@ export interface Difference extends CommitPlace {
   readonly expected: KnownValue | undefined;
   /** Undefined: today's update failed. */
   readonly actual: KnownValue | undefined;
+  /** False: the former updates do not give the recorded hash, so nothing of what they give is shown. */
+  readonly formerRepeats?: boolean | undefined;
   /** Both as a unified diff; undefined: one of them is not known, or many keys differ. */
   readonly diff?: string | undefined;
 }
@@ -72,15 +167,24 @@ export type LiveVerdict =
 export interface KeyReport {
   readonly key: string;
   /**
-   * `agrees`: every commit that could be folded has its hash; `unknown-update`: a job's update is not
-   * registered; `unchecked`: no commit could be folded.
+   * `agrees`: every commit was checked and has its hash, and its jobs ended as they did; `differs`:
+   * one did not (`difference`, `failures`, `results`); `unknown-update`: a job's update is not
+   * registered; `unchecked`: commits could not be checked (`unchecked`, `gaps`), the others agree.
    */
   readonly verdict: 'agrees' | 'differs' | 'unknown-update' | 'unchecked';
   /** Where it could begin: with the first value of the key, or behind one that was recorded. */
   readonly start: 'beginning' | 'checkpoint' | undefined;
   readonly commits: number;
-  /** Of these, folded and compared. */
+  /** Of these, folded and compared; */
   readonly checked: number;
+  /** and the others. */
+  readonly unchecked: UncheckedCounts;
+  /** Times it began anew though it had had a value, which had expired or was lost. */
+  readonly restarts: number;
+  /** Undefined: no job of the key failed. */
+  readonly failures: FailuresReport | undefined;
+  /** Undefined: no job has a result. */
+  readonly results: ResultsReport | undefined;
   /** The first few; `gapsCount` counts them all. */
   readonly gaps: readonly Gap[];
   readonly gapsCount: number;
@@ -94,14 +198,23 @@ export interface KeyReport {
 export interface ReplayReport {
   readonly recording: RecordingHeader;
   /**
-   * Nothing differs, every update is known, and something was checked at all. Gaps do not matter
-   * here: see `complete`.
+   * `not-checked`: nothing differs, but a commit of some key was not checked for a reason that
+   * `allowUnchecked` does not name, or an update is not registered, or nothing was checked at all.
    */
+  readonly verdict: 'agrees' | 'differs' | 'not-checked';
+  /** The verdict is `agrees`. */
   readonly agrees: boolean;
-  /** Every commit of the recording was folded and compared. */
+  /** Every commit was folded and compared, and none is missing. */
   readonly complete: boolean;
   readonly commits: number;
   readonly checked: number;
+  readonly unchecked: UncheckedCounts;
+  /** Lines behind which commits may be missing, because the history was trimmed while it was recorded. */
+  readonly torn: readonly number[];
+  /** Of all keys. */
+  readonly failures: FailuresReport | undefined;
+  readonly results: ResultsReport | undefined;
+  readonly notLookedAt: readonly NotLookedAt[];
   readonly jobs: number;
   /** Names that jobs bear and no registered update has. */
   readonly unknownUpdates: readonly string[];

@@ -1,5 +1,10 @@
 import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
-import type { HistoryNote, Origin } from '../../history/history.ts';
+import {
+  type HistoryNote,
+  type Origin,
+  RECORDED_RESULT_MAX,
+  RESULT_HASH_MARK,
+} from '../../history/history.ts';
 import { PLAIN_APPLIED } from '../outcome.ts';
 import type { Packed, Packing } from './packing.ts';
 import type { Script } from './script.ts';
@@ -31,7 +36,7 @@ export type NoteArguments = [
  * that one. Without h, or if its token is not the copy's, a replay cannot go on.
  *
  *   Stream: k key, t token, b base, w watermark, h hash, j jobs; o origin unless '=', v value if in
- *     full, r if somebody else's commit. Jobs: separator, [id, update or null, sequence, attempt,
+ *     full, r if somebody else's commit, s always (results are recorded). Jobs: separator, [id, update or null, sequence, attempt,
  *     decision], separator, data.
  */
 export const RECORD_LUA: string = `
@@ -46,7 +51,10 @@ local function jobsOf(key, watermark, decisions, attempts)
     local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm')
     local decision = decisions[jobId] or '${PLAIN_APPLIED}'
     if string.sub(decision, 1, 1) == '${PLAIN_APPLIED}' then
-      decision = '${PLAIN_APPLIED}'
+      local result = string.sub(decision, 2)
+      if #result > ${RECORDED_RESULT_MAX} then
+        decision = '${PLAIN_APPLIED}${RESULT_HASH_MARK}' .. redis.sha1hex(result)
+      end
       if not job[1] then isComplete = false end
     end
     local attempt = 1
@@ -77,7 +85,7 @@ local function record(key, base, token, watermark, value, decisions, note)
   local jobs, isComplete = jobsOf(key, watermark, decisions, attempts)
   -- A commit that cannot be replayed is one to begin behind.
   if full == '=' or (full == '' and not isComplete and string.sub(value, 1, 1) == '+') then full = value end
-  local fields = { 'k', key, 't', token, 'b', base, 'w', watermark, 'h', hash, 'j', jobs }
+  local fields = { 'k', key, 't', token, 'b', base, 'w', watermark, 'h', hash, 's', '1', 'j', jobs }
   if origin ~= '=' then fields[#fields + 1] = 'o'; fields[#fields + 1] = origin end
   if full ~= '' then fields[#fields + 1] = 'v'; fields[#fields + 1] = string.sub(full, 2) end
   if not attempts then fields[#fields + 1] = 'r'; fields[#fields + 1] = '1' end
@@ -156,7 +164,8 @@ end
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] from, as XRANGE takes it ("(1-0", "17")
  *   ARGV[3] until: milliseconds, or '' for now  ARGV[4] the only key that is wanted, or ''
  *   ARGV[5] entries looked at at most  ARGV[6] bytes of jobs and values at most, about
- *   Returns [until, id of the last entry looked at or '' at the end, then per entry: [id, fields]]
+ *   Returns [until, id of the last entry looked at or '' at the end, '1' if the entry of "(id" is gone
+ *   or '', then per entry: [id, fields]]
  */
 export const READ_HISTORY: Script = {
   name: 'torilReadHistory',
@@ -168,7 +177,11 @@ if untilMs == '' then
   local time = redis.call('TIME')
   untilMs = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 end
-local result = { untilMs, '' }
+local result = { untilMs, '', '' }
+if string.sub(from, 1, 1) == '(' then
+  local last = string.sub(from, 2)
+  if #redis.call('XRANGE', own .. '${HISTORY_KEY}', last, last) == 0 then result[3] = '1' end
+end
 local seen, bytes = 0, 0
 -- A few at a time: an entry may hold a megabyte.
 while seen < seenMax and bytes < bytesMax do

@@ -1,0 +1,103 @@
+/**
+ * What single jobs do when their commit is folded again, besides what they do to its value: whether
+ * their result is the one that was recorded, and whether those that failed then fail again.
+ */
+import { copyOfJson } from '../../jobs/json-value.ts';
+import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { resultHash } from '../history.ts';
+import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
+import { type Folded, foldJob, type JobWatch } from './commit.ts';
+import type { UntriedReason } from './report.ts';
+
+/** A job that failed then, tried again on the value as it was. */
+export type Trial = { readonly job: RecordedJob } & (
+  | { readonly kind: 'fails'; readonly code: string; readonly message: string }
+  | { readonly kind: 'succeeds' }
+  | { readonly kind: 'untried'; readonly reason: UntriedReason }
+);
+
+/** A result that is not the recorded one, or of which none was recorded. JSON; empty for none. */
+export interface OtherResult {
+  readonly job: RecordedJob;
+  readonly now: string;
+}
+
+/** Failures in which the update itself has no part, by their code. */
+const NOT_ITS_OWN: Readonly<Record<string, UntriedReason>> = {
+  JOB_DROPPED: 'dropped',
+  JOB_CASCADED: 'cascaded',
+  JOB_STALLED_TOO_OFTEN: 'died',
+  UPDATE_TIMED_OUT: 'timed-out',
+  VALUE_TOO_LARGE: 'too-large',
+};
+/** How BullMQ fails a job whose processes died too often. */
+const BULLMQ_STALLED = 'job stalled more than allowable limit';
+
+/** Of one commit at a time: `clear` it before each. */
+export class JobTrials implements JobWatch {
+  readonly #registry: UpdateRegistry;
+  /** Results that were recorded and are the same. */
+  same = 0;
+  others: OtherResult[] = [];
+  failures: Trial[] = [];
+  /** Jobs of the whole key that were not applied at their first attempt. */
+  retried = 0;
+
+  constructor(registry: UpdateRegistry) {
+    this.#registry = registry;
+  }
+
+  clear(): void {
+    this.same = 0;
+    if (this.others.length > 0) this.others = [];
+    if (this.failures.length > 0) this.failures = [];
+  }
+
+  applied(job: RecordedJob, result: string): void {
+    if (job.attempt > 1) this.retried += 1;
+    if (result === '' && !hasResult(job)) return;
+    if (isSameResult(job, result)) this.same += 1;
+    else this.others.push({ job, now: result });
+  }
+
+  failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void> {
+    if (job.outcome?.kind !== 'failed') return;
+    const reason = untriedReason(job);
+    if (reason !== undefined) {
+      this.failures.push({ job, kind: 'untried', reason });
+      return;
+    }
+    // A copy: an update may change what it is given, and then throw.
+    const folded = foldJob(job, commit, this.#registry, copyOfJson(value));
+    if (!(folded instanceof Promise)) return this.#keep(job, folded);
+    return folded.then((settled) => this.#keep(job, settled));
+  }
+
+  #keep(job: RecordedJob, folded: Folded): void {
+    switch (folded.kind) {
+      case 'value':
+        this.failures.push({ job, kind: 'succeeds' });
+        return;
+      case 'failed':
+        this.failures.push({ job, kind: 'fails', code: folded.code, message: folded.message });
+        return;
+      case 'obstacle':
+        this.failures.push({ job, kind: 'untried', reason: folded.obstacle });
+        return;
+    }
+  }
+}
+
+export function hasResult({ result, resultHash: hashed }: RecordedJob): boolean {
+  return result !== undefined || hashed !== undefined;
+}
+
+function isSameResult(job: RecordedJob, now: string): boolean {
+  if (job.resultHash !== undefined) return job.resultHash === resultHash(now);
+  return job.result !== undefined && JSON.stringify(job.result) === now;
+}
+
+function untriedReason({ outcome }: RecordedJob): UntriedReason | undefined {
+  if (outcome?.kind !== 'failed') return undefined;
+  return outcome.message.startsWith(BULLMQ_STALLED) ? 'died' : NOT_ITS_OWN[outcome.code];
+}
