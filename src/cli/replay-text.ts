@@ -221,7 +221,7 @@ function resultsLines(report: ResultsReport | undefined, indent: string): string
   if (differ > 0) lines.push(colours.out.red(`${grouped(differ)} results differ`));
   for (const { job, line, expected, actual } of examples) {
     const before =
-      then ?? (job.resultHash === undefined ? 'none' : `one of hash ${job.resultHash}`);
+      expected ?? (job.resultHash === undefined ? 'none' : `one of hash ${job.resultHash}`);
     lines.push(`  line ${line}${jobOf(job)}: then ${before}, now ${actual ?? 'none'}`);
   }
   return lines.map((line) => indent + line);

@@ -4,7 +4,7 @@ import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { KnownValue } from '../replay/report.ts';
-import { copyOfJson } from '../../jobs/json-value.ts';
+import { copyOfJson } from '../../json-value.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import { UpdateRegistry } from '../../jobs/update-registry.ts';
 
