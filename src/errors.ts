@@ -13,6 +13,9 @@ export const ERROR_CODES = {
   VALUE_NOT_JSON: 'a value written under a lease is not what JSON can hold',
   UNKNOWN_UPDATE: 'no update of that name is registered here',
   DUPLICATE_UPDATE: 'two updates share a name',
+  INVALID_JOB_ID: 'a job id is a name that BullMQ needs for itself, or one that it refuses',
+  PARENT_MISSING: 'the parent of a job that was to be added does not exist',
+  JOB_REFUSED: 'BullMQ refused to add a job',
   // What an update got wrong: these use up an attempt of its job
   UPDATE_RETURNED_NOTHING: 'an update returned undefined instead of the new value',
   UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',
@@ -42,6 +45,7 @@ export const ERROR_CODES = {
   MEMCACHED_CAS_DISABLED: 'memcached was started with CAS switched off',
   MEMCACHED_REFUSED: 'memcached refused the request',
   REDIS_FAILED: 'Redis refused or failed a request',
+  OUTCOME_UNKNOWN: 'Redis did not answer in time: jobs were added once, or not at all',
   SERVER_LIST_CHANGED: 'the memcached servers differ from those registered for the queue',
   LEASE_LOST: 'the lease ended before the work was committed',
   LEASE_TIMED_OUT: 'the lease could not be acquired in time',

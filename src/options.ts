@@ -56,6 +56,22 @@ export const GATE_DEFAULTS: GateOptions = {
   checkpointEvery: 100,
 };
 
+/** Milliseconds for which a queue tries to add jobs by default, */
+export const ENQUEUE_MS = 60_000;
+/** and in which limits it may be told otherwise. */
+const ENQUEUE_MS_LIMITS = [100, 3_600_000] as const;
+
+/** @throws TorilError INVALID_OPTIONS */
+export function enqueueMsOf(given: number | undefined): number {
+  const [min, max] = ENQUEUE_MS_LIMITS;
+  const enqueueMs = given ?? ENQUEUE_MS;
+  if (Number.isInteger(enqueueMs) && enqueueMs >= min && enqueueMs <= max) return enqueueMs;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `enqueueMs must be a whole number from ${min} to ${max}, not ${String(given)}.`,
+  );
+}
+
 const LIMITS: Record<
   Exclude<keyof GateOptions, 'durableCopies' | 'history'>,
   readonly [min: number, max: number]

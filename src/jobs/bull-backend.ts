@@ -1,6 +1,6 @@
 /**
- * BullMQ's own Redis backend with three things added: jobs enter their lanes in the transaction
- * that adds them; a delivery brings along the outcome that somebody else's batch may have left in
+ * BullMQ's own Redis backend with three things added: jobs enter their lanes in the step that adds
+ * them; a delivery brings along the outcome that somebody else's batch may have left in
  * the job's hash; and a job that BullMQ fails for good is free to be retried by an operator.
  */
 import {
@@ -20,11 +20,14 @@ import {
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { OWN_MARK, ownPrefixOf } from '../base/own-keys.ts';
+import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
-import { Adding, type LaneOf } from './adding.ts';
+import { ENQUEUE_MS } from '../options.ts';
+import { Adding, type LaneOf } from './adding/adding.ts';
+import { bullAddScripts } from './adding/bull-scripts.ts';
+import { Producer } from './adding/producer.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
 import { isKnownBullMQ, isOrdinary, type NextJob } from './finisher.ts';
-import { EnteringTransaction } from './entering-transaction.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import {
   type Away,
@@ -33,7 +36,8 @@ import {
   type ParkingSite,
   scheduleParked,
 } from './parking-ahead.ts';
-import { ENTER, ENTER_NAMED, LEAVE_IF_GONE } from './scripts/enter.ts';
+import { addScript } from './scripts/add.ts';
+import { LEAVE_IF_GONE } from './scripts/leave.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
 import { SURVIVED } from './scripts/locate.ts';
@@ -58,8 +62,6 @@ const DELIVERING: ReadonlySet<string> = new Set([
 ]);
 
 const SCRIPTS = [
-  ENTER,
-  ENTER_NAMED,
   LEAVE_IF_GONE,
   PARK_AHEAD,
   SCHEDULE_PARKED,
@@ -73,6 +75,8 @@ const SCRIPTS = [
 export class TorilBackend extends RedisQueueBackend {
   /** Set by the queue; a worker adds nothing. */
   laneOf: LaneOf | undefined;
+  /** Set by the queue: milliseconds for which adding is tried. */
+  addWithinMs: number = ENQUEUE_MS;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
   /** Of Toril's own keys. */
@@ -82,9 +86,7 @@ export class TorilBackend extends RedisQueueBackend {
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
   readonly #writes = new GatheredWrites(systemClock);
-  readonly #adding = new Adding(
-    async () => new EnteringTransaction(this, (await this.scripts()).multi()),
-  );
+  #adding: Adding | undefined;
   #defined: Promise<RedisClient> | undefined;
 
   /** The client, knowing the scripts of this file. */
@@ -149,7 +151,31 @@ export class TorilBackend extends RedisQueueBackend {
     adds: { job: JobJson; jobId: string; parentKeyOpts?: ParentKeyOpts }[],
   ): Promise<string[]> {
     const all = adds.map((add) => ({ ...add, parentKeyOpts: add.parentKeyOpts ?? {} }));
+    this.#adding ??= this.#makeAdding();
     return this.#adding.add(all, this.laneOf);
+  }
+
+  #makeAdding(): Adding {
+    const withinMs = this.addWithinMs;
+    const script = addScript(bullAddScripts());
+    let client: RedisClient | undefined;
+    const producer = new Producer({
+      ...{ clock: systemClock, random: systemRandom, withinMs },
+      ready: async () => {
+        if (client !== undefined) return;
+        client = await this.scripts();
+        client.defineCommand(script.name, script);
+      },
+      run: async (producerId, args) =>
+        client?.runCommand(script.name, [
+          `${this.#ownPrefix}sequence`,
+          `${this.#ownPrefix}producer:${producerId}`,
+          this.keys[''],
+          ...args,
+        ]),
+      isClosed: () => this.closing !== undefined || client?.status === 'end',
+    });
+    return new Adding(this, producer, withinMs);
   }
 
   /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */

@@ -231,7 +231,8 @@ export class MemoryJobs {
       lane = new Map();
       this.#lanes.set(key, lane);
     }
-    const sequence = lane.get(jobId) ?? this.drawToken();
+    const sequence = this.drawToken();
+    lane.delete(jobId); // a former job of this id may be in it still
     lane.set(jobId, sequence);
     return sequence;
   }

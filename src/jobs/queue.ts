@@ -1,6 +1,6 @@
 /**
  * A BullMQ queue whose jobs are updates. Every way of adding keeps its meaning; what is added enters
- * its key's lane in the same transaction. Jobs that are due later (delayed, scheduled, flows) and
+ * its key's lane in the same step. Jobs that are due later (delayed, scheduled, flows) and
  * jobs of producers without Toril enter their lane when they are first delivered.
  */
 import {
@@ -12,6 +12,8 @@ import {
 import { systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
+import { enqueueMsOf } from '../options.ts';
+import { checkSchedulerId, explained } from './adding/job-ids.ts';
 import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
 import { keyOf, throughJson, validated } from './job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
@@ -26,6 +28,11 @@ export interface QueueOptions extends BullQueueOptions {
    * (UNKNOWN_UPDATE), whichever way it is added.
    */
   readonly updates?: readonly AnyUpdate[];
+  /**
+   * Milliseconds for which it is tried to add a job, if Redis does not answer: 100 to an hour, default 60,000. An
+   * add whose answer is lost is repeated, and carried out once.
+   */
+  readonly enqueueMs?: number;
 }
 
 /** One job of a bulk. */
@@ -61,18 +68,21 @@ export class Queue extends BullQueue<
   #history: RedisHistory | undefined;
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
-  constructor(name: string, options: QueueOptions) {
-    const { updates, ...bullOptions } = options;
+  constructor(name: string, options: QueueOptions = { connection: {} }) {
+    const { updates, enqueueMs, ...bullOptions } = options;
     const registry = new UpdateRegistry(updates ?? []);
+    const addWithinMs = enqueueMsOf(enqueueMs);
     super(name, bullOptions, createTorilBackend);
+    this.backend.addWithinMs = addWithinMs;
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;
     this.backend.laneOf = (update, dataJson) => this.#laneOf(update, dataJson);
   }
 
   /**
-   * Adds one job. `options` are BullMQ's.
-   * @throws TorilError INVALID_DATA, DATA_NOT_JSON, INVALID_KEY, DUPLICATE_UPDATE
+   * Adds one job, once. `options` are BullMQ's.
+   * @throws TorilError UNKNOWN_UPDATE, DUPLICATE_UPDATE, INVALID_DATA, DATA_NOT_JSON, INVALID_KEY, INVALID_JOB_ID,
+   * PARENT_MISSING, JOB_REFUSED, REDIS_FAILED (nothing was added), OUTCOME_UNKNOWN (it may have been)
    */
   async enqueue<U extends AnyUpdate>(
     update: U,
@@ -162,13 +172,14 @@ export class Queue extends BullQueue<
     await this.lanes.destroy();
   }
 
-  /** The jobs it makes enter their lane when they are first delivered. Throws like `enqueue`. */
+  /** The jobs it makes enter their lane when they are first delivered. Throws like `enqueue`, but Redis' errors as they are. */
   override async upsertJobScheduler(
     ...args: Parameters<BullQueue['upsertJobScheduler']>
   ): ReturnType<BullQueue['upsertJobScheduler']> {
     const [id, repeat, template] = args;
     const { name = id, data = {} } = template ?? {};
     return this.#adding([{ name, data }], async () => {
+      checkSchedulerId(id);
       await this.#laneOf(name, JSON.stringify(data));
       return super.upsertJobScheduler(id, repeat, template);
     });
@@ -190,17 +201,22 @@ export class Queue extends BullQueue<
         `another update named "${update.name}" is registered with this queue already.`,
       );
     }
+    if (this.#closedList) throw this.#unknown(update.name);
     this.#registry.set(update.name, update);
+  }
+
+  #unknown(name: string): TorilError {
+    return new TorilError(
+      'UNKNOWN_UPDATE',
+      `no update named "${name}" is registered with the queue "${this.name}" (known: ${[...this.#registry.keys()].join(', ') || 'none'}). Pass it in "updates".`,
+    );
   }
 
   #laneOf(name: string, dataJson: string): string | Promise<string> {
     const update = this.#registry.get(name);
     if (update === undefined) {
       if (!this.#closedList) return '';
-      throw new TorilError(
-        'UNKNOWN_UPDATE',
-        `no update named "${name}" is registered with the queue "${this.name}" (known: ${[...this.#registry.keys()].join(', ') || 'none'}). Pass it in "updates".`,
-      );
+      throw this.#unknown(name);
     }
     const data = validated(update, JSON.parse(dataJson));
     return data instanceof Promise
@@ -219,7 +235,7 @@ export class Queue extends BullQueue<
       return await adding;
     } catch (thrown) {
       this.#explain(jobs);
-      throw thrown;
+      throw explained(thrown);
     } finally {
       this.#underWay.delete(adding);
     }

@@ -91,6 +91,36 @@ describe('jobs enter their lane when they are added', () => {
     expect(await laneKeys(here)).toEqual([]);
   });
 
+  it('at its end, also with an id whose former job left its entry there', async () => {
+    const here = stage();
+    const key = here.key();
+    const add = (id: number, n: number, to = key): Promise<Job> =>
+      here.queue.enqueue(log, { key: to, n }, { jobId: `j${id}` });
+    for (const id of [1, 2, 3, 4]) await add(id, id);
+    const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
+    onTestFinished(() => plain.close());
+    await plain.remove('j1');
+    await plain.remove('j3');
+    const [other, again] = [await add(3, 30, here.key('other')), await add(1, 10)];
+    const jobs = [await here.queue.getJob('j2'), await here.queue.getJob('j4'), again];
+    await here.worker();
+    const finished = await here.finished(jobs as Job[]);
+    expect(await expectExact(here, key, finished)).toEqual([2, 4, 10]);
+    await here.finished([other]);
+    expect(await numbers(here, here.key('other'))).toEqual([30]);
+    expect(await laneKeys(here)).toEqual([]);
+  });
+
+  it('if they are children of a job that exists', async () => {
+    const here = stage();
+    const key = here.key();
+    const [parent] = await enqueueLog(here, [{ key: here.key('parent'), n: 0 }]);
+    const options = { parent: { id: parent?.id as string, queue: `bull:${here.name}` } };
+    const child = await here.queue.enqueue(log, { key, n: 1 }, options);
+    const next = await here.queue.enqueue(log, { key, n: 2 });
+    expect(await inLane(here, key)).toEqual(idsOf([child, next]));
+  });
+
   it('not if they are deduplicated', async () => {
     const here = stage();
     const key = here.key();
@@ -165,29 +195,22 @@ describe('jobs enter their lane when they are added', () => {
     expect(await here.queue.getWaitingCount()).toBe(0);
   });
 
-  it('each into its own, also if an add of the same bulk is refused by BullMQ for want of its parent', async () => {
+  it('none of a bulk, if the parent of one of them is missing', async () => {
     const here = stage();
-    const [a, b] = [here.key('a'), here.key('b')];
-    const before = await enqueueLog(here, entries(b, 2));
+    const key = here.key();
     const parent = { id: 'nobody', queue: `bull:${here.name}` };
     const bulk = here.queue.addBulk([
-      { name: 'log', data: { key: a, n: 0 } },
-      { name: 'log', data: { key: b, n: 9 }, opts: { parent } },
-      { name: 'log', data: { key: a, n: 1 } },
+      { name: 'log', data: { key, n: 0 } },
+      { name: 'log', data: { key: here.key('other'), n: 9 }, opts: { parent } },
+      { name: 'log', data: { key, n: 1 } },
     ]);
-    await expect(bulk).rejects.toThrow(/parent/i);
-    const last = await here.queue.enqueue(log, { key: a, n: 2 });
-    const jobs = await here.queue.getWaiting();
-    const own = (key: string): Job[] =>
-      jobs.filter(({ data }) => (data as { key: string }).key === key);
-    expect(own(a)).toHaveLength(3);
-    expect(await inLane(here, a)).toEqual(idsOf(own(a)).toSorted((x, y) => Number(x) - Number(y)));
-    expect(await inLane(here, b)).toEqual(idsOf(before));
-    await here.worker({ concurrency: 4 });
-    await here.finished([...jobs, last]);
-    expect(await numbers(here, a)).toEqual([0, 1, 2]);
-    expect(await numbers(here, b)).toEqual([0, 1]);
+    await expect(bulk).rejects.toMatchObject({ code: 'PARENT_MISSING' });
+    expect(await here.queue.getWaitingCount()).toBe(0);
     expect(await laneKeys(here)).toEqual([]);
+    const last = await here.queue.enqueue(log, { key, n: 2 });
+    await here.worker();
+    await here.finished([last]);
+    expect(await numbers(here, key)).toEqual([2]);
   });
 
   it('whoever else is refused in the same moment', async () => {
@@ -200,10 +223,52 @@ describe('jobs enter their lane when they are added', () => {
       here.queue.add('nobody', { key, n: 2 }),
       here.queue.enqueue(log, { key, n: 3 }),
     ]);
-    expect(refused).toMatchObject({ reason: { message: expect.stringMatching(/parent/i) } });
+    expect(refused).toMatchObject({ reason: { code: 'PARENT_MISSING' } });
     expect(invalid).toMatchObject({ reason: { code: 'UNKNOWN_UPDATE' } });
     const ids = [first, last].map((added) => added.status === 'fulfilled' && added.value.id);
     expect(await inLane(here, key)).toEqual(ids);
+  });
+});
+
+describe('jobs are refused', () => {
+  it.each(['meta', 'wait', 'de:mail:7', 'repeat:daily:1767225600000', '7', 'a:b'])(
+    'with the id %s, before anything is written',
+    async (jobId) => {
+      const here = stage();
+      const add = { update: log, data: { key: here.key(), n: 0 } };
+      const bulk = [add, { ...add, options: { jobId } }];
+      await expect(here.queue.enqueueBulk(bulk)).rejects.toMatchObject({ code: 'INVALID_JOB_ID' });
+      const one = here.queue.enqueue(log, add.data, { jobId });
+      await expect(one).rejects.toMatchObject({ code: 'INVALID_JOB_ID' });
+      const written = await redisKeys(here.redis, here.name);
+      expect(written.filter((name) => name !== 'meta')).toEqual([]); // the queue's settings
+      expect(await laneKeys(here)).toEqual([]);
+    },
+  );
+
+  it('if their parent is no job, or their scheduler is called like one', async () => {
+    const here = stage();
+    const data = { key: here.key(), n: 0 };
+    const parent = { id: 'meta', queue: `bull:${here.name}` };
+    const refused = { code: 'INVALID_JOB_ID' };
+    await expect(here.queue.enqueue(log, data, { parent })).rejects.toMatchObject(refused);
+    const scheduler = here.queue.upsertJobScheduler(
+      'a:1767225600000',
+      { every: 1_000 },
+      { name: 'log', data },
+    );
+    await expect(scheduler).rejects.toMatchObject(refused);
+  });
+
+  it('if their update is not in the list, or another one of its name is', async () => {
+    const here = stage();
+    const add = { update: { ...log, name: 'forgotten' }, data: { key: here.key(), n: 0 } };
+    const unknown = { code: 'UNKNOWN_UPDATE' };
+    await expect(here.queue.enqueue(add.update, add.data)).rejects.toMatchObject(unknown);
+    await expect(here.queue.enqueueBulk([add])).rejects.toMatchObject(unknown);
+    const other = here.queue.enqueue({ ...log }, add.data);
+    await expect(other).rejects.toMatchObject({ code: 'DUPLICATE_UPDATE' });
+    expect(await here.queue.getWaitingCount()).toBe(0);
   });
 });
 
@@ -365,8 +430,11 @@ describe('jobs that are taken away', () => {
     await enqueueLog(here, entries(here.key('b'), 5), { delay: 100_000 });
     await here.queue.obliterate({ force: true });
     expect(await redisKeys(here.redis, here.name)).toEqual([]);
-    // The list of servers stays, since the cells do.
-    expect(await ownKeys(here.redis, here.name)).toEqual(['memcached']);
+    // The list of servers stays, since the cells do; and for two minutes what was added last.
+    const left = await ownKeys(here.redis, here.name);
+    expect(left.filter((name) => !name.startsWith('producer:'))).toEqual(['memcached']);
+    const producers = left.filter((name) => name.startsWith('producer:')).map(here.ownKey);
+    for (const key of producers) expect(await here.redis.pttl(key)).toBeGreaterThan(0);
   });
 });
 

@@ -97,8 +97,9 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** The only files that may name a client library. Add one only if no contract can stand between. */
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   bullmq: [
+    'jobs/adding/add-call.ts',
+    'jobs/adding/bull-scripts.ts',
     'jobs/bull-backend.ts',
-    'jobs/entering-transaction.ts',
     'jobs/finisher.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',

@@ -22,3 +22,5 @@ export const GIVEN_BACK_FIELD = 'torilGivenBack';
 /** Attempts made when the job was last parked: it waits for its turn since, not for its backoff. */
 export const PARKED_FIELD = 'torilParked';
 export const DIRECTIVE_FIELD = 'torilDirective';
+/** Where the job has entered a lane: its sequence, a space, and the lane's key. Whoever is delivered the job goes by it. */
+export const LANE_FIELD = 'torilLane';
