@@ -36,6 +36,7 @@ const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
   updateUnknown: { words: 'update unknown', level: 'warning', lasting: true },
   updateChangesData: { words: "an update changes its job's data", level: 'warning' },
   jobParked: { words: 'job parked', level: 'info', ordinary: true },
+  redisRefused: { words: 'Redis refused', level: 'warning', lasting: true },
   unavailable: { words: 'unavailable', level: 'warning', lasting: true },
   internalFault: { words: "Toril's own fault", level: 'error' },
   committed: { words: 'committed', level: 'info', ordinary: true },

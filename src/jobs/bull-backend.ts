@@ -40,9 +40,9 @@ import { addScript } from './scripts/add.ts';
 import { LEAVE_IF_GONE } from './scripts/leave.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
-import { SURVIVED } from './scripts/locate.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
-import { DELIVER_NEXT, PROMOTE_DECIDED } from './scripts/promote.ts';
+import { DELIVER_NEXT } from './scripts/promote.ts';
+import { RECLAIM } from './scripts/reclaim.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
@@ -50,7 +50,11 @@ import {
   PARKED_FIELD,
   type Script,
 } from './scripts/script.ts';
+import { giveBackScript, snoozeScript } from './scripts/snooze.ts';
+import { timedScripts } from './scripts/timed.ts';
 import type { ScriptClient } from './redis-lanes.ts';
+import { RedisTime } from './redis-time.ts';
+import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
 import { Slots } from './slots.ts';
 
 /** BullMQ's scripts that answer with a job to be processed. */
@@ -61,16 +65,29 @@ const DELIVERING: ReadonlySet<string> = new Set([
   'retryJob',
 ]);
 
+const SNOOZE = snoozeScript();
+const GIVE_BACK = giveBackScript();
+
 const SCRIPTS = [
   LEAVE_IF_GONE,
   PARK_AHEAD,
   SCHEDULE_PARKED,
-  PROMOTE_DECIDED,
   DELIVER_NEXT,
-  SURVIVED,
   FINISH,
   FILL,
+  SNOOZE,
+  GIVE_BACK,
+  RECLAIM,
+  ...timedScripts().values(),
 ];
+
+/** They miss the job, its lock, or the job among the active ones: it may be completed, with the answer lost and the request sent again. */
+const MISSED: ReadonlySet<unknown> = new Set([-1, -2, -3]);
+/** How BullMQ's `isFinished` answers. */
+const COMPLETED = 1;
+const MISSING_JOB = -1;
+/** So long as before the so manieth repetition BullMQ waits until it asks for jobs again after a refusal. */
+const FETCH_AGAIN = 4;
 
 export class TorilBackend extends RedisQueueBackend {
   /** Set by the queue; a worker adds nothing. */
@@ -79,25 +96,38 @@ export class TorilBackend extends RedisQueueBackend {
   addWithinMs: number = ENQUEUE_MS;
   /** Awaited before the connection closes: work that needs it to the last. */
   beforeClose: (() => Promise<void>) | undefined;
+  /** What is decided of a job is told to Redis until it is done. */
+  readonly repeating: Repeating = new Repeating({
+    clock: systemClock,
+    random: systemRandom,
+    reclaim: (held) => this.#reclaim(held),
+  });
+  readonly #time = new RedisTime(systemClock);
   /** Of Toril's own keys. */
   readonly #ownPrefix = ownPrefixOf(this.keys[''] as string);
   readonly slots: Slots = this.#makeSlots();
   readonly #outcomes = new DeliveredOutcomes();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
+  readonly #attempts = new Map<string, number>();
   readonly #writes = new GatheredWrites(systemClock);
   #adding: Adding | undefined;
   #defined: Promise<RedisClient> | undefined;
+  /** The client that knows the scripts already. */
+  #knowing: RedisClient | undefined;
 
   /** The client, knowing the scripts of this file. */
   scripts(): Promise<RedisClient> {
-    this.#defined ??= Promise.resolve(this.client).then((client) => {
-      for (const { name, numberOfKeys, lua } of SCRIPTS) {
-        client.defineCommand(name, { numberOfKeys, lua });
-      }
-      return client;
-    });
+    this.#defined ??= Promise.resolve(this.client).then((client) => this.#define(client));
     return this.#defined;
+  }
+
+  #define(client: RedisClient): RedisClient {
+    this.#knowing = client;
+    for (const { name, numberOfKeys, lua } of SCRIPTS) {
+      client.defineCommand(name, { numberOfKeys, lua });
+    }
+    return client;
   }
 
   /** What lanes need of the client. */
@@ -124,18 +154,36 @@ export class TorilBackend extends RedisQueueBackend {
     this.#failing.set(jobId, 'left');
   }
 
+  /** BullMQ's scripts, by Redis's clock where the time matters. */
   override execCommand(
     client: RedisClient | IRedisTransaction,
     commandName: string,
     args: unknown[],
   ): unknown {
     this.#writes.gather(client);
-    const reply: unknown = super.execCommand(client, commandName, args);
+    const timed = timedScripts().get(commandName);
+    if (timed === undefined) return super.execCommand(client, commandName, args);
+    if (this.#knowing === undefined) this.#define(client as RedisClient);
+    const reply: unknown = client.runCommand(timed.name, args);
     if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
     return reply.then((delivery: unknown) => {
       this.#outcomes.note(delivery);
+      if (Array.isArray(delivery)) {
+        this.#time.learn(Number(delivery[4]));
+        delivery[3] = this.#dueOf(Number(delivery[3]));
+      }
       return delivery;
     });
+  }
+
+  /** BullMQ waits by this machine's clock until the next delayed job is due. */
+  #dueOf(redisMs: number): number {
+    return redisMs > 0 ? this.#time.wallOf(redisMs) : redisMs;
+  }
+
+  override async waitForJob(blockTimeout: number): ReturnType<RedisQueueBackend['waitForJob']> {
+    const marker = await super.waitForJob(blockTimeout);
+    return marker === null ? marker : { ...marker, score: this.#dueOf(marker.score) };
   }
 
   override async addJob(
@@ -218,19 +266,43 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     attemptsMade = 0,
   ): Promise<void> {
-    const client = await this.scripts();
-    const args = this.moveToDelayedArgs(jobId, systemClock.wallMs(), token, delayMs, {
+    const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, {
       skipAttempt: true,
       ...(attemptsMade > 0 && { fieldsToUpdate: { [PARKED_FIELD]: String(attemptsMade) } }),
     });
-    const [code] = await Promise.all([
-      this.execCommand(client, 'moveToDelayed', args),
-      survivedStart && this.#run(SURVIVED, [jobId]),
-      // Behind it in the same write: whoever decided the job in the last moment found nothing to promote.
-      this.#run(PROMOTE_DECIDED, [jobId]),
-    ]);
-    if (typeof code === 'number' && code < 0)
-      throw this.finishedErrors({ code, jobId, command: 'moveToDelayed', state: 'active' });
+    const args = [...bull, survivedStart ? '1' : '', ...this.#limiterArguments];
+    await this.#handBack('snooze', { jobId, token, attemptsMade }, SNOOZE, args);
+  }
+
+  /** To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it. */
+  async giveBack(jobId: string, token: string, attemptsMade = 0, begun = true): Promise<void> {
+    const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
+    const keys = [active, wait, stalled, paused, meta, limiter, prioritized, marker, events];
+    const bull = [...keys, jobId, token, this.toKey(jobId)];
+    const args = [...bull, this.keys[''], begun ? '' : '1', ...this.#limiterArguments];
+    await this.#handBack('give back', { jobId, token, attemptsMade }, GIVE_BACK, args);
+  }
+
+  async #handBack(step: Step, held: Held, script: Script, args: unknown[]): Promise<void> {
+    const client = await this.scripts();
+    const { jobId } = held;
+    await this.repeating.untilDone(step, held, async () => {
+      this.#writes.gather(client);
+      const code = await client.runCommand(script.name, args);
+      if (typeof code === 'number' && code < 0)
+        throw this.finishedErrors({ code, jobId, command: script.name, state: 'active' });
+    });
+  }
+
+  get #limiterArguments(): (string | number)[] {
+    const { max = '', duration = '' } = this.#workerOptions.limiter ?? {};
+    return [max, duration];
+  }
+
+  async #reclaim({ jobId, token, attemptsMade }: Held): Promise<Standing> {
+    const { lockDuration = 30_000 } = this.#workerOptions;
+    const args = [jobId, token, String(lockDuration), String(attemptsMade ?? '')];
+    return (await this.#run(RECLAIM, args)) as Standing;
   }
 
   /** Has BullMQ deliver a job before all others: its lane waits for it. */
@@ -244,8 +316,45 @@ export class TorilBackend extends RedisQueueBackend {
     return client.runCommand(name, [`${this.#ownPrefix}sequence`, this.keys[''], ...args]);
   }
 
-  /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
+  /** However long it takes: what it would complete is decided. */
   override async moveToCompleted<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    returnValue: R,
+    removeOnComplete: boolean | number | KeepJobs,
+    token: string,
+    fetchNext: boolean,
+  ): ReturnType<RedisQueueBackend['moveToCompleted']> {
+    const act = (): ReturnType<RedisQueueBackend['moveToCompleted']> =>
+      this.#complete(job, returnValue, removeOnComplete, token, fetchNext);
+    const held = heldOf(job, token);
+    this.repeating.check('complete', held.jobId);
+    try {
+      return await act();
+    } catch (thrown) {
+      const isMissed = MISSED.has(codeOf(thrown));
+      const ended = isMissed
+        ? { instead: await this.#seen(held.jobId) }
+        : await this.repeating.again('complete', held, act, thrown);
+      if ('done' in ended) return ended.done;
+      const { instead } = ended;
+      const isDone = instead === 'finished' || (instead === 'gone' && removeOnComplete === true);
+      if (!isDone) throw isMissed ? thrown : this.#lost(held, 'moveToCompleted');
+      return { result: undefined, finishedOn: systemClock.wallMs() };
+    }
+  }
+
+  async #seen(jobId: string): Promise<Exclude<Standing, 'held'>> {
+    const code = await this.isFinished(jobId);
+    if (code === COMPLETED) return 'finished';
+    return code === MISSING_JOB ? 'gone' : 'lost';
+  }
+
+  #lost({ jobId }: Held, command: string): Error {
+    return this.finishedErrors({ code: -2, jobId, command, state: 'active' });
+  }
+
+  /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
+  async #complete<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     returnValue: R,
     removeOnComplete: boolean | number | KeepJobs,
@@ -264,7 +373,17 @@ export class TorilBackend extends RedisQueueBackend {
     }
     const { answer, finishedOn } = completed;
     if (answer !== 'fetch') return { result: this.#nextJob(answer), finishedOn };
-    return { result: await super.moveToActive(token, this.#workerOptions.name), finishedOn };
+    return { result: await this.#fetchInstead(token), finishedOn };
+  }
+
+  /** The job before it is completed, whatever comes of this: the slot asks again. */
+  async #fetchInstead(token: string): Promise<unknown[] | undefined> {
+    try {
+      return await super.moveToActive(token, this.#workerOptions.name);
+    } catch (thrown) {
+      if (!isRefusal(thrown)) throw thrown;
+      return undefined;
+    }
   }
 
   /** It may have been fetched already, or is fetched together with others. */
@@ -272,13 +391,21 @@ export class TorilBackend extends RedisQueueBackend {
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const answer = await this.slots.fetch(token);
-    return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
+    try {
+      const answer = await this.slots.fetch(token);
+      return answer === 'fetch' ? await super.moveToActive(token, name) : this.#nextJob(answer);
+    } catch (thrown) {
+      // BullMQ asks again at once, as often as Redis can refuse it.
+      if (isRefusal(thrown)) await this.repeating.breathe(FETCH_AGAIN);
+      throw thrown;
+    }
   }
 
   #nextJob(answer: NextJob): unknown[] {
     this.#outcomes.note(answer);
-    return answer === undefined ? [] : raw2NextJobData([...answer]);
+    if (answer === undefined) return [];
+    const [fields, id, limitedMs, dueMs] = answer;
+    return raw2NextJobData([fields, id, limitedMs, this.#dueOf(dueMs)]);
   }
 
   get #workerOptions(): Partial<WorkerOptions> {
@@ -293,12 +420,13 @@ export class TorilBackend extends RedisQueueBackend {
         isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
       run: (script, args) => this.#run(script, args),
-      giveBack: (jobId, token) => this.moveJobFromActiveToWait(jobId, token),
+      giveBack: (jobId, token) => this.giveBack(jobId, token, 0, false),
+      tellTime: (nowMs) => this.#time.learn(nowMs),
     });
   }
 
   /** What Toril noted about the job goes in the same script as the failure itself. */
-  override moveToFailed<T, R, N extends string>(
+  override async moveToFailed<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     failedReason: string,
     removeOnFail: Parameters<RedisQueueBackend['moveToFailed']>[2],
@@ -314,21 +442,73 @@ export class TorilBackend extends RedisQueueBackend {
       [DIRECTIVE_FIELD]: '',
       ...(why === 'left' && { [OUTCOME_FIELD]: '' }),
     };
-    return super.moveToFailed(
-      job,
-      failedReason,
-      why === 'holds' ? false : removeOnFail,
-      token,
-      fetchNext,
-      fields,
+    const remove = why === 'holds' ? false : removeOnFail;
+    return this.#untilDone('fail', heldOf(job, token), 'moveToFailed', () =>
+      super.moveToFailed(job, failedReason, remove, token, fetchNext, fields),
     );
+  }
+
+  /** With a backoff; a job that waits for its turn is snoozed. */
+  override async moveToDelayed(
+    ...args: Parameters<RedisQueueBackend['moveToDelayed']>
+  ): ReturnType<RedisQueueBackend['moveToDelayed']> {
+    const [jobId, , , token = '0'] = args;
+    return this.#untilDone('retry', this.#heldAs(jobId, token), 'moveToDelayed', () =>
+      super.moveToDelayed(...args),
+    );
+  }
+
+  override async retryJob(...args: Parameters<RedisQueueBackend['retryJob']>): Promise<void> {
+    const [jobId, , token = '0'] = args;
+    return this.#untilDone('retry', this.#heldAs(jobId, token), 'retryJob', () =>
+      super.retryJob(...args),
+    );
+  }
+
+  /** A job that is about to be retried was delivered with so many attempts made. */
+  noteAttempts(jobId: string, attemptsMade: number): void {
+    this.#attempts.set(jobId, attemptsMade);
+  }
+
+  #heldAs(jobId: string, token: string): Held {
+    const attemptsMade = this.#attempts.get(jobId);
+    this.#attempts.delete(jobId);
+    return { jobId, token, attemptsMade };
+  }
+
+  /** By a processor that limits the rate by hand. */
+  override async moveJobFromActiveToWait(jobId: string, token = '0'): Promise<number> {
+    return this.#untilDone('give back', this.#heldAs(jobId, token), 'moveJobFromActiveToWait', () =>
+      super.moveJobFromActiveToWait(jobId, token),
+    );
+  }
+
+  /** A lock is renewed at half its time: a quarter is left for Redis to come round. */
+  override extendLocks(jobIds: string[], tokens: string[], ms: number): Promise<string[]> {
+    return this.repeating.within(ms / 4, () => super.extendLocks(jobIds, tokens, ms));
+  }
+
+  /** @throws what BullMQ says of a lock that is lost */
+  async #untilDone<T>(step: Step, held: Held, command: string, act: () => Promise<T>): Promise<T> {
+    const ended = await this.repeating.untilDone(step, held, act);
+    if ('done' in ended) return ended.done;
+    throw this.#lost(held, command);
   }
 
   override async close(force?: boolean): Promise<void> {
     await this.beforeClose?.();
+    this.repeating.stop();
     await this.slots.settled();
     return super.close(force);
   }
+}
+
+function codeOf(thrown: unknown): unknown {
+  return (thrown as { code?: unknown } | null)?.code;
+}
+
+function heldOf({ id, attemptsMade }: MinimalJob, token: string): Held {
+  return { jobId: id as string, token, attemptsMade };
 }
 
 /** A removed job's data may fit no lane any more; its entry is then dropped when it is met. */

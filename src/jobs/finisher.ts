@@ -48,10 +48,16 @@ export type Completed = 'slow' | 'fetch' | NextJob;
 /** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id, rate limit, due. */
 export type NextJob = undefined | readonly [string[] | 0, string | 0, number, number];
 
+export interface CompletedAt {
+  readonly answer: Completed;
+  /** Milliseconds since 1970, by Redis's clock. */
+  readonly finishedOn: number;
+}
+
 /** A job is completed; `answer`: what its slot has to do next. */
 export interface Completion {
   readonly answer: Exclude<Completed, 'slow'>;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, by Redis's clock. */
   readonly finishedOn: number;
 }
 
@@ -73,11 +79,13 @@ export interface FinisherOptions {
   /** Whether the worker takes on further jobs. */
   readonly takesJobs: () => boolean;
   readonly run: (args: string[]) => Promise<unknown>;
+  /** What time it is in Redis: milliseconds since 1970. */
+  readonly tellTime: (nowMs: number) => void;
 }
 
 export class Finisher {
   readonly #options: FinisherOptions;
-  readonly #completions: Gather<ToComplete, Completed>;
+  readonly #completions: Gather<ToComplete, CompletedAt>;
   #lookedMs = Number.NEGATIVE_INFINITY;
   readonly #before = new Map<string, CompletedBefore>();
   /** BullMQ's last word: false while its concurrency is being lowered. */
@@ -88,7 +96,7 @@ export class Finisher {
     this.#completions = new Gather(options.clock, PER_CALL, (jobs) => this.#completeMany(jobs));
   }
 
-  complete(job: ToComplete): Promise<Completed> {
+  complete(job: ToComplete): Promise<CompletedAt> {
     return this.#completions.call(job);
   }
 
@@ -97,17 +105,19 @@ export class Finisher {
     return [...this.#settings(), this.wantsNext && this.#options.takesJobs() ? 1 : 0];
   }
 
-  /** @param answers of that script to these arguments, as JSON, one per delivery */
+  /** @param reply of that script to these arguments, with an answer per delivery */
   completed(
-    [finishedOn, , , wanted]: Exclude<CompletingArguments, 0>,
+    [, , wanted]: Exclude<CompletingArguments, 0>,
     deliveries: readonly Delivery[],
-    answers: string,
+    reply: string,
   ): void {
     const wantedNext = wanted === 1;
-    for (const [at, answer] of answersOf(answers).entries()) {
+    const { nowMs, answers } = answersOf(reply);
+    this.#options.tellTime(nowMs);
+    for (const [at, answer] of answers.entries()) {
       const { jobId, token } = deliveries[at] as Delivery;
       if (answer !== 'slow')
-        this.#before.set(token, { jobId, answer, wantedNext, finishedOn: Number(finishedOn) });
+        this.#before.set(token, { jobId, answer, wantedNext, finishedOn: nowMs });
     }
   }
 
@@ -118,7 +128,7 @@ export class Finisher {
     return before;
   }
 
-  async #completeMany(jobs: readonly ToComplete[]): Promise<Completed[]> {
+  async #completeMany(jobs: readonly ToComplete[]): Promise<CompletedAt[]> {
     const packing = new Packing();
     const all = jobs.map(
       ({ jobId, token, result, fetchNext, remove }): FinishArguments => [
@@ -131,12 +141,14 @@ export class Finisher {
     );
     const args = packing.arguments([this.#settings(), ...all]);
     this.#lookForOthers();
-    return answersOf((await this.#options.run(args)) as string);
+    const { nowMs, answers } = answersOf((await this.#options.run(args)) as string);
+    this.#options.tellTime(nowMs);
+    return answers.map((answer) => ({ answer, finishedOn: nowMs }));
   }
 
   #settings(): FinishSettings {
-    const { clock, lockMs, workerName = '' } = this.#options;
-    return [String(clock.wallMs()), String(lockMs), workerName];
+    const { lockMs, workerName = '' } = this.#options;
+    return [String(lockMs), workerName];
   }
 
   /** Nothing but speed depends on it: whoever's concurrency has been changed since may judge wrongly. */
@@ -154,10 +166,14 @@ export class Finisher {
   }
 }
 
-/** What the scripts answer, one per job or slot. */
-export function answersOf(json: string): Completed[] {
-  const answers = JSON.parse(json) as (Completed | 0)[];
-  return answers.map((answer) => (answer === 0 ? undefined : answer));
+/** What the scripts answer: the time in Redis, and an answer per job or slot. */
+export function answersOf(reply: string): { nowMs: number; answers: Completed[] } {
+  const json = reply.indexOf('[');
+  const answers = JSON.parse(reply.slice(json)) as (Completed | 0)[];
+  return {
+    nowMs: Number(reply.slice(0, json)),
+    answers: answers.map((answer) => (answer === 0 ? undefined : answer)),
+  };
 }
 
 /** Whether BullMQ's scripts are the ones that FINISH stands in for, as far as the client shows them. */

@@ -66,12 +66,15 @@ export interface Taken {
   /** Arrivals that have left their lane already: encoded outcomes. */
   readonly decided: ReadonlyMap<string, string>;
   /**
-   * When the first entry will be delivered, if it has failed and waits for its backoff: milliseconds
-   * since 1970; else 0, also for one that was parked since.
+   * Milliseconds until the first entry will be delivered, if it has failed and waits for its backoff;
+   * else 0, also for one that was parked since.
    */
-  readonly headDueMs: number;
-  /** The queue is paused: only delivered jobs may be applied. */
-  readonly paused: boolean;
+  readonly headDueInMs: number;
+  /**
+   * The queue is paused, or its rate or the number of its active jobs is limited: only delivered jobs may
+   * be applied, since BullMQ keeps to all of these by what it delivers.
+   */
+  readonly restricted: boolean;
   /** Commits of the key in the history since the last one that a replay can begin at; -1: none. */
   readonly sinceCheckpoint: number;
   /** Milliseconds until the copy's value expires; 0: never, or there is none. */

@@ -132,12 +132,11 @@ export class MemoryJobs {
     }
     if (entries.length > 0) this.#copies.keep(key);
     const length = this.#lanes.get(key)?.size ?? 0;
-    const headDueMs = this.#dueMs(entries[0]);
+    const headDueInMs = this.#dueInMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
-    const { paused } = this;
     const facts = {
-      headDueMs,
-      paused,
+      headDueInMs,
+      restricted: this.paused,
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
       dataSet: this.dataSet(),
@@ -249,10 +248,11 @@ export class MemoryJobs {
   }
 
   /** When the head is delivered again, if it has failed and waits for its backoff. */
-  #dueMs(head: LaneEntry | undefined): number {
+  #dueInMs(head: LaneEntry | undefined): number {
     const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
     if (job?.state !== 'delayed' || job.attemptsMade === 0) return 0;
-    return job.parkedAtAttempt === job.attemptsMade ? 0 : Math.floor(job.dueMs);
+    if (job.parkedAtAttempt === job.attemptsMade) return 0;
+    return Math.max(0, Math.floor(job.dueMs - this.#clock.wallMs()));
   }
 
   /** What is about to leave, as the history has it. */

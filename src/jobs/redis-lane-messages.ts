@@ -19,14 +19,14 @@ export function takeArguments(request: TakeRequest): TakeArguments {
 }
 
 /** What a call tells of all its keys. */
-export type TakenTogether = Pick<Taken, 'paused' | 'dataSet'>;
+export type TakenTogether = Pick<Taken, 'restricted' | 'dataSet'>;
 
 export function takenOf(
   lane: TakeReply,
-  { paused, dataSet }: TakenTogether,
+  { restricted, dataSet }: TakenTogether,
   reply: Unpacking<unknown>,
 ): Taken {
-  const [token, copyToken, watermark, value, cascadeTo, length, headDueMs, since, ...rest] = lane;
+  const [token, copyToken, watermark, value, cascadeTo, length, headDueInMs, since, ...rest] = lane;
   const [expiresInMs, outcomes, entries] = rest;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
@@ -36,8 +36,8 @@ export function takenOf(
     entries: Array.isArray(entries) ? entries.map((entry) => entryOf(entry, reply)) : NONE,
     length,
     decided,
-    headDueMs,
-    paused,
+    headDueInMs,
+    restricted,
     sinceCheckpoint: Number(since),
     expiresInMs,
     dataSet,

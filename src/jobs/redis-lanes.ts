@@ -209,8 +209,8 @@ export class RedisLanes implements Lanes {
     const reply = new Unpacking<[number, string, ...TakeReply[]]>(
       await this.#run(TAKE, keys, args),
     );
-    const [paused, dataSet, ...lanes] = reply.message;
-    const together = { paused: paused === 1, dataSet: this.#dataSetOf(dataSet) };
+    const [restricted, dataSet, ...lanes] = reply.message;
+    const together = { restricted: restricted === 1, dataSet: this.#dataSetOf(dataSet) };
     return lanes.map((lane) => takenOf(lane, together, reply));
   }
 

@@ -16,6 +16,8 @@ export interface SlotFillerOptions {
   readonly workerName: string | undefined;
   readonly run: (args: FillArguments) => Promise<unknown>;
   readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
+  /** What time it is in Redis: milliseconds since 1970. */
+  readonly tellTime: (nowMs: number) => void;
 }
 
 /** What BullMQ is to be told of a slot; `fetch`: its own script must. */
@@ -39,10 +41,12 @@ export class SlotFiller {
 
   /** Fetches for the slot of `token`, and for those which BullMQ is about to fill next. */
   async fill(token: string, next: readonly string[]): Promise<Filled> {
-    const { clock, lockMs, workerName = '', run } = this.#options;
+    const { clock, lockMs, workerName = '', run, tellTime } = this.#options;
     const tokens = [token, ...next];
-    const reply = await run([String(clock.wallMs()), String(lockMs), workerName, ...tokens]);
-    const [first, ...others] = answersOf(reply as string) as Filled[];
+    const reply = await run([String(lockMs), workerName, ...tokens]);
+    const { nowMs, answers } = answersOf(reply as string);
+    tellTime(nowMs);
+    const [first, ...others] = answers as Filled[];
     for (const [at, answer] of others.entries()) {
       if (typeof answer === 'object' && answer[0] !== 0)
         this.#fetched.set(next[at] as string, answer);

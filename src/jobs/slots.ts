@@ -27,6 +27,8 @@ export interface SlotSite {
   readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
   /** From active to waiting. */
   readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
+  /** What time it is in Redis: milliseconds since 1970. */
+  readonly tellTime: (nowMs: number) => void;
 }
 
 export class Slots {
@@ -43,10 +45,10 @@ export class Slots {
   #finisher: Finisher | undefined;
 
   constructor(site: SlotSite) {
-    const { lockMs, workerName, giveBack } = site;
+    const { lockMs, workerName, giveBack, tellTime } = site;
     this.#site = site;
     this.#filler = new SlotFiller({
-      ...{ clock: systemClock, lockMs, workerName, giveBack },
+      ...{ clock: systemClock, lockMs, workerName, giveBack, tellTime },
       run: (args) => site.run(FILL, args),
     });
   }
@@ -86,9 +88,9 @@ export class Slots {
       const wantsNow = answer === undefined && fetchNext && !wantedNext;
       return { answer: wantsNow ? 'fetch' : answer, finishedOn };
     }
-    const finishedOn = systemClock.wallMs();
     const result = JSON.stringify(returnValue) ?? 'null';
-    const answer = await finisher.complete({ jobId, token, result, remove, fetchNext });
+    const completed = await finisher.complete({ jobId, token, result, remove, fetchNext });
+    const { answer, finishedOn } = completed;
     return answer === 'slow' ? undefined : { answer, finishedOn };
   }
 
@@ -116,10 +118,10 @@ export class Slots {
   }
 
   async #make(): Promise<Finisher | undefined> {
-    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, run } = this.#site;
+    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, run, tellTime } = this.#site;
     if (!(await isOrdinary())) return undefined;
     return new Finisher({
-      ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs },
+      ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs, tellTime },
       takesJobs: () => this.takesJobs(),
       run: (args) => run(FINISH, args),
     });

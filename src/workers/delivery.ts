@@ -32,6 +32,7 @@ export function report(
     }
     case 'retry': {
       const { thrown } = settlement;
+      backend.noteAttempts(jobId, job.attemptsMade);
       throw isLastAttempt(job, thrown) ? forGood(thrown) : forThisAttempt(thrown);
     }
     case 'held':
@@ -39,15 +40,15 @@ export function report(
       throw forGood(settlement.thrown);
     case 'limited':
       return untilLimitIsOver(job, token, backend, blockedMs);
-    // If these two cannot be carried out, the job stays active until BullMQ takes it for stalled: any
-    // other error would use up an attempt.
+    // If these two cannot be carried out, the worker closes or the job is no longer its own: any other
+    // error would use up an attempt.
     case 'parked': {
       const { delayMs, survivedStart = false } = settlement;
       const parking = backend.park(jobId, survivedStart, delayMs, token, job.attemptsMade);
       return endingIn(new DelayedError(), parking);
     }
     case 'returned':
-      return endingIn(new WaitingError(), backend.moveJobFromActiveToWait(jobId, token));
+      return endingIn(new WaitingError(), backend.giveBack(jobId, token, job.attemptsMade));
   }
 }
 

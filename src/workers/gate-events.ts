@@ -1,5 +1,6 @@
 /** What a gate reports besides the outcome of jobs. Every event is also counted. */
 import type { TorilError } from '../errors.ts';
+import type { RedisRefusal } from '../jobs/repeating.ts';
 
 export interface GateEvents {
   /** A holder that died or froze was succeeded. */
@@ -41,6 +42,8 @@ export interface GateEvents {
   unavailable: { readonly key: string; readonly cause: TorilError };
   /** A fault of Toril itself, told once per key and kind; the worker also emits its cause as an `error`. */
   internalFault: { readonly key: string; readonly cause: TorilError };
+  /** Redis refused to be told what became of a job; it is told again until it takes it. Once per job and step. */
+  redisRefused: RedisRefusal & { readonly key: undefined };
   /** A batch became its key's state. */
   committed: { readonly key: string; readonly token: number; readonly jobs: number };
 }

@@ -13,9 +13,9 @@ export class TurnRules implements FoldRules {
   readonly #turn: TurnInput;
   readonly #onlyDelivered: boolean;
 
-  constructor(turn: TurnInput, { paused }: Taken) {
+  constructor(turn: TurnInput, { restricted }: Taken) {
     this.#turn = turn;
-    this.#onlyDelivered = paused || turn.context.rateLimited || smellsOfPoison(turn.arrivals);
+    this.#onlyDelivered = restricted || turn.context.rateLimited || smellsOfPoison(turn.arrivals);
   }
 
   get key(): string {

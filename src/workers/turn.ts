@@ -129,7 +129,7 @@ class Turn {
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
     if (batch.decided === 0 && !this.#givesUp(batch)) {
       arrivals.settleMany(batch.settlements);
-      return this.#afterwards(batch.stop, true, taken.headDueMs);
+      return this.#afterwards(batch.stop, true, taken.headDueInMs);
     }
     const more = taken.length > batch.decided || moves(batch);
     const end =
@@ -269,7 +269,7 @@ class Turn {
   }
 
   /** What comes after a batch is settled. Undefined: the next batch. */
-  #afterwards(stop: Stop, more: boolean, headDueMs: number): TurnEnd | undefined {
+  #afterwards(stop: Stop, more: boolean, headDueInMs: number): TurnEnd | undefined {
     const { context, key, arrivals } = this.#in;
     const { blockedMs } = context.options;
     switch (stop.kind) {
@@ -281,10 +281,7 @@ class Turn {
       case 'delivery':
         if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile
         context.deliverNext(stop.jobId);
-        return {
-          kind: 'blocked',
-          delayMs: Math.max(DELIVERY_WAIT_MS, headDueMs - context.clock.wallMs()),
-        };
+        return { kind: 'blocked', delayMs: Math.max(DELIVERY_WAIT_MS, headDueInMs) };
       case 'unknown-update':
         context.report('updateUnknown', { key, jobId: stop.jobId, name: stop.name });
         return { kind: 'blocked', delayMs: blockedMs };

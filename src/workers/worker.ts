@@ -2,7 +2,7 @@
  * A BullMQ worker whose jobs change shared values in memcached. Thin glue: BullMQ delivers a job,
  * the gate finds out what becomes of it, delivery.ts tells BullMQ.
  */
-import { Worker as BullWorker, type Job, type WorkerListener } from 'bullmq';
+import { Worker as BullWorker, type Job, WaitingChildrenError, type WorkerListener } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
@@ -19,6 +19,7 @@ import type { GateOptions } from '../options.ts';
 import { tolerant } from './backoff-strategy.ts';
 import { report } from './delivery.ts';
 import { Gate } from './gate.ts';
+import { LockRenewal } from './lock-renewal.ts';
 import type { GateEventName, GateEvents, GateReporter } from './gate-events.ts';
 import { Intake } from './intake.ts';
 import { thrownOf } from './told-failures.ts';
@@ -28,6 +29,9 @@ import { splitOptions, type WorkerOptions } from './worker-options.ts';
 export type TorilListener = WorkerListener & {
   [Name in GateEventName]: (event: GateEvents[Name]) => void;
 };
+
+/** BullMQ's scripts say so of a job that has children which are not done. */
+const PENDING_CHILDREN = -4;
 
 type Process = (job: Job, token: string) => Promise<unknown>;
 
@@ -76,6 +80,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       random: systemRandom,
       leaseMs: gate.leaseMs,
     });
+    this.backend.repeating.onRefusal = (refusal) =>
+      this.#report('redisRefused', { key: undefined, ...refusal });
     this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
     const tokens = new SlotTokens(this.id);
     this.backend.slots.nextTokens = (token) => {
@@ -178,12 +184,40 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   async #close(force: boolean): Promise<void> {
-    const gate = this.#gate.close(force ? 0 : this.#options.closeMs);
+    const withinMs = force ? 0 : this.#options.closeMs;
+    const gate = this.#gate.close(withinMs);
     this.backend.beforeClose = () => gate;
+    systemClock.after(withinMs, () => this.backend.repeating.stop());
     await super.close(force);
     await this.#started.catch(() => undefined);
     await this.#locks.close();
     await this.#servers.close();
+  }
+
+  /**
+   * A job that has been given children meanwhile cannot be completed, and BullMQ would have it fail. It is applied: once
+   * its children are done, it is delivered once more, and completed.
+   */
+  protected override async handleFailed(
+    ...[thrown, job, token, ...more]: Parameters<BullWorker['handleFailed']>
+  ): ReturnType<BullWorker['handleFailed']> {
+    if ((thrown as { code?: unknown } | undefined)?.code !== PENDING_CHILDREN)
+      return super.handleFailed(thrown, job, token, ...more);
+    await this.backend.moveToWaitingChildren(job.id as string, token);
+    return super.handleFailed(new WaitingChildrenError(), job, token, ...more);
+  }
+
+  /** By the monotonic clock. Called while BullMQ's worker is constructed. */
+  protected override createLockManager(): void {
+    const { lockRenewTime = 0, lockDuration = 0, name } = this.opts;
+    const options = {
+      lockRenewTime,
+      lockDuration,
+      workerId: this.id,
+      ...(name && { workerName: name }),
+    };
+    const worker = this as unknown as ConstructorParameters<typeof LockRenewal>[0];
+    this.lockManager = new LockRenewal(worker, options);
   }
 
   /** Refuses to start where the promises could not be kept. */

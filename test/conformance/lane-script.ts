@@ -112,13 +112,14 @@ export class LaneScript {
     );
     this.#takes.push({ key, taken });
     if (this.#takes.length > TAKES_KEPT) this.#takes.shift();
-    const { token, copy, entries, expiresInMs, dataSet, ...rest } = taken;
+    const { token, copy, entries, expiresInMs, headDueInMs, dataSet, ...rest } = taken;
     return {
       token: this.#name(token),
       copy: this.#copy(copy),
       entries: entries.map((entry) => this.#entry(entry)),
       expires: expiresInMs > 0,
       dataSet: dataSet.id !== '',
+      headWaits: headDueInMs > 0,
       ...rest,
     };
   }

@@ -16,6 +16,7 @@ function stage(active: { jobs: number }) {
       soon: (callback) => void (moment.soon = callback),
     },
     takesJobs: () => true,
+    tellTime: () => undefined,
     lockMs: 30_000,
     workerName: undefined,
     concurrency: CONCURRENCY,
@@ -26,7 +27,10 @@ function stage(active: { jobs: number }) {
     run: (args) => {
       const jobs = (JSON.parse(args[0] as string) as unknown[]).length - 1;
       return new Promise((resolve) => {
-        calls.push({ jobs, answer: () => resolve(JSON.stringify(Array(jobs).fill(0))) });
+        calls.push({
+          jobs,
+          answer: () => resolve(`1704067200000${JSON.stringify(Array(jobs).fill(0))}`),
+        });
       });
     },
   });

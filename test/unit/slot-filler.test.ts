@@ -10,9 +10,11 @@ function stage(...waiting: string[]) {
   const givenBack: string[] = [];
   const filler = new SlotFiller({
     clock: { ...systemClock, soon: (callback) => void moments.push(callback) },
-    ...{ lockMs: 30_000, workerName: undefined },
-    run: ([, , , ...tokens]) =>
-      Promise.resolve(JSON.stringify(waiting.splice(0, tokens.length).map(jobOf))),
+    ...{ lockMs: 30_000, workerName: undefined, tellTime: () => undefined },
+    run: ([, , ...tokens]) =>
+      Promise.resolve(
+        `1704067200000${JSON.stringify(waiting.splice(0, tokens.length).map(jobOf))}`,
+      ),
     giveBack: (jobId, token) => Promise.resolve(givenBack.push(`${jobId} of ${token}`)),
   });
   return { filler, givenBack, momentEnds: () => moments.splice(0).forEach((end) => end()) };

@@ -150,8 +150,8 @@ const TAKEN = {
   copy: NO_COPY,
   length: 2,
   decided: new Map(),
-  headDueMs: 0,
-  paused: false,
+  headDueInMs: 0,
+  restricted: false,
   sinceCheckpoint: 0,
 } as unknown as Omit<Parameters<TestBed['journal']['taken']>[0], 'entries'>;
 const COMMIT = {

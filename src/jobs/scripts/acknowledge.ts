@@ -52,7 +52,7 @@ export type AcknowledgeArguments = [
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
- *   Returns a letter per key: 1 accepted, 0 refused; behind them, if there are deliveries, as JSON an
+ *   Returns a letter per key: 1 accepted, 0 refused; behind them, if there are deliveries, the time and as JSON an
  *   answer for each ('slow': it was not completed)
  */
 export const ACKNOWLEDGE: Script = {
@@ -63,6 +63,7 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local completing = table.remove(request, 1)
+local nowMs = string.format('%.0f', math.floor(nowMicros / 1000))
 local accepted = {}
 -- Jobs to be completed, and which of the deliveries each of them is.
 local finishing, places, answers, delivered = {}, {}, {}, 0
@@ -74,7 +75,7 @@ ${UNFINISHED_LUA}
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
   call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
   if copyExpireMs > 0 then
-    call('HSET', copyKey, 'x', string.format('%.0f', math.floor(nowMicros / 1000) + expireMs))
+    call('HSET', copyKey, 'x', string.format('%.0f', nowMs + expireMs))
     call('PEXPIRE', copyKey, copyExpireMs)
   elseif hadExpiry then
     call('HDEL', copyKey, 'x')
@@ -113,7 +114,7 @@ end
 
 local function finishLater(jobId, delivery, decision)
   local result = #decision > 1 and string.sub(decision, 2) or 'null'
-  finishing[#finishing + 1] = { jobId, delivery.token, result, completing[4], delivery.remove, decision }
+  finishing[#finishing + 1] = { jobId, delivery.token, result, completing[3], delivery.remove, decision }
   places[#finishing] = delivery.place
 end
 
@@ -199,11 +200,11 @@ trimHistory()
 saveDrawn()
 if delivered == 0 then return table.concat(accepted) end
 if #finishing > 0 then
-  for n, answer in ipairs(finishAll(finishing, completing[1], completing[2], completing[3])) do
+  for n, answer in ipairs(finishAll(finishing, completing[1], completing[2])) do
     answers[places[n]] = answer
     if answer == 'slow' then leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6]) end
   end
 end
-return table.concat(accepted) .. cjson.encode(answers)
+return table.concat(accepted) .. told(answers)
 `,
 };

@@ -1,12 +1,13 @@
 import { type Packed, PACKING_LUA } from './packing.ts';
 import { OUTCOME_FIELD, type Script } from './script.ts';
+import { NOW_MS_LUA } from './timed.ts';
 
 /**
- * What holds for all jobs of a call: now in milliseconds since 1970, those that a lock lasts, and the
- * worker's name or ''. As text, like all numbers in these scripts that only pass through: making one
- * of a Lua number takes Redis as long as a small command.
+ * What holds for all jobs of a call: milliseconds that a lock lasts, and the worker's name or ''. As text, like
+ * all numbers in these scripts that only pass through: making one of a Lua number takes Redis as
+ * long as a small command.
  */
-export type FinishSettings = readonly [nowMs: string, lockMs: string, workerName: string];
+export type FinishSettings = readonly [lockMs: string, workerName: string];
 
 /** `result`: JSON. Flags: fetch another job with the same token; remove this one instead of keeping it. */
 export type FinishArguments = readonly [
@@ -28,9 +29,9 @@ export type FinishArguments = readonly [
  * priorities), BullMQ's own fetches ('fetch').
  *
  * `finishAll` takes FinishArguments, with a job's outcome behind them if it is to be kept; and the
- * settings. It returns per job: 'slow', 'fetch', 0 (finished, and nothing waits or is wanted), or
+ * settings, by Redis's time `nowMs`. It returns per job: 'slow', 'fetch', 0 (finished, and nothing waits or is wanted), or
  * what BullMQ's script answers: [fields and values of the job fetched, its id, 0, 0] or
- * [0, 0, 0, when the next one is due].
+ * [0, 0, 0, when the next one is due]. `told` makes the reply of it: the time, and the answers as JSON.
  */
 export const FINISHING_LUA: string = `
 local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
@@ -63,15 +64,15 @@ local function oneMore(count)
   return tostring(tonumber(count) + 1)
 end
 
-local function keepCompleted(jobKey, now, result, attempts, outcome)
+local function keepCompleted(jobKey, result, attempts, outcome)
   if outcome then
-    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', attempts, '${OUTCOME_FIELD}', outcome)
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, 'atm', attempts, '${OUTCOME_FIELD}', outcome)
   else
-    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', now, 'atm', attempts)
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, 'atm', attempts)
   end
 end
 
-local function finish(jobs, now, answers)
+local function finish(jobs, answers)
   local eventsMax = eventsLimit()
   local tokens, locks = lockTokens(jobs)
   local ids, scores, keys = {}, {}, {}
@@ -87,8 +88,8 @@ local function finish(jobs, now, answers)
       if remove == 1 then
         call('DEL', jobKey, jobKey .. ':logs', jobKey .. ':dependencies', jobKey .. ':processed', jobKey .. ':failed', jobKey .. ':unsuccessful')
       else
-        scores[#scores + 1], scores[#scores + 2] = now, jobId
-        keepCompleted(jobKey, now, result, oneMore(job[2]), outcome)
+        scores[#scores + 1], scores[#scores + 2] = nowMs, jobId
+        keepCompleted(jobKey, result, oneMore(job[2]), outcome)
       end
       call('XADD', events, '*', 'event', 'completed', 'jobId', jobId, 'returnvalue', result, 'prev', 'active')
       answers[n] = 0
@@ -119,7 +120,7 @@ local function isSimple(jobIds)
 end
 
 -- What is written is put into what was read: one command less than reading it afterwards.
-local function start(jobId, token, now, lockMs, workerName)
+local function start(jobId, token, lockMs, workerName)
   local jobKey = prefix .. jobId
   call('SET', jobKey .. ':lock', token, 'PX', lockMs)
   call('XADD', events, '*', 'event', 'active', 'jobId', jobId, 'prev', 'waiting')
@@ -130,20 +131,20 @@ local function start(jobId, token, now, lockMs, workerName)
   end
   local starts = oneMore(before)
   -- Behind the older ones of the same names, which they replace for whoever reads in order.
-  fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', now, 'ats', starts
+  fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', nowMs, 'ats', starts
   if workerName == '' then
-    call('HSET', jobKey, 'processedOn', now, 'ats', starts)
+    call('HSET', jobKey, 'processedOn', nowMs, 'ats', starts)
   else
-    call('HSET', jobKey, 'processedOn', now, 'ats', starts, 'pb', workerName)
+    call('HSET', jobKey, 'processedOn', nowMs, 'ats', starts, 'pb', workerName)
     fields[size + 5], fields[size + 6] = 'pb', workerName
   end
   return { fields, jobId, 0, 0 }
 end
 
-local function fetch(places, jobs, now, lockMs, workerName, answers)
+local function fetch(places, jobs, lockMs, workerName, answers)
   if #places == 0 then return end
   local wait = prefix .. 'wait'
-  local isDue = call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 4096 - 1, 'LIMIT', 0, 1)[1]
+  local isDue = call('ZRANGEBYSCORE', delayed, 0, (nowMs + 1) * 4096 - 1, 'LIMIT', 0, 1)[1]
   local jobIds = not isDue and (call('RPOP', wait, #places) or {})
   if jobIds and not isSimple(jobIds) then
     for i = #jobIds, 1, -1 do call('RPUSH', wait, jobIds[i]) end
@@ -159,7 +160,7 @@ local function fetch(places, jobs, now, lockMs, workerName, answers)
   end
   for i = 1, #jobIds do
     local n = places[i]
-    answers[n] = start(jobIds[i], jobs[n][2], now, lockMs, workerName)
+    answers[n] = start(jobIds[i], jobs[n][2], lockMs, workerName)
   end
   if #jobIds == #places then return end
   local without = 0
@@ -182,12 +183,16 @@ local function isDrained(answers)
   return false
 end
 
-local function finishAll(jobs, now, lockMs, workerName)
+local function finishAll(jobs, lockMs, workerName)
   local answers = {}
-  finish(jobs, now, answers)
-  fetch(wanting(jobs, answers), jobs, now, lockMs, workerName, answers)
+  finish(jobs, answers)
+  fetch(wanting(jobs, answers), jobs, lockMs, workerName, answers)
   if isDrained(answers) then call('XADD', events, '*', 'event', 'drained') end
   return answers
+end
+
+local function told(answers)
+  return nowMs .. cjson.encode(answers)
 end
 `;
 
@@ -196,17 +201,17 @@ end
  *
  *   KEYS[1] sequence (unused)
  *   ARGV[1] key prefix  ARGV[2...] packed: FinishSettings, then FinishArguments per job
- *   Returns the answers as JSON, since one string is decoded ten times faster than a tree of them.
+ *   Returns what `told` makes of the answers: JSON, since one string is decoded ten times faster than a tree of them.
  */
 export const FINISH: Script = {
   name: 'torilFinish',
   numberOfKeys: 1,
   lua: `
 local call, prefix = redis.call, ARGV[1]
-${PACKING_LUA}
+${NOW_MS_LUA}${PACKING_LUA}
 ${FINISHING_LUA}
-local now, lockMs, workerName = unpack(table.remove(request, 1))
+local lockMs, workerName = unpack(table.remove(request, 1))
 for _, job in ipairs(request) do job[3] = unpacked(job[3]) end
-return cjson.encode(finishAll(request, now, lockMs, workerName))
+return told(finishAll(request, lockMs, workerName))
 `,
 };

@@ -64,22 +64,6 @@ return deaths + 1
 };
 
 /**
- * A process that began a job alone gives it back, and so has lived through it. Said whoever has the job
- * by now: one that BullMQ took for stalled meanwhile is given back without a lock.
- *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- */
-export const SURVIVED: Script = {
-  name: 'torilSurvived',
-  numberOfKeys: 1,
-  lua: `
-local jobKey = ARGV[1] .. ARGV[2]
-if redis.call('HEXISTS', jobKey, 'name') == 0 then return 0 end
-return redis.call('HSET', jobKey, '${GIVEN_BACK_FIELD}', '1')
-`,
-};
-
-/**
  * An operator's word on a job, for the next combiner that meets it.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] skip or drop

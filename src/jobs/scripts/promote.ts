@@ -1,4 +1,4 @@
-import { OUTCOME_FIELD, PARKED_FIELD, type Script } from './script.ts';
+import { PARKED_FIELD, type Script } from './script.ts';
 
 /**
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
@@ -36,23 +36,6 @@ local function promote(jobId)
   wakeWorkers()
 end
 `;
-
-/**
- * Promotes a job that has just been parked if it was decided in the last moment before.
- *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- */
-export const PROMOTE_DECIDED: Script = {
-  name: 'torilPromoteDecided',
-  numberOfKeys: 1,
-  lua: `
-local prefix = ARGV[1]
-${PROMOTE_LUA}
-local outcome = redis.call('HGET', prefix .. ARGV[2], '${OUTCOME_FIELD}')
-if outcome and outcome ~= '' then promote(ARGV[2]) end
-return 1
-`,
-};
 
 /**
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a

@@ -32,8 +32,8 @@ export type TakeReply = [
   value: Packed,
   cascadeTo: string,
   length: number,
-  /** When the head is due, if it waits for its backoff: milliseconds since 1970; else 0. */
-  headDueMs: number,
+  /** Milliseconds until the head is due, if it waits for its backoff; else 0. */
+  headDueInMs: number,
   /** Commits in the history since one that a replay can begin at; -1: none. */
   since: string,
   /** Milliseconds until the value expires; 0: never. */
@@ -66,7 +66,7 @@ export type EntryReply = [
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
  *   ARGV[1] key prefix  ARGV[2...] packed: a name for the data set if it has none, then per key a
  *   TakeArguments
- *   Returns packed: paused (1 or 0), the data set, then a TakeReply per key
+ *   Returns packed: whether the queue is paused or limited (1 or 0), the data set, then a TakeReply per key
  */
 export const TAKE: Script = {
   name: 'torilTake',
@@ -153,17 +153,18 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals)
   -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
   if #entries > 0 and expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
 
-  local headDue, attempts = 0, #entries > 0 and entries[1][5] or '0'
+  local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
   if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
     local due = call('ZSCORE', KEYS[2], entries[1][1])
-    if due then headDue = math.floor(tonumber(due) / 4096) end
+    if due then headDueIn = math.max(0, math.floor(tonumber(due) / 4096) - nowMs) end
   end
   local length = #head / 2 - dropped + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  return { token, copyToken, watermark, value, cascadeTo, length, headDue, since, expiresIn, decided, entries }
+  return { token, copyToken, watermark, value, cascadeTo, length, headDueIn, since, expiresIn, decided, entries }
 end
 
-local lanes = { call('HEXISTS', KEYS[3], 'paused'), dataSetOr(table.remove(request, 1)) }
+local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')
+local lanes = { (queue[1] or queue[2] or queue[3]) and 1 or 0, dataSetOr(table.remove(request, 1)) }
 for i = 1, #request do lanes[i + 2] = take(unpack(request[i])) end
 saveDrawn()
 return reply(lanes)
