@@ -40,4 +40,11 @@ export class SlotTokens {
     const length = Math.max(0, Math.min(free, SLOTS_AT_A_TIME));
     return Array.from({ length }, (_, n) => `${workerId}:${number + 1 + n}`);
   }
+
+  /** Whether the main loop, which counts on, has a free slot for which it will ask with this token. */
+  expects(token: string, queue: MainLoopQueue | null | undefined, concurrency: number): boolean {
+    const number = Number(token.slice(token.lastIndexOf(':') + 1));
+    if (!queue || queue !== this.#queue || number <= this.#newest) return false;
+    return number - this.#newest <= concurrency - queue.numTotal();
+  }
 }

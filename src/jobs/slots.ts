@@ -39,6 +39,8 @@ export class Slots {
    * that BullMQ asks with, also where what is asked for is here already.
    */
   nextTokens: (token: string) => readonly string[] = () => [];
+  /** Set by the worker: whether BullMQ is going to ask with this token. */
+  expects: (token: string) => boolean = () => false;
   readonly #site: SlotSite;
   readonly #filler: SlotFiller;
   #made: Promise<Finisher | undefined> | undefined;
@@ -50,6 +52,7 @@ export class Slots {
     this.#filler = new SlotFiller({
       ...{ clock: systemClock, lockMs, workerName, giveBack, tellTime },
       run: (args) => site.run(FILL, args),
+      expects: (token) => this.takesJobs() && this.expects(token),
     });
   }
 

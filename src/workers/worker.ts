@@ -84,10 +84,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       this.#report('redisRefused', { key: undefined, ...refusal });
     this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
     const tokens = new SlotTokens(this.id);
-    this.backend.slots.nextTokens = (token) => {
-      const { mainLoopQueue } = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
-      return tokens.following(token, mainLoopQueue, this.concurrency);
-    };
+    const mainLoop = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
+    const { slots } = this.backend;
+    slots.nextTokens = (token) => tokens.following(token, mainLoop.mainLoopQueue, this.concurrency);
+    slots.expects = (token) => tokens.expects(token, mainLoop.mainLoopQueue, this.concurrency);
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,

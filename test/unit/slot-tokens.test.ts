@@ -35,3 +35,19 @@ test('nothing is foreseen for who fetches by hand', () => {
   expect(tokens.following('other:0', queueOf(1), 4)).toEqual([]);
   expect(tokens.following('w:0', undefined, 4)).toEqual([]);
 });
+
+test('the main loop is expected to ask for as many slots as are free, each once', () => {
+  const tokens = new SlotTokens('w');
+  const taken = { slots: 1 };
+  const queue = { numTotal: () => taken.slots };
+  tokens.following('w:0', queue, 3);
+  expect(['w:0', 'w:1', 'w:2', 'w:3'].map((token) => tokens.expects(token, queue, 3))).toEqual([
+    ...[false, true, true, false],
+  ]);
+  taken.slots = 2; // another slot has got a job
+  expect(tokens.expects('w:2', queue, 3)).toBe(false);
+  tokens.following('w:2', queue, 3); // one was passed over
+  expect(tokens.expects('w:1', queue, 3)).toBe(false);
+  expect(tokens.expects('w:3', queueOf(1), 3)).toBe(false); // of another main loop
+  expect(tokens.expects('w:3', null, 3)).toBe(false);
+});

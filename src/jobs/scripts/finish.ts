@@ -26,7 +26,7 @@ export type FinishArguments = readonly [
  * deduplication id, whose lock is not ours, or that is not active, is left untouched ('slow'), as
  * all are while the queue is paused or limited; BullMQ's own script then does what has to be done or
  * says what is wrong. Where fetching needs more than the wait list (delayed jobs that are due,
- * priorities), BullMQ's own fetches ('fetch').
+ * priorities, an id whose job is gone), BullMQ's own fetches ('fetch').
  *
  * `finishAll` takes FinishArguments, with a job's outcome behind them if it is to be kept; and the
  * settings, by Redis's time `nowMs`. It returns per job: 'slow', 'fetch', 0 (finished, and nothing waits or is wanted), or
@@ -120,12 +120,11 @@ local function isSimple(jobIds)
 end
 
 -- What is written is put into what was read: one command less than reading it afterwards.
-local function start(jobId, token, lockMs, workerName)
+local function start(jobId, fields, token, lockMs, workerName)
   local jobKey = prefix .. jobId
   call('SET', jobKey .. ':lock', token, 'PX', lockMs)
   call('XADD', events, '*', 'event', 'active', 'jobId', jobId, 'prev', 'waiting')
-  local fields, before = call('HGETALL', jobKey), nil
-  local size = #fields
+  local size, before = #fields, nil
   for i = 1, size, 2 do
     if fields[i] == 'ats' then before = fields[i + 1] end
   end
@@ -154,24 +153,28 @@ local function fetch(places, jobs, lockMs, workerName, answers)
     for _, n in ipairs(places) do answers[n] = 'fetch' end
     return
   end
-  if #jobIds > 0 then
-    call('LPUSH', active, unpack(jobIds))
+  local started = {}
+  for i = 1, #jobIds do
+    local n, fields = places[i], redis.pcall('HGETALL', prefix .. jobIds[i])
+    if fields.err or #fields == 0 then break end -- an id without a job
+    answers[n] = start(jobIds[i], fields, jobs[n][2], lockMs, workerName)
+    started[i] = jobIds[i]
+  end
+  if #started > 0 then
+    call('LPUSH', active, unpack(started))
     call('ZADD', prefix .. 'marker', '0', '0')
   end
-  for i = 1, #jobIds do
-    local n = places[i]
-    answers[n] = start(jobIds[i], jobs[n][2], lockMs, workerName)
-  end
-  if #jobIds == #places then return end
+  for i = #jobIds, #started + 1, -1 do call('RPUSH', wait, jobIds[i]) end
+  if #started == #places then return end
   local without = 0
-  if call('EXISTS', prefix .. 'prioritized') == 1 then
+  if #started < #jobIds or call('EXISTS', prefix .. 'prioritized') == 1 then
     without = 'fetch'
   else
     call('DEL', prefix .. 'pc')
     local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
     if first[2] then without = { 0, 0, 0, math.floor(first[2] / 4096) } end
   end
-  for i = #jobIds + 1, #places do answers[places[i]] = without end
+  for i = #started + 1, #places do answers[places[i]] = without end
 end
 
 local function isDrained(answers)
