@@ -8,6 +8,7 @@ export {
   expectInOrder,
   expectSequentialFold,
   expectValue,
+  VacuousExpectationError,
 } from './testing/expectations.ts';
 export type { Backoff, BedJobOptions } from './testing/job-options.ts';
 export { type MatcherResult, type TorilMatchers, torilMatchers } from './testing/matchers.ts';

@@ -113,6 +113,12 @@ export class BedFaults {
     return [...this.#parts.updates.armed, ...this.#parts.tripwires.armed];
   }
 
+  /** Takes back whatever has not happened yet, `failNext` and the like with all their times. */
+  disarm(): void {
+    this.#parts.updates.disarm();
+    this.#parts.tripwires.disarm();
+  }
+
   #strike(
     what: string,
     place: number | undefined,

@@ -2,10 +2,13 @@
 import type { TestBed } from './bed.ts';
 import type { AppliedJob, Journal } from './journal.ts';
 import { differenceText, jsonDifference, shown } from './json-difference.ts';
+import { lossesOf } from './losses.ts';
 import { sequentialFold } from './sequential-fold.ts';
 import { idOf, type JobRef, type JobView } from './views.ts';
 
 const PROBLEMS_LISTED = 5;
+const KEYS_LISTED = 5;
+const JOBS_LISTED = 5;
 
 /** Runners that show a difference find it in `actual` and `expected`. */
 export class ExpectationError extends Error {
@@ -20,15 +23,25 @@ export class ExpectationError extends Error {
   }
 }
 
+/** There was nothing to be looked at, so that neither a pass nor a failure would show anything. */
+export class VacuousExpectationError extends ExpectationError {
+  override readonly name: string = 'VacuousExpectationError';
+}
+
 /**
  * The key's jobs were applied in the order in which they were enqueued, none passed over another, and
  * no reader saw the value go back. Jobs that gave up their place on purpose (`onFailure: 'skip'`, a
  * delay, an operator's word) may stand anywhere.
  * @param key default: every key
  * @throws ExpectationError
+ * @throws VacuousExpectationError nothing was done, nobody used the key, or a fault is armed still
  */
 export function expectInOrder(bed: TestBed, key?: string): void {
-  const keys = key === undefined ? bed.journal.keys() : [key];
+  const keys = keysToLookAt(bed, key);
+  const isIdle = keys.every((one) =>
+    bed.journal.places(one).every(({ decided }) => decided === undefined),
+  );
+  if (isIdle) refuseVacuous('no job is done yet: await bed.drain()');
   const problems = keys.flatMap((one) => orderProblems(bed, one));
   if (problems.length === 0) return;
   const ofKey = key === undefined ? '' : ` of "${key}"`;
@@ -36,12 +49,16 @@ export function expectInOrder(bed: TestBed, key?: string): void {
 }
 
 /**
- * Every completed job is in its key's value once, with its own result, and no failed one is. Jobs that
- * have not been applied yet are an error, too: drain the bed first.
+ * Every completed job is in its key's value once, with its own result, and no failed one is; and the
+ * value is still there: what memcached lost without a copy is not. Jobs that have not been applied yet
+ * are an error, too: drain the bed first.
  * @param jobs default: all. Those that are named must have been applied.
  * @throws ExpectationError
+ * @throws VacuousExpectationError there are no jobs, or a fault is armed still
  */
 export function expectExactlyOnce(bed: TestBed, jobs?: readonly JobRef[]): void {
+  keysToLookAt(bed, undefined);
+  if (jobs?.length === 0) refuseVacuous('the list of jobs is empty');
   const views = jobs === undefined ? bed.jobs() : jobs.map((job) => bed.job(job));
   const named = jobs === undefined ? undefined : new Set(jobs.map(idOf));
   const applied = appliedByJob(bed.journal);
@@ -55,6 +72,10 @@ export function expectExactlyOnce(bed: TestBed, jobs?: readonly JobRef[]): void 
         problems.push(`job ${gone.join(', ')} was in the value of "${key}" and then was not`);
       }
     }
+    for (const { jobIds, why } of lossesOf(bed, key)) {
+      const gone = jobIds.filter((jobId) => named?.has(jobId) ?? true);
+      if (gone.length > 0) problems.push(lossText(key, gone, why));
+    }
   }
   if (problems.length === 0) return;
   throw new ExpectationError(`not every job was applied exactly once${listed(problems)}`);
@@ -63,9 +84,14 @@ export function expectExactlyOnce(bed: TestBed, jobs?: readonly JobRef[]): void 
 /**
  * A reader of memcached sees this value under the key; undefined: none.
  * @throws ExpectationError
+ * @throws VacuousExpectationError no value is expected of a key that nobody used, or a fault is armed still
  */
 export function expectValue(bed: TestBed, key: string, expected: unknown): void {
+  refuseArmed(bed);
   const actual = bed.value(key);
+  if (actual === undefined && expected === undefined && !bed.journal.knows(key)) {
+    refuseVacuous(`${unusedKey(bed, key)}, and so of course no value (bed.value may be asked)`);
+  }
   const difference = jsonDifference(actual, expected);
   if (difference === undefined) return;
   const { copy, length } = bed.lane(key);
@@ -84,13 +110,23 @@ export function expectValue(bed: TestBed, key: string, expected: unknown): void 
  * but the updates themselves: catches updates that are not deterministic.
  * @param key default: every key
  * @throws ExpectationError
+ * @throws VacuousExpectationError nothing was done, nobody used the key, or a fault is armed still
  */
 export async function expectSequentialFold(bed: TestBed, key?: string): Promise<void> {
-  const keys = key === undefined ? bed.journal.keys() : [key];
+  const keys = keysToLookAt(bed, key);
+  if (keys.every((one) => bed.journal.commits(one).length === 0)) {
+    refuseVacuous('no job is done yet: await bed.drain()');
+  }
   for (const one of keys) await expectFoldOf(bed, one);
 }
 
 async function expectFoldOf(bed: TestBed, key: string): Promise<void> {
+  const losses = lossesOf(bed, key).map(({ jobIds, why }) => lossText(key, jobIds, why));
+  if (losses.length > 0) {
+    throw new ExpectationError(
+      `the value of "${key}" is not what its jobs make of it one after the other${listed(losses)}`,
+    );
+  }
   const commits = bed.journal.commits(key);
   const fold = await sequentialFold(commits, bed.registry);
   const isGone = (commits.at(-1)?.valueGoneMs ?? Number.POSITIVE_INFINITY) <= bed.now;
@@ -127,6 +163,7 @@ function orderProblems(bed: TestBed, key: string): string[] {
       ({ from, to }) =>
         `readers of "${key}" saw its value go back: from commit ${from.token} (up to sequence ${from.watermark}) to ${to.token} (${to.watermark})`,
     );
+  problems.push(...lossesOf(bed, key).map(({ jobIds, why }) => lossText(key, jobIds, why)));
   const places = journal.places(key).filter(({ isInPlace }) => isInPlace);
   const rank = new Map(places.map(({ jobId }, index) => [jobId, index]));
   let last = -1;
@@ -147,6 +184,41 @@ function orderProblems(bed: TestBed, key: string): string[] {
     );
   }
   return problems;
+}
+
+/** @throws VacuousExpectationError */
+function keysToLookAt(bed: TestBed, key: string | undefined): string[] {
+  const keys = bed.journal.keys();
+  if (keys.length === 0) refuseVacuous('the test bed has no jobs');
+  if (key !== undefined && !bed.journal.knows(key)) refuseVacuous(unusedKey(bed, key));
+  refuseArmed(bed);
+  return key === undefined ? keys : [key];
+}
+
+function refuseArmed(bed: TestBed): void {
+  const { armed } = bed.fault;
+  if (armed.length === 0) return;
+  refuseVacuous(
+    `a fault has not happened yet (${armed.join('; ')}): run the bed on, or take it back with bed.fault.disarm()`,
+  );
+}
+
+function unusedKey(bed: TestBed, key: string): string {
+  const keys = bed.journal.keys();
+  const some = keys.slice(0, KEYS_LISTED).map((one) => `"${one}"`);
+  const more = keys.length > KEYS_LISTED ? ', ...' : '';
+  const known = keys.length === 0 ? 'there are no jobs' : `there are ${some.join(', ')}${more}`;
+  return `no job has the key "${key}" (${known})`;
+}
+
+function refuseVacuous(why: string): never {
+  throw new VacuousExpectationError(`this would show nothing: ${why}.`);
+}
+
+function lossText(key: string, jobIds: readonly string[], why: string): string {
+  const listed = jobIds.slice(0, JOBS_LISTED).join(', ');
+  const more = jobIds.length > JOBS_LISTED ? ` and ${jobIds.length - JOBS_LISTED} more` : '';
+  return `job ${listed}${more} was in the value of "${key}" and is not any more: ${why}`;
 }
 
 function onceProblem(

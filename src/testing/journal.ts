@@ -28,7 +28,9 @@ export interface Commit {
   /** `valueHash` of the value. */
   readonly hash: string;
   readonly applied: readonly AppliedJob[];
-  /** Milliseconds since 1970 from which on the value is gone; Infinity: never. */
+  /** Milliseconds since 1970 at which it was acknowledged, */
+  readonly atMs: number;
+  /** and from which on the value is gone; Infinity: never. */
   readonly valueGoneMs: number;
 }
 
@@ -58,13 +60,18 @@ export interface Place {
 export class Journal {
   /** In the order in which they were enqueued. */
   readonly #places = new Map<string, Place>();
+  readonly #placesByKey = new Map<string, Place[]>();
   readonly #takes = new Map<number, { readonly entries: readonly LaneEntry[]; from: number }>();
   readonly #commits = new Map<string, Commit[]>();
   readonly #cells = new Map<string, CellVersion>();
   readonly #setbacks = new Map<string, Setback[]>();
 
   enqueued(jobId: string, key: string, isInPlace: boolean): void {
-    this.#places.set(jobId, { jobId, key, isInPlace, decided: undefined });
+    const place: Place = { jobId, key, isInPlace, decided: undefined };
+    this.#places.set(jobId, place);
+    const ofKey = this.#placesByKey.get(key);
+    if (ofKey === undefined) this.#placesByKey.set(key, [place]);
+    else ofKey.push(place);
   }
 
   /** By an operator. A job that holds its lane keeps its place. */
@@ -96,7 +103,7 @@ export class Journal {
     const valueGoneMs = expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY;
     let commits = this.#commits.get(key);
     if (commits === undefined) this.#commits.set(key, (commits = []));
-    commits.push({ key, token, watermark, origin, hash, applied, valueGoneMs });
+    commits.push({ key, token, watermark, origin, hash, applied, atMs: wallMs, valueGoneMs });
   }
 
   /** @param wasThere it was written over another version, not where nothing was */
@@ -119,12 +126,16 @@ export class Journal {
 
   /** The keys that had a job. */
   keys(): string[] {
-    return [...new Set([...this.#places.values()].map(({ key }) => key))];
+    return [...this.#placesByKey.keys()];
+  }
+
+  knows(key: string): boolean {
+    return this.#placesByKey.has(key);
   }
 
   /** In the order in which the jobs were enqueued. */
-  places(key: string): Place[] {
-    return [...this.#places.values()].filter((place) => place.key === key);
+  places(key: string): readonly Place[] {
+    return this.#placesByKey.get(key) ?? [];
   }
 
   place(jobId: string): Place | undefined {

@@ -6,6 +6,7 @@ import {
   expectInOrder,
   expectSequentialFold,
   expectValue,
+  VacuousExpectationError,
 } from './expectations.ts';
 import type { JobRef } from './views.ts';
 
@@ -64,7 +65,9 @@ function verdict(expectation: () => void): MatcherResult {
 }
 
 function failed(thrown: unknown): MatcherResult {
-  if (!(thrown instanceof ExpectationError)) throw thrown;
+  // `.not` must not pass for it.
+  if (!(thrown instanceof ExpectationError) || thrown instanceof VacuousExpectationError)
+    throw thrown;
   const { message, actual, expected } = thrown;
   return { pass: false, message: () => message, actual, expected };
 }

@@ -38,6 +38,10 @@ export class Tripwires {
     this.#armed.push(wire);
   }
 
+  disarm(): void {
+    this.#armed = [];
+  }
+
   /** Those that have not struck, in words. */
   get armed(): string[] {
     return this.#armed.map(

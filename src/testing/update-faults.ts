@@ -37,6 +37,10 @@ export class UpdateFaults {
     this.#armed.push({ target, fault, times, met: undefined });
   }
 
+  disarm(): void {
+    this.#armed = [];
+  }
+
   /** Those that have met no call, in words. */
   get armed(): string[] {
     return this.#armed

@@ -11,6 +11,7 @@ import {
   expectValue,
   type TorilMatchers,
   torilMatchers,
+  VacuousExpectationError,
 } from '../../src/testing.ts';
 import { TestBed } from '../../src/testing/bed.ts';
 import { BedStore } from '../../src/testing/bed-store.ts';
@@ -54,7 +55,6 @@ describe('a good run', () => {
     expectExactlyOnce(bed);
     expectExactlyOnce(bed, ['1', { id: '2' }]);
     expectValue(bed, 'k', 'abc');
-    expectValue(bed, 'nobody', undefined);
     expect(bed).toBeExactlyOnce();
     expect(bed).toHoldValue('k', 'abc');
     expect(bed).not.toHoldValue('k', 'cba');
@@ -331,6 +331,81 @@ describe('a sequential fold', () => {
     expect(bed.value('k')).toHaveLength(3);
     await expectSequentialFold(bed);
   });
+});
+
+describe('an assertion that would show nothing', () => {
+  const all = (bed: TestBed, key?: string): (() => unknown)[] => [
+    () => expectInOrder(bed, key),
+    () => expectExactlyOnce(bed),
+    () => expectSequentialFold(bed, key),
+    () => expect(bed).not.toBeInOrder(key),
+    () => expect(bed).not.toBeExactlyOnce(),
+    () => expect(bed).not.toMatchSequentialFold(key),
+  ];
+  const vacuous = async (claim: () => unknown, message: string): Promise<void> => {
+    const thrown = await Promise.resolve()
+      .then(claim)
+      .catch((error: unknown) => error);
+    expect(thrown).toBeInstanceOf(VacuousExpectationError);
+    expect((thrown as Error).message).toContain(message);
+  };
+
+  test('is refused on an empty bed', async () => {
+    const bed = createTestBed({ updates: [append] });
+    for (const claim of all(bed)) await vacuous(claim, 'the test bed has no jobs');
+  });
+
+  test('is refused for a key that nobody used', async () => {
+    const bed = await bedOf('ab');
+    await bed.drain();
+    const [inOrder, , fold, notInOrder, , notFold] = all(bed, 'K');
+    for (const claim of [inOrder, fold, notInOrder, notFold])
+      await vacuous(claim as () => unknown, 'no job has the key "K" (there are "k")');
+    await vacuous(() => expectValue(bed, 'K', undefined), 'no job has the key "K"');
+    expect(() => expectValue(bed, 'K', 'a')).toThrow('found nothing, expected "a"');
+    expect(bed.value('K')).toBeUndefined();
+    await vacuous(() => expectExactlyOnce(bed, []), 'the list of jobs is empty');
+  });
+
+  test('is refused before anything was done', async () => {
+    const bed = await bedOf('ab');
+    await vacuous(() => expectInOrder(bed), 'no job is done yet');
+    await vacuous(() => expectSequentialFold(bed), 'no job is done yet');
+  });
+
+  test('is refused while a fault has not happened, unless that is taken back', async () => {
+    const bed = await bedOf('ab');
+    bed.fault.crashWorker(1, 'after-acknowledge');
+    bed.fault.failNext('99', 'never');
+    await bed.runUntilIdle();
+    bed.fault.crashWorker(0, 'after-commit');
+    bed.fault.crashWorker(1, 'after-commit');
+    for (const claim of [...all(bed), () => expectValue(bed, 'k', 'ab')])
+      await vacuous(claim, 'a fault has not happened yet (fail job 99; crash worker');
+    bed.fault.disarm();
+    expect(bed.fault.armed).toEqual([]);
+    expectInOrder(bed);
+    expectExactlyOnce(bed);
+    expectValue(bed, 'k', 'ab');
+  });
+});
+
+test('order over many keys is looked at once for each job', async () => {
+  const bed = createTestBed({ updates: [append] });
+  for (let n = 0; n < 6_000; n++) await bed.enqueue(append, { key: `k${n % 3_000}`, text: 'a' });
+  await bed.drain();
+  // Every look at a key's places counts its jobs: not those of all keys.
+  const { places } = bed.journal;
+  let seen = 0;
+  bed.journal.places = (key) => {
+    const found = places.call(bed.journal, key);
+    seen += found.length;
+    return found;
+  };
+  const startedMs = performance.now();
+  expectInOrder(bed);
+  expect(seen).toBeLessThanOrEqual(3 * 6_000);
+  expect(performance.now() - startedMs).toBeLessThan(2_000); // it took 4.4 s for 8,000 keys of 3 jobs
 });
 
 test('a bed does not mind fake timers', async () => {

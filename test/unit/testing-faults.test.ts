@@ -6,6 +6,7 @@ import {
   expectExactlyOnce,
   expectInOrder,
   expectSequentialFold,
+  expectValue,
   type TestBed,
   type TestBedOptions,
   type WorkerMoment,
@@ -352,7 +353,57 @@ describe('memcached', () => {
     await bed.drain();
     expect(bed.value('k')).toBe('b');
     expect(eventNames(bed)).toContain('cellLost');
-    await expectSequentialFold(bed);
+    // The assertions see it as readers do: what was in the value is not any more.
+    const lost = /job 1 was in the value of "k" and is not any more: .*\(cellLost\)/;
+    expect(() => expectExactlyOnce(bed)).toThrow(lost);
+    expect(() => expectExactlyOnce(bed, ['1'])).toThrow(lost);
+    expectExactlyOnce(bed, ['2']);
+    expect(() => expectInOrder(bed)).toThrow(lost);
+    await expect(expectSequentialFold(bed)).rejects.toThrow(lost);
+  });
+
+  test('loses it for the assertions as soon as it is gone', async () => {
+    for (const [durableCopies, isLost] of [
+      [false, true],
+      [true, false],
+    ] as const) {
+      const bed = createTestBed({ updates: [append], durableCopies });
+      await bed.enqueue(append, { key: 'k', text: 'a' });
+      await bed.drain();
+      bed.fault.evictCell('k');
+      if (!isLost) expectExactlyOnce(bed);
+      else expect(() => expectExactlyOnce(bed)).toThrow('memcached lost it, and there is no copy');
+    }
+  });
+
+  test('is not lost by deletion, by expiry, or by a restart that a copy survives', async () => {
+    const brief = { ...append, name: 'brief', expireSeconds: 30 };
+    const drop = { ...append, name: 'drop', apply: () => DELETE_CELL as never };
+    for (const durableCopies of [true, false]) {
+      const bed = createTestBed({ updates: [append, brief, drop], durableCopies });
+      for (const update of [append, drop, append, brief, append]) {
+        await bed.enqueue(update, { key: 'k', text: 'a' });
+        await bed.drain();
+      }
+      await bed.enqueue(brief, { key: 'k', text: 'b' });
+      await bed.drain();
+      await bed.advance(60_000);
+      expectExactlyOnce(bed);
+      await bed.enqueue(append, { key: 'k', text: 'c' });
+      await bed.drain();
+      expectValue(bed, 'k', 'c');
+      expectExactlyOnce(bed);
+      expectInOrder(bed);
+      await expectSequentialFold(bed);
+    }
+  });
+
+  test('takes another value under the key for lost jobs', async () => {
+    const bed = createTestBed({ updates: [append] });
+    await bed.enqueue(append, { key: 'k', text: 'a' });
+    await bed.drain();
+    bed.fault.writeForeign('k', 'theirs');
+    expect(() => expectExactlyOnce(bed)).toThrow('its cell cannot be read (FOREIGN_VALUE)');
   });
 
   test('evicts a lock that is held', async () => {
