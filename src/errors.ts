@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   VALUE_TOO_LARGE: "the new value does not fit into memcached's largest item",
   // What a job ends with
   JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',
+  JOB_CANCELLED: 'the job was cancelled before its update was called',
   JOB_DROPPED: 'an operator dropped the job from its lane',
   LANE_NOT_HELD: 'the lane is not held, so there is nothing to retry, skip or drop',
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',

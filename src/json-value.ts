@@ -151,6 +151,8 @@ function examineRecord(
 ): Finding {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null && !isForeignRoot(prototype)) {
+    // Refused, whatever comes of it: a rejection would end the process.
+    if (value instanceof Promise) value.catch(() => undefined);
     return { what: `a ${value.constructor?.name ?? 'class instance'}`, path: [] };
   }
   if (typeof value['toJSON'] === 'function') return { what: 'an object with toJSON', path: [] };

@@ -38,6 +38,7 @@ const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
   jobParked: { words: 'job parked', level: 'info', ordinary: true },
   redisRefused: { words: 'Redis refused', level: 'warning', lasting: true },
   unavailable: { words: 'unavailable', level: 'warning', lasting: true },
+  logLost: { words: 'row of a log lost', level: 'warning' },
   internalFault: { words: "Toril's own fault", level: 'error' },
   committed: { words: 'committed', level: 'info', ordinary: true },
 };

@@ -5,9 +5,11 @@
  */
 import { systemClock } from '../base/clock.ts';
 import { elsewhen } from '../base/elsewhen.ts';
+import { isPromiseLike } from '../base/promise-like.ts';
 import { messageOf, TorilError } from '../errors.ts';
-import { type ApplyFacts, applyUpdate, isPromiseLike, repeatedContext } from './apply.ts';
+import { applyUpdate } from './apply.ts';
 import { type AnyUpdate, DELETE_CELL, type UpdateContext } from './update.ts';
+import { type ApplyFacts, repeatedContext } from './update-context.ts';
 
 /** Characters of two values that are shown on both sides of where they part. */
 const SHOWN = 40;
@@ -209,10 +211,9 @@ export async function checkDeterminism(
     findings.push({ kind: 'changes-data', message });
   });
   const facts = { ...FACTS, ...context, key };
-  const signal = new AbortController().signal;
   try {
     const start = value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown);
-    await applyUpdate(checked, start, copyOf(data), facts, () => signal, systemClock);
+    await applyUpdate(checked, start, copyOf(data), facts, { clock: systemClock });
   } catch (thrown) {
     const kind = thrown instanceof TorilError ? KINDS[thrown.code] : undefined;
     if (kind !== undefined) findings.push({ kind, message: messageOf(thrown) });

@@ -1,6 +1,8 @@
 /** A job's data: written as JSON at enqueue, checked by the update's schema there and again when applied; and whose key it names. */
+import { isPromiseLike } from '../base/promise-like.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { checkKey } from '../key.ts';
+import { type CallSite, settledInTime } from './call-site.ts';
 import type { AnyUpdate } from './update.ts';
 
 /**
@@ -33,9 +35,19 @@ function notJson(update: AnyUpdate, why: string, cause: unknown): TorilError {
 export function validated(update: AnyUpdate, data: unknown): unknown {
   if (update.schema === undefined) return data;
   const outcome = update.schema['~standard'].validate(data);
-  return outcome instanceof Promise
-    ? outcome.then((settled) => unwrap(update, settled))
+  return isPromiseLike(outcome)
+    ? Promise.resolve(outcome).then((settled) => unwrap(update, settled as Settled))
     : unwrap(update, outcome);
+}
+
+/** A schema that never settles must hold nobody up for ever, either. @throws TorilError UPDATE_TIMED_OUT */
+export function schemaInTime(
+  validating: Promise<unknown>,
+  { name, timeoutMs }: AnyUpdate,
+  site: CallSite,
+): Promise<unknown> {
+  const what = `the schema of the update "${name}"`;
+  return settledInTime(validating, site, { timeoutMs, what, abort: () => undefined });
 }
 
 type Settled = Awaited<ReturnType<NonNullable<AnyUpdate['schema']>['~standard']['validate']>>;
@@ -55,6 +67,7 @@ function unwrap(update: AnyUpdate, outcome: Settled): unknown {
 /** @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
 export function keyOf(update: AnyUpdate, data: unknown): string {
   const key: unknown = update.key(data);
+  if (key instanceof Promise) key.catch(() => undefined); // refused below, whatever comes of it
   try {
     checkKey(key);
   } catch (thrown) {

@@ -1,6 +1,9 @@
 /** What code of users' throws: made an error that is safe to read, and what it means to BullMQ. */
 import { isError, messageOf, nameOf, TorilError } from '../errors.ts';
 
+/** Characters. */
+const CODE_MAX = 100;
+
 /**
  * The very error, if it is one that can be read; else one with a code, and what was thrown as its cause: not
  * everything that is thrown is an Error, and a getter of an Error may throw in its turn.
@@ -25,6 +28,17 @@ function isReadable(thrown: Error): boolean {
   } catch {
     return false;
   }
+}
+
+/** What is kept of an error besides its message: its own code, or else its name. */
+export function codeOf(thrown: Error): string {
+  try {
+    const { code } = thrown as { code?: unknown };
+    if (typeof code === 'string' && code !== '' && code.length <= CODE_MAX) return code;
+  } catch {
+    // a getter
+  }
+  return nameOf(thrown).slice(0, CODE_MAX);
 }
 
 function describe(thrown: unknown): string {

@@ -20,12 +20,17 @@ export interface UpdateContext {
   readonly attempt: number;
   /** Milliseconds since 1970 at which the job entered its lane. */
   readonly now: number;
-  /** Aborts when the lease is lost or the update's time is up. */
+  /** Aborts when the lease is lost, the update's time is up, or the job is cancelled (`worker.cancelJob`). */
   readonly signal: AbortSignal;
   /** A number in [0, 1) from a generator seeded by the job. */
   random(): number;
   /** A name that nobody else has: a UUID (version 8), made from the job, another one with each call. */
   id(): string;
+  /**
+   * Adds a row to the job's log, as BullMQ's `job.log` does. Not waited for; a row that cannot be kept is an event
+   * (`logLost`). An update that is called again logs again.
+   */
+  log(row: string): void;
 }
 
 /** What happens to the key while a failed job has attempts left. */

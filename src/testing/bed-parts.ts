@@ -4,6 +4,7 @@ import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
 import type { Recordable } from '../history/record.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
 import { UpdateRegistry } from '../jobs/update-registry.ts';
 import { createLocks, type Locks } from '../lock/with-lease.ts';
 import { MemoryServer } from '../memcached/memory-server.ts';
@@ -140,7 +141,7 @@ export class BedParts {
       name,
       clock,
       random: this.#randomOf(name),
-      updates: updates.map((update) => staged(update, staging)),
+      updates: updates.map(({ name }) => staged(this.registry.find(name) as AnyUpdate, staging)),
       calls,
       jobs: this.jobs,
       queue: this.queue,

@@ -40,6 +40,8 @@ export interface JobRecord {
   error: Error | undefined;
   /** JSON of the result; empty for none. */
   result: string;
+  /** Rows that its updates logged. */
+  readonly logs: string[];
   /** The outcome with which it was reported, for one more delivery. */
   lastOutcome: string;
 }
@@ -113,6 +115,7 @@ export class JobQueue {
       delayedFor: undefined,
       error: undefined,
       result: '',
+      logs: [],
       lastOutcome: '',
     };
     this.#records.set(job.id, record);

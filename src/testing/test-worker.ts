@@ -71,6 +71,7 @@ export class TestWorker {
       slots: () => options.concurrency,
       parkAhead: () => Promise.resolve(), // only saves deliveries
       deliverNext: (jobId) => clock.soon(() => queue.deliverNext(jobId)),
+      log: (_key, jobId, row) => void queue.record(jobId)?.logs.push(row),
     });
   }
 

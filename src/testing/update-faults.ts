@@ -4,6 +4,7 @@
  * it failed in somebody else's batch first) meets it again.
  */
 import { pause, type Clock } from '../base/clock.ts';
+import { isPromiseLike } from '../base/promise-like.ts';
 import type { AnyUpdate, UpdateContext } from '../jobs/update.ts';
 import type { OutsideWork } from './real-time.ts';
 
@@ -137,13 +138,4 @@ export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
       return returned;
     },
   };
-}
-
-function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'then' in value &&
-    typeof value.then === 'function'
-  );
 }

@@ -30,6 +30,8 @@ export interface JobView extends JobHandle {
   readonly deliveries: number;
   /** How often its worker died or froze with it. */
   readonly stalls: number;
+  /** Rows that its update logged (`context.log`). */
+  readonly logs: readonly string[];
 }
 
 /** What a gate reported, by whom and when. */
@@ -47,7 +49,8 @@ export function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id;
 }
 
-export function viewOf({ job, key, delayedFor, error, result, deliveries }: JobRecord): JobView {
+export function viewOf(record: JobRecord): JobView {
+  const { job, key, delayedFor, error, result, deliveries, logs } = record;
   const { id, name, data, state, attemptsMade, stalls } = job;
   return {
     id,
@@ -61,5 +64,6 @@ export function viewOf({ job, key, delayedFor, error, result, deliveries }: JobR
     attemptsMade,
     deliveries,
     stalls,
+    logs: [...logs],
   };
 }

@@ -22,8 +22,17 @@ export type Settlement =
   /** The worker closes: back to the front of the queue, without an attempt. */
   | { readonly kind: 'returned' };
 
+/** The asynchronous context in which a job was delivered: an `AsyncResource`. */
+interface Scope {
+  runInAsyncScope<T>(call: () => T): T;
+}
+
 export interface Arrival {
   readonly jobId: string;
+  /** In which its update is called, whoever's batch it is; undefined: in that of whoever calls. */
+  readonly scope?: Scope | undefined;
+  /** Milliseconds since 1970 at which it was added; an id may be used again. */
+  readonly addedMs?: number;
   /** Monotonic milliseconds. */
   readonly arrivedAtMs: number;
   /** How often BullMQ has delivered it, this time included. */

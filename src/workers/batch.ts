@@ -12,6 +12,8 @@ export type Stop =
   | { readonly kind: 'end' }
   /** Commit what there is, then go on: a limit was reached, or the next job must be alone. */
   | { readonly kind: 'commit' }
+  /** Nothing of it is committed, and it begins anew in a moment. */
+  | { readonly kind: 'again' }
   /** The next job waits for its own delivery: it failed or stalled before, or the queue is paused. */
   | { readonly kind: 'delivery'; readonly jobId: string }
   /** The next job's update is not registered in this process. */
@@ -61,6 +63,8 @@ export interface FoldRules {
   /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
   onlyDelivered(): boolean;
   arrivalOf(jobId: string): Arrival | undefined;
+  /** A row for a job's log. */
+  log?(jobId: string, row: string): void;
   /** Counts a job that stalled before, right before it is applied alone. */
   startAlone(jobId: string): Promise<number>;
 }

@@ -16,6 +16,11 @@ export class Blockers {
     this.#jobs.set(jobId, { times: (this.#jobs.get(jobId)?.times ?? 0) + 1, tookMs });
   }
 
+  /** It has blocked its process, or was under way while somebody else did. */
+  isSuspect(jobId: string): boolean {
+    return this.#jobs.size > 0 && this.#jobs.has(jobId);
+  }
+
   /** Milliseconds that it took the last time, if it has blocked too often to be tried once more. */
   givenUp(jobId: string): number | undefined {
     const blocked = this.#jobs.get(jobId);
@@ -23,6 +28,6 @@ export class Blockers {
   }
 
   forget(jobId: string): void {
-    this.#jobs.delete(jobId);
+    if (this.#jobs.size > 0) this.#jobs.delete(jobId);
   }
 }

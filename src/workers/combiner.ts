@@ -19,6 +19,7 @@ import { TorilError } from '../errors.ts';
 import type { Arrival } from './arrival.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Blockers } from './blockers.ts';
+import type { Cancellations } from './cancellations.ts';
 import type { Crowd, Crowding } from './crowd.ts';
 import type { Faults } from './faults.ts';
 import type { GateContext } from './gate-context.ts';
@@ -53,6 +54,7 @@ export interface CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers;
   readonly startedAlone: StartedAlone;
+  readonly cancellations: Cancellations;
   readonly faults: Faults;
   readonly dataSets: SeenDataSets;
   /** Whoever is watched waits for `patienceMs`. */
@@ -90,7 +92,7 @@ export class Combiner implements Watched, Crowding {
     this.#server = home.context.servers.serverFor(key);
     this.#cellName = cellName(key);
     this.#lockName = lockName(key);
-    this.#memory = new KeyMemory(home.blockers, home.startedAlone);
+    this.#memory = new KeyMemory(home.blockers, home.startedAlone, home.cancellations);
     this.#arrivals.add(first);
     this.over = this.#run();
   }
@@ -101,6 +103,10 @@ export class Combiner implements Watched, Crowding {
     if (this.#memory.paceMs > this.#context.options.patienceMs) return this.lookSoon();
     this.#home.watches.add(this);
     this.#home.crowd.grew(this);
+  }
+
+  waiting(): Iterable<Arrival> {
+    return this.#arrivals.waiting();
   }
 
   get slotsHeld(): number {
@@ -265,6 +271,8 @@ export class Combiner implements Watched, Crowding {
   #waitsTooLong(waiting: LocatedArrival): boolean {
     const { clock, options } = this.#context;
     if (this.#memory.isInHand(waiting.jobId)) return false;
+    // Elsewhere it would not be known that it is cancelled.
+    if (this.#memory.cancellations.isCancelled(waiting.jobId)) return false;
     const untilMs = untilTurnMs(waiting);
     // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
     // 256 keys at once took 85 ms each, and parking them for that only made it worse.

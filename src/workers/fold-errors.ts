@@ -36,7 +36,7 @@ export function cascaded(): TorilError {
 export function blockedTooLong({ name }: AnyUpdate, tookMs: number, leaseMs: number): TorilError {
   return new TorilError(
     'UPDATE_TIMED_OUT',
-    `the update "${name}" blocked its process for ${Math.round(tookMs)} ms, and nothing that takes longer than the lease (${leaseMs} ms) can be committed. Make it faster or asynchronous, or raise leaseMs.`,
+    `the update "${name}" blocked its process for ${Math.round(tookMs)} ms, and nothing that takes longer than the lease (${leaseMs} ms) can be committed. Make it faster, or let the process run in between (an await that waits for something), or raise leaseMs.`,
   );
 }
 

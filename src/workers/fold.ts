@@ -3,18 +3,17 @@
  * committed; nothing has happened until it is. Every entry is either decided (applied, failed for
  * good, moved, stray) or the batch stops before it: no entry is ever passed over.
  */
-import { messageOf, nameOf, TorilError } from '../errors.ts';
-import { applyUpdate } from '../jobs/apply.ts';
+import { messageOf } from '../errors.ts';
 import { isUnchangeable } from '../jobs/frozen-value.ts';
-import { validated } from '../jobs/job-data.ts';
 import { writtenAndRead } from '../json-value.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import { encodeDecision, PLAIN_APPLIED, type JobOutcome } from '../jobs/outcome.ts';
-import { cannotMoveJob, controlOf, errorOf } from '../jobs/thrown.ts';
+import { cannotMoveJob, codeOf, controlOf, errorOf } from '../jobs/thrown.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import type { Settlement } from './arrival.ts';
 import type { Batch, FoldRules, FoldStart, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
+import { UpdateCalls } from './update-calls.ts';
 import { type MaybeApplied, Workpiece } from './workpiece.ts';
 
 /** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
@@ -35,13 +34,11 @@ export function fold(
 class Folding {
   readonly #start: FoldStart;
   readonly #rules: FoldRules;
-  readonly #leaseSignal: () => AbortSignal;
+  readonly #calls: UpdateCalls;
   readonly #work: Workpiece;
   readonly #settlements = new Map<string, Settlement>();
   #decisions: Map<string, string> | undefined;
   readonly #startedMs: number;
-  /** When the last entry was done with. */
-  #lastMs: number;
   #watermark: number;
   #decided = 0;
   #applied = 0;
@@ -50,9 +47,8 @@ class Folding {
   constructor(start: FoldStart, rules: FoldRules) {
     this.#start = start;
     this.#rules = rules;
-    this.#leaseSignal = () => rules.leaseSignal();
-    this.#startedMs = rules.clock.monotonicMs();
-    this.#lastMs = this.#startedMs;
+    this.#calls = new UpdateCalls(rules, start.token);
+    this.#startedMs = this.#calls.lastMs;
     this.#work = new Workpiece(start.fresh);
     this.#watermark = start.watermark;
   }
@@ -63,16 +59,16 @@ class Folding {
     for (let at = from; at < entries.length; at++) {
       const entry = entries[at] as LaneEntry;
       memory.takeInHand(entries, at + 1);
-      const stop = this.#step(entry);
+      const stop = this.#stepOrAbandon(entry);
       if (stop instanceof Promise) {
         memory.awaitingSinceMs = clock.monotonicMs();
         return stop.then((settled) => {
           memory.awaitingSinceMs = undefined;
-          this.#lastMs = clock.monotonicMs();
+          this.#calls.restart();
           return this.#end(settled) ?? this.run(entries, at + 1);
         });
       }
-      this.#noteBlocking(entry);
+      this.#calls.passed(entry.jobId);
       const batch = this.#end(stop);
       if (batch !== undefined) return batch;
     }
@@ -82,17 +78,8 @@ class Folding {
   /** The batch, if it ends behind the entry just decided. */
   #end(stop: Stop | undefined): Batch | undefined {
     if (stop !== undefined) return this.#batch(stop);
-    const isTimeUp = this.#lastMs - this.#startedMs >= this.#rules.options.batchMs;
+    const isTimeUp = this.#calls.lastMs - this.#startedMs >= this.#rules.options.batchMs;
     return isTimeUp ? this.#batch({ kind: 'commit' }) : undefined;
-  }
-
-  /** Nothing else ran in this process since the entry before it. */
-  #noteBlocking({ jobId }: LaneEntry): void {
-    const { clock, leaseMs, memory } = this.#rules;
-    const nowMs = clock.monotonicMs();
-    const tookMs = nowMs - this.#lastMs;
-    this.#lastMs = nowMs;
-    if (tookMs >= leaseMs) memory.blockers.note(jobId, tookMs);
   }
 
   #batch(stop: Stop): Batch {
@@ -106,6 +93,15 @@ class Folding {
       expireMs: this.#expireMs,
       stop,
     };
+  }
+
+  #stepOrAbandon(entry: LaneEntry): Stop | undefined | Promise<Stop | undefined> {
+    try {
+      return this.#step(entry);
+    } catch (thrown) {
+      this.#calls.abandon();
+      throw thrown;
+    }
   }
 
   /** Decides one entry (undefined), or says why the batch stops before or behind it. */
@@ -125,7 +121,7 @@ class Folding {
       return this.#exhaust(entry, update, new Error(entry.failedReason));
 
     const { memory } = this.#rules;
-    const { isSuspect, tooLarge } = memory.of(entry.jobId);
+    const { isSuspect, isFirst, tooLarge } = memory.of(entry.jobId);
     const triedBefore = entry.attemptsMade > 0 || entry.stalls > 0 || isSuspect === true;
     if (
       (triedBefore || this.#rules.onlyDelivered()) &&
@@ -133,9 +129,11 @@ class Folding {
     ) {
       return needsDelivery(entry);
     }
-    if (tooLarge !== undefined) return this.#charge(entry, update, tooLarge);
+    const refused = tooLarge ?? memory.cancellations.errorFor(entry.jobId);
+    if (refused !== undefined) return this.#charge(entry, update, refused);
     const blockedMs = memory.blockers.givenUp(entry.jobId);
     if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);
+    if (isFirst === true && this.#decided > 0) return { kind: 'commit' };
     if (entry.stalls > 0) return this.#applyAlone(entry, update);
     return this.#apply(entry, update);
   }
@@ -151,47 +149,34 @@ class Folding {
   async #applyAlone(entry: LaneEntry, update: AnyUpdate): Promise<Stop | undefined> {
     if (this.#decided > 0) return { kind: 'commit' };
     const starts = await this.#rules.startAlone(entry.jobId);
+    this.#calls.restart();
     if (starts > this.#rules.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
     return (await this.#apply(entry, update)) ?? { kind: 'commit' };
   }
 
   #apply(entry: LaneEntry, update: AnyUpdate): Stop | undefined | Promise<Stop | undefined> {
+    const value = this.#work.handOut();
+    if (!this.#calls.mayBegin(entry.jobId)) return { kind: this.#decided > 0 ? 'commit' : 'again' };
     let applied: MaybeApplied | Promise<MaybeApplied>;
     try {
-      applied = this.#call(entry, update, this.#work.handOut());
+      applied = this.#calls.call(entry, update, value);
     } catch (thrown) {
       return this.#fail(entry, update, errorOf(thrown, update.name));
     }
     if (!(applied instanceof Promise)) return this.#keep(entry, update, applied);
+    this.#calls.pending();
     return applied.then(
-      (settled) =>
-        this.#rules.leaseHeld() ? this.#keep(entry, update, settled) : { kind: 'lost' },
+      (settled) => this.#settled(entry, () => this.#keep(entry, update, settled)),
       (thrown: unknown) =>
-        this.#rules.leaseHeld()
-          ? this.#fail(entry, update, errorOf(thrown, update.name))
-          : { kind: 'lost' },
+        this.#settled(entry, () => this.#fail(entry, update, errorOf(thrown, update.name))),
     );
   }
 
-  #call(entry: LaneEntry, update: AnyUpdate, value: unknown): MaybeApplied | Promise<MaybeApplied> {
-    const data = validated(update, JSON.parse(entry.data));
-    return data instanceof Promise
-      ? data.then((settled) => this.#callWith(entry, update, value, settled))
-      : this.#callWith(entry, update, value, data);
-  }
-
-  #callWith(
-    entry: LaneEntry,
-    update: AnyUpdate,
-    value: unknown,
-    data: unknown,
-  ): MaybeApplied | Promise<MaybeApplied> {
-    const { key, clock } = this.#rules;
-    if (update.key(data) !== key) return undefined;
-    const { jobId, sequence, attemptsMade } = entry;
-    const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#start.token };
-    return applyUpdate(update, value, data, facts, this.#leaseSignal, clock);
+  /** An asynchronous update has settled; nothing of it counts if the lease was lost meanwhile. */
+  #settled<T>({ jobId }: LaneEntry, go: () => T): T | Stop {
+    this.#calls.settled(jobId);
+    return this.#rules.leaseHeld() ? go() : { kind: 'lost' };
   }
 
   #keep(
@@ -219,13 +204,29 @@ class Folding {
     update: AnyUpdate,
     thrown: Error,
   ): Stop | undefined | Promise<Stop | undefined> {
+    let remade: void | Promise<void>;
+    try {
+      remade = this.#remake();
+    } catch {
+      return this.#beginWith(entry);
+    }
+    const go = (): Stop | undefined => this.#charge(entry, update, thrown);
+    return remade instanceof Promise ? remade.then(go, () => this.#beginWith(entry)) : go();
+  }
+
+  #remake(): void | Promise<void> {
     const made = isUnchangeable(this.#work.value)
       ? undefined
       : this.#work.remake((before, value) =>
-          this.#call(before, this.#rules.registry.find(before.name) as AnyUpdate, value),
+          this.#calls.repeat(before, this.#rules.registry.find(before.name) as AnyUpdate, value),
         );
-    const go = (): Stop | undefined => this.#charge(entry, update, thrown);
-    return made instanceof Promise ? made.then(go) : go();
+    return made;
+  }
+
+  /** An update that had succeeded failed when it was called again for its value: that must not be needed. */
+  #beginWith({ jobId }: LaneEntry): Stop {
+    this.#rules.memory.note(jobId, { isFirst: true });
+    return { kind: 'again' };
   }
 
   #charge(entry: LaneEntry, update: AnyUpdate, thrown: Error): Stop | undefined {
@@ -275,7 +276,7 @@ class Folding {
   }
 
   #decideFailed(entry: LaneEntry, thrown: Error, cascades: boolean): undefined {
-    const code = thrown instanceof TorilError ? thrown.code : nameOf(thrown);
+    const code = codeOf(thrown);
     const outcome: JobOutcome = {
       kind: 'failed',
       code,

@@ -33,4 +33,6 @@ export interface GateContext {
   readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
   /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
   readonly deliverNext: (jobId: string) => void;
+  /** Adds a row to a job's log, sooner or later; what cannot be added is an event. */
+  readonly log?: (key: string, jobId: string, row: string) => void;
 }

@@ -40,6 +40,8 @@ export interface GateEvents {
   jobParked: { readonly key: string; readonly jobId: string; readonly delayMs: number };
   /** A key could not be worked on; its jobs wait without being charged. */
   unavailable: { readonly key: string; readonly cause: TorilError };
+  /** A row that an update logged could not be added to its job's log: the job is gone, or Redis is. */
+  logLost: { readonly key: string; readonly jobId: string; readonly cause: TorilError };
   /** A fault of Toril itself, told once per key and kind; the worker also emits its cause as an `error`. */
   internalFault: { readonly key: string; readonly cause: TorilError };
   /** Redis refused to be told what became of a job; it is told again until it takes it. Once per job and step. */

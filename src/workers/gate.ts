@@ -1,7 +1,9 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
+import { AsyncResource } from 'node:async_hooks';
 import { pause } from '../base/clock.ts';
 import type { Arrival } from './arrival.ts';
 import { Blockers } from './blockers.ts';
+import { Cancellations } from './cancellations.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { Crowd } from './crowd.ts';
@@ -14,10 +16,12 @@ export class Gate implements CombinerHome {
   readonly context: GateContext;
   readonly blockers: Blockers = new Blockers();
   readonly startedAlone: StartedAlone = new StartedAlone();
+  readonly cancellations: Cancellations = new Cancellations();
   readonly faults: Faults = new Faults();
   readonly dataSets: SeenDataSets = new SeenDataSets();
   readonly watches: Watches;
   readonly crowd: Crowd;
+  readonly #root = new AsyncResource('TorilGate');
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;
 
@@ -29,6 +33,12 @@ export class Gate implements CombinerHome {
 
   /** A job of `key` has been delivered; it is settled once its outcome is known, or it must wait elsewhere. */
   arrive(key: string, arrival: Arrival): void {
+    // Nothing that outlasts the job may run in its asynchronous context: timers, requests, other jobs' updates.
+    if (arrival.scope === undefined) this.#arrive(key, arrival);
+    else this.#root.runInAsyncScope(() => this.#arrive(key, arrival));
+  }
+
+  #arrive(key: string, arrival: Arrival): void {
     if (this.#closing) return arrival.settle({ kind: 'returned' });
     const combiner = this.#combiners.get(key);
     if (combiner !== undefined) return combiner.join(arrival);
@@ -37,6 +47,11 @@ export class Gate implements CombinerHome {
     started.over.catch((thrown: unknown) => {
       throw thrown; // a fault of Toril: let the process know
     });
+  }
+
+  /** Jobs that wait here for their outcome. */
+  *arrivals(): Generator<Arrival> {
+    for (const combiner of this.#combiners.values()) yield* combiner.waiting();
   }
 
   /** The key's combiner is over. */

@@ -1,8 +1,9 @@
 /** A job that BullMQ delivers, up to the moment in which it is settled: whose key it names, and the wait at its gate. */
+import { AsyncResource } from 'node:async_hooks';
 import type { Job } from 'bullmq';
 import type { Clock } from '../base/clock.ts';
 import type { TorilBackend } from '../jobs/bull-backend.ts';
-import { keyOf, validated } from '../jobs/job-data.ts';
+import { keyOf, schemaInTime, validated } from '../jobs/job-data.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { Settlement } from './arrival.ts';
@@ -22,13 +23,42 @@ export interface IntakeOptions {
 
 export class Intake {
   readonly #options: IntakeOptions;
+  readonly #validating = new Set<{ readonly jobId: string; readonly addedMs: number }>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
   }
 
   /** Never throws: what a schema or a key throws is the job's own failure. */
-  settlementOf(job: Job, token: string): Settlement | Promise<Settlement> {
+  async settlementOf(job: Job, token: string): Promise<Settlement> {
+    const { cancellations } = this.#options.gate;
+    cancellations.delivered(job.id as string, job.timestamp);
+    const settlement = await this.#take(job, token);
+    cancellations.settled(job.id as string, settlement);
+    return settlement;
+  }
+
+  /** True if the job is here: its update, if it has been called, is told; else it will not be called. */
+  cancel(jobId: string, reason: unknown): boolean {
+    for (const job of this.#cancellable()) {
+      if (job.jobId !== jobId) continue;
+      this.#options.gate.cancellations.cancel(jobId, job.addedMs, reason);
+      return true;
+    }
+    return false;
+  }
+
+  cancelAll(reason: unknown): void {
+    for (const { jobId, addedMs } of [...this.#cancellable()])
+      this.#options.gate.cancellations.cancel(jobId, addedMs, reason);
+  }
+
+  *#cancellable(): Generator<{ readonly jobId: string; readonly addedMs: number }> {
+    yield* this.#validating;
+    for (const { jobId, addedMs = 0 } of this.#options.gate.arrivals()) yield { jobId, addedMs };
+  }
+
+  #take(job: Job, token: string): Settlement | Promise<Settlement> {
     const { backend, registry, report, blockedMs } = this.#options;
     const jobId = job.id as string;
     const known = decodeOutcome(backend.takeOutcome(jobId) ?? '');
@@ -41,11 +71,22 @@ export class Intake {
     try {
       const data = validated(update, job.data);
       if (!(data instanceof Promise)) return this.#arrive(job, token, keyOf(update, data));
-      return data
+      return this.#validated(job, schemaInTime(data, update, { clock: this.#options.clock }))
         .then((settled) => this.#arrive(job, token, keyOf(update, settled)))
         .catch((thrown: unknown) => refusedWith(update, thrown));
     } catch (thrown) {
       return refusedWith(update, thrown);
+    }
+  }
+
+  /** An asynchronous schema has the job meanwhile. */
+  async #validated(job: Job, data: Promise<unknown>): Promise<unknown> {
+    const validating = { jobId: job.id as string, addedMs: job.timestamp };
+    this.#validating.add(validating);
+    try {
+      return await data;
+    } finally {
+      this.#validating.delete(validating);
     }
   }
 
@@ -56,6 +97,8 @@ export class Intake {
     return new Promise((settle) => {
       gate.arrive(key, {
         jobId,
+        scope: new AsyncResource('TorilJob'),
+        addedMs: job.timestamp,
         arrivedAtMs: clock.monotonicMs(),
         deliveries: job.attemptsStarted,
         stalls: job.stalledCounter,

@@ -2,6 +2,7 @@ import type { TorilError } from '../errors.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import type { GateOptions } from '../options.ts';
 import type { Blockers } from './blockers.ts';
+import { Cancellations } from './cancellations.ts';
 import { SLOW_PACE_MS } from './parking.ts';
 import type { StartedAlone } from './started-alone.ts';
 
@@ -17,6 +18,8 @@ const SLOW_JOBS_FACTOR = 2;
 interface JobNote {
   /** It failed when it was tried in somebody else's delivery. */
   readonly isSuspect?: boolean;
+  /** It begins a batch: if it fails, no value has to be made again, which was not possible. */
+  readonly isFirst?: boolean;
   /** Its new value does not fit into memcached. */
   readonly tooLarge?: TorilError;
 }
@@ -28,6 +31,7 @@ const NOBODY: readonly LaneEntry[] = [];
 export class KeyMemory {
   readonly blockers: Blockers;
   readonly startedAlone: StartedAlone;
+  readonly cancellations: Cancellations;
   /** Bytes that the server was seen to refuse, below what it says it can store. */
   itemBytesMax: number = Number.POSITIVE_INFINITY;
   /** A value was not what it had been: each is written as JSON as soon as its update has returned it. */
@@ -41,10 +45,15 @@ export class KeyMemory {
   #inHand: readonly LaneEntry[] = NOBODY;
   #inHandCount = 0;
 
-  /** Both belong to the whole process: they outlast what is remembered of their key. */
-  constructor(blockers: Blockers, startedAlone: StartedAlone) {
+  /** All belong to the whole worker: they outlast what is remembered of their key. */
+  constructor(
+    blockers: Blockers,
+    startedAlone: StartedAlone,
+    cancellations: Cancellations = new Cancellations(),
+  ) {
     this.blockers = blockers;
     this.startedAlone = startedAlone;
+    this.cancellations = cancellations;
   }
 
   of(jobId: string): JobNote {

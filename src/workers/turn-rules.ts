@@ -48,6 +48,9 @@ export class TurnRules implements FoldRules {
   arrivalOf(jobId: string): Arrival | undefined {
     return this.#turn.arrivals.get(jobId);
   }
+  log(jobId: string, row: string): void {
+    this.#turn.context.log?.(this.#turn.key, jobId, row);
+  }
   startAlone(jobId: string): Promise<number> {
     this.#turn.memory.startedAlone.note(jobId);
     return this.#turn.context.lanes.startAlone(jobId);

@@ -277,6 +277,7 @@ class Turn {
       case 'commit':
         return more ? undefined : { kind: 'idle' };
       case 'lost':
+      case 'again':
         return AGAIN;
       case 'delivery':
         if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile

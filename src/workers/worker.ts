@@ -5,7 +5,7 @@
 import { Worker as BullWorker, type Job, WaitingChildrenError, type WorkerListener } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
-import { TorilError } from '../errors.ts';
+import { redisFailed, TorilError } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
 import { verified } from '../jobs/determinism.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
@@ -108,6 +108,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
       // Then it is delivered when its turn comes.
       deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
+      log: (key, jobId, row) => this.#log(key, jobId, row),
     });
     this.#intake = new Intake({
       gate: this.#gate,
@@ -138,6 +139,19 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   override async pause(doNotWaitActive?: boolean): Promise<void> {
     await super.pause(doNotWaitActive);
     if (doNotWaitActive !== true) await this.#gate.atRest();
+  }
+
+  /**
+   * As in BullMQ: aborts the signal of the job's update (`context.signal`), which may fail then, or not. If it has not
+   * been called yet, it is not called in this attempt, which fails with JOB_CANCELLED. False: the job is not here. One
+   * that another worker applies in a batch of its own just then is applied all the same.
+   */
+  override cancelJob(jobId: string, reason?: string): boolean {
+    return this.#intake.cancel(jobId, reason);
+  }
+
+  override cancelAllJobs(reason?: string): void {
+    this.#intake.cancelAll(reason);
   }
 
   /** Listeners get the error that was thrown, not the one that BullMQ was told. */
@@ -239,6 +253,15 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** An update has met a rate limit: BullMQ fetches nothing while it lasts. */
   #isLimited(): boolean {
     return (this as unknown as { limitUntil: number }).limitUntil > systemClock.wallMs();
+  }
+
+  /** BullMQ's own script, as `job.log`; not waited for. */
+  #log(key: string, jobId: string, row: string): void {
+    this.backend
+      .addLog(jobId, row)
+      .catch((cause: unknown) =>
+        this.#report('logLost', { key, jobId, cause: redisFailed(cause) }),
+      );
   }
 
   #hint(name: string, { key, jobId }: UpdateContext): void {

@@ -16,14 +16,14 @@ const update = (parts: Parts): AnyUpdate =>
 
 async function run(parts: Parts, value?: unknown, lease?: AbortSignal): Promise<AppliedUpdate> {
   const signal = lease ?? new AbortController().signal;
-  return applyUpdate(update(parts), value, {}, facts, () => signal, systemClock);
+  return applyUpdate(update(parts), value, {}, facts, { lost: () => signal, clock: systemClock });
 }
 
 describe('applying an update', () => {
   it('is synchronous as long as the update is', () => {
     const both = update({ apply: (n) => n + 1, result: (n: number) => n });
     const signal = (): AbortSignal => new AbortController().signal;
-    const applied = applyUpdate(both, 5, {}, facts, signal, systemClock);
+    const applied = applyUpdate(both, 5, {}, facts, { lost: signal, clock: systemClock });
     expect(applied).toEqual({ value: 6, result: '6' });
   });
 

@@ -393,38 +393,209 @@ describe('a strict update', () => {
 describe('an update that blocks its process for longer than the lease', () => {
   const clock = { ...systemClock, monotonicMs: () => nowMs };
   let nowMs = 0;
-  const blocking = defineUpdate({
-    name: 'block',
-    key: () => 'k',
-    initial: () => 0,
-    apply: (count: number) => {
-      nowMs += 2_000;
-      return count + 1;
+  const block = (value: number, ms: number = 2_000): number => {
+    nowMs += ms;
+    return value + 1;
+  };
+  const ways: Readonly<Record<string, AnyUpdate['apply']>> = {
+    'at once': (value: number) => block(value),
+    'in an async function': async (value: number) => block(value),
+    'behind an await': async (value: number) => {
+      await Promise.resolve();
+      await new Promise(setImmediate);
+      return block(value);
     },
-  });
-  const registry = new UpdateRegistry([blocking]);
-  const scene = (memory: KeyMemory, delivered: Record<string, number>): Scene => ({
-    clock,
-    registry,
-    memory,
-    delivered,
-    leaseMs: 1_000,
-  });
+    'in a thenable': (value: number) => ({
+      // oxlint-disable-next-line unicorn/no-thenable -- it is what is tried here
+      then: (resolve: (value: number) => void) => resolve(block(value)),
+    }),
+    'for a little less': (value: number) => block(value, 995),
+  };
+  const blocking = (apply: AnyUpdate['apply']): AnyUpdate =>
+    defineUpdate({ name: 'block', key: () => 'k', initial: () => 0, apply });
+  const scene = (
+    update: AnyUpdate,
+    memory: KeyMemory,
+    delivered: Record<string, number>,
+  ): Scene => {
+    const startedMs = nowMs;
+    return {
+      clock,
+      registry: new UpdateRegistry([update]),
+      memory,
+      delivered,
+      leaseMs: 1_000,
+      leaseHeld: () => nowMs - startedMs < 990, // acquiring took some time
+    };
+  };
 
-  it('is given up after the third time, charged in its own delivery, and then begins anew', async () => {
+  it.each(Object.entries(ways))(
+    'is given up after the third time, charged in its own delivery, and then begins anew: %s',
+    async (_, apply) => {
+      const update = blocking(apply);
+      const memory = new KeyMemory(new Blockers(), new StartedAlone());
+      const job = entry('a', { name: 'block' });
+      const before = nowMs;
+      for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
+      expect(nowMs - before).toBeGreaterThan(2_900); // it was called each time
+      expect((await folded([job], scene(update, memory, {}))).stop.kind).toBe('delivery');
+      const charged = await folded([job], scene(update, memory, { a: 2 }));
+      expect(charged.settlements.get('a')).toMatchObject({
+        kind: 'retry',
+        thrown: {
+          code: 'UPDATE_TIMED_OUT',
+          message: expect.stringContaining('blocked its process'),
+        },
+      });
+      const calledMs = nowMs;
+      await folded([job], scene(update, memory, { a: 2 }));
+      expect(nowMs).toBeGreaterThan(calledMs);
+    },
+  );
+
+  it.each(['schema', 'key', 'result'])('also if its %s does it', async (part) => {
+    const slow = { key: () => 'k', result: () => 1, schema: undefined as unknown };
+    if (part === 'key') slow.key = () => String.fromCharCode(block(106) && 107);
+    if (part === 'result') slow.result = () => block(0);
+    const validate = async (value: unknown): Promise<unknown> => {
+      await Promise.resolve();
+      block(0);
+      return { value };
+    };
+    if (part === 'schema') slow.schema = { '~standard': { version: 1, vendor: 'test', validate } };
+    const update = defineUpdate({
+      name: 'block',
+      initial: () => 0,
+      apply: () => 1,
+      ...slow,
+    } as never);
     const memory = new KeyMemory(new Blockers(), new StartedAlone());
     const job = entry('a', { name: 'block' });
-    for (let i = 0; i < 3; i++) {
-      expect(await folded([job], scene(memory, {}))).toMatchObject({ applied: 1 });
-    }
-    expect((await folded([job], scene(memory, {}))).stop.kind).toBe('delivery');
-    const charged = await folded([job], scene(memory, { a: 2 }));
-    expect(charged.settlements.get('a')).toMatchObject({
-      kind: 'retry',
-      thrown: { code: 'UPDATE_TIMED_OUT' },
-    });
-    expect(await folded([job], scene(memory, { a: 2 }))).toMatchObject({ applied: 1 });
+    for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
+    expect((await folded([job], scene(update, memory, {}))).stop.kind).toBe('delivery');
   });
+
+  it('is not one that only waits, however long', async () => {
+    let settle: () => void = () => undefined;
+    const update = blocking(
+      (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
+    );
+    const memory = new KeyMemory(new Blockers(), new StartedAlone());
+    let wake: () => void = () => undefined;
+    const ticking = {
+      ...clock,
+      after: (_ms: number, callback: () => void) => {
+        wake = callback;
+        return { cancel: () => undefined };
+      },
+    };
+    for (let i = 0; i < 4; i++) {
+      const folding = folded([entry('a', { name: 'block' })], {
+        ...scene(update, memory, {}),
+        clock: ticking,
+        leaseHeld: () => false, // memcached was away
+      });
+      for (let ticks = 0; ticks < 40; ticks++) {
+        nowMs += 125;
+        wake();
+      }
+      settle();
+      expect((await folding).stop.kind).toBe('lost');
+    }
+    expect(memory.blockers.isSuspect('a')).toBe(false);
+  });
+
+  it('is called alone once it is suspected, so that those beside it can show their innocence', async () => {
+    const blockers = new Blockers();
+    const memory = (): KeyMemory => new KeyMemory(blockers, new StartedAlone());
+    const held: (() => void)[] = [];
+    const waiting = blocking(
+      (value: number) => new Promise((resolve) => held.push(() => resolve(value + 1))),
+    );
+    const start = (jobId: string, leaseHeld: () => boolean): Promise<Batch> =>
+      folded([entry(jobId, { name: 'block' })], { ...scene(waiting, memory(), {}), leaseHeld });
+    const pair = [start('culprit', () => false), start('neighbour', () => false)];
+    nowMs += 2_000; // one of them did that
+    held.splice(0).forEach((settle) => settle());
+    await Promise.all(pair);
+    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+      true,
+      true,
+    ]);
+    const alone = start('neighbour', () => true);
+    expect((await start('culprit', () => true)).stop.kind).toBe('again');
+    held.splice(0).forEach((settle) => settle());
+    expect((await alone).applied).toBe(1);
+    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+      true,
+      false,
+    ]);
+    const next = start('culprit', () => true);
+    expect(held).toHaveLength(1);
+    held.splice(0).forEach((settle) => settle());
+    await next;
+  });
+
+  it('does not make suspects of others if it was seen to do it', async () => {
+    const blockers = new Blockers();
+    const memory = (): KeyMemory => new KeyMemory(blockers, new StartedAlone());
+    let settle: () => void = () => undefined;
+    const waiting = blocking(
+      (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
+    );
+    const lost = { leaseHeld: () => false };
+    const neighbour = folded([entry('neighbour', { name: 'block' })], {
+      ...scene(waiting, memory(), {}),
+      ...lost,
+    });
+    await folded([entry('culprit', { name: 'block' })], {
+      ...scene(
+        blocking((value: number) => block(value)),
+        memory(),
+        {},
+      ),
+      ...lost,
+    });
+    settle();
+    await neighbour;
+    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+      true,
+      false,
+    ]);
+  });
+});
+
+describe('an update that fails when it is called again for its value', () => {
+  it.each([false, true])(
+    'is committed before the one that failed (asynchronous: %s)',
+    async (isAsync) => {
+      let calls = 0;
+      const fickle = defineUpdate({
+        name: 'fickle',
+        key: () => 'k',
+        initial: () => ({ n: 0 }),
+        apply: (value: { n: number }, { throws }: Data): never => {
+          const go = (): { n: number } => {
+            if (throws !== undefined || ++calls > 1) throw new Error('no');
+            return { n: value.n + 1 };
+          };
+          return (isAsync ? Promise.resolve().then(go) : go()) as never;
+        },
+      });
+      const memory = new KeyMemory(new Blockers(), new StartedAlone());
+      const registry = new UpdateRegistry([fickle]);
+      const entries = [
+        entry('a', { name: 'fickle' }),
+        entry('b', { name: 'fickle', data: { throws: 'no' } }),
+      ];
+      const scene = { memory, registry, delivered: { b: 1 } };
+      expect((await folded(entries, scene)).stop.kind).toBe('again');
+      calls = 0;
+      expect(await folded(entries, scene)).toMatchObject({ applied: 1, stop: { kind: 'commit' } });
+      const last = await folded(entries.slice(1), scene, { fresh: () => ({ n: 1 }) });
+      expect(kinds(last)).toEqual({ b: 'f' });
+    },
+  );
 });
 
 describe('a value that nobody can have changed', () => {

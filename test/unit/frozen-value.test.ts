@@ -124,7 +124,10 @@ describe('an immutable update', () => {
   const facts = { key: 'k', jobId: '1', token: 1, sequence: 1, attempt: 1 };
   const signal = new AbortController().signal;
   const apply = (update: AnyUpdate, value: unknown): unknown => {
-    const applied = applyUpdate(update, value, { row: 0 }, facts, () => signal, systemClock);
+    const applied = applyUpdate(update, value, { row: 0 }, facts, {
+      lost: () => signal,
+      clock: systemClock,
+    });
     return (applied as { value: unknown }).value;
   };
 

@@ -8,7 +8,7 @@ import {
 } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { isError, messageOf, nameOf, stackOf, TorilError } from '../../src/errors.ts';
-import { controlOf, errorOf } from '../../src/jobs/thrown.ts';
+import { codeOf, controlOf, errorOf } from '../../src/jobs/thrown.ts';
 import { isFinal } from '../../src/workers/fold-errors.ts';
 import { forGood, forThisAttempt, thrownOf } from '../../src/workers/told-failures.ts';
 import { hostileThings } from '../support/hostile.ts';
@@ -22,6 +22,7 @@ describe('whatever is thrown', () => {
     expect(typeof error.message).toBe('string');
     expect(controlOf(error)).toBeUndefined();
     expect(isFinal(error)).toBe(false);
+    expect(codeOf(error).length).toBeLessThanOrEqual(100);
     for (const told of [forGood(error), forThisAttempt(error)]) {
       expect(thrownOf(told)).toBe(error);
       expect(JSON.stringify([told.message, told.name, told.stack]).length).toBeLessThan(600_000);
@@ -41,6 +42,12 @@ describe('whatever is thrown', () => {
     const aborted = new DOMException('by the user', 'AbortError');
     for (const error of [new ShopError('no'), circle, foreign, frozen, aborted])
       expect(errorOf(error, 'u')).toBe(error);
+  });
+
+  it('is known elsewhere by its code, or else by its name', () => {
+    expect(codeOf(new TorilError('UPDATE_TIMED_OUT', 'late'))).toBe('UPDATE_TIMED_OUT');
+    expect(codeOf(Object.assign(new Error('no'), { code: 'SOLD_OUT' }))).toBe('SOLD_OUT');
+    expect(codeOf(Object.assign(new RangeError('no'), { code: 7 }))).toBe('RangeError');
   });
 
   it('has a cause if it had to become another one', () => {

@@ -4,7 +4,7 @@ import { messageOf, TorilError } from '../../errors.ts';
 import { applyUpdate } from '../../jobs/apply.ts';
 import { validated } from '../../jobs/job-data.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { errorOf } from '../../jobs/thrown.ts';
+import { codeOf, errorOf } from '../../jobs/thrown.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import type { UpdateRegistry } from '../../jobs/update-registry.ts';
 
@@ -41,9 +41,6 @@ export interface JobWatch {
 /** The value behind a commit, or why it is not known. */
 export type FoldedCommit = Exclude<Folded, { kind: 'value' }> | Omit<FoldedValue, 'result'>;
 type FoldedValue = Extract<Folded, { kind: 'value' }>;
-
-const NEVER: AbortSignal = new AbortController().signal;
-const never = (): AbortSignal => NEVER;
 
 /**
  * The value after the commit; a promise only if an update or a schema is asynchronous.
@@ -121,8 +118,7 @@ export function foldJob(
 
 function failedWith(thrown: unknown, job: RecordedJob, update: AnyUpdate): Folded {
   const error = errorOf(thrown, update.name);
-  const code = error instanceof TorilError ? error.code : error.name;
-  return { kind: 'failed', job, code, message: messageOf(error) };
+  return { kind: 'failed', job, code: codeOf(error), message: messageOf(error) };
 }
 
 function applyJob(
@@ -148,7 +144,7 @@ function applyTo(
     throw new TorilError('INVALID_KEY', 'the update says that the job belongs to another key.');
   }
   const facts = { key, jobId: id, sequence, attempt, token };
-  const applied = applyUpdate(update, value, data, facts, never, systemClock);
+  const applied = applyUpdate(update, value, data, facts, { clock: systemClock });
   return applied instanceof Promise
     ? applied.then((settled) => ({ kind: 'value', ...settled }))
     : { kind: 'value', value: applied.value, result: applied.result };
