@@ -6,79 +6,101 @@
 import type { FinalJob } from './end-state.ts';
 import type { Asked, Evidence, KeyEvidence, Report, Step } from './evidence.ts';
 import { failureText, type Value } from './history.ts';
+import type { Meddling } from './meddling.ts';
 
-export function auditJobs({ keys, ends, end }: Evidence, report: Report): void {
-  const keyOf = new Map<string, string>();
+type Tell = (promise: string, what: string) => void;
+
+export function auditJobs({ keys, ends, end, meddling }: Evidence, report: Report): void {
+  const known = new Map<string, { readonly operation: Asked; readonly steps: readonly Step[] }>();
   for (const evidence of keys) {
-    const steps = new Map(evidence.chain.map((step) => [step.jobId, step]));
-    const byOp = new Map(evidence.asked.map((operation) => [operation.op, operation]));
-    const known = new Map<string, Asked>();
-    for (const { op, jobId } of evidence.calls) {
-      const operation = byOp.get(op);
-      if (operation === undefined) report('P3', evidence.key, `nobody has asked for ${op}`);
-      else known.set(jobId, operation);
-    }
-    for (const operation of evidence.asked) {
-      const { jobId, enqueuedUs } = operation;
-      // A named job that nobody heard of is known by its id if it is there.
-      const isThere = enqueuedUs !== undefined || end.jobs.has(jobId ?? '');
-      if (jobId !== undefined && isThere) known.set(jobId, operation);
-    }
-    for (const [jobId, operation] of known) {
-      keyOf.set(jobId, evidence.key);
-      const tell = (promise: string, what: string): void =>
+    for (const [jobId, operation] of jobsOf(evidence, end.jobs, report)) {
+      const steps = evidence.chain.filter((step) => step.jobId === jobId);
+      known.set(jobId, { operation, steps });
+      const tell: Tell = (promise, what) =>
         report(promise, evidence.key, `job ${jobId} (${operation.op}): ${what}`);
-      auditJob(operation, end.jobs.get(jobId), steps.get(jobId), evidence, tell);
+      auditJob({ ...operation, jobId }, end.jobs.get(jobId), steps, meddling, tell);
     }
   }
   for (const event of ends) {
     const job = end.jobs.get(event.jobId);
-    const key = keyOf.get(event.jobId) ?? '';
-    if (event.e === 'completed' && !isSame(event.result, job?.result)) {
-      report(
-        'P3',
-        key,
-        `${event.by} completed job ${event.jobId} with ${shown(event.result)}, in the end it is ${job?.state} with ${shown(job?.result)}`,
-      );
+    const { operation, steps = [] } = known.get(event.jobId) ?? {};
+    const tell: Tell = (promise, what) => report(promise, operation?.key ?? '', what);
+    if (event.e === 'completed') {
+      const mayBeGone = operation !== undefined && meddling.mayHave('removed', operation);
+      const isRight = mayBeGone
+        ? steps.some(({ made }) => isSame(made, event.result))
+        : isSame(event.result, job?.result);
+      if (!isRight) {
+        tell(
+          'P3',
+          `${event.by} completed job ${event.jobId} with ${shown(event.result)}, in the end it is ${job?.state} with ${shown(job?.result)}, in the chain it made ${steps.map(({ made }) => shown(made)).join(', ') || 'nothing'}`,
+        );
+      }
     }
     if (event.e === 'failed' && !/^attempt \d+ of \S+ fails$/.test(event.reason)) {
-      report(
-        'P7',
-        key,
-        `${event.by} failed job ${event.jobId} for what it has not done: ${event.reason}`,
-      );
+      tell('P7', `${event.by} failed job ${event.jobId} for what it has not done: ${event.reason}`);
     }
   }
 }
 
-function auditJob(
-  { op, failures, attempts }: Asked,
-  job: FinalJob | undefined,
-  step: Step | undefined,
-  { chain, places }: KeyEvidence,
-  tell: (promise: string, what: string) => void,
-): void {
-  if (job === undefined) return tell('P4', 'enqueued, but BullMQ does not know it');
-  if (job.state === 'waiting') {
-    return tell(
-      step === undefined ? 'P6' : 'P3',
-      `still waits; ${step === undefined ? 'not' : 'yet'} in the chain`,
-    );
+/** All jobs of a key that anybody knows of. */
+function jobsOf(
+  { key, asked, calls }: KeyEvidence,
+  final: ReadonlyMap<string, FinalJob>,
+  report: Report,
+): Map<string, Asked> {
+  const byOp = new Map(asked.map((operation) => [operation.op, operation]));
+  const jobs = new Map<string, Asked>();
+  for (const { op, jobId } of calls) {
+    const operation = byOp.get(op);
+    if (operation === undefined) report('P3', key, `nobody has asked for ${op}`);
+    else jobs.set(jobId, operation);
   }
-  const isExhausted = failures >= attempts;
+  for (const operation of asked) {
+    const { jobId, enqueuedUs } = operation;
+    // A named job that nobody heard of is known by its id if it is there.
+    const isThere = enqueuedUs !== undefined || final.has(jobId ?? '');
+    if (jobId !== undefined && isThere) jobs.set(jobId, operation);
+  }
+  return jobs;
+}
+
+function auditJob(
+  operation: Asked & { readonly jobId: string },
+  job: FinalJob | undefined,
+  steps: readonly Step[],
+  meddling: Meddling,
+  tell: Tell,
+): void {
+  const { op, failures, attempts } = operation;
+  const isStepped = steps.length > 0;
+  if (job === undefined) {
+    // It may have been applied before, or not.
+    if (meddling.mayHave('removed', operation)) return;
+    return tell('P4', 'enqueued, but BullMQ does not know it');
+  }
+  if (job.state === 'waiting') {
+    return tell(isStepped ? 'P3' : 'P6', `still waits; ${isStepped ? 'yet' : 'not'} in the chain`);
+  }
+  const mustFail = failures >= attempts;
+  const isRetried =
+    meddling.mayHave('retried', operation) ||
+    (mustFail && meddling.mayHave('failures retried', operation));
   const used = Math.min(failures + 1, attempts);
-  if (job.attempts !== used) tell('P7', `has used ${job.attempts} attempts, not ${used}`);
-  if (isExhausted) {
-    if (step !== undefined) tell('P3', `failed for good, but is in the chain at ${step.made.n}`);
-    if (job.state !== 'failed') tell('P3', `must fail ${failures} times, but is completed`);
-    else if (job.reason !== failureText(op, attempts)) tell('P7', `failed as: ${job.reason}`);
+  if (job.attempts !== used && !isRetried)
+    tell('P7', `has used ${job.attempts} attempts, not ${used}`);
+  if (job.state === 'failed') {
+    if (!mustFail) tell('P7', `failed, though it could succeed: ${job.reason}`);
+    else if (job.reason !== failureText(op, attempts) && !isRetried)
+      tell('P7', `failed as: ${job.reason}`);
+    if (isStepped && !meddling.mayHave('removed', operation))
+      tell('P3', `failed for good, but is in the chain at ${steps[0]?.made.n}`);
     return;
   }
-  if (job.state === 'failed') return tell('P7', `failed, though it could succeed: ${job.reason}`);
-  if (step === undefined) tell('P4', 'completed, but is not in the chain');
-  const place = places.get(job.result?.h ?? '');
-  if (place === undefined || chain[place] !== step || chain[place]?.made.n !== job.result?.n) {
-    tell('P3', `has the result ${shown(job.result)}, its step made ${shown(step?.made)}`);
+  if (mustFail && !isRetried) tell('P3', `must fail ${failures} times, but is completed`);
+  if (!isStepped) tell('P4', 'completed, but is not in the chain');
+  if (!steps.some(({ made }) => isSame(made, job.result))) {
+    tell('P3', `has the result ${shown(job.result)}, its step made ${shown(steps[0]?.made)}`);
   }
 }
 

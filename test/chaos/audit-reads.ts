@@ -1,5 +1,6 @@
 /** P1 as a reader sees it: values never go backwards or away, unless memcached lost them. */
 import type { KeyEvidence, Loss, Read, Report } from './evidence.ts';
+import { lifetimeOf, type Value } from './history.ts';
 
 /** For so long after a loss a write that was under way may bring a value back that never was acknowledged. */
 const LATE_MAX_US = 15_000_000;
@@ -20,7 +21,7 @@ export function auditReads(
   for (const read of reads) {
     if (!holders.has(read.server)) continue;
     const { value } = read;
-    if (before?.value !== undefined && (value === undefined || value.n < before.value.n)) {
+    if (before?.value !== undefined && wentBack(evidence, before.value, value)) {
       if (!lostBetween(losses, before.sinceUs, read.us)) {
         report(
           'P1',
@@ -37,13 +38,22 @@ export function auditReads(
     }
   }
   const last = chain.at(-1)?.made;
-  if (last !== undefined && before?.value?.h !== last.h) {
+  const isGone = before?.value === undefined && (last?.n === 0 || lifetimeOf(key) === 'brief');
+  if (last !== undefined && before?.value?.h !== last.h && !isGone) {
     report(
       'P4',
       key,
       `in the end a reader sees ${shown(before)}; the chain ends in ${last.n} ${last.h}`,
     );
   }
+}
+
+/** By places in the chain, since a value that was deleted begins anew. */
+function wentBack({ key, places }: KeyEvidence, before: Value, after: Value | undefined): boolean {
+  if (after === undefined) return lifetimeOf(key) === 'lasting';
+  const from = places.get(before.h) ?? 0;
+  const to = places.get(after.h) ?? from;
+  return lifetimeOf(key) === 'lasting' ? after.n < before.n : to < from;
 }
 
 function lostBetween(losses: readonly Loss[], fromUs: number, untilUs: number): boolean {

@@ -6,6 +6,7 @@
 import type { EndState } from './end-state.ts';
 import { auditJobs } from './audit-jobs.ts';
 import { auditReads } from './audit-reads.ts';
+import { auditWays } from './audit-ways.ts';
 import {
   type Evidence,
   type KeyEvidence,
@@ -16,13 +17,17 @@ import {
 } from './evidence.ts';
 import type { Happened } from './history.ts';
 
+/** Whatever makes another job of one, or lets it enter its lane once more. */
+const MOVED = ['removed', 'retried', 'failures retried'] as const;
+
 export function audit(history: readonly Happened[], end: EndState): Violation[] {
   const violations: Violation[] = [];
   const report: Report = (promise, key, what) => violations.push({ promise, key, what });
   const evidence = sortEvidence(history, end);
   for (const key of evidence.keys) {
-    auditChain(key, report);
-    auditOrder(key, report);
+    auditChain(key, evidence, report);
+    auditOrder(key, evidence, report);
+    auditWays(key, evidence, report);
     auditTokens(key, report);
     auditCommits(key, evidence, report);
     auditReads(key, evidence.losses, report);
@@ -33,15 +38,17 @@ export function audit(history: readonly Happened[], end: EndState): Violation[] 
 }
 
 /** P1: one chain, from the first value to the last. */
-function auditChain({ key, chain, isWhole }: KeyEvidence, report: Report): void {
-  if (!isWhole) {
-    const [first] = chain;
-    const where = first === undefined ? 'the last value' : `value ${first.made.n}, by ${first.op},`;
-    report('P1', key, `${where} does not lead back to the beginning`);
-  }
+function auditChain(
+  { key, chain, gap, removed }: KeyEvidence,
+  { operations }: Evidence,
+  report: Report,
+): void {
+  if (gap !== undefined) report('P1', key, gap);
   const seen = new Set<string>();
   for (const { made, op, jobId } of chain) {
-    if (seen.has(jobId))
+    // Then the second one is another job, which has got the id of the first.
+    const mayBeTwo = removed.has(jobId) && (operations.get(op)?.times ?? 0) > 1;
+    if (seen.has(jobId) && !mayBeTwo)
       report('P3', key, `job ${jobId} (${op}) is in the chain again at ${made.n}`);
     seen.add(jobId);
   }
@@ -51,7 +58,11 @@ function auditChain({ key, chain, isWhole }: KeyEvidence, report: Report): void 
  * P2: along the chain, sequences grow; and what was known to be enqueued before another one was asked
  * for comes before it.
  */
-function auditOrder({ key, chain, asked }: KeyEvidence, report: Report): void {
+function auditOrder(
+  { key, chain, asked }: KeyEvidence,
+  { meddling }: Evidence,
+  report: Report,
+): void {
   const byOp = new Map(asked.map((operation) => [operation.op, operation]));
   let lastSequence = 0;
   let latest: { readonly op: string; readonly askedUs: number } = { op: '', askedUs: 0 };
@@ -68,6 +79,9 @@ function auditOrder({ key, chain, asked }: KeyEvidence, report: Report): void {
     } else lastSequence = sequence;
     const operation = byOp.get(op);
     if (operation === undefined || operation.jobId !== jobId) continue; // an echo (audit-jobs.ts)
+    // It entered its lane when it was first delivered, or not in the moment in which it was asked for.
+    if (operation.way !== undefined) continue;
+    if (MOVED.some((effect) => meddling.mayHave(effect, operation))) continue;
     // It left its place by failing.
     if (operation.update === 'skip' && operation.failures > 0) continue;
     if ((operation.enqueuedUs ?? Number.POSITIVE_INFINITY) < latest.askedUs) {
@@ -102,7 +116,7 @@ function auditTokens({ key, chain, calls }: KeyEvidence, report: Report): void {
 
 /** P1, P5: the queue's own history tells the same chain, commit by commit. */
 function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report): void {
-  const { key, chain } = evidence;
+  const { key, chain, removed } = evidence;
   const commits = end.commits.filter((commit) => commit.key === key);
   const fenced = fencedCalls(evidence);
   let token = 0;
@@ -114,6 +128,8 @@ function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report):
     if (commit.token <= token) report('P5', key, `commit ${commit.token} comes after ${token}`);
     token = commit.token;
     for (const jobId of commit.applied) {
+      // The history does not tell of jobs that were gone when their commit was acknowledged.
+      while (chain[at]?.jobId !== jobId && removed.has(chain[at]?.jobId ?? '')) at++;
       const step = chain[at++];
       if (step?.jobId !== jobId) {
         report('P1', key, `commit ${token} applied ${jobId} where the chain has ${step?.jobId}`);
@@ -122,6 +138,7 @@ function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report):
       auditStep(step, commit.token, fenced, (promise, what) => report(promise, key, what));
     }
   }
+  while (removed.has(chain[at]?.jobId ?? '')) at++;
   if (at !== chain.length) {
     report('P1', key, `the chain has ${chain.length} steps, its commits ${at}`);
   }

@@ -50,11 +50,16 @@ async function whatIsLeft(redis: Redis, queue: string): Promise<string | undefin
   return left.length === 0 ? undefined : left.join(', ');
 }
 
-/** Each lane's head, what BullMQ says of it, and when it is due. */
+/** What is delayed; and each lane's head, what BullMQ says of it, and when it is due. */
 async function lanesOf(redis: Redis, queue: string): Promise<string> {
   const prefix = bullPrefix(queue);
   const own = ownPrefix(queue);
   const told: string[] = [];
+  const delayed = await redis.zrange(`${prefix}delayed`, '0', '9', 'WITHSCORES');
+  if (delayed.length > 0) {
+    const hash = await redis.hgetall(prefix + delayed[0]);
+    told.push(`delayed: ${delayed.join(' ')}, ${JSON.stringify(hash)}`);
+  }
   for (const lane of await redis.keys(`${own}lane:*`)) {
     const [head = ''] = await redis.zrange(lane, '0', '0');
     const [attempts, starts, stalls] = await redis.hmget(prefix + head, 'atm', 'ats', 'stc');

@@ -1,6 +1,10 @@
 /** The history sorted by what the auditors ask. Pure, and shares no code with the product. */
+import { type Chain, chainOf, type Step, type TimedCall } from './chains.ts';
 import type { EndState } from './end-state.ts';
-import type { Call, Happened, Operation, Value } from './history.ts';
+import { type Happened, lifetimeOf, type Operation } from './history.ts';
+import { Meddling } from './meddling.ts';
+
+export type { Step } from './chains.ts';
 
 export interface Violation {
   /** P1 to P9. */
@@ -17,41 +21,35 @@ export interface Asked extends Operation {
   readonly enqueuedUs: number | undefined;
   readonly jobId: string | undefined;
   readonly by: string;
+  /** How often, as far as anybody knows. */
+  readonly times: number;
+  /** Of a flow. */
+  readonly parent?: Asked | undefined;
 }
 
-type TimedCall = Call & { readonly us: number; readonly by: string };
 export type Read = Extract<Happened, { e: 'read' }>;
 export type Loss = Extract<Happened, { e: 'lost' }>;
 type GateEvent = Extract<Happened, { e: 'gate' }>;
 type JobEnd = Extract<Happened, { e: 'completed' | 'failed' }>;
 
-/** One step of a key's chain. */
-export interface Step {
-  readonly made: Value;
-  readonly op: string;
-  readonly jobId: string;
-  /** All that led from the value before to this one: a batch may be folded more than once. */
-  readonly calls: readonly TimedCall[];
-}
-
-export interface KeyEvidence {
+export interface KeyEvidence extends Chain {
   readonly key: string;
   readonly asked: readonly Asked[];
   readonly calls: readonly TimedCall[];
   readonly reads: readonly Read[];
-  /** From the first update to the value of the durable copy. */
-  readonly chain: readonly Step[];
-  /** The same by the hash of what the step made. */
-  readonly places: ReadonlyMap<string, number>;
-  /** Whether the chain leads back to the beginning. */
-  readonly isWhole: boolean;
+  /** Jobs that a stock client may have removed. */
+  readonly removed: ReadonlySet<string>;
 }
 
 export interface Evidence {
   readonly keys: readonly KeyEvidence[];
+  /** By their name, and the step of each that is in a chain. */
+  readonly operations: ReadonlyMap<string, Asked>;
+  readonly stepOf: ReadonlyMap<string, Step>;
   readonly ends: readonly JobEnd[];
   readonly losses: readonly Loss[];
   readonly gate: readonly GateEvent[];
+  readonly meddling: Meddling;
   readonly end: EndState;
 }
 
@@ -67,9 +65,10 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
       case 'asked':
         asked.set(event.op, {
           ...event,
-          askedUs: event.us,
+          askedUs: asked.get(event.op)?.askedUs ?? event.us,
           enqueuedUs: undefined,
           jobId: event.named ? event.op : undefined,
+          times: (asked.get(event.op)?.times ?? 0) + 1,
         });
         break;
       case 'enqueued': {
@@ -95,46 +94,44 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
         ends.push(event);
         break;
       case 'fault':
+      case 'meddled':
         break;
+    }
+  }
+  for (const parent of asked.values()) {
+    for (const op of parent.children ?? []) {
+      const child = asked.get(op);
+      if (child !== undefined) asked.set(op, { ...child, parent });
     }
   }
   const askedOf = groupBy(asked.values(), ({ key }) => key);
   const callsOf = groupBy(calls, ({ key }) => key);
   const readsOf = groupBy(reads, ({ key }) => key);
+  const commitsOf = groupBy(end.commits, ({ key }) => key);
+  const meddling = new Meddling(history);
   const keys = [...askedOf.keys()].map((key): KeyEvidence => {
     const own = callsOf.get(key) ?? [];
+    const operations = askedOf.get(key) ?? [];
+    const byOp = new Map(operations.map((operation) => [operation.op, operation]));
+    const removed = new Set(
+      own.flatMap(({ op, jobId }) => {
+        const operation = byOp.get(op);
+        return operation && meddling.mayHave('removed', { ...operation, jobId }) ? [jobId] : [];
+      }),
+    );
     return {
       key,
-      asked: askedOf.get(key) ?? [],
+      asked: operations,
+      removed,
       calls: own,
       reads: readsOf.get(key) ?? [],
-      ...chainBehind(end.copies.get(key)?.value, own),
+      ...chainOf(lifetimeOf(key), end.copies.get(key)?.value, own, commitsOf.get(key) ?? [], (id) =>
+        removed.has(id),
+      ),
     };
   });
-  return { keys, ends, losses, gate, end };
-}
-
-/** The hash of a value names the one before, so that the last value leads back to the first. */
-function chainBehind(
-  last: Value | undefined,
-  calls: readonly TimedCall[],
-): Pick<KeyEvidence, 'chain' | 'places' | 'isWhole'> {
-  const makers = groupBy(
-    calls.filter(({ made }) => made !== undefined),
-    ({ made }) => (made as Value).h,
-  );
-  const chain: Step[] = [];
-  let value = last;
-  while (value !== undefined && value.n > 0) {
-    const leading: readonly TimedCall[] | undefined = makers.get(value.h);
-    const [first] = leading ?? [];
-    if (leading === undefined || first === undefined) break;
-    chain.push({ made: value, op: first.op, jobId: first.jobId, calls: leading });
-    value = first.saw;
-  }
-  chain.reverse();
-  const places = new Map(chain.map(({ made }, at) => [made.h, at]));
-  return { chain, places, isWhole: value === undefined || value.n === 0 };
+  const stepOf = new Map(keys.flatMap(({ chain }) => chain.map((step) => [step.op, step])));
+  return { keys, operations: asked, stepOf, ends, losses, gate, end, meddling };
 }
 
 function groupBy<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {

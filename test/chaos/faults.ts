@@ -52,6 +52,7 @@ export class Faults {
       case 'freeze producer':
       case 'partition producer':
       case 'jump clock':
+      case 'stock client':
         return memberDeed(this.#site, fault);
       case 'restart memcached':
       case 'flush memcached':

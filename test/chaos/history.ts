@@ -5,7 +5,17 @@
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type UpdateName = 'append' | 'slow' | 'strict' | 'skip';
+export type UpdateName = 'append' | 'slow' | 'strict' | 'skip' | 'delete' | 'brief';
+
+/** Whether a key's value may go: `mortal` ones are deleted now and then, `brief` ones expire. */
+export type Lifetime = 'lasting' | 'mortal' | 'brief';
+export const lifetimeOf = (key: string): Lifetime =>
+  key.startsWith('mortal') ? 'mortal' : key.startsWith('brief') ? 'brief' : 'lasting';
+/** Of a brief value, unless it is changed again. */
+export const BRIEF_SECONDS = 2;
+
+/** How a job comes to its lane, if not in the moment in which it is asked for. */
+export type Way = 'delayed' | 'child' | 'parent' | 'scheduled';
 
 /** What a producer asks for. */
 export interface Operation {
@@ -17,6 +27,11 @@ export interface Operation {
   /** Attempts that fail, and those that it has. */
   readonly failures: number;
   readonly attempts: number;
+  readonly way?: Way;
+  /** Of a delayed one. */
+  readonly delayMs?: number;
+  /** Operations that must be done before this one, their parent. */
+  readonly children?: readonly string[];
 }
 
 /** A value as the updates make it; `h` depends on everything that went into it, in order. */
@@ -34,7 +49,7 @@ export interface Call {
   readonly token: number;
   readonly attempt: number;
   readonly saw: Value;
-  /** Undefined: it threw. */
+  /** Undefined: it threw. A value whose `n` is 0: it deleted the cell. */
   readonly made?: Value;
 }
 
@@ -56,6 +71,16 @@ export type Event =
       readonly token: number;
       /** Undefined: there is none. */
       readonly value?: Value;
+    }
+  /** A stock client of BullMQ's has done something, and it took it since `sinceUs`. */
+  | {
+      readonly e: 'meddled';
+      readonly call: string;
+      readonly sinceUs: number;
+      readonly effect: 'removed' | 'retried' | 'failures retried' | 'promoted' | 'nothing';
+      /** Undefined: to which jobs is not known; to any, or to any that had not `finished`. */
+      readonly jobIds?: readonly string[];
+      readonly finished: boolean;
     }
   /** Said by whoever carries out the faults. */
   | { readonly e: 'fault'; readonly kind: string; readonly target: string; readonly more: string }

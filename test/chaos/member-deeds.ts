@@ -47,6 +47,18 @@ export function memberDeed(site: Site, { kind, ms, target, whose }: Fault): Deed
           ),
       };
     }
+    case 'stock client': {
+      const { meddler } = site;
+      return {
+        targets: [meddler.name],
+        act: () =>
+          during(
+            ms,
+            () => meddler.order('go'),
+            () => meddler.order('rest'),
+          ),
+      };
+    }
     default: {
       const end = kind === 'replace worker' ? () => member.close() : () => member.kill();
       return { targets: [name], act: () => during(ms, end, () => startAgain(site, member)) };

@@ -96,7 +96,7 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
   const drains: number[] = [];
   const stuck: string[] = [];
   let strikingMs = 0;
-  const members = [...site.workers, ...site.producers, site.reader];
+  const members = [...site.workers, ...site.producers, site.reader, site.meddler];
   await Promise.all(members.map((member) => member.start()));
   for (let round = 0; round < rounds && stuck.length + site.crashes.length === 0; round++) {
     await Promise.all(site.producers.map((producer) => producer.order('go')));

@@ -14,6 +14,7 @@ const FAULTS = {
   'replace worker': { share: 2, ms: [1, 500] },
   'kill producer': { share: 3, ms: [1, 1_000] },
   'freeze producer': { share: 2, ms: [200, 2_000] },
+  'stock client': { share: 6, ms: [200, 4_000] },
   'jump clock': { share: 5, ms: [50, 5_000] },
   'restart memcached': { share: 5, ms: [1, 1_500] },
   'flush memcached': { share: 5, ms: [1, 1] },
@@ -54,6 +55,7 @@ const NOT_YET: readonly FaultKind[] = [
   'refuse MISCONF',
   'refuse BUSY',
   'jump clock',
+  'stock client',
 ];
 export const USUAL_FAULTS: readonly FaultKind[] = FAULT_KINDS.filter(
   (kind) => !NOT_YET.includes(kind),

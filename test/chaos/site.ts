@@ -12,7 +12,13 @@ import { Proxy } from './proxy.ts';
 import type { TwinName } from './twins.ts';
 
 export const QUEUE = 'chaos';
-export const KEYS: readonly string[] = Array.from({ length: 24 }, (_, n) => `key-${n}`);
+const named = (name: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `${name}-${n}`);
+export const KEYS: readonly string[] = [
+  ...named('key', 18),
+  ...named('mortal', 3),
+  ...named('brief', 3),
+];
 /** The memcached server that can be filled, and its megabytes. */
 export const SMALL_SERVER = 1;
 const SMALL_SERVER_MB = '4';
@@ -40,6 +46,7 @@ export interface Site extends Servers {
   readonly workers: readonly Member[];
   readonly producers: readonly Member[];
   readonly reader: Member;
+  readonly meddler: Member;
   readonly recorder: Recorder;
   /** Processes that ended without having been told to. */
   readonly crashes: string[];
@@ -113,7 +120,7 @@ async function openServers(closers: (() => unknown)[]): Promise<Servers> {
   return { redis, memcached: [large, small] };
 }
 
-type Cast = Pick<Site, 'workers' | 'producers' | 'reader' | 'crashes'> & {
+type Cast = Pick<Site, 'workers' | 'producers' | 'reader' | 'meddler' | 'crashes'> & {
   readonly members: readonly Member[];
 };
 
@@ -151,5 +158,7 @@ function castIn(
   const producers = many('producer', PRODUCERS, WORKERS);
   const beside: Home = { address: undefined, prefix: [], plug: () => Promise.resolve() };
   const reader = cast('reader', 'reader', beside, direct);
-  return { workers, producers, reader, crashes, members: [...workers, ...producers, reader] };
+  const meddler = cast('meddler', 'meddler', beside, throughProxies);
+  const members = [...workers, ...producers, reader, meddler];
+  return { workers, producers, reader, meddler, crashes, members };
 }

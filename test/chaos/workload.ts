@@ -5,8 +5,15 @@
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AnyUpdate, defineUpdate, type UpdateContext } from '../../src/index.ts';
-import { type Call, failureText, type Operation, type UpdateName, type Value } from './history.ts';
+import { type AnyUpdate, defineUpdate, DELETE_CELL, type UpdateContext } from '../../src/index.ts';
+import {
+  BRIEF_SECONDS,
+  type Call,
+  failureText,
+  type Operation,
+  type UpdateName,
+  type Value,
+} from './history.ts';
 
 export interface Data extends Operation {
   /** Milliseconds that a slow update takes. */
@@ -25,6 +32,9 @@ function step(saw: Value, op: string, jobId: string): Value {
   return { n: saw.n + 1, h: createHash('sha256').update(text).digest('hex').slice(0, 16) };
 }
 
+/** What a deletion is known by: the next value begins anew, and does not tell of it. */
+const grave = (op: string): Value => ({ n: 0, h: `deleted by ${op}` });
+
 /** @param note told of each call before the update returns */
 export function updatesWith(note: (call: Call) => void): readonly AnyUpdate[] {
   const define = (name: UpdateName, settings: object): AnyUpdate =>
@@ -33,7 +43,8 @@ export function updatesWith(note: (call: Call) => void): readonly AnyUpdate[] {
       key: ({ key }: Data) => key,
       initial: (key: string): Stored => ({ n: 0, h: '', ballast: ballastOf(key) }),
       apply: (value: Stored, data: Data, context) => apply(name, value, data, context, note),
-      result: (value: Stored | undefined) => value && { n: value.n, h: value.h },
+      result: (value: Stored | undefined, { op }: Data): Value =>
+        value === undefined ? grave(op) : { n: value.n, h: value.h },
       ...settings,
     });
   return [
@@ -46,6 +57,8 @@ export function updatesWith(note: (call: Call) => void): readonly AnyUpdate[] {
     }),
     define('strict', { strict: true }),
     define('skip', { onFailure: 'skip' }),
+    define('delete', {}),
+    define('brief', { expireSeconds: BRIEF_SECONDS }),
   ];
 }
 
@@ -55,11 +68,15 @@ function apply(
   { key, op, failures }: Data,
   { jobId, sequence, token, attempt }: UpdateContext,
   note: (call: Call) => void,
-): Stored {
+): Stored | typeof DELETE_CELL {
   const call = { key, op, jobId, update, sequence, token, attempt, saw };
   if (attempt <= failures) {
     note(call);
     throw new Error(failureText(op, attempt));
+  }
+  if (update === 'delete') {
+    note({ ...call, made: grave(op) });
+    return DELETE_CELL;
   }
   const made = step(saw, op, jobId);
   note({ ...call, made });

@@ -1,6 +1,7 @@
 /** That the chaos's auditor sees what it is for: a history without a flaw, and one flaw at a time. */
 import { describe, expect, it } from 'vitest';
 import { audit } from '../chaos/auditor.ts';
+import type { Effect } from '../chaos/meddling.ts';
 import type { Commit, EndState, FinalJob } from '../chaos/end-state.ts';
 import type { Event, Happened, Operation, UpdateName, Value } from '../chaos/history.ts';
 
@@ -78,6 +79,10 @@ const tokenOf = (at: number): number => 100 + at;
 
 function operation(op: string): Operation {
   return { op, key: KEY, update: 'append', named: true, failures: 0, attempts: 1 };
+}
+
+function meddled(effect: Effect, jobIds?: readonly string[], sinceUs = 0): Event {
+  return { e: 'meddled', call: '', sinceUs, effect, finished: false, ...(jobIds && { jobIds }) };
 }
 
 function read(n: number, server = 0): Event {
@@ -187,6 +192,24 @@ describe('the auditor of the chaos', () => {
     ],
     'a cell on two servers': [['P1'], (story) => story.tell('reader', read(3, 1))],
     'a copy that is behind': [['P1', 'P3', 'P4'], (story) => (story.copy = value(2))],
+    'a delayed job that comes too early': [
+      ['P2'],
+      (story) => story.change('asked', (asked) => ({ ...asked, way: 'delayed', delayMs: 60 })),
+    ],
+    'a parent that comes before its child': [
+      ['P2'],
+      (story) =>
+        story.change('asked', (asked) =>
+          asked.op === 'a' ? { ...asked, way: 'parent', children: ['b'] } : asked,
+        ),
+    ],
+    'a job that is gone, though it was completed before the queue was drained': [
+      ['P3', 'P4'],
+      (story) => {
+        story.jobs.delete('a');
+        story.tell('meddler', meddled('removed', undefined, 100_000));
+      },
+    ],
     'a key that began anew': [
       ['P4'],
       (story) => story.tell('worker-0', { e: 'gate', name: 'cellLost', key: KEY, more: '' }),
@@ -197,6 +220,33 @@ describe('the auditor of the chaos', () => {
     const story = new Story();
     spoil(story);
     expect(story.broken()).toEqual(promises);
+  });
+
+  it('expects of a job that a stock client removed that it was applied once, or not at all', () => {
+    const story = new Story();
+    story.jobs.delete('b');
+    story.tell('producer', { e: 'asked', ...operation('d') });
+    story.tell('producer', { e: 'enqueued', op: 'd', jobId: 'd' });
+    story.tell('meddler', meddled('removed', ['b', 'd']));
+    expect(story.broken()).toEqual([]);
+  });
+
+  it('expects the same of all that were not completed when a stock client drained the queue', () => {
+    const story = new Story();
+    story.tell('producer', { e: 'asked', ...operation('d') });
+    story.tell('producer', { e: 'enqueued', op: 'd', jobId: 'd' });
+    story.tell('meddler', meddled('removed', undefined, 100_000));
+    expect(story.broken()).toEqual([]);
+  });
+
+  it('does not mind a job that failed, if a stock client has retried it', () => {
+    const story = new Story();
+    story.change('asked', (asked) =>
+      asked.op === 'b' ? { ...asked, failures: 1, attempts: 1 } : asked,
+    );
+    expect(story.broken()).toEqual(['P3']);
+    story.tell('meddler', meddled('retried', ['b']));
+    expect(story.broken()).toEqual([]);
   });
 
   it('lets a reader see values go back where memcached has lost some', () => {

@@ -1,15 +1,17 @@
 /**
- * A producer of the chaos: a few streams, each of which asks for one job (or one bulk for one key)
+ * A producer of the chaos: a few streams, each of which asks for one job, one bulk for one key or one flow
  * after the other and waits for the answer. Jobs with an id of their own are asked for again until
  * there is an answer; others only once, since a second one would be another job.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { FlowProducer } from 'bullmq';
 import type { AnyUpdate } from '../../../src/index.ts';
 import { Queue } from '../../../src/index.ts';
-import { Dice } from '../../simulation/dice.ts';
-import type { Operation, UpdateName } from '../history.ts';
+import type { Operation } from '../history.ts';
 import { type Data, updatesWith } from '../workload.ts';
+import { Draws } from './draws.ts';
 import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
+import { Scheduler } from './scheduler.ts';
 
 const STREAMS = 5;
 const PAUSE_MS = [15, 600] as const;
@@ -24,17 +26,17 @@ const queue = new Queue(orders.queue, {
   updates: [...updates.values()],
 });
 queue.on('error', () => undefined);
+/** BullMQ's own: its jobs enter their lanes when they are first delivered. */
+const flows = new FlowProducer({ connection: redisConnection });
+flows.on('error', () => undefined);
 
 class Stream {
-  readonly #dice: Dice;
-  readonly #name: string;
-  #asked = 0;
+  readonly #draws: Draws;
   #isResting = false;
   #running: Promise<void> = Promise.resolve();
 
   constructor(index: number) {
-    this.#name = `${orders.name}-s${index}`;
-    this.#dice = new Dice(orders.seed, this.#name);
+    this.#draws = new Draws(orders.seed, `${orders.name}-s${index}`, orders.keys);
   }
 
   go(): void {
@@ -49,49 +51,39 @@ class Stream {
 
   /** One plain job for each key. */
   async touch(): Promise<void> {
-    for (const key of orders.keys) await this.#ask([this.#operation(key, true, 'append', 0)]);
+    for (const key of orders.keys) await this.#ask([this.#draws.touch(key)]);
   }
 
   async #run(): Promise<void> {
     while (!this.#isResting) {
-      if (await hasRoom()) await this.#ask(this.#draw());
-      await sleep(this.#dice.magnitude(...PAUSE_MS));
+      if (await hasRoom()) await this.#ask(this.#draws.next());
+      await sleep(this.#draws.dice.magnitude(...PAUSE_MS));
     }
   }
 
-  #draw(): Operation[] {
-    const dice = this.#dice;
-    const key = dice.chance(0.25) ? (orders.keys[0] as string) : dice.pick(orders.keys);
-    const named = dice.chance(0.7);
-    const count = dice.chance(0.15) ? dice.whole(2, 8) : 1;
-    return Array.from({ length: count }, () => {
-      const kind = dice.fraction();
-      const update = kind < 0.7 ? 'append' : kind < 0.8 ? 'slow' : kind < 0.9 ? 'strict' : 'skip';
-      const failures = dice.chance(0.06) ? dice.whole(1, 3) : 0;
-      return this.#operation(key, named, update, failures);
-    });
-  }
-
-  #operation(key: string, named: boolean, update: UpdateName, failures: number): Operation {
-    const attempts = failures > 0 ? 3 : 1;
-    return { op: `${this.#name}-${this.#asked++}`, key, named, update, failures, attempts };
-  }
-
+  /** A parent is the last of its flow. */
   async #ask(operations: readonly Operation[]): Promise<void> {
-    for (const operation of operations) recorder.note({ e: 'asked', ...operation });
-    const bulk = operations.map((operation) => {
-      const { op, named, update, attempts } = operation;
-      return {
-        update: updates.get(update) as AnyUpdate,
-        data: { ...operation, ms: Math.round(this.#dice.magnitude(...SLOW_MS)) } satisfies Data,
-        options: { attempts, backoff: 30, ...(named && { jobId: op }) },
-      };
-    });
+    const jobs = operations.map((operation) => ({
+      operation,
+      data: {
+        ...operation,
+        ms: Math.round(this.#draws.dice.magnitude(...SLOW_MS)),
+      } satisfies Data,
+      options: {
+        attempts: operation.attempts,
+        backoff: 30,
+        ...(operation.named && { jobId: operation.op }),
+        ...(operation.delayMs && { delay: operation.delayMs }),
+      },
+    }));
+    const add = operations.at(-1)?.way === 'parent' ? addFlow : addBulk;
     for (;;) {
+      // Again, too: a job that a stock client removed meanwhile is another one.
+      for (const operation of operations) recorder.note({ e: 'asked', ...operation });
       try {
-        const jobs = await queue.enqueueBulk(bulk);
+        const ids = await add(jobs);
         operations.forEach(({ op }, at) =>
-          recorder.note({ e: 'enqueued', op, jobId: jobs[at]?.id as string }),
+          recorder.note({ e: 'enqueued', op, jobId: ids[at] as string }),
         );
         return;
       } catch {
@@ -100,6 +92,32 @@ class Stream {
       }
     }
   }
+}
+
+interface Wanted {
+  readonly operation: Operation;
+  readonly data: Data;
+  readonly options: object;
+}
+
+async function addBulk(wanted: readonly Wanted[]): Promise<(string | undefined)[]> {
+  const bulk = wanted.map(({ operation, data, options }) => ({
+    update: updates.get(operation.update) as AnyUpdate,
+    data,
+    options,
+  }));
+  return (await queue.enqueueBulk(bulk)).map(({ id }) => id);
+}
+
+async function addFlow(wanted: readonly Wanted[]): Promise<(string | undefined)[]> {
+  const nodes = wanted.map(({ operation, data, options }) => ({
+    name: operation.update,
+    queueName: orders.queue,
+    data,
+    opts: options,
+  }));
+  await flows.add({ ...(nodes.at(-1) as (typeof nodes)[0]), children: nodes.slice(0, -1) });
+  return wanted.map(({ operation }) => operation.op);
 }
 
 async function hasRoom(): Promise<boolean> {
@@ -111,12 +129,16 @@ async function hasRoom(): Promise<boolean> {
 }
 
 const streams = Array.from({ length: STREAMS }, (_, index) => new Stream(index));
+const scheduler = new Scheduler(queue);
 serve(async (order) => {
-  if (order === 'go') streams.forEach((stream) => stream.go());
+  if (order === 'go') {
+    streams.forEach((stream) => stream.go());
+    scheduler.go();
+  }
   if (order === 'rest' || order === 'close') {
-    await Promise.all(streams.map((stream) => stream.rest()));
+    await Promise.all([...streams.map((stream) => stream.rest()), scheduler.rest()]);
   }
   if (order === 'touch') await streams[0]?.touch();
-  if (order === 'close') await queue.close();
+  if (order === 'close') await Promise.all([queue.close(), flows.close()]);
 });
 ready();
