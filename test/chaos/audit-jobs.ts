@@ -1,7 +1,6 @@
 /**
- * P3, P4, P7: what became of each job. An operation without an id of its own may have been enqueued
- * more often than anybody heard of (its producer died, or its connection did, and a client library
- * sends again): such an echo is a job like any other, and only its order and its being there are open.
+ * P3, P4, P7: what became of each job. What was asked for once is one job, whether anybody heard of it or not;
+ * only a scheduler makes many of one.
  */
 import type { FinalJob } from './end-state.ts';
 import type { Asked, Evidence, KeyEvidence, Report, Step } from './evidence.ts';
@@ -51,16 +50,26 @@ function jobsOf(
 ): Map<string, Asked> {
   const byOp = new Map(asked.map((operation) => [operation.op, operation]));
   const jobs = new Map<string, Asked>();
+  const idsOf = new Map<string, Set<string>>();
+  const note = (jobId: string, operation: Asked): void => {
+    jobs.set(jobId, operation);
+    const ids = idsOf.get(operation.op) ?? new Set();
+    idsOf.set(operation.op, ids.add(jobId));
+  };
   for (const { op, jobId } of calls) {
     const operation = byOp.get(op);
     if (operation === undefined) report('P3', key, `nobody has asked for ${op}`);
-    else jobs.set(jobId, operation);
+    else note(jobId, operation);
   }
   for (const operation of asked) {
     const { jobId, enqueuedUs } = operation;
     // A named job that nobody heard of is known by its id if it is there.
     const isThere = enqueuedUs !== undefined || final.has(jobId ?? '');
-    if (jobId !== undefined && isThere) jobs.set(jobId, operation);
+    if (jobId !== undefined && isThere) note(jobId, operation);
+  }
+  for (const [op, ids] of idsOf) {
+    if (ids.size === 1 || byOp.get(op)?.way === 'scheduled') continue;
+    report('P3', key, `${op} was asked for once, and became the jobs ${[...ids].join(' and ')}`);
   }
   return jobs;
 }

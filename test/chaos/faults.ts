@@ -51,7 +51,8 @@ export class Faults {
       case 'kill producer':
       case 'freeze producer':
       case 'partition producer':
-      case 'jump clock':
+      case 'jump worker clock':
+      case 'jump producer clock':
       case 'stock client':
         return memberDeed(this.#site, fault);
       case 'restart memcached':

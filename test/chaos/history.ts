@@ -15,7 +15,7 @@ export const lifetimeOf = (key: string): Lifetime =>
 export const BRIEF_SECONDS = 2;
 
 /** How a job comes to its lane, if not in the moment in which it is asked for. */
-export type Way = 'delayed' | 'child' | 'parent' | 'scheduled';
+type Way = 'delayed' | 'child' | 'parent' | 'scheduled';
 
 /** What a producer asks for. */
 export interface Operation {

@@ -8,7 +8,7 @@ import type { Site } from './site.ts';
 const CLOCK_JUMP_MS = 3_600_000;
 
 export function memberDeed(site: Site, { kind, ms, target, whose }: Fault): Deed | undefined {
-  const member = pick(kind.endsWith('producer') ? site.producers : site.workers, target);
+  const member = pick(kind.includes('producer') ? site.producers : site.workers, target);
   const { name, home } = member;
   switch (kind) {
     case 'partition worker':
@@ -34,16 +34,16 @@ export function memberDeed(site: Site, { kind, ms, target, whose }: Fault): Deed
             () => member.thaw(),
           ),
       };
-    case 'jump clock': {
-      const jumping = pick([...site.workers, ...site.producers], target);
+    case 'jump worker clock':
+    case 'jump producer clock': {
       const byMs = whose < 0.5 ? CLOCK_JUMP_MS : -CLOCK_JUMP_MS;
       return {
-        targets: [jumping.name],
+        targets: [name],
         act: () =>
           during(
             ms,
-            () => jumping.order(`clock ${byMs}`),
-            () => jumping.order('clock 0'),
+            () => member.order(`clock ${byMs}`),
+            () => member.order('clock 0'),
           ),
       };
     }

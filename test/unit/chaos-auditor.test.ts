@@ -192,6 +192,14 @@ describe('the auditor of the chaos', () => {
     ],
     'a cell on two servers': [['P1'], (story) => story.tell('reader', read(3, 1))],
     'a copy that is behind': [['P1', 'P3', 'P4'], (story) => (story.copy = value(2))],
+    'what was asked for once and became two jobs': [
+      ['P3', 'P4'],
+      (story) => {
+        story.call('a', 0);
+        Object.assign(story.events.at(-1) as object, { jobId: 'a2' });
+        story.jobs.set('a2', story.jobs.get('a') as FinalJob);
+      },
+    ],
     'a delayed job that comes too early': [
       ['P2'],
       (story) => story.change('asked', (asked) => ({ ...asked, way: 'delayed', delayMs: 60 })),
