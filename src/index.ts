@@ -46,6 +46,6 @@ export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/with-lea
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export { type OpenCells, openCells, openLocks, type OpenLocksOptions } from './open.ts';
 export { GATE_DEFAULTS, type GateOptions } from './options.ts';
-export type { GateEventName, GateEvents } from './workers/gate-events.ts';
+export type { GateEventName, GateEvents, WorkerEvents } from './workers/gate-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';

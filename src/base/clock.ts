@@ -36,6 +36,29 @@ export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }
 
+/** Whether `promise` settles, one way or the other, within `ms`; not waited for any longer once `signal` aborts. */
+export async function settlesWithin(
+  clock: Clock,
+  ms: number,
+  promise: Promise<unknown>,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const over = new AbortController();
+  const end = (): void => over.abort();
+  signal?.addEventListener('abort', end, { once: true });
+  if (signal?.aborted === true) end();
+  try {
+    const settled = promise.then(
+      () => true,
+      () => true,
+    );
+    return await Promise.race([settled, pause(clock, ms, over.signal).then(() => false)]);
+  } finally {
+    signal?.removeEventListener('abort', end);
+    end();
+  }
+}
+
 /** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
 export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /** A worker's log: a line per event, for people or (--json) for programs. */
 import { messageOf } from '../errors.ts';
-import type { GateEventName, GateEvents } from '../workers/gate-events.ts';
+import type { AllEvents } from '../workers/gate-events.ts';
 import type { Worker } from '../workers/worker.ts';
 import { isTorilError } from './failure.ts';
 import { colours, print, printJson } from './terminal.ts';
@@ -21,8 +21,11 @@ const LASTING_EVERY_MS = 60_000;
 /** Lasting events that are remembered; beyond that, some are told again too early. */
 const REMEMBERED_MAX = 10_000;
 
-/** Every event of the gate, in people's words. */
-const GATE_EVENTS: Readonly<Record<GateEventName, Described>> = {
+/** Every event, in people's words. */
+const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
+  serverUnavailable: { words: 'server unavailable', level: 'warning' },
+  serverAvailable: { words: 'server available', level: 'info' },
+  jobsNotGivenBack: { words: 'jobs not given back', level: 'warning' },
   leaseTakenOver: { words: 'lease taken over', level: 'warning' },
   leaseLost: { words: 'lease lost', level: 'warning' },
   commitRefused: { words: 'commit refused', level: 'warning' },
@@ -69,10 +72,10 @@ export class WorkerLog {
 
   /** Tells what the worker does from now on. */
   follow(worker: Worker): void {
-    for (const name of Object.keys(GATE_EVENTS) as GateEventName[]) {
-      const { words, level, ordinary = false, lasting = false } = GATE_EVENTS[name];
+    for (const name of Object.keys(EVENTS) as (keyof AllEvents)[]) {
+      const { words, level, ordinary = false, lasting = false } = EVENTS[name];
       if (ordinary && !this.#options.verbose) continue;
-      worker.on(name, (event: GateEvents[GateEventName]) => {
+      worker.on(name, (event: AllEvents[keyof AllEvents]) => {
         const fields = fieldsOf(event);
         if (lasting && this.#wasTold(name, fields)) return;
         this.write(name, words, level, fields);
@@ -119,7 +122,7 @@ function aboutJob(job: KnownJob | undefined): Fields {
 }
 
 /** Errors do not survive JSON.stringify. */
-function fieldsOf(event: GateEvents[GateEventName]): Fields {
+function fieldsOf(event: AllEvents[keyof AllEvents]): Fields {
   if (!('cause' in event)) return { ...event };
   const { cause, ...rest } = event;
   return { ...rest, code: cause.code, reason: cause.message };

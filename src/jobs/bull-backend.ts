@@ -5,6 +5,7 @@
  */
 import {
   createRedisBackend,
+  isRedisInstance,
   QueueKeys,
   RedisQueueBackend,
   raw2NextJobData,
@@ -18,6 +19,7 @@ import {
   type RedisClient,
   type WorkerOptions,
 } from 'bullmq';
+import { type AbandonableClient, abandonClient } from '../base/abandon-client.ts';
 import { systemClock } from '../base/clock.ts';
 import { OWN_MARK, ownPrefixOf } from '../base/own-keys.ts';
 import { systemRandom } from '../base/random.ts';
@@ -89,6 +91,13 @@ const MISSING_JOB = -1;
 /** So long as before the so manieth repetition BullMQ waits until it asks for jobs again after a refusal. */
 const FETCH_AGAIN = 4;
 
+/** How a job goes back to the front of the queue. */
+export interface GivingBack {
+  readonly attemptsMade?: number;
+  readonly begun?: boolean;
+  readonly survivedStart?: boolean;
+}
+
 export class TorilBackend extends RedisQueueBackend {
   /** Set by the queue; a worker adds nothing. */
   laneOf: LaneOf | undefined;
@@ -112,6 +121,7 @@ export class TorilBackend extends RedisQueueBackend {
   readonly #attempts = new Map<string, number>();
   readonly #writes = new GatheredWrites(systemClock);
   #adding: Adding | undefined;
+  readonly #handingBack = new Set<string>();
   #defined: Promise<RedisClient> | undefined;
   /** The client that knows the scripts already. */
   #knowing: RedisClient | undefined;
@@ -274,24 +284,44 @@ export class TorilBackend extends RedisQueueBackend {
     await this.#handBack('snooze', { jobId, token, attemptsMade }, SNOOZE, args);
   }
 
-  /** To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it. */
-  async giveBack(jobId: string, token: string, attemptsMade = 0, begun = true): Promise<void> {
+  /**
+   * To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it.
+   * `survivedStart`: as for `park`.
+   */
+  async giveBack(
+    jobId: string,
+    token: string,
+    { attemptsMade = 0, begun = true, survivedStart = false }: GivingBack = {},
+  ): Promise<void> {
     const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
     const keys = [active, wait, stalled, paused, meta, limiter, prioritized, marker, events];
     const bull = [...keys, jobId, token, this.toKey(jobId)];
-    const args = [...bull, this.keys[''], begun ? '' : '1', ...this.#limiterArguments];
+    const flags = [begun ? '' : '1', survivedStart ? '1' : ''];
+    const args = [...bull, this.keys[''], ...flags, ...this.#limiterArguments];
     await this.#handBack('give back', { jobId, token, attemptsMade }, GIVE_BACK, args);
   }
 
   async #handBack(step: Step, held: Held, script: Script, args: unknown[]): Promise<void> {
     const client = await this.scripts();
     const { jobId } = held;
-    await this.repeating.untilDone(step, held, async () => {
-      this.#writes.gather(client);
-      const code = await client.runCommand(script.name, args);
-      if (typeof code === 'number' && code < 0)
-        throw this.finishedErrors({ code, jobId, command: script.name, state: 'active' });
-    });
+    this.#handingBack.add(jobId);
+    try {
+      await this.repeating.untilDone(step, held, async () => {
+        this.#writes.gather(client);
+        const code = await client.runCommand(script.name, args);
+        if (typeof code === 'number' && code < 0)
+          throw this.finishedErrors({ code, jobId, command: script.name, state: 'active' });
+      });
+    } catch (thrown) {
+      if (!isRefusal(thrown)) this.#handingBack.delete(jobId); // it is somebody else's by now
+      throw thrown;
+    }
+    this.#handingBack.delete(jobId);
+  }
+
+  /** Jobs that were to go back to the queue, or to be finished, and of which Redis has not said that they are. */
+  notHandedBack(): Set<string> {
+    return new Set([...this.#handingBack, ...this.repeating.givenUp]);
   }
 
   get #limiterArguments(): (string | number)[] {
@@ -412,6 +442,17 @@ export class TorilBackend extends RedisQueueBackend {
     return this.queue.opts as Partial<WorkerOptions>;
   }
 
+  /** Ends the connections at once, but not a client that was given. */
+  abandon(): void {
+    this.repeating.stop();
+    const connections = [this.blockingConnection];
+    if (!isRedisInstance(this.queue.opts.connection)) connections.push(this.connection);
+    for (const connection of connections) {
+      const { _client } = (connection ?? {}) as unknown as { _client?: AbandonableClient };
+      if (_client !== undefined) abandonClient(_client);
+    }
+  }
+
   #makeSlots(): Slots {
     const { lockDuration = 0, name, concurrency = 1, removeOnComplete } = this.#workerOptions;
     return new Slots({
@@ -420,7 +461,7 @@ export class TorilBackend extends RedisQueueBackend {
         isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
       run: (script, args) => this.#run(script, args),
-      giveBack: (jobId, token) => this.giveBack(jobId, token, 0, false),
+      giveBack: (jobId, token) => this.giveBack(jobId, token, { begun: false }),
       tellTime: (nowMs) => this.#time.learn(nowMs),
     });
   }

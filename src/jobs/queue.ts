@@ -10,6 +10,7 @@ import {
   type QueueOptions as BullQueueOptions,
 } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { closeInTime } from '../base/close-in-time.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf } from '../options.ts';
@@ -33,7 +34,11 @@ export interface QueueOptions extends BullQueueOptions {
    * add whose answer is lost is repeated, and carried out once.
    */
   readonly enqueueMs?: number;
+  /** Milliseconds that closing waits for what is being added. Default 5,000. */
+  readonly closeMs?: number;
 }
+
+const CLOSE_DEFAULT_MS = 5_000;
 
 /** One job of a bulk. */
 export interface Enqueue<U extends AnyUpdate = AnyUpdate> {
@@ -63,19 +68,22 @@ export class Queue extends BullQueue<
   readonly #registry: Map<string, AnyUpdate>;
   /** Names that were not given are an error, not somebody else's business. */
   readonly #closedList: boolean;
+  readonly #closeMs: number;
   readonly #underWay = new Set<Promise<unknown>>();
+  #closed: Promise<void> | undefined;
   #lanes: RedisLanes | undefined;
   #history: RedisHistory | undefined;
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
-    const { updates, enqueueMs, ...bullOptions } = options;
+    const { updates, enqueueMs, closeMs = CLOSE_DEFAULT_MS, ...bullOptions } = options;
     const registry = new UpdateRegistry(updates ?? []);
     const addWithinMs = enqueueMsOf(enqueueMs);
     super(name, bullOptions, createTorilBackend);
     this.backend.addWithinMs = addWithinMs;
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;
+    this.#closeMs = closeMs;
     this.backend.laneOf = (update, dataJson) => this.#laneOf(update, dataJson);
   }
 
@@ -146,10 +154,24 @@ export class Queue extends BullQueue<
     return this.#history;
   }
 
-  /** Waits for what is being added. */
-  override async close(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
-    await super.close();
+  /**
+   * Waits for what is being added, at most `closeMs`. A second or so later it is over, whatever Redis does;
+   * what is being added even then is rejected.
+   */
+  override close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const closing = Promise.allSettled(this.#underWay).then(() => super.close());
+    await closeInTime({
+      ...{ clock: systemClock, orderly: closing },
+      workMs: this.#underWay.size === 0 ? 0 : this.#closeMs,
+      left: () => this.#underWay.size,
+      abandon: () => this.backend.abandon(),
+    });
+    this.closed = true;
   }
 
   override async drain(delayed?: boolean): Promise<void> {

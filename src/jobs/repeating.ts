@@ -61,6 +61,11 @@ export class Repeating {
     this.#stop.abort();
   }
 
+  /** Jobs of which it was not done. */
+  get givenUp(): ReadonlySet<string> {
+    return this.#givenUp;
+  }
+
   get isOver(): boolean {
     return this.#stop.signal.aborted;
   }

@@ -20,7 +20,7 @@ export type Settlement =
       readonly survivedStart?: boolean;
     }
   /** The worker closes: back to the front of the queue, without an attempt. */
-  | { readonly kind: 'returned' };
+  | { readonly kind: 'returned'; readonly survivedStart?: boolean };
 
 /** The asynchronous context in which a job was delivered: an `AsyncResource`. */
 interface Scope {

@@ -20,6 +20,8 @@ export type Stop =
   | { readonly kind: 'unknown-update'; readonly jobId: string; readonly name: string }
   /** The next job used up its attempts, and its update says `hold`. */
   | { readonly kind: 'held'; readonly jobId: string; readonly reason: string }
+  /** The worker closes: what is decided is committed, nothing more is begun. */
+  | { readonly kind: 'closing' }
   /** The lease is over: nothing of this batch may be committed. */
   | { readonly kind: 'lost' };
 
@@ -60,6 +62,8 @@ export interface FoldRules {
   readonly leaseMs: number;
   leaseSignal(): AbortSignal;
   leaseHeld(): boolean;
+  /** The worker closes: no further update may be begun. */
+  closing(): boolean;
   /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
   onlyDelivered(): boolean;
   arrivalOf(jobId: string): Arrival | undefined;

@@ -77,6 +77,8 @@ export class Combiner implements Watched, Crowding {
   readonly #arrivals = new Arrivals();
   readonly #memory: KeyMemory;
   #stopping = false;
+  /** While it waits for nothing but time. */
+  #waiting: AbortController | undefined;
   #isLooking = false;
   /** The lease is ours. */
   #working = false;
@@ -117,14 +119,22 @@ export class Combiner implements Watched, Crowding {
     return this.#memory.awaitedMs(this.#context.clock.monotonicMs());
   }
 
-  /** Finishes the batch that is being applied, then ends; jobs that wait go back to the queue. */
+  /**
+   * Finishes the update that is being applied, and commits it with what came before it in its batch; then it
+   * is over, and jobs that wait go back to the queue.
+   */
   stop(): void {
     this.#stopping = true;
+    this.#waiting?.abort();
   }
 
   /** The deadline has passed: nobody waits any longer for an update that does not settle. */
   abandon(): void {
-    this.#arrivals.settleAll(() => ({ kind: 'returned' }));
+    const { startedAlone } = this.#memory;
+    this.#arrivals.settleAll((jobId) => ({
+      kind: 'returned',
+      survivedStart: startedAlone.takeOut(jobId),
+    }));
   }
 
   async #run(): Promise<void> {
@@ -184,6 +194,7 @@ export class Combiner implements Watched, Crowding {
       arrivals: this.#arrivals,
       memory: this.#memory,
       dataSets: this.#home.dataSets,
+      closing: () => this.#stopping,
     });
     this.#memory.layDown();
     this.#working = false;
@@ -205,14 +216,22 @@ export class Combiner implements Watched, Crowding {
   async #pause(): Promise<true> {
     this.#again += 1;
     const longest = Math.min(AGAIN_PAUSE_MS * 2 ** this.#again, AGAIN_PAUSE_MS_MAX);
-    await pause(this.#context.clock, longest * this.#context.random.fraction());
+    await this.#rest(longest * this.#context.random.fraction());
     return true;
+  }
+
+  /** Closing does not wait for it. */
+  async #rest(forMs: number): Promise<void> {
+    if (this.#stopping) return;
+    this.#waiting = new AbortController();
+    await pause(this.#context.clock, forMs, this.#waiting.signal);
+    this.#waiting = undefined;
   }
 
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */
   async #waitForTurn(retryAfterMs: number): Promise<boolean> {
-    await pause(this.#context.clock, retryAfterMs);
-    await this.#parkPatient();
+    await this.#rest(retryAfterMs);
+    if (!this.#stopping) await this.#parkPatient();
     return this.#arrivals.size > 0;
   }
 

@@ -47,8 +47,12 @@ export function report(
       const parking = backend.park(jobId, survivedStart, delayMs, token, job.attemptsMade);
       return endingIn(new DelayedError(), parking);
     }
-    case 'returned':
-      return endingIn(new WaitingError(), backend.giveBack(jobId, token, job.attemptsMade));
+    case 'returned': {
+      const { survivedStart = false } = settlement;
+      const { attemptsMade } = job;
+      const givenBack = backend.giveBack(jobId, token, { attemptsMade, survivedStart });
+      return endingIn(new WaitingError(), givenBack);
+    }
   }
 }
 

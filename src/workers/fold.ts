@@ -13,7 +13,7 @@ import type { AnyUpdate } from '../jobs/update.ts';
 import type { Settlement } from './arrival.ts';
 import type { Batch, FoldRules, FoldStart, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
-import { UpdateCalls } from './update-calls.ts';
+import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
 import { type MaybeApplied, Workpiece } from './workpiece.ts';
 
 /** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
@@ -56,6 +56,8 @@ class Folding {
   /** Decides the entries from the one at `from` on. */
   run(entries: readonly LaneEntry[], from: number): Batch | Promise<Batch> {
     const { clock, memory } = this.#rules;
+    // Here is enough: it can begin only at the start, or while an update was waited for.
+    if (from < entries.length && this.#rules.closing()) return this.#batch({ kind: 'closing' });
     for (let at = from; at < entries.length; at++) {
       const entry = entries[at] as LaneEntry;
       memory.takeInHand(entries, at + 1);
@@ -152,6 +154,7 @@ class Folding {
     this.#calls.restart();
     if (starts > this.#rules.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
+    if (this.#rules.closing()) return { kind: 'closing' };
     return (await this.#apply(entry, update)) ?? { kind: 'commit' };
   }
 
@@ -169,7 +172,10 @@ class Folding {
     return applied.then(
       (settled) => this.#settled(entry, () => this.#keep(entry, update, settled)),
       (thrown: unknown) =>
-        this.#settled(entry, () => this.#fail(entry, update, errorOf(thrown, update.name))),
+        this.#settled(entry, (): Stop | undefined | Promise<Stop | undefined> => {
+          if (thrown === NOT_BEGUN) return { kind: 'closing' };
+          return this.#fail(entry, update, errorOf(thrown, update.name));
+        }),
     );
   }
 

@@ -50,7 +50,28 @@ export interface GateEvents {
   committed: { readonly key: string; readonly token: number; readonly jobs: number };
 }
 
+/** What a worker reports besides what happens at its gate. */
+export interface WorkerEvents {
+  /**
+   * A server cannot be used: it is waited for, and only what needs it stands. Told once, and again only
+   * with another reason. `server`: `host:port` of a memcached, or `redis`.
+   */
+  serverUnavailable: { readonly server: string; readonly cause: TorilError };
+  /** It can be used again, or for the first time after `serverUnavailable`. */
+  serverAvailable: { readonly server: string };
+  /** Closing could not give these jobs back: Redis did not answer. They are delivered again as after a crash. */
+  jobsNotGivenBack: { readonly jobIds: readonly string[] };
+}
+
 export type GateEventName = keyof GateEvents;
+
+/** All that a worker reports. */
+export interface AllEvents extends GateEvents, WorkerEvents {}
+
+export type EventReporter = <Name extends keyof AllEvents>(
+  name: Name,
+  event: AllEvents[Name],
+) => void;
 
 /** Takes every event; the worker passes them on to its listeners. */
 export type GateReporter = <Name extends GateEventName>(

@@ -1,6 +1,6 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
 import { AsyncResource } from 'node:async_hooks';
-import { pause } from '../base/clock.ts';
+import { settlesWithin } from '../base/clock.ts';
 import type { Arrival } from './arrival.ts';
 import { Blockers } from './blockers.ts';
 import { Cancellations } from './cancellations.ts';
@@ -64,17 +64,13 @@ export class Gate implements CombinerHome {
     await Promise.allSettled([...this.#combiners.values()].map(({ over }) => over));
   }
 
-  /** Finishes what is being applied, within `withinMs`; everything else goes back to the queue. */
-  async close(withinMs: number): Promise<void> {
+  /** Finishes the updates that are being applied, within `withinMs` or until `now` aborts; everything else goes back to the queue. */
+  async close(withinMs: number, now?: AbortSignal): Promise<void> {
     this.#closing = true;
     const running = [...this.#combiners.values()];
     running.forEach((combiner) => combiner.stop());
-    const deadline = new AbortController();
-    await Promise.race([
-      Promise.allSettled(running.map(({ over }) => over)),
-      pause(this.context.clock, withinMs, deadline.signal),
-    ]);
-    deadline.abort();
+    const over = Promise.allSettled(running.map((combiner) => combiner.over));
+    await settlesWithin(this.context.clock, withinMs, over, now);
     running.forEach((combiner) => combiner.abandon());
   }
 }

@@ -42,6 +42,9 @@ export class TurnRules implements FoldRules {
   leaseHeld(): boolean {
     return this.#turn.lease.trustLeftMs() > 0;
   }
+  closing(): boolean {
+    return this.#turn.closing();
+  }
   onlyDelivered(): boolean {
     return this.#onlyDelivered || this.#turn.context.resting();
   }

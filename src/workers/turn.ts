@@ -56,6 +56,8 @@ export interface TurnInput {
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
   readonly dataSets: SeenDataSets;
+  /** The worker closes: nothing more is begun. */
+  readonly closing: () => boolean;
 }
 
 export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
@@ -64,7 +66,7 @@ export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
     const { context, cell } = input;
     let end = turn.begin(cell);
     for (let batches = 0; end === undefined; batches++) {
-      if (batches === context.options.batchesPerLease) return { kind: 'more' };
+      if (batches === context.options.batchesPerLease || input.closing()) return { kind: 'more' };
       end = await turn.batch();
     }
     return end;
@@ -276,6 +278,8 @@ class Turn {
       case 'end':
       case 'commit':
         return more ? undefined : { kind: 'idle' };
+      case 'closing':
+        return { kind: 'more' };
       case 'lost':
       case 'again':
         return AGAIN;

@@ -17,6 +17,9 @@ import type { MaybeApplied } from './workpiece.ts';
 const LOSES_SHARE = 2 / 3;
 const TICKS_PER_LEASE = 8;
 
+/** Thrown where the worker was told to close while the data were being checked. */
+export const NOT_BEGUN: unique symbol = Symbol('not begun');
+
 export class UpdateCalls implements CallSite {
   readonly clock: Clock;
   readonly lost: () => AbortSignal;
@@ -79,9 +82,10 @@ export class UpdateCalls implements CallSite {
   ): MaybeApplied | Promise<MaybeApplied> {
     const data = validated(update, JSON.parse(entry.data));
     return data instanceof Promise
-      ? schemaInTime(data, update, this).then((settled) =>
-          this.#applyTo(entry, update, value, settled),
-        )
+      ? schemaInTime(data, update, this).then((settled) => {
+          if (!this.#isRepeat && this.#rules.closing()) throw NOT_BEGUN;
+          return this.#applyTo(entry, update, value, settled);
+        })
       : this.#applyTo(entry, update, value, data);
   }
 

@@ -4,6 +4,7 @@
  */
 import { Worker as BullWorker, type Job, WaitingChildrenError, type WorkerListener } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
+import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
 import { redisFailed, TorilError } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
@@ -19,15 +20,15 @@ import type { GateOptions } from '../options.ts';
 import { tolerant } from './backoff-strategy.ts';
 import { report } from './delivery.ts';
 import { Gate } from './gate.ts';
+import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from './lock-renewal.ts';
-import type { GateEventName, GateEvents, GateReporter } from './gate-events.ts';
 import { Intake } from './intake.ts';
 import { thrownOf } from './told-failures.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 
 /** BullMQ's events and the gate's. */
 export type TorilListener = WorkerListener & {
-  [Name in GateEventName]: (event: GateEvents[Name]) => void;
+  [Name in keyof AllEvents]: (event: AllEvents[Name]) => void;
 };
 
 /** BullMQ's scripts say so of a job that has children which are not done. */
@@ -36,8 +37,8 @@ const PENDING_CHILDREN = -4;
 type Process = (job: Job, token: string) => Promise<unknown>;
 
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
-  /** How often each event of the gate has happened in this worker. */
-  readonly counts: Partial<Record<GateEventName, number>> = {};
+  /** How often each event of Toril's has happened in this worker. */
+  readonly counts: Partial<Record<keyof AllEvents, number>> = {};
   readonly #options: GateOptions;
   readonly #servers: MemcachedServers;
   readonly #locks: MemcachedLeaseLocks;
@@ -45,6 +46,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #gate: Gate;
   readonly #intake: Intake;
   readonly #started: Promise<void>;
+  readonly #closeNow = new AbortController();
   #closed: Promise<void> | undefined;
   #parkingAhead: Promise<void> | undefined;
 
@@ -101,7 +103,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       clock: systemClock,
       random: systemRandom,
       options: gate,
-      report: this.#report,
+      report: this.#report as GateReporter,
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused() || this.#isLimited(),
       slots: () => this.concurrency,
@@ -115,7 +117,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       backend: this.backend,
       registry,
       clock: systemClock,
-      report: this.#report,
+      report: this.#report as GateReporter,
       blockedMs: gate.blockedMs,
     });
     this.#started = this.#check();
@@ -189,23 +191,42 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   /**
-   * Stops fetching, finishes what is being applied (at most `closeMs`), releases every lease, gives
-   * the rest of the delivered jobs back, then closes the connections.
+   * Begins nothing more, finishes the update that is being applied (at most `closeMs`), releases every
+   * lease, gives the rest of the delivered jobs back, then closes the connections. A second or so later it
+   * is over, whatever Redis and memcached do; what could not be given back is told (`jobsNotGivenBack`).
+   * `force`, also when it closes already: nothing is finished.
    */
   override close(force = false): Promise<void> {
+    if (force) this.#closeNow.abort();
     this.#closed ??= this.#close(force);
     return this.#closed;
   }
 
   async #close(force: boolean): Promise<void> {
-    const withinMs = force ? 0 : this.#options.closeMs;
-    const gate = this.#gate.close(withinMs);
+    const { closeMs } = this.#options;
+    const now = this.#closeNow.signal;
+    const inHand = this.lockManager.getActiveJobCount();
+    const gate = this.#gate.close(closeMs, now);
     this.backend.beforeClose = () => gate;
-    systemClock.after(withinMs, () => this.backend.repeating.stop());
-    await super.close(force);
-    await this.#started.catch(() => undefined);
-    await this.#locks.close();
-    await this.#servers.close();
+    const bull = super.close(force);
+    const memcached = gate.then(() => this.#locks.close()).then(() => this.#servers.close());
+    await closeInTime({
+      ...{ clock: systemClock, orderly: Promise.all([bull, memcached]), now },
+      workMs: inHand === 0 ? 0 : closeMs,
+      left: () => this.backend.notHandedBack().size,
+      abandon: () => this.#abandon(),
+    });
+    const jobIds = [...this.backend.notHandedBack()];
+    if (jobIds.length > 0) this.#report('jobsNotGivenBack', { jobIds });
+  }
+
+  /** Nothing answers: what hangs on a connection ends with it, and what BullMQ would do later is done here. */
+  #abandon(): void {
+    this.backend.abandon();
+    for (const { current } of this.#servers.all) current?.destroy();
+    void this.#servers.close();
+    void this.lockManager.close();
+    (this as unknown as { stalledCheckStopper?: () => void }).stalledCheckStopper?.();
   }
 
   /**
@@ -268,10 +289,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.#report('updateChangesData', { key, jobId, name });
   }
 
-  readonly #report: GateReporter = (name, event) => {
+  readonly #report: EventReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
-    if (name === 'internalFault') this.emit('error', (event as GateEvents['internalFault']).cause);
+    if (name === 'internalFault') this.emit('error', (event as AllEvents['internalFault']).cause);
   };
 
   /** One call at a time: a second one would find what the first one has left. */

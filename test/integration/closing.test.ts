@@ -108,6 +108,80 @@ describe('closing a worker under load', () => {
   });
 });
 
+describe('closing while an update is being applied', () => {
+  it('finishes that one, commits it with what came before it, and begins no other', async () => {
+    const begun: number[] = [];
+    const { opened, open } = gate();
+    const { opened: reached, open: reach } = gate();
+    const count = defineUpdate({
+      name: 'count',
+      key: (data: { key: string; n: number }) => data.key,
+      initial: (): number[] => [],
+      apply: async (numbers: number[], { n }: { n: number }) => {
+        begun.push(n);
+        if (n === 2) {
+          reach();
+          await opened;
+        }
+        return [...numbers, n];
+      },
+    });
+    const here = stage({ updates: [count] });
+    const key = here.key();
+    const jobs = await here.queue.enqueueBulk(
+      Array.from({ length: 12 }, (_, n) => ({ update: count, data: { key, n } })),
+    );
+    // Longer than the test: no limit but the closing may end the batch.
+    const worker = await here.worker({ concurrency: 50, batchMs: 60_000, closeMs: 20_000 });
+    await reached;
+    const closed = worker.close();
+    open();
+    const startedMs = performance.now();
+    await closed;
+    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    expect(begun).toEqual([0, 1, 2]);
+    expect(await here.cells.get(key)).toEqual([0, 1, 2]);
+    expect(await here.queue.getJobCounts('active', 'completed')).toEqual({
+      active: 0,
+      completed: 3,
+    });
+    await here.worker();
+    await here.finished(jobs);
+    expect(await here.cells.get(key)).toEqual(jobs.map((_, n) => n));
+    expect(begun).toHaveLength(12);
+  });
+
+  it('does not put later deaths down to a job that was begun alone, and given back', async () => {
+    const { opened, open } = gate();
+    let starts = 0;
+    const slow = defineUpdate({
+      name: 'slow',
+      key: (key: string) => key,
+      initial: () => 0,
+      apply: async (n: number) => {
+        starts++;
+        if (starts <= 4) await opened;
+        return n + 1;
+      },
+    });
+    const here = stage({ updates: [slow] });
+    const job = await here.queue.add('slow', here.key(), { attempts: 1 });
+    await here.redis.hset(here.redisKey(job.id as string), 'stc', 1);
+    for (let deploys = 1; deploys <= 4; deploys++) {
+      const worker = here.startWorker({ closeMs: 50, stallsMax: 2 });
+      await eventually('it has begun', () => starts === deploys);
+      await worker.close();
+      // Whoever has it next may die of something else.
+      await here.redis.hincrby(here.redisKey(job.id as string), 'stc', 1);
+    }
+    open();
+    await here.worker({ stallsMax: 2 });
+    const [finished] = await here.finished([job]);
+    expect(finished?.failedReason).toBeUndefined();
+    expect(await here.cells.get(here.key())).toBe(1);
+  });
+});
+
 describe('closing while memcached', () => {
   it.each(['is frozen', 'is down'] as const)(
     '%s ends in time, and gives the jobs back',

@@ -198,8 +198,10 @@ export class Bull {
   }
 
   /** moveJobFromActiveToWait. */
-  giveBack(jobId: string, lock: string): Answer {
+  giveBack(jobId: string, lock: string, survivedStart = false): Answer {
     const job = this.#unlock(jobId, lock);
+    const survivor = survivedStart ? this.#jobs.get(jobId) : undefined;
+    if (survivor !== undefined) survivor.isGivenBack = true; // as for `park`
     if (job === undefined) return 'missing lock';
     this.#toWait(job, 'front');
     return 'done';

@@ -281,7 +281,7 @@ export class WorkerProcess {
           settlement.survivedStart === true,
         );
       case 'returned':
-        return bull.giveBack(jobId, lock);
+        return bull.giveBack(jobId, lock, settlement.survivedStart === true);
     }
   }
 

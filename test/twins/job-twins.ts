@@ -102,4 +102,20 @@ export const JOB_TWINS: readonly Twin[] = [
       },
     ],
   },
+  {
+    name: 'closing-goes-on',
+    guard: 'a worker that closes begins no further update',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/fold.test.ts',
+      why: 'what is begun while a worker closes is right, only late',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold.ts',
+        find: "    if (from < entries.length && this.#rules.closing()) return this.#batch({ kind: 'closing' });\n",
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -93,6 +93,7 @@ async function folded(
     leaseMs: 10_000,
     leaseSignal: () => new AbortController().signal,
     leaseHeld: () => true,
+    closing: () => false,
     startAlone: () => Promise.resolve(1),
     ...rules,
   } as FoldRules);
@@ -132,6 +133,80 @@ describe('a batch', () => {
     });
     const scene = { registry: new UpdateRegistry([slow]), leaseHeld: () => false };
     expect((await folded([entry('a', { name: 'slow' })], scene)).stop).toEqual({ kind: 'lost' });
+  });
+
+  describe('of a worker that closes', () => {
+    let isClosing = false;
+    const begun: string[] = [];
+    const slow = (more: object = {}) =>
+      defineUpdate({
+        name: 'slow',
+        key: () => 'k',
+        initial: () => 0,
+        apply: async (n: number, _data: unknown, { jobId }) => {
+          begun.push(jobId);
+          isClosing = begun.length === 2;
+          return n + 1;
+        },
+        ...more,
+      });
+    const scene = (update = slow()): Scene => {
+      isClosing = false;
+      begun.splice(0);
+      return { registry: new UpdateRegistry([update]), closing: () => isClosing };
+    };
+    const three = ['a', 'b', 'c'].map((jobId) => entry(jobId, { name: 'slow' }));
+
+    it('ends behind the update in hand, and has all before it', async () => {
+      expect(await folded(three, scene())).toMatchObject({
+        value: 2,
+        decided: 2,
+        stop: { kind: 'closing' },
+      });
+      expect(begun).toEqual(['a', 'b']);
+    });
+
+    it('is whole if that was the last one', async () => {
+      const batch = await folded(three.slice(0, 2), scene());
+      expect(batch).toMatchObject({ decided: 2, stop: { kind: 'end' } });
+    });
+
+    it('begins nothing', async () => {
+      const closing = { ...scene(), closing: () => true };
+      expect(await folded(three, closing)).toMatchObject({ decided: 0, stop: { kind: 'closing' } });
+      expect(begun).toEqual([]);
+    });
+
+    it('begins nothing whose data were still being checked', async () => {
+      const schema = {
+        '~standard': {
+          version: 1 as const,
+          vendor: 'test',
+          validate: async (value: unknown) => {
+            await Promise.resolve();
+            isClosing = true;
+            return { value };
+          },
+        },
+      };
+      const closing = scene(slow({ schema }));
+      expect(await folded(three, closing)).toMatchObject({ decided: 0, stop: { kind: 'closing' } });
+      expect(begun).toEqual([]);
+    });
+
+    it('begins no job alone that stalled before', async () => {
+      const startAlone = async (): Promise<number> => {
+        isClosing = true;
+        return 1;
+      };
+      const stalled = entry('a', { name: 'slow', stalls: 1 });
+      const closing: Scene = { ...scene(), startAlone, delivered: { a: 5 } };
+      expect(await folded([stalled], closing)).toMatchObject({
+        decided: 0,
+        stop: { kind: 'closing' },
+      });
+      expect(begun).toEqual([]);
+    });
   });
 
   it('passes by what is decided already, what BullMQ completed, and what is of another key', async () => {

@@ -24,6 +24,12 @@ local function uncount(jobId, limiterMax, limiterMs)
 end
 `;
 
+/** A fragment: notes that a process which began the job alone has lived through it. */
+const LIVED_THROUGH_LUA = (flag: string): string => `
+if ${flag} == '1' and redis.call('HEXISTS', prefix .. jobId, 'name') == 1 then
+  redis.call('HSET', prefix .. jobId, '${GIVEN_BACK_FIELD}', '1')
+end`;
+
 /**
  * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
  * the delivery is taken off the rate limit; a job that was decided in the last moment before is promoted at once:
@@ -47,9 +53,7 @@ if code == 0 then
   local outcome = redis.call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
   if outcome and outcome ~= '' then promote(jobId) end
 end
-if ARGV[10] == '1' and redis.call('HEXISTS', prefix .. jobId, 'name') == 1 then
-  redis.call('HSET', prefix .. jobId, '${GIVEN_BACK_FIELD}', '1')
-end
+${LIVED_THROUGH_LUA('ARGV[10]')}
 return code
 `,
 });
@@ -60,7 +64,7 @@ return code
  *
  *   KEYS, ARGV[1-3] of BullMQ's moveJobFromActiveToWait: ARGV[1] job id
  *   ARGV[4] prefix  ARGV[5] '1': it was fetched ahead, and nobody has begun to work on it
- *   ARGV[6], ARGV[7] the worker's rate limit
+ *   ARGV[6] '1': it was begun alone  ARGV[7], ARGV[8] the worker's rate limit
  *   Returns what BullMQ's script returns.
  */
 export const giveBackScript = (): Script => ({
@@ -71,9 +75,10 @@ local jobId, prefix = ARGV[1], ARGV[4]
 ${NOW_MS_LUA}${bullFunctionLua('moveJobFromActiveToWait')}${UNCOUNT_LUA}
 local code = moveJobFromActiveToWait(KEYS, ARGV)
 if code >= 0 then
-  uncount(jobId, ARGV[6], ARGV[7])
+  uncount(jobId, ARGV[7], ARGV[8])
   if ARGV[5] == '1' then redis.call('HINCRBY', prefix .. jobId, 'ats', -1) end
 end
+${LIVED_THROUGH_LUA('ARGV[6]')}
 return code
 `,
 });
