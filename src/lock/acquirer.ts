@@ -1,23 +1,14 @@
 /** Waits for leases: attempt after attempt, until they are held or patience ends. */
 import { assert } from '../base/assert.ts';
 import { type Clock, pause } from '../base/clock.ts';
-import type { ErrorCode } from '../errors.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
-import type { Item, Outcome } from '../memcached/server.ts';
+import { type Item, mayComeLater, type Outcome } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { Acquisition, Lease, LeaseLocks } from './lock.ts';
 import type { Patience } from './patience.ts';
 
 /** Between two attempts on a server that is out of reach. */
 const UNAVAILABLE_RETRY_MS = 100;
-
-/** Errors that may pass by themselves, so that waiting makes sense. */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'MEMCACHED_UNREACHABLE',
-  'MEMCACHED_TIMED_OUT',
-  'MEMCACHED_CLOSED',
-  'MEMCACHED_REFUSED',
-]);
 
 /** A key whose lease is held, and the read of its cell that travelled with the acquisition. */
 export interface Acquired {
@@ -85,7 +76,7 @@ export class Acquirer {
           break;
         case 'unavailable': {
           const { cause } = acquisition;
-          if (!PASSING.has(cause.code)) throw cause;
+          if (!mayComeLater(cause)) throw cause;
           patience.noteObstacle(`${server.address} is unavailable`, cause);
           await pause(this.#clock, UNAVAILABLE_RETRY_MS, patience.signal);
         }

@@ -15,18 +15,19 @@ export function fullError(address: string, cause: TorilError): TorilError {
   return new TorilError('MEMCACHED_UNREACHABLE', `memcached at ${address}: ${what}.`, { cause });
 }
 
-/** The connection was taken and nothing came. */
+/** The connection was taken and nothing came. A frozen memcached looks the same as none: it may yet answer. */
 export function silenceError(address: string, cause?: TorilError): TorilError {
   const what = `${address} takes connections, but does not answer in the binary protocol of memcached`;
   const why = 'It hangs, or it is no memcached, or one started with -B ascii';
-  return new TorilError('MEMCACHED_PROTOCOL', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
+  return new TorilError('MEMCACHED_TIMED_OUT', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
 
+/** So do TCP forwarders behind which nothing runs yet. */
 export function closedAtOnceError(address: string, cause?: TorilError): TorilError {
   const what = `${address} closes the connection at the first message of the binary protocol of memcached`;
   const why =
     'It is no memcached, or one started with -B ascii, or one that wants TLS (-Z: set tls)';
-  return new TorilError('MEMCACHED_PROTOCOL', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
+  return new TorilError('MEMCACHED_CLOSED', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
 
 export function protocolError(address: string, what: string, cause?: TorilError): TorilError {

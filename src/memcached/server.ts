@@ -3,7 +3,7 @@
  * (a real one, over the binary protocol) and memory-server.ts (for tests and simulation). Both pass
  * test/conformance/memcached.suite.ts.
  */
-import type { TorilError } from '../errors.ts';
+import type { ErrorCode, TorilError } from '../errors.ts';
 
 /**
  * How a request ended. `unknown` means that it may have been executed, may not have been, or may
@@ -78,6 +78,19 @@ export interface ServerFacts {
   readonly itemSizeMax: number;
 }
 
+/** Others mean that a server is wrong, or set up wrongly: the next attempt ends the same way. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MEMCACHED_UNREACHABLE',
+  'MEMCACHED_TIMED_OUT',
+  'MEMCACHED_CLOSED',
+  'MEMCACHED_REFUSED',
+]);
+
+/** Whether what failed with this error may go well later, without anybody's changing the configuration. */
+export function mayComeLater({ code }: TorilError): boolean {
+  return PASSING.has(code);
+}
+
 export interface MemcachedServer {
   /** `host:port`, as the user wrote it: part of the server list's fingerprint. */
   readonly address: string;
@@ -89,7 +102,7 @@ export interface MemcachedServer {
   readonly facts: ServerFacts | undefined;
   /**
    * The living connection, or the next one. Rejects with a TorilError (MEMCACHED_UNREACHABLE,
-   * MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
+   * MEMCACHED_TIMED_OUT, MEMCACHED_CLOSED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
    * request deadline, or at once when an attempt shows that waiting cannot help; trying goes on in
    * the background, with backoff. Nothing is tried before the first call.
    */

@@ -12,7 +12,7 @@ import type { ErrorCode, TorilError } from '../errors.ts';
 import { Attempt } from './attempt.ts';
 import { closedClientError, unreachableError } from './connect-errors.ts';
 import type { ServerOptions } from './options.ts';
-import type { Connection, MemcachedServer, ServerFacts } from './server.ts';
+import { type Connection, mayComeLater, type MemcachedServer, type ServerFacts } from './server.ts';
 import { SocketConnection } from './socket-connection.ts';
 
 /** Milliseconds before the second attempt; doubled with each further one. */
@@ -22,18 +22,18 @@ export const RECONNECT_LAST_MS = 500;
 /** Milliseconds that a connection must have lived for the next to be attempted at once. */
 const SOUND_CONNECTION_MS = 1000;
 
-/** A configuration is wrong: the next attempt will end the same way until somebody changes it. */
-const NOT_MENDED_BY_WAITING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'MEMCACHED_PROTOCOL',
-  'MEMCACHED_AUTH',
-  'MEMCACHED_CAS_DISABLED',
-]);
-
 /** Jittered, so that the clients of a server that comes back do not all come in one moment. */
 export function reconnectDelayMs(failures: number, fraction: number): number {
   const fullMs = Math.min(RECONNECT_LAST_MS, RECONNECT_FIRST_MS * 2 ** (failures - 1));
   return fullMs * (0.5 + fraction / 2);
 }
+
+/** With these ends an attempt at what says nothing, or not what memcached says. */
+const SPEECHLESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'MEMCACHED_PROTOCOL',
+  'MEMCACHED_TIMED_OUT',
+  'MEMCACHED_CLOSED',
+]);
 
 interface Waiter {
   readonly resolve: (connection: Connection) => void;
@@ -134,7 +134,7 @@ export class SocketServer implements MemcachedServer {
 
   #fail(error: TorilError): void {
     this.#lastError = this.#inContext(error);
-    if (NOT_MENDED_BY_WAITING.has(this.#lastError.code)) this.#rejectWaiters(this.#lastError);
+    if (!mayComeLater(this.#lastError)) this.#rejectWaiters(this.#lastError);
   }
 
   /** Why there is no connection, as far as is known at this moment. */
@@ -149,7 +149,7 @@ export class SocketServer implements MemcachedServer {
 
   /** A server that did speak the protocol has not forgotten it: it hangs, or is going down. */
   #inContext(error: TorilError): TorilError {
-    if (error.code !== 'MEMCACHED_PROTOCOL' || this.#facts === undefined) return error;
+    if (!SPEECHLESS.has(error.code) || this.#facts === undefined) return error;
     return unreachableError(this.address, 'it takes connections, but does not answer', error);
   }
 

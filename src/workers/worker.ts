@@ -24,7 +24,28 @@ import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from './lock-renewal.ts';
 import { Intake } from './intake.ts';
 import { thrownOf } from './told-failures.ts';
+import type { ServerStatus } from './server-state.ts';
+import { Start } from './start.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
+
+export interface WorkerStatus {
+  /**
+   * - `starting`: it waits for servers, and works on nothing yet
+   * - `ready`: it can work, and is not told to (`autorun: false`)
+   * - `stopped`: it gave up (`cause`); `run()` tries again
+   */
+  readonly state: 'starting' | 'ready' | 'running' | 'paused' | 'stopped' | 'closing' | 'closed';
+  readonly cause: TorilError | undefined;
+  /** Redis first, then the memcached servers in their order. */
+  readonly servers: readonly ServerStatus[];
+}
+
+function notConnected(): TorilError {
+  return new TorilError(
+    'REDIS_FAILED',
+    'there is no connection to Redis; the worker waits for one.',
+  );
+}
 
 /** BullMQ's events and the gate's. */
 export type TorilListener = WorkerListener & {
@@ -45,7 +66,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #lanes: RedisLanes;
   readonly #gate: Gate;
   readonly #intake: Intake;
-  readonly #started: Promise<void>;
+  readonly #start: Start;
   readonly #closeNow = new AbortController();
   #closed: Promise<void> | undefined;
   #parkingAhead: Promise<void> | undefined;
@@ -120,21 +141,64 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       report: this.#report as GateReporter,
       blockedMs: gate.blockedMs,
     });
-    this.#started = this.#check();
-    const running = options.autorun === false ? this.#started : this.run();
-    running.catch((cause: Error) => void (this.closing ?? this.emit('error', cause)));
+    this.#start = new Start({
+      ...{ clock: systemClock, queue: this.name, servers, report: this.#report },
+      register: (fingerprint) => this.#lanes.registerServers(fingerprint),
+      failed: (cause) => void this.emit('error', cause),
+    });
+    this.backend.on('close', () => this.#closed ?? this.#start.redis.isUnavailable(notConnected()));
+    this.backend.on(
+      'ready',
+      () => this.#start.outcome === 'ready' && this.#start.redis.isAvailable(),
+    );
+    if (options.autorun !== false) void this.run();
   }
 
-  /** Resolves once BullMQ and every memcached server are ready. @throws TorilError MEMCACHED_*, SERVER_LIST_CHANGED */
+  /**
+   * Resolves once Redis is there, the memcached servers are known to be the queue's, and one of them
+   * answers: then it works, on the keys of the others as soon as they do. Servers that are away are
+   * waited for. @throws as `run`; CLOSED
+   */
   override async waitUntilReady(): Promise<void> {
-    await super.waitUntilReady();
-    await this.#started;
+    await Promise.all([super.waitUntilReady(), this.#start.ready]);
   }
 
-  /** Works until it is closed. @throws TorilError MEMCACHED_*, SERVER_LIST_CHANGED */
-  override async run(): Promise<void> {
-    await this.#started;
-    if (this.closing === undefined) await super.run();
+  /**
+   * Works until it is closed. What no waiting mends is also an `error` event; call it again when it is
+   * mended.
+   * @throws TorilError SERVER_LIST_CHANGED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED
+   */
+  override run(): Promise<void> {
+    const running = this.#run();
+    running.catch(() => undefined); // it is told by an event, whoever looks at it
+    return running;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      await this.#start.again();
+      if (this.closing === undefined) await super.run();
+    } catch (cause) {
+      if (this.#closed !== undefined) return;
+      if (cause !== this.#start.outcome) this.emit('error', cause as Error);
+      throw cause;
+    }
+  }
+
+  /** What it does, and which of its servers it can use. */
+  status(): WorkerStatus {
+    const { outcome, servers } = this.#start;
+    const cause = outcome instanceof TorilError ? outcome : undefined;
+    return { state: this.#state(), cause, servers };
+  }
+
+  #state(): WorkerStatus['state'] {
+    const { outcome } = this.#start;
+    if (this.#closed !== undefined) return this.closed ? 'closed' : 'closing';
+    if (outcome instanceof TorilError) return 'stopped';
+    if (outcome === 'none yet') return 'starting';
+    if (this.isPaused()) return 'paused';
+    return this.isRunning() ? 'running' : 'ready';
   }
 
   /** Stops fetching; resolves when nothing is being applied any more, unless it shall not wait. */
@@ -204,6 +268,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   async #close(force: boolean): Promise<void> {
     const { closeMs } = this.#options;
+    this.#start.close();
     const now = this.#closeNow.signal;
     const inHand = this.lockManager.getActiveJobCount();
     const gate = this.#gate.close(closeMs, now);
@@ -253,17 +318,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     };
     const worker = this as unknown as ConstructorParameters<typeof LockRenewal>[0];
     this.lockManager = new LockRenewal(worker, options);
-  }
-
-  /** Refuses to start where the promises could not be kept. */
-  async #check(): Promise<void> {
-    await Promise.all(this.#servers.all.map((server) => server.connection()));
-    const registered = await this.#lanes.registerServers(this.#servers.fingerprint);
-    if (registered === this.#servers.fingerprint) return;
-    throw new TorilError(
-      'SERVER_LIST_CHANGED',
-      `the queue "${this.name}" uses the memcached servers ${registered}, but this worker was given ${this.#servers.fingerprint}. Two lists would keep two locks for one key. To change the list, stop all workers, then run "toril servers --accept" with the new one; values move by way of their copies.`,
-    );
   }
 
   async #process(job: Job, token: string): Promise<unknown> {

@@ -462,20 +462,6 @@ describe('servers', () => {
     await worker.close();
     await memcached.stop();
   });
-
-  it('that do not answer are refused', async () => {
-    const here = stage({ memcached: quickly('127.0.0.1:1') });
-    const worker = here.startWorker();
-    expect(await failure(worker.waitUntilReady())).toMatchObject({ code: 'MEMCACHED_UNREACHABLE' });
-    await worker.close();
-  });
-
-  it('refused at the start are also an error of run()', async () => {
-    const here = stage({ memcached: quickly('127.0.0.1:1') });
-    const worker = here.startWorker({ autorun: false });
-    expect(await failure(worker.run())).toMatchObject({ code: 'MEMCACHED_UNREACHABLE' });
-    await worker.close();
-  });
 });
 
 describe('options', () => {
