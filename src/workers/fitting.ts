@@ -29,26 +29,35 @@ export interface FittingBatch {
   readonly origin: Origin;
 }
 
+/** An error: nothing of the lane can be stored, whatever its jobs do. */
+export type Fitting = FittingBatch | TorilError;
+
 export interface Fit {
   readonly key: string;
   /** The queue's qualified name. */
   readonly queue: string;
   /** Bytes of the server's largest item. */
   readonly itemSizeMax: number;
+  /** Of the connection to it. */
+  readonly epoch: number;
   readonly memory: KeyMemory;
 }
 
-/** Folds as many jobs as give an envelope that fits; a job that does not fit alone fails for good. */
+/**
+ * Folds as many jobs as give an envelope that fits. A job that does not fit alone fails for good, unless the
+ * value would not fit without it, either: then memcached has come back with smaller items, nobody's job is
+ * to blame, and the error says so.
+ */
 export function foldToFit(
   start: FoldStart,
   taken: Taken,
   standing: Standing,
   rules: FoldRules,
   fit: Fit,
-): FittingBatch | Promise<FittingBatch> {
+): Fitting | Promise<Fitting> {
   return foldSome(taken.entries);
 
-  function foldSome(entries: readonly LaneEntry[]): FittingBatch | Promise<FittingBatch> {
+  function foldSome(entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
     const batch = fold(start, entries, rules);
     return batch instanceof Promise
       ? batch.then((folded) => fitOrFewer(folded, entries))
@@ -58,7 +67,7 @@ export function foldToFit(
   function fitOrFewer(
     batch: Batch,
     entries: readonly LaneEntry[],
-  ): FittingBatch | Promise<FittingBatch> {
+  ): Fitting | Promise<Fitting> {
     const { origin } = start;
     const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
     const isNothing =
@@ -79,11 +88,31 @@ export function foldToFit(
     const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
     if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson, origin };
     if (batch.decided > 1) return foldSome(entries.slice(0, Math.ceil(batch.decided / 2)));
-    const error = tooLarge(fit.key, bytes.length, bytesMax);
-    if (batch.applied === 0) throw error;
-    fit.memory.note(entries[0]?.jobId ?? '', { tooLarge: error });
+    const jobId = entries[0]?.jobId ?? '';
+    if (batch.applied === 0) {
+      fit.memory.forgetTooLarge(jobId); // with larger items it may yet be applied
+      return itemsTooSmall(fit.key, bytes.length, bytesMax);
+    }
+    const cause = unchangedTooLarge(start, taken, fit);
+    if (cause !== undefined) return cause;
+    fit.memory.note(jobId, { tooLarge: tooLarge(fit.key, bytes.length, bytesMax) });
     return foldSome(entries);
   }
+}
+
+/** Why the value that a fold starts from could not be stored even as it is; undefined: it could. */
+export function unchangedTooLarge(
+  { fresh, watermark, origin }: FoldStart,
+  { token, copy, dataSet }: Taken,
+  fit: Fit,
+): TorilError | undefined {
+  const bytes = encodeEnvelope({
+    ...{ valueJson: jsonOf(fresh()), watermark, token, base: copy.token },
+    ...{ queue: fit.queue, dataSet: dataSet.id, decisions: new Map(), expireMs: 0 },
+    origin: envelopeOrigin(origin, copy.token),
+  });
+  const bytesMax = envelopeBytesMax(fit, false);
+  return bytes.length > bytesMax ? itemsTooSmall(fit.key, bytes.length, bytesMax) : undefined;
 }
 
 /** Jobs that failed give the value no more time. 1: its time is over, and memcached is a little late. */
@@ -92,8 +121,8 @@ function timeLeftMs({ expiresInMs }: Taken, standing: Standing): number {
   return expires ? Math.max(1, expiresInMs) : expiresInMs;
 }
 
-function envelopeBytesMax({ itemSizeMax, memory }: Fit, hasNewValue: boolean): number {
-  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax);
+function envelopeBytesMax({ itemSizeMax, epoch, memory }: Fit, hasNewValue: boolean): number {
+  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax(epoch));
   return (
     bytesMax - (hasNewValue ? Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE)) : 0)
   );
@@ -103,5 +132,12 @@ function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {
   return new TorilError(
     'VALUE_TOO_LARGE',
     `the new value of "${key}" takes ${bytes} bytes, and ${bytesMax} fit into an item of this memcached. The value stays as it was. Keep less under one key, or start memcached with a larger -I.`,
+  );
+}
+
+function itemsTooSmall(key: string, bytes: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'VALUE_TOO_LARGE',
+    `the value that "${key}" has takes ${bytes} bytes as it is, and only ${bytesMax} fit into an item of this memcached: it was started with smaller items than before. Its jobs wait. Start memcached with a larger -I.`,
   );
 }

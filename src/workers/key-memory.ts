@@ -32,8 +32,8 @@ export class KeyMemory {
   readonly blockers: Blockers;
   readonly startedAlone: StartedAlone;
   readonly cancellations: Cancellations;
-  /** Bytes that the server was seen to refuse, below what it says it can store. */
-  itemBytesMax: number = Number.POSITIVE_INFINITY;
+  /** Bytes that the server of a connection was seen to refuse, below what it says it can store. */
+  #refused: { readonly epoch: number; readonly bytes: number } | undefined;
   /** A value was not what it had been: each is written as JSON as soon as its update has returned it. */
   distrustsValues: boolean = false;
   /** Milliseconds per job, smoothed; 0: not known yet. */
@@ -63,6 +63,21 @@ export class KeyMemory {
   note(jobId: string, note: JobNote): void {
     this.#notes ??= new Map();
     this.#notes.set(jobId, { ...this.of(jobId), ...note });
+  }
+
+  /** Of what it was found too large for. */
+  forgetTooLarge(jobId: string): void {
+    const { tooLarge: _, ...rest } = this.of(jobId);
+    this.#notes?.set(jobId, rest);
+  }
+
+  noteRefused(epoch: number, bytes: number): void {
+    this.#refused = { epoch, bytes };
+  }
+
+  /** Bytes that an item may have, as far as this connection has shown: another one may lead to a server started otherwise. */
+  itemBytesMax(epoch: number): number {
+    return this.#refused?.epoch === epoch ? this.#refused.bytes - 1 : Number.POSITIVE_INFINITY;
   }
 
   /** The first `count` entries of a batch are applied, or the last of them is being applied. */

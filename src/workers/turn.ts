@@ -17,7 +17,7 @@ import type { Lease } from '../lock/lock.ts';
 import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { Arrivals } from './arrivals.ts';
 import type { Batch, Stop } from './batch.ts';
-import { type FittingBatch, foldToFit } from './fitting.ts';
+import { type Fit, type FittingBatch, foldToFit, unchangedTooLarge } from './fitting.ts';
 import type { GateContext } from './gate-context.ts';
 import { noteOf, noteOfRecovered } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
@@ -107,7 +107,7 @@ class Turn {
 
   /** Undefined: go on under the same lease. */
   async batch(): Promise<TurnEnd | undefined> {
-    const { context, key, server, lease, arrivals, memory } = this.#in;
+    const { context, key, lease, arrivals, memory } = this.#in;
     const startedMs = context.clock.monotonicMs();
     memory.layDown();
     const asked = arrivals.jobIds();
@@ -120,13 +120,17 @@ class Turn {
     if (standing.kind === 'refused') return this.#hold(standing.cause);
     const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);
-    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();
-
-    const itemSizeMax = server.facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
-    const fit = { key, queue: context.queue, itemSizeMax, memory };
+    const fit = this.#fit();
+    if (isStrict(entries, context.registry)) {
+      const cause = standing.kind === 'restore' ? unchangedTooLarge(start, taken, fit) : undefined;
+      // It would act on the outside world at every look, and never be committed.
+      if (cause !== undefined) return this.#hold(cause);
+      if (!(await this.#close())) return this.#lost();
+    }
     const rules = new TurnRules(this.#in, taken);
     const folding = foldToFit(start, taken, standing, rules, fit);
     const fitting = folding instanceof Promise ? await folding : folding;
+    if (fitting instanceof TorilError) return this.#hold(fitting);
     const { batch } = fitting;
     if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return this.#lost();
     if (batch.decided === 0 && !this.#givesUp(batch)) {
@@ -140,6 +144,12 @@ class Turn {
     if (end !== undefined) return end;
     if (batch.decided > 0) memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
     return this.#afterwards(batch.stop, more, 0);
+  }
+
+  #fit(): Fit {
+    const { context, key, server, lease, memory } = this.#in;
+    const itemSizeMax = server.facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
+    return { key, queue: context.queue, itemSizeMax, epoch: lease.connection.epoch, memory };
   }
 
   #request(arrivals: readonly string[]): TakeRequest {
@@ -234,7 +244,7 @@ class Turn {
     }
     if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();
     if (outcome.reason === 'out-of-memory') return { kind: 'unavailable', cause: outOfMemory(key) };
-    if (outcome.reason === 'too-large') memory.itemBytesMax = bytes.length - 1;
+    if (outcome.reason === 'too-large') memory.noteRefused(lease.connection.epoch, bytes.length);
     else context.report('commitRefused', { key, token: taken.token });
     return AGAIN;
   }
