@@ -64,10 +64,7 @@ export function foldToFit(
       : fitOrFewer(batch, entries);
   }
 
-  function fitOrFewer(
-    batch: Batch,
-    entries: readonly LaneEntry[],
-  ): Fitting | Promise<Fitting> {
+  function fitOrFewer(batch: Batch, entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
     const { origin } = start;
     const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
     const isNothing =

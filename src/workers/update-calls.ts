@@ -18,7 +18,7 @@ const LOSES_SHARE = 2 / 3;
 const TICKS_PER_LEASE = 8;
 
 /** Thrown where the worker was told to close while the data were being checked. */
-export const NOT_BEGUN: unique symbol = Symbol('not begun');
+export const NOT_BEGUN: Error = new Error('not begun: the worker closes');
 
 export class UpdateCalls implements CallSite {
   readonly clock: Clock;

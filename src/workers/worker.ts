@@ -146,11 +146,12 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       register: (fingerprint) => this.#lanes.registerServers(fingerprint),
       failed: (cause) => void this.emit('error', cause),
     });
-    this.backend.on('close', () => this.#closed ?? this.#start.redis.isUnavailable(notConnected()));
-    this.backend.on(
-      'ready',
-      () => this.#start.outcome === 'ready' && this.#start.redis.isAvailable(),
-    );
+    this.backend.on('close', () => {
+      if (this.#closed === undefined) this.#start.redis.isUnavailable(notConnected());
+    });
+    this.backend.on('ready', () => {
+      if (this.#start.outcome === 'ready') this.#start.redis.isAvailable();
+    });
     if (options.autorun !== false) void this.run();
   }
 
