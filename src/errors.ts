@@ -23,6 +23,8 @@ export const ERROR_CODES = {
   UPDATE_TIMED_OUT: 'an update did not settle in time',
   UPDATE_NOT_REPEATABLE: 'an update did not give the same value twice (checked with verifyUpdates)',
   UPDATE_CANNOT_MOVE_JOB: 'an update threw an error of BullMQ that says that its job was moved',
+  RESULT_TOO_LARGE:
+    "a job's result does not fit beside its key's value into memcached's largest item",
   VALUE_TOO_LARGE: "the new value does not fit into memcached's largest item",
   // What a job ends with
   JOB_STALLED_TOO_OFTEN: 'the process died whenever it applied this job',

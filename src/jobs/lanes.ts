@@ -17,6 +17,8 @@ export interface TakeRequest {
   readonly jobsMax: number;
   /** and so many characters of data (at least one job). */
   readonly dataMax: number;
+  /** With what producers' telemetry left with the jobs (`LaneEntry.trace`). */
+  readonly traces?: boolean;
 }
 
 /** The last acknowledged commit of a key, as Redis remembers it. */
@@ -40,6 +42,8 @@ export interface LaneEntry {
   readonly name: string;
   /** JSON. */
   readonly data: string;
+  /** What its producer's telemetry left with it; only if it was asked for. */
+  readonly trace?: string | undefined;
   /** Attempts that BullMQ has charged. */
   readonly attemptsMade: number;
   /** Times the process died or froze while it had the job. */

@@ -12,10 +12,12 @@ export const TOMBSTONE_MS = 60_000;
 const NONE: readonly never[] = [];
 
 export function takeArguments(request: TakeRequest): TakeArguments {
-  const { key, cell, jobsMax, dataMax, arrivals } = request;
+  const { key, cell, jobsMax, dataMax, arrivals, traces } = request;
   const token = cell === undefined ? '' : String(cell.token);
   const base = cell === undefined ? '' : String(cell.base);
-  return [key, token, base, String(jobsMax - 1), dataMax, arrivals];
+  const last = String(jobsMax - 1);
+  if (traces !== true) return [key, token, base, last, dataMax, arrivals];
+  return [key, token, base, last, dataMax, arrivals, 1];
 }
 
 /** What a call tells of all its keys. */
@@ -45,7 +47,8 @@ export function takenOf(
 }
 
 function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
-  const [jobId, sequence, name, data, attemptsMade, stalls, finished, directive, reason] = entry;
+  const [jobId, sequence, name, data, attemptsMade, stalls, finished, ...rest] = entry;
+  const [directive, reason, trace] = rest;
   return {
     jobId,
     name,
@@ -56,6 +59,7 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
     finished: (finished ?? 'no') as LaneEntry['finished'],
     directive: (directive ?? '') as LaneEntry['directive'],
     failedReason: reply.text(reason ?? ''),
+    ...(trace !== undefined && { trace: reply.text(trace) }),
   };
 }
 

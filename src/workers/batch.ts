@@ -58,6 +58,8 @@ export interface FoldRules {
   readonly clock: Clock;
   readonly options: Pick<GateOptions, 'batchMs' | 'stallsMax'>;
   readonly memory: KeyMemory;
+  /** Characters of results after which a batch ends: they share an item with the value. */
+  readonly resultsMax?: number;
   /** Milliseconds that a lease lasts if the process is too busy to renew it. */
   readonly leaseMs: number;
   leaseSignal(): AbortSignal;
@@ -67,6 +69,8 @@ export interface FoldRules {
   /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
   onlyDelivered(): boolean;
   arrivalOf(jobId: string): Arrival | undefined;
+  /** Calls in the context that telemetry left with a job. */
+  inTrace?<T>(trace: string, call: () => T): T;
   /** A row for a job's log. */
   log?(jobId: string, row: string): void;
   /** Counts a job that stalled before, right before it is applied alone. */

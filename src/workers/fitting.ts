@@ -92,7 +92,7 @@ export function foldToFit(
     }
     const cause = unchangedTooLarge(start, taken, fit);
     if (cause !== undefined) return cause;
-    fit.memory.note(jobId, { tooLarge: tooLarge(fit.key, bytes.length, bytesMax) });
+    fit.memory.note(jobId, { tooLarge: whatIsTooLarge(fit.key, batch, bytes.length, bytesMax) });
     return foldSome(entries);
   }
 }
@@ -122,6 +122,22 @@ function envelopeBytesMax({ itemSizeMax, epoch, memory }: Fit, hasNewValue: bool
   const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax(epoch));
   return (
     bytesMax - (hasNewValue ? Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE)) : 0)
+  );
+}
+
+/** The value, or what the only job of the batch has written beside it. */
+function whatIsTooLarge(key: string, batch: Batch, bytes: number, bytesMax: number): TorilError {
+  const resultBytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(batch.decisions)));
+  const valueBytes = bytes - resultBytes;
+  return valueBytes <= bytesMax
+    ? resultTooLarge(key, resultBytes, valueBytes, bytesMax)
+    : tooLarge(key, valueBytes, bytesMax);
+}
+
+function resultTooLarge(key: string, bytes: number, value: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'RESULT_TOO_LARGE',
+    `the result of the update takes ${bytes} bytes, and beside the value of "${key}", which takes ${value}, there is room for ${bytesMax - value}: both travel in one item of this memcached. The value stays as it was. Return less, or where it can be found, or start memcached with a larger -I.`,
   );
 }
 

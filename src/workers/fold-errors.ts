@@ -7,6 +7,7 @@ import type { AnyUpdate } from '../jobs/update.ts';
 /** Errors after which another attempt could not end otherwise. */
 const FINAL_CODES = new Set([
   'UPDATE_CANNOT_MOVE_JOB',
+  'RESULT_TOO_LARGE',
   'VALUE_TOO_LARGE',
   'JOB_STALLED_TOO_OFTEN',
   'JOB_DROPPED',

@@ -41,6 +41,8 @@ class Folding {
   readonly #startedMs: number;
   #watermark: number;
   #decided = 0;
+  /** Characters of results. */
+  #resultsSize = 0;
   #applied = 0;
   #expireMs: number | undefined;
 
@@ -81,7 +83,8 @@ class Folding {
   #end(stop: Stop | undefined): Batch | undefined {
     if (stop !== undefined) return this.#batch(stop);
     const isTimeUp = this.#calls.lastMs - this.#startedMs >= this.#rules.options.batchMs;
-    return isTimeUp ? this.#batch({ kind: 'commit' }) : undefined;
+    const isFull = this.#resultsSize > (this.#rules.resultsMax ?? Number.POSITIVE_INFINITY);
+    return isTimeUp || isFull ? this.#batch({ kind: 'commit' }) : undefined;
   }
 
   #batch(stop: Stop): Batch {
@@ -275,6 +278,7 @@ class Folding {
     if (result === '') {
       this.#settlements.set(entry.jobId, APPLIED);
     } else {
+      this.#resultsSize += result.length;
       this.#name(entry, PLAIN_APPLIED + result);
       this.#settlements.set(entry.jobId, { kind: 'decided', outcome: { kind: 'applied', result } });
     }

@@ -33,6 +33,11 @@ export interface GateContext {
   readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
   /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
   readonly deliverNext: (jobId: string) => void;
+  /**
+   * Calls an update in the context of its job's telemetry, if the job was not delivered here. Undefined: there is no
+   * telemetry, so nobody asks for what it left with the jobs.
+   */
+  readonly inTrace?: <T>(trace: string, call: () => T) => T;
   /** Adds a row to a job's log, sooner or later; what cannot be added is an event. */
   readonly log?: (key: string, jobId: string, row: string) => void;
 }

@@ -9,6 +9,9 @@ import type { FoldRules } from './batch.ts';
 import type { KeyMemory } from './key-memory.ts';
 import type { TurnInput } from './turn.ts';
 
+/** Of an item: many results in one batch must not crowd out the value, or the batch would be folded again and again. */
+const RESULTS_SHARE = 1 / 4;
+
 export class TurnRules implements FoldRules {
   readonly #turn: TurnInput;
   readonly #onlyDelivered: boolean;
@@ -33,6 +36,10 @@ export class TurnRules implements FoldRules {
   get memory(): KeyMemory {
     return this.#turn.memory;
   }
+  get resultsMax(): number {
+    const { facts } = this.#turn.server;
+    return facts === undefined ? Number.POSITIVE_INFINITY : facts.itemSizeMax * RESULTS_SHARE;
+  }
   get leaseMs(): number {
     return this.#turn.lease.durationMs;
   }
@@ -50,6 +57,10 @@ export class TurnRules implements FoldRules {
   }
   arrivalOf(jobId: string): Arrival | undefined {
     return this.#turn.arrivals.get(jobId);
+  }
+  inTrace<T>(trace: string, call: () => T): T {
+    const { inTrace } = this.#turn.context;
+    return inTrace === undefined ? call() : inTrace(trace, call);
   }
   log(jobId: string, row: string): void {
     this.#turn.context.log?.(this.#turn.key, jobId, row);

@@ -157,7 +157,8 @@ class Turn {
     const { content } = this.#cell;
     const cell = content.kind === 'envelope' ? content.envelope : undefined;
     const jobsMax = memory.jobsToTake(context.options);
-    return { key, cell, arrivals, jobsMax, dataMax: context.options.batchDataMax };
+    const traces = context.inTrace !== undefined;
+    return { key, cell, arrivals, jobsMax, dataMax: context.options.batchDataMax, traces };
   }
 
   #viewpoint({ dataSet }: Taken): Viewpoint {

@@ -72,7 +72,12 @@ export class UpdateCalls implements CallSite {
   ): MaybeApplied | Promise<MaybeApplied> {
     const call = (): MaybeApplied | Promise<MaybeApplied> => this.#apply(entry, update, value);
     const scope = this.#rules.arrivalOf(entry.jobId)?.scope;
-    return scope === undefined ? call() : scope.runInAsyncScope(call);
+    if (scope !== undefined) return scope.runInAsyncScope(call);
+    const { inTrace } = this.#rules;
+    const isTraced = entry.trace !== undefined && inTrace !== undefined;
+    return isTraced
+      ? (inTrace.call(this.#rules, entry.trace, call) as ReturnType<typeof call>)
+      : call();
   }
 
   #apply(

@@ -9,6 +9,7 @@ import { systemRandom } from '../base/random.ts';
 import { redisFailed, TorilError } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
 import { verified } from '../jobs/determinism.ts';
+import { inTraceOf, tolerantTelemetry } from '../jobs/telemetry.ts';
 import { RedisLanes } from '../jobs/redis-lanes.ts';
 import { type MainLoopQueue, SlotTokens } from '../jobs/slot-tokens.ts';
 import type { AnyUpdate, UpdateContext } from '../jobs/update.ts';
@@ -88,11 +89,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const processor: { process: Process } = {
       process: () => Promise.reject(new Error('not constructed yet')),
     };
+    const telemetry =
+      bull.telemetry && tolerantTelemetry(bull.telemetry, (error) => this.emit('error', error));
     const settings = tolerant(bull.settings, gate.blockedMs, (error) => this.emit('error', error));
     super(
       name,
       (job, token) => processor.process(job, token as string),
-      { ...bull, settings },
+      { ...bull, settings, ...(telemetry && { telemetry }) },
       createTorilBackend,
     );
     processor.process = (job, token) => this.#process(job, token);
@@ -132,6 +135,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       // Then it is delivered when its turn comes.
       deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
       log: (key, jobId, row) => this.#log(key, jobId, row),
+      ...(telemetry && { inTrace: inTraceOf(telemetry) }),
     });
     this.#intake = new Intake({
       gate: this.#gate,

@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { Job } from 'bullmq';
+import type { Job, Telemetry } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { type AnyUpdate, defineUpdate, type UpdateContext, Worker } from '../../src/index.ts';
 import { gate } from '../support/gate.ts';
@@ -113,6 +113,92 @@ describe('the asynchronous context of an update', () => {
     own.delete(first as string);
     expect(others.filter((store) => store === first)).toEqual([]);
     expect(others.every((store) => store === undefined || own.has(store))).toBe(true);
+  });
+});
+
+describe('telemetry', () => {
+  const storage = new AsyncLocalStorage<string>();
+  const ignore = (): void => undefined;
+  /** Contexts are names, and a job's is that of whoever enqueued it. */
+  const contextManager = {
+    active: () => storage.getStore() ?? 'none',
+    with: <R>(context: string, run: () => R): R => storage.run(context, run),
+    getMetadata: (context: string) => context,
+    fromMetadata: (_active: string, metadata: string) => metadata,
+  };
+  const span = {
+    setAttribute: ignore,
+    setAttributes: ignore,
+    addEvent: ignore,
+    recordException: ignore,
+    end: ignore,
+    setSpanOnContext: (context: string) => context,
+  };
+  const telemetry = { tracer: { startSpan: () => span }, contextManager } as unknown as Telemetry;
+
+  it.each([1, 8, 40])(
+    'has each update run in the context that was left with its job (concurrency %d)',
+    async (concurrency) => {
+      const seen: (readonly [string | undefined, string | undefined])[] = [];
+      const update = counting(({ what }) => void seen.push([what, storage.getStore()]));
+      const here = stage({ updates: [update], queue: { telemetry } });
+      const jobs: Job[] = [];
+      for (let n = 0; n < 40; n++) {
+        const what = `request ${n}`;
+        const enqueue = (): Promise<Job> => here.queue.enqueue(update, { key: here.key(), what });
+        jobs.push(await storage.run(what, enqueue));
+      }
+      await here.worker({ concurrency, telemetry });
+      await here.finished(jobs);
+      expect(seen).toEqual(jobs.map(({ data }) => [(data as Data).what, (data as Data).what]));
+    },
+  );
+
+  it('costs no job anything, wherever it throws', async () => {
+    const slip = (member: string) => (): never => {
+      throw new Error(member);
+    };
+    const broken = (member: string): Telemetry => {
+      const tracing = { ...span, [member]: slip(member) };
+      const counter = { add: slip('add') };
+      return {
+        tracer: { startSpan: member === 'startSpan' ? slip(member) : () => tracing },
+        contextManager: {
+          ...contextManager,
+          ...(member in contextManager && { [member]: slip(member) }),
+        },
+        meter: {
+          createCounter: member === 'createCounter' ? slip(member) : () => counter,
+          createHistogram: () => ({ record: slip('record') }),
+          createGauge: () => ({ record: slip('record') }),
+        },
+      } as unknown as Telemetry;
+    };
+    const managing = Object.keys(contextManager);
+    const members = ['startSpan', 'createCounter', ...managing, ...Object.keys(span)];
+    const update = counting(({ what }) => {
+      if (what !== undefined) throw new Error(what);
+    });
+    const here = stage({ updates: [update], queue: { telemetry } });
+    const told = new Set<string>();
+    for (const member of members) {
+      const worker = here.startWorker({ telemetry: broken(member) });
+      worker.on('error', ({ message }) => told.add(message));
+      await worker.waitUntilReady();
+      const key = here.key(member);
+      const jobs = await here.queue.enqueueBulk([
+        { update, data: { key } },
+        { update, data: { key, what: 'fails' } },
+      ]);
+      const finished = await here.finished(jobs);
+      const ends = await Promise.all(finished.map((job) => job.getState()));
+      expect([member, ...ends]).toEqual([member, 'completed', 'failed']);
+      expect(finished.map(({ attemptsMade }) => attemptsMade)).toEqual([1, 1]);
+      await worker.close();
+    }
+    // BullMQ does not call all of them.
+    const slips = ['startSpan', 'createCounter', 'add', 'with', 'setAttributes', 'end'];
+    expect([...told].toSorted()).toEqual(expect.arrayContaining(slips));
   });
 });
 

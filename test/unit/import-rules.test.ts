@@ -104,6 +104,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
     'jobs/scripts/bullmq-text.ts',
+    'jobs/telemetry.ts',
     'workers/backoff-strategy.ts',
     'workers/delivery.ts',
     'workers/intake.ts',

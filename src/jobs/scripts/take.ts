@@ -22,6 +22,8 @@ export type TakeArguments = [
   last: string,
   dataMax: number,
   arrivals: readonly string[],
+  /** With what telemetry left with the jobs. */
+  traces?: 1,
 ];
 
 export type TakeReply = [
@@ -44,7 +46,7 @@ export type TakeReply = [
   entries: readonly EntryReply[] | Readonly<Record<string, never>>,
 ];
 
-/** The last five are missing where there is nothing to tell: a job that nobody has tried. */
+/** The last six are missing where there is nothing to tell: a job that nobody has tried. */
 export type EntryReply = [
   jobId: string,
   sequence: string,
@@ -55,6 +57,7 @@ export type EntryReply = [
   finished?: string,
   directive?: string,
   failedReason?: Packed,
+  trace?: Packed,
 ];
 
 /**
@@ -89,13 +92,21 @@ local function copyOf(copyKey, cellToken, cellBase)
   return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, expiry
 end
 
+-- What telemetry left with the job, among its options.
+local function traceOf(jobKey)
+  local known, options = pcall(cjson.decode, call('HGET', jobKey, 'opts') or '{}')
+  local trace = known and type(options) == 'table' and options.tm
+  return type(trace) == 'string' and trace or nil
+end
+
 -- An entry and the length of its data; nil if BullMQ has no such job.
-local function entryOf(jobId, sequence)
+local function entryOf(jobId, sequence, traces)
   local jobKey = prefix .. jobId
   local job = call('HMGET', jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason')
   if not job[1] then return nil end
   local data = job[2] or '{}'
-  local isPlain = not (job[3] or job[4] or job[5] or job[6] or job[7])
+  local trace = traces and traceOf(jobKey)
+  local isPlain = not (trace or job[3] or job[4] or job[5] or job[6] or job[7])
   if isPlain then return { jobId, sequence, job[1], packed(data) }, #data end
   local finished = 'no'
   if job[5] then
@@ -103,10 +114,10 @@ local function entryOf(jobId, sequence)
     finished = call('HEXISTS', jobKey, 'returnvalue') == 1 and 'completed' or 'failed'
   end
   local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
-  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason }, #data
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason, trace and packed(trace) or nil }, #data
 end
 
-local function take(key, cellToken, cellBase, last, dataMax, arrivals)
+local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   local jobsMax = tonumber(last) + 1
   local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
   local token = draw()
@@ -117,7 +128,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals)
   for i = 1, #head, 2 do
     present[head[i]] = true
     if data < dataMax then
-      local entry, size = entryOf(head[i], head[i + 1])
+      local entry, size = entryOf(head[i], head[i + 1], traces)
       if entry then
         entries[#entries + 1] = entry
         data = data + size
@@ -141,7 +152,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals)
         call('ZADD', laneKey, sequence, jobId)
         entered = entered + 1
         if #head < jobsMax * 2 and data < dataMax and #entries < jobsMax then
-          local entry, size = entryOf(jobId, sequence)
+          local entry, size = entryOf(jobId, sequence, traces)
           entries[#entries + 1] = entry
           data = data + size
         end
