@@ -1,14 +1,13 @@
 /**
  * The counter that numbers lanes and leases: `max(last + 1, time in µs)`, so that it never falls
  * behind a number that was used, not even after a failover to a Redis that lost its last writes.
- * A fragment for Lua scripts whose KEYS[1] is the counter. Tokens are written with %.0f because Lua
+ * A fragment for Lua scripts whose KEYS[1] is the counter, and whose `dataSetKey` is where its data set's name stands. Tokens are written with %.0f because Lua
  * prints numbers from 1e14 on with an exponent. `draw()` returns a string; `saveDrawn()` must come
  * after the last draw. The data set's name (data-set.ts) comes along, since that costs no command of its own.
  */
 export const SEQUENCE_LUA = `
 local time = redis.call('TIME')
 local nowMicros = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local dataSetKey = string.sub(KEYS[1], 1, -#'sequence' - 1) .. 'dataSet'
 local known = redis.call('MGET', KEYS[1], dataSetKey)
 local lastDrawn, dataSet = tonumber(known[1] or '0'), known[2]
 local function draw()

@@ -12,6 +12,7 @@ import type { CellContent, Envelope } from './envelope.ts';
 export interface Acknowledged {
   /** 0: nothing yet. */
   readonly token: number;
+  readonly watermark: number;
 }
 
 export type Standing =
@@ -34,11 +35,19 @@ export interface Viewpoint {
   readonly queue: string;
   /** What the copy was read from. */
   readonly dataSet: DataSet;
+  /** Drawn since the cell was read, and so above all that was drawn before. */
+  readonly token: number;
+  /** Of the first job that waits; undefined: none does. */
+  readonly firstSequence: number | undefined;
   /** Whether this process has worked with that data set. */
   readonly knows: (dataSetId: string) => boolean;
 }
 
 export function believe(content: CellContent, copy: Acknowledged, from: Viewpoint): Standing {
+  // Every acknowledgement takes out what is at or below its watermark: a job there got its number since.
+  const { token, firstSequence = token } = from;
+  if (copy.token >= token || copy.watermark >= Math.min(token, firstSequence))
+    return { kind: 'refused', cause: countsAgain(Math.max(copy.token, copy.watermark)) };
   switch (content.kind) {
     case 'missing':
       return copy.token === 0 ? { kind: 'fresh' } : { kind: 'restore', found: 'missing' };
@@ -61,6 +70,7 @@ function believeEnvelope(envelope: Envelope, copy: Acknowledged, from: Viewpoint
   // A lock draws its tokens from a counter, and so from a data set, of its own.
   if (!isOfLock && envelope.dataSet !== from.dataSet.id)
     return { kind: 'refused', cause: anotherDataSet(envelope, from) };
+  if (envelope.token >= from.token) return { kind: 'refused', cause: countsAgain(envelope.token) };
   if (envelope.token === copy.token) return { kind: 'clean', envelope };
   if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };
   if (envelope.base > copy.token) return { kind: 'refused', cause: wentBack(envelope, copy) };
@@ -110,6 +120,21 @@ function anotherDataSet(
   return new TorilError(
     'CELL_OF_ANOTHER_REDIS',
     `${what}, and that one is at work beside it: two Redis servers, databases or environments share this memcached. ${SETTLE_FOREIGN} To take the key over all the same, say "toril lane KEY --trust cell" or "--trust copy".`,
+  );
+}
+
+function countsAgain(before: number): TorilError {
+  return new TorilError(
+    'REDIS_WENT_BACK',
+    `Redis has forgotten that it gave out the number ${before}: it lost acknowledged writes, and its clock is behind (a replica that was promoted, an old dump). Set its clock right: the key goes on by itself once the numbers are past that one, if nothing else was lost. Or say "toril lane KEY --trust cell" or "--trust copy".`,
+  );
+}
+
+/** Jobs wait at or below the last number of the cell's commit that it has not decided. */
+export function strangers({ token }: Envelope): TorilError {
+  return new TorilError(
+    'REDIS_WENT_BACK',
+    `Redis has lost its writes since the cell's commit ${token} was made, and has given its jobs' numbers to others since (a replica was promoted whose clock is behind). Say "toril lane KEY --trust cell" to keep the commit, or "--trust copy" to give it up; the jobs that wait are applied either way.`,
   );
 }
 

@@ -22,6 +22,8 @@ interface EnvelopeHeader {
   readonly dataSet: string;
   /** Encoded decisions of the commit's own jobs, where they must be named; by job id. */
   readonly decisions: ReadonlyMap<string, string>;
+  /** Which jobs it decided (sequences.ts); undefined: the one whose sequence is the watermark. */
+  readonly jobs?: string | undefined;
   /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
   readonly expireMs: number;
   /** Where its fold began, if not with the value of its base: for the history of whoever acknowledges it. */
@@ -56,6 +58,7 @@ interface Written {
   readonly queue?: string;
   readonly dataSet?: string;
   readonly decisions?: Record<string, string>;
+  readonly jobs?: string;
   readonly expireMs?: number;
   readonly origin?: 'nothing' | 'adopted';
   readonly placeholder?: boolean;
@@ -63,10 +66,11 @@ interface Written {
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
   const { valueJson, watermark, token, base, queue, dataSet } = envelope;
-  const { decisions, expireMs, origin } = envelope;
+  const { jobs, decisions, expireMs, origin } = envelope;
   let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
   if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
   if (dataSet !== '') text += `,"dataSet":${JSON.stringify(dataSet)}`;
+  if (jobs !== undefined) text += `,"jobs":"${jobs}"`;
   if (expireMs > 0) text += `,"expireMs":${expireMs}`;
   if (origin !== undefined) text += `,"origin":"${origin}"`;
   if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
@@ -123,6 +127,7 @@ export function decodeItem(item: Item): CellContent {
       base,
       queue: written.queue ?? '',
       dataSet: written.dataSet ?? '',
+      jobs: written.jobs,
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
       origin: written.origin,

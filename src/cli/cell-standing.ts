@@ -41,8 +41,14 @@ export async function cellStanding(
     const code = isTorilError(cause) ? { code: cause.code } : {};
     return { standing: 'unreachable', ...code, reason: messageOf(cause) };
   }
-  const { copy, dataSet } = await asking(queue.lanes.inspect(key, 1));
-  const from = { queue: queue.qualifiedName, dataSet, knows: () => false };
+  const { copy, head, dataSet, nextToken } = await asking(queue.lanes.inspect(key, 1));
+  const from = {
+    queue: queue.qualifiedName,
+    dataSet,
+    token: nextToken,
+    firstSequence: head[0]?.sequence,
+    knows: () => false,
+  };
   const standing = believe(content, copy, from);
   const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
   switch (standing.kind) {

@@ -104,8 +104,12 @@ export interface Acknowledgement {
   /** The token of the copy on which the commit was built. */
   readonly base: number;
   readonly token: number;
-  /** Everything in the lane at or below this sequence is decided by the commit. */
+  /** Everything in the lane at or below this sequence is decided by the commit, */
   readonly watermark: number;
+  /** and these are so many jobs, or fewer if some were removed since. If there are more, Redis has gone back. */
+  readonly decided: number;
+  /** Their sequences, where they are known only from the cell: nobody else may be among those that leave. */
+  readonly sequences?: readonly number[] | undefined;
   /** The value as JSON; `deleted`; or `not-kept` when durable copies are off. */
   readonly value: { readonly json: string } | 'deleted' | 'not-kept';
   /** Milliseconds after which the value is gone; 0: never. */
@@ -123,6 +127,8 @@ export interface Acknowledgement {
 export interface Acknowledged {
   /** False: somebody else went another way; the commit never was. */
   readonly accepted: boolean;
+  /** Redis has forgotten the commit's jobs or its token, and has given their numbers to others. */
+  readonly wentBack?: true;
 }
 
 /** Where a waiting job stands. */
@@ -165,8 +171,16 @@ export interface Lanes {
   inspect(key: string, jobsMax: number): Promise<LaneState>;
   /** Marks a job for the next combiner that meets it at the lane's head. False: no such job. */
   direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean>;
-  /** Makes the copy be what the cell says, whatever it was: an operator's choice (`trust cell`). */
+  /**
+   * Makes the copy be what the cell says, whatever it was: an operator's choice (`trust cell`). With
+   * `sequences`, other jobs stay in the lane.
+   */
   overwriteCopy(commit: Acknowledgement): Promise<void>;
+  /**
+   * Redis had gone back, and an operator has said what is true: no number up to `above` is given out again, and
+   * jobs that have one at or below the copy's watermark get new ones, in their order.
+   */
+  renumber(key: string, above: number): Promise<void>;
   /** Registers the fingerprint of the memcached servers if none is, and returns the registered one. */
   registerServers(fingerprint: string): Promise<string>;
   /** Replaces the registered fingerprint deliberately. */

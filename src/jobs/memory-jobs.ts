@@ -149,6 +149,8 @@ export class MemoryJobs {
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;
     if (copyToken === commit.token) return { accepted: true };
     if (copyToken !== commit.base) return { accepted: false };
+    if (commit.token > this.#lastDrawn || hasStrangers(commit, this.#leaving(commit)))
+      return { accepted: false, wentBack: true };
     return this.overwriteCopy(commit);
   }
 
@@ -161,6 +163,15 @@ export class MemoryJobs {
     this.#copies.write(commit);
     this.#leaveLane(commit);
     return { accepted: true };
+  }
+
+  renumber(key: string, above: number): void {
+    const { token = 0, watermark = 0 } = this.#copies.of(key) ?? {};
+    this.#lastDrawn = Math.max(this.#lastDrawn, above, token, watermark);
+    for (const [jobId] of this.#leaving({ key, watermark })) {
+      this.#leave(key, jobId);
+      this.#enter(key, jobId);
+    }
   }
 
   locate(key: string, jobId: string): Location {
@@ -256,9 +267,9 @@ export class MemoryJobs {
   }
 
   /** What is about to leave, as the history has it. */
-  #historyJobs({ key, watermark, decisions }: Acknowledgement, note: HistoryNote): HistoryJob[] {
-    const leaving = [...(this.#lanes.get(key) ?? [])].filter(([, at]) => at <= watermark);
-    return leaving.map(([jobId, sequence]) => {
+  #historyJobs(commit: Acknowledgement, note: HistoryNote): HistoryJob[] {
+    const { decisions } = commit;
+    return this.#leaving(commit).map(([jobId, sequence]) => {
       const job = this.#jobs.get(jobId);
       return {
         jobId,
@@ -271,12 +282,18 @@ export class MemoryJobs {
     });
   }
 
-  /** Everything at or below the watermark leaves. */
-  #leaveLane({ key, watermark, decisions }: Acknowledgement): void {
+  /** What is at or below the watermark. */
+  #leaving({ key, watermark }: Pick<Acknowledgement, 'key' | 'watermark'>): [string, number][] {
+    return [...(this.#lanes.get(key) ?? [])].filter(([, sequence]) => sequence <= watermark);
+  }
+
+  /** Everything at or below the watermark leaves; if the sequences are told, only these. */
+  #leaveLane(commit: Acknowledgement): void {
+    const { key, decisions, sequences } = commit;
     const moved: string[] = [];
     let cascades = false;
-    for (const [jobId, sequence] of this.#lanes.get(key) ?? []) {
-      if (sequence > watermark) break;
+    for (const [jobId, sequence] of this.#leaving(commit)) {
+      if (sequences !== undefined && !sequences.includes(sequence)) continue;
       const job = this.#jobs.get(jobId);
       const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
       const kind = decision[0];
@@ -310,6 +327,16 @@ export class MemoryJobs {
     const copy = this.#copies.of(key);
     if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
   }
+}
+
+/** Whether others than the commit's own jobs would leave with it. */
+function hasStrangers(
+  { watermark, decided, sequences }: Acknowledgement,
+  leaving: readonly [string, number][],
+): boolean {
+  const own = sequences ?? (decided === 1 ? [watermark] : undefined);
+  if (own === undefined) return leaving.length > decided;
+  return leaving.some(([, sequence]) => !own.includes(sequence));
 }
 
 function isFailure(kind: string | undefined): boolean {

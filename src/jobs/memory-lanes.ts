@@ -71,6 +71,10 @@ export class MemoryLanes implements Lanes {
     await this.#travel(() => this.#jobs.overwriteCopy(commit));
   }
 
+  async renumber(key: string, above: number): Promise<void> {
+    await this.#travel(() => this.#jobs.renumber(key, above));
+  }
+
   registerServers(fingerprint: string): Promise<string> {
     return this.#travel(() => this.#jobs.registerServers(fingerprint));
   }

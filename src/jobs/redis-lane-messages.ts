@@ -10,6 +10,8 @@ const COPY_GRACE_MS = 120_000;
 /** Milliseconds for which a deleted cell's tombstone stays in memcached. */
 export const TOMBSTONE_MS = 60_000;
 const NONE: readonly never[] = [];
+/** More jobs than any lane has. */
+const ALL: number = Number.MAX_SAFE_INTEGER;
 
 export function takeArguments(request: TakeRequest): TakeArguments {
   const { key, cell, jobsMax, dataMax, arrivals, traces } = request;
@@ -96,21 +98,24 @@ export function acknowledgeArguments(
   packing: Packing,
 ): AcknowledgeArguments {
   const { key, dataSet, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
-  const { deliveries } = commit;
+  const { deliveries, sequences } = commit;
+  const decided = base === 'any' && sequences === undefined ? ALL : commit.decided;
   const packed = packing.text(encodeValue(value));
   const pace = String(Math.round(paceMs * 1000) / 1000);
   const completed = deliveries === undefined ? NONE : deliveryArguments(deliveries);
   const numbers = [base, String(token), String(watermark)] as const;
-  const always = [key, dataSet, ...numbers, packed, pace, completed] as const;
+  const always = [key, dataSet, ...numbers, decided, packed, pace, completed] as const;
   const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
-  if (isPlain && history === undefined) return [...always];
-  return [
+  if (isPlain && history === undefined && sequences === undefined) return [...always];
+  const told: AcknowledgeArguments = [
     ...always,
     expireMs,
     copyExpireMs(commit),
     decisionArguments(decisions, packing),
     history !== undefined && noteArguments(history, packing),
   ];
+  if (sequences !== undefined) told.push(sequences.map((sequence) => watermark - sequence));
+  return told;
 }
 
 function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] {

@@ -21,6 +21,7 @@ import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
 import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
+import { RENUMBER } from './scripts/renumber.ts';
 import { SWEEP } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
 import { TAKE, type TakeReply } from './scripts/take.ts';
@@ -41,6 +42,12 @@ const KEYS_PER_CALL = { min: 8, max: 22 };
 const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
+
+const ANSWERS = {
+  '1': { accepted: true },
+  '0': { accepted: false },
+  b: { accepted: false, wentBack: true },
+} as const satisfies Record<string, Acknowledged>;
 
 /** What lanes know of the worker that they serve. */
 export interface LanesOfWorker {
@@ -112,6 +119,10 @@ export class RedisLanes implements Lanes {
     const packing = new Packing();
     const args = packing.arguments([0, acknowledgeArguments(commit, 'any', packing)]);
     await this.#run(ACKNOWLEDGE, [`${this.#prefix}delayed`], args);
+  }
+
+  async renumber(key: string, above: number): Promise<void> {
+    await this.#run(RENUMBER, [], [key, above]);
   }
 
   async registerServers(fingerprint: string): Promise<string> {
@@ -235,7 +246,7 @@ export class RedisLanes implements Lanes {
       const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
       finisher?.completed(completing, deliveries, reply.slice(commits.length));
     }
-    return commits.map((_, at) => ({ accepted: reply[at] === '1' }));
+    return commits.map((_, at) => ANSWERS[reply[at] as keyof typeof ANSWERS]);
   }
 
   async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {
@@ -278,7 +289,17 @@ const REGISTER: Script = {
   lua: `return redis.call('SETNX', KEYS[2], ARGV[2])`,
 };
 
-const SCRIPTS = [TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, REGISTER, SWEEP];
+const SCRIPTS = [
+  TAKE,
+  ACKNOWLEDGE,
+  LOCATE,
+  START_ALONE,
+  DIRECT,
+  INSPECT,
+  REGISTER,
+  RENUMBER,
+  SWEEP,
+];
 
 function defineScripts(client: ScriptClient): ScriptClient {
   for (const { name, numberOfKeys, lua } of SCRIPTS)

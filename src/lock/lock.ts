@@ -3,6 +3,7 @@
  * A lease is held in a small memcached item; this file is the contract, lease.ts the arithmetic,
  * lease-locks.ts the engine, with-lease.ts the strict lock that users call.
  */
+import type { DataSet } from '../base/data-set.ts';
 import type { TorilError } from '../errors.ts';
 import type { Connection, MemcachedServer } from '../memcached/server.ts';
 
@@ -68,11 +69,17 @@ export interface Drawing {
   readonly troubled: (cause: TorilError) => void;
 }
 
+/** A fencing token, and the Redis data set that gave it out. */
+export interface DrawnToken {
+  readonly token: number;
+  readonly dataSet: DataSet;
+}
+
 /** Where fencing tokens come from; they must grow over all processes and restarts. */
 export interface TokenSource {
   /**
    * Draws the next token. Call it only *after* the lease is held. Waits for what may pass by itself (no
    * connection, a server that is loading), and rejects with what does not.
    */
-  drawToken(drawing?: Drawing): Promise<number>;
+  drawToken(drawing?: Drawing): Promise<DrawnToken>;
 }

@@ -7,7 +7,7 @@
 import { type ErrorCode, TorilError } from '../errors.ts';
 import { cellName } from '../memcached/item-names.ts';
 import type { Cas, Item, NewItem, Outcome } from '../memcached/server.ts';
-import type { Lease } from './lock.ts';
+import type { DrawnToken, Lease } from './lock.ts';
 import type { CellCodec, HeldKeys } from './with-lease.ts';
 
 /** A key whose lease is held and whose cell is closed to all older holders. */
@@ -49,7 +49,7 @@ export class UncommittedError extends TorilError {
 export interface TenureParts {
   readonly cells: readonly HeldCell[];
   readonly codec: CellCodec;
-  readonly token: number;
+  readonly drawn: DrawnToken;
 }
 
 interface SentWrite {
@@ -60,15 +60,15 @@ interface SentWrite {
 export class Tenure {
   readonly #cells: readonly HeldCell[];
   readonly #codec: CellCodec;
-  readonly #token: number;
+  readonly #drawn: DrawnToken;
   readonly #writes = new Map<string, NewItem>();
   readonly #controller = new AbortController();
   #over = false;
 
-  constructor({ cells, codec, token }: TenureParts) {
+  constructor({ cells, codec, drawn }: TenureParts) {
     this.#cells = cells;
     this.#codec = codec;
-    this.#token = token;
+    this.#drawn = drawn;
   }
 
   /** Single use. See `Locks.withLease` for what it throws. */
@@ -105,7 +105,7 @@ export class Tenure {
     };
     return {
       keys: [...cells.keys()],
-      token: this.#token,
+      token: this.#drawn.token,
       signal: this.#controller.signal,
       read: (key) => cellOf(key).value,
       write: (key, value) => this.#write(cellOf(key), value),
@@ -116,7 +116,7 @@ export class Tenure {
   #write({ key, item }: HeldCell, value: unknown): void {
     if (this.#over)
       throw new TorilError('LEASE_LOST', `too late to write "${key}": the lease is over.`);
-    const context = { key, token: this.#token, previous: item };
+    const context = { key, ...this.#drawn, previous: item };
     this.#writes.set(key, this.#codec.encode(value, context));
   }
 

@@ -1,11 +1,13 @@
 /** Where fencing tokens come from: Redis, or memory for tests. */
 import { assert, AssertionError } from '../base/assert.ts';
 import { type Clock, pause, systemClock } from '../base/clock.ts';
+import { type DataSet, DATA_SET_LUA, readDataSet } from '../base/data-set.ts';
+import { systemRandom } from '../base/random.ts';
 import { mayPass } from '../base/redis-replies.ts';
 import { ownPrefixOf } from '../base/own-keys.ts';
 import { SEQUENCE_LUA } from '../base/sequence-lua.ts';
 import { redisFailed } from '../errors.ts';
-import type { Drawing, TokenSource } from './lock.ts';
+import type { Drawing, DrawnToken, TokenSource } from './lock.ts';
 
 const COMMAND = 'torilDrawToken';
 /** Milliseconds between two requests to a Redis that cannot answer now. */
@@ -13,13 +15,14 @@ const RETRY_MS = 100;
 
 /**
  * Draws one token.
- *   KEYS[1] sequence
- * Returns the token as a string.
+ *   KEYS[1] sequence  KEYS[2] the data set's name  ARGV[1] a name for it if it has none
+ * Returns the token and the data set.
  */
-const DRAW_TOKEN_LUA = `${SEQUENCE_LUA}
+const DRAW_TOKEN_LUA = `local dataSetKey = KEYS[2]
+${SEQUENCE_LUA}${DATA_SET_LUA}
 local token = draw()
 saveDrawn()
-return token
+return { token, dataSetOr(ARGV[1]) }
 `;
 
 /** What is needed of a Redis client; BullMQ's own abstraction fits, whatever the driver. */
@@ -45,22 +48,28 @@ export interface RedisTokensOptions {
 export class RedisTokens implements TokenSource {
   readonly #client: ScriptClient;
   readonly #clock: Clock;
-  readonly #sequenceKey: string;
+  readonly #keys: readonly [sequence: string, dataSet: string];
 
   constructor({ client, clock = systemClock, prefix, queue }: RedisTokensOptions) {
     this.#client = client;
     this.#clock = clock;
-    this.#sequenceKey = `${ownPrefixOf(`${prefix}:${queue}:`)}sequence`;
-    client.defineCommand(COMMAND, { numberOfKeys: 1, lua: DRAW_TOKEN_LUA });
+    const sequence = `${ownPrefixOf(`${prefix}:${queue}:`)}sequence`;
+    // In the counter's slot of a cluster, also without a hash tag in prefix or name.
+    this.#keys = [sequence, `${sequence}:dataSet{${sequence}}`];
+    client.defineCommand(COMMAND, { numberOfKeys: 2, lua: DRAW_TOKEN_LUA });
   }
 
   /** @throws TorilError REDIS_FAILED */
-  async drawToken(drawing?: Drawing): Promise<number> {
+  async drawToken(drawing?: Drawing): Promise<DrawnToken> {
     for (;;) {
       try {
-        const token = Number(await this.#client.runCommand(COMMAND, [this.#sequenceKey]));
+        // A name of its own each time: a Redis that is emptied must not get the same one again.
+        const args = [...this.#keys, systemRandom.id()];
+        const answer = (await this.#client.runCommand(COMMAND, args)) as [string, string] | null;
+        const [drawn, dataSet = ''] = answer ?? [];
+        const token = Number(drawn);
         assert(Number.isSafeInteger(token) && token > 0, `the fencing token ${token}`);
-        return token;
+        return { token, dataSet: readDataSet(dataSet) };
       } catch (thrown) {
         if (!(thrown instanceof Error) || thrown instanceof AssertionError) throw thrown;
         const cause = redisFailed(thrown);
@@ -76,14 +85,16 @@ export class RedisTokens implements TokenSource {
 /** The same rule in memory. Share one between everything that shares a memcached. */
 export class MemoryTokens implements TokenSource {
   readonly #clock: Clock;
+  readonly #dataSet: DataSet;
   #last = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#dataSet = { id: 'memory', madeAt: Math.floor(clock.wallMs() * 1000) };
   }
 
-  drawToken(): Promise<number> {
+  drawToken(): Promise<DrawnToken> {
     this.#last = Math.max(this.#last + 1, Math.floor(this.#clock.wallMs() * 1000));
-    return Promise.resolve(this.#last);
+    return Promise.resolve({ token: this.#last, dataSet: this.#dataSet });
   }
 }

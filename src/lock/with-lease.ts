@@ -17,7 +17,7 @@ import type { MemcachedServers } from '../memcached/servers.ts';
 import { type Acquired, Acquirer, releaseAll } from './acquirer.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS } from './lease.ts';
 import { MemcachedLeaseLocks } from './lease-locks.ts';
-import type { TokenSource } from './lock.ts';
+import type { DrawnToken, TokenSource } from './lock.ts';
 import { Patience } from './patience.ts';
 import { guardCell } from './strict-cell.ts';
 import { type HeldCell, Tenure } from './tenure.ts';
@@ -32,10 +32,11 @@ const KEYS_MAX = 100;
 /** How a cell's bytes are read and written. The lock itself has never seen inside one. */
 export interface CellCodec {
   /**
-   * The value; undefined for a placeholder.
-   * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell
+   * The value; undefined for a placeholder. `drawn`: the token of whoever reads, drawn after the value was written.
+   * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell; REDIS_WENT_BACK,
+   *   CELL_OF_ANOTHER_REDIS for one whose token shows that `drawn` is not to be used
    */
-  decode(item: Item): unknown;
+  decode(item: Item, drawn: DrawnToken): unknown;
   /**
    * `previous`: the item that is replaced; undefined if there was none.
    * @throws TorilError for a value that cannot be stored as it is
@@ -45,9 +46,8 @@ export interface CellCodec {
   placeholder(): NewItem;
 }
 
-export interface EncodeContext {
+export interface EncodeContext extends DrawnToken {
   readonly key: string;
-  readonly token: number;
   readonly previous: Item | undefined;
 }
 
@@ -110,7 +110,8 @@ export interface Locks {
    * @throws UncommittedError (LEASE_LOST, VALUE_TOO_LARGE, MEMCACHED_REFUSED), a TorilError that
    *   says for each key whether it was written; while `fn` still runs if the lease is lost meanwhile
    * @throws TorilError LEASE_TIMED_OUT within `waitMs`, whatever the servers do (cause: why one of them
-   *   could not be asked), INVALID_KEY, INVALID_OPTIONS, FOREIGN_VALUE, REDIS_FAILED, CLOSED; the
+   *   could not be asked), INVALID_KEY, INVALID_OPTIONS, FOREIGN_VALUE, REDIS_FAILED, REDIS_WENT_BACK,
+   *   CELL_OF_ANOTHER_REDIS, CLOSED; the
    *   signal's reason
    */
   withLease<Result, Value = unknown>(
@@ -216,10 +217,10 @@ class StrictLocks implements Locks {
     patience: Patience,
   ): Promise<Tenure | undefined> {
     const { codec } = this.#options;
-    const token = await this.#draw(leaseMs, patience);
-    if (token === undefined) return undefined;
-    const cells = await patience.within(closeCells(acquired, codec));
-    if (cells !== undefined) return new Tenure({ cells, codec, token });
+    const drawn = await this.#draw(leaseMs, patience);
+    if (drawn === undefined) return undefined;
+    const cells = await patience.within(closeCells(acquired, codec, drawn));
+    if (cells !== undefined) return new Tenure({ cells, codec, drawn });
     patience.noteObstacle('the lease was lost again before it could be used');
     return undefined;
   }
@@ -228,7 +229,7 @@ class StrictLocks implements Locks {
    * Undefined: there was none for as long as a lease lasts. Somebody else may have the leases, whose
    * Redis answers.
    */
-  async #draw(leaseMs: number, patience: Patience): Promise<number | undefined> {
+  async #draw(leaseMs: number, patience: Patience): Promise<DrawnToken | undefined> {
     const { tokens } = this.#options;
     const over = new AbortController();
     const troubled = (cause?: TorilError): void =>
@@ -248,6 +249,7 @@ class StrictLocks implements Locks {
 async function closeCells(
   acquired: readonly Acquired[],
   codec: CellCodec,
+  drawn: DrawnToken,
 ): Promise<HeldCell[] | undefined> {
   const guardings = await Promise.all(
     acquired.map(async ({ key, lease, read }) =>
@@ -260,7 +262,7 @@ async function closeCells(
     if (guarding.kind === 'failed') throw guarding.cause;
     if (guarding.kind === 'lost') return undefined;
     const { item, cas } = guarding;
-    const value = item === undefined ? undefined : codec.decode(item);
+    const value = item === undefined ? undefined : codec.decode(item, drawn);
     cells.push({ key, lease, item, cas, value });
   }
   return cells;

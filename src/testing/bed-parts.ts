@@ -73,7 +73,10 @@ export class BedParts {
     this.cells = new Cells(memcached);
     const { leaseMs } = gate;
     const random = this.#randomOf('locks');
-    const tokens = { drawToken: () => Promise.resolve(this.jobs.drawToken()) };
+    const tokens = {
+      drawToken: () =>
+        Promise.resolve({ token: this.jobs.drawToken(), dataSet: this.jobs.dataSet() }),
+    };
     this.locks = createLocks({ memcached, tokens, codec: lockCodec, clock, random, leaseMs });
   }
 

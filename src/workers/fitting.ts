@@ -1,6 +1,7 @@
 /** Folding no more than memcached can store in one item. */
 import type { Standing } from '../cells/believe.ts';
 import { encodeEnvelope } from '../cells/envelope.ts';
+import { encodeSequences } from '../cells/sequences.ts';
 import { TorilError } from '../errors.ts';
 import type { Origin } from '../history/history.ts';
 import type { LaneEntry, Taken } from '../jobs/lanes.ts';
@@ -78,6 +79,7 @@ export function foldToFit(
       base: taken.copy.token,
       queue: fit.queue,
       dataSet: taken.dataSet.id,
+      jobs: encodeSequences(entries.slice(0, batch.decided).map(({ sequence }) => sequence)),
       decisions: batch.decisions,
       expireMs,
       origin: envelopeOrigin(origin, taken.copy.token),

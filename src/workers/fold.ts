@@ -111,7 +111,6 @@ class Folding {
 
   /** Decides one entry (undefined), or says why the batch stops before or behind it. */
   #step(entry: LaneEntry): Stop | undefined | Promise<Stop | undefined> {
-    if (entry.sequence <= this.#start.watermark) return this.#decideApplied(entry, '');
     if (entry.finished === 'completed') return this.#decideAs(entry, 's');
     const update = this.#rules.registry.find(entry.name);
     if (entry.finished === 'failed' && update !== undefined)

@@ -5,9 +5,11 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { cellItem, decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
+import { decodeSequences } from '../cells/sequences.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
-import type { Copy, Lanes } from '../jobs/lanes.ts';
+import type { Acknowledgement, Copy, Lanes } from '../jobs/lanes.ts';
+import { encodeDecision } from '../jobs/outcome.ts';
 import { Acquirer, type Acquired } from '../lock/acquirer.ts';
 import type { LeaseLocks } from '../lock/lock.ts';
 import { Patience } from '../lock/patience.ts';
@@ -17,13 +19,22 @@ import type { Cas, Item } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 
 const LEASE_MS = 10_000;
+/** More than any lane has. */
+const JOBS_MAX: number = 2 ** 31;
+const UNKNOWN_FATE = encodeDecision({
+  kind: 'failed',
+  cascades: false,
+  code: 'REDIS_WENT_BACK',
+  message:
+    'Redis had lost acknowledged writes, and an operator went on from the cell: whether this job is in its value is not known.',
+});
 
 export interface TrustContext {
   /** The queue's qualified name, as envelopes bear it ("bull:orders"). */
   readonly queue: string;
   readonly servers: MemcachedServers;
   readonly locks: LeaseLocks;
-  readonly lanes: Pick<Lanes, 'inspect' | 'overwriteCopy'>;
+  readonly lanes: Pick<Lanes, 'inspect' | 'overwriteCopy' | 'renumber'>;
   readonly clock: Clock;
   /** Milliseconds to wait for the lease. */
   readonly waitMs: number;
@@ -51,14 +62,17 @@ interface GuardedCell {
 }
 
 /**
- * Deletes the cell, whatever it is, if Redis can restore it.
+ * Deletes the cell, whatever it is, if Redis can restore it. Tokens and sequences go on above its own.
  * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED; MEMCACHED_TIMED_OUT and
  *   the like if it is unknown whether the cell was deleted
  */
 export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd> {
-  return underLease(context, key, async ({ cas, acquired }) => {
-    const { copy } = await context.lanes.inspect(key, 1);
+  return underLease(context, key, async ({ item, cas, acquired }) => {
+    const { copy, dataSet } = await context.lanes.inspect(key, 1);
     if (!hasValue(copy)) return { kind: 'no-copy' };
+    const content = decodeItem(item);
+    const isOurs = content.kind === 'envelope' && content.envelope.dataSet === dataSet.id;
+    await context.lanes.renumber(key, isOurs ? highest(content.envelope) : 0);
     const outcome = await acquired.lease.connection.delete(cellName(key), cas);
     if (outcome.kind === 'unknown') throw unknownWrite(key, 'deleted', outcome.cause);
     if (outcome.kind === 'refused' && outcome.reason !== 'missing') throw lost(key);
@@ -67,8 +81,9 @@ export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd>
 }
 
 /**
- * Makes the copy be what the cell says. What became of jobs in commits that Redis has forgotten,
- * other than the cell's last one, is not known any more: they end as applied, without a result.
+ * Makes the copy be what the cell says. If the cell's commit is the only one that Redis has forgotten, all other
+ * jobs are new, and go on behind it. Else those at or below its watermark may have been applied by commits of
+ * which nothing is known any more: they fail with REDIS_WENT_BACK.
  * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED (then it is unknown
  *   whether the copy was overwritten; doing it again is harmless), MEMCACHED_*
  */
@@ -91,6 +106,8 @@ export function trustCell(context: TrustContext, key: string): Promise<TrustEnd>
     if (!isOurs) await takeOver(acquired, cas, envelope, dataSet.id);
     // The last moment: from here on only Redis is written, which a successor cannot undo.
     if (acquired.lease.trustLeftMs() <= 0) throw lost(key);
+    // No job gets a number from now on that might be one of the commit's.
+    await context.lanes.renumber(key, highest(envelope));
     await context.lanes.overwriteCopy({
       key,
       dataSet: dataSet.id,
@@ -99,11 +116,37 @@ export function trustCell(context: TrustContext, key: string): Promise<TrustEnd>
       watermark: envelope.watermark,
       value: copyValue(envelope, copy),
       expireMs: envelope.expireMs,
-      decisions: envelope.decisions,
       paceMs,
+      ...(isOurs ? await fates(context.lanes, key, envelope, copy) : NONE_LEAVES),
     });
+    await context.lanes.renumber(key, 0);
     return { kind: 'cell-trusted', token: envelope.token, watermark: envelope.watermark };
   });
+}
+
+function highest({ token, watermark }: Envelope): number {
+  return Math.max(token, watermark);
+}
+
+type Fates = Pick<Acknowledgement, 'decided' | 'sequences' | 'decisions'>;
+/** Jobs of this Redis are not in the value of another. */
+const NONE_LEAVES: Fates = { decided: 0, sequences: [], decisions: new Map() };
+
+/** Which of the jobs that wait at or below the cell's watermark its commits have decided, and how. */
+async function fates(
+  lanes: TrustContext['lanes'],
+  key: string,
+  { base, jobs, watermark, decisions }: Envelope,
+  copy: Copy,
+): Promise<Fates> {
+  const sequences = decodeSequences(jobs, watermark);
+  if (base === copy.token) return { decided: sequences.length, sequences, decisions };
+  const { head } = await lanes.inspect(key, JOBS_MAX);
+  const lost = head.filter(
+    ({ sequence }) => sequence <= watermark && !sequences.includes(sequence),
+  );
+  const all = [...decisions, ...lost.map(({ jobId }) => [jobId, UNKNOWN_FATE] as const)];
+  return { decided: all.length, decisions: new Map(all) };
 }
 
 /** The cell of another data set becomes one of this. */

@@ -8,8 +8,9 @@
  *   acknowledge Redis      dies here: the jobs' outcomes wait in their hashes
  *   settle      in memory  BullMQ completes the jobs, or delivers them again, and they find their outcome
  */
-import { believe, type Viewpoint } from '../cells/believe.ts';
+import { believe, strangers, type Viewpoint } from '../cells/believe.ts';
 import { cellItemOf, type Envelope } from '../cells/envelope.ts';
+import { decodeSequences } from '../cells/sequences.ts';
 import { TorilError } from '../errors.ts';
 import type { Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
@@ -161,11 +162,12 @@ class Turn {
     return { key, cell, arrivals, jobsMax, dataMax: context.options.batchDataMax, traces };
   }
 
-  #viewpoint({ dataSet }: Taken): Viewpoint {
+  #viewpoint({ dataSet, token, entries }: Taken): Viewpoint {
     const { context, key, dataSets } = this.#in;
     const from = dataSets.note(dataSet.id);
     if (from !== undefined) context.report('redisReplaced', { key, from, to: dataSet.id });
-    return { queue: context.queue, dataSet, knows: dataSets.has };
+    const firstSequence = entries[0]?.sequence;
+    return { queue: context.queue, dataSet, token, firstSequence, knows: dataSets.has };
   }
 
   #settleDecided(asked: readonly string[], taken: Taken): void {
@@ -192,18 +194,22 @@ class Turn {
   async #acknowledgeFor(envelope: Envelope, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, memory } = this.#in;
     const valueJson = envelope.value === undefined ? undefined : JSON.stringify(envelope.value);
-    const { accepted } = await context.lanes.acknowledge({
+    const sequences = decodeSequences(envelope.jobs, envelope.watermark);
+    const { accepted, wentBack } = await context.lanes.acknowledge({
       key,
       dataSet: taken.dataSet.id,
       base: taken.copy.token,
       token: envelope.token,
       watermark: envelope.watermark,
+      decided: sequences.length,
+      sequences,
       value: this.#copyValue(valueJson),
       expireMs: envelope.expireMs,
       decisions: envelope.decisions,
       paceMs: memory.paceMs,
       history: noteOfRecovered(envelope, valueJson, taken, context),
     });
+    if (wentBack === true) return this.#hold(strangers(envelope));
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
     return undefined;
@@ -260,6 +266,7 @@ class Turn {
       base: taken.copy.token,
       token: taken.token,
       watermark: batch.watermark,
+      decided: batch.decided,
       value: this.#copyValue(valueJson),
       expireMs,
       decisions: batch.decisions,

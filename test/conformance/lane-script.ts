@@ -135,12 +135,18 @@ export class LaneScript {
       taken.entries.map(({ jobId }) => [jobId, this.#pick(DECISIONS)] as const),
     );
     const value = this.#pick(['deleted', 'not-kept', { json: String(this.#below(100)) }] as const);
+    const watermark = this.#pick(taken.entries)?.sequence ?? taken.copy.watermark;
+    const own = taken.entries.filter(({ sequence }) => sequence <= watermark);
+    const sequences = own.map(({ sequence }) => sequence);
     const commit = committing({
       key: step.key,
       dataSet: taken.dataSet.id,
       base: taken.copy.token,
       token: taken.token,
-      watermark: this.#pick(taken.entries)?.sequence ?? taken.copy.watermark,
+      watermark,
+      // Now and then one too few: others leave with the commit.
+      decided: this.#pick([own.length, own.length, own.length, Math.max(0, own.length - 1)]),
+      sequences: this.#pick([undefined, undefined, sequences, sequences.slice(1)]),
       value,
       history: this.#note(value, taken),
       expireMs: this.#pick([0, 0, 3_600_000]),

@@ -52,6 +52,7 @@ export function committing(changes: Partial<Acknowledgement>): Acknowledgement {
     base: 0,
     token: 0,
     watermark: 0,
+    decided: 100,
     value: { json: '1' },
     expireMs: 0,
     decisions: new Map(),
@@ -499,6 +500,47 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect((await enter('b')).copy.cascadeTo).toBe(0);
       });
 
+      test.each([
+        ['one job', ['a'], [0]],
+        ['one that is not first', ['a', 'b'], [1]],
+        ['many', ['a', 'b', 'c'], [0, 1]],
+        ['none', ['a'], []],
+      ])('of %s is refused if others would leave with it', async (_, jobIds, own) => {
+        const taken = await enter(...jobIds, 'later');
+        const sequenceOf = (at: number): number => taken.entries[at]?.sequence as number;
+        const sequences = own.map(sequenceOf);
+        // As if more jobs had got numbers up to its own since: all of them but those that it knows.
+        const watermark =
+          sequences.length === jobIds.length ? sequenceOf(1) : sequenceOf(jobIds.length - 1);
+        const late = commit(taken, { watermark, decided: own.length });
+        const wentBack = { accepted: false, wentBack: true };
+        expect(await lanes.acknowledge(late)).toEqual(wentBack);
+        expect(await lanes.acknowledge({ ...late, sequences })).toEqual(wentBack);
+        expect(await jobsOf()).toEqual([...jobIds, 'later']);
+        expect((await lanes.inspect(KEY, 0)).copy.token).toBe(0);
+      });
+
+      test('does not mind that some of its jobs are gone, however it knows them', async () => {
+        for (const known of [true, false]) {
+          const taken = await enter('a', 'b', 'c');
+          await stage.removeJob('b');
+          await lanes.take(taking()); // its entry is dropped
+          const sequences = taken.entries.map(({ sequence }) => sequence);
+          const late = commit(taken, { decided: 3, ...(known && { sequences }) });
+          expect(await lanes.acknowledge(late)).toEqual({ accepted: true });
+          expect(await jobsOf()).toEqual([]);
+          for (const jobId of ['a', 'c']) await stage.removeJob(jobId);
+        }
+      });
+
+      test('with a token that was never drawn is refused: Redis has forgotten it', async () => {
+        const taken = await enter('a');
+        const { nextToken } = await lanes.inspect(KEY, 0);
+        const late = commit(taken, { token: nextToken + 60_000_000, decided: 1 });
+        expect(await lanes.acknowledge(late)).toEqual({ accepted: false, wentBack: true });
+        expect(await jobsOf()).toEqual(['a']);
+      });
+
       test('decides many keys of one moment, each for itself', async () => {
         const keys = ['k1', 'k2', 'k3'];
         for (const key of keys) await stage.addJob(`job of ${key}`);
@@ -623,6 +665,31 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect((await lanes.inspect(KEY, 0)).copy.token).toBe(0);
         expect((await lanes.acknowledge(commit(taken))).accepted).toBe(true);
       });
+    });
+
+    test("overwriteCopy lets jobs stay that are not the commit's own", async () => {
+      const { token, entries, dataSet } = await enter('a', 'b', 'c');
+      const [a, b, c] = entries.map(({ sequence }) => sequence);
+      const copy = { dataSet: dataSet.id, token, watermark: c as number };
+      await lanes.overwriteCopy(committing({ ...copy, decided: 1, sequences: [b as number] }));
+      expect(await jobsOf()).toEqual(['a', 'c']);
+      expect(await locate('b')).toBe('a');
+      await stage.other.renumber(KEY, 0);
+      const after = await lanes.take(taking());
+      expect(after.entries.map(({ jobId }) => jobId)).toEqual(['a', 'c']);
+      expect(after.entries[0]?.sequence).toBeGreaterThan(c as number);
+      expect(a).toBeLessThan(b as number);
+    });
+
+    test('renumber has the counter go on above a number, and leaves jobs alone that are well', async () => {
+      const taken = await enter('a');
+      const above = taken.token + 3_600_000_000;
+      await lanes.renumber(KEY, above);
+      const after = await stage.other.take(taking());
+      expect(after.token).toBeGreaterThan(above);
+      expect(after.entries).toEqual(taken.entries);
+      await lanes.renumber(KEY, 5);
+      expect((await lanes.take(taking())).token).toBeGreaterThan(after.token);
     });
 
     test('registers the servers once, until they are replaced deliberately', async () => {

@@ -155,5 +155,5 @@ function earlierCell(path: Path, cell: Configuration['cell']): NewItem | undefin
 
 function earlierCommit(cell: Configuration['cell']): Acknowledgement | undefined {
   if (cell === 'missing') return undefined;
-  return { ...EARLIER, key: KEY, value: { json: '[1]' }, paceMs: 0 };
+  return { ...EARLIER, key: KEY, decided: 1, value: { json: '[1]' }, paceMs: 0 };
 }

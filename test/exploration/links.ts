@@ -12,7 +12,8 @@ import type {
   Taken,
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
-import type { TokenSource } from '../../src/lock/lock.ts';
+import { DATA_SET } from './worker-plan.ts';
+import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
 import type {
   Cas,
   Connection,
@@ -135,8 +136,9 @@ export class ExploredRedis implements Lanes, TokenSource {
     return this.#call({ script: 'locate', key, jobId });
   }
 
-  drawToken(): Promise<number> {
-    return this.#call({ script: 'drawToken' });
+  async drawToken(): Promise<DrawnToken> {
+    const token = await this.#call<number>({ script: 'drawToken' });
+    return { token, dataSet: { id: DATA_SET, madeAt: 0 } };
   }
 
   startAlone(): Promise<number> {
@@ -152,6 +154,10 @@ export class ExploredRedis implements Lanes, TokenSource {
   }
 
   overwriteCopy(): never {
+    throw notExplored();
+  }
+
+  renumber(): never {
     throw notExplored();
   }
 

@@ -113,7 +113,8 @@ class Server {
     for (let job = 1; job <= jobs; job++) {
       this.jobs.add({ id: String(job), name: UPDATE, data: JSON.stringify({ job }), lane: KEY });
     }
-    if (commit !== undefined) this.jobs.overwriteCopy(commit);
+    // All that its predecessors have decided is gone from the lane, too.
+    if (commit !== undefined) this.jobs.overwriteCopy({ ...commit, sequences: undefined });
     for (let token = jobs; token < lastToken; token++) this.jobs.drawToken();
     this.#commit = commit;
     this.#lastToken = lastToken;

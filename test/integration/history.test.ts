@@ -336,6 +336,7 @@ describe('what is recorded', () => {
       base: 0,
       token: cell?.token ?? 0,
       watermark: cell?.watermark ?? 0,
+      decided: 100,
       value: { json: JSON.stringify(cell?.value) },
       expireMs: 0,
       decisions: new Map(),

@@ -11,7 +11,7 @@ import { createLocks, type HeldKey, type Locks } from '../../src/lock/with-lease
 import { openServers } from '../../src/memcached/open-servers.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { gate } from '../support/gate.ts';
-import { jsonCodec } from '../support/lock-codec.ts';
+import { jsonCodec, NOBODY } from '../support/lock-codec.ts';
 import { LockChild } from '../support/lock-child.ts';
 import type { HolderOrders } from '../support/lock-holder.ts';
 import {
@@ -71,7 +71,7 @@ function startChild(more: Partial<HolderOrders> = {}): LockChild {
 async function storedValue(): Promise<unknown> {
   const connection = await servers.serverFor(key).connection();
   const outcome = await connection.get(key);
-  return outcome.kind === 'done' ? jsonCodec.decode(outcome.value) : outcome;
+  return outcome.kind === 'done' ? jsonCodec.decode(outcome.value, NOBODY) : outcome;
 }
 
 describe('after the death of a holder', () => {

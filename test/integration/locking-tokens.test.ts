@@ -10,7 +10,8 @@ const redis = new Redis(redisUrl());
 const queues: string[] = [];
 
 afterAll(async () => {
-  await redis.del(...queues.map(sequenceKey));
+  const keys = queues.map(sequenceKey);
+  await redis.del(...keys, ...keys.map((key) => `${key}:dataSet{${key}}`));
   await redis.quit();
 });
 
@@ -36,7 +37,7 @@ describe('drawing fencing tokens from Redis', () => {
     const drawn = await Promise.all(
       sources.map(async (source) => {
         const tokens: number[] = [];
-        for (let n = 0; n < 200; n++) tokens.push(await source.drawToken());
+        for (let n = 0; n < 200; n++) tokens.push((await source.drawToken()).token);
         return tokens;
       }),
     );
@@ -51,25 +52,25 @@ describe('drawing fencing tokens from Redis', () => {
     const ahead = 8_999_999_999_999_990;
     await redis.set(key, String(ahead));
     const source = tokensOf(redis, queue);
-    for (let n = 1; n <= 5; n++) expect(await source.drawToken()).toBe(ahead + n);
+    for (let n = 1; n <= 5; n++) expect((await source.drawToken()).token).toBe(ahead + n);
     expect(await redis.get(key)).toBe(String(ahead + 5));
   });
 
   it('goes on from the time when Redis has forgotten the last one', async () => {
     const { queue, key } = newQueue();
     const source = tokensOf(redis, queue);
-    const before = await source.drawToken();
+    const { token: before } = await source.drawToken();
     await redis.del(key);
-    expect(await source.drawToken()).toBeGreaterThan(before);
+    expect((await source.drawToken()).token).toBeGreaterThan(before);
   });
 
   it('works on a server that has forgotten the script', async () => {
     const server = await startRedis();
     const client = new Redis(server.port, server.host);
     const source = tokensOf(client, 'q');
-    const before = await source.drawToken();
+    const { token: before } = await source.drawToken();
     await client.script('FLUSH');
-    expect(await source.drawToken()).toBeGreaterThan(before);
+    expect((await source.drawToken()).token).toBeGreaterThan(before);
     await client.quit();
     await server.stop();
   });
@@ -79,5 +80,19 @@ describe('drawing fencing tokens from Redis', () => {
     await redis.set(key, 'nonsense');
     await expect(tokensOf(redis, queue).drawToken()).rejects.toThrow();
     expect(await redis.get(key)).toBe('nonsense');
+  });
+
+  it('tells of which data set they are, and tells an emptied one from it', async () => {
+    const { queue, key } = newQueue();
+    const other = redis.duplicate();
+    const [one, two] = [tokensOf(redis, queue), tokensOf(other, queue)];
+    const [first, second] = await Promise.all([one.drawToken(), two.drawToken()]);
+    expect(second.dataSet).toEqual(first.dataSet);
+    expect(first.dataSet.madeAt).toBeLessThanOrEqual(Math.min(first.token, second.token));
+    await redis.del(`${key}:dataSet{${key}}`);
+    const later = (await one.drawToken()).dataSet;
+    expect(later.id).not.toBe(first.dataSet.id);
+    expect(later.madeAt).toBeGreaterThan(Math.max(first.token, second.token));
+    await other.quit();
   });
 });

@@ -256,6 +256,7 @@ describe('a parked job that is decided', () => {
           base: 0,
           token: taken.token,
           watermark: taken.entries[0]?.sequence as number,
+          decided: 1,
           value: { json: '1' },
           expireMs: 0,
           decisions: new Map(),

@@ -1,5 +1,6 @@
 /** A codec for cells that hold nothing but JSON and the token of their last write. */
 import type { CellCodec } from '../../src/lock/with-lease.ts';
+import type { DrawnToken } from '../../src/lock/lock.ts';
 import { TorilError } from '../../src/errors.ts';
 
 const FLAGS = 0x4a53_0001;
@@ -8,6 +9,12 @@ interface Content {
   readonly value?: unknown;
   readonly token: number;
 }
+
+/** Of whoever looks without a lease. */
+export const NOBODY: DrawnToken = {
+  token: Number.MAX_SAFE_INTEGER,
+  dataSet: { id: 'nobody', madeAt: Number.MAX_SAFE_INTEGER },
+};
 
 export const jsonCodec: CellCodec = {
   decode(item) {

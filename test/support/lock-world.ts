@@ -10,7 +10,7 @@ import { MemoryServer, type MemoryServerOptions } from '../../src/memcached/memo
 import { MemoryStore } from '../../src/memcached/memory-store.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
-import { jsonCodec } from './lock-codec.ts';
+import { jsonCodec, NOBODY } from './lock-codec.ts';
 import { ProcessClock, VirtualClock } from './virtual-clock.ts';
 
 export const LOCK = 'toril:lock:some-key';
@@ -107,7 +107,7 @@ export class LockWorld {
   /** What a cell holds, as the tests' codec wrote it: without a request. */
   valueOf(key: string): unknown {
     const item = this.store.peek(key);
-    return item === undefined ? undefined : jsonCodec.decode(item);
+    return item === undefined ? undefined : jsonCodec.decode(item, NOBODY);
   }
 
   /** Fails if anything still wants to happen, once what was on the network has arrived: a forgotten timer. */

@@ -72,6 +72,39 @@ export const COMMIT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'numbers-again',
+    guard: 'a token, or a sequence, that Redis gave out before proves that it went back',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/believe.test.ts',
+      why: 'its Redis never forgets; test/integration/failover.test.ts has one that does',
+    },
+    edits: [
+      {
+        file: 'src/cells/believe.ts',
+        find: '  if (copy.token >= token || copy.watermark >= Math.min(token, firstSequence))\n',
+        replace: '  if (copy.token >= token + firstSequence)\n',
+      },
+    ],
+  },
+  {
+    name: 'strangers-leave',
+    guard:
+      'nobody leaves his lane with a commit that somebody else made, but the jobs that it names',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/went-back.test.ts',
+      why: 'its Redis never forgets; test/integration/failover.test.ts has one that does',
+    },
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: '      decided: sequences.length,\n      sequences,\n',
+        replace: '      decided: 1_000,\n',
+      },
+    ],
+  },
+  {
     name: 'acknowledge-anything',
     guard: 'the condition of the acknowledgement: the copy is the base of the commit',
     hunt: SIMULATED,

@@ -87,22 +87,6 @@ export const JOB_TWINS: readonly Twin[] = [
     ],
   },
   {
-    name: 'no-watermark-check',
-    guard: 'a lane entry at or below the watermark is not applied again',
-    hunt: {
-      by: 'test',
-      file: 'test/unit/fold.test.ts',
-      why: 'every acknowledgement takes such entries out in the same script that moves the watermark',
-    },
-    edits: [
-      {
-        file: 'src/workers/fold.ts',
-        find: "    if (entry.sequence <= this.#start.watermark) return this.#decideApplied(entry, '');\n",
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'closing-goes-on',
     guard: 'a worker that closes begins no further update',
     hunt: {

@@ -21,10 +21,12 @@ const cell = (token: number, base: number, more: Partial<Envelope> = {}): CellCo
 const FROM: Viewpoint = {
   queue: 'bull:q',
   dataSet: { id: 'ours', madeAt: 4 },
+  token: 100,
+  firstSequence: undefined,
   knows: (id) => id === 'ours' || id === 'former',
 };
 const standing = (content: CellContent, token: number): string => {
-  const found = believe(content, { token }, FROM);
+  const found = believe(content, { token, watermark: 1 }, FROM);
   switch (found.kind) {
     case 'refused':
       return found.cause.code;
@@ -74,7 +76,7 @@ describe('a cell', () => {
 
   it('of another data set is told with all that can have happened, and what to do', () => {
     const message = (content: CellContent): string => {
-      const found = believe(content, { token: 0 }, FROM);
+      const found = believe(content, { token: 0, watermark: 0 }, FROM);
       return found.kind === 'refused' ? found.cause.message : found.kind;
     };
     expect(message(cell(9, 0, { dataSet: 'theirs' }))).toMatch(
@@ -86,6 +88,28 @@ describe('a cell', () => {
     expect(message(cell(9, 0, { dataSet: 'former' }))).toMatch(/emptied or replaced.*--trust cell/);
     expect(message(cell(9, 0, { dataSet: 'former' }))).not.toMatch(/share/);
   });
+
+  it.each([
+    ['the token drawn is not above that of the cell', cell(9, 5), 5, 0, 9, undefined],
+    ['also if Redis has acknowledged just that commit', cell(9, 5), 9, 1, 9, undefined],
+    ['also if the cell is an old one', cell(12, 5), 9, 1, 12, undefined],
+    ['also if it was written under a lock', cell(9, 0, { queue: '' }), 0, 0, 9, undefined],
+    ['the token drawn is not above that of the copy', { kind: 'missing' }, 9, 1, 9, undefined],
+    ['the token drawn is not above the watermark', { kind: 'missing' }, 9, 11, 10, undefined],
+    ['a job waits at the watermark', cell(9, 5), 9, 7, 10, 7],
+    ['a job waits below the watermark, and there is no cell', { kind: 'missing' }, 9, 7, 10, 6],
+  ] satisfies [string, CellContent, number, number, number, number | undefined][])(
+    'shows that Redis went back if %s',
+    (_, content, copyToken, watermark, token, firstSequence) => {
+      const at = (from: Partial<Viewpoint>): string => {
+        const found = believe(content, { token: copyToken, watermark }, { ...FROM, ...from });
+        return found.kind === 'refused' ? found.cause.code : found.kind;
+      };
+      expect(at({ token, firstSequence })).toBe('REDIS_WENT_BACK');
+      const later = Math.max(token, watermark) + 1;
+      expect(at({ token: later, firstSequence: later })).not.toBe('REDIS_WENT_BACK');
+    },
+  );
 
   it.each([
     ['is missing, and the key is new', { kind: 'missing' }, 0, 'fresh'],
@@ -113,7 +137,7 @@ describe('a cell', () => {
       fc.property(numbers, numbers, numbers, (base, more, copy) => {
         const token = base + 1 + more;
         const { envelope } = cell(token, base) as { envelope: Envelope };
-        const found = believe({ kind: 'envelope', envelope }, { token: copy }, FROM);
+        const found = believe({ kind: 'envelope', envelope }, { token: copy, watermark: 1 }, FROM);
         const believed = found.kind === 'clean' || found.kind === 'unacknowledged';
         expect(believed).toBe(copy === token || copy === base);
         if (!believed) expect(found.kind).toBe(base > copy ? 'refused' : 'restore');

@@ -1,9 +1,11 @@
 /** What may be written under a lease, and as what it is stored. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
+import type { TokenSource } from '../../src/lock/lock.ts';
 import { createLocks, type HeldKey, type Locks } from '../../src/lock/with-lease.ts';
 import { MemoryServer } from '../../src/memcached/memory-server.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
+import { NOBODY } from '../support/lock-codec.ts';
 import { LockWorld } from '../support/lock-world.ts';
 
 let world: LockWorld;
@@ -25,7 +27,7 @@ afterEach(async () => {
 
 function stored(key: string): unknown {
   const item = world.store.peek(key);
-  return item === undefined ? undefined : lockCodec.decode({ ...item, cas: 1n });
+  return item === undefined ? undefined : lockCodec.decode({ ...item, cas: 1n }, NOBODY);
 }
 
 const circle: Record<string, unknown> = {};
@@ -106,5 +108,51 @@ describe('a value written under a lease', () => {
       expect(() => held.write(Number.NaN)).toThrow('NaN');
     });
     expect(stored('k')).toBe(1);
+  });
+});
+
+describe('a token that is drawn to change a value', () => {
+  const held = async (key: string, tokens: TokenSource): Promise<number> => {
+    const { clock } = world;
+    const locks = createLocks({
+      memcached: new RendezvousServers([server]),
+      tokens,
+      codec: lockCodec,
+      clock,
+    });
+    try {
+      const writing = locks.withLease(key, ({ token, write }) => {
+        write('by this one');
+        return token;
+      });
+      return await clock.until(writing);
+    } finally {
+      await clock.until(locks.close());
+    }
+  };
+  const source = (token: number, id = 'ours', madeAt = 1): TokenSource => ({
+    drawToken: () => Promise.resolve({ token, dataSet: { id, madeAt } }),
+  });
+
+  it('must be above the one that wrote it', async () => {
+    expect(await held('k', source(10))).toBe(10);
+    for (const token of [10, 9]) {
+      await expect(held('k', source(token))).rejects.toMatchObject({ code: 'REDIS_WENT_BACK' });
+    }
+    expect(await held('k', source(11))).toBe(11);
+  });
+
+  it('must not come from another Redis that is at work beside the one that wrote it', async () => {
+    await held('k', source(10));
+    await expect(held('k', source(12, 'theirs'))).rejects.toMatchObject({
+      code: 'CELL_OF_ANOTHER_REDIS',
+    });
+    expect(stored('k')).toBe('by this one');
+  });
+
+  it('may come from one that stands in its place since: nothing is lost but the counter', async () => {
+    await held('k', source(10));
+    expect(await held('k', source(30, 'emptied', 20))).toBe(30);
+    await expect(held('k', source(31))).rejects.toMatchObject({ code: 'CELL_OF_ANOTHER_REDIS' });
   });
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UncommittedError } from '../../src/lock/tenure.ts';
 import type { HeldKey } from '../../src/lock/with-lease.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
-import { jsonCodec } from '../support/lock-codec.ts';
+import { jsonCodec, NOBODY } from '../support/lock-codec.ts';
 import { LEASE_MS, LockWorld } from '../support/lock-world.ts';
 import { withoutBump, withoutReplaceCas } from '../support/lock-twins.ts';
 
@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => world.close());
 
 const cell = (value: unknown, token = 1) =>
-  jsonCodec.encode(value, { key: 'k', token, previous: undefined });
+  jsonCodec.encode(value, { key: 'k', ...NOBODY, token, previous: undefined });
 const plain = (server: MemcachedServer): MemcachedServer => server;
 
 /**

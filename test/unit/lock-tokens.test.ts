@@ -6,17 +6,17 @@ describe('fencing tokens from memory', () => {
   it('are the time in microseconds, and grow even within one', async () => {
     const clock = new VirtualClock();
     const tokens = new MemoryTokens(clock);
-    const first = await tokens.drawToken();
+    const { token: first } = await tokens.drawToken();
     expect(first).toBe(clock.wallMs() * 1000);
-    expect(await tokens.drawToken()).toBe(first + 1);
+    expect((await tokens.drawToken()).token).toBe(first + 1);
   });
 
   it('grow when the clock is set back', async () => {
     const clock = new VirtualClock();
     const tokens = new MemoryTokens(clock);
-    const first = await tokens.drawToken();
+    const { token: first } = await tokens.drawToken();
     clock.moveWall(-60_000);
-    expect(await tokens.drawToken()).toBe(first + 1);
+    expect((await tokens.drawToken()).token).toBe(first + 1);
   });
 });
 
@@ -29,7 +29,11 @@ describe('fencing tokens from Redis', () => {
   it.each(['0', '-1', 'nonsense', null, '9007199254740993', '1.5'])(
     'are refused if they are %j',
     async (answer) => {
-      const tokens = new RedisTokens({ client: answering(answer), prefix: 'p', queue: 'q' });
+      const tokens = new RedisTokens({
+        client: answering([answer, 'id 1']),
+        prefix: 'p',
+        queue: 'q',
+      });
       await expect(tokens.drawToken()).rejects.toThrow('the fencing token');
     },
   );

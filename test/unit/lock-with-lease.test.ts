@@ -212,7 +212,7 @@ describe('waiting for a lease', () => {
     open();
     expect(draws).toBe(3);
     expect(own).not.toBe(second1);
-    expect(await draw()).toBeGreaterThan(Math.max(own, second1));
+    expect((await draw()).token).toBeGreaterThan(Math.max(own, second1));
   });
 
   it('ends after waitMs while a cell cannot be closed to older holders', async () => {

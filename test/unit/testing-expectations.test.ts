@@ -160,6 +160,7 @@ const COMMIT = {
   base: 0,
   token: 9e15,
   watermark: 0,
+  decided: 1,
   value: 'deleted',
   expireMs: 0,
   decisions: new Map(),

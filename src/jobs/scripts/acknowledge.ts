@@ -15,7 +15,7 @@ import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 /** How the jobs of `deliveries` are completed, and whether others are fetched instead; 0: they are not. */
 export type CompletingArguments = readonly [...settings: FinishSettings, wantsNext: 0 | 1] | 0;
 
-/** The last four only where one of them says anything; times in milliseconds, 0: never. */
+/** The last five only where one of them says anything; times in milliseconds, 0: never. */
 export type AcknowledgeArguments = [
   key: string,
   /** The id of the data set that the commit belongs to. */
@@ -23,6 +23,7 @@ export type AcknowledgeArguments = [
   base: string,
   token: string,
   watermark: string,
+  decided: number,
   /** '+' and JSON, '-' deleted, '0' not kept. */
   value: Packed,
   /** Milliseconds per job. */
@@ -34,6 +35,8 @@ export type AcknowledgeArguments = [
   decisions?: Readonly<Record<string, Packed>>,
   /** False: not for the history. */
   note?: NoteArguments | false,
+  /** How far below the watermark each of the decided jobs is. */
+  depths?: readonly number[],
 ];
 
 /**
@@ -49,10 +52,14 @@ export type AcknowledgeArguments = [
  * built on nothing, and so fits any that is empty): Redis has the last word. Accepted
  * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
  * found the cell).
+ * Redis has gone back if the token was not drawn here, or if others than the commit's own jobs are about to
+ * leave: a commit of one job is told by its sequence, one of our own by its count (reading all sequences of
+ * 500 jobs would cost as much as taking them out), somebody else's by all its sequences.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
- *   Returns a letter per key: 1 accepted, 0 refused; behind them, if there are deliveries, the time and as JSON an
+ *   Returns a letter per key: 1 accepted, 0 refused, b refused since Redis has gone back; behind them, if there
+ *   are deliveries, the time and as JSON an
  *   answer for each ('slow': it was not completed)
  */
 export const ACKNOWLEDGE: Script = {
@@ -83,20 +90,42 @@ local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expi
   end
 end
 
--- Takes out what is decided. Most lanes hold one job: popping it needs one command, not two.
-local function takeOut(laneKey, watermark)
+-- Takes out what is decided; nil, and nothing, if that is more than the commit's own jobs. Most lanes hold
+-- one job: popping it needs one command, not two.
+local function takeOut(laneKey, watermark, decided)
   local first = call('ZPOPMIN', laneKey)
   local jobId, sequence, last = first[1], tonumber(first[2]), tonumber(watermark)
   if not jobId then return {} end
-  if sequence == last then return { jobId } end
+  if sequence == last and decided > 0 then return { jobId } end
   if sequence > last then
     call('ZADD', laneKey, first[2], jobId)
     return {}
   end
   local jobIds = call('ZRANGEBYSCORE', laneKey, '-inf', watermark)
+  if decided < 2 or #jobIds >= decided then
+    call('ZADD', laneKey, first[2], jobId)
+    return nil
+  end
   call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark)
   table.insert(jobIds, 1, jobId)
   return jobIds
+end
+
+-- The same where the sequences are read anyhow: what is at or below the watermark, as ids and sequences, may
+-- leave. With depths, others are passed over.
+local function ownOf(entries, watermark, decided, depths)
+  local last, ours, jobIds = tonumber(watermark), {}, {}
+  if depths then
+    for i = 1, #depths do ours[depths[i]] = true end
+  elseif decided == 1 then
+    ours[0] = true
+  end
+  for i = 1, #entries, 2 do
+    if decided > 1 and not depths or ours[last - tonumber(entries[i + 1])] then
+      jobIds[#jobIds + 1] = entries[i]
+    end
+  end
+  return jobIds, #jobIds < #entries / 2 or not depths and #jobIds > decided
 end
 
 -- A job of which nothing is left but what Toril wrote must not come back.
@@ -118,10 +147,8 @@ local function finishLater(jobId, delivery, decision)
   places[#finishing] = delivery.place
 end
 
-local function leaveLane(key, watermark, decisions, deliveries)
-  local laneKey = own .. 'lane:' .. key
+local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
   local moved, cascades = {}, false
-  local jobIds = takeOut(laneKey, watermark)
   for i = 1, #jobIds do
     local jobId = jobIds[i]
     local decision = decisions[jobId] or '${PLAIN_APPLIED}'
@@ -172,10 +199,10 @@ local function rememberCompleted(deliveries)
 end
 
 local NONE = {}
-local function acknowledge(key, commitsDataSet, base, token, watermark, value, pace, deliveries, expireMs, copyExpireMs, decisions, note)
+local function acknowledge(key, commitsDataSet, base, token, watermark, decided, value, pace, deliveries, expireMs, copyExpireMs, decisions, note, depths)
   deliveries = deliveriesOf(deliveries)
   if commitsDataSet ~= dataSetId then return '0' end
-  local copyKey = own .. 'copy:' .. key
+  local copyKey, laneKey = own .. 'copy:' .. key, own .. 'lane:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
   if copyToken == token and base ~= 'any' then
@@ -183,12 +210,27 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, value, p
     return '1'
   end
   if copyToken ~= base and base ~= 'any' then return '0' end
+  if tonumber(token) > lastDrawn and base ~= 'any' then return 'b' end
+  local entries, jobIds, hasOthers = nil, nil, false
+  if note or depths then
+    entries = call('ZRANGEBYSCORE', laneKey, '-inf', watermark, 'WITHSCORES')
+    jobIds, hasOthers = ownOf(entries, watermark, decided, depths)
+    if hasOthers and base ~= 'any' then return 'b' end
+  else
+    jobIds = takeOut(laneKey, watermark, decided)
+    if not jobIds then return 'b' end
+  end
   value, decisions = unpacked(value), decisions or NONE
   for jobId, decision in pairs(decisions) do decisions[jobId] = unpacked(decision) end
   -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
-  if note then record(key, copyToken, token, watermark, value, decisions, note) end
+  if note then record(key, copyToken, token, watermark, value, decisions, note, entries) end
+  if entries and hasOthers then
+    for i = 1, #jobIds do call('ZREM', laneKey, jobIds[i]) end
+  elseif entries and #entries > 0 then
+    call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark)
+  end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
-  leaveLane(key, watermark, decisions, deliveries)
+  leaveLane(key, laneKey, jobIds, decisions, deliveries)
   for jobId, decision in pairs(decisions) do
     if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
   end

@@ -30,8 +30,8 @@ export type NoteArguments = [
 ];
 
 /**
- * A fragment for ACKNOWLEDGE. `record` must run while the jobs are still in their lane, and
- * `trimHistory` after the last one. The copy's field h says how the history stands with the key: the
+ * A fragment for ACKNOWLEDGE. `record` takes the jobs that leave, with their sequences, and runs before
+ * they are told; `trimHistory` after the last one. The copy's field h says how the history stands with the key: the
  * token of the last commit in it, commits since one that a replay can begin at, and the stream id of
  * that one. Without h, or if its token is not the copy's, a replay cannot go on.
  *
@@ -43,9 +43,8 @@ export const RECORD_LUA: string = `
 local historyKey = own .. '${HISTORY_KEY}'
 local lengthBefore, added, minId = nil, 0, nil
 
-local function jobsOf(key, watermark, decisions, attempts)
+local function jobsOf(entries, decisions, attempts)
   local text, isComplete = {}, true
-  local entries = redis.call('ZRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark, 'WITHSCORES')
   for i = 1, #entries, 2 do
     local jobId = entries[i]
     local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm')
@@ -79,10 +78,10 @@ local function standing(copyKey, id, base, token, beginsHere)
   return token .. ' ' .. string.format('%.0f', since + 1) .. ' ' .. checkpoint
 end
 
-local function record(key, base, token, watermark, value, decisions, note)
+local function record(key, base, token, watermark, value, decisions, note, entries)
   local hash, origin, full, lengthMax, ageMs, attempts = unpack(note)
   origin, full = unpacked(origin), unpacked(full)
-  local jobs, isComplete = jobsOf(key, watermark, decisions, attempts)
+  local jobs, isComplete = jobsOf(entries, decisions, attempts)
   -- A commit that cannot be replayed is one to begin behind.
   if full == '=' or (full == '' and not isComplete and string.sub(value, 1, 1) == '+') then full = value end
   local fields = { 'k', key, 't', token, 'b', base, 'w', watermark, 'h', hash, 's', '1', 'j', jobs }

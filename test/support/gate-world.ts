@@ -1,0 +1,141 @@
+/** One key, one memcached in memory, virtual time, and as many workers and Redis as a test wants; no BullMQ. */
+import type { Clock } from '../../src/base/clock.ts';
+import { seededFraction } from '../../src/base/random.ts';
+import { decodeItem, type Envelope } from '../../src/cells/envelope.ts';
+import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
+import { type AnyUpdate, defineUpdate } from '../../src/jobs/update.ts';
+import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { cellName } from '../../src/memcached/item-names.ts';
+import { MemoryServer } from '../../src/memcached/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
+import { GATE_DEFAULTS, type GateOptions } from '../../src/options.ts';
+import type { Arrival, Settlement } from '../../src/workers/arrival.ts';
+import { Gate } from '../../src/workers/gate.ts';
+import type { GateEventName, GateEvents } from '../../src/workers/gate-events.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+export const KEY = 'k';
+const QUEUE = 'bull:q';
+const REQUEST_DEADLINE_MS = 300;
+
+/** Appends `who`; the value is the list of those who came. */
+export const note: AnyUpdate = defineUpdate({
+  name: 'note',
+  key: () => KEY,
+  initial: (): string[] => [],
+  apply: (value: string[], { who }: { who: string }) => [...value, who],
+});
+
+export class GateWorld {
+  readonly clock = new VirtualClock();
+  readonly store = new MemoryStore({ clock: this.clock, itemSizeMax: 10_000 });
+  #workers = 0;
+
+  /** @param aheadMs its clock is ahead of the others', or behind */
+  redis(dataSet = 'data set', aheadMs = 0): MemoryJobs {
+    const { clock } = this;
+    const ahead: Clock = {
+      monotonicMs: () => clock.monotonicMs(),
+      wallMs: () => clock.wallMs() + aheadMs,
+      after: (delayMs, callback) => clock.after(delayMs, callback),
+      soon: (callback) => clock.soon(callback),
+    };
+    return new MemoryJobs(ahead, dataSet);
+  }
+
+  worker(jobs: MemoryJobs, options: GateWorkerOptions = {}): GateWorker {
+    return new GateWorker(this, jobs, `w${++this.#workers}`, options);
+  }
+
+  /** What a reader finds; undefined: nothing. */
+  cell(): Envelope | undefined {
+    const item = this.store.peek(cellName(KEY));
+    const content = item && decodeItem(item);
+    return content?.kind === 'envelope' ? content.envelope : undefined;
+  }
+
+  evict(): void {
+    this.store.evict(cellName(KEY));
+  }
+}
+
+export interface GateWorkerOptions extends Partial<GateOptions> {
+  readonly update?: AnyUpdate;
+  /** Something between the gate and its lanes. */
+  readonly wrap?: (lanes: MemoryLanes) => MemoryLanes;
+}
+
+type Told = { [Name in GateEventName]: { readonly name: Name; readonly event: GateEvents[Name] } };
+
+export class GateWorker {
+  readonly gate: Gate;
+  readonly told: Told[GateEventName][] = [];
+  readonly server: MemoryServer;
+  readonly #world: GateWorld;
+  readonly #jobs: MemoryJobs;
+
+  constructor(world: GateWorld, jobs: MemoryJobs, name: string, given: GateWorkerOptions) {
+    const { update = note, wrap = (lanes) => lanes, ...options } = given;
+    const { clock, store } = world;
+    this.#world = world;
+    this.#jobs = jobs;
+    this.server = new MemoryServer({ store, clock, requestDeadlineMs: REQUEST_DEADLINE_MS });
+    let ids = 0;
+    const random = { fraction: seededFraction(name), id: () => `${name}-${++ids}` };
+    const all = { ...GATE_DEFAULTS, ...options };
+    this.gate = new Gate({
+      queue: QUEUE,
+      servers: new RendezvousServers([this.server]),
+      locks: new MemcachedLeaseLocks({ clock, random, leaseMs: all.leaseMs }),
+      lanes: wrap(new MemoryLanes(jobs, clock)),
+      registry: new UpdateRegistry([update]),
+      clock,
+      random,
+      options: all,
+      report: (event, facts) => void this.told.push({ name: event, event: facts } as never),
+      rateLimited: false,
+      resting: () => false,
+      slots: () => 8,
+      parkAhead: () => Promise.resolve(),
+      deliverNext: () => {},
+    });
+  }
+
+  /** Of the events told: their content. */
+  events<Name extends GateEventName>(name: Name): GateEvents[Name][] {
+    return this.told
+      .filter((one): one is Told[Name] => one.name === name)
+      .map(({ event }) => event);
+  }
+
+  /** Adds a job to the lane, without delivering it. */
+  add(who: string): string {
+    const job = this.#jobs.add({ name: 'note', data: JSON.stringify({ who }), lane: KEY });
+    return job?.id as string;
+  }
+
+  /** Delivers a job once, and says how that ended. */
+  deliver(jobId: string, more: Partial<Arrival> = {}): Promise<Settlement> {
+    return new Promise((settle) => {
+      this.gate.arrive(KEY, {
+        jobId,
+        arrivedAtMs: this.#world.clock.monotonicMs(),
+        deliveries: 1,
+        stalls: 0,
+        isLastAttempt: () => true,
+        settle,
+        ...more,
+      });
+    });
+  }
+
+  /** Adds and delivers one, and waits until the gate is at rest. */
+  async enqueue(who: string): Promise<Settlement> {
+    const settlement = await this.#world.clock.until(this.deliver(this.add(who)));
+    await this.#world.clock.until(this.gate.atRest());
+    return settlement;
+  }
+}
