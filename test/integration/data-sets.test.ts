@@ -10,6 +10,7 @@ import type { Worker } from '../../src/index.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../../src/workers/trust.ts';
+import { eventually } from '../support/memcached.ts';
 import { hasItem } from '../support/items.ts';
 import { type PrivateServer, startRedis } from '../support/servers.ts';
 import type { Line } from '../support/updates.ts';
@@ -109,6 +110,8 @@ describe('two Redis data sets on one memcached', () => {
     await commits(prod, key, 0);
     expect(await heldWith(second, staging, key)).toBe('CELL_OF_ANOTHER_REDIS');
     expect(await trust(staging, key, 'cell')).toMatchObject({ kind: 'cell-trusted' });
+    const lane = staging.queue.lane(key);
+    await eventually('its job is applied', async () => (await lane.report()).length === 0);
     expect(await heldWith(first, prod, key)).toBe('CELL_OF_ANOTHER_REDIS');
     // Whoever has a copy of its own may take the key back.
     expect(await trust(prod, key, 'copy')).toMatchObject({ kind: 'copy-trusted' });
