@@ -22,7 +22,7 @@ const QUEUE = 'bull:q';
 const REQUEST_DEADLINE_MS = 300;
 
 /** Appends `who`; the value is the list of those who came. */
-export const note: AnyUpdate = defineUpdate({
+const note: AnyUpdate = defineUpdate({
   name: 'note',
   key: () => KEY,
   initial: (): string[] => [],
