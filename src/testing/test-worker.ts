@@ -121,7 +121,10 @@ export class TestWorker {
   async #settlementOf(delivery: Delivery): Promise<Settlement> {
     const { jobId, name, attemptsMade, attempts, deliveries, stalls } = delivery;
     const known = decodeOutcome(delivery.outcome);
-    if (known !== undefined) return { kind: 'decided', outcome: known };
+    if (known !== undefined) {
+      if (stalls > 0) await this.#visit(delivery);
+      return { kind: 'decided', outcome: known };
+    }
     const update = this.#registry.find(name);
     if (update === undefined) {
       this.#options.report('updateUnknown', { key: undefined, jobId, name });
@@ -143,6 +146,17 @@ export class TestWorker {
         settle,
       });
     });
+  }
+
+  /** As intake.ts does. */
+  async #visit({ name, data }: Delivery): Promise<void> {
+    const update = this.#registry.find(name);
+    if (update === undefined) return;
+    try {
+      this.#gate.visit(keyOf(update, await validated(update, JSON.parse(data))));
+    } catch {
+      // Its key cannot be told any more.
+    }
   }
 
   /** As delivery.ts and BullMQ's worker behind it. A lock that is lost makes all of these do nothing. */

@@ -7,7 +7,8 @@
  *
  * Jobs of the key that are delivered meanwhile join it and wait in memory; one that would wait too
  * long gives its worker slot back. The combiner goes on as long as the lane has jobs, also when none
- * of them waits here, so no lane depends on one particular job.
+ * of them waits here, so no lane depends on one particular job; and until it knows what became of its
+ * last commit, since readers see that.
  */
 import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
@@ -87,7 +88,8 @@ export class Combiner implements Watched, Crowding {
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
-  constructor(home: CombinerHome, key: string, first: Arrival) {
+  /** @param first undefined: a visit, to see that the cell is what it should be */
+  constructor(home: CombinerHome, key: string, first: Arrival | undefined) {
     this.#home = home;
     this.#context = home.context;
     this.#key = key;
@@ -95,7 +97,7 @@ export class Combiner implements Watched, Crowding {
     this.#cellName = cellName(key);
     this.#lockName = lockName(key);
     this.#memory = new KeyMemory(home.blockers, home.startedAlone, home.cancellations);
-    this.#arrivals.add(first);
+    if (first !== undefined) this.#arrivals.add(first);
     this.over = this.#run();
   }
 
@@ -141,8 +143,11 @@ export class Combiner implements Watched, Crowding {
     this.#home.watches.add(this);
     for (;;) {
       const more = await this.#round();
+      const owes = this.#memory.owesVisit;
       if (this.#stopping) break;
-      if (this.#arrivals.size === 0 && (!more || this.#context.resting())) break;
+      if (this.#arrivals.size > 0 || (more && !this.#context.resting())) continue;
+      if (!owes) break;
+      if (!more) await pause(this.#context.clock, this.#context.options.blockedMs);
     }
     // In the same moment as the check above: nothing can join a combiner that is over.
     this.#home.forget(this.#key);

@@ -38,10 +38,23 @@ export class Gate implements CombinerHome {
     else this.#root.runInAsyncScope(() => this.#arrive(key, arrival));
   }
 
+  /**
+   * Somebody may have died between a commit of the key and its acknowledgement, and its jobs are decided by others
+   * since: nobody else would look whether the cell is what Redis knows.
+   */
+  visit(key: string): void {
+    if (this.#closing || this.#combiners.has(key)) return;
+    this.#root.runInAsyncScope(() => this.#start(key, undefined));
+  }
+
   #arrive(key: string, arrival: Arrival): void {
     if (this.#closing) return arrival.settle({ kind: 'returned' });
     const combiner = this.#combiners.get(key);
     if (combiner !== undefined) return combiner.join(arrival);
+    this.#start(key, arrival);
+  }
+
+  #start(key: string, arrival: Arrival | undefined): void {
     const started = new Combiner(this, key, arrival);
     this.#combiners.set(key, started);
     started.over.catch((thrown: unknown) => {

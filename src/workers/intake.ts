@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts';
 import type { TorilBackend } from '../jobs/bull-backend.ts';
 import { keyOf, schemaInTime, validated } from '../jobs/job-data.ts';
 import { decodeOutcome } from '../jobs/outcome.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { Settlement } from './arrival.ts';
 import { isLastAttempt } from './delivery.ts';
@@ -62,8 +63,11 @@ export class Intake {
     const { backend, registry, report, blockedMs } = this.#options;
     const jobId = job.id as string;
     const known = decodeOutcome(backend.takeOutcome(jobId) ?? '');
-    if (known !== undefined) return { kind: 'decided', outcome: known };
     const update = registry.find(job.name);
+    if (known !== undefined) {
+      if (job.stalledCounter > 0) this.#visit(job, update);
+      return { kind: 'decided', outcome: known };
+    }
     if (update === undefined) {
       report('updateUnknown', { key: undefined, jobId, name: job.name });
       return { kind: 'parked', delayMs: blockedMs };
@@ -77,6 +81,17 @@ export class Intake {
     } catch (thrown) {
       return refusedWith(update, thrown);
     }
+  }
+
+  /** Its process died or froze with it, maybe between a commit and its acknowledgement. */
+  #visit(job: Job, update: AnyUpdate | undefined): void {
+    if (update === undefined) return;
+    const visit = (data: unknown): void => this.#options.gate.visit(keyOf(update, data));
+    // A job whose key cannot be told any more was not in a commit of ours.
+    Promise.resolve(job.data)
+      .then((data: unknown) => validated(update, data))
+      .then(visit)
+      .catch(() => undefined);
   }
 
   /** An asynchronous schema has the job meanwhile. */

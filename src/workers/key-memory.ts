@@ -38,6 +38,8 @@ export class KeyMemory {
   distrustsValues: boolean = false;
   /** Milliseconds per job, smoothed; 0: not known yet. */
   paceMs: number = 0;
+  /** A commit of ours is in the cell, and Redis has not taken it, or nobody knows: somebody must look at it once more. */
+  owesVisit: boolean = false;
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
   /** Made on first use: there is nothing to tell of most jobs. */

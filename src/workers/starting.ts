@@ -33,7 +33,7 @@ export function startFrom(
       const { value } = taken.copy;
       assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
       if (value === 'not-kept') context.report('cellLost', { key });
-      else if (value !== 'deleted') context.report('cellRestored', { key, found: standing.found });
+      else if (value !== 'deleted') context.report('cellRestored', { key, found: 'missing' });
       const json = typeof value === 'object' ? value.json : undefined;
       if (json === undefined) return foldStart(taken, 'nothing', nothing);
       return foldStart(taken, 'base', () => JSON.parse(json));

@@ -23,6 +23,7 @@ import type { GateContext } from './gate-context.ts';
 import { noteOf, noteOfRecovered } from './history-notes.ts';
 import type { KeyMemory } from './key-memory.ts';
 import { committedCell, type KnownCell, knownCell, NO_CELL } from './known-cell.ts';
+import { putRight } from './putting-right.ts';
 import type { SeenDataSets } from './seen-data-sets.ts';
 import { startFrom } from './starting.ts';
 import { closeToOlderHolders, isStrict } from './strict-turn.ts';
@@ -117,6 +118,8 @@ class Turn {
     const { copy, entries } = taken;
     const standing = believe(this.#cell.content, copy, this.#viewpoint(taken));
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
+    if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);
+    memory.owesVisit = false;
     if (entries.length === 0) return taken.length === 0 ? { kind: 'idle' } : undefined;
     if (standing.kind === 'refused') return this.#hold(standing.cause);
     const start = startFrom(standing, taken, this.#cell, key, context);
@@ -215,6 +218,18 @@ class Turn {
     return undefined;
   }
 
+  /** Readers see a value that never was acknowledged, or no longer is the last one. */
+  async #putRight(taken: Taken): Promise<TurnEnd> {
+    const { context, key, lease, cellName, memory } = this.#in;
+    const { cas } = this.#cell;
+    if (cas === undefined || lease.trustLeftMs() <= 0) return this.#lost();
+    const stale = { connection: lease.connection, cellName, cas, queue: context.queue };
+    if (!(await putRight(stale, taken))) return AGAIN;
+    memory.owesVisit = false;
+    context.report('cellRestored', { key, found: 'stale' });
+    return { kind: taken.length === 0 ? 'idle' : 'more' };
+  }
+
   /** Closes the cell to all older holders. False: the lease is lost. */
   async #close(): Promise<boolean> {
     const { lease, cellName } = this.#in;
@@ -247,6 +262,7 @@ class Turn {
     const outcome = await writing;
     if (outcome.kind === 'done') {
       if (!last) this.#cell = committedCell(fitting, taken, outcome.value, context.queue);
+      memory.owesVisit = true; // until Redis has taken it
       return undefined;
     }
     if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();
@@ -278,6 +294,7 @@ class Turn {
       context.report('acknowledgementRefused', { key, token: taken.token });
       return AGAIN;
     }
+    memory.owesVisit = false;
     context.report('committed', { key, token: taken.token, jobs: batch.decided });
     arrivals.settleMany(batch.settlements);
     return undefined;

@@ -64,7 +64,8 @@ export class Checks {
     const old = this.#read(before.cellText);
     const now = this.#read(after.cellText);
     if (now === undefined) {
-      if (old !== undefined) throw new Violation('P1', 'a request took away the value of the cell');
+      if (old !== undefined && !watch.isCellLost)
+        throw new Violation('P1', 'a request took away the value of the cell');
       return watch;
     }
     if (now.token < watch.begun) {
@@ -100,6 +101,14 @@ export class Checks {
     }
     const present = this.#read(cell.cellText);
     return present?.token === after.copyToken ? { ...watch, isCellLost: false } : watch;
+  }
+
+  /** Everybody has finished: a reader sees what was acknowledged last, or nothing. */
+  ended({ cellText }: MemcachedState, { copyToken, copyValue }: RedisState): void {
+    const cell = this.#read(cellText);
+    if (cell === undefined || cell.token === copyToken) return;
+    const what = `everybody has finished, and a reader still sees ${show(cell.value)}, not ${show(valueOf(copyValue))}`;
+    throw new Violation('P9', what);
   }
 
   /** `others`: of the other workers, some are at work. */

@@ -11,6 +11,7 @@
  * - how many ids it has drawn, and how often its user has called withLease: a new process goes on
  *   counting where it was;
  * - when it asked for the lock: no time may have passed since;
+ * - that a commit of its own was refused, and may still be in the cell: it is not taken for a new one;
  * - how often in a row it had to wait: that only makes its pauses longer.
  *
  * `exploration-fresh-starts.test.ts` tells both the same for a while, and compares what they do.
@@ -36,8 +37,9 @@ export class FreshStarts {
 
   /** The worker itself, or the new process that it is taken for. */
   standIn(node: WorkerNode, who: number, state: State): WorkerNode {
-    const { calls, isDecided, working, over, parent } = node;
-    if (parent === undefined || calls.length > 1 || isDecided || working || over) return node;
+    const { calls, isDecided, working, wasRefused, over, parent } = node;
+    if (parent === undefined || calls.length > 1) return node;
+    if (isDecided || working || wasRefused || over) return node;
     const abandoned = this.#abandoned(node, who, state);
     const key = abandoned.join(' ');
     const known = node.fresh.get(key);

@@ -29,6 +29,7 @@ export interface WorkerNode {
   readonly connected: boolean;
   readonly pausing: boolean;
   readonly working: boolean;
+  readonly wasRefused: boolean;
   readonly running: boolean;
   readonly over: boolean;
   /** What happened in the last step. */
@@ -176,6 +177,7 @@ export class WorkerTree {
       connected: worker.connected,
       pausing: worker.pausing,
       working: worker.working,
+      wasRefused: worker.wasRefused,
       running: worker.running,
       over: worker.over,
       events,

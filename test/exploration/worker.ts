@@ -48,6 +48,7 @@ export class Worker {
   readonly #redis = new ExploredRedis();
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
+  #wasRefused = false;
   #events: WorkerEvent[] = [];
   #ids: number;
   #calls: number;
@@ -165,6 +166,11 @@ export class Worker {
     return this.#calls;
   }
 
+  /** It remembers that a commit of its own may still be in the cell. */
+  get wasRefused(): boolean {
+    return this.#wasRefused;
+  }
+
   get working(): boolean {
     return this.#work !== undefined;
   }
@@ -201,6 +207,7 @@ export class Worker {
       random,
       options,
       report: (event, facts) => {
+        if (event === 'acknowledgementRefused') this.#wasRefused = true;
         if (event === 'internalFault') throw (facts as { cause: Error }).cause;
       },
       rateLimited: false,

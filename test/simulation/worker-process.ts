@@ -219,12 +219,16 @@ export class WorkerProcess {
     stalls,
   }: Delivery): Promise<Settlement> {
     const known = decodeOutcome(outcome);
-    if (known !== undefined) return { kind: 'decided', outcome: known };
     const update = this.#registry.find(name);
+    if (update === undefined && known !== undefined) return { kind: 'decided', outcome: known };
     if (update === undefined) {
       return { kind: 'parked', delayMs: this.#world.options.gate.blockedMs };
     }
     const key = update.key(await validated(update, data));
+    if (known !== undefined) {
+      if (stalls > 0) this.#gate.visit(key);
+      return { kind: 'decided', outcome: known };
+    }
     return new Promise((settle) => {
       this.#gate.arrive(key, {
         jobId,

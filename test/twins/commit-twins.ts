@@ -105,6 +105,49 @@ export const COMMIT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'no-visit',
+    guard: 'a stale cell is put right at once, also if there is nothing to apply',
+    hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: "    if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'forget-refused-commit',
+    guard: 'whoever made a commit that Redis refused stays until the cell has been looked at',
+    hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
+    edits: [
+      {
+        file: 'src/workers/combiner.ts',
+        find: '      const owes = this.#memory.owesVisit;\n',
+        replace: '      const owes = this.#memory.owesVisit && this.#arrivals.size > 0;\n',
+      },
+    ],
+  },
+  {
+    name: 'visit-without-cas',
+    guard: 'the CAS on what puts a stale cell right',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/putting-right.test.ts',
+      why: 'somebody would have to change the cell between a read and a write of one round trip each',
+    },
+    edits: [
+      {
+        file: 'src/workers/putting-right.ts',
+        find: '    const written = await connection.replace(cellName, cellItem(envelope), cas);\n',
+        replace: `    const now = await connection.get(cellName);
+    const any = now.kind === 'done' ? now.value.cas : cas;
+    const written = await connection.replace(cellName, cellItem(envelope), any);
+`,
+      },
+    ],
+  },
+  {
     name: 'acknowledge-anything',
     guard: 'the condition of the acknowledgement: the copy is the base of the commit',
     hunt: SIMULATED,
