@@ -141,10 +141,15 @@ export class Combiner implements Watched, Crowding {
 
   async #run(): Promise<void> {
     this.#home.watches.add(this);
+    let lastLook = false;
     for (;;) {
       const more = await this.#round();
       const owes = this.#memory.owesVisit;
-      if (this.#stopping) break;
+      if (this.#stopping) {
+        if (!owes || lastLook) break;
+        lastLook = true; // nothing is begun any more, but readers see what we left in the cell
+        continue;
+      }
       if (this.#arrivals.size > 0 || (more && !this.#context.resting())) continue;
       if (!owes) break;
       if (!more) await pause(this.#context.clock, this.#context.options.blockedMs);

@@ -68,7 +68,8 @@ export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
     const { context, cell } = input;
     let end = turn.begin(cell);
     for (let batches = 0; end === undefined; batches++) {
-      if (batches === context.options.batchesPerLease || input.closing()) return { kind: 'more' };
+      if (batches === context.options.batchesPerLease) return { kind: 'more' };
+      if (input.closing() && !input.memory.owesVisit) return { kind: 'more' };
       end = await turn.batch();
     }
     return end;

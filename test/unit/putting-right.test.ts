@@ -91,6 +91,17 @@ describe('a commit that Redis refuses', () => {
     expect(world.cell()).toBeUndefined();
   });
 
+  it('does not stay in the cell of a worker that closes meanwhile, either', async () => {
+    const { update, open } = slowly();
+    const slow = world.worker(jobs, { update });
+    await staleCommit(slow, () => {});
+    const closed = slow.gate.close(1_000);
+    open();
+    await world.clock.until(closed);
+    expect(slow.events('acknowledgementRefused')).toHaveLength(1);
+    expect(world.cell()?.value).toEqual(['a', 'b', 'c']);
+  });
+
   it('is looked at again when Redis is there again, if its answer is missing', async () => {
     const { update, open } = slowly();
     let refusing = false;
