@@ -7,6 +7,8 @@ import { isTorilError } from './failure.ts';
 import { type QueueFlags, type RedisFlags, redisUrl } from './flags.ts';
 
 const CONNECT_DEADLINE_MS = 5_000;
+/** Milliseconds within which Redis must answer a request: nobody sees a command that just hangs. */
+const ANSWER_DEADLINE_MS = 10_000;
 /** Milliseconds; a connection that is out of order may not keep the command from ending. */
 const CLOSE_DEADLINE_MS = 2_000;
 
@@ -32,20 +34,28 @@ export async function openQueue(
     connection: {
       url,
       connectTimeout: CONNECT_DEADLINE_MS,
+      commandTimeout: ANSWER_DEADLINE_MS,
       maxRetriesPerRequest: 0,
       retryStrategy: () => null,
     },
     prefix: flags.prefix,
+    enqueueMs: ANSWER_DEADLINE_MS,
     ...(updates && { updates }),
     ...(eventsMax !== undefined && { streams: { events: { maxLen: eventsMax } } }),
   });
   const failed = new Promise<never>((_, reject) => queue.on('error', reject));
   failed.catch(() => undefined); // what comes later is reported by the request that fails of it
+  const { promise: late, cancel } = after(CONNECT_DEADLINE_MS);
+  const silent = late.then(() => {
+    throw new Error(`it takes connections, and does not answer within ${CONNECT_DEADLINE_MS} ms`);
+  });
   try {
-    await Promise.race([queue.waitUntilReady(), failed]);
+    await Promise.race([queue.waitUntilReady(), failed, silent]);
   } catch (cause) {
-    void queue.disconnect().catch(() => undefined);
+    queue.backend.abandon();
     throw unreachable(url, cause);
+  } finally {
+    cancel();
   }
   return queue;
 }

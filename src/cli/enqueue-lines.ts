@@ -105,12 +105,13 @@ class EnqueueRun {
   #chunkFailed(chunkJobs: number, cause: unknown): TorilError {
     const lines = `lines ${this.#chunkFrom} to ${this.#lineNumber}`;
     // Toril refuses a chunk before it adds anything of it; what comes from Redis may have happened.
-    const [code, fate] = isTorilError(cause)
-      ? [cause.code, `none of the ${jobs(chunkJobs)} in them was enqueued`]
-      : ([
-          'REDIS_FAILED',
-          `whether the ${jobs(chunkJobs)} in them were enqueued is unknown`,
-        ] as const);
+    const [code, fate] =
+      isTorilError(cause) && cause.code !== 'OUTCOME_UNKNOWN'
+        ? [cause.code, `none of the ${jobs(chunkJobs)} in them was enqueued`]
+        : ([
+            'OUTCOME_UNKNOWN',
+            `whether the ${jobs(chunkJobs)} in them were enqueued is unknown`,
+          ] as const);
     return new TorilError(
       code,
       `${lines}: ${messageOf(cause).replace(/\.$/, '')}. ${jobs(this.enqueued)} from the lines before were enqueued; ${fate}; none after.`,

@@ -38,13 +38,15 @@ async function get(keys: readonly string[], flags: GetFlags): Promise<number> {
   const servers = openMemcached(flags);
   const cells = new Cells(servers);
   let exitCode: number = EXIT.done;
-  for (const key of keys) {
-    try {
-      const code = show(key, await cells.read(key), flags.json === true);
-      if (exitCode === EXIT.done) exitCode = code;
-    } catch (thrown) {
-      exitCode = reportFailure(thrown); // the other keys may be well
+  // All at once: a server that is away is waited for once, not for each of its keys.
+  const read = await Promise.allSettled(keys.map((key) => cells.read(key)));
+  for (const [at, one] of read.entries()) {
+    if (one.status === 'rejected') {
+      exitCode = reportFailure(one.reason); // the other keys may be well
+      continue;
     }
+    const code = show(keys[at] as string, one.value, flags.json === true);
+    if (exitCode === EXIT.done) exitCode = code;
   }
   await closeQuietly(servers);
   return exitCode;

@@ -3,9 +3,8 @@ import type { Command } from 'commander';
 import { messageOf, TorilError } from '../errors.ts';
 import { GATE_DEFAULTS } from '../options.ts';
 import { Worker } from '../workers/worker.ts';
-import { unreachable } from './connections.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
-import { isTorilError, noteError } from './failure.ts';
+import { noteError } from './failure.ts';
 import {
   addJsonFlag,
   addMemcachedFlags,
@@ -21,6 +20,7 @@ import {
 import { addHistoryFlags, type HistoryFlags, historyOptions } from './history-flags.ts';
 import { loadUpdates } from './load-updates.ts';
 import { onceToldToStop } from './signals.ts';
+import { note } from './terminal.ts';
 import { WorkerLog } from './worker-log.ts';
 
 const CONCURRENCY_DEFAULT = 50;
@@ -45,7 +45,8 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
 
 const EXAMPLES = `
 The file exports what defineUpdate() returned: an array as default or as "updates", or one by one.
-SIGTERM or Ctrl-C: fetches nothing more, finishes what it holds, gives the rest back, ends with 0.
+Servers that are away are waited for, and told of; the keys of the others are worked on meanwhile.
+SIGTERM or Ctrl-C: begins nothing more, finishes the update in hand, gives the rest back, ends with 0.
 A second one ends it at once; nothing is lost by that either.
 
 Examples:
@@ -116,9 +117,8 @@ function addTimings(command: Command): Command {
 async function work(flags: WorkerFlags): Promise<number> {
   const log = new WorkerLog({ json: flags.json ?? false, verbose: flags.verbose ?? false });
   const updates = await loadUpdates(flags.updates);
-  const url = redisUrl(flags);
   const worker = new Worker(flags.queue, {
-    connection: { url },
+    connection: { url: redisUrl(flags) },
     prefix: flags.prefix,
     memcached: memcachedSettings(flags),
     updates,
@@ -137,34 +137,40 @@ async function work(flags: WorkerFlags): Promise<number> {
     onceToldToStop(resolve);
     endWithTheParent(() => resolve('parent ended'));
   });
-  await started(worker, url);
-  log.follow(worker);
-  log.write('started', 'started', 'info', {
-    queue: flags.queue,
-    pid: process.pid,
-    concurrency: flags.concurrency,
-    updates: updates.map(({ name }) => name).join(','),
-  });
+  if (await started(worker, toldToStop)) {
+    log.follow(worker);
+    log.write('started', 'started', 'info', {
+      queue: flags.queue,
+      pid: process.pid,
+      concurrency: flags.concurrency,
+      updates: updates.map(({ name }) => name).join(','),
+    });
+  }
   log.write('stopping', 'stopping', 'info', { why: await toldToStop });
   return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
 }
 
-/** The first thing that goes wrong ends the start: whoever restarts the process tries again. */
-async function started(worker: Worker, url: string): Promise<void> {
-  let onError: (cause: Error) => void = () => undefined;
-  const failed = new Promise<never>((_, reject) => {
-    onError = reject;
-    worker.on('error', onError);
-  });
+/**
+ * Servers that are away are waited for, and told of once each. False: it was told to stop meanwhile.
+ * @throws TorilError what no waiting mends: whoever restarts the process tries again
+ */
+async function started(worker: Worker, toldToStop: Promise<unknown>): Promise<boolean> {
+  const waiting = ({ server, cause }: { server: string; cause: TorilError }): void =>
+    note(`waiting for ${server}: ${cause.code}: ${cause.message}`);
+  worker.on('serverUnavailable', waiting);
+  worker.on('error', ignore); // of the connection, once per attempt; what ends the start is thrown
   try {
-    await Promise.race([worker.waitUntilReady(), failed]);
+    const ready = worker.waitUntilReady().then(() => true);
+    return await Promise.race([ready, toldToStop.then(() => false)]);
   } catch (cause) {
-    worker.on('error', () => undefined);
-    void worker.close(true).catch(() => undefined);
-    throw isTorilError(cause) ? cause : unreachable(url, cause);
+    await worker.close(true);
+    throw cause;
+  } finally {
+    worker.off('serverUnavailable', waiting);
   }
-  worker.off('error', onError);
 }
+
+function ignore(): void {}
 
 async function stop(worker: Worker, log: WorkerLog, withinMs: number): Promise<number> {
   const late = setTimeout(() => {

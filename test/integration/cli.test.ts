@@ -4,6 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { listen } from '../support/scripted-memcached.ts';
+import { startMemcached } from '../support/servers.ts';
 import { jsonLines, startToril, toril, torilHere, unique, UPDATES } from './cli-runner.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'toril-cli-'));
@@ -92,6 +94,30 @@ describe('toril', () => {
     });
     expect(['0', '141']).toContain(stdout.trim());
     expect(stderr).toBe('');
+  });
+});
+
+describe('a server that takes connections and says nothing', () => {
+  test('is an error of every command within some seconds', async () => {
+    const silent = await listen(() => undefined);
+    const [redis, memcached] = [`redis://${silent.address}`, silent.address];
+    const commands: readonly (readonly [string[], string])[] = [
+      [['enqueue', 'x', '{}', '--redis', redis], 'REDIS_FAILED'],
+      [['lane', 'k', '--redis', redis], 'REDIS_FAILED'],
+      [['servers', '--redis', redis], 'REDIS_FAILED'],
+      [['record', '--redis', redis], 'REDIS_FAILED'],
+      [['get', 'a', 'b', 'c', '--memcached', memcached], 'MEMCACHED_TIMED_OUT'],
+      [
+        ['lane', 'k', '--memcached', memcached, '--trust', 'copy', '--wait-ms', '500'],
+        'LEASE_TIMED_OUT',
+      ],
+    ];
+    const startedMs = performance.now();
+    const ended = await Promise.all(commands.map(([args]) => toril(args)));
+    expect(performance.now() - startedMs).toBeLessThan(20_000); // six processes at once
+    expect(ended.map(({ code }) => code)).toEqual([3, 3, 3, 3, 3, 6]);
+    for (const [at, { stderr }] of ended.entries()) expect(stderr).toContain(commands[at]?.[1]);
+    await silent.close();
   });
 });
 
@@ -240,15 +266,41 @@ describe('toril worker', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
-  test.each([
-    ['--redis', NOWHERE, 3, 'REDIS_FAILED'],
-    ['--memcached', NOWHERE, 3, 'MEMCACHED_UNREACHABLE'],
-    ['--lease-ms', '900', 2, 'INVALID_OPTIONS'],
-  ])('does not start with %s %s', async (flag, value, expected, errorCode) => {
-    const args = ['worker', '-u', UPDATES, '-q', unique('refused'), flag, value];
+  test('does not start with options that contradict each other', async () => {
+    const args = ['worker', '-u', UPDATES, '-q', unique('refused'), '--lease-ms', '900'];
     const { code, stdout, stderr } = await toril(args);
-    expect({ code, stdout }).toEqual({ code: expected, stdout: '' });
-    expect(stderr).toContain(`error ${errorCode}: `);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(`error INVALID_OPTIONS: `);
+  });
+
+  test.each([
+    ['--redis', 'redis', 'REDIS_FAILED'],
+    ['--memcached', NOWHERE, 'MEMCACHED_UNREACHABLE'],
+  ])('waits for %s, says so once, and ends when it is told to', async (flag, server, code) => {
+    const args = ['worker', '-u', UPDATES, '-q', unique('waiting'), flag, NOWHERE];
+    const worker = startToril([...args, '--close-ms', '60000']);
+    await worker.printed(`waiting for ${server}: ${code}`);
+    worker.signal('SIGTERM');
+    const startedMs = performance.now();
+    const ended = await worker.ended();
+    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(ended.code).toBe(0);
+    expect(ended.stderr.match(/waiting for/g)).toHaveLength(1);
+    expect(ended.stdout).not.toContain('started');
+  });
+
+  test('begins when memcached comes', async () => {
+    const memcached = await startMemcached();
+    await memcached.kill();
+    const queue = unique('later');
+    const at = ['--memcached', memcached.address];
+    const worker = startToril(['worker', '-u', UPDATES, '-q', queue, '--json', ...at]);
+    await worker.printed('waiting for');
+    await memcached.start();
+    await worker.event('started');
+    worker.signal('SIGTERM');
+    expect((await worker.ended()).code).toBe(0);
+    await memcached.stop();
   });
 
   test('does not start with other memcached servers until they are accepted', async () => {
