@@ -70,7 +70,7 @@ function checkedQueue(name: string, options: ConstructorParameters<typeof Queue>
   }
 }
 
-export function unreachable(url: string, cause: unknown): TorilError {
+function unreachable(url: string, cause: unknown): TorilError {
   const { hostname, port } = new URL(url);
   const code: unknown = (cause as { code?: unknown }).code;
   const why = typeof code === 'string' ? code : messageOf(cause);

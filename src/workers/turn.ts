@@ -126,12 +126,12 @@ class Turn {
     const start = startFrom(standing, taken, this.#cell, key, context);
     if (start instanceof TorilError) return this.#hold(start);
     const fit = this.#fit();
-    if (isStrict(entries, context.registry)) {
-      const cause = standing.kind === 'restore' ? unchangedTooLarge(start, taken, fit) : undefined;
+    if (standing.kind === 'restore' && isStrict(entries, context.registry)) {
       // It would act on the outside world at every look, and never be committed.
+      const cause = unchangedTooLarge(start, taken, fit);
       if (cause !== undefined) return this.#hold(cause);
-      if (!(await this.#close())) return this.#lost();
     }
+    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();
     const rules = new TurnRules(this.#in, taken);
     const folding = foldToFit(start, taken, standing, rules, fit);
     const fitting = folding instanceof Promise ? await folding : folding;

@@ -45,6 +45,7 @@ async function failure(
   );
   expect(error.message).toContain(listener.address);
   expect([server.current, server.facts]).toEqual([undefined, undefined]);
+  await eventually('the connection was taken', () => listener.sockets.length > 0);
   const [socket] = listener.sockets;
   socket?.resume();
   await eventually('the connection is closed', () => socket?.closed === true);
