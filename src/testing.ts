@@ -10,7 +10,8 @@ export {
   expectValue,
   VacuousExpectationError,
 } from './testing/expectations.ts';
-export type { Backoff, BedJobOptions } from './testing/job-options.ts';
+export { type ExpectedJob, expectEnqueued } from './testing/expect-enqueued.ts';
+export type { Backoff, BedDeduplication, BedJobOptions } from './testing/job-options.ts';
 export { type MatcherResult, type TorilMatchers, torilMatchers } from './testing/matchers.ts';
-export type { WorkerMoment } from './testing/tripwires.ts';
+export { WORKER_MOMENTS, type WorkerMoment } from './testing/tripwires.ts';
 export type { BedEvent, JobHandle, JobRef, JobView } from './testing/views.ts';

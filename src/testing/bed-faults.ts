@@ -57,17 +57,18 @@ export class BedFaults {
    * one takes its place after `restartMs`. Its jobs are delivered again when BullMQ finds them
    * stalled, its lease is taken over when it has run out.
    * @param worker its place, from 0; default: now the busiest one, else whichever gets there first
+   * @param nth how often that point has to be reached, this time included; default 1
    */
-  crashWorker(worker?: number, when?: WorkerMoment): void {
-    this.#strike('crash', worker, when, (place) => this.#parts.crew.crash(place));
+  crashWorker(worker?: number, when?: WorkerMoment, nth = 1): void {
+    this.#strike('crash', worker, when, nth, (place) => this.#parts.crew.crash(place));
   }
 
   /**
    * A worker process stands still, as by SIGSTOP, until it is thawed; its clock runs on. Arguments as
    * for `crashWorker`.
    */
-  freezeWorker(worker?: number, when?: WorkerMoment): void {
-    this.#strike('freeze', worker, when, (place) => this.#parts.crew.freeze(place));
+  freezeWorker(worker?: number, when?: WorkerMoment, nth = 1): void {
+    this.#strike('freeze', worker, when, nth, (place) => this.#parts.crew.freeze(place));
   }
 
   /** @param worker default: all that are frozen */
@@ -123,6 +124,7 @@ export class BedFaults {
     what: string,
     place: number | undefined,
     when: WorkerMoment | undefined,
+    nth: number,
     act: (place: number) => void,
   ): void {
     const { crew, tripwires } = this.#parts;
@@ -139,7 +141,10 @@ export class BedFaults {
     if (!WORKER_MOMENTS.includes(when)) {
       throw new RangeError(`there is no moment "${String(when)}": ${WORKER_MOMENTS.join(', ')}.`);
     }
-    tripwires.arm({ what, worker: place, moment: when, strike: act });
+    if (!Number.isInteger(nth) || nth < 1) {
+      throw new RangeError(`nth must be a whole number from 1, not ${String(nth)}.`);
+    }
+    tripwires.arm({ what, worker: place, moment: when, left: nth, strike: act });
   }
 
   #known(job: JobRef): void {

@@ -1,6 +1,8 @@
 import { TorilError } from '../errors.ts';
 import { type GateOptions, gateOptions } from '../options.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
+import type { RecordingSource } from './bed-start.ts';
+import type { BackoffStrategy, BedJobOptions } from './job-options.ts';
 
 /** The history is always on: assertions read it. */
 type BedGateOptions = Omit<
@@ -12,6 +14,14 @@ type BedGateOptions = Omit<
 export interface TestBedOptions extends Partial<BedGateOptions> {
   /** The updates that the bed's queue and workers know. */
   readonly updates: readonly AnyUpdate[];
+  /** As a worker's: runs each update twice, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
+  readonly verifyUpdates?: boolean | undefined;
+  /** The values that keys have at the beginning, as if they had been adopted. */
+  readonly values?: Readonly<Record<string, unknown>>;
+  /** Begins with the values of a recording: a file's path, or its lines with their newlines. Updates must be synchronous. */
+  readonly recording?: RecordingSource;
+  /** With `recording`: up to and with the commit of this job (its id), or of this line. Default: the end. */
+  readonly upTo?: string | number;
   /** Decides whatever is left to chance: who gets a job, jitter. Default: always the same. */
   readonly seed?: string | number;
   /** The wall clock at the beginning; milliseconds since 1970 or a date. Default 2024-01-01, UTC. */
@@ -28,6 +38,13 @@ export interface TestBedOptions extends Partial<BedGateOptions> {
   readonly lockDuration?: number;
   /** BullMQ's option: milliseconds between two looks for stalled jobs; default 30,000. */
   readonly stalledInterval?: number;
+  /** BullMQ's options: of jobs that do not say so themselves. `true`: an id may be used again. */
+  readonly removeOnComplete?: BedJobOptions['removeOnComplete'];
+  readonly removeOnFail?: BedJobOptions['removeOnFail'];
+  /** BullMQ's option: with it, `backoffStrategy` says how long jobs wait whose backoff has a type of your own. */
+  readonly settings?: { readonly backoffStrategy?: BackoffStrategy };
+  /** BullMQ's name for `stallsMax`. */
+  readonly maxStalledCount?: number;
   /** Bytes of memcached's largest item; default 1 MiB. */
   readonly itemSizeMax?: number;
   /** Real milliseconds for which an asynchronous update is waited for before virtual time moves on; default 1,000. */
@@ -48,6 +65,11 @@ export interface BedSettings {
   readonly itemSizeMax: number | undefined;
   readonly realWaitMs: number;
   readonly gate: GateOptions;
+  readonly verifies: boolean;
+  readonly removeOnComplete: BedJobOptions['removeOnComplete'];
+  readonly removeOnFail: BedJobOptions['removeOnFail'];
+  readonly backoffStrategy: BackoffStrategy | undefined;
+  readonly start: Pick<TestBedOptions, 'values' | 'recording' | 'upTo'>;
 }
 
 /** Milliseconds since 1970: a whole second, so that times in tests are easy to read. */
@@ -74,6 +96,11 @@ export function bedSettings(options: TestBedOptions): BedSettings {
       'the option updates is missing or empty: pass what defineUpdate() returned, in an array',
     );
   }
+  if (Object.hasOwn(options, 'maxStartedAttempts')) {
+    refuse(
+      'maxStartedAttempts counts deliveries, and a job that waits for its turn is delivered several times: use attempts, and stallsMax for jobs that kill their process',
+    );
+  }
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
     const value = options[name as keyof typeof LIMITS];
     const isFine = value === undefined || (value >= min && value <= max);
@@ -97,12 +124,18 @@ export function bedSettings(options: TestBedOptions): BedSettings {
     itemSizeMax: options.itemSizeMax,
     realWaitMs: options.realWaitMs ?? 1_000,
     gate: gateOptions(gateOptionsOf(options), REQUEST_DEADLINE_MS),
+    verifies: options.verifyUpdates === true,
+    removeOnComplete: options.removeOnComplete,
+    removeOnFail: options.removeOnFail,
+    backoffStrategy: options.settings?.backoffStrategy,
+    start: options,
   };
 }
 
 function gateOptionsOf(options: TestBedOptions): Partial<GateOptions> {
   const { leaseMs, batchJobsMax, batchDataMax, batchMs, batchesPerLease } = options;
-  const { patienceMs, parkMsMax, blockedMs, stallsMax, closeMs, durableCopies } = options;
+  const { patienceMs, parkMsMax, blockedMs, closeMs, durableCopies, maxStalledCount } = options;
+  const { stallsMax = maxStalledCount } = options;
   const batches = { batchJobsMax, batchDataMax, batchMs, batchesPerLease };
   const waiting = { leaseMs, patienceMs, parkMsMax, blockedMs, stallsMax, closeMs, durableCopies };
   const history = { history: 'on', historyLengthMax: HISTORY_LENGTH } as const;

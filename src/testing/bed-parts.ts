@@ -2,6 +2,7 @@
 import { hash32, type Random, seededFraction } from '../base/random.ts';
 import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
+import { type OnChangedData, verified } from '../jobs/determinism.ts';
 import { MemoryLanes } from '../jobs/memory-lanes.ts';
 import type { Recordable } from '../history/record.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
@@ -12,6 +13,7 @@ import { RendezvousServers } from '../memcached/rendezvous.ts';
 import { BedFaults } from './bed-faults.ts';
 import { BedJobs } from './bed-jobs.ts';
 import type { BedSettings } from './bed-options.ts';
+import { plant, startValues } from './bed-start.ts';
 import type { BedStore, BedStoreOptions } from './bed-store.ts';
 import { Crew } from './crew.ts';
 import { Driver } from './driver.ts';
@@ -22,11 +24,16 @@ import { explainStuck } from './stuck.ts';
 import { TestWorker } from './test-worker.ts';
 import { Tripwires } from './tripwires.ts';
 import { staged, UpdateFaults } from './update-faults.ts';
+import type { GateEventName, GateReporter } from '../workers/gate-events.ts';
 import type { BedEvent } from './views.ts';
 import { VirtualClock } from './virtual-clock.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 export type StoreOf = (options: BedStoreOptions) => BedStore;
+
+/** Of a kind that only repeats itself while nothing goes on, so many are kept. */
+const EVENTS_MAX = 10_000;
+const REPEATED: ReadonlySet<GateEventName> = new Set(['unavailable', 'jobParked', 'laneHeld']);
 
 export class BedParts {
   readonly registry: UpdateRegistry;
@@ -39,16 +46,20 @@ export class BedParts {
   readonly driver: Driver;
   readonly fault: BedFaults;
   readonly events: BedEvent[] = [];
+  /** Told of what gates report, besides `events`. */
+  readonly reporters: Set<(type: GateEventName, facts: object) => void> = new Set();
   /** Of those who are not driven: operators, `cells` and `locks`. */
   readonly lanes: MemoryLanes;
   readonly recordable: Recordable;
   readonly cells: Cells;
   readonly locks: Locks;
+  readonly concurrency: number;
   readonly #settings: BedSettings;
   readonly #outside: OutsideWork;
   readonly #visitor: MemoryServer;
   readonly #updateFaults: UpdateFaults = new UpdateFaults();
   readonly #tripwires: Tripwires = new Tripwires();
+  readonly #told = new Map<GateEventName, number>();
   #isMemcachedDown = false;
 
   /** @throws TorilError DUPLICATE_UPDATE */
@@ -56,13 +67,27 @@ export class BedParts {
     const { itemSizeMax, gate, lockMs, stalledCheckMs } = settings;
     const { journal } = this;
     this.#settings = settings;
+    this.concurrency = settings.concurrency;
     this.registry = new UpdateRegistry(settings.updates);
     this.#outside = new OutsideWork(settings.realWaitMs);
     this.clock = new VirtualClock(settings.startMs, this.#outside);
     this.jobs = new BedJobs(this.clock, journal);
     this.store = storeOf({ clock: this.clock, journal, itemSizeMax });
     this.recordable = { qualifiedName: settings.queueName, history: this.jobs.history };
-    this.queue = new JobQueue(this.jobs, this.clock, { lockMs, stalledCheckMs });
+    this.queue = new JobQueue(this.jobs, this.clock, {
+      lockMs,
+      stalledCheckMs,
+      blockedMs: gate.blockedMs,
+      removeOnComplete: settings.removeOnComplete,
+      removeOnFail: settings.removeOnFail,
+      backoffStrategy: settings.backoffStrategy,
+      fraction: seededFraction(`${settings.seed} backoff`),
+    });
+    for (const [key, json] of startValues(settings.start, this.registry)) {
+      const { durableCopies } = gate;
+      const queue = settings.queueName;
+      plant(key, json, { jobs: this.jobs, store: this.store, queue, durableCopies });
+    }
     this.crew = this.#makeCrew();
     this.driver = this.#makeDriver();
     this.fault = this.#makeFaults();
@@ -107,6 +132,8 @@ export class BedParts {
       clock: this.clock,
       crew: this.crew,
       queue: this.queue,
+      outageMs: lockMs + stalledCheckMs,
+      isMemcachedDown: () => this.#isMemcachedDown,
       quietMsMax: 4 * Math.max(gate.leaseMs, gate.parkMsMax, lockMs + stalledCheckMs),
       explain: () => explainStuck(parts),
     });
@@ -130,7 +157,7 @@ export class BedParts {
   }
 
   #startWorker(place: number, life: number): TestWorker {
-    const { updates, gate, concurrency, queueName } = this.#settings;
+    const { updates, gate, concurrency, queueName, verifies } = this.#settings;
     const clock = new WorkerClock(this.clock);
     const server = new MemoryServer({ store: this.store, clock });
     if (this.#isMemcachedDown) server.down(true);
@@ -139,12 +166,24 @@ export class BedParts {
     const faults = this.#updateFaults;
     const staging = { faults, outside: this.#outside, clock, calls, crash };
     const name = `worker ${place}#${life}`;
+    const report: GateReporter = (type, facts) => {
+      const atMs = this.clock.monotonicMs();
+      const told = (this.#told.get(type) ?? 0) + 1;
+      this.#told.set(type, told);
+      if (told <= EVENTS_MAX || !REPEATED.has(type))
+        this.events.push({ type, worker: place, atMs, ...facts } as unknown as BedEvent);
+      for (const reporter of this.reporters) reporter(type, facts);
+    };
     return new TestWorker({
       place,
       name,
       clock,
       random: this.#randomOf(name),
-      updates: updates.map(({ name }) => staged(this.registry.find(name) as AnyUpdate, staging)),
+      updates: updates.map(({ name: update }) => {
+        const known = this.registry.find(update) as AnyUpdate;
+        const checked = verifies ? verified(known, changesData(report)) : known;
+        return staged(checked, staging);
+      }),
       calls,
       jobs: this.jobs,
       queue: this.queue,
@@ -153,10 +192,7 @@ export class BedParts {
       gate,
       concurrency,
       reach: (moment) => this.#tripwires.reach(place, moment),
-      report: (type, facts) => {
-        const atMs = this.clock.monotonicMs();
-        this.events.push({ type, worker: place, atMs, ...facts } as unknown as BedEvent);
-      },
+      report,
       onFree: () => this.crew.deliver(),
     });
   }
@@ -170,6 +206,10 @@ export class BedParts {
       id: () => whose + hex(++ids),
     };
   }
+}
+
+function changesData(report: GateReporter): OnChangedData {
+  return (name, { key, jobId }) => report('updateChangesData', { key, jobId, name });
 }
 
 /** 8 characters. */

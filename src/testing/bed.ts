@@ -8,17 +8,20 @@ import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../jobs/job-data.ts';
 import { LaneHandle, type LaneReport } from '../jobs/lane-handle.ts';
 import type { Recordable } from '../history/record.ts';
+import type { Queue } from '../jobs/queue.ts';
 import type { AnyUpdate, InputOf } from '../jobs/update.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import { checkKey } from '../key.ts';
 import type { Locks } from '../lock/with-lease.ts';
 import { cellName } from '../memcached/item-names.ts';
+import type { Worker } from '../workers/worker.ts';
 import type { BedFaults } from './bed-faults.ts';
 import { bedSettings, type TestBedOptions } from './bed-options.ts';
 import { BedParts, type StoreOf } from './bed-parts.ts';
+import { BedQueue, type BedQueueParts, BedWorker, playing } from './bed-queue.ts';
 import { BedStore } from './bed-store.ts';
 import { type BedJobOptions, checkJobOptions } from './job-options.ts';
-import type { NewJob } from './job-queue.ts';
+import type { JobRecord, NewJob } from './job-record.ts';
 import type { Journal } from './journal.ts';
 import { laneReport, operatorsQueue } from './operator.ts';
 import { type BedEvent, idOf, type JobHandle, type JobRef, type JobView, viewOf } from './views.ts';
@@ -44,6 +47,8 @@ export class TestBed {
   readonly journal: Journal;
   readonly registry: UpdateRegistry;
   readonly #parts: BedParts;
+  #queue: Queue | undefined;
+  #worker: Worker | undefined;
 
   /**
    * @param storeOf makes the memcached: for tests that take a guard away
@@ -65,7 +70,8 @@ export class TestBed {
 
   /**
    * As `queue.enqueue`; nothing happens to the job until the bed is run.
-   * @throws TorilError INVALID_DATA, DATA_NOT_JSON, INVALID_KEY, INVALID_OPTIONS, UNKNOWN_UPDATE, DUPLICATE_UPDATE
+   * @throws TorilError INVALID_DATA, DATA_NOT_JSON, INVALID_KEY, INVALID_JOB_ID, PARENT_MISSING, UNKNOWN_UPDATE,
+   *   DUPLICATE_UPDATE; Error for options that BullMQ refuses
    */
   async enqueue<U extends AnyUpdate>(
     update: U,
@@ -82,23 +88,86 @@ export class TestBed {
   }
 
   async #prepare({ update, data, options = {} }: BedEnqueue): Promise<NewJob> {
-    if (this.registry.require(update.name) !== update) {
+    const known = this.#known(update.name);
+    if (known !== update) {
       throw new TorilError(
         'DUPLICATE_UPDATE',
-        `another update named "${update.name}" is registered with this test bed already.`,
+        `another update named "${update.name}" is registered with this queue already.`,
       );
     }
-    checkJobOptions(options);
     const written = throughJson(update, data);
     const json = JSON.stringify(written);
+    checkJobOptions(update.name, json, options);
     const key = keyOf(update, await validated(update, written));
     return { name: update.name, data: json, key, options };
   }
 
+  /** In the queue's words. */
+  #known(name: string): AnyUpdate {
+    if (this.registry.names.includes(name)) return this.registry.require(name);
+    const { qualifiedName } = this.queue;
+    throw new TorilError(
+      'UNKNOWN_UPDATE',
+      `no update named "${name}" is registered with the queue "${qualifiedName.slice(qualifiedName.indexOf(':') + 1)}" (known: ${this.registry.names.join(', ')}). Pass it in "updates".`,
+    );
+  }
+
   #add(job: NewJob): JobHandle {
-    this.#parts.store.know(job.key);
-    const record = this.#parts.queue.add(job);
+    const record = this.#addRecord(job);
     return { id: record.job.id, key: record.key };
+  }
+
+  #addRecord(job: NewJob): JobRecord {
+    this.#parts.store.know(job.key);
+    return this.#parts.queue.add(job);
+  }
+
+  // As the application's own
+
+  /**
+   * The bed as a Queue, for code that enqueues on one: `enqueue`, `enqueueBulk`, `add`, `addBulk`, `getJob`, `getJobs`
+   * and its like, `getJobCounts`, `lane`, `history`, and events `waiting`. Whatever else is called throws
+   * NOT_ON_A_TEST_BED.
+   */
+  asQueue(): Queue {
+    this.#queue ??= playing(new BedQueue(this.#queueParts())) as unknown as Queue;
+    return this.#queue;
+  }
+
+  /**
+   * All workers of the bed as one Worker, for code that listens to it: `completed`, `failed`, the events of the gate,
+   * `counts`, `pause`, `resume`, `close`. Whatever else is called throws NOT_ON_A_TEST_BED.
+   */
+  asWorker(): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    const { concurrency, crew, reporters } = this.#parts;
+    const worker = new BedWorker({
+      ...this.#queueParts(),
+      concurrency,
+      setResting: (isResting) => void (crew.isResting = isResting),
+    });
+    reporters.add((type, facts) => worker.tell(type, facts));
+    this.#worker = playing(worker) as unknown as Worker;
+    return this.#worker;
+  }
+
+  #queueParts(): BedQueueParts {
+    const { queue, recordable } = this.#parts;
+    return {
+      queue,
+      queueName: recordable.qualifiedName.slice(recordable.qualifiedName.indexOf(':') + 1),
+      qualifiedName: recordable.qualifiedName,
+      history: recordable.history,
+      lane: (key) => this.operator(key),
+      add: async (jobs) => {
+        const prepared = await Promise.all(
+          jobs.map(({ name, update = this.#known(name), data, options }) =>
+            this.#prepare({ update, data, options }),
+          ),
+        );
+        return prepared.map((job) => this.#addRecord(job));
+      },
+    };
   }
 
   // Running

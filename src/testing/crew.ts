@@ -21,6 +21,8 @@ export class Crew {
   readonly #workers: TestWorker[] = [];
   #lives = 0;
   #delivering = false;
+  /** The application paused or closed its worker: no job is handed out. */
+  #isResting = false;
 
   constructor(options: CrewOptions) {
     this.#options = options;
@@ -42,6 +44,11 @@ export class Crew {
   /** An update has been called and has not settled. */
   get isApplying(): boolean {
     return this.#workers.some(({ clock, applying }) => clock.state === 'running' && applying > 0);
+  }
+
+  set isResting(isResting: boolean) {
+    this.#isResting = isResting;
+    if (!isResting) this.deliver();
   }
 
   /** Hands out what waits, in the next moment. */
@@ -98,7 +105,7 @@ export class Crew {
 
   #handOut(): void {
     const { queue, concurrency, fraction } = this.#options;
-    while (queue.waiting > 0) {
+    while (queue.waiting > 0 && !this.#isResting) {
       const free = this.#running().filter((worker) => worker.jobsInHand < concurrency);
       const worker = free[Math.floor(fraction() * free.length)];
       if (worker === undefined) return;

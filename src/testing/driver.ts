@@ -14,6 +14,9 @@ export interface DriverOptions {
   readonly queue: JobQueue;
   /** Virtual milliseconds after which lanes that could go on would have: longer than any lease, lock or pause. */
   readonly quietMsMax: number;
+  /** The same while memcached is down, when nothing but BullMQ's own can happen. */
+  readonly outageMs: number;
+  readonly isMemcachedDown: () => boolean;
   /** What is left undone, in words. */
   readonly explain: () => string;
 }
@@ -41,7 +44,33 @@ export class Driver {
     if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY)) {
       throw new RangeError(`advance: expected milliseconds, from 0, not ${String(ms)}.`);
     }
-    await this.#alone(() => this.#options.clock.advance(ms));
+    await this.#alone(() => this.#advance(ms));
+  }
+
+  /**
+   * Where nothing goes on any more, jobs only look again, each of them once a second: 30 days of that are not
+   * played, but for their beginning and their end.
+   */
+  async #advance(ms: number): Promise<void> {
+    const { clock, queue, crew, isMemcachedDown, quietMsMax: noiseMs } = this.#options;
+    const targetMs = clock.monotonicMs() + ms;
+    let quietSinceMs = clock.monotonicMs();
+    let { progress } = queue;
+    await clock.settle();
+    for (;;) {
+      const nowMs = clock.monotonicMs();
+      const quietMs = isMemcachedDown() ? this.#options.outageMs : noiseMs;
+      const skippableMs = targetMs - nowMs - quietMs;
+      if (queue.progress !== progress || queue.unfinished === 0 || crew.isApplying) {
+        progress = queue.progress;
+        quietSinceMs = nowMs;
+      } else if (nowMs - quietSinceMs > quietMs && skippableMs > 0 && !queue.isDueWithin(noiseMs)) {
+        clock.skip(skippableMs, noiseMs);
+        quietSinceMs = clock.monotonicMs();
+      }
+      if (!(await clock.step(targetMs))) break;
+    }
+    await clock.advance(targetMs - clock.monotonicMs());
   }
 
   drain(limitMs: number = DRAIN_MS_MAX): Promise<void> {

@@ -63,7 +63,7 @@ export function expectExactlyOnce(bed: TestBed, jobs?: readonly JobRef[]): void 
   const named = jobs === undefined ? undefined : new Set(jobs.map(idOf));
   const applied = appliedByJob(bed.journal);
   const problems = views.flatMap(
-    (view) => onceProblem(view, applied.get(view.id) ?? [], named !== undefined) ?? [],
+    (view) => onceProblem(view, applied.get(nameOf(view)) ?? [], named !== undefined) ?? [],
   );
   for (const key of bed.journal.keys()) {
     for (const { jobIds } of bed.journal.setbacks(key)) {
@@ -165,10 +165,12 @@ function orderProblems(bed: TestBed, key: string): string[] {
     );
   problems.push(...lossesOf(bed, key).map(({ jobIds, why }) => lossText(key, jobIds, why)));
   const places = journal.places(key).filter(({ isInPlace }) => isInPlace);
-  const rank = new Map(places.map(({ jobId }, index) => [jobId, index]));
+  const rank = new Map(
+    places.map(({ jobId: id, generation }, index) => [nameOf({ id, generation }), index]),
+  );
   let last = -1;
-  for (const { jobId } of journal.applied(key)) {
-    const at = rank.get(jobId);
+  for (const { jobId, generation } of journal.applied(key)) {
+    const at = rank.get(nameOf({ id: jobId, generation }));
     if (at === undefined) continue;
     if (at < last) {
       problems.push(
@@ -242,12 +244,18 @@ function onceProblem(
   return difference && `the result of job ${id}: ${differenceText(difference)}`;
 }
 
+/** An id may be used again once its job is removed. */
+function nameOf({ id, generation }: { readonly id: string; readonly generation: number }): string {
+  return `${generation} ${id}`;
+}
+
 function appliedByJob(journal: Journal): Map<string, AppliedJob[]> {
   const byJob = new Map<string, AppliedJob[]>();
   for (const key of journal.keys()) {
     for (const job of journal.applied(key)) {
-      const known = byJob.get(job.jobId);
-      if (known === undefined) byJob.set(job.jobId, [job]);
+      const name = nameOf({ id: job.jobId, generation: job.generation });
+      const known = byJob.get(name);
+      if (known === undefined) byJob.set(name, [job]);
       else known.push(job);
     }
   }

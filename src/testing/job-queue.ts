@@ -1,63 +1,33 @@
 /**
  * BullMQ's part of a test bed: which job is delivered when, and what becomes of it. The jobs
  * themselves are in MemoryJobs, as in Redis. A method is one of BullMQ's scripts, and runs at once.
- * Left out: flows, schedulers, rate limits, deduplication, events.
+ * Left out: flows, schedulers and rate limits.
  */
 import type { Clock, Timer } from '../base/clock.ts';
 import { type MemoryJob, NEVER_ALONE } from '../jobs/memory-jobs.ts';
 import type { BedJobs } from './bed-jobs.ts';
-import { JobLocks, type JobLockSettings } from './job-locks.ts';
-import { type BedJobOptions, backoffMs } from './job-options.ts';
+import { JobLocks } from './job-locks.ts';
+import { Deduplication } from './deduplication.ts';
+import { backoffMs, isRemoved } from './job-options.ts';
+import type {
+  Delivery,
+  DelayReason,
+  JobListener,
+  JobQueueSettings,
+  JobRecord,
+  NewJob,
+} from './job-record.ts';
 import { WaitingLine } from './waiting-line.ts';
-
-/** A job as it is handed to a worker. */
-export interface Delivery {
-  readonly jobId: string;
-  readonly lock: string;
-  readonly name: string;
-  /** JSON. */
-  readonly data: string;
-  readonly attemptsMade: number;
-  readonly attempts: number;
-  /** How often it has been delivered, this time included. */
-  readonly deliveries: number;
-  readonly stalls: number;
-  /** What the job's hash says of how it left its lane. */
-  readonly outcome: string;
-}
-
-/** Why a job is delayed: it was enqueued so, it failed and is tried again, or it gave its slot back. */
-export type DelayReason = 'delay' | 'backoff' | 'turn';
-
-/** What the bed knows of a job besides MemoryJob. */
-export interface JobRecord {
-  readonly job: MemoryJob;
-  readonly key: string;
-  readonly options: BedJobOptions;
-  deliveries: number;
-  delayedFor: DelayReason | undefined;
-  /** The last error that it was charged for, or failed with. */
-  error: Error | undefined;
-  /** JSON of the result; empty for none. */
-  result: string;
-  /** Rows that its updates logged. */
-  readonly logs: string[];
-  /** The outcome with which it was reported, for one more delivery. */
-  lastOutcome: string;
-}
-
-export interface NewJob {
-  readonly name: string;
-  /** JSON. */
-  readonly data: string;
-  readonly key: string;
-  readonly options: BedJobOptions;
-}
 
 export class JobQueue {
   readonly #jobs: BedJobs;
   readonly #clock: Clock;
+  readonly #settings: JobQueueSettings;
+  /** By id, the last one that has it. */
   readonly #records = new Map<string, JobRecord>();
+  readonly #all: JobRecord[] = [];
+  readonly #deduplication: Deduplication;
+  readonly #listeners = new Set<JobListener>();
   readonly #waiting = new WaitingLine();
   /** Of the active jobs. */
   readonly locks: JobLocks;
@@ -71,9 +41,18 @@ export class JobQueue {
   onWaiting: () => void = () => {};
 
   /** @param clock of the Redis server */
-  constructor(jobs: BedJobs, clock: Clock, settings: JobLockSettings) {
+  constructor(jobs: BedJobs, clock: Clock, settings: JobQueueSettings) {
     this.#jobs = jobs;
     this.#clock = clock;
+    this.#settings = settings;
+    this.#deduplication = new Deduplication(clock, {
+      add: (job) => void this.add(job),
+      remove: (record) => this.#remove(record),
+      reschedule: (record, dueMs) => {
+        this.#undelay(record);
+        this.#delay(record, dueMs, 'delay');
+      },
+    });
     this.locks = new JobLocks(clock, settings, (jobId) => this.#stall(jobId));
     jobs.promote = (jobId) => this.promote(jobId);
   }
@@ -87,20 +66,44 @@ export class JobQueue {
     return this.#waiting.length + this.locks.size + this.#delayed.size;
   }
 
+  /** A job that waits only for its time comes within so many milliseconds. */
+  isDueWithin(ms: number): boolean {
+    if (this.timed === 0) return false;
+    const untilMs = this.#clock.wallMs() + ms;
+    return [...this.#delayed.keys()].some((jobId) => {
+      const record = this.#records.get(jobId);
+      return record !== undefined && record.delayedFor !== 'turn' && record.job.dueMs <= untilMs;
+    });
+  }
+
   record(jobId: string): JobRecord | undefined {
     return this.#records.get(jobId);
   }
 
-  records(): IterableIterator<JobRecord> {
-    return this.#records.values();
+  /** In the order in which they were enqueued. */
+  records(): readonly JobRecord[] {
+    return this.#all;
   }
 
-  /** addStandardJob, addDelayedJob, addPrioritizedJob. Returns the record that was there, if the id is taken. */
-  add({ name, data, key, options }: NewJob): JobRecord {
-    const known = options.jobId === undefined ? undefined : this.#records.get(options.jobId);
-    if (known !== undefined) return known;
-    const { delay = 0, jobId } = options;
-    const dueMs = this.#clock.wallMs() + delay;
+  listen(listener: JobListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /**
+   * addStandardJob, addDelayedJob, addPrioritizedJob. Returns the record that was there, if the id is taken or another
+   * job stands for this one.
+   */
+  add(added: NewJob): JobRecord {
+    const { name, data, key, options } = added;
+    // An empty id is none to BullMQ.
+    const jobId = options.jobId === '' ? undefined : options.jobId;
+    const known = jobId === undefined ? undefined : this.#records.get(jobId);
+    if (known !== undefined && !known.isRemoved) return known;
+    const standing = this.#deduplication.meet(added);
+    if (standing !== undefined) return standing;
+    if (known !== undefined) this.#jobs.remove(known.job.id);
+    const { delay = 0, timestamp = this.#clock.wallMs() } = options;
+    const dueMs = timestamp + delay;
     const job = this.#jobs.add({
       name,
       data,
@@ -111,6 +114,9 @@ export class JobQueue {
       job,
       key,
       options,
+      generation: this.#jobs.journal.enqueued(job.id, key, !(delay > 0)),
+      timestamp,
+      isRemoved: false,
       deliveries: 0,
       delayedFor: undefined,
       error: undefined,
@@ -119,8 +125,10 @@ export class JobQueue {
       lastOutcome: '',
     };
     this.#records.set(job.id, record);
-    this.#jobs.journal.enqueued(job.id, key, delay === 0);
+    this.#all.push(record);
+    this.#deduplication.added(added, record);
     if (delay > 0) this.#delay(record, dueMs, 'delay');
+    else if (options.lifo === true && !options.priority) this.#toFront(record);
     else this.#toBack(record);
     return record;
   }
@@ -178,10 +186,33 @@ export class JobQueue {
     job.failedReason = error.message;
     record.error = error;
     this.progress++;
-    const delayMs = backoffMs(options.backoff, job.attemptsMade);
+    for (const listener of this.#listeners) listener.retried(record);
+    const delayMs = backoffMs(options.backoff, job.attemptsMade, this.#settings.fraction);
+    if (delayMs === undefined) void this.#retryAsTold(record, error);
+    else this.#retryIn(record, delayMs);
+    return true;
+  }
+
+  /** As the user's strategy says, which may take its time. */
+  async #retryAsTold(record: JobRecord, error: Error): Promise<void> {
+    const { backoffStrategy, blockedMs } = this.#settings;
+    const { options, job } = record;
+    const type = typeof options.backoff === 'object' ? options.backoff.type : undefined;
+    // Until it has answered, the job is nowhere that anybody looks.
+    this.#delay(record, Number.POSITIVE_INFINITY, 'backoff');
+    let delayMs: number = blockedMs;
+    try {
+      delayMs = (await backoffStrategy?.(job.attemptsMade, type, error)) ?? blockedMs;
+    } catch {
+      // As with a worker: it waits as long as if there were no strategy.
+    }
+    this.#undelay(record);
+    this.#retryIn(record, delayMs);
+  }
+
+  #retryIn(record: JobRecord, delayMs: number): void {
     if (delayMs > 0) this.#delay(record, this.#clock.wallMs() + delayMs, 'backoff');
     else this.#toBack(record);
-    return true;
   }
 
   /** moveToDelayed without an attempt: the job gives its slot back, unless it was decided just now. */
@@ -256,6 +287,19 @@ export class JobQueue {
     record.job.finishedOn = this.#clock.wallMs();
     record.lastOutcome = record.job.outcome;
     this.progress++;
+    const { removeOnComplete, removeOnFail } = { ...this.#settings, ...record.options };
+    record.isRemoved = isRemoved(state === 'completed' ? removeOnComplete : removeOnFail);
+    this.#deduplication.finished(record);
+    for (const listener of this.#listeners) listener.finished(record, state);
+  }
+
+  #remove(record: JobRecord): void {
+    this.#undelay(record);
+    record.isRemoved = true;
+    this.#jobs.remove(record.job.id);
+    const at = this.#all.indexOf(record);
+    if (at >= 0) this.#all.splice(at, 1);
+    this.#records.delete(record.job.id);
   }
 
   #delay(record: JobRecord, dueMs: number, why: DelayReason): void {

@@ -17,6 +17,8 @@ export interface AppliedJob {
   readonly attempt: number;
   /** JSON; empty for none. */
   readonly result: string;
+  /** Which of the jobs that have borne its id. */
+  readonly generation: number;
 }
 
 /** An acknowledged commit. */
@@ -51,6 +53,7 @@ export interface CellVersion {
 export interface Place {
   readonly jobId: string;
   readonly key: string;
+  readonly generation: number;
   /** False once it left its lane to enter anew (`skip`, an operator's retry), or if it was delayed: then its place is not that of its enqueueing. */
   isInPlace: boolean;
   /** How it left its lane for good. */
@@ -66,12 +69,15 @@ export class Journal {
   readonly #cells = new Map<string, CellVersion>();
   readonly #setbacks = new Map<string, Setback[]>();
 
-  enqueued(jobId: string, key: string, isInPlace: boolean): void {
-    const place: Place = { jobId, key, isInPlace, decided: undefined };
+  /** Returns how many jobs have borne its id, this one included. */
+  enqueued(jobId: string, key: string, isInPlace: boolean): number {
+    const generation = (this.#places.get(jobId)?.generation ?? 0) + 1;
+    const place: Place = { jobId, key, generation, isInPlace, decided: undefined };
     this.#places.set(jobId, place);
     const ofKey = this.#placesByKey.get(key);
     if (ofKey === undefined) this.#placesByKey.set(key, [place]);
     else ofKey.push(place);
+    return generation;
   }
 
   /** By an operator. A job that holds its lane keeps its place. */
@@ -97,7 +103,9 @@ export class Journal {
       this.#decide(jobId, decision);
       if (!decision.startsWith(PLAIN_APPLIED)) continue;
       const result = decision.slice(PLAIN_APPLIED.length);
-      applied.push({ jobId, name, data, sequence, attempt: attemptsMade + 1, result });
+      const generation = this.#places.get(jobId)?.generation ?? 1;
+      const attempt = attemptsMade + 1;
+      applied.push({ jobId, name, data, sequence, attempt, result, generation });
     }
     const { origin = 'unknown', hash = '' } = history ?? {};
     const valueGoneMs = expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY;

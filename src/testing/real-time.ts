@@ -21,7 +21,10 @@ export function nextTurn(callback: () => void): void {
 export class OutsideWork {
   readonly #waitMs: number;
   /** True: it was waited for long enough, and may never settle. */
-  readonly #pending = new Map<PromiseLike<unknown>, { isGivenUp: boolean }>();
+  readonly #pending = new Map<
+    PromiseLike<unknown>,
+    { isGivenUp: boolean; readonly onGivenUp: (waitedMs: number) => void }
+  >();
   #onSettled: (() => void) | undefined;
 
   /** @param waitMs real milliseconds for which one piece of work is waited for */
@@ -29,12 +32,13 @@ export class OutsideWork {
     this.#waitMs = waitMs;
   }
 
-  watch<T>(promise: PromiseLike<T>): PromiseLike<T> {
+  /** @param onGivenUp it was waited for long enough: virtual time goes on without it */
+  watch<T>(promise: PromiseLike<T>, onGivenUp: (waitedMs: number) => void): PromiseLike<T> {
     const settled = (): void => {
       this.#pending.delete(promise);
       this.#onSettled?.();
     };
-    this.#pending.set(promise, { isGivenUp: false });
+    this.#pending.set(promise, { isGivenUp: false, onGivenUp });
     promise.then(settled, settled);
     return promise;
   }
@@ -45,7 +49,10 @@ export class OutsideWork {
     if (awaited.length === 0) return false;
     await new Promise<void>((resolve) => {
       const timer = later(() => {
-        for (const one of awaited) one.isGivenUp = true;
+        for (const one of awaited) {
+          one.isGivenUp = true;
+          one.onGivenUp(this.#waitMs);
+        }
         resolve();
       }, this.#waitMs);
       this.#onSettled = () => {

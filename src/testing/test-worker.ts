@@ -18,7 +18,8 @@ import { Gate } from '../workers/gate.ts';
 import { refusedWith } from '../workers/refused.ts';
 import type { GateReporter } from '../workers/gate-events.ts';
 import type { BedJobs } from './bed-jobs.ts';
-import type { Delivery, JobQueue } from './job-queue.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { Delivery } from './job-record.ts';
 import { type Reach, WatchedLanes, WatchedServer } from './watched-turn.ts';
 import type { WorkerClock } from './worker-clock.ts';
 

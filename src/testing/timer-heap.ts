@@ -26,6 +26,16 @@ export class TimerHeap {
     }
   }
 
+  /** When the first one fires that is due later than that; undefined: none is. */
+  firstAfter(dueMs: number): number | undefined {
+    let first: number | undefined;
+    for (const timer of this.#heap) {
+      if (timer.over || timer.dueMs <= dueMs) continue;
+      if (first === undefined || timer.dueMs < first) first = timer.dueMs;
+    }
+    return first;
+  }
+
   /** Takes `first` out. */
   shift(): HeapTimer | undefined {
     const { first } = this;

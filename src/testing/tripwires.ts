@@ -28,6 +28,8 @@ interface Tripwire {
   /** Undefined: whichever comes first. */
   readonly worker: number | undefined;
   readonly moment: WorkerMoment;
+  /** Times that the moment has to come before it strikes, that one included. */
+  left: number;
   readonly strike: (worker: number) => void;
 }
 
@@ -45,16 +47,18 @@ export class Tripwires {
   /** Those that have not struck, in words. */
   get armed(): string[] {
     return this.#armed.map(
-      ({ what, worker, moment }) =>
-        `${what} ${worker === undefined ? 'a worker' : `worker ${worker}`} ${moment}`,
+      ({ what, worker, moment, left }) =>
+        `${what} ${worker === undefined ? 'a worker' : `worker ${worker}`} ${moment}${left === 1 ? '' : `, after ${left - 1} more`}`,
     );
   }
 
   /** A worker is at this point now. True: something struck it. Each wire strikes once. */
   reach(worker: number, moment: WorkerMoment): boolean {
-    const wire = this.#armed.find(
+    const met = this.#armed.filter(
       (one) => one.moment === moment && (one.worker === undefined || one.worker === worker),
     );
+    const wire = met.find(({ left }) => left === 1);
+    for (const one of met) if (one !== wire && one.left > 1) one.left -= 1;
     if (wire === undefined) return false;
     this.#armed = this.#armed.filter((one) => one !== wire);
     wire.strike(worker);

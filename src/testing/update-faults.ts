@@ -5,6 +5,7 @@
  */
 import { pause, type Clock } from '../base/clock.ts';
 import { isPromiseLike } from '../base/promise-like.ts';
+import { TorilError } from '../errors.ts';
 import type { AnyUpdate, UpdateContext } from '../jobs/update.ts';
 import type { OutsideWork } from './real-time.ts';
 
@@ -113,10 +114,12 @@ export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
       faults.succeeded(context);
       return returned;
     }
-    return outside.watch(returned).then((settled) => {
-      faults.succeeded(context);
-      return settled;
-    });
+    return outside
+      .watch(returned, (waitedMs) => explain(context.signal, waitedMs))
+      .then((settled) => {
+        faults.succeeded(context);
+        return settled;
+      });
   };
   return {
     ...update,
@@ -138,4 +141,14 @@ export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
       return returned;
     },
   };
+}
+
+/** The error says how long the update may take; the bed, how long it was waited for. */
+function explain(signal: AbortSignal, waitedMs: number): void {
+  const told = (): void => {
+    const { reason } = signal;
+    if (!(reason instanceof TorilError) || reason.code !== 'UPDATE_TIMED_OUT') return;
+    reason.message += ` On this test bed it really had ${waitedMs} ms (the bed's option realWaitMs); then virtual time went on without it. Raise realWaitMs; or if it waits for a timer, see whether the test has put a fake one in its place (vi.useFakeTimers, jest.useFakeTimers).`;
+  };
+  signal.addEventListener('abort', told, { once: true });
 }

@@ -1,7 +1,7 @@
 /** What a test bed shows of itself. Plain data, as of the moment it was asked for. */
 import type { MemoryJobState } from '../jobs/memory-jobs.ts';
 import type { GateEventName, GateEvents } from '../workers/gate-events.ts';
-import type { DelayReason, JobRecord } from './job-queue.ts';
+import type { DelayReason, JobRecord } from './job-record.ts';
 
 /** A job that was enqueued. */
 export interface JobHandle {
@@ -14,6 +14,8 @@ export interface JobHandle {
 export type JobRef = string | { readonly id: string };
 
 export interface JobView extends JobHandle {
+  /** How many jobs have borne its id, this one included: it may be used again once its job is removed. */
+  readonly generation: number;
   /** The update's name. */
   readonly name: string;
   readonly data: unknown;
@@ -49,12 +51,13 @@ export function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id;
 }
 
-export function viewOf(record: JobRecord): JobView {
-  const { job, key, delayedFor, error, result, deliveries, logs } = record;
+export function viewOf({ job, key, generation, ...record }: JobRecord): JobView {
+  const { delayedFor, error, result, deliveries, logs } = record;
   const { id, name, data, state, attemptsMade, stalls } = job;
   return {
     id,
     key,
+    generation,
     name,
     data: JSON.parse(data),
     state,

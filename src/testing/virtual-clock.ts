@@ -97,6 +97,15 @@ export class VirtualClock implements Clock {
     this.#nowMs = targetMs;
   }
 
+  /**
+   * Time passes in which nothing but looking again would happen: what falls due on the way happens late, and all that is
+   * due later than `noiseMs` from now at its own time.
+   */
+  skip(ms: number, noiseMs: number): void {
+    const next = this.#timers.firstAfter(this.#nowMs + noiseMs) ?? Number.POSITIVE_INFINITY;
+    this.#nowMs = Math.max(this.#nowMs, Math.min(this.#nowMs + ms, next - 1));
+  }
+
   #run(callback: () => void): void {
     try {
       callback();

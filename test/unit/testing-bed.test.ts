@@ -76,15 +76,17 @@ describe('enqueueing', () => {
       ['INVALID_KEY', () => bed.enqueue(append, { key: '' })],
       ['UNKNOWN_UPDATE', () => bed.enqueue(close, { key: 'k' })],
       ['DUPLICATE_UPDATE', () => bed.enqueue({ ...append }, { key: 'k' })],
-      ['INVALID_OPTIONS', () => bed.enqueue(append, { key: 'k' }, { jobId: '7' })],
-      ['INVALID_OPTIONS', () => bed.enqueue(append, { key: 'k' }, { jobId: 'a:b' })],
-      ['INVALID_OPTIONS', () => bed.enqueue(append, { key: 'k' }, { attempts: 0 })],
-      ['INVALID_OPTIONS', () => bed.enqueue(append, { key: 'k' }, { priority: 1.5 })],
-      ['INVALID_OPTIONS', () => bed.enqueue(append, { key: 'k' }, { lifo: true } as never)],
+      ['INVALID_JOB_ID', () => bed.enqueue(append, { key: 'k' }, { jobId: '7' })],
+      ['INVALID_JOB_ID', () => bed.enqueue(append, { key: 'k' }, { jobId: 'a:b' })],
+      [
+        'PARENT_MISSING',
+        () => bed.enqueue(append, { key: 'k' }, { parent: { id: 'p', queue: 'q' } }),
+      ],
     ] as const;
     for (const [code, enqueue] of refusals) {
       await expect(enqueue()).rejects.toMatchObject({ code });
     }
+    await expect(bed.enqueue(append, { key: 'k' }, { priority: 1.5 })).rejects.toThrow('be float');
     expect(bed.jobs()).toEqual([]);
   });
 

@@ -1,0 +1,299 @@
+/**
+ * A test bed as an application's own queue and worker: `bed.asQueue()` and `bed.asWorker()`. They do what
+ * Queue and Worker do as far as values, orders and outcomes go; what is not played says so when it is called.
+ */
+import { EventEmitter } from 'node:events';
+import { TorilError } from '../errors.ts';
+import type { History } from '../history/history.ts';
+import type { LaneHandle } from '../jobs/lane-handle.ts';
+import type { AnyUpdate } from '../jobs/update.ts';
+import type { GateEventName } from '../workers/gate-events.ts';
+import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
+import type { BedJobOptions } from './job-options.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { JobRecord } from './job-record.ts';
+
+export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | 'retry'> {
+  readonly queue: JobQueue;
+  readonly history: History;
+  readonly lane: (key: string) => LaneHandle;
+  /** Checked as the queue does, and added; in one step, or none of them. */
+  readonly add: (
+    jobs: readonly { name: string; update?: AnyUpdate; data: unknown; options: BedJobOptions }[],
+  ) => Promise<JobRecord[]>;
+}
+
+const OF_QUEUE = 'Queue';
+const OF_WORKER = 'Worker';
+
+export class BedQueue extends EventEmitter {
+  readonly name: string;
+  readonly qualifiedName: string;
+  readonly history: History;
+  readonly opts: object = {};
+  readonly #parts: BedQueueParts;
+  readonly #jobs: BedJobParts;
+  readonly #waiting = new Map<JobRecord, (() => void)[]>();
+
+  constructor(parts: BedQueueParts) {
+    super();
+    const { queueName, qualifiedName, queue } = parts;
+    this.#parts = parts;
+    this.name = queueName;
+    this.qualifiedName = qualifiedName;
+    this.history = parts.history;
+    this.#jobs = {
+      ...{ queueName, qualifiedName },
+      find: (jobId) => this.#find(jobId),
+      finished: (record) => this.#finished(record),
+      retry: (jobId) => queue.reprocess(jobId),
+    };
+    queue.listen({
+      finished: (record) => this.#tellFinished(record),
+      retried: () => {},
+    });
+  }
+
+  async enqueue(update: AnyUpdate, data: unknown, options?: BedJobOptions): Promise<BedJob> {
+    return this.#addOne({ name: update.name, update, data, options: options ?? {} });
+  }
+
+  async enqueueBulk(
+    jobs: readonly { update: AnyUpdate; data: unknown; options?: BedJobOptions }[],
+  ): Promise<BedJob[]> {
+    return this.#addAll(
+      jobs.map(({ update, data, options = {} }) => ({ name: update.name, update, data, options })),
+    );
+  }
+
+  async add(name: string, data: unknown, options?: BedJobOptions): Promise<BedJob> {
+    return this.#addOne({ name, data, options: options ?? {} });
+  }
+
+  async addBulk(
+    jobs: readonly { name: string; data: unknown; opts?: BedJobOptions }[],
+  ): Promise<BedJob[]> {
+    return this.#addAll(jobs.map(({ name, data, opts = {} }) => ({ name, data, options: opts })));
+  }
+
+  lane(key: string): LaneHandle {
+    return this.#parts.lane(key);
+  }
+
+  async getJob(jobId: string): Promise<BedJob | undefined> {
+    const record = this.#find(jobId);
+    return record && this.#jobOf(record);
+  }
+
+  async getJobState(jobId: string): Promise<string> {
+    const record = this.#find(jobId);
+    return record === undefined ? 'unknown' : bullState(record);
+  }
+
+  /** Of these states, in the order in which they were enqueued; without states: all. */
+  async getJobs(types: string | readonly string[] = []): Promise<BedJob[]> {
+    const wanted = stateNames(typeof types === 'string' ? [types] : types);
+    return this.#kept()
+      .filter((record) => wanted.size === 0 || wanted.has(bullState(record)))
+      .map((record) => this.#jobOf(record));
+  }
+
+  async getJobCounts(...types: string[]): Promise<Record<string, number>> {
+    const names = types.length > 0 ? types : COUNTED;
+    const counts: Record<string, number> = {};
+    for (const name of names) {
+      const states = stateNames([name]);
+      counts[name] = this.#kept().filter((record) => states.has(bullState(record))).length;
+    }
+    return counts;
+  }
+
+  async getJobCountByTypes(...types: string[]): Promise<number> {
+    const states = stateNames(types);
+    return this.#kept().filter((record) => states.has(bullState(record))).length;
+  }
+
+  /** What is not done, as BullMQ counts. */
+  count(): Promise<number> {
+    return this.getJobCountByTypes('waiting', 'delayed', 'prioritized');
+  }
+
+  getWaiting(): Promise<BedJob[]> {
+    return this.getJobs('waiting');
+  }
+  getActive(): Promise<BedJob[]> {
+    return this.getJobs('active');
+  }
+  getDelayed(): Promise<BedJob[]> {
+    return this.getJobs('delayed');
+  }
+  getCompleted(): Promise<BedJob[]> {
+    return this.getJobs('completed');
+  }
+  getFailed(): Promise<BedJob[]> {
+    return this.getJobs('failed');
+  }
+  getPrioritized(): Promise<BedJob[]> {
+    return this.getJobs('prioritized');
+  }
+
+  async waitUntilReady(): Promise<void> {}
+  async close(): Promise<void> {}
+  async disconnect(): Promise<void> {}
+
+  async #addOne(job: Parameters<BedQueueParts['add']>[0][number]): Promise<BedJob> {
+    const [added] = await this.#addAll([job]);
+    this.emit('waiting', added);
+    return added as BedJob;
+  }
+
+  async #addAll(jobs: Parameters<BedQueueParts['add']>[0]): Promise<BedJob[]> {
+    const records = await this.#parts.add(jobs);
+    return records.map((record, at) => new BedJob(record, this.#jobs, jobs[at]));
+  }
+
+  #find(jobId: string): JobRecord | undefined {
+    const record = this.#parts.queue.record(jobId);
+    return record?.isRemoved === true ? undefined : record;
+  }
+
+  #kept(): JobRecord[] {
+    return this.#parts.queue.records().filter(({ isRemoved }) => !isRemoved);
+  }
+
+  #jobOf(record: JobRecord): BedJob {
+    return new BedJob(record, this.#jobs);
+  }
+
+  #finished(record: JobRecord): Promise<void> {
+    if (record.job.finishedOn !== undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.set(record, [...(this.#waiting.get(record) ?? []), resolve]);
+    });
+  }
+
+  #tellFinished(record: JobRecord): void {
+    const told = this.#waiting.get(record) ?? [];
+    this.#waiting.delete(record);
+    for (const resolve of told) resolve();
+  }
+}
+
+export interface BedWorkerParts extends BedQueueParts {
+  readonly concurrency: number;
+  /** Whether jobs are handed out. */
+  readonly setResting: (isResting: boolean) => void;
+}
+
+/** All workers of a bed as one. */
+export class BedWorker extends EventEmitter {
+  readonly name: string;
+  readonly qualifiedName: string;
+  readonly concurrency: number;
+  readonly counts: Partial<Record<GateEventName, number>> = {};
+  closing: Promise<void> | undefined;
+  readonly #setResting: (isResting: boolean) => void;
+  #isPaused = false;
+
+  constructor(parts: BedWorkerParts) {
+    super();
+    const { queue, queueName, qualifiedName } = parts;
+    this.name = queueName;
+    this.qualifiedName = qualifiedName;
+    this.concurrency = parts.concurrency;
+    this.#setResting = parts.setResting;
+    const jobs: BedJobParts = {
+      ...{ queueName, qualifiedName },
+      find: (jobId) => queue.record(jobId),
+      finished: () => Promise.resolve(),
+      retry: (jobId) => queue.reprocess(jobId),
+    };
+    queue.listen({
+      finished: (record, state) => {
+        const job = new BedJob(record, jobs);
+        if (state === 'completed') this.emit('completed', job, job.returnvalue, 'active');
+        else this.emit('failed', job, record.error, 'active');
+      },
+      retried: (record) => {
+        this.emit('failed', new BedJob(record, jobs), record.error, 'active');
+      },
+    });
+  }
+
+  /** What a gate reported. */
+  tell(type: GateEventName, facts: object): void {
+    this.counts[type] = (this.counts[type] ?? 0) + 1;
+    this.emit(type, facts);
+  }
+
+  async waitUntilReady(): Promise<void> {}
+  async run(): Promise<void> {}
+
+  /** No job is handed out any more; the bed's other ways to run it go on. */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    this.#setResting(true);
+  }
+
+  async resume(): Promise<void> {
+    this.#isPaused = false;
+    if (this.closing === undefined) this.#setResting(false);
+  }
+
+  isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  isRunning(): boolean {
+    return this.closing === undefined;
+  }
+
+  close(): Promise<void> {
+    this.#setResting(true);
+    this.closing ??= Promise.resolve();
+    return this.closing;
+  }
+
+  async disconnect(): Promise<void> {}
+}
+
+/** BullMQ's own default. */
+const COUNTED = ['active', 'completed', 'delayed', 'failed', 'paused', 'prioritized', 'waiting'];
+
+function stateNames(types: readonly string[]): ReadonlySet<string> {
+  return new Set(types.map((type) => (type === 'wait' ? 'waiting' : type)));
+}
+
+/** What it does not play throws when it is called, not when it is looked at. */
+export function playing<T extends BedQueue | BedWorker>(played: T): T {
+  const kind = played instanceof BedQueue ? OF_QUEUE : OF_WORKER;
+  return new Proxy(played, {
+    get(target, name) {
+      const found: unknown = Reflect.get(target, name, target);
+      if (typeof found === 'function')
+        return (found as (...args: unknown[]) => unknown).bind(target);
+      if (found !== undefined || typeof name === 'symbol' || LOOKED_AT.has(name)) return found;
+      if (name in target) return undefined;
+      return () => {
+        throw new TorilError(
+          'NOT_ON_A_TEST_BED',
+          `a test bed does not play ${kind}.${name}(). Use what the bed itself has (docs/testing.md), or a real ${kind}.`,
+        );
+      };
+    },
+  });
+}
+
+/** Asked of anything by `await` and by test runners that print it. */
+const LOOKED_AT: ReadonlySet<string> = new Set([
+  ...[
+    'then',
+    'toJSON',
+    'asymmetricMatch',
+    'nodeType',
+    'tagName',
+    '$$typeof',
+    '@@__IMMUTABLE_ITERABLE__@@',
+  ],
+  ...['@@__IMMUTABLE_RECORD__@@', '_isMockFunction', 'hasAttribute'],
+]);
