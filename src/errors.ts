@@ -32,6 +32,8 @@ export const ERROR_CODES = {
   JOB_DROPPED: 'an operator dropped the job from its lane',
   LANE_NOT_HELD: 'the lane is not held, so there is nothing to retry, skip or drop',
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
+  JOB_NOT_APPLIED: 'somebody who is no worker of Toril completed the job',
+  JOB_DAMAGED: "parts of the job's hash in Redis are gone",
   // What is wrong with a stored value
   FOREIGN_VALUE: 'memcached holds a value under this key that Toril did not write',
   ENVELOPE_NEWER: 'the cell was written by a newer version of Toril',

@@ -7,7 +7,6 @@ import {
   createRedisBackend,
   isRedisInstance,
   QueueKeys,
-  RedisQueueBackend,
   raw2NextJobData,
   type BackendFactory,
   type IRedisTransaction,
@@ -17,6 +16,7 @@ import {
   type ParentKeyOpts,
   type QueueBaseOptions,
   type RedisClient,
+  type RedisQueueBackend,
   type WorkerOptions,
 } from 'bullmq';
 import { type AbandonableClient, abandonClient } from '../base/abandon-client.ts';
@@ -39,6 +39,7 @@ import {
   scheduleParked,
 } from './parking-ahead.ts';
 import { addScript } from './scripts/add.ts';
+import { DROP_MISSING } from './scripts/drop-missing.ts';
 import { LEAVE_IF_GONE } from './scripts/leave.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
@@ -58,6 +59,8 @@ import type { ScriptClient } from './redis-lanes.ts';
 import { RedisTime } from './redis-time.ts';
 import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
 import { Slots } from './slots.ts';
+import { SNOOZING_SCRIPTS } from './snoozed-jobs.ts';
+import { WaitingBackend } from './waiting-backend.ts';
 
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
@@ -80,6 +83,8 @@ const SCRIPTS = [
   SNOOZE,
   GIVE_BACK,
   RECLAIM,
+  DROP_MISSING,
+  ...SNOOZING_SCRIPTS,
   ...timedScripts().values(),
 ];
 
@@ -98,7 +103,7 @@ export interface GivingBack {
   readonly survivedStart?: boolean;
 }
 
-export class TorilBackend extends RedisQueueBackend {
+export class TorilBackend extends WaitingBackend {
   /** Set by the queue; a worker adds nothing. */
   laneOf: LaneOf | undefined;
   /** Set by the queue: milliseconds for which adding is tried. */
@@ -127,7 +132,7 @@ export class TorilBackend extends RedisQueueBackend {
   #knowing: RedisClient | undefined;
 
   /** The client, knowing the scripts of this file. */
-  scripts(): Promise<RedisClient> {
+  override scripts(): Promise<RedisClient> {
     this.#defined ??= Promise.resolve(this.client).then((client) => this.#define(client));
     return this.#defined;
   }
@@ -259,7 +264,7 @@ export class TorilBackend extends RedisQueueBackend {
     if (removed > 0 && lane !== '') {
       const next = await this.#run(LEAVE_IF_GONE, [lane, jobId]);
       // The one that may have held the lane is gone: do not wait until the next one looks again.
-      if (typeof next === 'string' && next !== '') await this.promote(next).catch(() => undefined);
+      if (typeof next === 'string' && next !== '') await this.snoozed.wake(next);
     }
     return removed;
   }
@@ -333,6 +338,14 @@ export class TorilBackend extends RedisQueueBackend {
     const { lockDuration = 30_000 } = this.#workerOptions;
     const args = [jobId, token, String(lockDuration), String(attemptsMade ?? '')];
     return (await this.#run(RECLAIM, args)) as Standing;
+  }
+
+  /**
+   * A job was delivered without a name. Takes it out of BullMQ's lists if nothing is left of it (`dropped`), unless
+   * more is left (`damaged`), or somebody else has it (`elsewhere`).
+   */
+  async dropMissing(jobId: string, token: string): Promise<'dropped' | 'damaged' | 'elsewhere'> {
+    return (await this.#run(DROP_MISSING, [jobId, token])) as 'dropped' | 'damaged' | 'elsewhere';
   }
 
   /** Has BullMQ deliver a job before all others: its lane waits for it. */

@@ -48,8 +48,11 @@ export interface LaneEntry {
   readonly attemptsMade: number;
   /** Times the process died or froze while it had the job. */
   readonly stalls: number;
-  /** BullMQ has finished the job already, without Toril's doing. */
-  readonly finished: 'no' | 'completed' | 'failed';
+  /**
+   * BullMQ has finished the job already. `completed`: it was applied in another lane, or is just leaving
+   * this one; `unapplied`: somebody else completed it, who is no worker of Toril's.
+   */
+  readonly finished: 'no' | 'completed' | 'unapplied' | 'failed';
   /** Why BullMQ failed it. */
   readonly failedReason: string;
   /**
@@ -65,6 +68,8 @@ export interface Taken {
   readonly copy: Copy;
   /** The lane's head, in order. */
   readonly entries: readonly LaneEntry[];
+  /** Jobs that were in the lane, but BullMQ has them no more: their entries are dropped. */
+  readonly gone: readonly string[];
   /** Jobs in the lane, those of `entries` included. */
   readonly length: number;
   /** Arrivals that have left their lane already: encoded outcomes. */
@@ -138,6 +143,20 @@ export type Location =
   /** In no lane and without an outcome: it has not entered yet, or its job is gone. */
   | { readonly kind: 'absent' };
 
+/** A lane that cannot go on before its first job is delivered, retried or removed. */
+export interface StandingLane {
+  readonly key: string;
+  readonly jobId: string;
+}
+
+export type LaneSight =
+  /** It stands as before. */
+  | 'stands'
+  /** Its first job is gone, or was completed by somebody else: it can go on, but nobody may know. */
+  | 'released'
+  /** Its first job is another one: somebody goes on. */
+  | 'moved-on';
+
 export interface LaneJob {
   readonly jobId: string;
   readonly sequence: number;
@@ -167,6 +186,8 @@ export interface Lanes {
    * starts the process died, and 1 for this one: the job has stalled since, without an attempt charged.
    */
   startAlone(jobId: string): Promise<number>;
+  /** What holds each of these lanes up now. Nobody need have told: a plain BullMQ client knows no lanes. */
+  lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]>;
   /** What an operator sees. */
   inspect(key: string, jobsMax: number): Promise<LaneState>;
   /** Marks a job for the next combiner that meets it at the lane's head. False: no such job. */

@@ -67,8 +67,9 @@ export function isFinished({ finishedOn }: MemoryJob): boolean {
 }
 
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
-  const { id, name, data, attemptsMade, stalls, failedReason, directive } = job;
-  const how = job.state === 'failed' ? 'failed' : 'completed';
+  const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome } = job;
+  const completed = outcome === '' ? 'unapplied' : 'completed';
+  const how = job.state === 'failed' ? 'failed' : completed;
   return {
     jobId: id,
     sequence,

@@ -12,8 +12,10 @@ import type {
   Acknowledgement,
   LaneEntry,
   LaneJob,
+  LaneSight,
   LaneState,
   Location,
+  StandingLane,
   Taken,
   TakeRequest,
 } from './lanes.ts';
@@ -108,6 +110,7 @@ export class MemoryJobs {
     const token = this.drawToken();
     const copy = this.#copies.seenWith(key, cell);
     const entries: LaneEntry[] = [];
+    const gone: string[] = [];
     const present = new Set<string>();
     const lane = this.#lanes.get(key) ?? new Map<string, number>();
     let data = 0;
@@ -115,8 +118,10 @@ export class MemoryJobs {
       present.add(jobId);
       if (data >= dataMax) continue;
       const entry = this.#entry(jobId, sequence);
-      if (entry === undefined) this.#leave(key, jobId);
-      else data += append(entries, entry);
+      if (entry === undefined) {
+        gone.push(jobId);
+        this.#leave(key, jobId);
+      } else data += append(entries, entry);
     }
     const headLength = present.size;
     const decided = new Map<string, string>();
@@ -141,7 +146,7 @@ export class MemoryJobs {
       expiresInMs: this.#copies.expiresInMs(key),
       dataSet: this.dataSet(),
     };
-    return { token, copy, entries, length, decided, ...facts };
+    return { token, copy, entries, gone, length, decided, ...facts };
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {
@@ -193,6 +198,13 @@ export class MemoryJobs {
     const job = this.#jobs.get(jobId);
     if (job !== undefined) job.directive = directive;
     return job !== undefined;
+  }
+
+  lookAt({ key, jobId }: StandingLane): LaneSight {
+    const [first] = this.#lanes.get(key)?.keys() ?? [];
+    if (first !== jobId) return 'moved-on';
+    const state = this.#jobs.get(jobId)?.state ?? 'completed';
+    return state === 'completed' ? 'released' : 'stands';
   }
 
   inspect(key: string, jobsMax: number): LaneState {

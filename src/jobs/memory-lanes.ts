@@ -8,8 +8,10 @@ import type {
   Acknowledged,
   Acknowledgement,
   Lanes,
+  LaneSight,
   LaneState,
   Location,
+  StandingLane,
   Taken,
   TakeRequest,
 } from './lanes.ts';
@@ -57,6 +59,10 @@ export class MemoryLanes implements Lanes {
 
   startAlone(jobId: string): Promise<number> {
     return this.#travel(() => this.#jobs.startAlone(jobId));
+  }
+
+  lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]> {
+    return this.#travel(() => standing.map((lane) => this.#jobs.lookAt(lane)));
   }
 
   inspect(key: string, jobsMax: number): Promise<LaneState> {

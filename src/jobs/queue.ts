@@ -174,6 +174,12 @@ export class Queue extends BullQueue<
     this.closed = true;
   }
 
+  /** How many jobs have given their worker slot back until their turn. They are among those that wait. */
+  async getSnoozedCount(): Promise<number> {
+    const { snoozed } = await this.backend.snoozed.counts();
+    return snoozed.wait + snoozed.prioritized;
+  }
+
   override async drain(delayed?: boolean): Promise<void> {
     await super.drain(delayed);
     await this.#sweep();
@@ -209,9 +215,7 @@ export class Queue extends BullQueue<
 
   /** A lane whose first job is gone goes on with the next one, which may have been told to look again later. */
   async #sweep(): Promise<void> {
-    for (const jobId of await this.lanes.sweep()) {
-      await this.backend.promote(jobId).catch(() => undefined); // it was not delayed
-    }
+    for (const jobId of await this.lanes.sweep()) await this.backend.snoozed.wake(jobId);
   }
 
   #know(update: AnyUpdate): void {

@@ -31,13 +31,14 @@ export function takenOf(
   reply: Unpacking<unknown>,
 ): Taken {
   const [token, copyToken, watermark, value, cascadeTo, length, headDueInMs, since, ...rest] = lane;
-  const [expiresInMs, outcomes, entries] = rest;
+  const [expiresInMs, outcomes, entries, gone] = rest;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
   return {
     token: Number(token),
     copy: copyOf(copyToken, watermark, reply.text(value), cascadeTo),
     entries: Array.isArray(entries) ? entries.map((entry) => entryOf(entry, reply)) : NONE,
+    gone: gone === 0 ? NONE : gone,
     length,
     decided,
     headDueInMs,

@@ -9,8 +9,10 @@ import type {
   Acknowledged,
   Acknowledgement,
   Lanes,
+  LaneSight,
   LaneState,
   Location,
+  StandingLane,
   Taken,
   TakeRequest,
 } from './lanes.ts';
@@ -22,7 +24,8 @@ import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
 import { RENUMBER } from './scripts/renumber.ts';
-import { SWEEP } from './scripts/sweep.ts';
+import { SNOOZED_KEYS } from './scripts/snoozed.ts';
+import { LOOK_AT, SWEEP, UNAPPLIED } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
 import { TAKE, type TakeReply } from './scripts/take.ts';
 
@@ -48,6 +51,14 @@ const ANSWERS = {
   '0': { accepted: false },
   b: { accepted: false, wentBack: true },
 } as const satisfies Record<string, Acknowledged>;
+
+/** Completed jobs that one look for those never applied takes in. */
+const COMPLETED_PER_LOOK = 200;
+const SIGHTS: Readonly<Record<string, LaneSight>> = {
+  s: 'stands',
+  r: 'released',
+  m: 'moved-on',
+};
 
 /** What lanes know of the worker that they serve. */
 export interface LanesOfWorker {
@@ -187,6 +198,37 @@ export class RedisLanes implements Lanes {
     return heads;
   }
 
+  async lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]> {
+    const args = standing.flatMap(({ key, jobId }) => [key, jobId]);
+    const letters = (await this.#run(LOOK_AT, [], args)) as string;
+    return Array.from(letters, (letter) => SIGHTS[letter] as LaneSight);
+  }
+
+  /** A stretch at a time: keys of lanes whose first job is gone, or was completed though it is still there. */
+  async *released(): AsyncGenerator<string[]> {
+    const { length } = `${this.#own}lane:`;
+    for await (const lanes of this.#scan('lane:*')) {
+      const keys = [...new Set(lanes.map((lane) => lane.slice(length)))];
+      const sights = await this.lookAt(keys.map((key) => ({ key, jobId: '' })));
+      yield keys.filter((_, at) => sights[at] === 'released');
+    }
+  }
+
+  /**
+   * Of the newest completed jobs, those that were never applied.
+   * @param since what was returned before; undefined: only from now on
+   */
+  async unapplied(since?: string): Promise<{ since: string; jobIds: string[] }> {
+    const reply = await this.#run(UNAPPLIED, [], [since ?? '', COMPLETED_PER_LOOK]);
+    const [until, ...jobIds] = reply as [string, ...string[]];
+    return { since: until, jobIds };
+  }
+
+  /** Whether nobody has done this, whatever it is, within the last milliseconds. */
+  async claim(what: string, ms: number): Promise<boolean> {
+    return (await this.#run(CLAIM, [`${this.#own}claim:${what}`], [ms])) === 1;
+  }
+
   /**
    * Deletes what the queue knows of its keys. The sequence begins anew from the time, past all that was drawn; the
    * list of memcached servers stays, since the cells do. They belong to a data set that is no more: a key that is
@@ -194,11 +236,13 @@ export class RedisLanes implements Lanes {
    */
   async destroy(): Promise<void> {
     const client = await this.#client;
-    for (const pattern of ['lane:*', 'copy:*']) {
+    for (const pattern of ['lane:*', 'copy:*', 'claim:*']) {
       for await (const keys of this.#scan(pattern)) await client.del(...keys);
     }
     await client.del(
-      ...['sequence', 'dataSet', HISTORY_KEY, HISTORY_FIRST_KEY].map((name) => this.#own + name),
+      ...['sequence', 'dataSet', HISTORY_KEY, HISTORY_FIRST_KEY, ...SNOOZED_KEYS].map(
+        (name) => this.#own + name,
+      ),
     );
   }
 
@@ -289,16 +333,15 @@ const REGISTER: Script = {
   lua: `return redis.call('SETNX', KEYS[2], ARGV[2])`,
 };
 
+const CLAIM: Script = {
+  name: 'torilClaim',
+  numberOfKeys: 2,
+  lua: `return redis.call('SET', KEYS[2], '1', 'NX', 'PX', ARGV[2]) and 1 or 0`,
+};
+
 const SCRIPTS = [
-  TAKE,
-  ACKNOWLEDGE,
-  LOCATE,
-  START_ALONE,
-  DIRECT,
-  INSPECT,
-  REGISTER,
-  RENUMBER,
-  SWEEP,
+  ...[TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, REGISTER, RENUMBER, CLAIM],
+  ...[SWEEP, LOOK_AT, UNAPPLIED],
 ];
 
 function defineScripts(client: ScriptClient): ScriptClient {

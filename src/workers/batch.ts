@@ -31,6 +31,8 @@ export interface Batch {
   readonly watermark: number;
   /** Encoded decisions that must be named (anything but "applied, without a result"). */
   readonly decisions: ReadonlyMap<string, string>;
+  /** Entries passed over because somebody else had completed their jobs. */
+  readonly unapplied: readonly string[];
   /** What to tell delivered jobs once the batch is acknowledged. */
   readonly settlements: ReadonlyMap<string, Settlement>;
   /** Entries decided, and of these applied. */

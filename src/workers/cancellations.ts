@@ -4,7 +4,6 @@
  * is delivered here again.
  */
 import { messageOf, TorilError } from '../errors.ts';
-import type { Settlement } from './arrival.ts';
 
 /** Cancelled jobs that are remembered; of parked ones that never come back here, some must be forgotten. */
 const JOBS_MAX = 1_000;
@@ -48,7 +47,7 @@ export class Cancellations {
   }
 
   /** Its attempt is over, unless it only gives its slot back. */
-  settled(jobId: string, { kind }: Settlement): void {
+  settled(jobId: string, { kind }: { readonly kind: string }): void {
     if (this.#jobs.size === 0 || kind === 'parked' || kind === 'returned') return;
     this.#jobs.delete(jobId);
   }

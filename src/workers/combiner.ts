@@ -88,7 +88,7 @@ export class Combiner implements Watched, Crowding {
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
-  /** @param first undefined: a visit, to see that the cell is what it should be */
+  /** @param first undefined: a visit, to see that cell and lane are what they should be */
   constructor(home: CombinerHome, key: string, first: Arrival | undefined) {
     this.#home = home;
     this.#context = home.context;

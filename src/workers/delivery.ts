@@ -6,6 +6,12 @@ import type { Settlement } from './arrival.ts';
 import { isFinal } from './fold-errors.ts';
 import { forGood, forThisAttempt } from './told-failures.ts';
 
+/** How a delivery ended, also where no gate was asked. */
+export type Ending =
+  | Settlement
+  /** The job is in none of BullMQ's lists any more. */
+  | { readonly kind: 'gone' };
+
 /** Whether BullMQ would not deliver the job again after this error. */
 export function isLastAttempt(job: Job, thrown: Error): boolean {
   const givesUp = isFinal(thrown) || thrown instanceof UnrecoverableError;
@@ -16,7 +22,7 @@ export function isLastAttempt(job: Job, thrown: Error): boolean {
 export function report(
   job: Job,
   token: string,
-  settlement: Settlement,
+  settlement: Ending,
   backend: TorilBackend,
   blockedMs: number,
 ): unknown {
@@ -47,6 +53,8 @@ export function report(
       const parking = backend.park(jobId, survivedStart, delayMs, token, job.attemptsMade);
       return endingIn(new DelayedError(), parking);
     }
+    case 'gone':
+      throw new WaitingError(); // BullMQ takes it for moved, and leaves it alone
     case 'returned': {
       const { survivedStart = false } = settlement;
       const { attemptsMade } = job;

@@ -21,6 +21,7 @@ const MESSAGE_MAX = 500;
 /** Nearly every job ends so. */
 const APPLIED: Settlement = { kind: 'decided', outcome: { kind: 'applied', result: '' } };
 const NONE_NAMED: ReadonlyMap<string, string> = new Map();
+const NOBODY: readonly string[] = [];
 
 /** A promise only if an update, or a schema, is asynchronous: most are not, and promises cost. */
 export function fold(
@@ -38,6 +39,7 @@ class Folding {
   readonly #work: Workpiece;
   readonly #settlements = new Map<string, Settlement>();
   #decisions: Map<string, string> | undefined;
+  #unapplied: string[] | undefined;
   readonly #startedMs: number;
   #watermark: number;
   #decided = 0;
@@ -92,6 +94,7 @@ class Folding {
       value: this.#work.value,
       watermark: this.#watermark,
       decisions: this.#decisions ?? NONE_NAMED,
+      unapplied: this.#unapplied ?? NOBODY,
       settlements: this.#settlements,
       decided: this.#decided,
       applied: this.#applied,
@@ -112,6 +115,7 @@ class Folding {
   /** Decides one entry (undefined), or says why the batch stops before or behind it. */
   #step(entry: LaneEntry): Stop | undefined | Promise<Stop | undefined> {
     if (entry.finished === 'completed') return this.#decideAs(entry, 's');
+    if (entry.finished === 'unapplied') return this.#passOver(entry);
     const update = this.#rules.registry.find(entry.name);
     if (entry.finished === 'failed' && update !== undefined)
       return this.#exhaust(entry, update, new Error(entry.failedReason));
@@ -295,6 +299,13 @@ class Folding {
     this.#name(entry, encodeDecision(outcome));
     this.#settlements.set(entry.jobId, { kind: 'decided', outcome, thrown });
     this.#pass(entry);
+  }
+
+  /** Applied now, it would be in the value behind the back of whoever was told that it is completed. */
+  #passOver(entry: LaneEntry): undefined {
+    this.#unapplied ??= [];
+    this.#unapplied.push(entry.jobId);
+    this.#decideAs(entry, 's');
   }
 
   #decideAs(entry: LaneEntry, decision: 's' | 'm'): undefined {

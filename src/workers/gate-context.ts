@@ -32,7 +32,7 @@ export interface GateContext {
    */
   readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
   /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
-  readonly deliverNext: (jobId: string) => void;
+  readonly deliverNext: (jobId: string, key: string) => void;
   /**
    * Calls an update in the context of its job's telemetry, if the job was not delivered here. Undefined: there is no
    * telemetry, so nobody asks for what it left with the jobs.

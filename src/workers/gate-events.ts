@@ -34,6 +34,13 @@ export interface GateEvents {
     readonly jobId: string;
     readonly name: string;
   };
+  /**
+   * Jobs that BullMQ has no more, though nobody removed them by Toril's Queue: a plain client did, or their hashes
+   * were evicted or deleted by hand. What was left of them is dropped. `key`: whose lane they were in, if that is known.
+   */
+  jobsMissing: { readonly key: string | undefined; readonly jobIds: readonly string[] };
+  /** Jobs that somebody else completed, a plain BullMQ worker: their updates are in no value. An `error`, too. */
+  jobsNotApplied: { readonly key: string | undefined; readonly jobIds: readonly string[] };
   /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
   updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */

@@ -8,9 +8,10 @@ import { decodeOutcome } from '../jobs/outcome.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { Settlement } from './arrival.ts';
-import { isLastAttempt } from './delivery.ts';
+import { type Ending, isLastAttempt } from './delivery.ts';
 import type { Gate } from './gate.ts';
 import type { GateReporter } from './gate-events.ts';
+import { settlementOfNameless } from './missing-jobs.ts';
 import { refusedWith } from './refused.ts';
 
 export interface IntakeOptions {
@@ -31,7 +32,7 @@ export class Intake {
   }
 
   /** Never throws: what a schema or a key throws is the job's own failure. */
-  async settlementOf(job: Job, token: string): Promise<Settlement> {
+  async settlementOf(job: Job, token: string): Promise<Ending> {
     const { cancellations } = this.#options.gate;
     cancellations.delivered(job.id as string, job.timestamp);
     const settlement = await this.#take(job, token);
@@ -59,10 +60,13 @@ export class Intake {
     for (const { jobId, addedMs = 0 } of this.#options.gate.arrivals()) yield { jobId, addedMs };
   }
 
-  #take(job: Job, token: string): Settlement | Promise<Settlement> {
+  #take(job: Job, token: string): Ending | Promise<Ending> {
     const { backend, registry, report, blockedMs } = this.#options;
     const jobId = job.id as string;
     const known = decodeOutcome(backend.takeOutcome(jobId) ?? '');
+    // Whatever its type says: nothing may be left of it.
+    if (known === undefined && (job.name as string | undefined) === undefined)
+      return settlementOfNameless(jobId, token, backend, report);
     const update = registry.find(job.name);
     if (known !== undefined) {
       if (job.stalledCounter > 0) this.#visit(job, update);

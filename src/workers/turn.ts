@@ -116,7 +116,8 @@ class Turn {
     const asked = arrivals.jobIds();
     const taken = await context.lanes.take(this.#request(asked));
     this.#settleDecided(asked, taken);
-    const { copy, entries } = taken;
+    const { copy, entries, gone } = taken;
+    if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });
     const standing = believe(this.#cell.content, copy, this.#viewpoint(taken));
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);
@@ -297,6 +298,9 @@ class Turn {
     }
     memory.owesVisit = false;
     context.report('committed', { key, token: taken.token, jobs: batch.decided });
+    if (batch.unapplied.length > 0) {
+      context.report('jobsNotApplied', { key, jobIds: batch.unapplied });
+    }
     arrivals.settleMany(batch.settlements);
     return undefined;
   }
@@ -321,7 +325,7 @@ class Turn {
         return AGAIN;
       case 'delivery':
         if (arrivals.get(stop.jobId) !== undefined) return { kind: 'more' }; // it came meanwhile
-        context.deliverNext(stop.jobId);
+        context.deliverNext(stop.jobId, key);
         return { kind: 'blocked', delayMs: Math.max(DELIVERY_WAIT_MS, headDueInMs) };
       case 'unknown-update':
         context.report('updateUnknown', { key, jobId: stop.jobId, name: stop.name });

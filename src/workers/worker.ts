@@ -24,6 +24,9 @@ import { Gate } from './gate.ts';
 import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from './lock-renewal.ts';
 import { Intake } from './intake.ts';
+import { Lookout } from './lookout.ts';
+import { notApplied } from './missing-jobs.ts';
+import { StandingLanes } from './standing-lanes.ts';
 import { thrownOf } from './told-failures.ts';
 import type { ServerStatus } from './server-state.ts';
 import { Start } from './start.ts';
@@ -68,6 +71,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #gate: Gate;
   readonly #intake: Intake;
   readonly #start: Start;
+  readonly #standing: StandingLanes;
+  readonly #lookout: Lookout;
   readonly #closeNow = new AbortController();
   #closed: Promise<void> | undefined;
   #parkingAhead: Promise<void> | undefined;
@@ -132,10 +137,19 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       resting: () => this.isPaused() || this.#isLimited(),
       slots: () => this.concurrency,
       parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
-      // Then it is delivered when its turn comes.
-      deliverNext: (jobId) => void this.backend.deliverNext(jobId).catch(() => undefined),
+      deliverNext: (jobId, key) => {
+        this.#standing.note(key, jobId);
+        // Then it is delivered when its turn comes.
+        this.backend.deliverNext(jobId).catch(() => undefined);
+      },
       log: (key, jobId, row) => this.#log(key, jobId, row),
       ...(telemetry && { inTrace: inTraceOf(telemetry) }),
+    });
+    const visit = (key: string): void => this.#gate.visit(key);
+    this.#standing = new StandingLanes({ clock: systemClock, lanes: this.#lanes, visit });
+    this.#lookout = new Lookout({
+      ...{ clock: systemClock, lanes: this.#lanes, visit },
+      notApplied: (jobIds) => this.#report('jobsNotApplied', { key: undefined, jobIds }),
     });
     this.#intake = new Intake({
       gate: this.#gate,
@@ -182,7 +196,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   async #run(): Promise<void> {
     try {
       await this.#start.again();
-      if (this.closing === undefined) await super.run();
+      if (this.closing !== undefined) return;
+      this.#lookout.begin();
+      await super.run();
     } catch (cause) {
       if (this.#closed !== undefined) return;
       if (cause !== this.#start.outcome) this.emit('error', cause as Error);
@@ -278,6 +294,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const inHand = this.lockManager.getActiveJobCount();
     const gate = this.#gate.close(closeMs, now);
     this.backend.beforeClose = () => gate;
+    this.#standing.close();
+    this.#lookout.close();
     const bull = super.close(force);
     const memcached = gate.then(() => this.#locks.close()).then(() => this.#servers.close());
     await closeInTime({
@@ -352,6 +370,16 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
     if (name === 'internalFault') this.emit('error', (event as AllEvents['internalFault']).cause);
+    if (name === 'jobsNotApplied') {
+      this.emit('error', notApplied(this.name, event as AllEvents['jobsNotApplied']));
+    }
+    if (name === 'jobsMissing' && (event as AllEvents['jobsMissing']).key === undefined) {
+      this.#lookout.lookSoon();
+    }
+    if (name === 'laneHeld' || name === 'updateUnknown') {
+      const { key, jobId } = event as AllEvents['laneHeld' | 'updateUnknown'];
+      if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
+    }
   };
 
   /** One call at a time: a second one would find what the first one has left. */

@@ -11,6 +11,8 @@ export interface JobFacts {
   readonly stalls: number;
   readonly finished: 'no' | 'completed' | 'failed';
   readonly failedReason: string;
+  /** How it left its lane; empty: it has not. */
+  readonly outcome: string;
   /** Its process gave it back, as TorilBackend.park does, since it was last to be applied alone. */
   readonly givenBack: boolean;
   /** Attempts made when it was last parked, as TorilBackend.park notes it. */
@@ -101,6 +103,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(rest).toEqual({
           copy: { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 },
           entries: [],
+          gone: [],
           length: 0,
           decided: new Map(),
           headDueInMs: 0,
@@ -153,7 +156,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         await lanes.take(taking({ arrivals: ['a', 'b', 'c', 'd', 'e'] }));
         await stage.changeJob('c', { finished: 'completed' });
         await stage.changeJob('d', { finished: 'failed', failedReason: 'gone wrong' });
-        await stage.changeJob('e', { finished: 'completed', attemptsMade: 2 });
+        await stage.changeJob('e', { finished: 'completed', attemptsMade: 2, outcome: 'a' });
         const { entries } = await lanes.take(taking());
         const plain = { attemptsMade: 0, stalls: 0, finished: 'no', failedReason: '' };
         const sequence = expect.any(Number) as number;
@@ -161,7 +164,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(entries).toEqual([
           { ...plain, ...none, jobId: 'a', name: 'add', data: '{"by":1}' },
           { ...plain, ...none, jobId: 'b', attemptsMade: 2, stalls: 1, failedReason: 'once' },
-          { ...plain, ...none, jobId: 'c', finished: 'completed' },
+          { ...plain, ...none, jobId: 'c', finished: 'unapplied' },
           { ...plain, ...none, jobId: 'd', finished: 'failed', failedReason: 'gone wrong' },
           // BullMQ leaves the reason of an earlier attempt where it was.
           {
@@ -202,12 +205,14 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await jobsOf()).toEqual(['a', 'b', 'c', 'd']);
       });
 
-      test('drops entries whose job BullMQ no longer has', async () => {
+      test('drops entries whose job BullMQ no longer has, and names them', async () => {
         await enter('a', 'b', 'c');
         await stage.removeJob('a');
         await stage.removeJob('c');
         const taken = await lanes.take(taking());
         expect(taken.entries.map(({ jobId }) => jobId)).toEqual(['b']);
+        expect(taken.gone).toEqual(['a', 'c']);
+        expect((await lanes.take(taking())).gone).toEqual([]);
         expect(taken.length).toBe(1);
         expect(await jobsOf()).toEqual(['b']);
       });
@@ -644,6 +649,31 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       const { copy, length } = await lanes.take(taking());
       expect(copy).toEqual({ token, watermark, value: { json: '3' }, cascadeTo: 0 });
       expect(length).toBe(0);
+    });
+
+    describe('look at', () => {
+      const lookAt = async (jobId: string): Promise<string> =>
+        (await stage.other.lookAt([{ key: KEY, jobId }]))[0] as string;
+
+      test('says whether a lane still waits for its first job', async () => {
+        await enter('a', 'b');
+        expect(await lookAt('a')).toBe('stands');
+        expect(await lookAt('b')).toBe('moved-on');
+        await stage.changeJob('a', { finished: 'failed', failedReason: 'it holds its lane' });
+        expect(await lookAt('a')).toBe('stands');
+        await stage.removeJob('a');
+        expect(await lookAt('a')).toBe('released');
+        await lanes.take(taking());
+        expect(await lookAt('a')).toBe('moved-on');
+        await stage.changeJob('b', { finished: 'completed' });
+        expect(await lookAt('b')).toBe('released');
+      });
+
+      test('looks at many lanes at once, also at those that are empty', async () => {
+        await enter('a');
+        const standing = ['none', KEY, 'none'].map((key) => ({ key, jobId: 'a' }));
+        expect(await lanes.lookAt(standing)).toEqual(['moved-on', 'stands', 'moved-on']);
+      });
     });
 
     describe('the data set', () => {

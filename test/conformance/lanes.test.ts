@@ -9,7 +9,7 @@ import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
-import { GIVEN_BACK_FIELD, PARKED_FIELD } from '../../src/jobs/scripts/script.ts';
+import { GIVEN_BACK_FIELD, OUTCOME_FIELD, PARKED_FIELD } from '../../src/jobs/scripts/script.ts';
 import { RedisHistory } from '../../src/jobs/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
@@ -23,6 +23,7 @@ const PLAIN: JobFacts = {
   stalls: 0,
   finished: 'no',
   failedReason: '',
+  outcome: '',
   givenBack: false,
   parkedAtAttempt: 0,
   dueMs: 0,
@@ -66,7 +67,8 @@ async function inMemory(): Promise<Stage> {
 
 function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
   const { attemptsMade, stalls, finished = 'no', failedReason = '', givenBack } = facts;
-  const { parkedAtAttempt } = facts;
+  const { parkedAtAttempt, outcome } = facts;
+  if (outcome !== undefined) job.outcome = outcome;
   if (parkedAtAttempt !== undefined) job.parkedAtAttempt = parkedAtAttempt;
   if (givenBack !== undefined) job.isGivenBack = givenBack;
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
@@ -128,6 +130,7 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(failedReason !== '' && { failedReason }),
     ...(finished !== 'no' && { finishedOn: Date.now() }),
     ...(finished === 'completed' && { returnvalue: 'null' }),
+    ...(facts.outcome !== undefined && { [OUTCOME_FIELD]: facts.outcome }),
     ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
     ...(facts.parkedAtAttempt !== undefined && { [PARKED_FIELD]: facts.parkedAtAttempt }),
   };

@@ -149,6 +149,10 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
+  lookAt(): never {
+    throw notExplored();
+  }
+
   direct(): never {
     throw notExplored();
   }

@@ -31,8 +31,8 @@ describe('jobs of a slow key', () => {
     await here.worker({ concurrency: 4, closeMs: 100 });
     await enqueueLog(here, entries(here.key(), 100, { takesMs: 200 }));
     await eventually(
-      'almost all are delayed',
-      async () => (await here.queue.getDelayedCount()) > 90,
+      'almost all are snoozed',
+      async () => (await here.queue.getSnoozedCount()) > 90,
     );
     await eventually('few are active', async () => (await here.queue.getActiveCount()) <= 2);
   });
@@ -43,7 +43,7 @@ describe('jobs of a slow key', () => {
     // More than are parked ahead in one call.
     const jobs = await enqueueLog(here, entries(here.key(), 2_000, { takesMs: 200 }));
     void worker.run();
-    await eventually('all are delayed', async () => (await here.queue.getDelayedCount()) > 1_990);
+    await eventually('all are snoozed', async () => (await here.queue.getSnoozedCount()) > 1_990);
     expect(worker.counts.jobParked).toBeLessThanOrEqual(20);
     const last = async () => here.queue.getJob(jobs.at(-1)?.id as string);
     await eventually('people are told of all', async () => ((await last())?.delay ?? 0) > 0);
@@ -74,7 +74,7 @@ describe('jobs of a slow key', () => {
     const parked = await backend.parkAhead(here.key());
     expect(parked.jobs).toBe(1_199);
     expect(await toldOf()).toEqual([]);
-    await backend.promote(jobs[7]?.id as string);
+    await backend.snoozed.wake(jobs[7]?.id as string);
     await backend.scheduleParked(here.key(), parked, away(60_000, 60_000));
     await backend.scheduleParked(here.key(), parked, away(60_000, 60_000)); // nobody twice
     const still = jobs.filter((_, n) => n !== 0 && n !== 7);
@@ -115,20 +115,19 @@ describe('jobs of a slow key', () => {
     const key = here.key();
     const first = await here.worker({ concurrency: 4, closeMs: 0 });
     const jobs = await enqueueLog(here, entries(key, 40, { takesMs: 50 }));
-    await eventually('most are parked', async () => (await here.queue.getDelayedCount()) > 20);
+    await eventually('most are parked', async () => (await here.queue.getSnoozedCount()) > 20);
     await first.close(true);
     await here.worker({ concurrency: 4 });
     await expectUncharged(here, key, jobs);
   });
 
-  it('can be removed, promoted and obliterated while they are parked', async () => {
+  it('can be removed and obliterated while they are parked', async () => {
     const here = stage();
     const key = here.key();
     const worker = await here.worker({ concurrency: 2 });
     const jobs = await enqueueLog(here, entries(key, 12, { takesMs: 60 }));
-    await eventually('most are parked', async () => (await here.queue.getDelayedCount()) > 6);
+    await eventually('most are parked', async () => (await here.queue.getSnoozedCount()) > 6);
     await jobs[10]?.remove();
-    await jobs[11]?.promote();
     const finished = await here.finished(jobs.filter((_, n) => n !== 10));
     expect(await expectExact(here, key, finished)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11]);
     await enqueueLog(here, entries(key, 12, { takesMs: 60 }));
@@ -145,8 +144,9 @@ describe('jobs of a slow key', () => {
     );
     await parkAhead(here, here.key('slow'), away(50, 1_000));
     const numbers = (some: readonly Job[]): number[] => some.map(({ data }) => data.n as number);
-    expect(numbers(await here.queue.getWaiting())).toEqual([0, 1, 3, 6, 9]);
-    expect(numbers(await here.queue.getDelayed())).toEqual([2, 4, 5, 7, 8, 10, 11]);
+    // Those that are delivered next, then those that are parked, by the time at which they are back.
+    expect(numbers(await here.queue.getWaiting())).toEqual([0, 1, 3, 6, 9, 2, 4, 5, 7, 8, 10, 11]);
+    expect(await here.redis.zcard(here.redisKey('delayed'))).toBe(7);
     await here.worker();
     expect(await here.finished(jobs)).toHaveLength(12);
   });
@@ -226,7 +226,7 @@ describe('a parked job that is decided', () => {
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 20));
     await parkAhead(here, here.key(), away(60_000, 120_000));
-    expect(await here.queue.getDelayedCount()).toBe(19);
+    expect(await here.queue.getSnoozedCount()).toBe(19);
     await here.worker();
     expect(await here.finished(jobs, 5_000)).toHaveLength(20);
   });

@@ -212,11 +212,13 @@ describe('a batch', () => {
   it('passes by what BullMQ completed, and what is of another key', async () => {
     const batch = await folded([
       entry('done', { finished: 'completed' }),
+      entry('stolen', { finished: 'unapplied' }),
       entry('elsewhere', { data: { key: 'other', add: 'x' } }),
       entry('a'),
     ]);
-    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 3, applied: 1 });
-    expect(kinds(batch)).toEqual({ done: 's', elsewhere: 's', a: 'a' });
+    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 4, applied: 1 });
+    expect(batch.unapplied).toEqual(['stolen']);
+    expect(kinds(batch)).toEqual({ done: 's', stolen: 's', elsewhere: 's', a: 'a' });
   });
 
   it('stops before an update that is not known here', async () => {

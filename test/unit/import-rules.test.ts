@@ -106,6 +106,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/scripts/bullmq-text.ts',
     'jobs/telemetry.ts',
     'workers/backoff-strategy.ts',
+    'jobs/waiting-backend.ts',
     'workers/delivery.ts',
     'workers/intake.ts',
     'workers/lock-renewal.ts',

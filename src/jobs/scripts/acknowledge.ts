@@ -130,7 +130,7 @@ end
 
 -- A job of which nothing is left but what Toril wrote must not come back.
 local function mayKnow(jobKey, kind)
-  if kind == '${PLAIN_APPLIED}' then return call('HEXISTS', jobKey, 'name') == 1 end
+  if kind == '${PLAIN_APPLIED}' then return fieldsOf(jobKey, 'name')[1] end
   return isUnfinished(jobKey)
 end
 

@@ -156,8 +156,13 @@ local function fetch(places, jobs, lockMs, workerName, answers)
   local started = {}
   for i = 1, #jobIds do
     local n, fields = places[i], redis.pcall('HGETALL', prefix .. jobIds[i])
-    if fields.err or #fields == 0 then break end -- an id without a job
-    answers[n] = start(jobIds[i], fields, jobs[n][2], lockMs, workerName)
+    if not fields.err and #fields == 0 then break end -- an id without a job
+    -- Somebody keeps something else there. It is delivered without a name, and then dropped.
+    if fields.err then
+      answers[n] = { { 'id', jobIds[i] }, jobIds[i], 0, 0 }
+    else
+      answers[n] = start(jobIds[i], fields, jobs[n][2], lockMs, workerName)
+    end
     started[i] = jobIds[i]
   end
   if #started > 0 then

@@ -2,6 +2,7 @@ import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
+  FIELDS_LUA,
   GIVEN_BACK_FIELD,
   OUTCOME_FIELD,
   type Script,
@@ -16,11 +17,11 @@ import {
 export const LOCATE: Script = {
   name: 'torilLocate',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}
+  lua: `${OWN_PREFIX_LUA}${FIELDS_LUA}
 local prefix = ARGV[1]
 local result = {}
 for i = 2, #ARGV, 2 do
-  local outcome = redis.call('HGET', prefix .. ARGV[i + 1], '${OUTCOME_FIELD}')
+  local outcome = fieldsOf(prefix .. ARGV[i + 1], '${OUTCOME_FIELD}')[1]
   if outcome and outcome ~= '' then
     result[#result + 1] = { 'd', outcome }
   else

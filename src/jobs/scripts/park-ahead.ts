@@ -1,5 +1,6 @@
 import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import { PARKED_FIELD, type Script } from './script.ts';
+import { SNOOZED_LUA } from './snoozed.ts';
 
 const NOW_MS_LUA = `local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -21,7 +22,7 @@ export const PARK_AHEAD: Script = {
   name: 'torilParkAhead',
   numberOfKeys: 4,
   lua: `
-${OWN_PREFIX_LUA}local call, laneKey = redis.call, own .. 'lane:' .. ARGV[2]
+${OWN_PREFIX_LUA}${SNOOZED_LUA}local call, laneKey = redis.call, own .. 'lane:' .. ARGV[2]
 local jobIds = call('RPOP', KEYS[2], ARGV[3])
 if not jobIds then return { 0, 0 } end
 ${NOW_MS_LUA}
@@ -43,6 +44,7 @@ end
 for i = #others, 1, -1 do call('RPUSH', KEYS[2], others[i]) end
 if #parked == 0 then return { 0, #jobIds } end
 call('ZADD', KEYS[3], unpack(parked))
+noteSnoozed('wait', parked)
 ${markNextDueLua('KEYS[3]', 'KEYS[4]')}
 return { #parked / 2, #jobIds, string.format('%.0f', lowest), string.format('%.0f', highest) }
 `,
@@ -62,24 +64,28 @@ export const SCHEDULE_PARKED: Script = {
   name: 'torilScheduleParked',
   numberOfKeys: 5,
   lua: `
-${OWN_PREFIX_LUA}local call, prefix, laneKey = redis.call, ARGV[1], own .. 'lane:' .. ARGV[2]
+${OWN_PREFIX_LUA}${SNOOZED_LUA}local call, prefix, laneKey = redis.call, ARGV[1], own .. 'lane:' .. ARGV[2]
 local perRank, atLeast, atMost = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local lane = call('ZRANGEBYSCORE', laneKey, ARGV[3], ARGV[4], 'WITHSCORES', 'LIMIT', 0, ARGV[5])
 local firstRank = lane[1] and call('ZRANK', laneKey, lane[1])
 ${NOW_MS_LUA}
-local isAny = false
+local isAny, snoozed = false, { wait = {}, prioritized = {} }
 for i = 1, #lane, 2 do
   local jobId, jobKey = lane[i], prefix .. lane[i]
   local score = call('ZSCORE', KEYS[2], jobId)
   local isParked = score and math.floor(tonumber(score) / 4096) > now
-  local job = isParked and call('HMGET', jobKey, 'delay', 'atm')
+  local job = isParked and call('HMGET', jobKey, 'delay', 'atm', 'priority')
   if job and job[1] == '0' then
     local rank = firstRank + (i - 1) / 2
     local delay = math.max(rank * perRank, atLeast)
     if delay > atMost then delay = atMost * (1 + (rank * 7919) % 1000 / 1000) / 2 end
     delay = math.max(math.ceil(delay), 1)
     local due = string.format('%.0f', now + delay)
-    call('ZADD', KEYS[2], string.format('%.0f', (now + delay) * 4096 + rank % 4096), jobId)
+    local newScore = string.format('%.0f', (now + delay) * 4096 + rank % 4096)
+    call('ZADD', KEYS[2], newScore, jobId)
+    local of = snoozed[stateOfPriority(job[3])]
+    of[#of + 1] = newScore
+    of[#of + 1] = jobId
     call('HSET', jobKey, 'delay', string.format('%.0f', delay))
     if job[2] then call('HSET', jobKey, '${PARKED_FIELD}', job[2]) end
     call('XADD', KEYS[4], '*', 'event', 'delayed', 'jobId', jobId, 'delay', due)
@@ -87,6 +93,9 @@ for i = 1, #lane, 2 do
   end
 end
 if isAny then
+  for state, of in pairs(snoozed) do
+    if #of > 0 then noteSnoozed(state, of) end
+  end
   ${markNextDueLua('KEYS[2]', 'KEYS[3]')}
   call('XTRIM', KEYS[4], 'MAXLEN', '~', call('HGET', KEYS[5], 'opts.maxLenEvents') or '10000')
 end

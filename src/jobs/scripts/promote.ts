@@ -1,4 +1,6 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import { PARKED_FIELD, type Script } from './script.ts';
+import { SNOOZED_LUA } from './snoozed.ts';
 
 /**
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
@@ -57,6 +59,23 @@ local mayMove = (waitsForTurn and undelay(jobId)) or redis.call('ZREM', prefix .
 if not mayMove then return 0 end
 redis.call('RPUSH', prefix .. 'wait', jobId)
 wakeWorkers()
+return 1
+`,
+};
+
+/**
+ * Has a snoozed job delivered now: its lane may go on. One that waits for something else is left alone.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const WAKE: Script = {
+  name: 'torilWake',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
+local prefix = ARGV[1]
+${PROMOTE_LUA}
+if not snoozedAs(ARGV[2]) then return 0 end
+promote(ARGV[2])
 return 1
 `,
 };

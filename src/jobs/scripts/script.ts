@@ -7,10 +7,21 @@ export interface Script {
   readonly lua: string;
 }
 
+/**
+ * A fragment: fields of a job's hash. None if somebody keeps something else under its name: a script that
+ * fails at one job of one key would stop all keys of its call, for ever.
+ */
+export const FIELDS_LUA = `
+local function fieldsOf(jobKey, ...)
+  local fields = redis.pcall('HMGET', jobKey, ...)
+  return fields.err and {} or fields
+end
+`;
+
 /** A fragment: whether BullMQ has the job, more than what Toril wrote of it, and has not finished it. */
-export const UNFINISHED_LUA = `
+export const UNFINISHED_LUA: string = `${FIELDS_LUA}
 local function isUnfinished(jobKey)
-  local job = redis.call('HMGET', jobKey, 'name', 'finishedOn')
+  local job = fieldsOf(jobKey, 'name', 'finishedOn')
   return job[1] and not job[2]
 end
 `;

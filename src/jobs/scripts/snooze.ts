@@ -1,6 +1,8 @@
+import { OWN_PREFIX_LUA } from '../../base/own-keys.ts';
 import { bullFunctionLua, bullScript } from './bullmq-text.ts';
 import { PROMOTE_LUA } from './promote.ts';
 import { GIVEN_BACK_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import { SNOOZED_LUA } from './snoozed.ts';
 import { NOW_MS_LUA } from './timed.ts';
 
 /**
@@ -32,7 +34,7 @@ end`;
 
 /**
  * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
- * the delivery is taken off the rate limit; a job that was decided in the last moment before is promoted at once:
+ * the delivery is taken off the rate limit; it is noted that the job is snoozed; a job that was decided in the last moment before is promoted at once:
  * whoever decided it found nothing to promote; and it is noted that a process which began the job alone has lived
  * through it, whoever has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
  *
@@ -46,12 +48,16 @@ export const snoozeScript = (): Script => ({
   lua: `
 local prefix, jobId = ARGV[1], ARGV[3]
 ${NOW_MS_LUA}ARGV[2] = nowMs
-${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
+${OWN_PREFIX_LUA}${SNOOZED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
 local code = moveToDelayed(KEYS, ARGV)
 if code == 0 then
   uncount(jobId, ARGV[11], ARGV[12])
-  local outcome = redis.call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
-  if outcome and outcome ~= '' then promote(jobId) end
+  local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
+  if job[1] and job[1] ~= '' then
+    promote(jobId)
+  else
+    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })
+  end
 end
 ${LIVED_THROUGH_LUA('ARGV[10]')}
 return code

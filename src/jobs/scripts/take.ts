@@ -44,9 +44,11 @@ export type TakeReply = [
   decided: Readonly<Record<string, Packed>>,
   /** Lua does not tell an empty list from an empty object. */
   entries: readonly EntryReply[] | Readonly<Record<string, never>>,
+  /** Jobs that were in the lane, but are not in BullMQ; 0: none. */
+  gone: readonly string[] | 0,
 ];
 
-/** The last six are missing where there is nothing to tell: a job that nobody has tried. */
+/** `finished`: as LaneEntry has it. The last six are missing where there is nothing to tell: a job that nobody has tried. */
 export type EntryReply = [
   jobId: string,
   sequence: string,
@@ -63,7 +65,7 @@ export type EntryReply = [
 /**
  * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
  * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
- * producers without Toril) enter now. An entry whose job BullMQ no longer has is dropped.
+ * producers without Toril) enter now. An entry whose job BullMQ no longer has is dropped, and told.
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
@@ -102,7 +104,7 @@ end
 -- An entry and the length of its data; nil if BullMQ has no such job.
 local function entryOf(jobId, sequence, traces)
   local jobKey = prefix .. jobId
-  local job = call('HMGET', jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason')
+  local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason')
   if not job[1] then return nil end
   local data = job[2] or '{}'
   local trace = traces and traceOf(jobKey)
@@ -111,7 +113,9 @@ local function entryOf(jobId, sequence, traces)
   local finished = 'no'
   if job[5] then
     -- Not by failedReason: BullMQ leaves that of an earlier attempt where it was.
-    finished = call('HEXISTS', jobKey, 'returnvalue') == 1 and 'completed' or 'failed'
+    local result = call('HMGET', jobKey, 'returnvalue', '${OUTCOME_FIELD}')
+    local isApplied = result[2] and result[2] ~= ''
+    finished = not result[1] and 'failed' or isApplied and 'completed' or 'unapplied'
   end
   local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
   return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason, trace and packed(trace) or nil }, #data
@@ -123,7 +127,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   local token = draw()
   local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
 
-  local entries, present, data, dropped, entered = {}, {}, 0, 0, 0
+  local entries, present, data, gone, entered = {}, {}, 0, {}, 0
   local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
   for i = 1, #head, 2 do
     present[head[i]] = true
@@ -134,7 +138,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
         data = data + size
       else
         call('ZREM', laneKey, head[i])
-        dropped = dropped + 1
+        gone[#gone + 1] = head[i]
       end
     end
   end
@@ -143,7 +147,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   for i = 1, #arrivals do
     local jobId = arrivals[i]
     if not present[jobId] then
-      local outcome = call('HGET', prefix .. jobId, '${OUTCOME_FIELD}')
+      local outcome = fieldsOf(prefix .. jobId, '${OUTCOME_FIELD}')[1]
       if outcome and outcome ~= '' then
         decided[jobId] = packed(outcome)
       -- One that is finished was delivered to somebody who froze, and has left its lane since.
@@ -169,9 +173,10 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
     local due = call('ZSCORE', KEYS[2], entries[1][1])
     if due then headDueIn = math.max(0, math.floor(tonumber(due) / 4096) - nowMs) end
   end
-  local length = #head / 2 - dropped + entered
+  local length = #head / 2 - #gone + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  return { token, copyToken, watermark, value, cascadeTo, length, headDueIn, since, expiresIn, decided, entries }
+  return { token, copyToken, watermark, value, cascadeTo, length, headDueIn, since, expiresIn, decided, entries,
+    #gone > 0 and gone or 0 }
 end
 
 local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')
