@@ -37,6 +37,7 @@ const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
   cellAdopted: { words: 'cell adopted', level: 'info' },
   laneHeld: { words: 'lane held', level: 'error', lasting: true },
   updateUnknown: { words: 'update unknown', level: 'warning', lasting: true },
+  fastPathOff: { words: 'fast path off', level: 'info' },
   jobsMissing: { words: 'jobs missing', level: 'warning' },
   jobsNotApplied: { words: 'jobs not applied', level: 'error' },
   updateChangesData: { words: "an update changes its job's data", level: 'warning' },

@@ -29,7 +29,7 @@ import { Adding, type LaneOf } from './adding/adding.ts';
 import { bullAddScripts } from './adding/bull-scripts.ts';
 import { Producer } from './adding/producer.ts';
 import { DeliveredOutcomes } from './delivered-outcomes.ts';
-import { isKnownBullMQ, isOrdinary, type NextJob } from './finisher.ts';
+import { isKnownBullMQ, type NextJob, peculiaritiesOf } from './finisher.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import {
   type Away,
@@ -470,8 +470,8 @@ export class TorilBackend extends WaitingBackend {
     const { lockDuration = 0, name, concurrency = 1, removeOnComplete } = this.#workerOptions;
     return new Slots({
       ...{ lockMs: lockDuration, workerName: name, concurrency, removeOnComplete },
-      isOrdinary: async () =>
-        isOrdinary(this.#workerOptions) && isKnownBullMQ(await this.scripts(), this.version),
+      peculiarities: async () =>
+        peculiaritiesOf(this.#workerOptions, isKnownBullMQ(await this.scripts(), this.version)),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
       run: (script, args) => this.#run(script, args),
       giveBack: (jobId, token) => this.giveBack(jobId, token, { begun: false }),

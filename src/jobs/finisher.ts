@@ -185,7 +185,18 @@ export function isKnownBullMQ(client: object, version: string): boolean {
   });
 }
 
-/** Whether the worker's options leave completing to one ordinary script: no rate limit, no metrics. */
-export function isOrdinary({ limiter, metrics, lockDuration }: Partial<WorkerOptions>): boolean {
-  return limiter === undefined && metrics === undefined && lockDuration !== undefined;
+/** Options of a worker's, or a BullMQ, whose jobs BullMQ's own scripts must complete and fetch, one by one. */
+export type Peculiarity = 'limiter' | 'metrics' | 'bullmq-version' | 'no-worker';
+
+/** What keeps the scripts here from doing what BullMQ's do. */
+export function peculiaritiesOf(
+  { limiter, metrics, lockDuration }: Partial<WorkerOptions>,
+  isKnown: boolean,
+): Peculiarity[] {
+  const reasons: Peculiarity[] = [];
+  if (limiter !== undefined) reasons.push('limiter');
+  if (metrics !== undefined) reasons.push('metrics');
+  if (!isKnown) reasons.push('bullmq-version');
+  if (lockDuration === undefined) reasons.push('no-worker');
+  return reasons;
 }

@@ -4,7 +4,7 @@
  * these were written for, else by BullMQ's own.
  */
 import { systemClock } from '../base/clock.ts';
-import { type Completed, type Completion, Finisher } from './finisher.ts';
+import { type Completed, type Completion, Finisher, type Peculiarity } from './finisher.ts';
 import type { Delivery } from './lanes.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
@@ -20,8 +20,8 @@ export interface SlotSite {
   readonly lockMs: number;
   readonly workerName: string | undefined;
   readonly concurrency: number;
-  /** Whether worker and BullMQ are the ordinary ones. */
-  readonly isOrdinary: () => Promise<boolean>;
+  /** What is not ordinary about the worker or BullMQ, so that BullMQ's own scripts must do all. */
+  readonly peculiarities: () => Promise<readonly Peculiarity[]>;
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
   readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
@@ -39,6 +39,8 @@ export class Slots {
    * that BullMQ asks with, also where what is asked for is here already.
    */
   nextTokens: (token: string) => readonly string[] = () => [];
+  /** Set by the worker: all is left to BullMQ's own scripts, for these reasons. */
+  isSlow: (reasons: readonly Peculiarity[]) => void = () => {};
   /** Set by the worker: whether BullMQ is going to ask with this token. */
   expects: (token: string) => boolean = () => false;
   readonly #site: SlotSite;
@@ -121,8 +123,13 @@ export class Slots {
   }
 
   async #make(): Promise<Finisher | undefined> {
-    const { lockMs, workerName, concurrency, isOrdinary, activeJobs, run, tellTime } = this.#site;
-    if (!(await isOrdinary())) return undefined;
+    const { lockMs, workerName, concurrency, peculiarities, activeJobs, run, tellTime } =
+      this.#site;
+    const reasons = await peculiarities();
+    if (reasons.length > 0) {
+      this.isSlow(reasons);
+      return undefined;
+    }
     return new Finisher({
       ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs, tellTime },
       takesJobs: () => this.takesJobs(),

@@ -41,6 +41,11 @@ export interface GateEvents {
   jobsMissing: { readonly key: string | undefined; readonly jobIds: readonly string[] };
   /** Jobs that somebody else completed, a plain BullMQ worker: their updates are in no value. An `error`, too. */
   jobsNotApplied: { readonly key: string | undefined; readonly jobIds: readonly string[] };
+  /**
+   * This worker's jobs are completed and fetched one by one, by BullMQ's own scripts: for speed, nothing else, see
+   * docs/bullmq.md. Told once.
+   */
+  fastPathOff: { readonly key: undefined; readonly reasons: readonly string[] };
   /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
   updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */

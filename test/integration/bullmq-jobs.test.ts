@@ -202,7 +202,7 @@ describe('a plain client', () => {
     await enqueueLog(here, entries(here.key('other'), 3));
     await plainQueue(here).obliterate({ force: true });
     await plainQueue(here).resume();
-    worker.resume();
+    await worker.resume();
     const jobs = await enqueueLog(
       here,
       entries(here.key(), 6).map(({ key, n }) => ({ key, n: 10 + n })),

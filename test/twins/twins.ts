@@ -1,7 +1,13 @@
 /** All broken twins. */
+import { BULLMQ_TWINS } from './bullmq-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
 import type { Twin } from './twin.ts';
 
-export const TWINS: readonly Twin[] = [...COMMIT_TWINS, ...LEASE_TWINS, ...JOB_TWINS];
+export const TWINS: readonly Twin[] = [
+  ...COMMIT_TWINS,
+  ...LEASE_TWINS,
+  ...JOB_TWINS,
+  ...BULLMQ_TWINS,
+];

@@ -1,0 +1,94 @@
+/** Guards of what BullMQ's own calls, and clients that know nothing of Toril, do to jobs and are told of them. */
+import type { Twin } from './twin.ts';
+
+const WHY = 'the simulation has no client that knows nothing of lanes';
+const SNOOZED = { by: 'test', file: 'test/integration/snoozed-jobs.test.ts', why: WHY } as const;
+const PLAIN = { by: 'test', file: 'test/integration/plain-worker.test.ts', why: WHY } as const;
+const MISSING = { by: 'test', file: 'test/integration/missing-jobs.test.ts', why: WHY } as const;
+
+export const BULLMQ_TWINS: readonly Twin[] = [
+  {
+    name: 'snoozed-unnoted',
+    guard: 'the note that a job in the delayed set waits for its turn',
+    hunt: SNOOZED,
+    edits: [
+      {
+        file: 'src/jobs/scripts/snooze.ts',
+        find: "    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'snoozed-for-ever',
+    guard: 'a job is snoozed only while its score in the delayed set is the one that was noted',
+    hunt: SNOOZED,
+    edits: [
+      {
+        file: 'src/jobs/scripts/snoozed.ts',
+        find: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) == due then return 'wait' end\n",
+        replace: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) then return 'wait' end\n",
+      },
+    ],
+  },
+  {
+    name: 'completed-is-applied',
+    guard: 'a lane entry that is completed without an outcome was never applied',
+    hunt: PLAIN,
+    edits: [
+      {
+        file: 'src/jobs/scripts/take.ts',
+        find: "    local isApplied = result[2] and result[2] ~= ''\n",
+        replace: '    local isApplied = true\n',
+      },
+    ],
+  },
+  {
+    name: 'nobody-looks',
+    guard: 'the look at all lanes of a worker that starts',
+    hunt: PLAIN,
+    edits: [
+      {
+        file: 'src/workers/worker.ts',
+        find: '    void this.#lookout.run();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'gone-in-silence',
+    guard: 'a lane entry whose job is gone is told',
+    hunt: MISSING,
+    edits: [
+      {
+        file: 'src/workers/turn.ts',
+        find: "    if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });\n",
+        replace: "    if (gone.length < 0) context.report('jobsMissing', { key, jobIds: gone });\n",
+      },
+    ],
+  },
+  {
+    name: 'nameless-is-unknown',
+    guard: 'a job that is delivered without a name is dropped',
+    hunt: MISSING,
+    edits: [
+      {
+        file: 'src/workers/intake.ts',
+        find: '    if ((job.name as string | undefined) === undefined)\n',
+        replace: "    if ((job.name as string | undefined) === 'none')\n",
+      },
+    ],
+  },
+  {
+    name: 'standing-for-a-minute',
+    guard: 'the look whether the job that a lane waits for is still there',
+    hunt: { by: 'test', file: 'test/unit/standing-lanes.test.ts', why: WHY },
+    edits: [
+      {
+        file: 'src/workers/standing-lanes.ts',
+        find: "        if (sight === 'released' && !this.#closed) this.#options.visit(key);\n",
+        replace: "        if (sight === 'released' && this.#closed) this.#options.visit(key);\n",
+      },
+    ],
+  },
+];
