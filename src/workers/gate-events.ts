@@ -41,11 +41,6 @@ export interface GateEvents {
   jobsMissing: { readonly key: string | undefined; readonly jobIds: readonly string[] };
   /** Jobs that somebody else completed, a plain BullMQ worker: their updates are in no value. An `error`, too. */
   jobsNotApplied: { readonly key: string | undefined; readonly jobIds: readonly string[] };
-  /**
-   * This worker's jobs are completed and fetched one by one, by BullMQ's own scripts: for speed, nothing else, see
-   * docs/bullmq.md. Told once.
-   */
-  fastPathOff: { readonly key: undefined; readonly reasons: readonly string[] };
   /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
   updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */
@@ -64,6 +59,11 @@ export interface GateEvents {
 
 /** What a worker reports besides what happens at its gate. */
 export interface WorkerEvents {
+  /**
+   * This worker's jobs are completed and fetched one by one, by BullMQ's own scripts: for speed, nothing else, see
+   * docs/bullmq.md. Told once.
+   */
+  fastPathOff: { readonly reasons: readonly string[] };
   /**
    * A server cannot be used: it is waited for, and only what needs it stands. Told once, and again only
    * with another reason. `server`: `host:port` of a memcached, or `redis`.

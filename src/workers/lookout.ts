@@ -33,7 +33,7 @@ export class Lookout {
   readonly #closing = new AbortController();
   #called = new AbortController();
   #since: string | undefined;
-  #running: Promise<void> | undefined;
+  #begun = false;
 
   constructor(options: LookoutOptions) {
     this.#options = options;
@@ -41,7 +41,9 @@ export class Lookout {
 
   /** Looks from now on, until it is closed. Redis may be out of reach: then it looks later. */
   begin(): void {
-    this.#running ??= this.#run();
+    if (this.#begun) return;
+    this.#begun = true;
+    void this.#run();
   }
 
   async #run(): Promise<void> {

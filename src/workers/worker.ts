@@ -114,7 +114,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.backend.repeating.onRefusal = (refusal) =>
       this.#report('redisRefused', { key: undefined, ...refusal });
     this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
-    this.backend.slots.isSlow = (reasons) => this.#report('fastPathOff', { key: undefined, reasons });
+    this.backend.slots.isSlow = (reasons) => this.#report('fastPathOff', { reasons });
     const tokens = new SlotTokens(this.id);
     const mainLoop = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
     const { slots } = this.backend;

@@ -57,7 +57,7 @@ describe('the options of a worker', () => {
     const worker = here.startWorker({ limiter, metrics: { maxDataPoints: 1 } });
     const told = new Promise((resolve) => worker.once('fastPathOff', resolve));
     await here.finished(await enqueueLog(here, entries(here.key(), 2)));
-    expect(await told).toEqual({ key: undefined, reasons: ['limiter', 'metrics'] });
+    expect(await told).toEqual({ reasons: ['limiter', 'metrics'] });
     const plain = await here.worker();
     await here.finished(await enqueueLog(here, entries(here.key(), 2)));
     expect(plain.counts.fastPathOff).toBeUndefined();

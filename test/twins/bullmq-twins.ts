@@ -50,7 +50,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/worker.ts',
-        find: '    void this.#lookout.run();\n',
+        find: '      this.#lookout.begin();\n',
         replace: '',
       },
     ],
