@@ -5,19 +5,20 @@
 import type { FinalJob } from './end-state.ts';
 import type { Asked, Evidence, KeyEvidence, Report, Step } from './evidence.ts';
 import { failureText, type Value } from './history.ts';
-import type { Meddling } from './meddling.ts';
 
 type Tell = (promise: string, what: string) => void;
 
-export function auditJobs({ keys, ends, end, meddling }: Evidence, report: Report): void {
+export function auditJobs(evidence: Evidence, report: Report): void {
+  const { keys, ends, end, meddling, rollbacks } = evidence;
   const known = new Map<string, { readonly operation: Asked; readonly steps: readonly Step[] }>();
-  for (const evidence of keys) {
-    for (const [jobId, operation] of jobsOf(evidence, end.jobs, report)) {
-      const steps = evidence.chain.filter((step) => step.jobId === jobId);
+  for (const ofKey of keys) {
+    for (const [jobId, operation] of jobsOf(ofKey, evidence, report)) {
+      const steps = ofKey.chain.filter((step) => step.jobId === jobId);
       known.set(jobId, { operation, steps });
       const tell: Tell = (promise, what) =>
-        report(promise, evidence.key, `job ${jobId} (${operation.op}): ${what}`);
-      auditJob({ ...operation, jobId }, end.jobs.get(jobId), steps, meddling, tell);
+        report(promise, ofKey.key, `job ${jobId} (${operation.op}): ${what}`);
+      if (rollbacks.mayHaveLost(operation)) continue;
+      auditJob({ ...operation, jobId }, end.jobs.get(jobId), steps, evidence, tell);
     }
   }
   for (const event of ends) {
@@ -25,6 +26,9 @@ export function auditJobs({ keys, ends, end, meddling }: Evidence, report: Repor
     const { operation, steps = [] } = known.get(event.jobId) ?? {};
     const tell: Tell = (promise, what) => report(promise, operation?.key ?? '', what);
     if (event.e === 'completed') {
+      // Redis may have forgotten it since, and even have given the job's id to another one.
+      if (rollbacks.isUnsure(event.us)) continue;
+      if (operation !== undefined && rollbacks.mayHaveLost(operation)) continue;
       const mayBeGone = operation !== undefined && meddling.mayHave('removed', operation);
       const isRight = mayBeGone
         ? steps.some(({ made }) => isSame(made, event.result))
@@ -45,7 +49,7 @@ export function auditJobs({ keys, ends, end, meddling }: Evidence, report: Repor
 /** All jobs of a key that anybody knows of. */
 function jobsOf(
   { key, asked, calls }: KeyEvidence,
-  final: ReadonlyMap<string, FinalJob>,
+  { end, rollbacks }: Evidence,
   report: Report,
 ): Map<string, Asked> {
   const byOp = new Map(asked.map((operation) => [operation.op, operation]));
@@ -64,11 +68,13 @@ function jobsOf(
   for (const operation of asked) {
     const { jobId, enqueuedUs } = operation;
     // A named job that nobody heard of is known by its id if it is there.
-    const isThere = enqueuedUs !== undefined || final.has(jobId ?? '');
+    const isThere = enqueuedUs !== undefined || end.jobs.has(jobId ?? '');
     if (jobId !== undefined && isThere) note(jobId, operation);
   }
   for (const [op, ids] of idsOf) {
-    if (ids.size === 1 || byOp.get(op)?.way === 'scheduled') continue;
+    const operation = byOp.get(op);
+    if (ids.size === 1 || operation === undefined || operation.way === 'scheduled') continue;
+    if (rollbacks.mayHaveLost(operation)) continue;
     report('P3', key, `${op} was asked for once, and became the jobs ${[...ids].join(' and ')}`);
   }
   return jobs;
@@ -78,7 +84,7 @@ function auditJob(
   operation: Asked & { readonly jobId: string },
   job: FinalJob | undefined,
   steps: readonly Step[],
-  meddling: Meddling,
+  { meddling, rollbacks }: Evidence,
   tell: Tell,
 ): void {
   const { op, failures, attempts } = operation;
@@ -96,7 +102,8 @@ function auditJob(
     meddling.mayHave('retried', operation) ||
     (mustFail && meddling.mayHave('failures retried', operation));
   const used = Math.min(failures + 1, attempts);
-  if (job.attempts !== used && !isRetried)
+  const isCounted = !isRetried && !rollbacks.mayHaveUndone(operation, operation.jobId);
+  if (job.attempts !== used && isCounted)
     tell('P7', `has used ${job.attempts} attempts, not ${used}`);
   if (job.state === 'failed') {
     if (!mustFail) tell('P7', `failed, though it could succeed: ${job.reason}`);

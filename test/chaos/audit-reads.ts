@@ -1,5 +1,5 @@
 /** P1 as a reader sees it: values never go backwards or away, unless memcached lost them. */
-import type { KeyEvidence, Loss, Read, Report } from './evidence.ts';
+import type { Evidence, KeyEvidence, Loss, Read, Report } from './evidence.ts';
 import { lifetimeOf, type Value } from './history.ts';
 
 /** For so long after a loss a write that was under way may bring a value back that never was acknowledged. */
@@ -7,7 +7,7 @@ const LATE_MAX_US = 15_000_000;
 
 export function auditReads(
   evidence: KeyEvidence,
-  allLosses: readonly Loss[],
+  { losses: allLosses, strange }: Evidence,
   report: Report,
 ): void {
   const { key, reads, calls, places, chain } = evidence;
@@ -18,9 +18,21 @@ export function auditReads(
   const losses = allLosses.filter(({ server }) => holders.has(server));
   const made = new Set(calls.map((call) => call.made?.h));
   let before: Read | undefined;
+  let ours: Read | undefined;
   for (const read of reads) {
     if (!holders.has(read.server)) continue;
     const { value } = read;
+    if (strange.has(value?.h ?? '')) {
+      // Where there was no cell anybody may begin one; where there was one, nobody else.
+      const isGone = lifetimeOf(key) === 'brief' || ours?.value === undefined;
+      if (!isGone && !lostBetween(losses, ours?.sinceUs ?? 0, read.us)) {
+        report('P9', key, `another data set wrote ${shown(read)} over ${shown(ours)}`);
+      }
+      ours = undefined;
+      before = undefined;
+      continue;
+    }
+    ours = read;
     if (before?.value !== undefined && wentBack(evidence, before.value, value)) {
       if (!lostBetween(losses, before.sinceUs, read.us)) {
         report(

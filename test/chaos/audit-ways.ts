@@ -7,7 +7,7 @@ const EARLY_US = 5_000;
 /** What is delayed comes no sooner than it is due, and a parent comes after its children. */
 export function auditWays(
   { key, asked, chain }: KeyEvidence,
-  { operations, stepOf, meddling }: Evidence,
+  { operations, stepOf, meddling, rollbacks }: Evidence,
   report: Report,
 ): void {
   const mine = new Set(chain);
@@ -15,6 +15,7 @@ export function auditWays(
     const step = stepOf.get(operation.op);
     const firstUs = step?.calls[0]?.us;
     if (step === undefined || firstUs === undefined || !mine.has(step)) continue;
+    if (rollbacks.mayHaveUndone(operation, operation.jobId)) continue;
     const { op, askedUs, delayMs = 0, children = [] } = operation;
     const earlyUs = askedUs + delayMs * 1_000 - firstUs;
     if (earlyUs > EARLY_US && !meddling.mayHave('promoted', operation)) {

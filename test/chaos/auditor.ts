@@ -16,6 +16,7 @@ import {
   type Violation,
 } from './evidence.ts';
 import type { Happened } from './history.ts';
+import type { Rollbacks } from './rollbacks.ts';
 
 /** Whatever makes another job of one, or lets it enter its lane once more. */
 const MOVED = ['removed', 'retried', 'failures retried'] as const;
@@ -28,12 +29,13 @@ export function audit(history: readonly Happened[], end: EndState): Violation[] 
     auditChain(key, evidence, report);
     auditOrder(key, evidence, report);
     auditWays(key, evidence, report);
-    auditTokens(key, report);
+    auditTokens(key, evidence, report);
     auditCommits(key, evidence, report);
-    auditReads(key, evidence.losses, report);
+    auditReads(key, evidence, report);
   }
   auditJobs(evidence, report);
   auditGate(evidence, report);
+  auditStrangers(evidence, report);
   return violations;
 }
 
@@ -48,9 +50,11 @@ function auditChain(
   for (const { made, op, jobId } of chain) {
     // Then the second one is another job, which has got the id of the first.
     const mayBeTwo = removed.has(jobId) && (operations.get(op)?.times ?? 0) > 1;
-    if (seen.has(jobId) && !mayBeTwo)
+    // Jobs without an id of their own may get one that Redis has forgotten.
+    const name = `${jobId} ${op}`;
+    if (seen.has(name) && !mayBeTwo)
       report('P3', key, `job ${jobId} (${op}) is in the chain again at ${made.n}`);
-    seen.add(jobId);
+    seen.add(name);
   }
 }
 
@@ -60,7 +64,7 @@ function auditChain(
  */
 function auditOrder(
   { key, chain, asked }: KeyEvidence,
-  { meddling }: Evidence,
+  { meddling, rollbacks }: Evidence,
   report: Report,
 ): void {
   const byOp = new Map(asked.map((operation) => [operation.op, operation]));
@@ -81,6 +85,7 @@ function auditOrder(
     if (operation === undefined || operation.jobId !== jobId) continue; // an echo (audit-jobs.ts)
     // It entered its lane when it was first delivered, or not in the moment in which it was asked for.
     if (operation.way !== undefined) continue;
+    if (rollbacks.mayHaveUndone(operation, jobId)) continue;
     if (MOVED.some((effect) => meddling.mayHave(effect, operation))) continue;
     // It left its place by failing.
     if (operation.update === 'skip' && operation.failures > 0) continue;
@@ -92,7 +97,11 @@ function auditOrder(
 }
 
 /** P5: tokens along the chain never go down, and nobody else has the same. */
-function auditTokens({ key, chain, calls }: KeyEvidence, report: Report): void {
+function auditTokens(
+  { key, chain, calls }: KeyEvidence,
+  { rollbacks }: Evidence,
+  report: Report,
+): void {
   let last = 0;
   for (const step of chain) {
     const next = Math.min(...step.calls.map(({ token }) => token).filter((token) => token >= last));
@@ -104,10 +113,12 @@ function auditTokens({ key, chain, calls }: KeyEvidence, report: Report): void {
       );
     } else last = next;
   }
-  const owners = new Map<number, string>();
-  for (const { token, by, jobId } of calls) {
-    const owner = owners.get(token) ?? by;
-    owners.set(token, owner);
+  const owners = new Map<string, string>();
+  for (const { token, by, jobId, us } of calls) {
+    // A number that Redis has forgotten may be drawn again.
+    const name = `${token} ${rollbacks.epochAt(us)}`;
+    const owner = rollbacks.isUnsure(us) ? by : (owners.get(name) ?? by);
+    if (!rollbacks.isUnsure(us)) owners.set(name, owner);
     if (!Number.isSafeInteger(token) || token <= 0)
       report('P5', key, `job ${jobId} was given the token ${token}`);
     if (owner !== by) report('P5', key, `token ${token} was given to ${owner} and to ${by}`);
@@ -115,10 +126,10 @@ function auditTokens({ key, chain, calls }: KeyEvidence, report: Report): void {
 }
 
 /** P1, P5: the queue's own history tells the same chain, commit by commit. */
-function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report): void {
+function auditCommits(evidence: KeyEvidence, { end, rollbacks }: Evidence, report: Report): void {
   const { key, chain, removed } = evidence;
   const commits = end.commits.filter((commit) => commit.key === key);
-  const fenced = fencedCalls(evidence);
+  const fenced = fencedCalls(evidence, rollbacks);
   let token = 0;
   let at = 0;
   for (const commit of commits) {
@@ -129,7 +140,7 @@ function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report):
     token = commit.token;
     for (const jobId of commit.applied) {
       // The history does not tell of jobs that were gone when their commit was acknowledged.
-      while (chain[at]?.jobId !== jobId && removed.has(chain[at]?.jobId ?? '')) at++;
+      while (!isOf(chain[at], jobId, token) && removed.has(chain[at]?.jobId ?? '')) at++;
       const step = chain[at++];
       if (step?.jobId !== jobId) {
         report('P1', key, `commit ${token} applied ${jobId} where the chain has ${step?.jobId}`);
@@ -142,6 +153,11 @@ function auditCommits(evidence: KeyEvidence, { end }: Evidence, report: Report):
   if (at !== chain.length) {
     report('P1', key, `the chain has ${chain.length} steps, its commits ${at}`);
   }
+}
+
+/** Ids alone do not tell: one that Redis has forgotten may be given again. */
+function isOf(step: Step | undefined, jobId: string, token: number): boolean {
+  return step?.jobId === jobId && step.calls.some((call) => call.token === token);
 }
 
 function auditStep(
@@ -159,21 +175,36 @@ function auditStep(
 }
 
 /** Strict calls that a store outside would have refused: a later holder's had begun before. */
-function fencedCalls({ calls }: KeyEvidence): Set<object> {
+function fencedCalls({ calls }: KeyEvidence, rollbacks: Rollbacks): Set<object> {
   const fenced = new Set<object>();
   let highest = 0;
+  let epoch = 0;
   for (const call of calls) {
-    if (call.update !== 'strict') continue;
+    if (call.update !== 'strict' || rollbacks.isUnsure(call.us)) continue;
+    if (rollbacks.epochAt(call.us) > epoch) highest = 0;
+    epoch = rollbacks.epochAt(call.us);
     if (call.token < highest) fenced.add(call);
     highest = Math.max(highest, call.token);
   }
   return fenced;
 }
 
+/** P9: another data set on the same memcached has seen nothing of ours. */
+function auditStrangers({ strangers, strange }: Evidence, report: Report): void {
+  for (const { key, saw } of strangers) {
+    if (saw.n > 0 && !strange.has(saw.h))
+      report('P9', key, `another data set went on from ${saw.n} ${saw.h}`);
+  }
+}
+
 /** What the workers themselves cried out about. */
-function auditGate({ gate }: Evidence, report: Report): void {
+function auditGate({ gate, rollbacks, strangers }: Evidence, report: Report): void {
   for (const { name, key, more, by } of gate) {
     if (name === 'cellLost') report('P4', key, `${by} began anew in spite of durable copies`);
-    if (name === 'laneHeld') report('P6', key, `${by} holds the lane: ${more}`);
+    // Loud is what it should be; operator.ts settles it, and what is not settled does not drain.
+    const isExpected =
+      (rollbacks.happened && more.includes('REDIS_WENT_BACK')) ||
+      (strangers.length > 0 && /REDIS_WENT_BACK|CELL_OF_ANOTHER_REDIS/.test(more));
+    if (name === 'laneHeld' && !isExpected) report('P6', key, `${by} holds the lane: ${more}`);
   }
 }

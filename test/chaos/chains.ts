@@ -82,20 +82,11 @@ function chainAlong(
   isUntold: (jobId: string) => boolean,
 ): Links {
   const chain: Step[] = [];
-  const made = (): string => {
-    const value = chain.at(-1)?.made ?? NOTHING;
-    return value.n === 0 ? NOTHING.h : value.h;
-  };
-  /** Jobs that are gone and so not in the history, if they lead to where it goes on. */
-  const bridge = (to: ReadonlySet<string>): void => {
-    for (let from = made(); !to.has(from); from = made()) {
-      const gone = calls.filter(
-        (call) => call.made !== undefined && call.saw.h === from && isUntold(call.jobId),
-      );
-      const [first] = gone;
-      if (first?.made === undefined || chain.some(({ op }) => op === first.op)) return;
-      chain.push({ made: first.made, op: first.op, jobId: first.jobId, calls: gone });
-    }
+  const made = (): string => leftBy(chain.at(-1)?.made ?? NOTHING);
+  const untold = calls.filter((call) => call.made !== undefined && isUntold(call.jobId));
+  /** Jobs that the history does not tell of, if they lead to where it goes on. */
+  const bridge = (to: string): void => {
+    chain.push(...(pathBetween(made(), to, untold, lifetime) ?? []));
   };
   for (const [jobId, token] of commits.flatMap((commit) =>
     commit.applied.map((jobId) => [jobId, commit.token] as const),
@@ -105,7 +96,7 @@ function chainAlong(
       (call) => call.jobId === jobId && call.token === token && call.made !== undefined,
     );
     const brief = lifetime === 'brief' ? own.filter((call) => isExpired(chain.at(-1), call)) : [];
-    if (brief.length === 0) bridge(new Set(own.map(({ saw }) => saw.h)));
+    if (brief.length === 0 && own[0] !== undefined) bridge(own[0].saw.h);
     const continuing = own.filter(({ saw }) => saw.h === made());
     const leading = continuing.length > 0 ? continuing : brief;
     const [first] = leading;
@@ -116,9 +107,34 @@ function chainAlong(
     chain.push({ made: first.made, op: first.op, jobId, calls: leading });
   }
   if (last === undefined && lifetime === 'brief') return { chain, gap: undefined };
-  bridge(new Set([last?.h ?? '']));
+  bridge(last?.h ?? '');
   if ((last?.h ?? '') === made()) return { chain, gap: undefined };
   return { chain, gap: `the copy is ${last?.n} ${last?.h}, the last commit made ${made()}` };
+}
+
+/** What the next call sees. */
+function leftBy(made: Value): string {
+  return made.n === 0 ? NOTHING.h : made.h;
+}
+
+/** The steps from one value to another one, through these calls only; undefined: there are none. */
+function pathBetween(
+  from: string,
+  to: string,
+  calls: readonly TimedCall[],
+  lifetime: Lifetime,
+): readonly Step[] | undefined {
+  if (from === to) return [];
+  for (const { op, jobId, saw, made } of calls) {
+    if (made === undefined || leftBy(made) !== to) continue;
+    const others = calls.filter((call) => call.op !== op);
+    const mayBegin = lifetime === 'brief' && saw.n === 0;
+    const before = mayBegin ? [] : pathBetween(from, saw.h, others, lifetime);
+    if (before === undefined) continue;
+    const same = calls.filter((call) => call.op === op && call.made?.h === made.h);
+    return [...before, { made, op, jobId, calls: same }];
+  }
+  return undefined;
 }
 
 /** Whether a call has rightly seen nothing behind the step. */

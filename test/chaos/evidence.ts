@@ -3,6 +3,7 @@ import { type Chain, chainOf, type Step, type TimedCall } from './chains.ts';
 import type { EndState } from './end-state.ts';
 import { type Happened, lifetimeOf, type Operation } from './history.ts';
 import { Meddling } from './meddling.ts';
+import { Rollbacks } from './rollbacks.ts';
 
 export type { Step } from './chains.ts';
 
@@ -30,6 +31,7 @@ export interface Asked extends Operation {
 export type Read = Extract<Happened, { e: 'read' }>;
 export type Loss = Extract<Happened, { e: 'lost' }>;
 type GateEvent = Extract<Happened, { e: 'gate' }>;
+type Strange = Extract<Happened, { e: 'strange' }>;
 type JobEnd = Extract<Happened, { e: 'completed' | 'failed' }>;
 
 export interface KeyEvidence extends Chain {
@@ -37,7 +39,7 @@ export interface KeyEvidence extends Chain {
   readonly asked: readonly Asked[];
   readonly calls: readonly TimedCall[];
   readonly reads: readonly Read[];
-  /** Jobs that a stock client may have removed. */
+  /** Jobs that a stock client may have removed, or Redis forgotten. */
   readonly removed: ReadonlySet<string>;
 }
 
@@ -50,8 +52,15 @@ export interface Evidence {
   readonly losses: readonly Loss[];
   readonly gate: readonly GateEvent[];
   readonly meddling: Meddling;
+  readonly rollbacks: Rollbacks;
+  /** Hashes of values that another data set made. */
+  readonly strange: ReadonlySet<string>;
+  readonly strangers: readonly Strange[];
   readonly end: EndState;
 }
+
+/** All of memcached's. */
+const SERVERS = [0, 1];
 
 export function sortEvidence(history: readonly Happened[], end: EndState): Evidence {
   const asked = new Map<string, Asked>();
@@ -60,6 +69,7 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
   const losses: Loss[] = [];
   const gate: GateEvent[] = [];
   const ends: JobEnd[] = [];
+  const strangers: Strange[] = [];
   for (const event of history) {
     switch (event.e) {
       case 'asked':
@@ -96,6 +106,17 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
       case 'fault':
       case 'meddled':
         break;
+      case 'strange':
+        strangers.push(event);
+        break;
+      case 'settled':
+        // Its cell was deleted, and what had been in it is not the truth.
+        for (const server of SERVERS)
+          losses.push({ ...event, e: 'lost', server, fromUs: event.sinceUs });
+        break;
+      case 'wentBack':
+        for (const server of SERVERS) losses.push({ ...event, e: 'lost', server });
+        break;
     }
   }
   for (const parent of asked.values()) {
@@ -109,6 +130,7 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
   const readsOf = groupBy(reads, ({ key }) => key);
   const commitsOf = groupBy(end.commits, ({ key }) => key);
   const meddling = new Meddling(history);
+  const rollbacks = new Rollbacks(history);
   const keys = [...askedOf.keys()].map((key): KeyEvidence => {
     const own = callsOf.get(key) ?? [];
     const operations = askedOf.get(key) ?? [];
@@ -116,7 +138,10 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
     const removed = new Set(
       own.flatMap(({ op, jobId }) => {
         const operation = byOp.get(op);
-        return operation && meddling.mayHave('removed', { ...operation, jobId }) ? [jobId] : [];
+        if (operation === undefined) return [];
+        const isGone =
+          meddling.mayHave('removed', { ...operation, jobId }) || rollbacks.mayHaveLost(operation);
+        return isGone ? [jobId] : [];
       }),
     );
     return {
@@ -131,7 +156,20 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
     };
   });
   const stepOf = new Map(keys.flatMap(({ chain }) => chain.map((step) => [step.op, step])));
-  return { keys, operations: asked, stepOf, ends, losses, gate, end, meddling };
+  const strange = new Set(strangers.flatMap(({ made }) => (made === undefined ? [] : [made.h])));
+  return {
+    keys,
+    operations: asked,
+    stepOf,
+    ends,
+    losses,
+    gate,
+    end,
+    meddling,
+    rollbacks,
+    strange,
+    strangers,
+  };
 }
 
 function groupBy<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {

@@ -3,7 +3,7 @@ import { connectionDeed } from './connection-deeds.ts';
 import type { Deed } from './deed.ts';
 import { memberDeed } from './member-deeds.ts';
 import type { Fault, FaultKind } from './schedule.ts';
-import { memcachedDeed, redisDeed } from './server-deeds.ts';
+import { memcachedDeed, promotion, redisDeed } from './server-deeds.ts';
 import type { Site } from './site.ts';
 
 export class Faults {
@@ -54,6 +54,7 @@ export class Faults {
       case 'jump worker clock':
       case 'jump producer clock':
       case 'stock client':
+      case 'second data set':
         return memberDeed(this.#site, fault);
       case 'restart memcached':
       case 'flush memcached':
@@ -63,6 +64,8 @@ export class Faults {
         return memcachedDeed(this.#site, fault, (evicted) => {
           this.evictions += evicted;
         });
+      case 'promote replica':
+        return promotion(this.#site, fault.ms);
       case 'restart redis':
       case 'freeze redis':
       case 'flush scripts':

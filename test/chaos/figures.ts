@@ -26,6 +26,12 @@ export interface Figures {
   readonly refusedAcknowledgements: number;
   readonly recoveredCommits: number;
   readonly restores: number;
+  /** Lanes that stood still because Redis went back or another data set wrote there, until an operator settled it. */
+  readonly settled: number;
+  /** Updates of that other data set. */
+  readonly strangeCalls: number;
+  /** Calls of a stock client. */
+  readonly meddlings: number;
   readonly slowestDrainMs: number;
 }
 
@@ -59,6 +65,9 @@ export function figuresOf(
     refusedAcknowledgements: count('acknowledgementRefused'),
     recoveredCommits: count('commitRecovered'),
     restores: count('cellRestored'),
+    settled: count('settled'),
+    strangeCalls: count('strange'),
+    meddlings: count('meddled'),
     slowestDrainMs: Math.round(Math.max(0, ...drains)),
   };
 }

@@ -82,6 +82,18 @@ export type Event =
       readonly jobIds?: readonly string[];
       readonly finished: boolean;
     }
+  /** An update of another data set, on the same memcached. */
+  | { readonly e: 'strange'; readonly key: string; readonly saw: Value; readonly made?: Value }
+  /** An operator has said of a key that its copy is true, because of the error's code; it took it since `sinceUs`. */
+  | {
+      readonly e: 'settled';
+      readonly key: string;
+      readonly sinceUs: number;
+      readonly code: string;
+      readonly end: string;
+    }
+  /** Redis has lost what it acknowledged from `fromUs` on. */
+  | { readonly e: 'wentBack'; readonly fromUs: number }
   /** Said by whoever carries out the faults. */
   | { readonly e: 'fault'; readonly kind: string; readonly target: string; readonly more: string }
   /** memcached server `server` may have lost values from `fromUs` to the event's own time. */

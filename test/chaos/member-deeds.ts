@@ -47,15 +47,16 @@ export function memberDeed(site: Site, { kind, ms, target, whose }: Fault): Deed
           ),
       };
     }
-    case 'stock client': {
-      const { meddler } = site;
+    case 'stock client':
+    case 'second data set': {
+      const guest = kind === 'stock client' ? site.meddler : site.stranger;
       return {
-        targets: [meddler.name],
+        targets: [guest.name],
         act: () =>
           during(
             ms,
-            () => meddler.order('go'),
-            () => meddler.order('rest'),
+            () => guest.order('go'),
+            () => guest.order('rest'),
           ),
       };
     }

@@ -45,13 +45,15 @@ function reset(socket: Socket): void {
 export class Proxy {
   readonly port: number;
   readonly #listener: Server;
+  #upstreamPort: number;
   readonly #links = new Set<Link>();
   readonly #timers = new Set<NodeJS.Timeout>();
 
   private constructor(listener: Server, upstreamPort: number) {
     this.#listener = listener;
     this.port = (listener.address() as AddressInfo).port;
-    listener.on('connection', (client) => this.#accept(client, upstreamPort));
+    this.#upstreamPort = upstreamPort;
+    listener.on('connection', (client) => this.#accept(client, this.#upstreamPort));
   }
 
   /** Listens on a free port of `host` and passes on to 127.0.0.1. */
@@ -70,6 +72,11 @@ export class Proxy {
       this.#links.delete(link);
       client.destroy();
     });
+  }
+
+  /** Where new connections lead from now on. */
+  redirect(upstreamPort: number): void {
+    this.#upstreamPort = upstreamPort;
   }
 
   /** Ends connections at once; what was under way is lost, or not, as it happens. */

@@ -65,8 +65,21 @@ export function memcachedDeed(
   }
 }
 
+/** The replica takes the primary's place, and does not have the last writes. */
+export function promotion({ redis, redisProxy, recorder }: Site, ms: number): Deed {
+  return {
+    targets: ['redis'],
+    act: () =>
+      redis.promote(ms, (fromUs) => {
+        redisProxy.redirect(redis.primary.port);
+        redisProxy.cut(undefined);
+        recorder.note({ e: 'wentBack', fromUs });
+      }),
+  };
+}
+
 export function redisDeed(
-  { redis }: Site,
+  { redis: { primary: redis } }: Site,
   { kind, ms }: Fault & { readonly kind: RedisFaultKind },
 ): Deed {
   const targets = ['redis'];

@@ -4,11 +4,12 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { whenThisProcessEnds } from '../../scripts/guard.mjs';
-import { type PrivateServer, startMemcached, startRedis } from '../../scripts/servers.mjs';
+import { type PrivateServer, startMemcached } from '../../scripts/servers.mjs';
 import { Recorder } from './history.ts';
 import { Member, PIDS_FILE } from './member.ts';
 import { type Home, type Network, openNetwork } from './network.ts';
 import { Proxy } from './proxy.ts';
+import { RedisPair } from './redis-pair.ts';
 import type { TwinName } from './twins.ts';
 
 export const QUEUE = 'chaos';
@@ -34,7 +35,7 @@ export interface SiteOptions {
 }
 
 interface Servers {
-  readonly redis: PrivateServer;
+  readonly redis: RedisPair;
   readonly memcached: readonly PrivateServer[];
 }
 
@@ -47,6 +48,8 @@ export interface Site extends Servers {
   readonly producers: readonly Member[];
   readonly reader: Member;
   readonly meddler: Member;
+  readonly stranger: Member;
+  readonly operator: Member;
   readonly recorder: Recorder;
   /** Processes that ended without having been told to. */
   readonly crashes: string[];
@@ -70,7 +73,7 @@ export async function openSite(options: SiteOptions): Promise<Site> {
       closers.push(() => proxy.close());
       return proxy;
     };
-    const redisProxy = await proxied(servers.redis);
+    const redisProxy = await proxied(servers.redis.primary);
     const memcachedProxies = await Promise.all(servers.memcached.map(proxied));
     const recorder = new Recorder(options.folder, 'chaos');
     closers.push(() => recorder.close());
@@ -112,15 +115,17 @@ async function openServers(closers: (() => unknown)[]): Promise<Servers> {
     closers.push(() => server.stop());
     return server;
   };
-  // What it has acknowledged is on disk: P4 asks for no less.
-  const flags = ['--appendonly', 'yes', '--appendfsync', 'always'];
-  const redis = keep(await startRedis({ flags }));
+  const redis = await RedisPair.open();
+  closers.push(() => redis.stop());
   const large = keep(await startMemcached());
   const small = keep(await startMemcached({ flags: ['-m', SMALL_SERVER_MB] }));
   return { redis, memcached: [large, small] };
 }
 
-type Cast = Pick<Site, 'workers' | 'producers' | 'reader' | 'meddler' | 'crashes'> & {
+type Cast = Pick<
+  Site,
+  'workers' | 'producers' | 'reader' | 'meddler' | 'stranger' | 'operator' | 'crashes'
+> & {
   readonly members: readonly Member[];
 };
 
@@ -139,7 +144,7 @@ function castIn(
   };
   const direct = {
     ...shared,
-    redis: { host: redis.host, port: redis.port },
+    redis: { host: redis.primary.host, port: redis.primary.port },
     memcached: memcached.map(({ address }) => address),
   };
   const cast = (role: string, name: string, home: Home, orders: typeof direct): Member =>
@@ -159,6 +164,8 @@ function castIn(
   const beside: Home = { address: undefined, prefix: [], plug: () => Promise.resolve() };
   const reader = cast('reader', 'reader', beside, direct);
   const meddler = cast('meddler', 'meddler', beside, throughProxies);
-  const members = [...workers, ...producers, reader, meddler];
-  return { workers, producers, reader, meddler, crashes, members };
+  const stranger = cast('stranger', 'stranger', beside, throughProxies);
+  const operator = cast('operator', 'operator', beside, throughProxies);
+  const members = [...workers, ...producers, reader, meddler, stranger, operator];
+  return { workers, producers, reader, meddler, stranger, operator, crashes, members };
 }

@@ -9,6 +9,7 @@ const KEY = 'key-0';
 const GENESIS: Value = { n: 0, h: '' };
 /** Three jobs, one after the other, each committed alone by a worker of its own. */
 const OPS = ['a', 'b', 'c'];
+const STRANGE: Value = { n: 1, h: 'strange' };
 const value = (n: number): Value => ({ n, h: `h${n}` });
 
 class Story {
@@ -218,6 +219,26 @@ describe('the auditor of the chaos', () => {
         story.tell('meddler', meddled('removed', undefined, 100_000));
       },
     ],
+    'another data set that goes on from our value': [
+      ['P9'],
+      (story) => story.tell('stranger', { e: 'strange', key: KEY, saw: value(2), made: STRANGE }),
+    ],
+    'another data set that writes over our value': [
+      ['P9'],
+      (story) => {
+        story.tell('stranger', { e: 'strange', key: KEY, saw: GENESIS, made: STRANGE });
+        story.tell('reader', { ...read(1), value: STRANGE } as Event);
+        story.tell('reader', read(3));
+      },
+    ],
+    'a job that is gone, though it was asked for after Redis had gone back': [
+      ['P4'],
+      (story) => {
+        story.tell('chaos', { e: 'wentBack', fromUs: 0 });
+        story.tell('producer', { e: 'asked', ...operation('d') });
+        story.tell('producer', { e: 'enqueued', op: 'd', jobId: 'd' });
+      },
+    ],
     'a key that began anew': [
       ['P4'],
       (story) => story.tell('worker-0', { e: 'gate', name: 'cellLost', key: KEY, more: '' }),
@@ -236,6 +257,24 @@ describe('the auditor of the chaos', () => {
     story.tell('producer', { e: 'asked', ...operation('d') });
     story.tell('producer', { e: 'enqueued', op: 'd', jobId: 'd' });
     story.tell('meddler', meddled('removed', ['b', 'd']));
+    expect(story.broken()).toEqual([]);
+  });
+
+  it('lets Redis forget a job that was on its way when it went back', () => {
+    const story = new Story();
+    story.tell('producer', { e: 'asked', ...operation('d') });
+    story.tell('producer', { e: 'enqueued', op: 'd', jobId: 'd' });
+    story.tell('chaos', { e: 'wentBack', fromUs: 1_100 });
+    story.tell('worker-0', { e: 'gate', name: 'laneHeld', key: KEY, more: 'REDIS_WENT_BACK' });
+    expect(story.broken()).toEqual([]);
+  });
+
+  it('does not mind what another data set writes where memcached had lost the value', () => {
+    const story = new Story();
+    story.tell('stranger', { e: 'strange', key: KEY, saw: GENESIS, made: STRANGE });
+    story.tell('reader', { ...read(1), value: STRANGE } as Event);
+    story.tell('chaos', { e: 'lost', server: 0, fromUs: 0 });
+    story.tell('reader', read(3));
     expect(story.broken()).toEqual([]);
   });
 

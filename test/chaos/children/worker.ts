@@ -1,6 +1,5 @@
 /** A worker of the chaos. Whatever its updates see and make, and what becomes of jobs, is written down at once. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { type GateEventName, TorilError, Worker } from '../../../src/index.ts';
+import { type GateEventName, Worker } from '../../../src/index.ts';
 import type { Value } from '../history.ts';
 import { takeGuardAway } from '../twins.ts';
 import { updatesWith } from '../workload.ts';
@@ -18,8 +17,6 @@ const NOTED: readonly GateEventName[] = [
   'laneHeld',
   'updateUnknown',
 ];
-
-const AGAIN_MS = 100;
 
 function open(): Worker {
   const worker = new Worker(orders.queue, {
@@ -53,25 +50,10 @@ function open(): Worker {
   return worker;
 }
 
-/** A worker refuses to start while memcached does not answer; a supervisor would start it again. */
-async function openUntilItWorks(): Promise<Worker> {
-  for (;;) {
-    const worker = open();
-    try {
-      await worker.waitUntilReady();
-      return worker;
-    } catch (thrown) {
-      if (!(thrown instanceof TorilError) || !thrown.code.startsWith('MEMCACHED_')) throw thrown;
-      await worker.close(true);
-      await sleep(AGAIN_MS);
-    }
-  }
-}
-
 if (orders.twin !== undefined) takeGuardAway(orders.twin);
-const working = openUntilItWorks();
+const worker = open();
 serve(async (order) => {
-  if (order === 'close') await (await working).close();
+  if (order === 'close') await worker.close();
 });
 ready();
-await working;
+await worker.waitUntilReady();
