@@ -34,6 +34,8 @@ export const ERROR_CODES = {
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
   JOB_NOT_APPLIED: 'somebody who is no worker of Toril completed the job',
   JOB_DAMAGED: "parts of the job's hash in Redis are gone",
+  KEY_CHANGED:
+    "an update's key names another key than the one under which the job has entered its lane",
   // What is wrong with a stored value
   FOREIGN_VALUE: 'memcached holds a value under this key that Toril did not write',
   ENVELOPE_NEWER: 'the cell was written by a newer version of Toril',

@@ -40,6 +40,7 @@ const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
   fastPathOff: { words: 'fast path off', level: 'info' },
   jobsMissing: { words: 'jobs missing', level: 'warning' },
   jobsNotApplied: { words: 'jobs not applied', level: 'error' },
+  keyChanged: { words: 'key changed', level: 'error' },
   updateChangesData: { words: "an update changes its job's data", level: 'warning' },
   jobParked: { words: 'job parked', level: 'info', ordinary: true },
   redisRefused: { words: 'Redis refused', level: 'warning', lasting: true },

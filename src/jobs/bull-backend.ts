@@ -26,9 +26,8 @@ import { systemRandom } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
 import { ENQUEUE_MS } from '../options.ts';
 import { Adding, type LaneOf } from './adding/adding.ts';
-import { bullAddScripts } from './adding/bull-scripts.ts';
 import { Producer } from './adding/producer.ts';
-import { DeliveredOutcomes } from './delivered-outcomes.ts';
+import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { isKnownBullMQ, type NextJob, peculiaritiesOf } from './finisher.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import {
@@ -40,9 +39,9 @@ import {
 } from './parking-ahead.ts';
 import { addScript } from './scripts/add.ts';
 import { DROP_MISSING } from './scripts/drop-missing.ts';
-import { LEAVE_IF_GONE } from './scripts/leave.ts';
 import { FILL } from './scripts/fill.ts';
 import { FINISH } from './scripts/finish.ts';
+import { MOVE, removeScript } from './scripts/remove.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from './scripts/park-ahead.ts';
 import { DELIVER_NEXT } from './scripts/promote.ts';
 import { RECLAIM } from './scripts/reclaim.ts';
@@ -72,9 +71,9 @@ const DELIVERING: ReadonlySet<string> = new Set([
 
 const SNOOZE = snoozeScript();
 const GIVE_BACK = giveBackScript();
+const REMOVE = removeScript();
 
 const SCRIPTS = [
-  LEAVE_IF_GONE,
   PARK_AHEAD,
   SCHEDULE_PARKED,
   DELIVER_NEXT,
@@ -86,6 +85,8 @@ const SCRIPTS = [
   DROP_MISSING,
   ...SNOOZING_SCRIPTS,
   ...timedScripts().values(),
+  MOVE,
+  REMOVE,
 ];
 
 /** They miss the job, its lock, or the job among the active ones: it may be completed, with the answer lost and the request sent again. */
@@ -120,7 +121,7 @@ export class TorilBackend extends WaitingBackend {
   /** Of Toril's own keys. */
   readonly #ownPrefix = ownPrefixOf(this.keys[''] as string);
   readonly slots: Slots = this.#makeSlots();
-  readonly #outcomes = new DeliveredOutcomes();
+  readonly #delivered = new DeliveredFields();
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
   readonly #attempts = new Map<string, number>();
@@ -150,9 +151,9 @@ export class TorilBackend extends WaitingBackend {
     return Promise.resolve(this.client) as Promise<ScriptClient>;
   }
 
-  /** The outcome that came with the job's delivery, once. */
-  takeOutcome(jobId: string): string | undefined {
-    return this.#outcomes.take(jobId);
+  /** What Toril had noted of the job when it was delivered, once. */
+  takeFields(jobId: string): TorilFields {
+    return this.#delivered.take(jobId);
   }
 
   /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */
@@ -182,7 +183,7 @@ export class TorilBackend extends WaitingBackend {
     const reply: unknown = client.runCommand(timed.name, args);
     if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
     return reply.then((delivery: unknown) => {
-      this.#outcomes.note(delivery);
+      this.#delivered.note(delivery);
       if (Array.isArray(delivery)) {
         this.#time.learn(Number(delivery[4]));
         delivery[3] = this.#dueOf(Number(delivery[3]));
@@ -220,7 +221,7 @@ export class TorilBackend extends WaitingBackend {
 
   #makeAdding(): Adding {
     const withinMs = this.addWithinMs;
-    const script = addScript(bullAddScripts());
+    const script = addScript();
     let client: RedisClient | undefined;
     const producer = new Producer({
       ...{ clock: systemClock, random: systemRandom, withinMs },
@@ -256,17 +257,30 @@ export class TorilBackend extends WaitingBackend {
     return { keys: this.keys, run: ({ name }, args) => client.runCommand(name, args) };
   }
 
+  /** Says no (0), as BullMQ does of what is locked, also if the job may be in its key's value already. */
   override async remove(jobId: string, removeChildren: boolean): Promise<number> {
-    const job = this.laneOf === undefined ? undefined : await this.getJobData(jobId);
-    const removed = await super.remove(jobId, removeChildren);
-    const lane =
-      job === undefined || this.laneOf === undefined ? '' : await laneOrNone(this.laneOf, job);
-    if (removed > 0 && lane !== '') {
-      const next = await this.#run(LEAVE_IF_GONE, [lane, jobId]);
-      // The one that may have held the lane is gone: do not wait until the next one looks again.
-      if (typeof next === 'string' && next !== '') await this.snoozed.wake(next);
-    }
+    const answer = await this.#run(REMOVE, [jobId, removeChildren ? '1' : '0']);
+    const [removed, heads] = answer as [number, string[]];
+    if (removed < 0) throw this.finishedErrors({ code: removed, jobId, command: 'removeJob' });
+    await this.#goOn(heads);
     return removed;
+  }
+
+  /** Data that name another key: the job goes there, unless somebody has it in hand. */
+  override async updateData<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    data: T,
+  ): Promise<void> {
+    const lane = await this.laneOf?.(job.name, JSON.stringify(data));
+    await super.updateData(job, data);
+    if (lane === undefined || lane === '') return;
+    const head = await this.#run(MOVE, [job.id as string, lane]);
+    await this.#goOn(typeof head === 'string' ? [head] : []);
+  }
+
+  /** What may have held these jobs up is gone: do not wait until they look again. */
+  async #goOn(jobIds: readonly string[]): Promise<void> {
+    for (const jobId of jobIds) await this.snoozed.wake(jobId);
   }
 
   /**
@@ -445,7 +459,7 @@ export class TorilBackend extends WaitingBackend {
   }
 
   #nextJob(answer: NextJob): unknown[] {
-    this.#outcomes.note(answer);
+    this.#delivered.note(answer);
     if (answer === undefined) return [];
     const [fields, id, limitedMs, dueMs] = answer;
     return raw2NextJobData([fields, id, limitedMs, this.#dueOf(dueMs)]);
@@ -563,15 +577,6 @@ function codeOf(thrown: unknown): unknown {
 
 function heldOf({ id, attemptsMade }: MinimalJob, token: string): Held {
   return { jobId: id as string, token, attemptsMade };
-}
-
-/** A removed job's data may fit no lane any more; its entry is then dropped when it is met. */
-async function laneOrNone(laneOf: LaneOf, job: JobJson): Promise<string> {
-  try {
-    return await laneOf(job.name, job.data);
-  } catch {
-    return '';
-  }
 }
 
 function checkedPrefix(opts: object): string | undefined {

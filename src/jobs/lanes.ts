@@ -134,6 +134,8 @@ export interface Acknowledged {
   readonly accepted: boolean;
   /** Redis has forgotten the commit's jobs or its token, and has given their numbers to others. */
   readonly wentBack?: true;
+  /** Not all of its jobs were in the lane any more: somebody has removed some, or they are new ones of the same id. */
+  readonly missing?: boolean;
 }
 
 /** Where a waiting job stands. */
@@ -181,6 +183,11 @@ export interface Lanes {
    */
   acknowledge(commit: Acknowledgement): Promise<Acknowledged>;
   locate(key: string, jobId: string): Promise<Location>;
+  /**
+   * A batch that was taken will not be committed, and nothing of it was sent: its jobs may be removed again. What is
+   * never said is forgotten when the key is taken or acknowledged next, or in an hour.
+   */
+  putBack(key: string, token: number): Promise<void>;
   /**
    * Notes that a job which stalled before is about to be applied alone. Returns of how many such
    * starts the process died, and 1 for this one: the job has stalled since, without an attempt charged.

@@ -28,6 +28,8 @@ export interface MemoryJob {
   /** Attempts made when it was last parked. */
   parkedAtAttempt: number | undefined;
   directive: LaneEntry['directive'];
+  /** The lane that it has entered, and its sequence there. */
+  entered: { readonly key: string; readonly sequence: number } | undefined;
 }
 
 export interface NewMemoryJob {
@@ -59,6 +61,7 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     isGivenBack: false,
     parkedAtAttempt: undefined,
     directive: '',
+    entered: undefined,
   };
 }
 

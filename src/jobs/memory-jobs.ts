@@ -49,6 +49,8 @@ export class MemoryJobs {
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #lanes = new Map<string, Lane>();
   readonly #copies: MemoryCopies;
+  /** The batch of each key that somebody has in hand: its token, and its last sequence. */
+  readonly #inHand = new Map<string, { readonly token: number; readonly last: number }>();
   #lastDrawn = 0;
   #dataSet: DataSet | undefined;
   #lastId = 0;
@@ -89,6 +91,16 @@ export class MemoryJobs {
     return this.#jobs.values();
   }
 
+  /** MAY_BE_APPLIED_LUA of scripts/remove.ts: whoever removes jobs asks. */
+  mayBeApplied(jobId: string): boolean {
+    const job = this.#jobs.get(jobId);
+    if (job?.entered === undefined || isFinished(job)) return false;
+    if (job.outcome !== '') return true;
+    const { key } = job.entered;
+    const sequence = this.#lanes.get(key)?.get(jobId) ?? Number.POSITIVE_INFINITY;
+    return sequence <= (this.#inHand.get(key)?.last ?? 0);
+  }
+
   /** Its lane entry stays until somebody meets it. True: it was there. */
   remove(jobId: string): boolean {
     return this.#jobs.delete(jobId);
@@ -117,7 +129,7 @@ export class MemoryJobs {
     for (const [jobId, sequence] of headOf(lane, jobsMax)) {
       present.add(jobId);
       if (data >= dataMax) continue;
-      const entry = this.#entry(jobId, sequence);
+      const entry = this.#entry(key, jobId, sequence);
       if (entry === undefined) {
         gone.push(jobId);
         this.#leave(key, jobId);
@@ -129,13 +141,17 @@ export class MemoryJobs {
       if (present.has(jobId)) continue;
       const job = this.#jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      else if (job !== undefined && !isFinished(job) && !this.#isIn(key, jobId)) {
-        const entry = this.#entry(jobId, this.#enter(key, jobId));
+      else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
+        const entry = this.#entry(key, jobId, this.#enter(key, jobId));
         const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
         if (fits && entry !== undefined) data += append(entries, entry);
       }
     }
-    if (entries.length > 0) this.#copies.keep(key);
+    const last = entries.at(-1);
+    if (last !== undefined) {
+      this.#copies.keep(key);
+      this.#inHand.set(key, { token, last: last.sequence });
+    }
     const length = this.#lanes.get(key)?.size ?? 0;
     const headDueInMs = this.#dueInMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
@@ -166,8 +182,13 @@ export class MemoryJobs {
       this.history.add(commit, history, base, this.#historyJobs(commit, history));
     }
     this.#copies.write(commit);
-    this.#leaveLane(commit);
-    return { accepted: true };
+    const left = this.#leaveLane(commit);
+    this.#inHand.delete(key);
+    return { accepted: true, ...(left !== commit.decided && { missing: true }) };
+  }
+
+  putBack(key: string, token: number): void {
+    if (this.#inHand.get(key)?.token === token) this.#inHand.delete(key);
   }
 
   renumber(key: string, above: number): void {
@@ -243,8 +264,8 @@ export class MemoryJobs {
 
   // Lanes
 
-  #isIn(key: string, jobId: string): boolean {
-    return this.#lanes.get(key)?.has(jobId) === true;
+  #mayEnter(key: string, job: MemoryJob): boolean {
+    return this.#lanes.get(key)?.has(job.id) !== true && isOf(key, job);
   }
 
   #enter(key: string, jobId: string): number {
@@ -256,6 +277,8 @@ export class MemoryJobs {
     const sequence = this.drawToken();
     lane.delete(jobId); // a former job of this id may be in it still
     lane.set(jobId, sequence);
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) job.entered = { key, sequence };
     return sequence;
   }
 
@@ -265,9 +288,10 @@ export class MemoryJobs {
     if (lane?.size === 0) this.#lanes.delete(key);
   }
 
-  #entry(jobId: string, sequence: number): LaneEntry | undefined {
+  /** Undefined: nobody's, or of a former job; a new one of its id is in another lane. */
+  #entry(key: string, jobId: string, sequence: number): LaneEntry | undefined {
     const job = this.#jobs.get(jobId);
-    return job === undefined ? undefined : entryOf(job, sequence);
+    return job === undefined || !isOf(key, job) ? undefined : entryOf(job, sequence);
   }
 
   /** When the head is delivered again, if it has failed and waits for its backoff. */
@@ -300,19 +324,25 @@ export class MemoryJobs {
   }
 
   /** Everything at or below the watermark leaves; if the sequences are told, only these. */
-  #leaveLane(commit: Acknowledgement): void {
+  #leaveLane(commit: Acknowledgement): number {
     const { key, decisions, sequences } = commit;
     const moved: string[] = [];
-    let cascades = false;
+    let [left, cascades] = [0, false];
     for (const [jobId, sequence] of this.#leaving(commit)) {
       if (sequences !== undefined && !sequences.includes(sequence)) continue;
+      left += 1;
       const job = this.#jobs.get(jobId);
       const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
       const kind = decision[0];
       if (kind === 'm') {
         moved.push(jobId);
         if (job !== undefined) job.directive = '';
-      } else if (kind !== 's' && job !== undefined && !(isFailure(kind) && isFinished(job))) {
+      } else if (
+        kind !== 's' &&
+        job !== undefined &&
+        isOf(key, job) &&
+        !(isFailure(kind) && isFinished(job))
+      ) {
         job.outcome = decision;
         if (job.state === 'delayed') this.promote(jobId);
       }
@@ -322,7 +352,7 @@ export class MemoryJobs {
     if (cascades) this.#cascade(key);
     for (const [jobId, decision] of decisions) {
       const job = this.#jobs.get(jobId);
-      if (decision[0] !== 'h' || job === undefined || isFinished(job)) continue;
+      if (decision[0] !== 'h' || job === undefined || !isOf(key, job) || isFinished(job)) continue;
       job.directive = 'held';
       job.failedReason = decision.slice(1);
     }
@@ -331,6 +361,7 @@ export class MemoryJobs {
       if (job !== undefined) job.alone = NEVER_ALONE;
       this.#enter(key, jobId);
     }
+    return left;
   }
 
   /** What waits now fails; what comes later does not. */
@@ -349,6 +380,10 @@ function hasStrangers(
   const own = sequences ?? (decided === 1 ? [watermark] : undefined);
   if (own === undefined) return leaving.length > decided;
   return leaving.some(([, sequence]) => !own.includes(sequence));
+}
+
+function isOf(key: string, { entered }: MemoryJob): boolean {
+  return (entered?.key ?? key) === key;
 }
 
 function isFailure(kind: string | undefined): boolean {

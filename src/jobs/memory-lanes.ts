@@ -57,6 +57,10 @@ export class MemoryLanes implements Lanes {
     return this.#locate.call({ key, jobId });
   }
 
+  putBack(key: string, token: number): Promise<void> {
+    return this.#travel(() => this.#jobs.putBack(key, token));
+  }
+
   startAlone(jobId: string): Promise<number> {
     return this.#travel(() => this.#jobs.startAlone(jobId));
   }

@@ -24,6 +24,7 @@ import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
 import { RENUMBER } from './scripts/renumber.ts';
+import { PUT_BACK } from './scripts/remove.ts';
 import { SNOOZED_KEYS } from './scripts/snoozed.ts';
 import { LOOK_AT, SWEEP, UNAPPLIED } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
@@ -48,6 +49,7 @@ const KEYS_PER_SCAN = 500;
 
 const ANSWERS = {
   '1': { accepted: true },
+  '2': { accepted: true, missing: true },
   '0': { accepted: false },
   b: { accepted: false, wentBack: true },
 } as const satisfies Record<string, Acknowledged>;
@@ -116,6 +118,10 @@ export class RedisLanes implements Lanes {
 
   locate(key: string, jobId: string): Promise<Location> {
     return this.#locate.call({ key, jobId });
+  }
+
+  async putBack(key: string, token: number): Promise<void> {
+    await this.#run(PUT_BACK, [], [key, token]);
   }
 
   async startAlone(jobId: string): Promise<number> {
@@ -340,7 +346,7 @@ const CLAIM: Script = {
 };
 
 const SCRIPTS = [
-  ...[TAKE, ACKNOWLEDGE, LOCATE, START_ALONE, DIRECT, INSPECT, REGISTER, RENUMBER, CLAIM],
+  ...[TAKE, ACKNOWLEDGE, PUT_BACK, LOCATE, START_ALONE, DIRECT, INSPECT, REGISTER, RENUMBER, CLAIM],
   ...[SWEEP, LOOK_AT, UNAPPLIED],
 ];
 

@@ -57,6 +57,15 @@ export class Arrivals {
     for (const [jobId, settlement] of settlements) this.settle(jobId, settlement);
   }
 
+  /**
+   * Some of a batch's jobs were no longer in their lane when it was acknowledged: somebody has removed them without asking,
+   * and a job that waits here may be a new one of the same id. What the batch applied is told by the next take.
+   */
+  settleUndecided(settlements: ReadonlyMap<string, Settlement>): void {
+    for (const [jobId, settlement] of settlements)
+      if (settlement.kind !== 'decided') this.settle(jobId, settlement);
+  }
+
   settleAll(settlement: (jobId: string) => Settlement): void {
     for (const jobId of this.jobIds()) this.settle(jobId, settlement(jobId));
   }

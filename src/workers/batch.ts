@@ -1,6 +1,7 @@
 /** What a fold starts from, what it must know, and what comes out. */
 import type { Clock } from '../base/clock.ts';
 import type { Origin } from '../history/history.ts';
+import type { LaneEntry } from '../jobs/lanes.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
 import type { GateOptions } from '../options.ts';
 import type { Arrival, Settlement } from './arrival.ts';
@@ -75,6 +76,8 @@ export interface FoldRules {
   inTrace?<T>(trace: string, call: () => T): T;
   /** A row for a job's log. */
   log?(jobId: string, row: string): void;
+  /** The update's `key` names another one than that under which the job has entered its lane. */
+  keyChanged(entry: LaneEntry, otherKey: unknown): void;
   /** Counts a job that stalled before, right before it is applied alone. */
   startAlone(jobId: string): Promise<number>;
 }

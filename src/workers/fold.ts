@@ -4,6 +4,7 @@
  * good, moved, stray) or the batch stops before it: no entry is ever passed over.
  */
 import { messageOf } from '../errors.ts';
+import type { AppliedUpdate } from '../jobs/apply.ts';
 import { isUnchangeable } from '../jobs/frozen-value.ts';
 import { writtenAndRead } from '../json-value.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
@@ -14,7 +15,7 @@ import type { Settlement } from './arrival.ts';
 import type { Batch, FoldRules, FoldStart, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
-import { type MaybeApplied, Workpiece } from './workpiece.ts';
+import { Workpiece } from './workpiece.ts';
 
 /** Characters of a failure's message that travel with its decision; BullMQ gets the whole. */
 const MESSAGE_MAX = 500;
@@ -167,7 +168,7 @@ class Folding {
   #apply(entry: LaneEntry, update: AnyUpdate): Stop | undefined | Promise<Stop | undefined> {
     const value = this.#work.handOut();
     if (!this.#calls.mayBegin(entry.jobId)) return { kind: this.#decided > 0 ? 'commit' : 'again' };
-    let applied: MaybeApplied | Promise<MaybeApplied>;
+    let applied: AppliedUpdate | Promise<AppliedUpdate>;
     try {
       applied = this.#calls.call(entry, update, value);
     } catch (thrown) {
@@ -194,9 +195,8 @@ class Folding {
   #keep(
     entry: LaneEntry,
     update: AnyUpdate,
-    applied: MaybeApplied,
+    applied: AppliedUpdate,
   ): Stop | undefined | Promise<Stop | undefined> {
-    if (applied === undefined) return this.#decideAs(entry, 's');
     if (this.#rules.memory.distrustsValues) {
       try {
         applied = { ...applied, value: writtenAndRead(applied.value, update.name) };

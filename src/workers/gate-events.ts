@@ -41,6 +41,17 @@ export interface GateEvents {
   jobsMissing: { readonly key: string | undefined; readonly jobIds: readonly string[] };
   /** Jobs that somebody else completed, a plain BullMQ worker: their updates are in no value. An `error`, too. */
   jobsNotApplied: { readonly key: string | undefined; readonly jobIds: readonly string[] };
+  /**
+   * An update's `key` names another key than the one under which the job has entered its lane: by another version,
+   * or since its data were changed. It is applied once, to `key`.
+   */
+  keyChanged: {
+    readonly key: string;
+    readonly jobId: string;
+    readonly name: string;
+    readonly otherKey: string;
+    readonly code: 'KEY_CHANGED';
+  };
   /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
   updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */

@@ -63,19 +63,22 @@ export class Intake {
   #take(job: Job, token: string): Ending | Promise<Ending> {
     const { backend, registry, report, blockedMs } = this.#options;
     const jobId = job.id as string;
-    const known = decodeOutcome(backend.takeOutcome(jobId) ?? '');
+    const { outcome, lane } = backend.takeFields(jobId);
+    const known = decodeOutcome(outcome);
     // Whatever its type says: nothing may be left of it.
     if (known === undefined && (job.name as string | undefined) === undefined)
       return settlementOfNameless(jobId, token, backend, report);
     const update = registry.find(job.name);
     if (known !== undefined) {
-      if (job.stalledCounter > 0) this.#visit(job, update);
+      if (job.stalledCounter > 0) this.#visit(job, update, lane);
       return { kind: 'decided', outcome: known };
     }
     if (update === undefined) {
       report('updateUnknown', { key: undefined, jobId, name: job.name });
       return { kind: 'parked', delayMs: blockedMs };
     }
+    // Once it has entered a lane, it goes there, whatever `key` says by now: in two lanes it would be applied twice.
+    if (lane !== '') return this.#arrive(job, token, lane);
     try {
       const data = validated(update, job.data);
       if (!(data instanceof Promise)) return this.#arrive(job, token, keyOf(update, data));
@@ -88,7 +91,8 @@ export class Intake {
   }
 
   /** Its process died or froze with it, maybe between a commit and its acknowledgement. */
-  #visit(job: Job, update: AnyUpdate | undefined): void {
+  #visit(job: Job, update: AnyUpdate | undefined, lane: string): void {
+    if (lane !== '') return this.#options.gate.visit(lane);
     if (update === undefined) return;
     const visit = (data: unknown): void => this.#options.gate.visit(keyOf(update, data));
     // A job whose key cannot be told any more was not in a commit of ours.

@@ -1,7 +1,8 @@
 /** What a fold must know of the turn that it is part of. */
 import type { Clock } from '../base/clock.ts';
 import type { UpdateRegistry } from '../jobs/update-registry.ts';
-import type { Taken } from '../jobs/lanes.ts';
+import { messageOf } from '../errors.ts';
+import type { LaneEntry, Taken } from '../jobs/lanes.ts';
 import type { GateOptions } from '../options.ts';
 import type { Arrival } from './arrival.ts';
 import type { Arrivals } from './arrivals.ts';
@@ -64,6 +65,16 @@ export class TurnRules implements FoldRules {
   }
   log(jobId: string, row: string): void {
     this.#turn.context.log?.(this.#turn.key, jobId, row);
+  }
+  keyChanged({ jobId, name }: LaneEntry, otherKey: unknown): void {
+    const { key, context } = this.#turn;
+    context.report('keyChanged', {
+      key,
+      jobId,
+      name,
+      otherKey: messageOf(otherKey),
+      code: 'KEY_CHANGED',
+    });
   }
   startAlone(jobId: string): Promise<number> {
     this.#turn.memory.startedAlone.note(jobId);

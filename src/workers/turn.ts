@@ -81,6 +81,7 @@ export async function takeTurn(input: TurnInput): Promise<TurnEnd> {
     if (!(thrown instanceof TorilError)) throw thrown; // a fault of ours
     return { kind: 'unavailable', cause: thrown };
   } finally {
+    turn.putBack();
     turn.release();
   }
 }
@@ -89,9 +90,18 @@ class Turn {
   readonly #in: TurnInput;
   #cell: KnownCell = NO_CELL;
   #released = false;
+  /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
+  #taken = 0;
 
   constructor(input: TurnInput) {
     this.#in = input;
+  }
+
+  /** Nobody need wait for what stays behind: the next one may take it later, or never. */
+  putBack(): void {
+    const { context, key } = this.#in;
+    if (this.#taken === 0) return;
+    context.lanes.putBack(key, this.#taken).catch(() => undefined);
   }
 
   release(): void {
@@ -118,6 +128,7 @@ class Turn {
     this.#settleDecided(asked, taken);
     const { copy, entries, gone } = taken;
     if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });
+    this.#taken = entries.length > 0 ? taken.token : 0;
     const standing = believe(this.#cell.content, copy, this.#viewpoint(taken));
     if (standing.kind === 'unacknowledged') return this.#acknowledgeFor(standing.envelope, taken);
     if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);
@@ -254,6 +265,7 @@ class Turn {
   async #commit(fitting: FittingBatch, taken: Taken, last: boolean): Promise<TurnEnd | undefined> {
     const { lease, cellName, context, key, memory } = this.#in;
     const { bytes } = fitting;
+    this.#taken = 0;
     const { cas } = this.#cell;
     const item = cellItemOf(bytes, fitting);
     const writing =
@@ -278,7 +290,7 @@ class Turn {
   async #acknowledge(fitting: FittingBatch, taken: Taken): Promise<TurnEnd | undefined> {
     const { context, key, arrivals, memory } = this.#in;
     const { batch, valueJson, expireMs } = fitting;
-    const { accepted } = await context.lanes.acknowledge({
+    const { accepted, missing } = await context.lanes.acknowledge({
       key,
       dataSet: taken.dataSet.id,
       base: taken.copy.token,
@@ -301,7 +313,8 @@ class Turn {
     if (batch.unapplied.length > 0) {
       context.report('jobsNotApplied', { key, jobIds: batch.unapplied });
     }
-    arrivals.settleMany(batch.settlements);
+    if (missing === true) arrivals.settleUndecided(batch.settlements);
+    else arrivals.settleMany(batch.settlements);
     return undefined;
   }
 

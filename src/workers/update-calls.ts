@@ -4,14 +4,13 @@
  * so for longer than its lease loses it, since nobody can renew it, and would be called again for ever.
  */
 import type { Clock } from '../base/clock.ts';
-import { applyUpdate } from '../jobs/apply.ts';
+import { type AppliedUpdate, applyUpdate } from '../jobs/apply.ts';
 import type { CallSite } from '../jobs/call-site.ts';
 import { schemaInTime, validated } from '../jobs/job-data.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 import type { FoldRules } from './batch.ts';
 import { Pulse } from './pulse.ts';
-import type { MaybeApplied } from './workpiece.ts';
 
 /** Of a lease, after which it is lost if nobody renews it: a renewal is due after a third. */
 const LOSES_SHARE = 2 / 3;
@@ -49,7 +48,11 @@ export class UpdateCalls implements CallSite {
     this.lastMs = clock.monotonicMs();
   }
 
-  call(entry: LaneEntry, update: AnyUpdate, value: unknown): MaybeApplied | Promise<MaybeApplied> {
+  call(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
     this.#jobId = entry.jobId;
     this.#isRepeat = false;
     return this.#inScope(entry, update, value);
@@ -60,7 +63,7 @@ export class UpdateCalls implements CallSite {
     entry: LaneEntry,
     update: AnyUpdate,
     value: unknown,
-  ): MaybeApplied | Promise<MaybeApplied> {
+  ): AppliedUpdate | Promise<AppliedUpdate> {
     this.#isRepeat = true;
     return this.#inScope(entry, update, value);
   }
@@ -69,8 +72,8 @@ export class UpdateCalls implements CallSite {
     entry: LaneEntry,
     update: AnyUpdate,
     value: unknown,
-  ): MaybeApplied | Promise<MaybeApplied> {
-    const call = (): MaybeApplied | Promise<MaybeApplied> => this.#apply(entry, update, value);
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    const call = (): AppliedUpdate | Promise<AppliedUpdate> => this.#apply(entry, update, value);
     const scope = this.#rules.arrivalOf(entry.jobId)?.scope;
     if (scope !== undefined) return scope.runInAsyncScope(call);
     const { inTrace } = this.#rules;
@@ -84,7 +87,7 @@ export class UpdateCalls implements CallSite {
     entry: LaneEntry,
     update: AnyUpdate,
     value: unknown,
-  ): MaybeApplied | Promise<MaybeApplied> {
+  ): AppliedUpdate | Promise<AppliedUpdate> {
     const data = validated(update, JSON.parse(entry.data));
     return data instanceof Promise
       ? schemaInTime(data, update, this).then((settled) => {
@@ -95,13 +98,15 @@ export class UpdateCalls implements CallSite {
   }
 
   #applyTo(
-    { jobId, sequence, attemptsMade }: LaneEntry,
+    entry: LaneEntry,
     update: AnyUpdate,
     value: unknown,
     data: unknown,
-  ): MaybeApplied | Promise<MaybeApplied> {
+  ): AppliedUpdate | Promise<AppliedUpdate> {
     const { key } = this.#rules;
-    if (update.key(data) !== key) return undefined;
+    const { jobId, sequence, attemptsMade } = entry;
+    const otherKey = update.key(data);
+    if (otherKey !== key && !this.#isRepeat) this.#rules.keyChanged(entry, otherKey);
     const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
     return applyUpdate(update, value, data, facts, this);
   }

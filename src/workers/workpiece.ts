@@ -2,10 +2,8 @@
 import type { AppliedUpdate } from '../jobs/apply.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 
-/** Undefined: the job belongs to another key. */
-export type MaybeApplied = AppliedUpdate | undefined;
 /** Applies a job to a value. */
-type Apply = (entry: LaneEntry, value: unknown) => MaybeApplied | Promise<MaybeApplied>;
+type Apply = (entry: LaneEntry, value: unknown) => AppliedUpdate | Promise<AppliedUpdate>;
 
 /**
  * The value cannot be written as JSON after all, though it could when it was looked at: an update keeps hold of it
@@ -52,14 +50,14 @@ export class Workpiece {
     for (const [index, entry] of this.#appliedSince.entries()) {
       const applied = apply(entry, this.value);
       if (applied instanceof Promise) return this.#remakeFrom(index, applied, apply);
-      this.value = applied?.value;
+      this.value = applied.value;
     }
   }
 
-  async #remakeFrom(index: number, first: Promise<MaybeApplied>, apply: Apply): Promise<void> {
-    this.value = (await first)?.value;
+  async #remakeFrom(index: number, first: Promise<AppliedUpdate>, apply: Apply): Promise<void> {
+    this.value = (await first).value;
     for (const entry of this.#appliedSince.slice(index + 1)) {
-      this.value = (await apply(entry, this.value))?.value;
+      this.value = (await apply(entry, this.value)).value;
     }
   }
 

@@ -31,7 +31,10 @@ export interface Stage {
   addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;
   /** What happens to it later. */
   changeJob(jobId: string, facts: Partial<JobFacts>): Promise<void>;
+  /** Without asking anybody. */
   removeJob(jobId: string): Promise<void>;
+  /** As TorilBackend.remove, which may say no. */
+  mayRemove(jobId: string): Promise<boolean>;
   pauseQueue(): Promise<void>;
   /** Ids of the jobs that BullMQ holds back as delayed, by due time. */
   delayed(): Promise<string[]>;
@@ -95,6 +98,64 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       if (location.kind === 'decided') return location.outcome;
       return location.kind === 'waiting' ? `waiting ${location.rank}` : location.kind;
     };
+
+    describe('the lane that a job has entered', () => {
+      test('is kept: it enters no other one', async () => {
+        await enter('a');
+        const elsewhere = await stage.other.take(taking({ key: 'cell:2', arrivals: ['a'] }));
+        expect(elsewhere).toMatchObject({ entries: [], length: 0 });
+        expect(await jobsOf()).toEqual(['a']);
+      });
+
+      test('is that of its new job, if the id is used again; the old entry is dropped', async () => {
+        await enter('a', 'b');
+        await stage.removeJob('a');
+        await stage.addJob('a');
+        await stage.other.take(taking({ key: 'cell:2', arrivals: ['a'] }));
+        const { entries, length } = await lanes.take(taking());
+        expect([entries.map(({ jobId }) => jobId), length]).toEqual([['b'], 1]);
+        expect(await jobsOf('cell:2')).toEqual(['a']);
+      });
+    });
+
+    describe('a batch in hand', () => {
+      test('keeps its jobs from being removed until it is acknowledged, and others not', async () => {
+        for (const jobId of ['a', 'b', 'c']) await stage.addJob(jobId);
+        const arrivals = ['a', 'b', 'c'];
+        await lanes.take(taking({ arrivals }));
+        const taken = await lanes.take(taking({ jobsMax: 2 }));
+        expect(await stage.mayRemove('b')).toBe(false);
+        expect(await stage.mayRemove('c')).toBe(true);
+        const decisions = new Map([['b', 's']]);
+        await lanes.acknowledge(commit(taken, { decisions }));
+        expect(await stage.mayRemove('b')).toBe(true);
+        expect(await jobsOf()).toEqual([]);
+      });
+
+      test('and after, as long as those that it applied are not completed', async () => {
+        await lanes.acknowledge(commit(await enter('a')));
+        expect(await stage.mayRemove('a')).toBe(false);
+        await stage.changeJob('a', { finished: 'completed' });
+        expect(await stage.mayRemove('a')).toBe(true);
+      });
+
+      test('can be put back, but not by somebody else', async () => {
+        const taken = await enter('a', 'b');
+        await stage.other.putBack(KEY, taken.token - 1);
+        expect(await stage.mayRemove('a')).toBe(false);
+        await lanes.putBack(KEY, taken.token);
+        expect(await stage.mayRemove('a')).toBe(true);
+        expect(await jobsOf()).toEqual(['b']);
+      });
+
+      test('of a job that BullMQ has finished keeps nothing', async () => {
+        await stage.addJob('a');
+        await lanes.take(taking({ arrivals: ['a'] }));
+        await stage.changeJob('a', { finished: 'failed', failedReason: 'why' });
+        await lanes.take(taking());
+        expect(await stage.mayRemove('a')).toBe(true);
+      });
+    });
 
     describe('take', () => {
       test('finds a new key empty', async () => {
@@ -360,7 +421,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         const taken = await enter('a', 'b', 'c');
         const watermark = taken.entries[1]?.sequence as number;
         const answer = await lanes.acknowledge(commit(taken, { watermark }));
-        expect(answer).toEqual({ accepted: true });
+        expect(answer).toMatchObject({ accepted: true });
         expect(await jobsOf()).toEqual(['c']);
         expect(await Promise.all(['a', 'b', 'c'].map(locate))).toEqual(['a', 'a', 'waiting 0']);
       });
@@ -442,12 +503,51 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await locate('b')).toBe('waiting 0');
       });
 
-      test('lets strays go without an outcome, so that they can enter another lane', async () => {
+      test('lets strays go without an outcome, so that they can enter their lane again', async () => {
         const taken = await enter('a');
         await lanes.acknowledge(commit(taken, { decisions: new Map([['a', 's']]) }));
         expect(await locate('a')).toBe('absent');
-        const elsewhere = await lanes.take(taking({ key: 'cell:2', arrivals: ['a'] }));
-        expect(elsewhere.entries.map(({ jobId }) => jobId)).toEqual(['a']);
+        const again = await lanes.take(taking({ arrivals: ['a'] }));
+        expect(again.entries.map(({ jobId }) => jobId)).toEqual(['a']);
+        expect(again.entries[0]?.sequence).toBeGreaterThan(taken.entries[0]?.sequence as number);
+      });
+
+      test('tells if some of its jobs were gone from the lane', async () => {
+        const taken = await enter('a', 'b');
+        const twoOfThem = commit(taken, { decided: 2 });
+        expect((await lanes.acknowledge(twoOfThem)).missing ?? false).toBe(false);
+        const again = await enter('c', 'd', 'e');
+        await stage.removeJob('d');
+        await stage.addJob('d');
+        await stage.other.take(taking({ key: 'cell:2', arrivals: ['d'] }));
+        await stage.other.take(taking()); // finds that its entry is nobody's
+        const three = commit(again, { decided: 3 });
+        expect(await lanes.acknowledge(three)).toMatchObject({ accepted: true, missing: true });
+      });
+
+      test('leaves a new job alone whose id a former one had, and which has entered another lane', async () => {
+        const taken = await enter('a', 'b', 'c');
+        for (const jobId of ['a', 'b', 'c']) {
+          await stage.removeJob(jobId);
+          await stage.addJob(jobId);
+        }
+        await stage.other.take(taking({ key: 'cell:2', arrivals: ['a', 'b', 'c'] }));
+        const watermark = taken.entries[1]?.sequence as number;
+        const decisions = new Map([
+          ['b', 'f{"code":"X"}'],
+          ['c', 'hwhy'],
+        ]);
+        await lanes.acknowledge(commit(taken, { watermark, decisions }));
+        const { entries } = await stage.other.take(taking({ key: 'cell:2' }));
+        expect(entries.map(({ jobId, directive }) => [jobId, directive])).toEqual([
+          ['a', ''],
+          ['b', ''],
+          ['c', ''],
+        ]);
+        for (const jobId of ['a', 'b']) {
+          const location = await stage.other.locate('cell:2', jobId);
+          expect(location.kind, jobId).toBe('waiting');
+        }
       });
 
       test('tells a job that BullMQ has failed only if it was applied', async () => {
@@ -532,7 +632,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           await lanes.take(taking()); // its entry is dropped
           const sequences = taken.entries.map(({ sequence }) => sequence);
           const late = commit(taken, { decided: 3, ...(known && { sequences }) });
-          expect(await lanes.acknowledge(late)).toEqual({ accepted: true });
+          expect(await lanes.acknowledge(late)).toEqual({ accepted: true, missing: true });
           expect(await jobsOf()).toEqual([]);
           for (const jobId of ['a', 'c']) await stage.removeJob(jobId);
         }

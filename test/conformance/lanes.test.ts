@@ -53,6 +53,12 @@ async function inMemory(): Promise<Stage> {
     async removeJob(jobId) {
       jobs.remove(jobId);
     },
+    async mayRemove(jobId) {
+      if (jobs.mayBeApplied(jobId)) return false;
+      jobs.remove(jobId);
+      jobs.leaveIfGone(taking().key, jobId);
+      return true;
+    },
     async pauseQueue() {
       jobs.paused = true;
     },
@@ -106,6 +112,7 @@ async function inRedis(): Promise<Stage> {
       await redis.del(prefix + jobId);
       await redis.zrem(`${prefix}delayed`, jobId);
     },
+    mayRemove: async (jobId) => (await queues[1].remove(jobId)) === 1,
     async pauseQueue() {
       await redis.hset(`${prefix}meta`, 'paused', '1');
     },

@@ -141,6 +141,11 @@ export class ExploredRedis implements Lanes, TokenSource {
     return { token, dataSet: { id: DATA_SET, madeAt: 0 } };
   }
 
+  /** Nobody removes jobs here. */
+  putBack(): Promise<void> {
+    return Promise.resolve();
+  }
+
   startAlone(): Promise<number> {
     throw notExplored();
   }

@@ -268,10 +268,11 @@ export class Bull {
     return true;
   }
 
-  /** removeJob: refused while it is locked. */
+  /** TorilBackend.remove: refused while it is locked, or may be in the value already. */
   remove(jobId: string): boolean {
     const job = this.#jobs.get(jobId);
     if (job === undefined || this.#lockOf(jobId) !== undefined) return false;
+    if (this.#jobs.mayBeApplied(jobId)) return false;
     this.#active.delete(jobId);
     this.#delayed.delete(jobId);
     this.#wait = this.#wait.filter((waiting) => waiting !== jobId);

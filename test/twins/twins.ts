@@ -1,4 +1,5 @@
 /** All broken twins. */
+import { ADDING_TWINS } from './adding-twins.ts';
 import { BULLMQ_TWINS } from './bullmq-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
@@ -9,5 +10,6 @@ export const TWINS: readonly Twin[] = [
   ...COMMIT_TWINS,
   ...LEASE_TWINS,
   ...JOB_TWINS,
+  ...ADDING_TWINS,
   ...BULLMQ_TWINS,
 ];

@@ -209,16 +209,25 @@ describe('a batch', () => {
     });
   });
 
-  it('passes by what BullMQ completed, and what is of another key', async () => {
+  it('passes by what BullMQ completed', async () => {
     const batch = await folded([
       entry('done', { finished: 'completed' }),
       entry('stolen', { finished: 'unapplied' }),
-      entry('elsewhere', { data: { key: 'other', add: 'x' } }),
       entry('a'),
     ]);
-    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 4, applied: 1 });
+    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 3, applied: 1 });
     expect(batch.unapplied).toEqual(['stolen']);
-    expect(kinds(batch)).toEqual({ done: 's', stolen: 's', elsewhere: 's', a: 'a' });
+    expect(kinds(batch)).toEqual({ done: 's', stolen: 's', a: 'a' });
+  });
+
+  it('applies what its update would put elsewhere by now, and tells', async () => {
+    const told: unknown[] = [];
+    const keyChanged = ({ jobId }: LaneEntry, otherKey: unknown): unknown =>
+      told.push([jobId, otherKey]);
+    const entries = [entry('a'), entry('b', { data: { key: 'other', add: 'x' } }), entry('c')];
+    const batch = await folded(entries, { keyChanged } as Scene);
+    expect(batch).toMatchObject({ value: { text: 'axc' }, decided: 3, applied: 3 });
+    expect(told).toEqual([['b', 'other']]);
   });
 
   it('stops before an update that is not known here', async () => {

@@ -98,7 +98,6 @@ const RULES: Readonly<Record<string, Rule>> = {
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   bullmq: [
     'jobs/adding/add-call.ts',
-    'jobs/adding/bull-scripts.ts',
     'jobs/bull-backend.ts',
     'jobs/finisher.ts',
     'jobs/lane-handle.ts',

@@ -6,6 +6,8 @@ import { PROMOTE_LUA } from './promote.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
+  IN_HAND_KEY,
+  LANE_FIELD,
   OUTCOME_FIELD,
   type Script,
   UNFINISHED_LUA,
@@ -58,8 +60,8 @@ export type AcknowledgeArguments = [
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
- *   Returns a letter per key: 1 accepted, 0 refused, b refused since Redis has gone back; behind them, if there
- *   are deliveries, the time and as JSON an
+ *   Returns a letter per key: 1 accepted, 2 accepted, but not all of its jobs were in the lane, 0 refused, b
+ *   refused since Redis has gone back; behind them, if there are deliveries, the time and as JSON an
  *   answer for each ('slow': it was not completed)
  */
 export const ACKNOWLEDGE: Script = {
@@ -73,11 +75,12 @@ local completing = table.remove(request, 1)
 local nowMs = string.format('%.0f', math.floor(nowMicros / 1000))
 local accepted = {}
 -- Jobs to be completed, and which of the deliveries each of them is.
-local finishing, places, answers, delivered = {}, {}, {}, 0
+local finishing, finishingKeys, places, answers, delivered = {}, {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
 ${FINISHING_LUA}
 ${UNFINISHED_LUA}
+local decidedKeys = {}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
   call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
@@ -128,23 +131,26 @@ local function ownOf(entries, watermark, decided, depths)
   return jobIds, #jobIds < #entries / 2 or not depths and #jobIds > decided
 end
 
--- A job of which nothing is left but what Toril wrote must not come back.
-local function mayKnow(jobKey, kind)
-  if kind == '${PLAIN_APPLIED}' then return fieldsOf(jobKey, 'name')[1] end
-  return isUnfinished(jobKey)
+-- A job of which nothing is left but what Toril wrote must not come back, and a new job of the same id, which
+-- has entered another lane, must not be taken for the one that was applied.
+local function mayKnow(jobKey, kind, key)
+  local job = fieldsOf(jobKey, 'name', 'finishedOn', '${LANE_FIELD}')
+  local isOurs = job[1] and (not job[3] or job[3] == key)
+  return isOurs and (kind == '${PLAIN_APPLIED}' or not job[2])
 end
 
-local function leaveOutcome(jobId, kind, decision)
+local function leaveOutcome(jobId, kind, decision, key)
   local jobKey = prefix .. jobId
-  if not mayKnow(jobKey, kind) then return end
+  if not mayKnow(jobKey, kind, key) then return end
   call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
   if anyDelayed then promote(jobId) end
 end
 
-local function finishLater(jobId, delivery, decision)
+local function finishLater(jobId, delivery, decision, key)
   local result = #decision > 1 and string.sub(decision, 2) or 'null'
   finishing[#finishing + 1] = { jobId, delivery.token, result, completing[3], delivery.remove, decision }
   places[#finishing] = delivery.place
+  finishingKeys[#finishing] = key
 end
 
 local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
@@ -157,9 +163,9 @@ local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
       moved[#moved + 1] = jobId
       call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}')
     elseif kind == '${PLAIN_APPLIED}' and deliveries[jobId] then
-      finishLater(jobId, deliveries[jobId], decision)
+      finishLater(jobId, deliveries[jobId], decision, key)
     elseif kind ~= 's' then
-      leaveOutcome(jobId, kind, decision)
+      leaveOutcome(jobId, kind, decision, key)
     end
     if kind == 'c' then cascades = true end
   end
@@ -175,8 +181,8 @@ local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
   end
 end
 
-local function hold(jobKey, reason)
-  if isUnfinished(jobKey) then
+local function hold(jobKey, reason, key)
+  if mayKnow(jobKey, 'h', key) then
     call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held', 'failedReason', reason)
   end
 end
@@ -232,19 +238,24 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, decided,
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
   leaveLane(key, laneKey, jobIds, decisions, deliveries)
   for jobId, decision in pairs(decisions) do
-    if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2)) end
+    if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2), key) end
   end
-  return '1'
+  decidedKeys[#decidedKeys + 1] = key
+  return #jobIds == decided and '1' or '2'
 end
 
 for i = 1, #request do accepted[i] = acknowledge(unpack(request[i])) end
 trimHistory()
 saveDrawn()
+-- Nothing of them is in anybody's hand any more.
+if #decidedKeys > 0 then call('HDEL', own .. '${IN_HAND_KEY}', unpack(decidedKeys)) end
 if delivered == 0 then return table.concat(accepted) end
 if #finishing > 0 then
   for n, answer in ipairs(finishAll(finishing, completing[1], completing[2])) do
     answers[places[n]] = answer
-    if answer == 'slow' then leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6]) end
+    if answer == 'slow' then
+      leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6], finishingKeys[n])
+    end
   end
 end
 return table.concat(accepted) .. told(answers)

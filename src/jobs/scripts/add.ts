@@ -1,11 +1,9 @@
-import { LANE_FIELD, type Script } from './script.ts';
+import { bullFunctionLua } from './bullmq-text.ts';
+import { LANE_FIELD, PARKED_FIELD, type Script } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
-/** BullMQ's own scripts that add a job: their texts by name, of whatever version is installed. */
-export type BullScripts = ReadonlyMap<string, string>;
-
-/** Those that BullMQ's `addJobToTransaction` chooses from. */
-export const ADD_SCRIPTS = [
+/** BullMQ's own scripts that `addJobToTransaction` chooses from. */
+const BULL_SCRIPTS = [
   'addStandardJob',
   'addPrioritizedJob',
   'addDelayedJob',
@@ -61,9 +59,9 @@ const KEPT_MS = 60_000;
  *   Returns an AddReply per job as JSON; or `old`: it was overtaken; `early`: the one before has not come;
  *   `time` and Redis' time: its last moment is past, or too far ahead
  */
-export function addScript(texts: BullScripts): Script {
-  const functions = [...texts].map(
-    ([name, text]) => `bull['${name}'] = function(KEYS, ARGV)\n${text}\nend\n`,
+export function addScript(): Script {
+  const functions = BULL_SCRIPTS.map(
+    (name) => `${bullFunctionLua(name)}bull['${name}'] = ${name}\n`,
   );
   return {
     name: 'torilAdd',
@@ -110,15 +108,15 @@ local function enter(lane, jobId)
   local sequence = string.format('%.0f', nextSequence)
   nextSequence = nextSequence + 1
   call('ZADD', own .. 'lane:' .. lane, sequence, jobId)
-  call('HSET', prefix .. jobId, '${LANE_FIELD}', sequence .. ' ' .. lane)
+  call('HSET', prefix .. jobId, '${LANE_FIELD}', lane)
 end
 
 -- Who must not be replaced, and where it lay: it waits for its turn, not for a time of its user's.
 local function asleep(dedup)
   local jobId = call('GET', dedup)
   if not jobId then return end
-  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', 'atm', 'torilParked')
-  local lane = job[1] and string.match(job[1], ' (.*)$')
+  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', 'atm', '${PARKED_FIELD}')
+  local lane = job[1]
   local waitsForTurn = not job[2] or job[2] == '0' or job[2] == job[3]
   if not lane or not waitsForTurn or not call('ZSCORE', own .. 'lane:' .. lane, jobId) then return end
   return jobId, call('ZSCORE', prefix .. 'delayed', jobId)

@@ -1,4 +1,4 @@
-import type { Script } from './script.ts';
+import { LANE_FIELD, type Script } from './script.ts';
 
 /** What BullMQ and Toril write into the hash of a job that they do not look at: of it, nothing is worth keeping. */
 const WRITTEN_ANEW = ['processedOn', 'ats', 'pb', 'stc', 'delay', 'atm', 'priority', 'defa'];
@@ -27,7 +27,7 @@ if isHash then
   for _, name in ipairs({ '${WRITTEN_ANEW.join("', '")}' }) do anew[name] = true end
   for i = 1, #fields, 2 do
     if fields[i] == 'name' then return 'elsewhere' end
-    if not anew[fields[i]] and string.sub(fields[i], 1, 5) ~= 'toril' then return 'damaged' end
+    if not anew[fields[i]] and string.sub(fields[i], 1, 5) ~= 'toril' and fields[i] ~= '${LANE_FIELD}' then return 'damaged' end
   end
 end
 redis.call('LREM', prefix .. 'active', 0, jobId)

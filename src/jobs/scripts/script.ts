@@ -7,6 +7,24 @@ export interface Script {
   readonly lua: string;
 }
 
+/** Toril's hash of a queue: per key, the token and the last sequence of the batch that somebody has in hand. */
+export const IN_HAND_KEY = 'inHand';
+
+/**
+ * A fragment: takes a job's entry out of its lane. Returns the job that is the first one now, unless it waits for a
+ * retry; nil if the entry was not the first.
+ */
+export const LEAVE_LUA = `
+local function leave(ownPrefix, itsPrefix, lane, jobId)
+  local laneKey = ownPrefix .. 'lane:' .. lane
+  local wasFirst = redis.call('ZRANK', laneKey, jobId) == 0
+  redis.call('ZREM', laneKey, jobId)
+  local head = wasFirst and redis.call('ZRANGE', laneKey, 0, 0)[1]
+  if not head or (redis.call('HGET', itsPrefix .. head, 'atm') or '0') ~= '0' then return nil end
+  return head
+end
+`;
+
 /**
  * A fragment: fields of a job's hash. None if somebody keeps something else under its name: a script that
  * fails at one job of one key would stop all keys of its call, for ever.
@@ -33,5 +51,8 @@ export const GIVEN_BACK_FIELD = 'torilGivenBack';
 /** Attempts made when the job was last parked: it waits for its turn since, not for its backoff. */
 export const PARKED_FIELD = 'torilParked';
 export const DIRECTIVE_FIELD = 'torilDirective';
-/** Where the job has entered a lane: its sequence, a space, and the lane's key. Whoever is delivered the job goes by it. */
-export const LANE_FIELD = 'torilLane';
+/**
+ * The key of the lane that the job has entered: whoever is delivered the job goes by it. It stands in each job's hash: with
+ * a longer name, and the sequence, waiting jobs took a tenth more memory.
+ */
+export const LANE_FIELD = 'tl';

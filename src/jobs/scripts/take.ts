@@ -3,10 +3,12 @@ import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import {
   DIRECTIVE_FIELD,
+  FIELDS_LUA,
+  IN_HAND_KEY,
+  LANE_FIELD,
   OUTCOME_FIELD,
   PARKED_FIELD,
   type Script,
-  UNFINISHED_LUA,
 } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
@@ -65,7 +67,9 @@ export type EntryReply = [
 /**
  * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
  * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
- * producers without Toril) enter now. An entry whose job BullMQ no longer has is dropped, and told.
+ * producers without Toril) enter now; one that has entered another lane does not. The lane is kept with
+ * the job. An entry is dropped, and told, if BullMQ no longer has its job, or if a new job of its id is in another
+ * lane. What is handed out is noted, since it must not be removed before it is decided.
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
@@ -79,8 +83,8 @@ export const TAKE: Script = {
   lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
-${SINCE_CHECKPOINT_LUA}
-${UNFINISHED_LUA}
+${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}
+local inHand = {}
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
   local token, expiry = copy[1] or '0', copy[3]
@@ -101,11 +105,12 @@ local function traceOf(jobKey)
   return type(trace) == 'string' and trace or nil
 end
 
--- An entry and the length of its data; nil if BullMQ has no such job.
-local function entryOf(jobId, sequence, traces)
+-- An entry and the length of its data; nil if it is nobody's.
+local function entryOf(key, jobId, sequence, traces)
   local jobKey = prefix .. jobId
-  local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason')
-  if not job[1] then return nil end
+  local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
+    '${LANE_FIELD}')
+  if not job[1] or (job[8] and job[8] ~= key) then return nil end
   local data = job[2] or '{}'
   local trace = traces and traceOf(jobKey)
   local isPlain = not (trace or job[3] or job[4] or job[5] or job[6] or job[7])
@@ -132,7 +137,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   for i = 1, #head, 2 do
     present[head[i]] = true
     if data < dataMax then
-      local entry, size = entryOf(head[i], head[i + 1], traces)
+      local entry, size = entryOf(key, head[i], head[i + 1], traces)
       if entry then
         entries[#entries + 1] = entry
         data = data + size
@@ -147,16 +152,19 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   for i = 1, #arrivals do
     local jobId = arrivals[i]
     if not present[jobId] then
-      local outcome = fieldsOf(prefix .. jobId, '${OUTCOME_FIELD}')[1]
+      local jobKey = prefix .. jobId
+      local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', 'name', 'finishedOn', '${LANE_FIELD}')
+      local outcome, isUnfinished, isElsewhere = job[1], job[2] and not job[3], job[4] and job[4] ~= key
       if outcome and outcome ~= '' then
         decided[jobId] = packed(outcome)
       -- One that is finished was delivered to somebody who froze, and has left its lane since.
-      elseif not call('ZSCORE', laneKey, jobId) and isUnfinished(prefix .. jobId) then
+      elseif isUnfinished and not isElsewhere and not call('ZSCORE', laneKey, jobId) then
         local sequence = draw()
         call('ZADD', laneKey, sequence, jobId)
+        call('HSET', jobKey, '${LANE_FIELD}', key)
         entered = entered + 1
         if #head < jobsMax * 2 and data < dataMax and #entries < jobsMax then
-          local entry, size = entryOf(jobId, sequence, traces)
+          local entry, size = entryOf(key, jobId, sequence, traces)
           entries[#entries + 1] = entry
           data = data + size
         end
@@ -166,7 +174,11 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
 
   -- A commit may follow, and must find the copy that it is built on: a copy that expired in between
   -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
-  if #entries > 0 and expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
+  if #entries > 0 then
+    if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
+    inHand[#inHand + 1] = key
+    inHand[#inHand + 1] = token .. ' ' .. entries[#entries][2]
+  end
 
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
   if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
@@ -182,6 +194,7 @@ end
 local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')
 local lanes = { (queue[1] or queue[2] or queue[3]) and 1 or 0, dataSetOr(table.remove(request, 1)) }
 for i = 1, #request do lanes[i + 2] = take(unpack(request[i])) end
+if #inHand > 0 then call('HSET', own .. '${IN_HAND_KEY}', unpack(inHand)) end
 saveDrawn()
 return reply(lanes)
 `,
