@@ -240,7 +240,7 @@ class Turn {
     if (!(await putRight(stale, taken))) return AGAIN;
     memory.owesVisit = false;
     context.report('cellRestored', { key, found: 'stale' });
-    return { kind: taken.length === 0 ? 'idle' : 'more' };
+    return { kind: 'more' }; // the copy may have gone on meanwhile: an acknowledgement was under way
   }
 
   /** Closes the cell to all older holders. False: the lease is lost. */

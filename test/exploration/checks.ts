@@ -59,7 +59,7 @@ export class Checks {
   }
 
   /** A client's request was executed. */
-  executed(watch: Watch, before: MemcachedState, after: MemcachedState): Watch {
+  executed(watch: Watch, before: MemcachedState, after: MemcachedState, redis: RedisState): Watch {
     if (before.cellText === after.cellText) return watch;
     const old = this.#read(before.cellText);
     const now = this.#read(after.cellText);
@@ -68,6 +68,7 @@ export class Checks {
         throw new Violation('P1', 'a request took away the value of the cell');
       return watch;
     }
+    if (this.#path !== 'lease' && now.token === now.base) return restored(watch, now, redis);
     if (now.token < watch.begun) {
       const what = `the write of token ${now.token} landed after work with token ${watch.begun} had begun`;
       if (this.#path !== 'queue') throw new Violation('P5', what);
@@ -180,6 +181,20 @@ export class Checks {
     }
     return envelope.placeholder === true ? undefined : envelope;
   }
+}
+
+/** Somebody has put a stale cell right: only what was acknowledged, and only where the cell had been lost. */
+function restored(watch: Watch, { token }: Envelope, { copyToken }: RedisState): Watch {
+  if (token > copyToken) {
+    throw new Violation('P1', `the cell was made commit ${token}, which was never acknowledged`);
+  }
+  if (!watch.isCellLost) {
+    throw new Violation(
+      'P1',
+      `the cell was made commit ${token}, though memcached had not lost it`,
+    );
+  }
+  return { ...watch, isCellLost: token !== copyToken };
 }
 
 function told(watch: Watch, event: Extract<WorkerEvent, { kind: 'told' }>): Watch {

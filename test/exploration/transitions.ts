@@ -59,7 +59,7 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
   const { node, outcomes, left } = place;
   const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
   const { state: memcached, outcome } = world.memcached.execute(state.memcached, request, isFull);
-  const watch = world.checks.executed(state.watch, state.memcached, memcached);
+  const watch = world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   const changed = node.over
     ? { ...place, left: left.slice(1) }
     : { ...place, outcomes: [...outcomes, outcome] };
@@ -87,7 +87,7 @@ function landsLate(state: State, index: number, world: World): State {
     return { ...state, redis, watch, orphans };
   }
   const memcached = world.memcached.execute(state.memcached, request as number).state;
-  const watch = world.checks.executed(state.watch, state.memcached, memcached);
+  const watch = world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   return { ...state, memcached, watch, orphans };
 }
 

@@ -17,6 +17,7 @@ const SMALL: readonly Partial<Configuration>[] = [
   { path: 'lease' },
   { path: 'lease', cell: 'missing' },
   { path: 'queue', expiries: 1 },
+  { path: 'queue', cell: 'missing', expiries: 1, evictions: 1 }, // where a stale cell comes to be
   { path: 'lease', expiries: 1 },
 ];
 

@@ -24,6 +24,8 @@ interface Cell {
   readonly writes: Map<number, Write>;
   /** The token of the last strict update; 0: none, or the cell was lost since. */
   strict: number;
+  /** The token of the last commit that Redis accepted. */
+  acknowledged: number;
   /** The same by the order of acquisition: a stale holder may draw a newer token. */
   strictHolder: number;
   /** By token: the acquisition under which it was drawn. */
@@ -57,8 +59,11 @@ export class CellWatch {
       expireMs,
     };
     const cell = this.#cellOf(key);
-    this.#checkOrder(key, cell, write);
-    cell.writes.set(token, write);
+    if (token === base && token > 0) this.#checkRestored(key, cell, write);
+    else {
+      this.#checkOrder(key, cell, write);
+      cell.writes.set(token, write);
+    }
     cell.present = write;
     cell.expiresMs =
       ttlSeconds === 0
@@ -83,6 +88,7 @@ export class CellWatch {
 
   acknowledged(key: string, token: number): void {
     const cell = this.#cellOf(key);
+    cell.acknowledged = token;
     if (cell.present?.token !== token) return;
     cell.isLost = false;
     cell.lostSinceCommit = false;
@@ -107,6 +113,17 @@ export class CellWatch {
 
   lostSinceCommit(key: string): boolean {
     return this.#cellOf(key).lostSinceCommit;
+  }
+
+  /** Somebody has put a stale cell right: only where memcached had lost it, and only what was acknowledged. */
+  #checkRestored(key: string, cell: Cell, { token, value }: Write): void {
+    const what = `${key}: a stale cell was made commit ${token}`;
+    if (token > cell.acknowledged) this.#report('P1', `${what}, which was never acknowledged`);
+    if (!cell.isLost) this.#report('P1', `${what}, though memcached had not lost it`);
+    const committed = cell.writes.get(token)?.value;
+    if (committed !== undefined && value !== committed && value !== 'deleted')
+      this.#report('P1', `${what}, but ${value}, not ${committed}`);
+    cell.isLost = token !== cell.acknowledged;
   }
 
   #checkOrder(key: string, cell: Cell, { token, base }: Write): void {
@@ -135,6 +152,7 @@ export class CellWatch {
         expiresMs: 0,
         writes: new Map(),
         strict: 0,
+        acknowledged: 0,
         strictHolder: 0,
         holderOf: new Map(),
       };
