@@ -42,6 +42,7 @@ export const ERROR_CODES = {
   ENVELOPE_DAMAGED: 'the cell carries the mark of Toril but cannot be read',
   CELL_OF_ANOTHER_QUEUE: 'the cell belongs to another queue',
   CELL_OF_ANOTHER_REDIS: 'the cell belongs to a queue of the same name in another Redis',
+  COPY_NOT_KEPT: 'a reader needs the copy of a value, and the queue keeps none',
   REDIS_WENT_BACK: 'the cell is newer than Redis remembers',
   // Infrastructure: none of these costs a job an attempt
   MEMCACHED_UNREACHABLE: 'the memcached server does not answer',

@@ -44,7 +44,14 @@ export {
 export { UncommittedError, type WriteFate } from './lock/tenure.ts';
 export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/with-lease.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
-export { type OpenCells, openCells, openLocks, type OpenLocksOptions } from './open.ts';
+export {
+  type CopiesOptions,
+  type OpenCells,
+  openCells,
+  type OpenCellsOptions,
+  openLocks,
+  type OpenLocksOptions,
+} from './open.ts';
 export { GATE_DEFAULTS, type GateOptions } from './options.ts';
 export type { GateEventName, GateEvents, WorkerEvents } from './workers/gate-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';

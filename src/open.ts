@@ -3,6 +3,9 @@ import type { ConnectionOptions } from 'bullmq';
 import { systemClock } from './base/clock.ts';
 import { systemRandom } from './base/random.ts';
 import { Cells } from './cells/cells.ts';
+import { CellsWithCopies } from './cells/cells-with-copies.ts';
+import { RedisCopies } from './cells/copies.ts';
+import { TorilError } from './errors.ts';
 import { lockCodec } from './cells/lock-codec.ts';
 import { RedisTokens } from './lock/tokens.ts';
 import { createLocks, type Locks } from './lock/with-lease.ts';
@@ -16,13 +19,45 @@ export interface OpenCells extends Cells {
   close(): Promise<void>;
 }
 
+export interface OpenCellsOptions {
+  readonly memcached: MemcachedSetting;
+  /**
+   * Where the durable copies of one queue's values are: asked for a key whose cell is missing, out of reach, or
+   * another queue's or Redis'. Default: readers see what memcached has.
+   */
+  readonly copies?: CopiesOptions;
+}
+
+export interface CopiesOptions {
+  /** Whatever `Queue` and `Worker` take; a client of yours stays open. */
+  readonly connection: ConnectionOptions;
+  /** The queue's name. */
+  readonly queue: string;
+  /** As in BullMQ. Default `bull`. */
+  readonly prefix?: string;
+}
+
 /**
- * Reads cells; needs memcached only. Connects when it is first used.
+ * Reads cells; needs memcached only, unless copies are asked for. Connects when it is first used.
  * @throws TorilError INVALID_OPTIONS
  */
-export function openCells(options: { readonly memcached: MemcachedSetting }): OpenCells {
-  const servers = openServers(options.memcached, systemClock, systemRandom);
-  return Object.assign(new Cells(servers), { close: () => servers.close() });
+export function openCells(options: OpenCellsOptions): OpenCells {
+  const { memcached, copies } = options;
+  const servers = openServers(memcached, systemClock, systemRandom);
+  if (copies === undefined)
+    return Object.assign(new Cells(servers), { close: () => servers.close() });
+  const { connection, queue, prefix = 'bull' } = copies;
+  if (typeof queue !== 'string' || queue === '')
+    throw new TorilError('INVALID_OPTIONS', 'copies.queue must be the name of a queue.');
+  const client = new OpenRedis(connection);
+  const cells = new CellsWithCopies(
+    servers,
+    new RedisCopies({ client, clock: systemClock, prefix, queue }),
+  );
+  const close = async (): Promise<void> => {
+    await Promise.all([servers.close(), client.close()]);
+  };
+  return Object.assign(cells, { close });
 }
 
 export interface OpenLocksOptions {

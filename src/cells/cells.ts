@@ -13,6 +13,16 @@ export interface CellState<Value> {
   readonly token: number;
   /** The sequence of the last job that went into it. */
   readonly watermark: number;
+  /** Where it was read: `copy`: in Redis, since memcached had no cell that can be believed (`openCells({ copies })`). */
+  readonly source: 'cell' | 'copy';
+}
+
+/** A cell, and whose it is. */
+export interface FoundCell {
+  readonly state: CellState<unknown>;
+  /** The queue's qualified name; empty: a lock's. */
+  readonly queue: string;
+  readonly dataSet: string;
 }
 
 /**
@@ -37,8 +47,13 @@ export class Cells {
   /** The value and what is known of it; undefined if memcached has no cell there. Throws like `get`. */
   async read<Value = unknown>(key: string): Promise<CellState<Value> | undefined> {
     checkKey(key);
+    return (await this.find(key))?.state as CellState<Value> | undefined;
+  }
+
+  /** Throws what `get` throws. */
+  protected async find(key: string): Promise<FoundCell | undefined> {
     const connection = await this.#servers.serverFor(key).connection();
-    return stateOf<Value>(key, await connection.get(cellName(key)));
+    return foundCell(key, await connection.get(cellName(key)));
   }
 
   /** Many values in one round trip per server; keys without a value are not in the map. Throws like `get`. */
@@ -49,10 +64,11 @@ export class Cells {
     const read = await Promise.all(
       wanted.map(async (key) => {
         const connection = connections.get(this.#servers.serverFor(key)) as Connection;
-        return [key, stateOf<Value>(key, await connection.get(cellName(key)))?.value] as const;
+        const found = foundCell(key, await connection.get(cellName(key)));
+        return [key, found?.state.value] as const;
       }),
     );
-    return new Map(read.filter((pair): pair is [string, Value] => pair[1] !== undefined));
+    return new Map(read.filter(([, value]) => value !== undefined)) as Map<string, Value>;
   }
 
   async #connectionsOf(keys: readonly string[]): Promise<Map<MemcachedServer, Connection>> {
@@ -62,7 +78,8 @@ export class Cells {
   }
 }
 
-export function stateOf<Value>(key: string, outcome: Outcome<Item>): CellState<Value> | undefined {
+/** @throws TorilError for what is no cell */
+export function foundCell(key: string, outcome: Outcome<Item>): FoundCell | undefined {
   if (outcome.kind === 'unknown') throw outcome.cause;
   if (outcome.kind === 'refused') {
     if (outcome.reason === 'missing') return undefined;
@@ -83,8 +100,8 @@ export function stateOf<Value>(key: string, outcome: Outcome<Item>): CellState<V
     case 'unreadable':
       throw content.cause;
     case 'envelope': {
-      const { value, token, watermark } = content.envelope;
-      return { value: value as Value | undefined, token, watermark };
+      const { value, token, watermark, queue, dataSet } = content.envelope;
+      return { state: { value, token, watermark, source: 'cell' }, queue, dataSet };
     }
   }
 }

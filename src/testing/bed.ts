@@ -3,7 +3,7 @@
  * below it on in-memory engines, so that updates can be tested in milliseconds. Nothing runs until it
  * is told to, and the same seed gives the same run.
  */
-import { type Cells, type CellState, stateOf } from '../cells/cells.ts';
+import { type Cells, type CellState, foundCell } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../jobs/job-data.ts';
 import { LaneHandle, type LaneReport } from '../jobs/lane-handle.ts';
@@ -222,7 +222,8 @@ export class TestBed {
   /** The same with its token and watermark. Throws like `value`. */
   cell<Value = unknown>(key: string): CellState<Value> | undefined {
     checkKey(key);
-    return stateOf<Value>(key, this.#parts.store.get(cellName(key)));
+    const found = foundCell(key, this.#parts.store.get(cellName(key)));
+    return found?.state as CellState<Value> | undefined;
   }
 
   /** What waits for the key, and its durable copy: as `queue.lane(key).report()`, with all jobs. */
