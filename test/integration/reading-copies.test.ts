@@ -2,7 +2,7 @@
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defineUpdate, DELETE_CELL, openCells, type OpenCells } from '../../src/index.ts';
-import { removeItem, writeItem } from '../support/items.ts';
+import { itemOf, removeItem, writeItem } from '../support/items.ts';
 import { startMemcached, startRedis } from '../support/servers.ts';
 import { type Stage, quickly, stage } from '../support/workers.ts';
 
@@ -174,5 +174,28 @@ describe('a reader with copies', () => {
       openCells({ memcached: 'localhost', copies: copies as never });
     expect(open({ connection: {}, queue: '' })).toThrow('copies.queue');
     expect(open({ connection: { hots: 'x' }, queue: 'q' })).toThrow('names no server');
+  });
+});
+
+describe('a stale cell', () => {
+  it('is put right when a job stalled whose outcome is known: its process may have left it', async () => {
+    const here = setting();
+    const worker = await here.worker();
+    const key = here.key('a');
+    await written(here, { a: 'old' });
+    const old = await itemOf(key);
+    await written(here, { a: 'new' });
+    await worker.pause();
+    // As it is after a process has died behind a commit that Redis was not going to take: the job was delivered to
+    // it, and decided by somebody else.
+    const job = await here.queue.enqueue(set, { key, to: 'new' });
+    await here.redis.zrem(here.ownKey(`lane:${key}`), job.id as string);
+    await here.redis.hset(here.redisKey(job.id as string), { toril: 'a', stc: 1 });
+    await writeItem(key, old.value.toString(), old.flags);
+    expect(await here.cells.get(key)).toBe('old');
+    worker.resume();
+    await here.finished([job]);
+    await expect.poll(() => here.cells.get(key), { timeout: 5_000 }).toBe('new');
+    expect(worker.counts.cellRestored).toBe(1);
   });
 });

@@ -1,5 +1,5 @@
 /** What others do to memcached's items: plain clients, evictions. */
-import type { Connection } from '../../src/memcached/server.ts';
+import type { Connection, Item } from '../../src/memcached/server.ts';
 import { clientOf, newItem, valueOf } from './memcached.ts';
 import { memcachedAddresses } from './servers.ts';
 
@@ -37,4 +37,8 @@ export function removeItem(name: string, address?: string): Promise<boolean> {
 /** Whether there is such an item. */
 export function hasItem(name: string): Promise<boolean> {
   return connected(undefined, async (connection) => (await connection.get(name)).kind === 'done');
+}
+
+export function itemOf(name: string): Promise<Item> {
+  return connected(undefined, async (connection) => valueOf(await connection.get(name)));
 }
