@@ -193,7 +193,7 @@ describe('a stale cell', () => {
     await here.redis.hset(here.redisKey(job.id as string), { toril: 'a', stc: 1 });
     await writeItem(key, old.value.toString(), old.flags);
     expect(await here.cells.get(key)).toBe('old');
-    worker.resume();
+    await worker.resume();
     await here.finished([job]);
     await expect.poll(() => here.cells.get(key), { timeout: 5_000 }).toBe('new');
     expect(worker.counts.cellRestored).toBe(1);
