@@ -56,3 +56,5 @@ export { GATE_DEFAULTS, type GateOptions } from './options.ts';
 export type { GateEventName, GateEvents, WorkerEvents } from './workers/gate-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
+export type { WorkerStatus } from './workers/worker-status.ts';
+export type { ServerStatus } from './workers/server-state.ts';

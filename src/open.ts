@@ -1,6 +1,7 @@
 /** Where users' options become cells and locks without a queue: the composition root beside Queue and Worker. */
 import type { ConnectionOptions } from 'bullmq';
 import { systemClock } from './base/clock.ts';
+import { closeInTime } from './base/close-in-time.ts';
 import { systemRandom } from './base/random.ts';
 import { Cells } from './cells/cells.ts';
 import { CellsWithCopies } from './cells/cells-with-copies.ts';
@@ -10,6 +11,7 @@ import { lockCodec } from './cells/lock-codec.ts';
 import { RedisTokens } from './lock/tokens.ts';
 import { createLocks, type Locks } from './lock/with-lease.ts';
 import { openServers } from './memcached/open-servers.ts';
+import type { MemcachedServers } from './memcached/servers.ts';
 import { LEASE_DEFAULT_MS } from './lock/lease.ts';
 import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
 import { checkLeaseAgainstDeadline } from './options.ts';
@@ -45,7 +47,7 @@ export function openCells(options: OpenCellsOptions): OpenCells {
   const { memcached, copies } = options;
   const servers = openServers(memcached, systemClock, systemRandom);
   if (copies === undefined)
-    return Object.assign(new Cells(servers), { close: () => servers.close() });
+    return Object.assign(new Cells(servers), { close: () => inTime(servers, servers.close()) });
   const { connection, queue, prefix = 'bull' } = copies;
   if (typeof queue !== 'string' || queue === '')
     throw new TorilError('INVALID_OPTIONS', 'copies.queue must be the name of a queue.');
@@ -55,7 +57,7 @@ export function openCells(options: OpenCellsOptions): OpenCells {
     new RedisCopies({ client, clock: systemClock, prefix, queue }),
   );
   const close = async (): Promise<void> => {
-    await Promise.all([servers.close(), client.close()]);
+    await Promise.all([inTime(servers, servers.close()), client.close()]);
   };
   return Object.assign(cells, { close });
 }
@@ -97,10 +99,19 @@ export function openLocks(options: OpenLocksOptions): Locks {
   return {
     withLease: locks.withLease.bind(locks) as Locks['withLease'],
     async close() {
-      const closed = locks.close();
       await redis.close();
-      await closed;
-      await servers.close();
+      await inTime(
+        servers,
+        locks.close().then(() => servers.close()),
+      );
     },
   };
+}
+
+/** However long a request to a frozen server may take. */
+async function inTime(servers: MemcachedServers, orderly: Promise<unknown>): Promise<void> {
+  await closeInTime({
+    ...{ clock: systemClock, orderly, workMs: 0, left: () => 0 },
+    abandon: () => void servers.close(true),
+  });
 }

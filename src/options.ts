@@ -61,6 +61,20 @@ export const ENQUEUE_MS = 60_000;
 /** and in which limits it may be told otherwise. */
 const ENQUEUE_MS_LIMITS = [100, 3_600_000] as const;
 
+/** Milliseconds for which a queue that closes waits for what is being added. */
+const QUEUE_CLOSE_MS = 5_000;
+
+/** @throws TorilError INVALID_OPTIONS */
+export function queueCloseMsOf(given: number | undefined): number {
+  const [min, max] = LIMITS.closeMs;
+  const closeMs = given ?? QUEUE_CLOSE_MS;
+  if (Number.isInteger(closeMs) && closeMs >= min && closeMs <= max) return closeMs;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `closeMs must be a whole number from ${min} to ${max}, not ${String(given)}.`,
+  );
+}
+
 /** @throws TorilError INVALID_OPTIONS */
 export function enqueueMsOf(given: number | undefined): number {
   const [min, max] = ENQUEUE_MS_LIMITS;

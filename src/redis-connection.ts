@@ -29,12 +29,19 @@ export class OpenRedis {
   readonly #isShared: boolean;
   /** One wait for all who need the client while it is not connected. */
   #connecting: Promise<unknown> | undefined;
+  /** Why there is no connection, as the last attempt has shown. */
+  #trouble: Error | undefined;
 
   /** @throws TorilError INVALID_OPTIONS */
   constructor(connection: ConnectionOptions) {
     this.#isShared = isRedisInstance(connection);
     this.#connection = connect(connection, this.#isShared);
-    this.#connection.on('error', () => undefined); // whoever asks next is told
+    this.#connection.on('error', (cause: Error) => {
+      this.#trouble = cause;
+    });
+    this.#connection.on('ready', () => {
+      this.#trouble = undefined;
+    });
   }
 
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void {
@@ -48,6 +55,7 @@ export class OpenRedis {
   async runCommand(name: string, args: unknown[]): Promise<unknown> {
     const { raw } = this.#connection;
     if (!isLive(raw)) {
+      if (this.#trouble !== undefined) throw this.#trouble; // the client tries again by itself
       this.#connecting ??= RedisConnection.waitUntilReady(raw).finally(() => {
         this.#connecting = undefined;
       });
@@ -72,7 +80,7 @@ class OwnConnection extends RedisConnection {
 function connect(connection: ConnectionOptions, shared: boolean): OwnConnection {
   const options = shared
     ? connection
-    : { ...checkedOptions(connection), maxRetriesPerRequest: null };
+    : { retryStrategy, ...checkedOptions(connection), maxRetriesPerRequest: null };
   try {
     return new OwnConnection(options, {
       ...{ shared, blocking: false, skipVersionCheck: true, skipWaitingForReady: true },
@@ -80,6 +88,11 @@ function connect(connection: ConnectionOptions, shared: boolean): OwnConnection 
   } catch (cause) {
     throw invalid(messageOf(cause), cause);
   }
+}
+
+/** BullMQ's own waits for up to 20 s: nobody waits as long for a lease. */
+function retryStrategy(times: number): number {
+  return Math.min(25 * 2 ** Math.min(times, 6), 1_000);
 }
 
 /** An ioredis Cluster calls itself connected, not ready. */

@@ -128,6 +128,7 @@ export class TorilBackend extends WaitingBackend {
   readonly #writes = new GatheredWrites(systemClock);
   #adding: Adding | undefined;
   readonly #handingBack = new Set<string>();
+  readonly #abandoned = new AbortController();
   #defined: Promise<RedisClient> | undefined;
   /** The client that knows the scripts already. */
   #knowing: RedisClient | undefined;
@@ -237,7 +238,9 @@ export class TorilBackend extends WaitingBackend {
           this.keys[''],
           ...args,
         ]),
-      isClosed: () => this.closing !== undefined || client?.status === 'end',
+      isClosed: () =>
+        this.#abandoned.signal.aborted || this.closing !== undefined || client?.status === 'end',
+      abandoned: this.#abandoned.signal,
     });
     return new Adding(this, producer, withinMs);
   }
@@ -471,6 +474,7 @@ export class TorilBackend extends WaitingBackend {
 
   /** Ends the connections at once, but not a client that was given. */
   abandon(): void {
+    this.#abandoned.abort();
     this.repeating.stop();
     const connections = [this.blockingConnection];
     if (!isRedisInstance(this.queue.opts.connection)) connections.push(this.connection);

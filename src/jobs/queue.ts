@@ -13,7 +13,7 @@ import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
-import { enqueueMsOf } from '../options.ts';
+import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
 import { checkSchedulerId, explained } from './adding/job-ids.ts';
 import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
 import { keyOf, throughJson, validated } from './job-data.ts';
@@ -37,8 +37,6 @@ export interface QueueOptions extends BullQueueOptions {
   /** Milliseconds that closing waits for what is being added. Default 5,000. */
   readonly closeMs?: number;
 }
-
-const CLOSE_DEFAULT_MS = 5_000;
 
 /** One job of a bulk. */
 export interface Enqueue<U extends AnyUpdate = AnyUpdate> {
@@ -76,14 +74,15 @@ export class Queue extends BullQueue<
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
-    const { updates, enqueueMs, closeMs = CLOSE_DEFAULT_MS, ...bullOptions } = options;
+    const { updates, enqueueMs, closeMs, ...bullOptions } = options;
     const registry = new UpdateRegistry(updates ?? []);
     const addWithinMs = enqueueMsOf(enqueueMs);
+    const closeWithinMs = queueCloseMsOf(closeMs);
     super(name, bullOptions, createTorilBackend);
     this.backend.addWithinMs = addWithinMs;
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;
-    this.#closeMs = closeMs;
+    this.#closeMs = closeWithinMs;
     this.backend.laneOf = (update, dataJson) => this.#laneOf(update, dataJson);
   }
 

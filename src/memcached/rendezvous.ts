@@ -47,8 +47,8 @@ export class RendezvousServers implements MemcachedServers {
     return best;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.all.map((server) => server.close()));
+  async close(atOnce = false): Promise<void> {
+    await Promise.all(this.all.map((server) => server.close(atOnce)));
   }
 }
 

@@ -107,6 +107,9 @@ export interface MemcachedServer {
    * the background, with backoff. Nothing is tried before the first call.
    */
   connection(): Promise<Connection>;
-  /** Ends all attempts, waits for what is outstanding, and ends the connection. */
-  close(): Promise<void>;
+  /**
+   * Ends all attempts, waits for what is outstanding, and ends the connection. `atOnce`, also while it closes:
+   * waits for nothing.
+   */
+  close(atOnce?: boolean): Promise<void>;
 }

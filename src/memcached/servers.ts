@@ -7,5 +7,6 @@ export interface MemcachedServers {
   readonly fingerprint: string;
   /** Always the same server for the same key. Never another one because that one is down. */
   serverFor(key: string): MemcachedServer;
-  close(): Promise<void>;
+  /** As of each server. */
+  close(atOnce?: boolean): Promise<void>;
 }

@@ -90,8 +90,9 @@ export class SocketServer implements MemcachedServer {
     });
   }
 
-  async close(): Promise<void> {
+  async close(atOnce = false): Promise<void> {
     this.#closing.abort();
+    if (atOnce) this.#connection?.destroy();
     this.#attempt?.abort();
     this.#rejectWaiters(closedClientError(this.address));
     await this.#connection?.drain();

@@ -152,7 +152,7 @@ export class Combiner implements Watched, Crowding {
       }
       if (this.#arrivals.size > 0 || (more && !this.#context.resting())) continue;
       if (!owes) break;
-      if (!more) await pause(this.#context.clock, this.#context.options.blockedMs);
+      if (!more) await this.#rest(this.#context.options.blockedMs);
     }
     // In the same moment as the check above: nothing can join a combiner that is over.
     this.#home.forget(this.#key);

@@ -33,7 +33,7 @@ export interface StartOptions {
 }
 
 export class Start {
-  readonly redis: ServerState;
+  readonly #redis: ServerState;
   readonly #options: StartOptions;
   readonly #memcached: readonly MemcachedWatch[];
   readonly #closing = new AbortController();
@@ -44,7 +44,7 @@ export class Start {
   constructor(options: StartOptions) {
     const { servers, clock, report } = options;
     this.#options = options;
-    this.redis = new ServerState('redis', report);
+    this.#redis = new ServerState('redis', report);
     this.#memcached = servers.all.map(
       (server) => new MemcachedWatch(server, clock, report, (cause) => this.#refused(cause)),
     );
@@ -58,7 +58,7 @@ export class Start {
 
   /** Redis first. */
   get servers(): ServerStatus[] {
-    return [this.redis.status, ...this.#memcached.map(({ status }) => status)];
+    return [this.#redis.status, ...this.#memcached.map(({ status }) => status)];
   }
 
   /** The last attempt. @throws TorilError SERVER_LIST_CHANGED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED */
@@ -74,6 +74,16 @@ export class Start {
 
   close(): void {
     this.#closing.abort();
+  }
+
+  /** A connection to it has ended, or could not be made. */
+  redisIsGone(): void {
+    if (!this.#closing.signal.aborted) this.#redis.isUnavailable(notConnected());
+  }
+
+  /** A connection is there; at the start, it has yet to answer. */
+  redisIsBack(): void {
+    if (this.#outcome === 'ready') this.#redis.isAvailable();
   }
 
   #try(): Promise<void> {
@@ -94,7 +104,7 @@ export class Start {
     try {
       const { signal } = this.#closing;
       const ready = Promise.all([
-        listIsRegistered(this.#options, this.redis, signal),
+        listIsRegistered(this.#options, this.#redis, signal),
         serversAnswer(this.#options.clock, this.#memcached, over.signal),
       ]);
       await Promise.race([ready, whenAborted(signal, over.signal)]);
@@ -123,6 +133,7 @@ async function listIsRegistered(
     try {
       registered = await asking;
     } catch (thrown) {
+      if (closing.aborted) return;
       redis.isUnavailable(redisFailed(thrown));
       await pause(clock, ASK_AGAIN_MS, closing);
       continue;
@@ -167,6 +178,13 @@ function whenAborted(signal: AbortSignal, over: AbortSignal): Promise<never> {
   });
   aborted.catch(() => undefined);
   return aborted;
+}
+
+function notConnected(): TorilError {
+  return new TorilError(
+    'REDIS_FAILED',
+    'there is no connection to Redis; the worker waits for one.',
+  );
 }
 
 function noAnswer(): TorilError {

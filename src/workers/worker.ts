@@ -6,7 +6,7 @@ import { Worker as BullWorker, type Job, WaitingChildrenError, type WorkerListen
 import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
-import { redisFailed, TorilError } from '../errors.ts';
+import { redisFailed } from '../errors.ts';
 import { createTorilBackend, type TorilBackend } from '../jobs/bull-backend.ts';
 import { verified } from '../jobs/determinism.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/telemetry.ts';
@@ -28,28 +28,9 @@ import { Lookout } from './lookout.ts';
 import { notApplied } from './missing-jobs.ts';
 import { StandingLanes } from './standing-lanes.ts';
 import { thrownOf } from './told-failures.ts';
-import type { ServerStatus } from './server-state.ts';
 import { Start } from './start.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
-
-export interface WorkerStatus {
-  /**
-   * - `starting`: it waits for servers, and works on nothing yet
-   * - `ready`: it can work, and is not told to (`autorun: false`)
-   * - `stopped`: it gave up (`cause`); `run()` tries again
-   */
-  readonly state: 'starting' | 'ready' | 'running' | 'paused' | 'stopped' | 'closing' | 'closed';
-  readonly cause: TorilError | undefined;
-  /** Redis first, then the memcached servers in their order. */
-  readonly servers: readonly ServerStatus[];
-}
-
-function notConnected(): TorilError {
-  return new TorilError(
-    'REDIS_FAILED',
-    'there is no connection to Redis; the worker waits for one.',
-  );
-}
+import { statusOf, type WorkerStatus } from './worker-status.ts';
 
 /** BullMQ's events and the gate's. */
 export type TorilListener = WorkerListener & {
@@ -165,12 +146,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       register: (fingerprint) => this.#lanes.registerServers(fingerprint),
       failed: (cause) => void this.emit('error', cause),
     });
-    this.backend.on('close', () => {
-      if (this.#closed === undefined) this.#start.redis.isUnavailable(notConnected());
-    });
-    this.backend.on('ready', () => {
-      if (this.#start.outcome === 'ready') this.#start.redis.isAvailable();
-    });
+    this.backend.on('close', () => this.#start.redisIsGone());
+    this.backend.on('ready', () => this.#start.redisIsBack());
     if (options.autorun !== false) void this.run();
   }
 
@@ -209,18 +186,12 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   /** What it does, and which of its servers it can use. */
   status(): WorkerStatus {
-    const { outcome, servers } = this.#start;
-    const cause = outcome instanceof TorilError ? outcome : undefined;
-    return { state: this.#state(), cause, servers };
-  }
-
-  #state(): WorkerStatus['state'] {
-    const { outcome } = this.#start;
-    if (this.#closed !== undefined) return this.closed ? 'closed' : 'closing';
-    if (outcome instanceof TorilError) return 'stopped';
-    if (outcome === 'none yet') return 'starting';
-    if (this.isPaused()) return 'paused';
-    return this.isRunning() ? 'running' : 'ready';
+    return statusOf(this.#start, {
+      isClosing: this.#closed !== undefined,
+      isClosed: this.closed,
+      isPaused: this.isPaused(),
+      isRunning: this.isRunning(),
+    });
   }
 
   /** Stops fetching; resolves when nothing is being applied any more, unless it shall not wait. */
@@ -312,8 +283,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** Nothing answers: what hangs on a connection ends with it, and what BullMQ would do later is done here. */
   #abandon(): void {
     this.backend.abandon();
-    for (const { current } of this.#servers.all) current?.destroy();
-    void this.#servers.close();
+    void this.#servers.close(true);
     void this.lockManager.close();
     (this as unknown as { stalledCheckStopper?: () => void }).stalledCheckStopper?.();
   }

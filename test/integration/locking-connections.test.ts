@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { createIORedisClient } from 'bullmq';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { type Locks, openLocks, type OpenLocksOptions } from '../../src/index.ts';
+import { type Locks, openCells, openLocks, type OpenLocksOptions } from '../../src/index.ts';
 import { gate } from '../support/gate.ts';
 import { eventually } from '../support/memcached.ts';
 import { listen } from '../support/scripted-memcached.ts';
@@ -169,18 +169,21 @@ describe('what names no server is refused, and never taken for localhost', () =>
 });
 
 describe('waitMs is kept', () => {
-  async function expectInTime(locks: Locks, keys: string | string[] = someKey()): Promise<void> {
+  async function expectInTime(locks: Locks, keys: string | string[] = someKey()): Promise<unknown> {
     const [error, ms] = await tookMs(locks.withLease(keys as string, () => undefined));
     expect(error).toMatchObject({ code: 'LEASE_TIMED_OUT' });
     expect(ms).toBeGreaterThan(WAIT_MS - 50);
     expect(ms).toBeLessThan(SOME_MS);
+    return error;
   }
 
   it('while nobody listens where Redis should be', async () => {
     const listener = await listen(() => undefined);
     await listener.close();
     const locks = open({ host: '127.0.0.1', port: listener.port });
-    await expectInTime(locks);
+    expect(await expectInTime(locks)).toMatchObject({
+      cause: { code: 'REDIS_FAILED', message: expect.stringContaining('ECONNREFUSED') },
+    });
     await expectInTime(locks, [someKey(), someKey()]);
   });
 
@@ -227,6 +230,21 @@ describe('waitMs is kept', () => {
     await own.stop();
   });
 
+  it('unless Redis refuses the login', async () => {
+    const own = await startRedis({ flags: ['--requirepass', 'secret'] });
+    for (const password of [undefined, 'wrong']) {
+      const login = password === undefined ? {} : { password };
+      const connection = { host: '127.0.0.1', port: own.port, ...login };
+      const [error, ms] = await tookMs(draw(open(connection, { waitMs: 20_000 })));
+      expect(error).toMatchObject({ code: 'REDIS_FAILED' });
+      expect(ms).toBeLessThan(2_000);
+    }
+    expect(
+      await draw(open({ host: '127.0.0.1', port: own.port, password: 'secret' })),
+    ).toBeGreaterThan(0);
+    await own.stop();
+  });
+
   it('unless Redis says what no waiting mends', async () => {
     const name = someKey();
     const locks = open({ host: '127.0.0.1', port: redis.port }, { name, waitMs: 20_000 });
@@ -240,6 +258,31 @@ describe('waitMs is kept', () => {
 });
 
 describe('closing', () => {
+  it('does not wait for a request to a frozen memcached, however long that may take', async () => {
+    const memcached = await startMemcached();
+    const patient = { servers: memcached.address, requestDeadlineMs: 30_000 };
+    const locks = open(
+      { host: '127.0.0.1', port: redis.port },
+      { memcached: patient, leaseMs: 60_000 },
+    );
+    const cells = openCells({ memcached: patient });
+    await draw(locks);
+    await cells.get('k');
+    memcached.freeze();
+    const asked = [
+      tookMs(locks.withLease(someKey(), () => 1, { waitMs: 20_000 })),
+      tookMs(cells.get('k')),
+    ];
+    await new Promise(setImmediate); // now they are sent
+    const [, ms] = await tookMs(Promise.all([locks.close(), cells.close()]));
+    expect(ms).toBeLessThan(2_500);
+    const [locked, read] = await Promise.all(asked);
+    expect(locked?.[0]).toMatchObject({ code: 'CLOSED' });
+    expect(read?.[0]).toMatchObject({ code: 'MEMCACHED_CLOSED' });
+    await memcached.kill();
+    await memcached.stop();
+  });
+
   it('tells who waits for a token, for a lease, and behind another', async () => {
     const silent = await listen(() => undefined);
     const locks = open({ host: '127.0.0.1', port: silent.port }, { waitMs: 20_000 });

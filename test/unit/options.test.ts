@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GATE_DEFAULTS, gateOptions } from '../../src/options.ts';
+import { GATE_DEFAULTS, gateOptions, queueCloseMsOf } from '../../src/options.ts';
 
 const DEADLINE_MS = 1_000;
 
@@ -30,5 +30,21 @@ describe('the options of a gate', () => {
     [{ durableCopies: 1 as never }, /durableCopies must be true or false, not 1/],
   ])('name both that contradict each other: %j', (options, message) => {
     expect(() => gateOptions(options, DEADLINE_MS)).toThrow(message);
+  });
+});
+
+describe('how long a closing queue waits', () => {
+  it('has a default, and limits', () => {
+    expect(queueCloseMsOf(undefined)).toBe(5_000);
+    expect(queueCloseMsOf(0)).toBe(0);
+  });
+
+  it.each([-1, 0.5, Number.NaN, '5', 4_000_000])('is refused if it is %j', (given) => {
+    expect(() => queueCloseMsOf(given as number)).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringContaining('closeMs'),
+      }),
+    );
   });
 });

@@ -30,6 +30,8 @@ export interface ProducerSite {
   readonly run: (producerId: string, args: readonly unknown[]) => Promise<unknown>;
   /** The client has been closed, and answers nothing any more. */
   readonly isClosed: () => boolean;
+  /** Aborts when nobody waits any longer: the queue closes, and its time for that is over. */
+  readonly abandoned?: AbortSignal;
 }
 
 export class Producer {
@@ -139,15 +141,20 @@ class Call {
   }
 
   async #inTime<T>(answer: Promise<T>, leftMs: number): Promise<T | typeof LATE> {
-    const { clock } = this.#site;
+    const { clock, abandoned } = this.#site;
     let timer: { cancel(): void } | undefined;
+    let giveUp = (): void => undefined;
     const late = new Promise<typeof LATE>((resolve) => {
-      timer = clock.after(leftMs, () => resolve(LATE), { keepAlive: true });
+      giveUp = () => resolve(LATE);
+      timer = clock.after(leftMs, giveUp, { keepAlive: true });
+      abandoned?.addEventListener('abort', giveUp);
+      if (abandoned?.aborted === true) giveUp();
     });
     try {
       return await Promise.race([answer, late]);
     } finally {
       timer?.cancel();
+      abandoned?.removeEventListener('abort', giveUp);
     }
   }
 
