@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Worker } from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
 import { redisKeys } from '../support/redis.ts';
-import { log } from '../support/updates.ts';
+import { log, logOr } from '../support/updates.ts';
 import {
   enqueueLog,
   entries,
@@ -179,6 +179,28 @@ describe('the job that a lane waits for', () => {
     await here.worker();
     const finished = await here.finished(others, 8_000);
     expect(await expectExact(here, here.key(), finished)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('is missed when it was held, and a plain client has cleaned the failed ones', async () => {
+    const here = stage();
+    const worker = await here.worker({ concurrency: 2 });
+    const key = here.key();
+    const head = await here.queue.enqueue(logOr.hold, { key, n: -1, failures: 9 });
+    const later = await here.queue.enqueue(logOr.hold, { key, n: 0 });
+    await eventually('it is held', async () => (worker.counts.laneHeld ?? 0) > 0);
+    await plainQueue(here).clean(0, 10, 'failed');
+    expect(await expectExact(here, key, await here.finished([later], 8_000))).toEqual([0]);
+    await expectNothingOf(here, head.id as string);
+  });
+
+  it('goes with all that are snoozed when a plain client cleans the delayed ones, and all are named', async () => {
+    const { here, worker, head, others } = await standing();
+    const told = missing(worker);
+    await plainQueue(here).clean(0, 100, 'delayed');
+    await eventually('all are named', () => told.size === 6, 8_000);
+    expect(told).toEqual(new Set([head, ...others].map(({ id }) => id)));
+    const later = await enqueueLog(here, [{ key: here.key(), n: 9 }]);
+    expect(await expectExact(here, here.key(), await here.finished(later, 8_000))).toEqual([9]);
   });
 
   it('is missed though all others are drained with it, and the next ones are done at once', async () => {
