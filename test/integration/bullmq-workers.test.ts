@@ -1,7 +1,7 @@
 /** BullMQ's options, calls and events of workers, where the jobs are updates. */
 import { type Job, QueueEvents } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Worker } from '../../src/index.ts';
+import { defineUpdate, Worker } from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';
@@ -102,6 +102,65 @@ describe('a worker', () => {
     await here.worker();
     await eventually('it is named', async () => (await here.queue.getWorkersCount()) === 1);
   });
+});
+
+describe('limits', () => {
+  /** One that notes when it is called, and how many are at once. */
+  function watched(takesMs: number): {
+    here: Stage;
+    calledMs: number[];
+    most: () => number;
+    add: (keys: number[]) => Promise<Job[]>;
+  } {
+    const calledMs: number[] = [];
+    let running = 0;
+    let most = 0;
+    const update = defineUpdate({
+      name: 'watched',
+      key: ({ key }: { key: string }) => key,
+      initial: () => 0,
+      apply: async (value: number) => {
+        calledMs.push(performance.now());
+        running += 1;
+        most = Math.max(most, running);
+        await new Promise((resolve) => setTimeout(resolve, takesMs));
+        running -= 1;
+        return value + 1;
+      },
+    });
+    const here = stage({ updates: [update] });
+    const add = async (keys: number[]): Promise<Job[]> => {
+      const bulk = keys.map((key) => ({ update, data: { key: here.key(key) } }));
+      return (await here.queue.enqueueBulk(bulk)) as unknown as Job[];
+    };
+    return { here, calledMs, most: () => most, add };
+  }
+
+  it('of the whole queue hold for updates: so many at once', async () => {
+    const { here, most, add } = watched(40);
+    await here.queue.setGlobalConcurrency(2);
+    for (let n = 0; n < 2; n++) await here.worker({ concurrency: 10 });
+    await here.finished(await add([0, 1, 2, 3, 4, 5, 6, 7, 0, 0]));
+    expect(most()).toBeGreaterThan(0);
+    expect(most()).toBeLessThanOrEqual(2);
+  });
+
+  it.each(['setGlobalRateLimit', 'limiter'] as const)(
+    'of the rate hold for updates, also of one key: %s',
+    async (which) => {
+      const { here, calledMs, add } = watched(1);
+      const limit = { max: 4, duration: 400 };
+      if (which === 'setGlobalRateLimit') {
+        await here.queue.setGlobalRateLimit(limit.max, limit.duration);
+      }
+      await here.worker({ concurrency: 10, ...(which === 'limiter' && { limiter: limit }) });
+      await here.finished(await add(Array(12).fill(0)));
+      const tookMs = (calledMs.at(-1) as number) - (calledMs[0] as number);
+      // Twelve in three windows; a worker that waits for its turn must not use them up.
+      expect(tookMs).toBeGreaterThanOrEqual(700);
+      expect(tookMs).toBeLessThan(2_400);
+    },
+  );
 });
 
 describe('events', () => {
