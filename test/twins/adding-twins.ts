@@ -71,8 +71,8 @@ export const ADDING_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/intake.ts',
-        find: "if (lane !== '') return",
-        replace: "if (lane === '?') return",
+        find: "if (lane !== '') return this.#arrive(",
+        replace: "if (lane === '?') return this.#arrive(",
       },
     ],
   },
