@@ -19,15 +19,26 @@ export type {
 } from './history/recording/recording.ts';
 export { writeRecording } from './history/recording/file.ts';
 export type { Mask, MaskedJob } from './history/recording/mask.ts';
+export { compare, type CompareOptions, type CompareReport } from './history/compare/compare.ts';
+export type { FieldReport, JobPlace, UpdateReport } from './history/compare/tally.ts';
+export type { RecordingInput } from './history/recording/input.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
 export type {
   CommittedValue,
   Difference,
+  FailureExample,
+  FailuresReport,
   Gap,
   KeyReport,
   KnownValue,
   LiveVerdict,
+  NotLookedAt,
   ReplayReport,
+  ResultExample,
+  ResultsReport,
+  UncheckedCounts,
+  UncheckedReason,
+  UntriedReason,
 } from './history/replay/report.ts';
 export {
   type AnyUpdate,

@@ -1,6 +1,7 @@
 /** All commands of `toril`. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { addCompareCommand } from './compare-command.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { addEnqueueCommand } from './enqueue-command.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
@@ -54,6 +55,7 @@ function createProgram(exitWith: ExitWith): Command {
   addServersCommand(program, exitWith);
   addRecordCommand(program, exitWith);
   addReplayCommand(program, exitWith);
+  addCompareCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
   return program;

@@ -19,6 +19,7 @@ import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from './flags.ts'
 import { loadUpdates } from './load-updates.ts';
 import { openMemcached } from './memcached.ts';
 import { startProgress } from './progress.ts';
+import { inputOf } from './recording-input.ts';
 import { replayText } from './replay-text.ts';
 import { print, printJson, warn } from './terminal.ts';
 
@@ -58,7 +59,10 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('replay')
     .description('fold a recorded history again, and compare every value')
-    .argument('<file>', 'what toril record wrote')
+    .argument(
+      '<file>',
+      'what toril record wrote, compressed with gzip or not; - for standard input',
+    )
     .requiredOption('-u, --updates <file>', 'module with the updates (.mjs, .js)')
     .option('--former <file>', 'the updates as they were: shows which job differs, and how')
     .option('-k, --key <key>', 'only this key')
@@ -93,7 +97,7 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
   const progress = startProgress('replaying', await commitsIn(file), 'commits');
   let report: ReplayReport;
   try {
-    report = await replay(file, updates, {
+    report = await replay(inputOf(file), updates, {
       key: flags.key,
       former,
       allowUnchecked: flags.allowUnchecked,

@@ -19,6 +19,7 @@ import {
   RECORDING_FORMAT,
   type RecordingHeader,
 } from './recording/recording.ts';
+import { asLines } from './recording/input.ts';
 import { type Mask, Masking } from './recording/mask.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
 
@@ -48,9 +49,16 @@ export interface RecordOptions {
  * come page by page, so it may be as long as it likes.
  * @throws TorilError INVALID_KEY, NOTHING_RECORDED, RECORDING_MASKED, BAD_FILE (the mask fails), REDIS_FAILED
  */
-export async function* record(
+export function record(
   source: Recordable,
   options: RecordOptions = {},
+): AsyncGenerator<string, void, undefined> {
+  return asLines(linesOf(source, options));
+}
+
+async function* linesOf(
+  source: Recordable,
+  options: RecordOptions,
 ): AsyncGenerator<string, void, undefined> {
   const { key, since, mask, updates } = options;
   if (key !== undefined) checkKey(key); // an empty one would mean all keys to the history

@@ -1,10 +1,10 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
-import { createReadStream } from 'node:fs';
-import { messageOf, TorilError } from '../../errors.ts';
+import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import { UpdateRegistry } from '../../jobs/update-registry.ts';
 import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording/recording.ts';
+import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import { differenceBetween } from './difference.ts';
 import { allFailures, allResults, sumCounts } from './job-outcomes.ts';
@@ -14,8 +14,6 @@ import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
 import type { Difference, KeyReport, ReplayReport, UncheckedReason } from './report.ts';
 
-/** Bytes per read. */
-const PIECE_BYTES = 256 * 1024;
 /** Keys whose difference is shown with its values; of more, only the place is told. */
 const DIFFERENCES_SHOWN = 20;
 
@@ -42,29 +40,19 @@ export interface ReplayOptions {
  * last value of each key, nothing that grows with the number of commits. Updates that act on the
  * outside world (`strict`) are not run.
  *
- * @param recording a file's path, or its pieces (or lines with their newlines)
+ * @param recording a file's path or URL, its bytes, or its pieces (a stream, or lines with their newlines)
  * @throws TorilError BAD_FILE, RECORDING_DAMAGED, RECORDING_NEWER, RECORDING_MASKED, NOTHING_RECORDED
  *   (no such key), INVALID_KEY, INVALID_OPTIONS, DUPLICATE_UPDATE, whatever `live` throws. Whatever differs is in the report, not thrown.
  */
 export async function replay(
-  recording: string | AsyncIterable<Buffer | string> | Iterable<Buffer | string>,
+  recording: RecordingInput,
   updates: readonly AnyUpdate[],
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
-  const name = typeof recording === 'string' ? recording : 'the recording';
-  const replaying = new Replay(new RecordingReader(name), updates, options);
-  try {
-    const pieces = typeof recording === 'string' ? piecesOf(recording) : recording;
-    for await (const piece of pieces) await replaying.read(piece);
-  } catch (cause) {
-    if (typeof (cause as NodeJS.ErrnoException).syscall !== 'string') throw cause;
-    throw new TorilError('BAD_FILE', `${name} cannot be read: ${messageOf(cause)}.`, { cause });
-  }
-  return replaying.report(name);
-}
-
-function piecesOf(file: string): AsyncIterable<Buffer> {
-  return createReadStream(file, { highWaterMark: PIECE_BYTES }) as AsyncIterable<Buffer>;
+  const reader = new RecordingReader(nameOf(recording));
+  const replaying = new Replay(reader, updates, options);
+  await commitsOf(recording, reader, (commit) => replaying.next(commit), options.onProgress);
+  return replaying.report(nameOf(recording));
 }
 
 class Replay {
@@ -84,23 +72,16 @@ class Replay {
     this.#options = options;
   }
 
-  async read(piece: Buffer | string): Promise<void> {
-    const reader = this.#reader;
-    for (const commit of reader.read(piece)) {
-      if (reader.commits === 1) refuseMasked(reader.header);
-      const pending = this.#next(commit);
-      if (pending === undefined) continue;
-      this.#isAsynchronous = true;
-      await pending;
-    }
-    this.#options.onProgress?.(reader.commits);
+  next(commit: RecordedCommit): void | Promise<void> {
+    const pending = this.#next(commit);
+    if (pending !== undefined) this.#isAsynchronous = true;
+    return pending;
   }
 
   async report(name: string): Promise<ReplayReport> {
     const end = this.#reader.end();
     const { header } = this.#reader;
     const { key, live } = this.#options;
-    refuseMasked(header);
     if (key !== undefined && this.#keys.size === 0) {
       throw new TorilError(
         'NOTHING_RECORDED',
@@ -212,12 +193,4 @@ class Replay {
 
 function isOtherwise({ verdict, live }: KeyReport): boolean {
   return verdict === 'differs' || live?.kind === 'differs' || live?.kind === 'unreadable';
-}
-
-function refuseMasked(header: RecordingHeader | undefined): void {
-  if (header?.replayable !== false) return;
-  throw new TorilError(
-    'RECORDING_MASKED',
-    'the recording was masked, so its hashes are those of values that its data do not give. Record it again with --mask and --updates: then the values are made anew from the masked data.',
-  );
 }
