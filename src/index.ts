@@ -21,6 +21,8 @@ export { writeRecording } from './history/recording/file.ts';
 export type { Mask, MaskedJob } from './history/recording/mask.ts';
 export { compare, type CompareOptions, type CompareReport } from './history/compare/compare.ts';
 export type { FieldReport, JobPlace, UpdateReport } from './history/compare/tally.ts';
+export { shrink, type ShrinkOptions, type Shrunk } from './history/cutting/shrink.ts';
+export { slice, type SliceOptions } from './history/cutting/slice.ts';
 export type { RecordingInput } from './history/recording/input.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
 export type {

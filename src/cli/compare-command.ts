@@ -1,10 +1,10 @@
 /** `toril compare`: two versions of the updates on the same recorded traffic. */
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { compare, type CompareReport } from '../history/compare/compare.ts';
 import type { FieldReport, UpdateReport } from '../history/compare/tally.ts';
 import { checkKey } from '../key.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
-import { addJsonFlag } from './flags.ts';
+import { addJsonFlag, share } from './flags.ts';
 import { loadUpdates } from './load-updates.ts';
 import { startProgress } from './progress.ts';
 import { inputOf } from './recording-input.ts';
@@ -147,10 +147,4 @@ function short(value: unknown): string {
 
 function gather(field: string, before: readonly string[]): string[] {
   return [...before, field];
-}
-
-function share(text: string): number {
-  const number = Number(text);
-  if (text.trim() !== '' && number > 0 && number <= 1) return number;
-  throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
 }

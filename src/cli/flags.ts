@@ -1,5 +1,6 @@
 /** Flags that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import type { MemcachedSettings } from '../memcached/options.ts';
 
@@ -114,4 +115,30 @@ export function memcachedSettings(flags: MemcachedFlags): MemcachedSettings {
 /** An empty variable is as good as none. */
 export function isSet(text: string | undefined): text is string {
   return text !== undefined && text.trim() !== '';
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Milliseconds since 1970. @throws TorilError INVALID_OPTIONS */
+export function timeFlag(flag: string, text: string): number {
+  const [, amount, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
+  if (unit !== undefined) return systemClock.wallMs() - Number(amount) * (UNIT_MS[unit] as number);
+  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isFinite(time) && time >= 0) return time;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `${flag} ${JSON.stringify(text)} is no time. Write ISO 8601 (2026-03-01T12:00:00Z), or how long ago it was (90s, 15m, 2h, 7d).`,
+  );
+}
+
+/** A parser for a share of a whole. */
+export function share(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== '' && number > 0 && number <= 1) return number;
+  throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
 }

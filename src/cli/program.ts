@@ -10,6 +10,7 @@ import { addGetCommand } from './get-command.ts';
 import { addLaneCommand } from './lane-command.ts';
 import { addRecordCommand } from './record-command.ts';
 import { addReplayCommand } from './replay-command.ts';
+import { addShrinkCommand, addSliceCommand } from './slice-command.ts';
 import { addServersCommand } from './servers-command.ts';
 import { addTraceCommand } from './trace-command.ts';
 import { addWorkerCommand } from './worker-command.ts';
@@ -56,6 +57,8 @@ function createProgram(exitWith: ExitWith): Command {
   addRecordCommand(program, exitWith);
   addReplayCommand(program, exitWith);
   addCompareCommand(program, exitWith);
+  addSliceCommand(program, exitWith);
+  addShrinkCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
   return program;

@@ -8,7 +8,13 @@ import { writeRecording } from '../history/recording/file.ts';
 import type { Mask } from '../history/recording/mask.ts';
 import { closeQuietly, openQueue } from './connections.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
-import { addQueueFlags, addRedisFlags, type QueueFlags, type RedisFlags } from './flags.ts';
+import {
+  addQueueFlags,
+  addRedisFlags,
+  type QueueFlags,
+  type RedisFlags,
+  timeFlag,
+} from './flags.ts';
 import { importFile, loadUpdates } from './load-updates.ts';
 import { startProgress } from './progress.ts';
 import { grouped, note, warn } from './terminal.ts';
@@ -20,13 +26,6 @@ interface RecordFlags extends QueueFlags, RedisFlags {
   readonly mask?: string;
   readonly updates?: string;
 }
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  s: 1_000,
-  m: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-};
 
 const EXAMPLES = `
 Writes what workers with "history" (toril worker --history) have committed: JSON Lines, a header,
@@ -67,7 +66,7 @@ export function addRecordCommand(program: Command, exitWith: ExitWith): void {
 async function recordTo(flags: RecordFlags): Promise<number> {
   const { key, out } = flags;
   if (key !== undefined) checkKey(key);
-  const since = flags.since === undefined ? undefined : timeOf(flags.since, Date.now());
+  const since = flags.since === undefined ? undefined : timeFlag('--since', flags.since);
   const mask = flags.mask === undefined ? undefined : await loadMask(flags.mask);
   const updates = flags.updates === undefined ? undefined : await loadUpdates(flags.updates);
   const queue = await openQueue(flags);
@@ -109,18 +108,6 @@ async function printAll(lines: AsyncIterable<string>): Promise<void> {
     if (process.stdout.write(`${line}\n`)) continue;
     await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
   }
-}
-
-/** @throws TorilError INVALID_OPTIONS */
-function timeOf(text: string, nowMs: number): number {
-  const [, amount, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  if (unit !== undefined) return nowMs - Number(amount) * (UNIT_MS[unit] as number);
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isFinite(time) && time >= 0) return time;
-  throw new TorilError(
-    'INVALID_OPTIONS',
-    `--since ${JSON.stringify(text)} is no time. Write ISO 8601 (2026-03-01T12:00:00Z), or how long ago it was (90s, 15m, 2h, 7d).`,
-  );
 }
 
 /** @throws TorilError BAD_FILE */

@@ -366,6 +366,42 @@ describe('record and replay', () => {
     }
   });
 
+  test('are sliced, and shrunk to what shows a difference', async () => {
+    const [, key] = keys as [string, string];
+    const out = at('slice.jsonl');
+    const sliced = await torilHere(['slice', recording, '--key', key, '--out', out]);
+    expect(sliced.code).toBe(0);
+    expect((await replayed(out)).stdout).toContain('Every value is what it was');
+    const other = write(
+      'part.ts',
+      `import updates from ${JSON.stringify(UPDATES)};
+       const [deposit, ...others] = updates;
+       export default [{ ...deposit, apply: (value, data, context) => {
+         const right = deposit.apply(value, data, context);
+         return data.cents === 22 ? { ...right, jobs: 0 } : right;
+       } }, ...others];`,
+    );
+    const small = at('small.jsonl');
+    const shrunk = await torilHere([
+      ...['shrink', recording, '--old', UPDATES, '--new', other, '--out', small],
+    ]);
+    expect(shrunk.stderr).toMatch(new RegExp(`1 jobs of ${key}: 23; they part at line`));
+    expect((await replayed(small)).code).toBe(0);
+    const differs = await torilHere(['replay', small, '--updates', other]);
+    expect(differs.stdout).toContain('+  "jobs": 0');
+    expect(differs.code).toBe(1);
+    for (const [args, code, message] of [
+      [['slice', recording, '--key', 'eve'], 4, /error NOTHING_RECORDED/],
+      [['slice', recording, '--until', 'then'], 2, /--until "then" is no time/],
+      [['slice', recording, '--out', '/dev/full'], 2, /error FILE_NOT_WRITTEN/],
+      [['shrink', recording, '--old', UPDATES, '--new', UPDATES], 4, /nothing in .* differs/],
+    ] as const) {
+      const result = await torilHere([...args]);
+      expect(result.stderr).toMatch(message);
+      expect(result.code).toBe(code);
+    }
+  });
+
   test('say what was not checked, with an exit code of its own', async () => {
     const bed = createTestBed({ updates: cliUpdates });
     for (const account of ['a', 'b', 'a', 'a']) {

@@ -1,5 +1,4 @@
 /** Two versions of the updates on the same recorded traffic: what would be different, where and by how much. */
-import { hash } from 'node:crypto';
 import { TorilError } from '../../errors.ts';
 import type { AnyUpdate } from '../../jobs/update.ts';
 import { UpdateRegistry } from '../../jobs/update-registry.ts';
@@ -7,6 +6,7 @@ import { checkKey } from '../../key.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import type { RecordingHeader } from '../recording/recording.ts';
+import { isSampled } from '../cutting/slice.ts';
 import { KeyComparison } from './key-comparison.ts';
 import { Tally, type UpdateReport } from './tally.ts';
 
@@ -64,8 +64,7 @@ export async function compare(
       if (only !== undefined && key !== only) return undefined;
       let comparison = keys.get(key);
       if (comparison === undefined && !keys.has(key)) {
-        const isSampled = sample === 1 || shareOf(key) < sample;
-        comparison = isSampled ? new KeyComparison(key, old, now, tally) : undefined;
+        comparison = isSampled(key, sample) ? new KeyComparison(key, old, now, tally) : undefined;
         keys.set(key, comparison);
       }
       if (comparison === undefined) return undefined;
@@ -89,9 +88,4 @@ export async function compare(
     repeatedByOld: all.reduce((sum, one) => sum + one.repeated, 0),
     updates,
   };
-}
-
-/** Of a key, always the same number in [0, 1). */
-function shareOf(key: string): number {
-  return Number.parseInt(hash('sha1', key, 'hex').slice(0, 8), 16) / 2 ** 32;
 }

@@ -1,0 +1,286 @@
+/** The smallest recording that still shows where two versions of the updates part. */
+import { TorilError } from '../../errors.ts';
+import { copyOfJson } from '../../json-value.ts';
+import type { AnyUpdate } from '../../jobs/update.ts';
+import { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { checkKey } from '../../key.ts';
+import { isSame } from '../compare/fields.ts';
+import { NO_VALUE_HASH, valueHash } from '../history.ts';
+import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
+import { RecordingReader } from '../recording/reader.ts';
+import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
+import { foldJob, isApplied } from '../replay/commit.ts';
+import { RecordingWriter } from './write-again.ts';
+
+export interface ShrinkOptions {
+  /** The version that the small recording is what it was with. */
+  readonly old: readonly AnyUpdate[];
+  readonly new: readonly AnyUpdate[];
+  /** Only this key; default: the first that shows a difference. */
+  readonly key?: string | undefined;
+}
+
+export interface Shrunk {
+  readonly key: string;
+  /** The line of the large recording at which the two part. */
+  readonly line: number;
+  /** Ids of the jobs that are left; the last one shows the difference. */
+  readonly jobs: readonly string[];
+  /** Lines of the small recording, without their newlines. */
+  readonly lines: readonly string[];
+}
+
+/** Jobs folded in search of a smaller set, at most: some seconds. */
+const FOLDS_MAX = 3_000_000;
+/** More jobs than these are harder to read than one job and the value that it met. */
+const JOBS_FEW = 3;
+
+interface Step {
+  readonly job: RecordedJob;
+  readonly commit: RecordedCommit;
+}
+
+/**
+ * Looks for the first job at which the two versions part, and leaves out what it does not need: from the key's
+ * beginning if three jobs are enough, else that job alone with the value that it met.
+ * @throws TorilError as `replay`; NOTHING_RECORDED if nothing differs
+ */
+export async function shrink(recording: RecordingInput, options: ShrinkOptions): Promise<Shrunk> {
+  if (options.key !== undefined) checkKey(options.key);
+  const versions: Versions = {
+    old: new UpdateRegistry(options.old),
+    new: new UpdateRegistry(options.new),
+  };
+  const reader = new RecordingReader(nameOf(recording));
+  const keys = new Map<string, KeySearch>();
+  let found: KeySearch | undefined;
+  await commitsOf(recording, reader, (commit) => {
+    const { key } = commit;
+    if (found !== undefined || (options.key ?? key) !== key) return undefined;
+    let search = keys.get(key);
+    if (search === undefined) keys.set(key, (search = new KeySearch(versions)));
+    const line = reader.commits + 1;
+    const searching = search.next(commit, line);
+    const settle = (): void => void (search.parting !== undefined && (found = search));
+    return searching === undefined ? settle() : searching.then(settle);
+  });
+  if (found?.parting === undefined) {
+    const where = options.key === undefined ? '' : ` of the key ${JSON.stringify(options.key)}`;
+    throw new TorilError(
+      'NOTHING_RECORDED',
+      `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.`,
+    );
+  }
+  const { parting, steps, start } = found;
+  const few = await fewest(steps, start, versions);
+  const [chosen, from] = few.length <= JOBS_FEW ? [few, start] : [steps.slice(-1), parting.before];
+  return {
+    key: parting.step.commit.key,
+    line: parting.line,
+    jobs: chosen.map(({ job }) => job.id),
+    lines: await written(chosen, from, versions.old, reader.header as RecordingHeader),
+  };
+}
+
+interface Versions {
+  readonly old: UpdateRegistry;
+  readonly new: UpdateRegistry;
+}
+
+/** Follows one key with the old version, and tries each job with both on the same value. */
+class KeySearch {
+  readonly #versions: Versions;
+  /** Jobs since the value was known. */
+  steps: Step[] = [];
+  /** Undefined: nothing. */
+  start: unknown;
+  parting: { readonly step: Step; readonly line: number; readonly before: unknown } | undefined;
+  #value: unknown;
+  #isKnown = false;
+  #token = 0;
+  #watermark = 0;
+
+  constructor(versions: Versions) {
+    this.#versions = versions;
+  }
+
+  next(commit: RecordedCommit, line: number): void | Promise<void> {
+    const { origin, base } = commit;
+    if (origin === 'unknown' || (origin === undefined && base !== this.#token))
+      this.#isKnown = false;
+    else if (origin !== undefined) this.#begin(origin === 'nothing' ? undefined : origin.adopted);
+    if (!this.#isKnown) return this.#beginBehind(commit);
+    return this.#jobs(commit, line, 0);
+  }
+
+  #jobs(commit: RecordedCommit, line: number, from: number): void | Promise<void> {
+    for (let at = from; at < commit.jobs.length; at++) {
+      const job = commit.jobs[at] as RecordedJob;
+      if (!isApplied(job, this.#watermark) && job.outcome?.kind !== 'failed') continue;
+      const step = { job, commit };
+      const tried = both(step, this.#value, this.#value, this.#versions);
+      if (tried instanceof Promise) {
+        return tried.then((settled) => {
+          if (this.#take(step, line, settled)) return this.#jobs(commit, line, at + 1);
+          return undefined;
+        });
+      }
+      if (!this.#take(step, line, tried)) return;
+    }
+    this.#token = commit.token;
+    this.#watermark = commit.watermark;
+  }
+
+  /** False: the search ends here, or begins again behind this commit. */
+  #take(step: Step, line: number, tried: Tried): boolean {
+    if (tried.kind === 'unknown') {
+      this.#isKnown = false;
+      this.#beginBehind(step.commit);
+      return false;
+    }
+    this.steps.push(step);
+    if (tried.differs) {
+      this.parting = { step, line, before: this.#value };
+      return false;
+    }
+    this.#value = tried.old;
+    return true;
+  }
+
+  #beginBehind({ hash, value, token, watermark }: RecordedCommit): void {
+    if (value === undefined && hash !== NO_VALUE_HASH) return;
+    this.#begin(value);
+    this.#token = token;
+    this.#watermark = watermark;
+  }
+
+  #begin(value: unknown): void {
+    this.start = value;
+    this.#value = value;
+    this.steps = [];
+    this.#isKnown = true;
+  }
+}
+
+type Tried =
+  | {
+      readonly kind: 'known';
+      readonly old: unknown;
+      readonly new: unknown;
+      readonly differs: boolean;
+    }
+  /** The job cannot be run again. */
+  | { readonly kind: 'unknown' };
+
+/** One job with both versions; an update may change what it is given, and then throw. */
+function both(
+  { job, commit }: Step,
+  old: unknown,
+  now: unknown,
+  versions: Versions,
+): Tried | Promise<Tried> {
+  const one = foldJob(job, commit, versions.old, copyOfJson(old));
+  const other = foldJob(job, commit, versions.new, copyOfJson(now));
+  const settle = (a: Awaited<typeof one>, b: Awaited<typeof other>): Tried => {
+    if (a.kind === 'obstacle' || b.kind === 'obstacle') return { kind: 'unknown' };
+    const after = {
+      old: a.kind === 'value' ? a.value : old,
+      new: b.kind === 'value' ? b.value : now,
+    };
+    const ends = [a, b].map((ended) => (ended.kind === 'value' ? `+${ended.result}` : '-'));
+    return {
+      kind: 'known',
+      ...after,
+      differs: ends[0] !== ends[1] || !isSame(after.old, after.new),
+    };
+  };
+  if (!(one instanceof Promise) && !(other instanceof Promise)) return settle(one, other);
+  return Promise.all([one, other]).then(([a, b]) => settle(a, b));
+}
+
+/** Zeller's ddmin: leaves out ever smaller parts, as long as the difference stays. The last step stays, too. */
+async function fewest(steps: readonly Step[], start: unknown, versions: Versions): Promise<Step[]> {
+  const last = steps.at(-1) as Step;
+  let folds = 0;
+  const shows = async (some: readonly Step[]): Promise<boolean> => {
+    let [old, now] = [start, start];
+    for (const step of some) {
+      folds += 1;
+      const tried = both(step, old, now, versions);
+      const settled = tried instanceof Promise ? await tried : tried;
+      if (settled.kind === 'unknown') return false;
+      if (settled.differs) return true;
+      ({ old, new: now } = settled);
+    }
+    return false;
+  };
+  let kept = steps.slice(0, -1);
+  if (await shows([last])) return [last];
+  for (let parts = 2; kept.length > 0 && folds < FOLDS_MAX; ) {
+    const size = Math.ceil(kept.length / parts);
+    let isSmaller = false;
+    for (let from = 0; from < kept.length && folds < FOLDS_MAX; from += size) {
+      const part = kept.slice(from, from + size);
+      const rest = kept.toSpliced(from, size);
+      if (await shows([...part, last])) {
+        kept = part;
+        parts = 2;
+      } else if (await shows([...rest, last])) {
+        kept = rest;
+        parts = Math.max(parts - 1, 2);
+      } else continue;
+      isSmaller = true;
+      break;
+    }
+    if (isSmaller) continue;
+    if (size === 1) break;
+    parts = Math.min(parts * 2, kept.length);
+  }
+  return [...kept, last];
+}
+
+/** As if the old version had committed these jobs, each with what its context was. */
+async function written(
+  steps: readonly Step[],
+  start: unknown,
+  old: UpdateRegistry,
+  header: RecordingHeader,
+): Promise<string[]> {
+  const writer = new RecordingWriter();
+  const lines = [writer.header(header)];
+  let value = start;
+  let base = 0;
+  for (const { job, commit } of steps) {
+    const { key, id, token } = commit;
+    const { outcome: _, result: __, resultHash: ___, ...plain } = job;
+    const folded = await foldJob(job, commit, old, copyOfJson(value));
+    const isFailed = folded.kind === 'failed';
+    if (folded.kind === 'value') ({ value } = folded);
+    const json = value === undefined ? undefined : JSON.stringify(value);
+    const failed = isFailed
+      ? ({ kind: 'failed', code: folded.code, message: folded.message, cascades: false } as const)
+      : undefined;
+    const result =
+      folded.kind === 'value' && folded.result !== ''
+        ? (JSON.parse(folded.result) as unknown)
+        : undefined;
+    lines.push(
+      writer.commit({
+        ...{ id, key, token, base, watermark: job.sequence },
+        ...(base === 0 && { origin: start === undefined ? 'nothing' : { adopted: start } }),
+        jobs: [
+          {
+            ...plain,
+            ...(failed && { outcome: failed }),
+            ...(result !== undefined && { result }),
+          },
+        ],
+        hash: valueHash(json),
+        ...(json !== undefined && { value: JSON.parse(json) as unknown }),
+      }),
+    );
+    base = token;
+  }
+  lines.push(writer.end({ results: true }));
+  return lines;
+}
