@@ -86,8 +86,7 @@ export class SnoozedJobs {
   async counts(dueBeforeMs?: number): Promise<WaitingCounts> {
     // The last look comes with the counting, in one write.
     const forgotten = WAITING_STATES.map((state) => this.#forgetWoken(state));
-    const first = this.#count(dueBeforeMs);
-    const calls = await Promise.all(forgotten);
+    const [first, ...calls] = await Promise.all([this.#count(dueBeforeMs), ...forgotten]);
     return calls.every((number) => number === 1) ? first : this.#count(dueBeforeMs);
   }
 

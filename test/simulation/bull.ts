@@ -100,7 +100,7 @@ export class Bull {
     return added;
   }
 
-  /** moveToActive; `wallMs`: by the worker's clock. */
+  /** moveToActive; `wallMs`: by Redis' clock, as far as the worker knows it. */
   fetch(lock: string, wallMs: number): Delivery | undefined {
     this.#promoteDue(wallMs);
     if (this.#jobs.paused) return undefined;

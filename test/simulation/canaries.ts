@@ -77,6 +77,10 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
       };
     },
   },
+  /** Times in Redis are those of whoever writes them there. */
+  "times by the worker's clock": { times: (worker) => worker },
+  /** Cells do not say of which data set they are. */
+  'no names of data sets': { otherDataSet: 'memory' },
   /** Tokens come from each process's own clock, before or after any other's. */
   'tokens that do not grow': {
     lanes: (lanes) =>

@@ -45,13 +45,20 @@ export const FAULT_KINDS = [
   'stall',
   /** The wall clock of a process or of Redis is set. */
   'wall-clock',
+  /** Redis carries nothing out for a while, and says so: NOREPLICAS, READONLY, OOM and the like. */
+  'redis-refuses',
+  /** The same queue in another data set begins a cell on this memcached, and takes it back a while later. */
+  'other-data-set',
+  /** A stock client of BullMQ's drains, cleans or promotes. */
+  'stock-client',
   /** An operator pauses the queue or a worker, removes, retries, skips or drops a job. */
   'operator',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** Milliseconds by which a wall clock is set at most. */
+/** Milliseconds by which a wall clock is set at most; a process's perhaps by an hour. */
 const WALL_JUMP_MS = 3_000;
+const HOUR_MS = 3_600_000;
 const PAUSE_MS = [0.1, 1_000] as const;
 const DOWN_MS = [0.1, 300] as const;
 
@@ -89,6 +96,7 @@ export class Faults {
       if (store.stopped) store.resume();
     }
     bull.setPaused(false);
+    this.#world.isRefusing = false;
     for (const [place, process] of processes.entries()) {
       if (process === undefined || !process.alive || !process.knowsAll) {
         process?.crash('lost');
@@ -170,6 +178,19 @@ export class Faults {
       case 'operator':
         this.#operator.act();
         break;
+      case 'stock-client':
+        this.#operator.meddle();
+        break;
+      case 'redis-refuses':
+        this.#forAWhile(
+          'Redis refuses everything',
+          () => (this.#world.isRefusing = true),
+          () => (this.#world.isRefusing = false),
+        );
+        break;
+      case 'other-data-set':
+        this.#beginElsewhere(key);
+        break;
       default:
     }
   }
@@ -233,6 +254,25 @@ export class Faults {
     );
   }
 
+  /** Where no cell is: over one of ours it would be refused as ours is here. Built on what our copy is, by bad luck. */
+  #beginElsewhere(key: string): void {
+    const { store, cell } = this.#world.itemsOf(key);
+    const { copy } = this.#world.jobs.inspect(key, 0);
+    const token = this.#world.redisClock.wallMs() * 1_000;
+    const begun = store.putEnvelope(cell, {
+      toril: 1,
+      token,
+      base: copy.token,
+      watermark: token,
+      queue: 'bull:simulated',
+      dataSet: this.#world.otherDataSet,
+      value: { jobs: ['strange'] },
+    });
+    if (!begun) return;
+    this.#note(`another data set begins the cell of ${key}`);
+    this.#world.scheduler.at(this.#dice.magnitude(...DOWN_MS), () => store.takeBack(cell));
+  }
+
   /** Its lock is lost, and two looks later the job is delivered again. */
   #stall(): void {
     const active = this.#world.bull.activeJobs();
@@ -243,8 +283,9 @@ export class Faults {
   }
 
   #setWallClock(process: WorkerProcess): void {
-    const byMs = Math.round(this.#dice.between(-WALL_JUMP_MS, WALL_JUMP_MS));
     const isRedis = this.#dice.chance(0.3);
+    const mostMs = !isRedis && this.#dice.chance(0.5) ? HOUR_MS : WALL_JUMP_MS;
+    const byMs = Math.round(this.#dice.between(-mostMs, mostMs));
     this.#note(`the wall clock of ${isRedis ? 'Redis' : process.name} is moved by ${byMs} ms`);
     if (isRedis) this.#world.auditor.redisClockSet();
     (isRedis ? this.#world.redisClock : process.clock).moveWall(byMs);

@@ -5,6 +5,10 @@ import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { Auditor } from './auditor.ts';
 
 const LOCK_PREFIX = 'toril:lock:';
+/** Marks an item as an envelope of Toril's (docs/design.md). */
+const CELL_FLAGS = 0x544f5249;
+/** By which a stranger knows his own. */
+const STRANGE = 'stranger';
 
 export class ObservedStore extends MemoryStore {
   readonly #keyOf: ReadonlyMap<string, string>;
@@ -29,15 +33,23 @@ export class ObservedStore extends MemoryStore {
     return this.#landed(name, item, super.replace(name, item, cas));
   }
 
-  override put(name: string, value: Buffer): Cas {
+  override put(name: string, value: Buffer, flags?: number): Cas {
     const key = this.#keyOf.get(name);
     if (key !== undefined) this.#auditor.cellOverwritten(key);
-    return super.put(name, value);
+    return super.put(name, value, flags);
   }
 
-  /** Whoever wrote over the cell deletes what is his. */
+  /** Another data set has its first commit there, if nothing else is. */
+  putEnvelope(name: string, envelope: object): boolean {
+    if (this.peek(name) !== undefined) return false;
+    this.put(name, Buffer.from(JSON.stringify({ ...envelope, [STRANGE]: true })), CELL_FLAGS);
+    return true;
+  }
+
+  /** Whoever wrote over the cell, or began it, deletes what is his. */
   takeBack(name: string): void {
-    if (this.peek(name)?.flags === 0) this.evict(name);
+    const item = this.peek(name);
+    if (item?.flags === 0 || item?.value.includes(STRANGE) === true) this.evict(name);
   }
 
   override evict(name: string): boolean {

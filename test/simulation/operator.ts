@@ -44,6 +44,26 @@ export class Operator {
     }
   }
 
+  /** As a stock client of BullMQ's, which knows of no lanes. */
+  meddle(): void {
+    const { jobs, bull, auditor } = this.#world;
+    const remove = (states: readonly string[], most: number): void => {
+      const some = [...jobs.all()].filter(({ state }) => states.includes(state)).slice(0, most);
+      for (const { id } of some) if (bull.remove(id)) auditor.jobs.removed(id);
+    };
+    switch (this.#dice.below(4)) {
+      case 0:
+        this.#note('drains the queue');
+        return remove(['waiting', 'delayed'], Number.POSITIVE_INFINITY);
+      case 1:
+        this.#note('cleans what is done');
+        return remove(['completed', 'failed'], this.#dice.whole(1, 5));
+      default:
+        this.#note('promotes what is delayed');
+        for (const { id, state } of jobs.all()) if (state === 'delayed') bull.promote(id);
+    }
+  }
+
   /** From now on no lane stays held. */
   settleHolds(): void {
     for (const key of this.#world.keys) this.#settleHold(key);

@@ -67,6 +67,7 @@ const LEASE_MS = [100, 300] as const;
 export function optionsFrom(seed: number): RunOptions {
   const dice = new Dice(seed, 'options');
   const producers = new Dice(seed, 'producer options');
+  const later = new Dice(seed, 'later faults');
   const leaseMs = Math.round(dice.magnitude(...LEASE_MS));
   const requestDeadlineMs = Math.round(dice.between(20, leaseMs * 0.8));
   const jobs = Math.round(dice.magnitude(2, 30));
@@ -116,8 +117,13 @@ export function optionsFrom(seed: number): RunOptions {
     safetyMs,
     faultEveryMs: dice.magnitude(10, safetyMs * 2),
     stepFaultRate: dice.pick([0, 0.05, 0.15, 0.4]),
-    faults: FAULT_KINDS.filter(() => dice.chance(faultsShare)),
+    faults: FAULT_KINDS.filter((kind) => (isLater(kind) ? later : dice).chance(faultsShare)),
   };
+}
+
+/** Kinds that came later have dice of their own, so that runs without them stay what they were. */
+function isLater(kind: FaultKind): boolean {
+  return ['redis-refuses', 'other-data-set', 'stock-client'].includes(kind);
 }
 
 function drawKinds(dice: Dice): UpdateKind[] {

@@ -34,7 +34,7 @@ export class Producer {
     this.#name = name;
     this.#dice = dice;
     this.#clock = new ProcessClock(world.scheduler, dice, { rate: 1, latenessMs: 0 });
-    this.#link = new RedisLink(world.network, this.#clock);
+    this.#link = new RedisLink(world.network, this.#clock, () => world.isRefusing);
   }
 
   get alive(): boolean {

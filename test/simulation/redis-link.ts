@@ -1,7 +1,8 @@
 /**
  * One process's connection to Redis. As ioredis under BullMQ it never gives a command up by itself:
  * after a disconnect, whatever has no reply yet is sent again, so a script may run twice, with
- * scripts of others in between. A call may also fail although it was executed.
+ * scripts of others in between. A call may also fail although it was executed, and
+ * Redis may refuse it.
  */
 import { redisFailed } from '../../src/errors.ts';
 import type { Travel } from '../../src/jobs/memory-lanes.ts';
@@ -26,6 +27,7 @@ export interface Disconnect {
 export class RedisLink {
   readonly #network: Network;
   readonly #clock: ProcessClock;
+  readonly #isRefusing: () => boolean;
   readonly #pending = new Set<Command>();
   /** Counts connections; replies of an older one do not arrive. */
   #epoch = 0;
@@ -34,9 +36,11 @@ export class RedisLink {
   #downFreeMs = 0;
   #underWay: Disconnect['underWay'] = 'lost';
 
-  constructor(network: Network, clock: ProcessClock) {
+  /** @param isRefusing whether Redis carries nothing out at the moment, and says so */
+  constructor(network: Network, clock: ProcessClock, isRefusing: () => boolean) {
     this.#network = network;
     this.#clock = clock;
+    this.#isRefusing = isRefusing;
   }
 
   readonly call: Travel = <Reply>(execute: () => Reply): Promise<Reply> =>
@@ -85,14 +89,18 @@ export class RedisLink {
   #arrive(command: Command, epoch: number): void {
     if (epoch !== this.#epoch) {
       const late = this.#underWay;
-      if (late !== 'lost') this.#network.after(late.lateMs, () => void execute(command));
+      if (late !== 'lost') this.#network.after(late.lateMs, () => void this.#execute(command));
       return;
     }
-    const done = execute(command);
+    const done = this.#execute(command);
     this.#downFreeMs = Math.max(this.#downFreeMs, this.#network.nowMs + this.#network.latencyMs());
     this.#network.after(this.#downFreeMs - this.#network.nowMs, () => {
       if (epoch === this.#epoch) this.#clock.run('arrival', () => this.#answer(command, done));
     });
+  }
+
+  #execute(command: Command): Done {
+    return this.#isRefusing() ? { thrown: redisFailed(REFUSAL) } : execute(command);
   }
 
   #answer(command: Command, done: Done): void {
@@ -107,6 +115,8 @@ export class RedisLink {
     );
   }
 }
+
+const REFUSAL = new Error('NOREPLICAS Not enough good replicas to write.');
 
 type Done = { readonly reply: unknown } | { readonly thrown: Error };
 

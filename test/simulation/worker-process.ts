@@ -23,8 +23,7 @@ import type { World } from './world.ts';
 
 /** A worker that found nothing looks again after so long, as BullMQ's drainDelay. */
 const IDLE_MS = 1_000;
-/** How often BullMQ's worker tries to report a job whose connection failed, and after what time. */
-const REPORT_TRIES = 3;
+/** What becomes of a job is told to Redis until it takes it (repeating.ts). */
 const REPORT_RETRY_MS = 20;
 
 export class WorkerProcess {
@@ -54,7 +53,7 @@ export class WorkerProcess {
     this.name = name;
     const rate = 1 + (dice.fraction() - 0.5) * 2 * options.driftMax;
     this.clock = new ProcessClock(scheduler, dice, { rate, latenessMs: options.timerLatenessMs });
-    this.link = new RedisLink(network, this.clock);
+    this.link = new RedisLink(network, this.clock, () => world.isRefusing);
     this.servers = world.stores.map(
       (store, index) =>
         new MemcachedClient({
@@ -128,7 +127,7 @@ export class WorkerProcess {
     this.#nextFetch?.cancel();
     const lock = `${this.name}:${++this.#deliveries}`;
     this.link
-      .call(() => this.#world.bull.fetch(lock, this.clock.wallMs()))
+      .call(() => this.#world.bull.fetch(lock, this.#world.timeFor(this.clock)))
       .then(
         (delivery) => this.#fetched(delivery),
         () => this.#fetched(undefined),
@@ -190,7 +189,7 @@ export class WorkerProcess {
     if (delivery === undefined) {
       if (this.#fetchAgain) return this.wake();
       this.#world.waitForJobs(this);
-      const dueMs = this.#world.bull.nextDueMs - this.clock.wallMs();
+      const dueMs = this.#world.bull.nextDueMs - this.#world.timeFor(this.clock);
       const delayMs = Math.min(Math.max(dueMs, 1), IDLE_MS);
       this.#nextFetch = this.clock.after(delayMs, () => this.wake());
       return;
@@ -241,9 +240,9 @@ export class WorkerProcess {
     });
   }
 
-  /** As delivery.ts and BullMQ's worker behind it. A job that cannot be reported is found stalled. */
+  /** As delivery.ts and what is behind it. */
   async #report(delivery: Delivery, settlement: Settlement): Promise<void> {
-    for (let tries = 1; tries <= REPORT_TRIES; tries++) {
+    while (this.clock.alive) {
       try {
         const [answer] = await Promise.all([
           this.link.call(() => this.#tell(delivery, settlement)),
@@ -261,6 +260,7 @@ export class WorkerProcess {
 
   #tell({ jobId, lock, attemptsMade, attempts }: Delivery, settlement: Settlement): Answer {
     const { bull, options } = this.#world;
+    const nowMs = this.#world.timeFor(this.clock);
     switch (settlement.kind) {
       case 'decided': {
         const { outcome } = settlement;
@@ -271,17 +271,17 @@ export class WorkerProcess {
       case 'retry': {
         const { message } = settlement.thrown;
         if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, message);
-        return bull.retry(jobId, lock, message, this.clock.wallMs(), options.backoffMs);
+        return bull.retry(jobId, lock, message, nowMs, options.backoffMs);
       }
       case 'held':
         return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
       case 'limited':
-        return bull.park(jobId, lock, this.clock.wallMs() + options.gate.blockedMs, false);
+        return bull.park(jobId, lock, nowMs + options.gate.blockedMs, false);
       case 'parked':
         return bull.park(
           jobId,
           lock,
-          this.clock.wallMs() + settlement.delayMs,
+          nowMs + settlement.delayMs,
           settlement.survivedStart === true,
         );
       case 'returned':

@@ -21,6 +21,10 @@ export interface Damage {
   readonly servers?: (servers: MemcachedServers) => MemcachedServers;
   readonly lanes?: (lanes: Lanes) => Lanes;
   readonly jobs?: (jobs: ObservedJobs) => void;
+  /** Whose time is written into Redis. */
+  readonly times?: (worker: ProcessClock, redis: ProcessClock) => ProcessClock;
+  /** The name that another data set on the same memcached goes by. */
+  readonly otherDataSet?: string;
   /** Where the guard is needed at all. */
   readonly options?: (options: RunOptions) => RunOptions;
 }
@@ -42,6 +46,8 @@ export class World {
   readonly counts: Record<string, number> = {};
   /** The living ones, each in its place; undefined: it is down. */
   readonly processes: (WorkerProcess | undefined)[] = [];
+  /** Redis carries nothing out at the moment. */
+  isRefusing = false;
   /** Called at each step of the protocol, with the process that took it. */
   onStep: (process: WorkerProcess) => void = () => {};
   /** Processes that wait for jobs, the one that has waited longest first. */
@@ -140,6 +146,15 @@ export class World {
     const lock = lockName(key);
     const store = this.stores.find((one) => (one.peek(cell) ?? one.peek(lock)) !== undefined);
     return { store: store ?? (this.stores[0] as ObservedStore), cell, lock };
+  }
+
+  /** Milliseconds since 1970, by the clock that times in Redis are of. */
+  timeFor(worker: ProcessClock): number {
+    return (this.#damage.times?.(worker, this.redisClock) ?? this.redisClock).wallMs();
+  }
+
+  get otherDataSet(): string {
+    return this.#damage.otherDataSet ?? 'other';
   }
 
   damageServers(servers: MemcachedServers): MemcachedServers {
