@@ -5,6 +5,7 @@
  */
 import {
   createRedisBackend,
+  isNotConnectionError,
   isRedisInstance,
   QueueKeys,
   raw2NextJobData,
@@ -94,8 +95,8 @@ const MISSED: ReadonlySet<unknown> = new Set([-1, -2, -3]);
 /** How BullMQ's `isFinished` answers. */
 const COMPLETED = 1;
 const MISSING_JOB = -1;
-/** So long as before the so manieth repetition BullMQ waits until it asks for jobs again after a refusal. */
-const FETCH_AGAIN = 4;
+/** Milliseconds for which jobs are asked for again before BullMQ is told that they are refused. */
+const FETCH_WITHIN_MS = 10_000;
 
 /** How a job goes back to the front of the queue. */
 export interface GivingBack {
@@ -198,9 +199,18 @@ export class TorilBackend extends WaitingBackend {
     return redisMs > 0 ? this.#time.wallOf(redisMs) : redisMs;
   }
 
+  /**
+   * If Redis refuses, jobs are asked for, which is repeated. BullMQ would forget when the next delayed one is due, and wait
+   * for 10 s, each time anew: a Redis that changed its role every second kept due jobs waiting for a minute.
+   */
   override async waitForJob(blockTimeout: number): ReturnType<RedisQueueBackend['waitForJob']> {
-    const marker = await super.waitForJob(blockTimeout);
-    return marker === null ? marker : { ...marker, score: this.#dueOf(marker.score) };
+    try {
+      const marker = await super.waitForJob(blockTimeout);
+      return marker === null ? marker : { ...marker, score: this.#dueOf(marker.score) };
+    } catch (thrown) {
+      if (!isNotConnectionError(thrown as Error)) throw thrown;
+      return null;
+    }
   }
 
   override async addJob(
@@ -451,14 +461,12 @@ export class TorilBackend extends WaitingBackend {
     token: string,
     name?: string,
   ): ReturnType<RedisQueueBackend['moveToActive']> {
-    try {
+    const fetch = async (): Promise<unknown[]> => {
       const answer = await this.slots.fetch(token);
       return answer === 'fetch' ? await super.moveToActive(token, name) : this.#nextJob(answer);
-    } catch (thrown) {
-      // BullMQ asks again at once, as often as Redis can refuse it.
-      if (isRefusal(thrown)) await this.repeating.breathe(FETCH_AGAIN);
-      throw thrown;
-    }
+    };
+    // BullMQ has used up the marker that says that jobs are waiting: it would not ask again before `drainDelay`.
+    return this.repeating.within(FETCH_WITHIN_MS, 'fetch', fetch, this.slots.takesJobs);
   }
 
   #nextJob(answer: NextJob): unknown[] {
@@ -515,9 +523,13 @@ export class TorilBackend extends WaitingBackend {
       ...(why === 'left' && { [OUTCOME_FIELD]: '' }),
     };
     const remove = why === 'holds' ? false : removeOnFail;
-    return this.#untilDone('fail', heldOf(job, token), 'moveToFailed', () =>
-      super.moveToFailed(job, failedReason, remove, token, fetchNext, fields),
-    );
+    const act = (): ReturnType<RedisQueueBackend['moveToFailed']> =>
+      super.moveToFailed(job, failedReason, remove, token, fetchNext, fields);
+    const held = heldOf(job, token);
+    const ended = await this.repeating.untilDone('fail', held, act);
+    if ('done' in ended) return ended.done;
+    if (ended.instead !== 'finished') throw this.#lost(held, 'moveToFailed');
+    return { result: undefined, finishedOn: systemClock.wallMs() };
   }
 
   /** With a backoff; a job that waits for its turn is snoozed. */
@@ -557,7 +569,7 @@ export class TorilBackend extends WaitingBackend {
 
   /** A lock is renewed at half its time: a quarter is left for Redis to come round. */
   override extendLocks(jobIds: string[], tokens: string[], ms: number): Promise<string[]> {
-    return this.repeating.within(ms / 4, () => super.extendLocks(jobIds, tokens, ms));
+    return this.repeating.within(ms / 4, 'keep locks', () => super.extendLocks(jobIds, tokens, ms));
   }
 
   /** @throws what BullMQ says of a lock that is lost */

@@ -23,11 +23,12 @@ export interface Held {
 /** What became of a job about which Redis was to be told something. */
 export type Standing = 'held' | 'finished' | 'gone' | 'lost';
 
-/** What is to be done with a job, for people. */
-export type Step = 'complete' | 'fail' | 'retry' | 'snooze' | 'give back';
+/** What is to be done, for people. */
+export type Step = 'complete' | 'fail' | 'retry' | 'snooze' | 'give back' | 'fetch' | 'keep locks';
 
 export interface RedisRefusal {
-  readonly jobId: string;
+  /** Undefined: it is not about one job. */
+  readonly jobId: string | undefined;
   readonly step: Step;
   readonly cause: TorilError;
 }
@@ -109,28 +110,34 @@ export class Repeating {
 
   /** @throws StepGivenUp */
   async #breatheOr(step: Step, jobId: string, tries: number, refusal: unknown): Promise<void> {
-    await this.breathe(tries);
+    await this.#breathe(tries);
     if (!this.isOver) return;
     this.#givenUp.add(jobId);
     throw new StepGivenUp(`not done (${step}): ${messageOf(refusal)}`, { cause: refusal });
   }
 
-  /** For what is of use only for a while, and may be asked for again. @throws the last refusal */
-  async within<T>(ms: number, act: () => Promise<T>): Promise<T> {
+  /** For what is of use only for a while, or while it is wanted, and is asked for again. @throws the last refusal */
+  async within<T>(
+    ms: number,
+    step: Step,
+    act: () => Promise<T>,
+    isWanted: () => boolean = () => true,
+  ): Promise<T> {
     const untilMs = this.#options.clock.monotonicMs() + ms;
     for (let tries = 0; ; tries++) {
       try {
         return await act();
       } catch (thrown) {
         const isLate = this.isOver || this.#options.clock.monotonicMs() >= untilMs;
-        if (isLate || !isRefusal(thrown)) throw thrown;
-        await this.breathe(tries);
+        if (isLate || !isWanted() || !isRefusal(thrown)) throw thrown;
+        if (tries === 0) this.onRefusal({ jobId: undefined, step, cause: redisFailed(thrown) });
+        await this.#breathe(tries);
       }
     }
   }
 
   /** Longer each time, and never in step with others. */
-  async breathe(tries: number): Promise<void> {
+  async #breathe(tries: number): Promise<void> {
     const { clock, random } = this.#options;
     const longestMs = Math.min(AGAIN_MS * 2 ** Math.min(tries, 20), AGAIN_MS_MAX);
     await pause(clock, longestMs * (0.5 + random.fraction() / 2), this.#stop.signal);

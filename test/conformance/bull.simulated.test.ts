@@ -175,7 +175,7 @@ async function real(redis: Redis): Promise<Real> {
     retry: (job) => answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false)),
     park: ({ jobId, lock }, delayMs, survivedStart = false) =>
       answer(worker.backend.park(jobId, survivedStart, delayMs, lock)),
-    giveBack: ({ jobId, lock }) => answer(worker.backend.moveJobFromActiveToWait(jobId, lock)),
+    giveBack: ({ jobId, lock }) => answer(worker.backend.giveBack(jobId, lock)),
     async extend({ jobId, lock }) {
       await worker.extendJobLocks([jobId], [lock], LOCK_MS);
     },

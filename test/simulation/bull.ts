@@ -126,6 +126,8 @@ export class Bull {
 
   /** moveToFinished, as completed. */
   complete(jobId: string, lock: string, result: string): Answer {
+    // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
+    if (this.#jobs.get(jobId)?.state === 'completed') return 'done';
     const job = this.#unlock(jobId, lock);
     if (job === undefined) return 'missing lock';
     job.attemptsMade += 1;

@@ -251,7 +251,10 @@ saveDrawn()
 if #decidedKeys > 0 then call('HDEL', own .. '${IN_HAND_KEY}', unpack(decidedKeys)) end
 if delivered == 0 then return table.concat(accepted) end
 if #finishing > 0 then
-  for n, answer in ipairs(finishAll(finishing, completing[1], completing[2])) do
+  -- They have left their lanes: whatever Redis refuses from here on, their outcomes must be kept.
+  local isDone, done = pcall(finishAll, finishing, completing[1], completing[2])
+  for n = 1, #finishing do
+    local answer = isDone and done[n] or 'slow'
     answers[places[n]] = answer
     if answer == 'slow' then
       leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6], finishingKeys[n])

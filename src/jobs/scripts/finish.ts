@@ -158,12 +158,11 @@ local function fetch(places, jobs, lockMs, workerName, answers)
     local n, fields = places[i], redis.pcall('HGETALL', prefix .. jobIds[i])
     if not fields.err and #fields == 0 then break end -- an id without a job
     -- Somebody keeps something else there. It is delivered without a name, and then dropped.
-    if fields.err then
-      answers[n] = { { 'id', jobIds[i] }, jobIds[i], 0, 0 }
-    else
-      answers[n] = start(jobIds[i], fields, jobs[n][2], lockMs, workerName)
-    end
-    started[i] = jobIds[i]
+    local isStarted, answer = true, { { 'id', jobIds[i] }, jobIds[i], 0, 0 }
+    -- What Redis refuses half-way must not leave the others in no list.
+    if not fields.err then isStarted, answer = pcall(start, jobIds[i], fields, jobs[n][2], lockMs, workerName) end
+    if not isStarted then break end
+    answers[n], started[i] = answer, jobIds[i]
   end
   if #started > 0 then
     call('LPUSH', active, unpack(started))

@@ -20,10 +20,13 @@ local function wakeWorkers()
 end
 
 local function undelay(jobId)
-  if redis.call('ZREM', prefix .. 'delayed', jobId) == 0 then return false end
+  return redis.call('ZREM', prefix .. 'delayed', jobId) == 1
+end
+
+-- Once it is in its new place: nothing that is only told may come in between.
+local function tellUndelayed(jobId)
   redis.call('HSET', prefix .. jobId, 'delay', 0)
   redis.call('XADD', prefix .. 'events', '*', 'event', 'waiting', 'jobId', jobId, 'prev', 'delayed')
-  return true
 end
 
 local function promote(jobId)
@@ -36,6 +39,7 @@ local function promote(jobId)
     redis.call('ZADD', prefix .. 'prioritized', priority * 0x100000000 + place, jobId)
   end
   wakeWorkers()
+  tellUndelayed(jobId)
 end
 `;
 
@@ -55,10 +59,11 @@ local prefix, jobId = ARGV[1], ARGV[2]
 ${PROMOTE_LUA}
 local job = redis.call('HMGET', prefix .. jobId, 'atm', '${PARKED_FIELD}')
 local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
-local mayMove = (waitsForTurn and undelay(jobId)) or redis.call('ZREM', prefix .. 'prioritized', jobId) == 1
-if not mayMove then return 0 end
+local isUndelayed = waitsForTurn and undelay(jobId)
+if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end
 redis.call('RPUSH', prefix .. 'wait', jobId)
 wakeWorkers()
+if isUndelayed then tellUndelayed(jobId) end
 return 1
 `,
 };

@@ -16,24 +16,23 @@ export const RECLAIM: Script = {
   lua: `
 local call, prefix, jobId = redis.call, ARGV[1], ARGV[2]
 local jobKey = prefix .. jobId
-local job = call('HMGET', jobKey, 'name', 'finishedOn')
-if not job[1] then return 'gone' end
+if call('HEXISTS', jobKey, 'name') == 0 then return 'gone' end
 local lock = call('GET', jobKey .. ':lock')
 if lock and lock ~= ARGV[3] then return 'lost' end
 if not call('LPOS', prefix .. 'active', jobId) then
+  for _, set in ipairs({ 'completed', 'failed' }) do
+    if call('ZSCORE', prefix .. set, jobId) then return 'finished' end
+  end
   for _, list in ipairs({ 'wait', 'paused' }) do
     if call('LPOS', prefix .. list, jobId) then return 'lost' end
   end
   for _, set in ipairs({ 'delayed', 'prioritized', 'waiting-children' }) do
     if call('ZSCORE', prefix .. set, jobId) then return 'lost' end
   end
-  for _, set in ipairs({ 'completed', 'failed' }) do
-    if call('ZSCORE', prefix .. set, jobId) then return 'finished' end
-  end
   -- In no list: a script was stopped between taking it out of one and putting it into another.
-  call('LPUSH', prefix .. 'active', jobId)
   if ARGV[5] ~= '' then call('HSET', jobKey, 'atm', ARGV[5]) end
   call('HDEL', jobKey, 'finishedOn', 'returnvalue')
+  call('LPUSH', prefix .. 'active', jobId) -- last: it tells that the rest is done
 end
 call('SET', jobKey .. ':lock', ARGV[3], 'PX', ARGV[4])
 return 'held'
