@@ -89,7 +89,9 @@ function factsOf(backend: AddingBackend, { job, jobId, parentKeyOpts }: Add): Ad
   const { deduplicationId } = job;
   const isNamed = jobId !== undefined && jobId !== '';
   const isChild = parentKey !== undefined && parentKey !== '';
-  if (!isNamed && !isChild && deduplicationId === undefined) return undefined;
+  const { delay = 0, timestamp } = job.opts as { delay?: number; timestamp?: number };
+  const isFromNow = delay > 0 && timestamp === undefined;
+  if (!isNamed && !isChild && !isFromNow && deduplicationId === undefined) return undefined;
   const { replace, reschedule } = (job.opts.deduplication ?? {}) as Record<string, unknown>;
   return {
     ...(isNamed && { id: jobId }),
@@ -97,6 +99,7 @@ function factsOf(backend: AddingBackend, { job, jobId, parentKeyOpts }: Add): Ad
     ...(deduplicationId !== undefined && {
       dedup: `${backend.keys['de'] as string}:${deduplicationId}`,
     }),
+    ...(isFromNow && { fromNow: 1 as const }),
     ...((replace === true || reschedule === true) && { replaces: 1 as const }),
   };
 }

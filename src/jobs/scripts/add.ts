@@ -23,6 +23,8 @@ export interface AddFacts {
   readonly dedup?: string;
   /** which may take the place of a delayed job, or say anew when that is due: 1. */
   readonly replaces?: 1;
+  /** It is due so long after now: by Redis's clock, not the producer's. */
+  readonly fromNow?: 1;
 }
 
 export type AddArguments = [form: number, bulk: number, lane: string, facts?: AddFacts];
@@ -68,9 +70,22 @@ export function addScript(): Script {
     numberOfKeys: 2,
     lua: `${QUEUE_SEQUENCE_LUA}
 local bull = {}
-${functions.join('')}${ADD_LUA}`,
+${FROM_NOW_LUA}${functions.join('')}${ADD_LUA}`,
   };
 }
+
+/**
+ * BullMQ's scripts reckon when a job is due from the time that the producer gives, its fourth argument. A packed list
+ * with holes cannot be packed again, so the time is put into what they unpack.
+ */
+const FROM_NOW_LUA = `
+local bulls, timeless = cmsgpack, nil
+local cmsgpack = { pack = bulls.pack, unpack = function(text)
+  local unpacked = bulls.unpack(text)
+  if text == timeless then unpacked[4] = math.floor(nowMicros / 1000) end
+  return unpacked
+end }
+`;
 
 const ADD_LUA = `
 local call, prefix = redis.call, ARGV[1]
@@ -135,6 +150,7 @@ local function add(form, lane, facts, args)
   local sleeper, due
   if facts and facts.replaces then sleeper, due = asleep(facts.dedup) end
   if due then call('ZREM', prefix .. 'delayed', sleeper) end
+  timeless = facts and facts.fromNow and args[1]
   local isAdded, reply = pcall(bull[form[1]], form[2], args)
   if due then call('ZADD', prefix .. 'delayed', due, sleeper) end
   if not isAdded then error(reply, 0) end
