@@ -104,9 +104,37 @@ describe('a worker with free slots', () => {
       await stopping;
       await eventually('nothing is active', async () => (await here.queue.getActiveCount()) === 0);
       expect(await wentBack(here)).toBe(back);
+      const starts = async (): Promise<Set<number>> => {
+        const waiting = await here.queue.getWaiting();
+        return new Set(waiting.map((job) => job.attemptsStarted));
+      };
+      // What the worker has never begun was not started.
+      if (_ === 'paused') expect(await starts()).toEqual(new Set([0]));
       await here.worker({ concurrency: 20 });
       const finished = await here.finished(jobs);
       expect(new Set(finished.map((job) => job.attemptsMade))).toEqual(new Set([1]));
     },
   );
+
+  it('starts each job once beside a job scheduler, whose next job is added in between', async () => {
+    const here = stage();
+    const template = { name: 'log', data: { key: here.key('scheduled'), n: 0 } };
+    await here.queue.upsertJobScheduler('s', { every: 60_000 }, template);
+    const jobs = await enqueueLog(here, differentKeys(here, 40, 5));
+    await here.worker({ concurrency: 16 });
+    const finished = await here.finished(jobs);
+    expect(new Set(finished.map((job) => job.attemptsStarted))).toEqual(new Set([1]));
+    expect(await wentBack(here)).toBe(0);
+  });
+
+  it('starts each job once where slots become free while the queue is found empty', async () => {
+    const here = stage();
+    await here.worker({ concurrency: 8 });
+    const jobs = [];
+    for (let round = 0; round < 30; round++)
+      jobs.push(...(await enqueueLog(here, differentKeys(here, 1 + (round % 12), round % 3))));
+    const finished = await here.finished(jobs);
+    expect(new Set(finished.map((job) => job.attemptsStarted))).toEqual(new Set([1]));
+    expect(await wentBack(here)).toBe(0);
+  });
 });

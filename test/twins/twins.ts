@@ -4,6 +4,7 @@ import { BULLMQ_TWINS } from './bullmq-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
+import { REDIS_TWINS } from './redis-twins.ts';
 import type { Twin } from './twin.ts';
 
 export const TWINS: readonly Twin[] = [
@@ -12,4 +13,5 @@ export const TWINS: readonly Twin[] = [
   ...JOB_TWINS,
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
+  ...REDIS_TWINS,
 ];
