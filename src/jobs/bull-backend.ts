@@ -463,7 +463,7 @@ export class TorilBackend extends WaitingBackend {
   ): ReturnType<RedisQueueBackend['moveToActive']> {
     const fetch = async (): Promise<unknown[]> => {
       const answer = await this.slots.fetch(token);
-      return answer === 'fetch' ? await super.moveToActive(token, name) : this.#nextJob(answer);
+      return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
     };
     // BullMQ has used up the marker that says that jobs are waiting: it would not ask again before `drainDelay`.
     return this.repeating.within(FETCH_WITHIN_MS, 'fetch', fetch, this.slots.takesJobs);

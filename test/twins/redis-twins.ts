@@ -30,7 +30,7 @@ export const REDIS_TWINS: readonly Twin[] = [
       {
         file: 'src/jobs/repeating.ts',
         find: "        if (standing !== 'held') return { instead: standing };\n",
-        replace: "        if (standing === 'held') return { done: await act() };\n",
+        replace: "        if (standing === 'gone') return { instead: standing };\n",
       },
     ],
   },

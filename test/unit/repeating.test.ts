@@ -68,7 +68,7 @@ describe('a step that Redis refuses', () => {
     'is not repeated if the job is %s',
     async (instead) => {
       const { repeating } = stage(instead);
-      const act = answering(refused());
+      const act = answering(refused(), 'done twice');
       expect(await repeating.untilDone('snooze', HELD, act)).toEqual({ instead });
       expect(act.calls()).toBe(1);
     },
