@@ -3,7 +3,7 @@
  * simulation uses, on both: the same answers, and the same state of every job after each step.
  */
 import { randomUUID } from 'node:crypto';
-import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
+import { type Job, Queue, UnrecoverableError, Worker, RedisQueueBackend } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
@@ -209,7 +209,8 @@ async function real(redis: Redis): Promise<Real> {
           const job = await queue.getJob(jobId);
           if (job === undefined) return 'unknown';
           const { attemptsMade, stalledCounter, finishedOn, failedReason } = job;
-          const state = await job.getState();
+          // As BullMQ itself has it: a job that is parked is delayed there.
+          const state = await RedisQueueBackend.prototype.getState.call(queue.backend, jobId);
           return [
             state,
             attemptsMade,
