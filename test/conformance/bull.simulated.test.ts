@@ -187,7 +187,8 @@ async function real(redis: Redis): Promise<Real> {
       }
     },
     async promote(jobId) {
-      await worker.backend.promote(jobId).catch(() => undefined);
+      // By a stock client: Toril's own refuses a job that is only parked.
+      await RedisQueueBackend.prototype.promote.call(worker.backend, jobId).catch(() => undefined);
     },
     deliverNext: (jobId) => worker.backend.deliverNext(jobId),
     async reprocess(jobId) {
