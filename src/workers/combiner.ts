@@ -151,7 +151,7 @@ export class Combiner implements Watched, Crowding {
         continue;
       }
       if (this.#arrivals.size > 0 || (more && !this.#context.resting())) continue;
-      if (!owes) break;
+      if (!owes || (!more && this.#context.resting())) break;
       if (!more) await this.#rest(this.#context.options.blockedMs);
     }
     // In the same moment as the check above: nothing can join a combiner that is over.

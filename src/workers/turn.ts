@@ -225,6 +225,7 @@ class Turn {
       paceMs: memory.paceMs,
       history: noteOfRecovered(envelope, valueJson, taken, context),
     });
+    if (accepted || wentBack === true) memory.owesVisit = false; // there is nothing to see that is not told
     if (wentBack === true) return this.#hold(strangers(envelope));
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
