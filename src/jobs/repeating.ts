@@ -3,6 +3,7 @@
  * it. NOREPLICAS, READONLY, MISCONF, OOM, BUSY, LOADING, a lost connection last for milliseconds or for hours;
  * BullMQ takes any of them, when a job is to be completed, for a failure of the job.
  */
+import { setMaxListeners } from 'node:events';
 import { type Clock, pause } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { messageOf, redisFailed, type TorilError } from '../errors.ts';
@@ -55,6 +56,7 @@ export class Repeating {
 
   constructor(options: RepeatingOptions) {
     this.#options = options;
+    setMaxListeners(0, this.#stop.signal); // each slot may wait for Redis
   }
 
   /** What is refused from now on is not said again: the jobs are delivered again, and find their outcome. */
