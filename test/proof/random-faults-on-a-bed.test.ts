@@ -132,6 +132,7 @@ describe('a walk through all faults', () => {
       await walk.finish();
       const { bed } = walk;
       expect(bed.jobs().length).toBeGreaterThan(0);
+      bed.fault.disarm(); // a job with one attempt cannot fail three times
       expectInOrder(bed);
       expectExactlyOnce(bed);
       await expectSequentialFold(bed);
