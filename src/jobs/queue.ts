@@ -20,6 +20,7 @@ import { keyOf, throughJson, validated } from './job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import { RedisHistory } from './redis-history.ts';
 import { RedisLanes } from './redis-lanes.ts';
+import { tolerantTelemetry } from './telemetry.ts';
 import type { AnyUpdate, InputOf, ResultOf } from './update.ts';
 import { UpdateRegistry } from './update-registry.ts';
 
@@ -78,7 +79,10 @@ export class Queue extends BullQueue<
     const registry = new UpdateRegistry(updates ?? []);
     const addWithinMs = enqueueMsOf(enqueueMs);
     const closeWithinMs = queueCloseMsOf(closeMs);
-    super(name, bullOptions, createTorilBackend);
+    const telemetry =
+      bullOptions.telemetry &&
+      tolerantTelemetry(bullOptions.telemetry, (error) => this.emit('error', error));
+    super(name, { ...bullOptions, ...(telemetry && { telemetry }) }, createTorilBackend);
     this.backend.addWithinMs = addWithinMs;
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;

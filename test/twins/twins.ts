@@ -1,6 +1,7 @@
 /** All broken twins. */
 import { ADDING_TWINS } from './adding-twins.ts';
 import { BULLMQ_TWINS } from './bullmq-twins.ts';
+import { CALL_TWINS } from './call-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
@@ -14,4 +15,5 @@ export const TWINS: readonly Twin[] = [
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
   ...REDIS_TWINS,
+  ...CALL_TWINS,
 ];
