@@ -1,5 +1,4 @@
 /** Opening the queue for a command that does one thing and ends: what fails, fails at once. */
-import { ownPrefixOf } from '../base/own-keys.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { Queue } from '../jobs/queue.ts';
 import type { AnyUpdate } from '../jobs/update.ts';
@@ -95,10 +94,8 @@ export async function asking<T>(request: Promise<T>): Promise<T> {
 export async function removeQueue(queue: Queue): Promise<void> {
   try {
     await queue.obliterate({ force: true });
-    // Left alone by obliterate, so that a queue's numbers never come again; this name does not either.
-    const own = ownPrefixOf(queue.backend.toKey(''));
-    const names = ['sequence', 'dataSet', 'memcached'].map((name) => own + name);
-    await (await queue.backend.scriptClient()).del(...names);
+    // Obliterate leaves the list of servers, for whoever uses the name again; nobody uses this one.
+    await queue.lanes.destroy({ toTheLastKey: true });
   } catch {
     // Redis is out of reach: what failed before says so.
   }

@@ -20,12 +20,10 @@ import type { Finisher } from './finisher.ts';
 import { acknowledgeArguments, copyOf, takeArguments, takenOf } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
-import { HISTORY_FIRST_KEY, HISTORY_KEY } from './scripts/history.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
 import { RENUMBER } from './scripts/renumber.ts';
 import { PUT_BACK } from './scripts/remove.ts';
-import { SNOOZED_KEYS } from './scripts/snoozed.ts';
 import { LOOK_AT, SWEEP, UNAPPLIED } from './scripts/sweep.ts';
 import type { Script } from './scripts/script.ts';
 import { TAKE, type TakeReply } from './scripts/take.ts';
@@ -74,6 +72,9 @@ const OF_NO_WORKER: LanesOfWorker = {
   finisher: () => undefined,
   concurrency: Number.POSITIVE_INFINITY,
 };
+
+/** What a destroyed queue leaves: the list of servers, since the cells stay, and what tells calls of producers that come again. */
+const STAYS = /^(memcached$|producer:)/;
 
 export class RedisLanes implements Lanes {
   readonly #client: Promise<ScriptClient>;
@@ -237,19 +238,16 @@ export class RedisLanes implements Lanes {
 
   /**
    * Deletes what the queue knows of its keys. The sequence begins anew from the time, past all that was drawn; the
-   * list of memcached servers stays, since the cells do. They belong to a data set that is no more: a key that is
-   * used again stops with REDIS_WENT_BACK.
+   * list of memcached servers stays, since the cells do, unless it shall go `toTheLastKey`. They belong to a data set
+   * that is no more: a key that is used again stops with REDIS_WENT_BACK.
    */
-  async destroy(): Promise<void> {
+  async destroy({ toTheLastKey = false } = {}): Promise<void> {
     const client = await this.#client;
-    for (const pattern of ['lane:*', 'copy:*', 'claim:*']) {
-      for await (const keys of this.#scan(pattern)) await client.del(...keys);
+    const stays = (key: string): boolean => STAYS.test(key.slice(this.#own.length));
+    for await (const keys of this.#scan('*')) {
+      const going = toTheLastKey ? keys : keys.filter((key) => !stays(key));
+      if (going.length > 0) await client.del(...going);
     }
-    await client.del(
-      ...['sequence', 'dataSet', HISTORY_KEY, HISTORY_FIRST_KEY, ...SNOOZED_KEYS].map(
-        (name) => this.#own + name,
-      ),
-    );
   }
 
   async *#scan(pattern: string): AsyncGenerator<string[]> {

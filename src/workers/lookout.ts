@@ -48,7 +48,12 @@ export class Lookout {
 
   async #run(): Promise<void> {
     const { clock } = this.#options;
-    await this.#look(SOON).catch(() => undefined);
+    if (!(await this.#look(SOON).catch(() => false))) {
+      // Somebody looked in the last seconds, maybe before what this worker should see. If somebody is first
+      // once more, that was since.
+      await pause(clock, SOON.everyMs, this.#closing.signal);
+      await this.#look(SOON).catch(() => undefined);
+    }
     while (!this.#closing.signal.aborted) {
       const isCalled = await this.#waitFor(EVERY_MS);
       if (isCalled) await pause(clock, SOON.everyMs, this.#closing.signal);
@@ -74,22 +79,24 @@ export class Lookout {
     return isCalled;
   }
 
-  async #look({ what, everyMs }: Occasion): Promise<void> {
+  /** Whether nobody else has looked just now. */
+  async #look({ what, everyMs }: Occasion): Promise<boolean> {
     const { signal } = this.#closing;
-    if (signal.aborted) return;
+    if (signal.aborted) return false;
     const { clock, lanes, visit, notApplied } = this.#options;
     // Everybody asks: each knows only up to when it has asked itself.
     const isFirst = await lanes.claim(what, everyMs);
     const { since, jobIds } = await lanes.unapplied(this.#since);
     this.#since = since;
-    if (!isFirst) return;
+    if (!isFirst) return false;
     if (jobIds.length > 0) notApplied(jobIds);
     let calledMs = clock.monotonicMs();
     for await (const keys of lanes.released()) {
-      if (signal.aborted) return;
+      if (signal.aborted) return true;
       keys.forEach(visit);
       await pause(clock, REST_FACTOR * (clock.monotonicMs() - calledMs), signal);
       calledMs = clock.monotonicMs();
     }
+    return true;
   }
 }

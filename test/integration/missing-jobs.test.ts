@@ -101,7 +101,9 @@ describe('a job whose hash is gone', () => {
     const worker = await here.worker();
     const told = missing(worker);
     const [job] = await enqueueLog(here, [{ key: here.key(), n: 0, takesMs: 300 }]);
-    await eventually('it is active', async () => (await job?.getState()) === 'active');
+    const inHand = async (): Promise<boolean> =>
+      (await here.redis.exists(here.ownKey('inHand'))) > 0;
+    await eventually('a batch has it in hand', inHand);
     const jobId = await forget(here, job);
     await eventually('it was told', () => told.has(jobId), 10_000);
     await eventually('nothing is active', async () => (await here.queue.getActiveCount()) === 0);

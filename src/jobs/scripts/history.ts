@@ -12,8 +12,8 @@ import type { Script } from './script.ts';
 /** Before each of a commit's jobs and before its data: no JSON text holds it (RFC 7464). */
 export const JOB_SEPARATOR = '\u001e';
 /** The stream, and the id of its first entry: reading an entry only to learn its id would cost a lot. */
-export const HISTORY_KEY = 'history';
-export const HISTORY_FIRST_KEY = 'historyFirst';
+const HISTORY_KEY = 'history';
+const HISTORY_FIRST_KEY = 'historyFirst';
 
 /** A commit's note, as ACKNOWLEDGE takes it. */
 export type NoteArguments = [

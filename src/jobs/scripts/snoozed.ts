@@ -52,9 +52,6 @@ local function snoozedAs(jobId)
 end
 `;
 
-/** What these scripts keep, behind Toril's own prefix. */
-export const SNOOZED_KEYS: readonly string[] = ['snoozed:wait', 'snoozed:prioritized'];
-
 /**
  * Drops entries that no longer count, of a stretch.
  *
