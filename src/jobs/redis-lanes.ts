@@ -241,7 +241,7 @@ export class RedisLanes implements Lanes {
    * list of memcached servers stays, since the cells do, unless it shall go `toTheLastKey`. They belong to a data set
    * that is no more: a key that is used again stops with REDIS_WENT_BACK.
    */
-  async destroy({ toTheLastKey = false } = {}): Promise<void> {
+  async destroy({ toTheLastKey = false }: { toTheLastKey?: boolean } = {}): Promise<void> {
     const client = await this.#client;
     const stays = (key: string): boolean => STAYS.test(key.slice(this.#own.length));
     for await (const keys of this.#scan('*')) {
