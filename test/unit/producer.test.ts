@@ -44,6 +44,33 @@ function stage(site: Partial<ProducerSite> = {}) {
 }
 
 describe('a call', () => {
+  test('is valid for less long than its caller waits', async () => {
+    const { call, copy } = stage();
+    const startedMs = systemClock.wallMs();
+    const answer = call();
+    const { lastMs, answer: say } = await copy();
+    say('[]');
+    await answer;
+    expect(lastMs).toBeLessThan(startedMs + WITHIN_MS - 20);
+    expect(lastMs).toBeGreaterThan(startedMs + WITHIN_MS / 2);
+  });
+
+  test('is not sent by a client that is ready only when its caller has heard that nothing is added', async () => {
+    let isReady = (): void => undefined;
+    const ready = new Promise<void>((resolve) => (isReady = resolve));
+    let sent = 0;
+    const run = (): Promise<unknown> => {
+      sent++;
+      return Promise.resolve('[]');
+    };
+    const { call } = stage({ withinMs: 50, ready: () => ready, run });
+    await expect(call()).rejects.toMatchObject({ code: 'REDIS_FAILED' });
+    isReady();
+    await ready;
+    await new Promise(setImmediate);
+    expect(sent).toBe(0);
+  });
+
   test('is sent again under its number until it is answered', async () => {
     const { call, copy } = stage();
     const answer = call();

@@ -13,6 +13,13 @@ import { messageOf, TorilError } from '../../errors.ts';
 
 /** Milliseconds between two tries; the connection itself is awaited by the client. */
 const PAUSE_MS = { first: 20, longest: 1_000 };
+/**
+ * A copy is valid for so much less than its call is awaited, in milliseconds or as a part of its time: nothing may
+ * be added after the caller has heard that nothing will be. Redis takes no copy whose last moment says that the two
+ * clocks are further apart than this.
+ */
+const SLACK_MS = 1_000;
+const SLACK_PART = 0.1;
 /** What Redis answers for moments only, before it has looked at the call. */
 const MOMENTARY = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
 /** An answer of Redis, whatever the driver makes of it: errors of connections do not begin with a code. */
@@ -59,9 +66,10 @@ export class Producer {
     const number = ++this.#number;
     const answer = call.carryOut(
       (mustFollow, validMs) => {
-        const { clock, withinMs, run } = this.#site;
-        const lastMs = Math.round(clock.wallMs() + this.#aheadMs + validMs);
-        const head = [number, mustFollow ? number - 1 : 0, lastMs, withinMs + PAUSE_MS.longest];
+        const { clock, run } = this.#site;
+        const lastMs = Math.floor(clock.wallMs() + this.#aheadMs + validMs);
+        const longestMs = Math.ceil(validMs + slackOf(this.#site));
+        const head = [number, mustFollow ? number - 1 : 0, lastMs, longestMs];
         return run(this.#id, [...head, ...args]);
       },
       (redisMs) => {
@@ -74,6 +82,10 @@ export class Producer {
     this.#underWay = underWay;
     return answer;
   }
+}
+
+function slackOf({ withinMs }: ProducerSite): number {
+  return Math.min(SLACK_MS, withinMs * SLACK_PART);
 }
 
 /** Sends a copy. `validMs`: how long it may take to arrive. */
@@ -97,13 +109,11 @@ class Call {
     let cause: unknown;
     for (;;) {
       const leftMs = this.#endMs - this.#site.clock.monotonicMs();
-      if (leftMs <= 0) throw this.#gaveUp(cause);
-      const answer = await this.#inTime(this.#send(send, leftMs), leftMs).catch(
-        (thrown: unknown) => {
-          cause = thrown;
-          return undefined;
-        },
-      );
+      if (this.#validMs() <= 0) throw this.#gaveUp(cause);
+      const answer = await this.#inTime(this.#send(send), leftMs).catch((thrown: unknown) => {
+        cause = thrown;
+        return undefined;
+      });
       if (answer === LATE) throw this.#gaveUp(cause);
       if (answer === undefined) await this.#afterFailure(cause);
       else if (answer === 'early') await this.#inTime(this.#predecessor(), leftMs);
@@ -113,10 +123,18 @@ class Call {
     }
   }
 
-  async #send(send: Send, leftMs: number): Promise<string> {
+  /** Milliseconds for which a copy that is sent now may be carried out. */
+  #validMs(): number {
+    return this.#endMs - this.#site.clock.monotonicMs() - slackOf(this.#site);
+  }
+
+  async #send(send: Send): Promise<string> {
     await this.#site.ready();
+    const validMs = this.#validMs();
+    // The client took its time: whoever called has heard by now, or is about to, that nothing is added.
+    if (validMs <= 0) throw new Error('the connection was ready too late');
     this.#copies += 1;
-    const answer = await send(this.#before !== undefined, leftMs);
+    const answer = await send(this.#before !== undefined, validMs);
     // A client that is being closed answers so.
     if (typeof answer !== 'string') throw new Error('the connection is closed');
     return answer;
