@@ -4,15 +4,11 @@
  */
 import type { Job } from 'bullmq';
 import { beforeAll, afterAll, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemRandom } from '../../src/base/random.ts';
 import type { Worker } from '../../src/index.ts';
-import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { openServers } from '../../src/memcached/open-servers.ts';
-import { trustCell, trustCopy, type TrustEnd } from '../../src/workers/trust.ts';
 import { eventually } from '../support/memcached.ts';
 import { hasItem } from '../support/items.ts';
 import { type PrivateServer, startRedis } from '../support/servers.ts';
+import { trust } from '../support/trust.ts';
 import type { Line } from '../support/updates.ts';
 import {
   enqueueLog,
@@ -55,26 +51,6 @@ async function heldWith(worker: Worker, here: Stage, key: string): Promise<strin
   expect(jobId).toBeUndefined();
   expect(await job?.getState()).not.toBe('completed');
   return code;
-}
-
-async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {
-  const servers = openServers(here.memcached, systemClock, systemRandom);
-  const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-  const { lanes, qualifiedName } = here.queue;
-  const context = {
-    queue: qualifiedName,
-    servers,
-    locks,
-    lanes,
-    clock: systemClock,
-    waitMs: 9_000,
-  };
-  try {
-    return await (which === 'cell' ? trustCell : trustCopy)(context, key);
-  } finally {
-    await locks.close();
-    await servers.close();
-  }
 }
 
 describe('two Redis data sets on one memcached', () => {

@@ -5,15 +5,11 @@
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemRandom } from '../../src/base/random.ts';
 import type { Worker } from '../../src/index.ts';
-import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { openServers } from '../../src/memcached/open-servers.ts';
-import { trustCell, trustCopy, type TrustEnd } from '../../src/workers/trust.ts';
 import { eventually } from '../support/memcached.ts';
 import { redisClient } from '../support/redis.ts';
 import { startRedis } from '../support/servers.ts';
+import { trust } from '../support/trust.ts';
 import type { Line } from '../support/updates.ts';
 import { enqueueLog, nextEvent, type Stage, stage } from '../support/workers.ts';
 
@@ -75,26 +71,6 @@ async function commits(here: Stage, key: string, ...numbers: readonly number[]):
 
 const numbersIn = async ({ cells }: Stage, key: string): Promise<number[]> =>
   ((await cells.get<Line[]>(key)) ?? []).map(([n]) => n);
-
-async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {
-  const servers = openServers(here.memcached, systemClock, systemRandom);
-  const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-  const { lanes, qualifiedName } = here.queue;
-  const context = {
-    queue: qualifiedName,
-    servers,
-    locks,
-    lanes,
-    clock: systemClock,
-    waitMs: 9_000,
-  };
-  try {
-    return await (which === 'cell' ? trustCell : trustCopy)(context, key);
-  } finally {
-    await locks.close();
-    await servers.close();
-  }
-}
 
 describe('a replica with a clock behind is promoted', () => {
   it('and nobody completes with the outcome of a job whose number he got', async () => {

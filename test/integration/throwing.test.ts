@@ -191,8 +191,8 @@ describe('listeners of failed', () => {
     readonly code = 'SOLD_OUT';
   }
 
-  it('get the very error, in every attempt, and BullMQ keeps its message and stack', async () => {
-    const thrown = new ShopError('nothing left');
+  /** A job whose update throws it in each of up to three attempts, and what the listeners of `failed` were given. */
+  async function failing(thrown: Error): Promise<{ errors: unknown[]; failed: Job | undefined }> {
     const update = counting(() => {
       throw thrown;
     });
@@ -202,6 +202,12 @@ describe('listeners of failed', () => {
     worker.on('failed', (_job, error) => errors.push(error));
     const job = await here.queue.enqueue(update, { key: here.key() }, { attempts: 3 });
     const [failed] = await here.finished([job]);
+    return { errors, failed };
+  }
+
+  it('get the very error, in every attempt, and BullMQ keeps its message and stack', async () => {
+    const thrown = new ShopError('nothing left');
+    const { errors, failed } = await failing(thrown);
     await eventually('all attempts are told', () => errors.length === 3);
     expect(errors.every((error) => error === thrown)).toBe(true);
     expect(failed?.failedReason).toBe('nothing left');
@@ -211,15 +217,7 @@ describe('listeners of failed', () => {
   it('get an UnrecoverableError as it is, after one attempt', async () => {
     class Hopeless extends UnrecoverableError {}
     const thrown = new Hopeless('no way');
-    const update = counting(() => {
-      throw thrown;
-    });
-    const here = stage({ updates: [update] });
-    const worker = await here.worker();
-    const errors: unknown[] = [];
-    worker.on('failed', (_job, error) => errors.push(error));
-    const job = await here.queue.enqueue(update, { key: here.key() }, { attempts: 3 });
-    const [failed] = await here.finished([job]);
+    const { errors, failed } = await failing(thrown);
     await eventually('it is told', () => errors.length === 1);
     expect(errors[0]).toBe(thrown);
     expect(failed?.attemptsMade).toBe(1);

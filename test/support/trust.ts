@@ -1,0 +1,27 @@
+/** An operator's choice between cell and copy, as `toril lane KEY --trust` makes it. */
+import { systemClock } from '../../src/base/clock.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { openServers } from '../../src/memcached/open-servers.ts';
+import { trustCell, trustCopy, type TrustEnd } from '../../src/workers/trust.ts';
+import type { Stage } from './workers.ts';
+
+export async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {
+  const servers = openServers(here.memcached, systemClock, systemRandom);
+  const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
+  const { lanes, qualifiedName } = here.queue;
+  const context = {
+    queue: qualifiedName,
+    servers,
+    locks,
+    lanes,
+    clock: systemClock,
+    waitMs: 9_000,
+  };
+  try {
+    return await (which === 'cell' ? trustCell : trustCopy)(context, key);
+  } finally {
+    await locks.close();
+    await servers.close();
+  }
+}
