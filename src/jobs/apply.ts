@@ -5,7 +5,7 @@ import { asJsonValue, copyOfJson } from '../json-value.ts';
 import { type CallSite, settledInTime } from './call-site.ts';
 import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
-import { type ApplyFacts, CallSignal, Context } from './update-context.ts';
+import { type ApplyFacts, Context, UpdateCall } from './update-context.ts';
 
 export interface AppliedUpdate {
   /** Undefined: the cell is deleted. */
@@ -25,12 +25,8 @@ export function applyUpdate(
   facts: ApplyFacts,
   site: CallSite,
 ): AppliedUpdate | Promise<AppliedUpdate> {
-  const call = new CallSignal();
-  const context = new Context(
-    facts,
-    () => signalOf(call, site),
-    (row) => site.log?.(row),
-  );
+  const call = new UpdateCall(site);
+  const context = new Context(facts, call);
   const given = value === undefined ? initialOf(update, facts.key) : value;
   const start = update.immutable ? frozenValue(given) : thawed(given);
   const returned: unknown = update.apply(start, data, context);
@@ -40,13 +36,6 @@ export function applyUpdate(
     what: `the update "${update.name}"`,
     abort: (reason) => call.abort(reason),
   }).then((settled) => finish(update, start, settled, data, context));
-}
-
-/** While `apply` has not returned, nobody but itself could tell it that the lease is lost. */
-function signalOf(call: CallSignal, { lost }: CallSite): AbortSignal {
-  const signal = lost?.();
-  if (signal?.aborted === true) call.abort(signal.reason);
-  return call.signal;
 }
 
 function initialOf(update: AnyUpdate, key: string): unknown {

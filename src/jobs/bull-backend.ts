@@ -29,7 +29,7 @@ import { ENQUEUE_MS } from '../options.ts';
 import { Adding, type LaneOf } from './adding/adding.ts';
 import { Producer } from './adding/producer.ts';
 import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
-import { isKnownBullMQ, type NextJob, peculiaritiesOf } from './finisher.ts';
+import { type Completion, isKnownBullMQ, type NextJob, peculiaritiesOf } from './finisher.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 import {
   type Away,
@@ -386,8 +386,22 @@ export class TorilBackend extends WaitingBackend {
     return client.runCommand(name, [`${this.#ownPrefix}sequence`, this.keys[''], ...args]);
   }
 
+  override moveToCompleted<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    returnValue: R,
+    removeOnComplete: boolean | number | KeepJobs,
+    token: string,
+    fetchNext: boolean,
+  ): ReturnType<RedisQueueBackend['moveToCompleted']> {
+    const wantsNext = fetchNext && this.closing === undefined;
+    const before = this.slots.completedBefore(job.id as string, token, wantsNext);
+    if (before === undefined)
+      return this.#complete(job, returnValue, removeOnComplete, token, fetchNext);
+    return this.#withNext(before, token);
+  }
+
   /** However long it takes: what it would complete is decided. */
-  override async moveToCompleted<T, R, N extends string>(
+  async #complete<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     returnValue: R,
     removeOnComplete: boolean | number | KeepJobs,
@@ -395,7 +409,7 @@ export class TorilBackend extends WaitingBackend {
     fetchNext: boolean,
   ): ReturnType<RedisQueueBackend['moveToCompleted']> {
     const act = (): ReturnType<RedisQueueBackend['moveToCompleted']> =>
-      this.#complete(job, returnValue, removeOnComplete, token, fetchNext);
+      this.#completeOnce(job, returnValue, removeOnComplete, token, fetchNext);
     const held = heldOf(job, token);
     this.repeating.check('complete', held.jobId);
     try {
@@ -423,8 +437,8 @@ export class TorilBackend extends WaitingBackend {
     return this.finishedErrors({ code: -2, jobId, command, state: 'active' });
   }
 
-  /** Together with its commit, or with all others of this moment, where they are ordinary ones. */
-  async #complete<T, R, N extends string>(
+  /** With all others of this moment, where they are ordinary ones. */
+  async #completeOnce<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
     returnValue: R,
     removeOnComplete: boolean | number | KeepJobs,
@@ -441,7 +455,13 @@ export class TorilBackend extends WaitingBackend {
     if (completed === undefined) {
       return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
     }
-    const { answer, finishedOn } = completed;
+    return this.#withNext(completed, token);
+  }
+
+  async #withNext(
+    { answer, finishedOn }: Completion,
+    token: string,
+  ): ReturnType<RedisQueueBackend['moveToCompleted']> {
     if (answer !== 'fetch') return { result: this.#nextJob(answer), finishedOn };
     return { result: await this.#fetchInstead(token), finishedOn };
   }
@@ -472,7 +492,7 @@ export class TorilBackend extends WaitingBackend {
   #nextJob(answer: NextJob): unknown[] {
     this.#delivered.note(answer);
     if (answer === undefined) return [];
-    const [fields, id, limitedMs, dueMs] = answer;
+    const [fields, id, limitedMs = 0, dueMs = 0] = answer;
     return raw2NextJobData([fields, id, limitedMs, this.#dueOf(dueMs)]);
   }
 

@@ -45,8 +45,8 @@ export interface ToComplete extends Delivery {
 /** `slow`: nothing was done, BullMQ's own script must; `fetch`: completed, but BullMQ's own must fetch. */
 export type Completed = 'slow' | 'fetch' | NextJob;
 
-/** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id, rate limit, due. */
-export type NextJob = undefined | readonly [string[] | 0, string | 0, number, number];
+/** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id; rate limit, due (missing: 0). */
+export type NextJob = undefined | readonly [string[] | 0, string | 0, number?, number?];
 
 export interface CompletedAt {
   readonly answer: Completed;
@@ -109,10 +109,9 @@ export class Finisher {
   completed(
     [, , wanted]: Exclude<CompletingArguments, 0>,
     deliveries: readonly Delivery[],
-    reply: string,
+    { nowMs, answers }: Answers,
   ): void {
     const wantedNext = wanted === 1;
-    const { nowMs, answers } = answersOf(reply);
     this.#options.tellTime(nowMs);
     for (const [at, answer] of answers.entries()) {
       const { jobId, token } = deliveries[at] as Delivery;
@@ -166,14 +165,23 @@ export class Finisher {
   }
 }
 
-/** What the scripts answer: the time in Redis, and an answer per job or slot. */
-export function answersOf(reply: string): { nowMs: number; answers: Completed[] } {
-  const json = reply.indexOf('[');
-  const answers = JSON.parse(reply.slice(json)) as (Completed | 0)[];
-  return {
-    nowMs: Number(reply.slice(0, json)),
-    answers: answers.map((answer) => (answer === 0 ? undefined : answer)),
-  };
+/** What the scripts answer (`told` in scripts/finish.ts). */
+export interface Answers {
+  /** Redis's time in milliseconds since 1970. */
+  readonly nowMs: number;
+  /** One per job or slot. */
+  readonly answers: readonly Completed[];
+}
+
+export function answersOf(reply: string): Answers {
+  return answersIn(JSON.parse(reply) as unknown[]);
+}
+
+/** @param told is used up */
+export function answersIn(told: unknown[]): Answers {
+  const nowMs = Number(told.pop());
+  const answers = told as (Completed | 0)[];
+  return { nowMs, answers: answers.map((answer) => (answer === 0 ? undefined : answer)) };
 }
 
 /** Whether BullMQ's scripts are the ones that FINISH stands in for, as far as the client shows them. */

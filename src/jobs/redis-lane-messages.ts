@@ -3,7 +3,7 @@ import type { Acknowledgement, Copy, Delivery, LaneEntry, Taken, TakeRequest } f
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
 import { noteArguments } from './scripts/history.ts';
 import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
-import type { EntryReply, TakeArguments, TakeReply } from './scripts/take.ts';
+import type { EntryReply, TakeArguments, TakeReply, TakeReplyRest } from './scripts/take.ts';
 
 /** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
 const COPY_GRACE_MS = 120_000;
@@ -30,14 +30,16 @@ export function takenOf(
   { restricted, dataSet }: TakenTogether,
   reply: Unpacking<unknown>,
 ): Taken {
-  const [token, copyToken, watermark, value, cascadeTo, length, headDueInMs, since, ...rest] = lane;
-  const [expiresInMs, outcomes, entries, gone] = rest;
+  const [token, copyToken, watermark, value, cascadeTo, since, listed, rest] = lane;
+  const entries = Array.isArray(listed) ? listed.map((entry) => entryOf(entry, reply)) : NONE;
+  const more: TakeReplyRest = rest ?? [entries.length, 0, 0, {}, 0];
+  const [length, headDueInMs, expiresInMs, outcomes, gone] = more;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
   return {
     token: Number(token),
     copy: copyOf(copyToken, watermark, reply.text(value), cascadeTo),
-    entries: Array.isArray(entries) ? entries.map((entry) => entryOf(entry, reply)) : NONE,
+    entries,
     gone: gone === 0 ? NONE : gone,
     length,
     decided,
@@ -50,20 +52,20 @@ export function takenOf(
 }
 
 function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
-  const [jobId, sequence, name, data, attemptsMade, stalls, finished, ...rest] = entry;
-  const [directive, reason, trace] = rest;
-  return {
+  const [jobId, sequence, name, data, attempts = '0', stalls = '0', finished = 'no'] = entry;
+  const plain = {
     jobId,
     name,
     data: reply.text(data),
     sequence: Number(sequence),
-    attemptsMade: Number(attemptsMade ?? 0),
-    stalls: Number(stalls ?? 0),
-    finished: (finished ?? 'no') as LaneEntry['finished'],
-    directive: (directive ?? '') as LaneEntry['directive'],
-    failedReason: reply.text(reason ?? ''),
-    ...(trace !== undefined && { trace: reply.text(trace) }),
+    attemptsMade: Number(attempts),
+    stalls: Number(stalls),
+    finished: finished as LaneEntry['finished'],
+    directive: (entry[7] ?? '') as LaneEntry['directive'],
+    failedReason: reply.text(entry[8] ?? ''),
   };
+  const trace = entry[9];
+  return trace === undefined ? plain : { ...plain, trace: reply.text(trace) };
 }
 
 export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {

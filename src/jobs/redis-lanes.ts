@@ -16,7 +16,7 @@ import type {
   Taken,
   TakeRequest,
 } from './lanes.ts';
-import type { Finisher } from './finisher.ts';
+import { answersIn, type Finisher } from './finisher.ts';
 import { acknowledgeArguments, copyOf, takeArguments, takenOf } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
@@ -45,6 +45,7 @@ const ENTRIES_PER_SWEEP = 1_000;
 /** Keys that a scan looks at in one call. */
 const KEYS_PER_SCAN = 500;
 
+const NONE: readonly never[] = [];
 const ANSWERS = {
   '1': { accepted: true },
   '2': { accepted: true, missing: true },
@@ -290,11 +291,12 @@ export class RedisLanes implements Lanes {
     const keys = [`${this.#prefix}delayed`];
     const args = packing.arguments([completing ?? 0, ...all]);
     const reply = (await this.#run(ACKNOWLEDGE, keys, args)) as string;
-    if (completing !== undefined && reply.length > commits.length) {
-      const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
-      finisher?.completed(completing, deliveries, reply.slice(commits.length));
-    }
-    return commits.map((_, at) => ANSWERS[reply[at] as keyof typeof ANSWERS]);
+    if (completing === undefined || !reply.startsWith('[')) return answersTo(commits, reply);
+    const told = JSON.parse(reply) as unknown[];
+    const letters = told.pop() as string;
+    const deliveries = commits.flatMap(({ deliveries: some = NONE }) => some);
+    finisher?.completed(completing, deliveries, answersIn(told));
+    return answersTo(commits, letters);
   }
 
   async #locateMany(jobs: readonly { key: string; jobId: string }[]): Promise<Location[]> {
@@ -320,6 +322,10 @@ export class RedisLanes implements Lanes {
       throw redisFailed(thrown); // here: what is thrown elsewhere is no fault of Redis
     }
   }
+}
+
+function answersTo(commits: readonly Acknowledgement[], letters: string): Acknowledged[] {
+  return commits.map((_, at) => ANSWERS[letters[at] as keyof typeof ANSWERS]);
 }
 
 /**

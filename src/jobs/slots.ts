@@ -74,6 +74,18 @@ export class Slots {
     return remove === undefined ? undefined : { jobId, token, remove };
   }
 
+  /** Of a job that was completed in the step that acknowledged its commit: most are. Undefined: it was not. */
+  completedBefore(jobId: string, token: string, fetchNext: boolean): Completion | undefined {
+    const finisher = this.#finisher;
+    if (finisher === undefined) return undefined;
+    finisher.wantsNext = fetchNext;
+    const before = finisher.takeCompleted(token);
+    if (before?.jobId !== jobId) return undefined;
+    const { answer, wantedNext, finishedOn } = before;
+    const wantsNow = answer === undefined && fetchNext && !wantedNext;
+    return { answer: wantsNow ? 'fetch' : answer, finishedOn };
+  }
+
   /** Undefined: BullMQ's own script must. */
   async complete(
     jobId: string,
@@ -86,13 +98,6 @@ export class Slots {
     if (remove === undefined) return undefined;
     const finisher = this.#finisher ?? (await this.#ready());
     if (finisher === undefined) return undefined;
-    finisher.wantsNext = fetchNext;
-    const before = finisher.takeCompleted(token);
-    if (before?.jobId === jobId) {
-      const { answer, wantedNext, finishedOn } = before;
-      const wantsNow = answer === undefined && fetchNext && !wantedNext;
-      return { answer: wantsNow ? 'fetch' : answer, finishedOn };
-    }
     const result = JSON.stringify(returnValue) ?? 'null';
     const completed = await finisher.complete({ jobId, token, result, remove, fetchNext });
     const { answer, finishedOn } = completed;

@@ -1,6 +1,7 @@
 /** What an update is told besides value and data. Made once per job: what costs something is made when it is asked for. */
 import { messageOf } from '../errors.ts';
 import { seededFraction, seededUuid } from '../base/random.ts';
+import type { CallSite } from './call-site.ts';
 import type { UpdateContext } from './update.ts';
 
 export interface ApplyFacts {
@@ -11,15 +12,30 @@ export interface ApplyFacts {
   readonly attempt: number;
 }
 
+/** What a context has of the call that it is for. */
+export interface ContextCall {
+  readonly signal: AbortSignal;
+  log(row: string): void;
+}
+
 /**
- * The signal of one call. A controller of its own, and not `AbortSignal.any`: on Node 20 such a signal stays in
- * memory for ever once somebody listens to it, 1.2 KB per job. Whoever aborts it forgets it when the call is over.
+ * One call of an update. Its signal is a controller's of its own, and not `AbortSignal.any`: on Node 20 such a signal
+ * stays in memory for ever once somebody listens to it, 1.2 KB per job. Whoever aborts it forgets it when the call is
+ * over.
  */
-export class CallSignal {
+export class UpdateCall implements ContextCall {
+  readonly #site: CallSite;
   #controller: AbortController | undefined;
   #abortion: { readonly reason: unknown } | undefined;
 
+  constructor(site: CallSite) {
+    this.#site = site;
+  }
+
   get signal(): AbortSignal {
+    // While `apply` has not returned, nobody but itself could tell it that the lease is lost.
+    const lost = this.#site.lost?.();
+    if (lost?.aborted === true) this.abort(lost.reason);
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
       if (this.#abortion !== undefined) this.#controller.abort(this.#abortion.reason);
@@ -31,19 +47,21 @@ export class CallSignal {
     this.#abortion ??= { reason };
     this.#controller?.abort(reason);
   }
+
+  log(row: string): void {
+    this.#site.log?.(row);
+  }
 }
 
 export class Context implements UpdateContext {
   readonly #facts: ApplyFacts;
-  readonly #signal: () => AbortSignal;
-  readonly #log: (row: string) => void;
+  readonly #call: ContextCall;
   #fraction: (() => number) | undefined;
   #ids = 0;
 
-  constructor(facts: ApplyFacts, signal: () => AbortSignal, log: (row: string) => void) {
+  constructor(facts: ApplyFacts, call: ContextCall) {
     this.#facts = facts;
-    this.#signal = signal;
-    this.#log = log;
+    this.#call = call;
   }
 
   get key(): string {
@@ -66,7 +84,7 @@ export class Context implements UpdateContext {
     return Math.floor(this.#facts.sequence / 1000);
   }
   get signal(): AbortSignal {
-    return this.#signal();
+    return this.#call.signal;
   }
   // Functions, not methods: updates write `{ random, id, log }` and call them on their own.
   get random(): () => number {
@@ -77,7 +95,7 @@ export class Context implements UpdateContext {
     return () => seededUuid(`${this.#seed()}\n${this.#ids++}`);
   }
   get log(): (row: string) => void {
-    return (row: unknown) => this.#log(typeof row === 'string' ? row : messageOf(row));
+    return (row: unknown) => this.#call.log(typeof row === 'string' ? row : messageOf(row));
   }
   #seed(): string {
     const { key, jobId, sequence } = this.#facts;
@@ -87,9 +105,10 @@ export class Context implements UpdateContext {
 
 /** A context for the same job that begins anew: its first random number and id are the first ones again. */
 export function repeatedContext(context: UpdateContext): UpdateContext {
-  return new Context(
-    context,
-    () => context.signal,
-    () => undefined, // logged once is enough
-  );
+  return new Context(context, {
+    get signal(): AbortSignal {
+      return context.signal;
+    },
+    log: () => undefined, // logged once is enough
+  });
 }

@@ -32,12 +32,14 @@ export class Intake {
   }
 
   /** Never throws: what a schema or a key throws is the job's own failure. */
-  async settlementOf(job: Job, token: string): Promise<Ending> {
-    const { cancellations } = this.#options.gate;
-    cancellations.delivered(job.id as string, job.timestamp);
-    const settlement = await this.#take(job, token);
-    cancellations.settled(job.id as string, settlement);
-    return settlement;
+  settlementOf(job: Job, token: string): Ending | Promise<Ending> {
+    this.#options.gate.cancellations.delivered(job.id as string, job.timestamp);
+    return this.#take(job, token);
+  }
+
+  /** Of a job that was settled. */
+  settled(job: Job, settlement: Ending): void {
+    this.#options.gate.cancellations.settled(job.id as string, settlement);
   }
 
   /** True if the job is here: its update, if it has been called, is told; else it will not be called. */

@@ -156,8 +156,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * answers: then it works, on the keys of the others as soon as they do. Servers that are away are
    * waited for. @throws as `run`; CLOSED
    */
-  override async waitUntilReady(): Promise<void> {
-    await Promise.all([super.waitUntilReady(), this.#start.ready]);
+  override waitUntilReady(): Promise<void> {
+    if (this.#start.outcome === 'ready') return this.#start.ready; // BullMQ asks for each job that it completes
+    return Promise.all([super.waitUntilReady(), this.#start.ready]).then(() => undefined);
   }
 
   /**
@@ -316,6 +317,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   async #process(job: Job, token: string): Promise<unknown> {
     const settlement = await this.#intake.settlementOf(job, token);
+    this.#intake.settled(job, settlement);
     return report(job, token, settlement, this.backend, this.#options.blockedMs);
   }
 

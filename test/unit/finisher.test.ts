@@ -29,7 +29,7 @@ function stage(active: { jobs: number }) {
       return new Promise((resolve) => {
         calls.push({
           jobs,
-          answer: () => resolve(`1704067200000${JSON.stringify(Array(jobs).fill(0))}`),
+          answer: () => resolve(JSON.stringify([...Array(jobs).fill(0), '1704067200000'])),
         });
       });
     },

@@ -24,7 +24,7 @@ function stage(...waiting: string[]) {
     ...{ lockMs: 30_000, workerName: undefined, tellTime: () => undefined },
     run: ([, , ...tokens]) =>
       Promise.resolve(
-        `1704067200000${JSON.stringify(waiting.splice(0, tokens.length).map(jobOf))}`,
+        JSON.stringify([...waiting.splice(0, tokens.length).map(jobOf), '1704067200000']),
       ),
     giveBack: (jobId, token) => Promise.resolve(givenBack.push(`${jobId} of ${token}`)),
   });

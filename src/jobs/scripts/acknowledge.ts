@@ -61,8 +61,8 @@ export type AcknowledgeArguments = [
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
  *   Returns a letter per key: 1 accepted, 2 accepted, but not all of its jobs were in the lane, 0 refused, b
- *   refused since Redis has gone back; behind them, if there are deliveries, the time and as JSON an
- *   answer for each ('slow': it was not completed)
+ *   refused since Redis has gone back; if there are deliveries, what `told` makes of an answer for each ('slow': it
+ *   was not completed), and these letters
  */
 export const ACKNOWLEDGE: Script = {
   name: 'torilAcknowledge',
@@ -72,7 +72,7 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local completing = table.remove(request, 1)
-local nowMs = string.format('%.0f', math.floor(nowMicros / 1000))
+local nowMs = string.format('%d', math.floor(nowMicros / 1000))
 local accepted = {}
 -- Jobs to be completed, and which of the deliveries each of them is.
 local finishing, finishingKeys, places, answers, delivered = {}, {}, {}, {}, 0
@@ -261,6 +261,6 @@ if #finishing > 0 then
     end
   end
 end
-return table.concat(accepted) .. told(answers)
+return told(answers, table.concat(accepted))
 `,
 };

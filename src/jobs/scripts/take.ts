@@ -35,17 +35,22 @@ export type TakeReply = [
   /** '+' and JSON, '-' deleted, '0' not kept, '?' not sent. */
   value: Packed,
   cascadeTo: string,
+  /** Commits in the history since one that a replay can begin at; -1: none. */
+  since: string,
+  /** Lua does not tell an empty list from an empty object. */
+  entries: readonly EntryReply[] | Readonly<Record<string, never>>,
+  /** Missing if the lane holds these entries and nothing else is to be told: a number takes Redis 0.4 µs. */
+  rest?: TakeReplyRest,
+];
+
+export type TakeReplyRest = [
   length: number,
   /** Milliseconds until the head is due, if it waits for its backoff; else 0. */
   headDueInMs: number,
-  /** Commits in the history since one that a replay can begin at; -1: none. */
-  since: string,
   /** Milliseconds until the value expires; 0: never. */
   expiresInMs: number,
   /** Outcomes by job id. */
   decided: Readonly<Record<string, Packed>>,
-  /** Lua does not tell an empty list from an empty object. */
-  entries: readonly EntryReply[] | Readonly<Record<string, never>>,
   /** Jobs that were in the lane, but are not in BullMQ; 0: none. */
   gone: readonly string[] | 0,
 ];
@@ -187,8 +192,9 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   end
   local length = #head / 2 - #gone + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  return { token, copyToken, watermark, value, cascadeTo, length, headDueIn, since, expiresIn, decided, entries,
-    #gone > 0 and gone or 0 }
+  local isPlain = length == #entries and headDueIn == 0 and expiresIn == 0 and #gone == 0 and not next(decided)
+  local rest = not isPlain and { length, headDueIn, expiresIn, decided, #gone > 0 and gone or 0 } or nil
+  return { token, copyToken, watermark, value, cascadeTo, since, entries, rest }
 end
 
 local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')

@@ -19,7 +19,7 @@ const TIME_AT = {
 
 /** A fragment: `nowMs` is Redis's time in milliseconds since 1970, as text. */
 export const NOW_MS_LUA: string = `local clock = redis.call('TIME')
-local nowMs = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
+local nowMs = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
 `;
 
 let made: ReadonlyMap<string, Script> | undefined;
