@@ -134,6 +134,8 @@ end
 -- A job of which nothing is left but what Toril wrote must not come back, and a new job of the same id, which
 -- has entered another lane, must not be taken for the one that was applied.
 local function mayKnow(jobKey, kind, key)
+  -- Nearly always; one field is read twice as fast as three.
+  if kind == '${PLAIN_APPLIED}' and redis.pcall('HGET', jobKey, '${LANE_FIELD}') == key then return true end
   local job = fieldsOf(jobKey, 'name', 'finishedOn', '${LANE_FIELD}')
   local isOurs = job[1] and (not job[3] or job[3] == key)
   return isOurs and (kind == '${PLAIN_APPLIED}' or not job[2])
