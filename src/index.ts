@@ -6,7 +6,7 @@ export {
   type CheckedCall,
   checkDeterminism,
   type DeterminismFinding,
-} from './jobs/determinism.ts';
+} from './updates/determinism.ts';
 export type { History, HistoryEntry, HistoryJob } from './history/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
 export { record, type RecordOptions } from './history/record.ts';
@@ -53,9 +53,9 @@ export {
   type Update,
   type UpdateContext,
   type UpdateSettings,
-} from './jobs/update.ts';
-export { UncommittedError, type WriteFate } from './lock/tenure.ts';
-export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/with-lease.ts';
+} from './updates/update.ts';
+export { UncommittedError, type WriteFate } from './lock/strict/tenure.ts';
+export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export {
   type CopiesOptions,
@@ -70,4 +70,4 @@ export type { GateEventName, GateEvents, WorkerEvents } from './workers/gate-eve
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';
-export type { ServerStatus } from './workers/server-state.ts';
+export type { ServerStatus } from './workers/starting/server-state.ts';

@@ -8,14 +8,14 @@ import { CellsWithCopies } from './cells/cells-with-copies.ts';
 import { RedisCopies } from './cells/copies.ts';
 import { TorilError } from './errors.ts';
 import { lockCodec } from './cells/lock-codec.ts';
-import { RedisTokens } from './lock/tokens.ts';
-import { createLocks, type Locks } from './lock/with-lease.ts';
+import { RedisTokens } from './lock/strict/tokens.ts';
+import { createLocks, type Locks } from './lock/strict/with-lease.ts';
 import { openServers } from './memcached/open-servers.ts';
 import type { MemcachedServers } from './memcached/servers.ts';
 import { LEASE_DEFAULT_MS } from './lock/lease.ts';
 import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
 import { checkLeaseAgainstDeadline } from './options.ts';
-import { OpenRedis } from './redis-connection.ts';
+import { OpenRedis } from './redis/redis-connection.ts';
 
 export interface OpenCells extends Cells {
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 /** What the tests of Toril's users import: nothing of it needs a server, BullMQ or ioredis. */
 export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
-export type { BedFaults, FaultTarget } from './testing/bed-faults.ts';
+export type { BedFaults, FaultTarget } from './testing/faults/bed-faults.ts';
 export type { TestBedOptions } from './testing/bed-options.ts';
 export {
   expectExactlyOnce,
@@ -9,9 +9,13 @@ export {
   expectSequentialFold,
   expectValue,
   VacuousExpectationError,
-} from './testing/expectations.ts';
-export { type ExpectedJob, expectEnqueued } from './testing/expect-enqueued.ts';
-export type { Backoff, BedDeduplication, BedJobOptions } from './testing/job-options.ts';
-export { type MatcherResult, type TorilMatchers, torilMatchers } from './testing/matchers.ts';
-export { WORKER_MOMENTS, type WorkerMoment } from './testing/tripwires.ts';
+} from './testing/assertions/expectations.ts';
+export { type ExpectedJob, expectEnqueued } from './testing/assertions/expect-enqueued.ts';
+export type { Backoff, BedDeduplication, BedJobOptions } from './testing/bullmq/job-options.ts';
+export {
+  type MatcherResult,
+  type TorilMatchers,
+  torilMatchers,
+} from './testing/assertions/matchers.ts';
+export { WORKER_MOMENTS, type WorkerMoment } from './testing/faults/tripwires.ts';
 export type { BedEvent, JobHandle, JobRef, JobView } from './testing/views.ts';

@@ -4,7 +4,7 @@
  * it extends what Redis last acknowledged. Redis has the last word, if it is the Redis that the cell
  * belongs to, and remembers all that it has given out.
  */
-import type { DataSet } from '../base/data-set.ts';
+import type { DataSet } from '../redis/data-set.ts';
 import { TorilError } from '../errors.ts';
 import type { CellContent, Envelope } from './envelope.ts';
 

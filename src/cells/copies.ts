@@ -1,6 +1,6 @@
 /** The durable copies of a queue's cells, for readers: what Redis last acknowledged. Read only. */
 import { type Clock, pause } from '../base/clock.ts';
-import { OWN_PREFIX_LUA, ownPrefixOf } from '../base/own-keys.ts';
+import { OWN_PREFIX_LUA, ownPrefixOf } from '../redis/own-keys.ts';
 import { redisFailed, TorilError } from '../errors.ts';
 
 export interface Copy {

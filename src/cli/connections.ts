@@ -1,7 +1,7 @@
 /** Opening the queue for a command that does one thing and ends: what fails, fails at once. */
 import { messageOf, TorilError } from '../errors.ts';
 import { Queue } from '../jobs/queue.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 import { isTorilError } from './failure.ts';
 import { type QueueFlags, type RedisFlags, redisUrl } from './flags.ts';
 

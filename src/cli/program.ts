@@ -1,19 +1,19 @@
 /** All commands of `toril`. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { addCompareCommand } from './compare-command.ts';
-import { addDemoCommand } from './demo-command.ts';
-import { addEnqueueCommand } from './enqueue-command.ts';
+import { addCompareCommand } from './commands/compare-command.ts';
+import { addDemoCommand } from './commands/demo-command.ts';
+import { addEnqueueCommand } from './commands/enqueue-command.ts';
 import { EXIT, type ExitWith } from './exit-codes.ts';
 import { reportFailure } from './failure.ts';
-import { addGetCommand } from './get-command.ts';
-import { addLaneCommand } from './lane-command.ts';
-import { addRecordCommand } from './record-command.ts';
-import { addReplayCommand } from './replay-command.ts';
-import { addShrinkCommand, addSliceCommand } from './slice-command.ts';
-import { addServersCommand } from './servers-command.ts';
-import { addTraceCommand } from './trace-command.ts';
-import { addWorkerCommand } from './worker-command.ts';
+import { addGetCommand } from './commands/get-command.ts';
+import { addLaneCommand } from './commands/lane-command.ts';
+import { addRecordCommand } from './commands/record-command.ts';
+import { addReplayCommand } from './commands/replay-command.ts';
+import { addShrinkCommand, addSliceCommand } from './commands/slice-command.ts';
+import { addServersCommand } from './commands/servers-command.ts';
+import { addTraceCommand } from './commands/trace-command.ts';
+import { addWorkerCommand } from './commands/worker-command.ts';
 
 const EPILOGUE = `
 Exit codes:

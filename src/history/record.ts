@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { isoTime, systemClock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
-import { decodeOutcome, PLAIN_APPLIED } from '../jobs/outcome.ts';
+import { decodeOutcome, PLAIN_APPLIED } from '../updates/outcome.ts';
 import {
   type History,
   type HistoryEntry,
@@ -21,7 +21,7 @@ import {
 } from './recording/recording.ts';
 import { asLines } from './recording/input.ts';
 import { type Mask, Masking } from './recording/mask.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 
 /** What has a history: a Queue. */
 export interface Recordable {

@@ -3,8 +3,15 @@
  * redis-lanes.ts is the engine that workers use. All calls of one moment may be served together.
  */
 
-import type { DataSet } from '../base/data-set.ts';
+import type { DataSet } from '../redis/data-set.ts';
 import type { HistoryNote } from '../history/history.ts';
+
+/** Milliseconds for which a deleted cell's tombstone stays in memcached. */
+export const TOMBSTONE_MS = 60_000;
+/** Milliseconds for which the copy of a deleted or expired value outlives its cell, so that a cell never seems newer than Redis. */
+export const COPY_GRACE_MS = 120_000;
+/** Milliseconds for which a copy stays that a commit may be built on: longer than any value lives. */
+export const COPY_IN_USE_MS: number = 60 * 24 * 60 * 60 * 1000;
 
 /** What a combiner asks for when it holds a key's lease. */
 export interface TakeRequest {

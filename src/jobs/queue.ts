@@ -14,15 +14,15 @@ import { closeInTime } from '../base/close-in-time.ts';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
-import { checkSchedulerId, explained } from './adding/job-ids.ts';
-import { createTorilBackend, type TorilBackend } from './bull-backend.ts';
-import { keyOf, throughJson, validated } from './job-data.ts';
+import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
+import { createTorilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
+import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
-import { RedisHistory } from './redis-history.ts';
-import { RedisLanes } from './redis-lanes.ts';
-import { tolerantTelemetry } from './telemetry.ts';
-import type { AnyUpdate, InputOf, ResultOf } from './update.ts';
-import { UpdateRegistry } from './update-registry.ts';
+import { RedisHistory } from './redis/redis-history.ts';
+import { RedisLanes } from './redis/redis-lanes.ts';
+import { tolerantTelemetry } from './bullmq/telemetry.ts';
+import type { AnyUpdate, InputOf, ResultOf } from '../updates/update.ts';
+import { UpdateRegistry } from '../updates/update-registry.ts';
 
 export interface QueueOptions extends BullQueueOptions {
   /**

@@ -3,7 +3,7 @@
  * A lease is held in a small memcached item; this file is the contract, lease.ts the arithmetic,
  * lease-locks.ts the engine, with-lease.ts the strict lock that users call.
  */
-import type { DataSet } from '../base/data-set.ts';
+import type { DataSet } from '../redis/data-set.ts';
 import type { TorilError } from '../errors.ts';
 import type { Connection, MemcachedServer } from '../memcached/server.ts';
 

@@ -7,10 +7,10 @@ import tls from 'node:tls';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, type TorilError } from '../errors.ts';
 import { silenceError, unreachableError } from './connect-errors.ts';
-import { handshake } from './handshake.ts';
+import { handshake } from './socket/handshake.ts';
 import type { ServerOptions } from './options.ts';
 import type { ServerFacts } from './server.ts';
-import { Wire } from './wire.ts';
+import { Wire } from './binary/wire.ts';
 
 export interface Reached {
   readonly wire: Wire;

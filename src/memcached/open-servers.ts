@@ -4,7 +4,7 @@ import type { Random } from '../base/random.ts';
 import { type MemcachedSetting, resolveMemcached } from './options.ts';
 import { RendezvousServers } from './rendezvous.ts';
 import type { MemcachedServers } from './servers.ts';
-import { SocketServer } from './socket-server.ts';
+import { SocketServer } from './socket/socket-server.ts';
 
 /** Connects to nothing yet. Throws INVALID_OPTIONS. */
 export function openServers(

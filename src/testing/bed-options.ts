@@ -1,8 +1,8 @@
 import { TorilError } from '../errors.ts';
 import { type GateOptions, gateOptions } from '../options.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 import type { RecordingSource } from './bed-start.ts';
-import type { BackoffStrategy, BedJobOptions } from './job-options.ts';
+import type { BackoffStrategy, BedJobOptions } from './bullmq/job-options.ts';
 
 /** The history is always on: assertions read it. */
 type BedGateOptions = Omit<

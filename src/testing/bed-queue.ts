@@ -6,12 +6,12 @@ import { EventEmitter } from 'node:events';
 import { TorilError } from '../errors.ts';
 import type { History } from '../history/history.ts';
 import type { LaneHandle } from '../jobs/lane-handle.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 import type { GateEventName } from '../workers/gate-events.ts';
 import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
-import type { BedJobOptions } from './job-options.ts';
-import type { JobQueue } from './job-queue.ts';
-import type { JobRecord } from './job-record.ts';
+import type { BedJobOptions } from './bullmq/job-options.ts';
+import type { JobQueue } from './bullmq/job-queue.ts';
+import type { JobRecord } from './bullmq/job-record.ts';
 
 export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | 'retry'> {
   readonly queue: JobQueue;

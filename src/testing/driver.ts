@@ -1,7 +1,7 @@
 /** How far a test bed is run: what is due now, a while, or until nothing is left. */
 import type { Crew } from './crew.ts';
-import type { JobQueue } from './job-queue.ts';
-import type { VirtualClock } from './virtual-clock.ts';
+import type { JobQueue } from './bullmq/job-queue.ts';
+import type { VirtualClock } from './time/virtual-clock.ts';
 
 /** Virtual milliseconds after which work in hand that still asks for more will never be idle. */
 const IDLE_MS_MAX = 86_400_000;

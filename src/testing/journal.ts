@@ -4,7 +4,7 @@
  */
 import type { Origin } from '../history/history.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../jobs/lanes.ts';
-import { PLAIN_APPLIED } from '../jobs/outcome.ts';
+import { PLAIN_APPLIED } from '../updates/outcome.ts';
 
 /** A job that a commit applied. */
 export interface AppliedJob {

@@ -1,7 +1,7 @@
 /** A lane of a test bed, as an operator sees it and acts on it. */
 import type { LaneHandle, LaneReport } from '../jobs/lane-handle.ts';
-import type { MemoryJobs } from '../jobs/memory-jobs.ts';
-import type { JobQueue } from './job-queue.ts';
+import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
+import type { JobQueue } from './bullmq/job-queue.ts';
 
 export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneReport {
   const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);

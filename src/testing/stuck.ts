@@ -1,8 +1,8 @@
 /** Why jobs are not done: words for whoever waits for them. */
-import type { MemoryJobs } from '../jobs/memory-jobs.ts';
+import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
 import type { Crew } from './crew.ts';
-import type { JobQueue } from './job-queue.ts';
-import type { JobRecord } from './job-record.ts';
+import type { JobQueue } from './bullmq/job-queue.ts';
+import type { JobRecord } from './bullmq/job-record.ts';
 import type { BedEvent } from './views.ts';
 
 const JOBS_LISTED = 5;

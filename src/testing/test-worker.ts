@@ -4,24 +4,24 @@
  * one takes its place.
  */
 import type { Random } from '../base/random.ts';
-import { keyOf, validated } from '../jobs/job-data.ts';
-import { decodeOutcome, failureOf } from '../jobs/outcome.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
-import { UpdateRegistry } from '../jobs/update-registry.ts';
+import { keyOf, validated } from '../updates/job-data.ts';
+import { decodeOutcome, failureOf } from '../updates/outcome.ts';
+import type { AnyUpdate } from '../updates/update.ts';
+import { UpdateRegistry } from '../updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
-import type { MemoryServer } from '../memcached/memory-server.ts';
+import type { MemoryServer } from '../memcached/memory/memory-server.ts';
 import { RendezvousServers } from '../memcached/rendezvous.ts';
 import type { GateOptions } from '../options.ts';
-import type { Settlement } from '../workers/arrival.ts';
-import { isFinal } from '../workers/fold-errors.ts';
+import type { Settlement } from '../workers/deliveries/arrival.ts';
+import { isFinal } from '../workers/fold/fold-errors.ts';
 import { Gate } from '../workers/gate.ts';
-import { refusedWith } from '../workers/refused.ts';
+import { refusedWith } from '../workers/deliveries/refused.ts';
 import type { GateReporter } from '../workers/gate-events.ts';
 import type { BedJobs } from './bed-jobs.ts';
-import type { JobQueue } from './job-queue.ts';
-import type { Delivery } from './job-record.ts';
-import { type Reach, WatchedLanes, WatchedServer } from './watched-turn.ts';
-import type { WorkerClock } from './worker-clock.ts';
+import type { JobQueue } from './bullmq/job-queue.ts';
+import type { Delivery } from './bullmq/job-record.ts';
+import { type Reach, WatchedLanes, WatchedServer } from './faults/watched-turn.ts';
+import type { WorkerClock } from './time/worker-clock.ts';
 
 export interface TestWorkerOptions {
   readonly place: number;

@@ -14,14 +14,14 @@ import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
 import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { Location } from '../jobs/lanes.ts';
-import { decodeOutcome } from '../jobs/outcome.ts';
+import { decodeOutcome } from '../updates/outcome.ts';
 import type { Lease } from '../lock/lock.ts';
 import { TorilError } from '../errors.ts';
-import type { Arrival } from './arrival.ts';
-import { Arrivals } from './arrivals.ts';
-import type { Blockers } from './blockers.ts';
-import type { Cancellations } from './cancellations.ts';
-import type { Crowd, Crowding } from './crowd.ts';
+import type { Arrival } from './deliveries/arrival.ts';
+import { Arrivals } from './deliveries/arrivals.ts';
+import type { Blockers } from './fold/blockers.ts';
+import type { Cancellations } from './deliveries/cancellations.ts';
+import type { Crowd, Crowding } from './waiting/crowd.ts';
 import type { Faults } from './faults.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
@@ -34,11 +34,11 @@ import {
   STANDSTILL_SPREAD_MS,
   untilTurnMs,
   type Waiting,
-} from './parking.ts';
+} from './waiting/parking.ts';
 import type { SeenDataSets } from './seen-data-sets.ts';
-import type { StartedAlone } from './started-alone.ts';
-import { takeTurn } from './turn.ts';
-import type { Watched, Watches } from './watches.ts';
+import type { StartedAlone } from './deliveries/started-alone.ts';
+import { takeTurn } from './turn/turn.ts';
+import type { Watched, Watches } from './waiting/watches.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;

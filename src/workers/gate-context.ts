@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import type { Lanes } from '../jobs/lanes.ts';
-import type { UpdateRegistry } from '../jobs/update-registry.ts';
+import type { UpdateRegistry } from '../updates/update-registry.ts';
 import type { LeaseLocks } from '../lock/lock.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { GateOptions } from '../options.ts';

@@ -1,16 +1,16 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
 import { AsyncResource } from 'node:async_hooks';
 import { settlesWithin } from '../base/clock.ts';
-import type { Arrival } from './arrival.ts';
-import { Blockers } from './blockers.ts';
-import { Cancellations } from './cancellations.ts';
+import type { Arrival } from './deliveries/arrival.ts';
+import { Blockers } from './fold/blockers.ts';
+import { Cancellations } from './deliveries/cancellations.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
-import { Crowd } from './crowd.ts';
+import { Crowd } from './waiting/crowd.ts';
 import { Faults } from './faults.ts';
 import { SeenDataSets } from './seen-data-sets.ts';
-import { StartedAlone } from './started-alone.ts';
-import { Watches } from './watches.ts';
+import { StartedAlone } from './deliveries/started-alone.ts';
+import { Watches } from './waiting/watches.ts';
 
 export class Gate implements CombinerHome {
   readonly context: GateContext;

@@ -1,10 +1,10 @@
 import type { TorilError } from '../errors.ts';
 import type { LaneEntry } from '../jobs/lanes.ts';
 import type { GateOptions } from '../options.ts';
-import type { Blockers } from './blockers.ts';
-import { Cancellations } from './cancellations.ts';
-import { SLOW_PACE_MS } from './parking.ts';
-import type { StartedAlone } from './started-alone.ts';
+import type { Blockers } from './fold/blockers.ts';
+import { Cancellations } from './deliveries/cancellations.ts';
+import { SLOW_PACE_MS } from './waiting/parking.ts';
+import type { StartedAlone } from './deliveries/started-alone.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;

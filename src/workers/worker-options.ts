@@ -1,6 +1,6 @@
 import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
-import type { AnyUpdate } from '../jobs/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
 import { GATE_DEFAULTS, type GateOptions, gateOptions } from '../options.ts';
 

@@ -1,6 +1,6 @@
 import { TorilError } from '../errors.ts';
-import type { ServerStatus } from './server-state.ts';
-import type { Start } from './start.ts';
+import type { ServerStatus } from './starting/server-state.ts';
+import type { Start } from './starting/start.ts';
 
 export interface WorkerStatus {
   /**

@@ -2,9 +2,9 @@
  * The evil twins: the same chaos with a guard taken away, which the auditor must notice. Runs in
  * the worker processes.
  */
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
-import { OPCODE } from '../../src/memcached/codec.ts';
-import { Wire } from '../../src/memcached/wire.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
+import { OPCODE } from '../../src/memcached/binary/codec.ts';
+import { Wire } from '../../src/memcached/binary/wire.ts';
 
 export const TWINS = {
   'no condition': 'Redis takes every acknowledgement',

@@ -7,10 +7,10 @@ import { type Job, Queue, UnrecoverableError, Worker, RedisQueueBackend } from '
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
-import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { Bull } from '../simulation/bull.ts';
-import { GIVEN_BACK_FIELD } from '../../src/jobs/scripts/script.ts';
+import { GIVEN_BACK_FIELD } from '../../src/jobs/redis/scripts/script.ts';
 import { Dice } from '../simulation/dice.ts';
 import { redisUrl } from '../support/servers.ts';
 

@@ -2,15 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ownPrefixOf } from '../../src/base/own-keys.ts';
+import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
-import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
-import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
+import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
-import { GIVEN_BACK_FIELD, OUTCOME_FIELD, PARKED_FIELD } from '../../src/jobs/scripts/script.ts';
-import { RedisHistory } from '../../src/jobs/redis-history.ts';
+import {
+  GIVEN_BACK_FIELD,
+  OUTCOME_FIELD,
+  PARKED_FIELD,
+} from '../../src/jobs/redis/scripts/script.ts';
+import { RedisHistory } from '../../src/jobs/redis/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
 import { LaneScript } from './lane-script.ts';

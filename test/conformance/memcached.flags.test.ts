@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, type TestContext, test } from 'vitest';
-import type { SocketServer } from '../../src/memcached/socket-server.ts';
+import type { SocketServer } from '../../src/memcached/socket/socket-server.ts';
 import { selfSignedCertificate } from '../support/certificate.ts';
 import { clientOf, newItem, textOf, valueOf } from '../support/memcached.ts';
 import { type PrivateServer, startMemcached } from '../support/servers.ts';
@@ -171,7 +171,7 @@ describe('-Z', () => {
     expect(valueOf(outcomes[1]).value.equals(value)).toBe(true);
   });
 
-  // memcached 1.6.18 leaves the end of a TLS record lying until more arrives (src/memcached/outbox.ts).
+  // memcached 1.6.18 leaves the end of a TLS record lying until more arrives (src/memcached/socket/outbox.ts).
   test.for([
     [100, 4_000],
     [2_000, 100],

@@ -1,6 +1,6 @@
 /** The simulation's memcached must be one: the same cases as for the real one and the one in memory. */
 import { afterAll, beforeAll } from 'vitest';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { Dice } from '../simulation/dice.ts';
 import { MemcachedClient } from '../simulation/memcached-client.ts';
 import { Network } from '../simulation/network.ts';

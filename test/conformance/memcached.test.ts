@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from 'vitest';
-import { MemoryServer } from '../../src/memcached/memory-server.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryServer } from '../../src/memcached/memory/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { clientOf, eventually } from '../support/memcached.ts';
 import { type PrivateServer, startMemcached } from '../support/servers.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';

@@ -1,8 +1,8 @@
 /** What is searched: which path, how many workers, which faults. */
 import { CELL_FLAGS, encodeEnvelope } from '../../src/cells/envelope.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
-import type { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
-import type { MemoryStore } from '../../src/memcached/memory-store.ts';
+import type { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
+import type { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { NewItem } from '../../src/memcached/server.ts';
 import { Canonical } from './canonical.ts';
 import { Checks } from './checks.ts';

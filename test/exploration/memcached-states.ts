@@ -3,7 +3,7 @@
  * in-memory engine runs once for each request in each state.
  */
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';

@@ -3,7 +3,7 @@
  * counter of tokens. The real in-memory engine runs once for each script in each state.
  */
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
-import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { Numbers, renamedCommit, type Renaming } from './renaming.ts';
 import type { RedisRequest, Vocabulary } from './requests.ts';
 import { DATA_SET, KEY, UPDATE } from './worker-plan.ts';

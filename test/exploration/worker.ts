@@ -4,12 +4,12 @@
  * that a worker is known by the list of its stimuli.
  */
 import { TorilError } from '../../src/errors.ts';
-import { defineUpdate } from '../../src/jobs/update.ts';
-import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
+import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { UncommittedError, type WriteFate } from '../../src/lock/tenure.ts';
-import { createLocks, type HeldKey } from '../../src/lock/with-lease.ts';
+import { UncommittedError, type WriteFate } from '../../src/lock/strict/tenure.ts';
+import { createLocks, type HeldKey } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
 import { Gate } from '../../src/workers/gate.ts';

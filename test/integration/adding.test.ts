@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlowProducer, type Job, Queue as BullQueue } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ownPrefixOf } from '../../src/base/own-keys.ts';
+import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { Queue } from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
 import { ownKeys, redisKeys } from '../support/redis.ts';

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { GateEventName } from '../../src/index.ts';
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { startProcess } from '../support/processes.ts';
 import type { Line } from '../support/updates.ts';
 import type { Step } from '../support/worker-process.ts';

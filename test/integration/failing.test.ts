@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { defineUpdate, type Update, type Worker } from '../../src/index.ts';
-import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { eventually } from '../support/memcached.ts';
 import { log, logOr, type Entry, type Line, type Position } from '../support/updates.ts';
 import {

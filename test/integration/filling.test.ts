@@ -1,8 +1,8 @@
 /** A worker fills its free slots in few calls, and holds no job that it does not work on. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
-import { TorilBackend } from '../../src/jobs/bull-backend.ts';
-import { SlotFiller } from '../../src/jobs/slot-filler.ts';
+import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { SlotFiller } from '../../src/jobs/bullmq/fast-path/slot-filler.ts';
 import { gate } from '../support/gate.ts';
 import { eventually } from '../support/memcached.ts';
 import { allUpdates, type Entry } from '../support/updates.ts';

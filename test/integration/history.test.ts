@@ -12,7 +12,7 @@ import {
   replay,
   type ReplayReport,
 } from '../../src/index.ts';
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { removeItem, writeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';

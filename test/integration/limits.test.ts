@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, Queue as BullQueue, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { eventually } from '../support/memcached.ts';
 import { redisClient } from '../support/redis.ts';
 import { redisUrl } from '../support/servers.ts';

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { createIORedisClient } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ownPrefixOf } from '../../src/base/own-keys.ts';
-import { RedisTokens } from '../../src/lock/tokens.ts';
+import { ownPrefixOf } from '../../src/redis/own-keys.ts';
+import { RedisTokens } from '../../src/lock/strict/tokens.ts';
 import { redisUrl, startRedis } from '../support/servers.ts';
 
 const redis = new Redis(redisUrl());

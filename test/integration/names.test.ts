@@ -1,7 +1,7 @@
 /** Toril's state in Redis is out of reach of job ids, users' keys and BullMQ's housekeeping. */
 import { type Job, Queue as BullQueue } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { OWN_MARK, ownPrefixOf } from '../../src/base/own-keys.ts';
+import { OWN_MARK, ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import type { MemcachedSetting } from '../../src/memcached/options.ts';
 import { startMemcached } from '../support/servers.ts';

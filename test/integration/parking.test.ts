@@ -1,9 +1,9 @@
 /** Jobs that give their worker slots back: they lose nothing by it, not even time. */
 import { type Job, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import type { Taken } from '../../src/jobs/lanes.ts';
-import type { Away } from '../../src/jobs/parking-ahead.ts';
+import type { Away } from '../../src/jobs/bullmq/parking-ahead.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';

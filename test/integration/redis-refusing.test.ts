@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { type Job, Queue as BullQueue, UnrecoverableError, Worker as BullWorker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { Dice } from '../simulation/dice.ts';
 import { eventually } from '../support/memcached.ts';
 import { type PrivateServer, startRedis } from '../support/servers.ts';

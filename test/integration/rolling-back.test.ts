@@ -5,7 +5,7 @@
 import type { Job } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Worker } from '../../src/index.ts';
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { removeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import type { Line } from '../support/updates.ts';

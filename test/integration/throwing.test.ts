@@ -9,7 +9,7 @@ import {
 } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type AnyUpdate, defineUpdate, type UpdateSettings } from '../../src/index.ts';
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { hostileThings } from '../support/hostile.ts';
 import { eventually } from '../support/memcached.ts';
 import { type Stage, stage } from '../support/workers.ts';

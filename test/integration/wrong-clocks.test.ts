@@ -4,7 +4,7 @@
  */
 import type { Job } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { TorilBackend } from '../../src/jobs/bull-backend.ts';
+import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../support/memcached.ts';
 import { enqueueLog, entries, type Stage, stage } from '../support/workers.ts';

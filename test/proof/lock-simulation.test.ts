@@ -5,9 +5,9 @@
  */
 import { describe, expect, it } from 'vitest';
 import { seededFraction } from '../../src/base/random.ts';
-import { UncommittedError, type WriteFate } from '../../src/lock/tenure.ts';
-import type { HeldKey } from '../../src/lock/with-lease.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { UncommittedError, type WriteFate } from '../../src/lock/strict/tenure.ts';
+import type { HeldKey } from '../../src/lock/strict/with-lease.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Cas, MemcachedServer, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { withoutBump } from '../support/lock-twins.ts';
 import { type LockProcess, LockWorld } from '../support/lock-world.ts';

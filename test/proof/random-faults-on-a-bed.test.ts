@@ -5,7 +5,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { seededFraction } from '../../src/base/random.ts';
-import { defineUpdate } from '../../src/jobs/update.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
 import {
   createTestBed,
   expectExactlyOnce,
@@ -13,7 +13,7 @@ import {
   expectSequentialFold,
   type TestBed,
 } from '../../src/testing.ts';
-import { WORKER_MOMENTS } from '../../src/testing/tripwires.ts';
+import { WORKER_MOMENTS } from '../../src/testing/faults/tripwires.ts';
 
 const SEEDS = 25;
 const STEPS = 40;

@@ -9,7 +9,7 @@ import {
   type MemoryJobs,
   NEVER_ALONE,
   type NewMemoryJob,
-} from '../../src/jobs/memory-jobs.ts';
+} from '../../src/jobs/memory/memory-jobs.ts';
 import type { BullObserver } from './observer.ts';
 
 export interface BullSettings {

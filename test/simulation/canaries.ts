@@ -3,7 +3,7 @@
  * the faults never strike where that guard is needed.
  */
 import type { Lanes } from '../../src/jobs/lanes.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Damage } from './world.ts';
 
 const LOCK_PREFIX = 'toril:lock:';

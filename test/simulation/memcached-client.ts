@@ -1,7 +1,7 @@
 /** One process's client of one simulated memcached: connects, and connects again. */
 import type { Timer } from '../../src/base/clock.ts';
 import { TorilError } from '../../src/errors.ts';
-import type { MemoryStore } from '../../src/memcached/memory-store.ts';
+import type { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Connection, MemcachedServer, ServerFacts } from '../../src/memcached/server.ts';
 import { Wire } from './memcached-wire.ts';
 import type { Network } from './network.ts';

@@ -10,7 +10,7 @@
  */
 import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';
-import type { MemoryStore, StoreListener } from '../../src/memcached/memory-store.ts';
+import type { MemoryStore, StoreListener } from '../../src/memcached/memory/memory-store.ts';
 import type { Cas, Connection, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { Timer } from '../../src/base/clock.ts';
 import type { Network } from './network.ts';

@@ -1,6 +1,6 @@
 /** How long things take between processes and servers. Shared by all connections of a run. */
 import type { Dice } from './dice.ts';
-import type { HeapTimer } from '../../src/testing/timer-heap.ts';
+import type { HeapTimer } from '../../src/testing/time/timer-heap.ts';
 import type { Scheduler } from './scheduler.ts';
 
 export interface NetworkOptions {

@@ -1,7 +1,7 @@
 /** A Redis whose scripts the auditor sees as they run. */
 import type { Clock } from '../../src/base/clock.ts';
 import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
-import { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Auditor } from './auditor.ts';
 import type { Trace } from './trace.ts';
 

@@ -1,6 +1,6 @@
 /** A memcached whose writes the auditor sees as they land. */
 import type { Clock } from '../../src/base/clock.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { Auditor } from './auditor.ts';
 

@@ -3,7 +3,7 @@
  * some features and some faults switched off altogether, since a few of them at a time go deeper
  * than all of them at once.
  */
-import type { OnExhausted, OnFailure } from '../../src/jobs/update.ts';
+import type { OnExhausted, OnFailure } from '../../src/updates/update.ts';
 import { type GateOptions, gateOptions } from '../../src/options.ts';
 import type { BullSettings } from './bull.ts';
 import { Dice } from './dice.ts';

@@ -5,7 +5,7 @@
  * Redis may refuse it.
  */
 import { redisFailed } from '../../src/errors.ts';
-import type { Travel } from '../../src/jobs/memory-lanes.ts';
+import type { Travel } from '../../src/jobs/memory/memory-lanes.ts';
 import type { Network } from './network.ts';
 import type { ProcessClock } from './process-clock.ts';
 

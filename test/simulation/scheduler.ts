@@ -8,7 +8,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInThisContext } from 'node:vm';
-import { type HeapTimer, TimerHeap } from '../../src/testing/timer-heap.ts';
+import { type HeapTimer, TimerHeap } from '../../src/testing/time/timer-heap.ts';
 
 setFlagsFromString('--allow-natives-syntax');
 /** Runs all promise reactions that are due. */

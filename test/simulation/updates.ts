@@ -9,7 +9,7 @@ import {
   DELETE_CELL,
   defineUpdate,
   type UpdateContext,
-} from '../../src/jobs/update.ts';
+} from '../../src/updates/update.ts';
 import type { Application } from './observer.ts';
 import type { ProcessClock } from './process-clock.ts';
 import type { World } from './world.ts';

@@ -4,14 +4,14 @@
  */
 import type { Random } from '../../src/base/random.ts';
 import { pause, type Timer } from '../../src/base/clock.ts';
-import { validated } from '../../src/jobs/job-data.ts';
-import { MemoryLanes } from '../../src/jobs/memory-lanes.ts';
-import { decodeOutcome } from '../../src/jobs/outcome.ts';
-import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { validated } from '../../src/updates/job-data.ts';
+import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
+import { decodeOutcome } from '../../src/updates/outcome.ts';
+import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
-import type { Settlement } from '../../src/workers/arrival.ts';
-import { isFinal } from '../../src/workers/fold-errors.ts';
+import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
+import { isFinal } from '../../src/workers/fold/fold-errors.ts';
 import { Gate } from '../../src/workers/gate.ts';
 import type { Answer, Delivery } from './bull.ts';
 import type { Dice } from './dice.ts';

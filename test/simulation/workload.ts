@@ -1,5 +1,5 @@
 /** Enqueues the jobs of a run: all at once, or little by little. */
-import type { NewMemoryJob } from '../../src/jobs/memory-jobs.ts';
+import type { NewMemoryJob } from '../../src/jobs/memory/memory-jobs.ts';
 import { Dice } from './dice.ts';
 import { Producer } from './producer.ts';
 import type { Data, UpdateKind } from './updates.ts';

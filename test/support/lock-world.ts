@@ -4,10 +4,13 @@ import type { Random } from '../../src/base/random.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import type { Acquisition, Lease } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { MemoryTokens } from '../../src/lock/tokens.ts';
-import { createLocks, type Locks } from '../../src/lock/with-lease.ts';
-import { MemoryServer, type MemoryServerOptions } from '../../src/memcached/memory-server.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryTokens } from '../../src/lock/strict/tokens.ts';
+import { createLocks, type Locks } from '../../src/lock/strict/with-lease.ts';
+import {
+  MemoryServer,
+  type MemoryServerOptions,
+} from '../../src/memcached/memory/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { jsonCodec, NOBODY } from './lock-codec.ts';

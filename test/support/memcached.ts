@@ -4,7 +4,7 @@ import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { type MemcachedSettings, resolveMemcached } from '../../src/memcached/options.ts';
 import type { NewItem, Outcome } from '../../src/memcached/server.ts';
-import { SocketServer } from '../../src/memcached/socket-server.ts';
+import { SocketServer } from '../../src/memcached/socket/socket-server.ts';
 
 const POLL_MS = 5;
 const EVENTUALLY_MS = 4_000;

@@ -7,7 +7,7 @@ import {
   type RecordingEnd,
   type RecordingHeader,
 } from '../../src/history/recording/recording.ts';
-import { defineUpdate, type Update } from '../../src/jobs/update.ts';
+import { defineUpdate, type Update } from '../../src/updates/update.ts';
 
 export interface Account {
   readonly cents: number;

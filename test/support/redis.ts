@@ -1,7 +1,7 @@
 /** Looking at Redis directly: what the queue's own methods do not tell. */
 import { Redis } from 'ioredis';
 import { onTestFinished } from 'vitest';
-import { ownPrefixOf } from '../../src/base/own-keys.ts';
+import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { redisUrl } from './servers.ts';
 
 /** A client of the test's own, closed when the test has finished. */

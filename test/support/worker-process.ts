@@ -3,10 +3,10 @@
  * is wrapped so that it kills or freezes itself at a certain step of a job's way.
  */
 import { type AnyUpdate, Worker, type WorkerOptions } from '../../src/index.ts';
-import { TorilBackend } from '../../src/jobs/bull-backend.ts';
-import { RedisLanes } from '../../src/jobs/redis-lanes.ts';
+import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { SocketConnection } from '../../src/memcached/socket-connection.ts';
+import { SocketConnection } from '../../src/memcached/socket/socket-connection.ts';
 import { allUpdates } from './updates.ts';
 
 /** A gap between two steps of a job's way (DESIGN.md, section 3). */

@@ -1,5 +1,5 @@
 /** A queue of the test's own with its workers: everything is closed when the test has finished. */
-import { ownPrefixOf } from '../../src/base/own-keys.ts';
+import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import type { Redis } from 'ioredis';

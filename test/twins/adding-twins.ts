@@ -10,7 +10,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/adding-once.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/add.ts',
+        file: 'src/jobs/bullmq/state/add.ts',
         find: '  if past == number then return answer end\n',
         replace: '',
       },
@@ -22,7 +22,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/adding-once.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/add.ts',
+        file: 'src/jobs/bullmq/state/add.ts',
         find: "if tonumber(number) < newest then return 'old' end\n",
         replace: '',
       },
@@ -34,7 +34,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/adding-once.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/add.ts',
+        file: 'src/jobs/bullmq/state/add.ts',
         find: 'if leftMs < 0 or leftMs',
         replace: 'if leftMs',
       },
@@ -46,7 +46,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/adding.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/add.ts',
+        file: 'src/jobs/bullmq/state/add.ts',
         find: "call('ZADD', own .. 'lane:' .. lane, sequence, jobId)",
         replace: "call('ZADD', own .. 'lane:' .. lane, 'NX', sequence, jobId)",
       },
@@ -58,7 +58,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/conformance/lanes.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/take.ts',
+        file: 'src/jobs/redis/scripts/take.ts',
         find: 'not isElsewhere and ',
         replace: '',
       },
@@ -70,7 +70,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/kept-lanes.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/workers/intake.ts',
+        file: 'src/workers/deliveries/intake.ts',
         find: "if (lane !== '') return this.#arrive(",
         replace: "if (lane === '?') return this.#arrive(",
       },
@@ -82,7 +82,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/integration/kept-lanes.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/remove.ts',
+        file: 'src/jobs/bullmq/state/remove.ts',
         find: '  return nowMicros - tonumber(token)',
         replace: '  return tonumber(token)',
       },
@@ -94,7 +94,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/conformance/lanes.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/acknowledge.ts',
+        file: 'src/jobs/redis/scripts/acknowledge.ts',
         find: 'job[1] and (not job[3] or job[3] == key)',
         replace: 'job[1]',
       },
@@ -106,7 +106,7 @@ export const ADDING_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/conformance/lanes.test.ts', why: NOT_SIMULATED },
     edits: [
       {
-        file: 'src/jobs/scripts/acknowledge.ts',
+        file: 'src/jobs/redis/scripts/acknowledge.ts',
         find: "return #jobIds == decided and '1' or '2'",
         replace: "return jobIds and '1'",
       },

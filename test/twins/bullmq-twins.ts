@@ -13,7 +13,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: SNOOZED,
     edits: [
       {
-        file: 'src/jobs/scripts/snooze.ts',
+        file: 'src/jobs/bullmq/state/snooze.ts',
         find: "    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })\n",
         replace: '',
       },
@@ -25,7 +25,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: SNOOZED,
     edits: [
       {
-        file: 'src/jobs/scripts/snoozed.ts',
+        file: 'src/jobs/bullmq/state/snoozed.ts',
         find: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) == due then return 'wait' end\n",
         replace: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) then return 'wait' end\n",
       },
@@ -37,7 +37,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: PLAIN,
     edits: [
       {
-        file: 'src/jobs/scripts/take.ts',
+        file: 'src/jobs/redis/scripts/take.ts',
         find: "    local isApplied = result[2] and result[2] ~= ''\n",
         replace: '    local isApplied = true\n',
       },
@@ -61,7 +61,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: MISSING,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: "    if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });\n",
         replace: "    if (gone.length < 0) context.report('jobsMissing', { key, jobIds: gone });\n",
       },
@@ -73,7 +73,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: MISSING,
     edits: [
       {
-        file: 'src/workers/intake.ts',
+        file: 'src/workers/deliveries/intake.ts',
         find: '    if (known === undefined && (job.name as string | undefined) === undefined)\n',
         replace: "    if (known === undefined && (job.name as string | undefined) === 'none')\n",
       },
@@ -85,7 +85,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: { by: 'test', file: 'test/unit/standing-lanes.test.ts', why: WHY },
     edits: [
       {
-        file: 'src/workers/standing-lanes.ts',
+        file: 'src/workers/watching/standing-lanes.ts',
         find: "        if (sight === 'released' && !this.#closed) this.#options.visit(key);\n",
         replace: "        if (sight === 'released' && this.#closed) this.#options.visit(key);\n",
       },

@@ -15,7 +15,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(FOLD, BLOCKING),
     edits: [
       {
-        file: 'src/workers/update-calls.ts',
+        file: 'src/workers/fold/update-calls.ts',
         find: '    this.#blockedMs = Math.max(this.#blockedMs, nowMs - sinceMs);\n',
         replace: '    this.#blockedMs = Math.max(this.#blockedMs, Math.min(0, nowMs - sinceMs));\n',
       },
@@ -27,7 +27,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(FOLD, BLOCKING),
     edits: [
       {
-        file: 'src/workers/update-calls.ts',
+        file: 'src/workers/fold/update-calls.ts',
         find: '    this.#isSuspect = this.#pulse.enterAlone(this);\n',
         replace: '    this.#isSuspect = this.#pulse.enterAlone(this) || true;\n',
       },
@@ -39,7 +39,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(FOLD, BLOCKING),
     edits: [
       {
-        file: 'src/workers/pulse.ts',
+        file: 'src/workers/fold/pulse.ts',
         find: '    this.explainedMs = untilMs;\n',
         replace: '    this.explainedMs = Math.min(this.explainedMs, untilMs);\n',
       },
@@ -51,7 +51,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(FOLD, 'their updates do the same each time'),
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: "    if (isFirst === true && this.#decided > 0) return { kind: 'commit' };\n",
         replace: "    if (isFirst === true && this.#decided < 0) return { kind: 'commit' };\n",
       },
@@ -63,7 +63,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(CALLING, NO_BULLMQ),
     edits: [
       {
-        file: 'src/workers/update-calls.ts',
+        file: 'src/workers/fold/update-calls.ts',
         find: '    if (scope !== undefined) return scope.runInAsyncScope(call);\n',
         replace: '    if (scope === null) return call();\n',
       },
@@ -87,7 +87,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(CALLING, NO_BULLMQ),
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    const refused = tooLarge ?? memory.cancellations.errorFor(entry.jobId);\n',
         replace: '    const refused = tooLarge;\n',
       },
@@ -99,7 +99,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(THROWING, NO_BULLMQ),
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: "    if (control === 'rate-limit') {\n",
         replace: "    if (control === 'rate-limit' && this.#decided < 0) {\n",
       },

@@ -22,7 +22,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/memcached/memory-store.ts',
+        file: 'src/memcached/memory/memory-store.ts',
         find: `    if (this.#full) return refused('out-of-memory');
     const refusal = this.#mismatch(name, cas);`,
         replace: `    if (this.#full) this.#items.delete(name);
@@ -98,7 +98,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '      decided: sequences.length,\n      sequences,\n',
         replace: '      decided: 1_000,\n',
       },
@@ -110,7 +110,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: "    if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);\n",
         replace: '',
       },
@@ -138,7 +138,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/workers/putting-right.ts',
+        file: 'src/workers/turn/putting-right.ts',
         find: '    const written = await connection.replace(cellName, cellItem(envelope), cas);\n',
         replace: `    const now = await connection.get(cellName);
     const any = now.kind === 'done' ? now.value.cas : cas;
@@ -153,7 +153,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/jobs/memory-jobs.ts',
+        file: 'src/jobs/memory/memory-jobs.ts',
         find: '    if (copyToken !== commit.base) return { accepted: false };\n',
         replace: '',
       },
@@ -165,7 +165,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: "    if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();",
         replace:
           "    if (outcome.kind === 'unknown') return undefined;\n    if (outcome.reason === 'not-sent') return this.#lost();",
@@ -178,7 +178,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    this.#watermark = Math.max(this.#watermark, entry.sequence);\n',
         replace: '',
       },
@@ -190,7 +190,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '    const { batch, valueJson, expireMs } = fitting;\n',
         replace:
           '    const { batch, valueJson, expireMs } = fitting;\n    arrivals.settleMany(batch.settlements);\n',
@@ -203,7 +203,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '    const more = taken.length > batch.decided || moves(batch);\n',
         replace: `    for (const [jobId, one] of batch.settlements)
       if (one.kind === 'decided' && one.outcome.kind === 'failed') arrivals.settle(jobId, one);
@@ -218,7 +218,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: { by: 'simulation', from: 1_400, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) !== undefined;",
         replace: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) === null;",
       },
@@ -230,7 +230,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/jobs/memory-jobs.ts',
+        file: 'src/jobs/memory/memory-jobs.ts',
         find: '        job.outcome = decision;\n',
         replace: '',
       },
@@ -280,7 +280,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
       const acquisition = await locks.attempt(`,
       },
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '    const taken = await context.lanes.take(this.#request(asked));\n',
         replace: `    const early = (memory as { early?: number }).early;
     const now = await context.lanes.take(this.#request(asked));

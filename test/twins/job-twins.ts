@@ -8,7 +8,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: { by: 'simulation', from: 4_100, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: "      if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));\n",
         replace: "      if (!isReported) encodeDecision({ kind: 'held', message });\n",
       },
@@ -32,7 +32,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    if (entry.stalls > 0) return this.#applyAlone(entry, update);\n',
         replace: '    if (entry.stalls < 0) return this.#applyAlone(entry, update);\n',
       },
@@ -44,7 +44,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '      this.#rules.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged\n      return needsDelivery(entry);',
         replace: '      return this.#exhaust(entry, update, thrown);',
       },
@@ -56,7 +56,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    const made = isUnchangeable(this.#work.value)\n',
         replace: '    const made = isUnchangeable(this.#work.value) || this.#decided >= 0\n',
       },
@@ -68,7 +68,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    this.#work.become(applied.value, entry, !update.strict);\n',
         replace: '    this.#work.become(applied.value, entry, true);\n',
       },
@@ -80,7 +80,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: '    if (entry.sequence <= this.#start.cascadeTo)\n',
         replace: '    if (entry.sequence < 0)\n',
       },
@@ -96,7 +96,7 @@ export const JOB_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/workers/fold.ts',
+        file: 'src/workers/fold/fold.ts',
         find: "    if (from < entries.length && this.#rules.closing()) return this.#batch({ kind: 'closing' });\n",
         replace: '',
       },

@@ -105,7 +105,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
         replace: '',
       },
@@ -117,7 +117,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
         replace: `    if (isStrict(entries, context.registry) && !confirmed.has(lease)) {
       if (!(await this.#close())) return this.#lost();
@@ -126,7 +126,7 @@ export const LEASE_TWINS: readonly Twin[] = [
 `,
       },
       {
-        file: 'src/workers/turn.ts',
+        file: 'src/workers/turn/turn.ts',
         find: "const AGAIN: TurnEnd = { kind: 'again' };\n",
         replace:
           "const AGAIN: TurnEnd = { kind: 'again' };\nconst confirmed = new WeakSet<Lease>();\n",
@@ -156,12 +156,12 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: { by: 'search', flags: '--path lease --clocks step --expiries 1' },
     edits: [
       {
-        file: 'src/lock/strict-cell.ts',
+        file: 'src/lock/strict/strict-cell.ts',
         find: '    const closing =\n',
         replace: '    const ours = await lease.confirm();\n    const closing =\n',
       },
       {
-        file: 'src/lock/strict-cell.ts',
+        file: 'src/lock/strict/strict-cell.ts',
         find: '    const [closed, ours] = await Promise.all([closing, lease.confirm()]);\n',
         replace: '    const closed = await closing;\n',
       },
@@ -173,7 +173,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/strict-turn.ts',
+        file: 'src/workers/turn/strict-turn.ts',
         find: "  if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return undefined;",
         replace: "  if (guarding.kind === 'lost') return undefined;",
       },

@@ -15,7 +15,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/repeating.ts',
+        file: 'src/jobs/bullmq/repeating.ts',
         find: '    if (!isRefusal(thrown)) throw thrown;\n    const { jobId } = held;\n',
         replace: '    if (isRefusal(thrown)) throw thrown;\n    const { jobId } = held;\n',
       },
@@ -28,7 +28,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/repeating.ts',
+        file: 'src/jobs/bullmq/repeating.ts',
         find: "        if (standing !== 'held') return { instead: standing };\n",
         replace: "        if (standing === 'gone') return { instead: standing };\n",
       },
@@ -40,7 +40,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/repeating.ts',
+        file: 'src/jobs/bullmq/repeating.ts',
         find: '    this.#givenUp.add(jobId);\n',
         replace: '',
       },
@@ -52,7 +52,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/wrong-clocks.test.ts'),
     edits: [
       {
-        file: 'src/jobs/scripts/timed.ts',
+        file: 'src/jobs/bullmq/state/timed.ts',
         find: '    lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs\n',
         replace: '    lua: `${NOW_MS_LUA}nowMs = ARGV[${at}]\n',
       },
@@ -64,7 +64,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/wrong-clocks.test.ts'),
     edits: [
       {
-        file: 'src/jobs/scripts/add.ts',
+        file: 'src/jobs/bullmq/state/add.ts',
         find: '  timeless = facts and facts.fromNow and args[1]\n',
         replace: '',
       },
@@ -76,7 +76,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/wrong-clocks.test.ts'),
     edits: [
       {
-        file: 'src/workers/lock-renewal.ts',
+        file: 'src/workers/deliveries/lock-renewal.ts',
         find: '    const nowMs = systemClock.monotonicMs();\n',
         replace:
           '    const nowMs = systemClock.monotonicMs() + Date.now() - performance.timeOrigin - performance.now();\n',
@@ -89,7 +89,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/limits.test.ts'),
     edits: [
       {
-        file: 'src/jobs/scripts/take.ts',
+        file: 'src/jobs/redis/scripts/take.ts',
         find: '(queue[1] or queue[2] or queue[3])',
         replace: 'queue[1]',
       },
@@ -101,7 +101,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/limits.test.ts'),
     edits: [
       {
-        file: 'src/jobs/scripts/snooze.ts',
+        file: 'src/jobs/bullmq/state/snooze.ts',
         find: "  if startedMs + 1 >= beganMs then redis.call('DECR', limiter) end\n",
         replace: '',
       },
@@ -113,7 +113,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/slot-filler.test.ts'),
     edits: [
       {
-        file: 'src/jobs/slot-filler.ts',
+        file: 'src/jobs/bullmq/fast-path/slot-filler.ts',
         find: '      if (!isLate && expects(token)) continue;\n',
         replace: '      if (isLate && expects(token)) continue;\n',
       },

@@ -2,8 +2,8 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { type AnyUpdate, DELETE_CELL, defineUpdate, type UpdateContext } from '../../src/index.ts';
-import { type AppliedUpdate, applyUpdate } from '../../src/jobs/apply.ts';
-import { errorOf } from '../../src/jobs/thrown.ts';
+import { type AppliedUpdate, applyUpdate } from '../../src/updates/apply.ts';
+import { errorOf } from '../../src/updates/thrown.ts';
 
 const facts = { key: 'k', jobId: '7', token: 99, sequence: 1_700_000_000_000_123, attempt: 2 };
 

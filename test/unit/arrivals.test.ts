@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Arrival, Settlement } from '../../src/workers/arrival.ts';
-import { Arrivals } from '../../src/workers/arrivals.ts';
+import type { Arrival, Settlement } from '../../src/workers/deliveries/arrival.ts';
+import { Arrivals } from '../../src/workers/deliveries/arrivals.ts';
 
 const APPLIED: Settlement = { kind: 'decided', outcome: { kind: 'applied', result: '' } };
 

@@ -3,11 +3,11 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { EXIT, exitCodeFor } from '../../src/cli/exit-codes.ts';
 import { reportFailure } from '../../src/cli/failure.ts';
 import { memcachedSettings, redisUrl, wholeNumber } from '../../src/cli/flags.ts';
-import { checkJob, parseLine } from '../../src/cli/job-lines.ts';
+import { checkJob, parseLine } from '../../src/cli/enqueue/job-lines.ts';
 import { table } from '../../src/cli/terminal.ts';
 import { ERROR_CODES, type ErrorCode, TorilError } from '../../src/errors.ts';
-import { defineUpdate } from '../../src/jobs/update.ts';
-import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
+import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 
 describe('the address of Redis', () => {
   test.each([

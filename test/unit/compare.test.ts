@@ -11,7 +11,7 @@ import { differencesOf } from '../../src/history/compare/fields.ts';
 import { record } from '../../src/history/record.ts';
 import type { RecordingInput } from '../../src/history/recording/input.ts';
 import { replay } from '../../src/history/replay/replay.ts';
-import type { AnyUpdate } from '../../src/jobs/update.ts';
+import type { AnyUpdate } from '../../src/updates/update.ts';
 import { createTestBed, type TestBed } from '../../src/testing.ts';
 import { type Account, type Amount, deposit, History, interest } from '../support/recorded.ts';
 

@@ -1,10 +1,10 @@
 /** A key whose jobs hold most of a worker's slots gives them back before its patience is over. */
 import { describe, expect, it } from 'vitest';
-import { defineUpdate } from '../../src/jobs/update.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
 import { GATE_DEFAULTS } from '../../src/options.ts';
 import { createTestBed } from '../../src/testing.ts';
-import { Crowd, type Crowding } from '../../src/workers/crowd.ts';
-import { SLOW_PACE_MS } from '../../src/workers/parking.ts';
+import { Crowd, type Crowding } from '../../src/workers/waiting/crowd.ts';
+import { SLOW_PACE_MS } from '../../src/workers/waiting/parking.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const SLOTS = 8;

@@ -5,7 +5,7 @@ import { slice, type SliceOptions } from '../../src/history/cutting/slice.ts';
 import { record } from '../../src/history/record.ts';
 import type { RecordedCommit } from '../../src/history/recording/recording.ts';
 import { replay } from '../../src/history/replay/replay.ts';
-import { type AnyUpdate, defineUpdate } from '../../src/jobs/update.ts';
+import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
 import { createTestBed } from '../../src/testing.ts';
 import { deposit, History, interest, linesOf } from '../support/recorded.ts';
 

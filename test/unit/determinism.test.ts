@@ -1,13 +1,13 @@
 /** What makes an update give something else when it is run again, and what must not be taken for it. */
 import { describe, expect, test } from 'vitest';
-import { elsewhen } from '../../src/base/elsewhen.ts';
-import { checkDeterminism, type DeterminismFinding } from '../../src/jobs/determinism.ts';
+import { elsewhen } from '../../src/updates/elsewhen.ts';
+import { checkDeterminism, type DeterminismFinding } from '../../src/updates/determinism.ts';
 import {
   type AnyUpdate,
   DELETE_CELL,
   defineUpdate,
   type UpdateContext,
-} from '../../src/jobs/update.ts';
+} from '../../src/updates/update.ts';
 
 interface Data {
   readonly list: number[];

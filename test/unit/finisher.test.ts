@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { Finisher } from '../../src/jobs/finisher.ts';
+import { Finisher } from '../../src/jobs/bullmq/fast-path/finisher.ts';
 
 const CONCURRENCY = 64;
 

@@ -4,12 +4,12 @@ import { systemClock } from '../../src/base/clock.ts';
 import { TorilError } from '../../src/errors.ts';
 import { type AnyUpdate, defineUpdate, type OnExhausted, type OnFailure } from '../../src/index.ts';
 import type { LaneEntry } from '../../src/jobs/lanes.ts';
-import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
-import type { Arrival } from '../../src/workers/arrival.ts';
-import type { Batch, FoldRules, FoldStart } from '../../src/workers/batch.ts';
-import { Blockers } from '../../src/workers/blockers.ts';
-import { fold } from '../../src/workers/fold.ts';
-import { StartedAlone } from '../../src/workers/started-alone.ts';
+import { UpdateRegistry } from '../../src/updates/update-registry.ts';
+import type { Arrival } from '../../src/workers/deliveries/arrival.ts';
+import type { Batch, FoldRules, FoldStart } from '../../src/workers/fold/batch.ts';
+import { Blockers } from '../../src/workers/fold/blockers.ts';
+import { fold } from '../../src/workers/fold/fold.ts';
+import { StartedAlone } from '../../src/workers/deliveries/started-alone.ts';
 import { KeyMemory } from '../../src/workers/key-memory.ts';
 
 interface Data {

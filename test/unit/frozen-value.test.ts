@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { type AnyUpdate, checkDeterminism, defineUpdate } from '../../src/index.ts';
-import { applyUpdate } from '../../src/jobs/apply.ts';
-import { asFrozenValue, frozenValue, isUnchangeable } from '../../src/jobs/frozen-value.ts';
-import { asJsonValue, examineJson } from '../../src/json-value.ts';
+import { applyUpdate } from '../../src/updates/apply.ts';
+import { asFrozenValue, frozenValue, isUnchangeable } from '../../src/updates/frozen-value.ts';
+import { asJsonValue, examineJson } from '../../src/updates/json-value.ts';
 import { createTestBed, expectExactlyOnce, expectInOrder, expectValue } from '../../src/testing.ts';
 
 interface Table {

@@ -24,9 +24,13 @@ const MEMCACHED_CONTRACT = [
   'memcached/item-names.ts',
   'memcached/expiry.ts',
 ];
-const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts', 'json-value.ts'];
-const BELOW_WORKERS = ['base', 'memcached', 'lock', 'cells', 'history', 'jobs'];
+const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts'];
+const BELOW_WORKERS = [
+  ...['base', 'redis', 'updates', 'history', 'memcached', 'lock', 'cells', 'jobs'],
+  ...FOR_ALL,
+];
 
+/** By folder or file; the longest name that fits holds. */
 const RULES: Readonly<Record<string, Rule>> = {
   'errors.ts': { mayImport: [], advice: 'errors.ts is imported by all, so it imports nothing' },
   'options.ts': {
@@ -34,62 +38,75 @@ const RULES: Readonly<Record<string, Rule>> = {
     advice: 'options.ts is imported by all; what an option does belongs to the folder that does it',
   },
   'key.ts': { mayImport: ['errors.ts'], advice: 'key.ts is imported by all' },
-  'json-value.ts': { mayImport: ['errors.ts'], advice: 'json-value.ts is imported by all' },
-  'redis-connection.ts': {
-    mayImport: ['base', 'errors.ts'],
-    advice:
-      'redis-connection.ts opens a Redis for what has no queue, and knows nothing of what it is for',
-  },
   base: {
     mayImport: [],
     advice: 'base has no words of the domain: code that needs them belongs to their folder',
+  },
+  redis: {
+    mayImport: ['base', 'errors.ts'],
+    advice: 'redis has what lock and jobs share: names, the sequence, the data set, connections',
+  },
+  updates: {
+    mayImport: ['base', ...FOR_ALL],
+    advice: 'updates are pure: they know no queue, no lease and no server',
+  },
+  history: {
+    mayImport: ['base', 'updates', ...FOR_ALL],
+    advice: 'history knows what was committed, and the updates that made it: no Redis, no workers',
   },
   memcached: {
     mayImport: ['base', ...FOR_ALL],
     advice: 'memcached knows items and servers; leases belong to lock, values to cells',
   },
   lock: {
-    mayImport: ['base', ...MEMCACHED_CONTRACT, ...FOR_ALL],
+    mayImport: ['base', 'redis', ...MEMCACHED_CONTRACT, ...FOR_ALL],
     advice:
       'the lock has never heard of jobs or cells, and speaks to the memcached contract only: ' +
       'what joins them belongs to workers, what picks an engine to the composition root',
   },
   cells: {
-    mayImport: ['base', ...MEMCACHED_CONTRACT, 'lock', ...FOR_ALL],
+    mayImport: ['base', 'redis', 'updates', ...MEMCACHED_CONTRACT, 'lock', ...FOR_ALL],
     advice:
       'cells know values, the memcached contract and leases: what applies jobs belongs to workers',
   },
-  history: {
-    mayImport: ['base', 'jobs', ...FOR_ALL],
-    advice: 'history knows what was committed, and the updates that made it: no Redis, no workers',
-  },
   jobs: {
-    mayImport: ['base', 'history/history.ts', ...FOR_ALL],
+    mayImport: ['base', 'redis', 'updates', 'history/history.ts', ...FOR_ALL],
     advice:
       'jobs have never heard of locks, cells or memcached: what joins them belongs to workers',
   },
+  'jobs/memory': {
+    mayImport: ['base', 'redis', 'updates', 'history/history.ts', 'jobs/lanes.ts', ...FOR_ALL],
+    advice: 'an engine imports its contract, never another engine',
+  },
   workers: {
-    mayImport: [...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: BELOW_WORKERS,
     advice: 'workers know everything but the command line, testing and the public surface',
   },
+  'workers/fold': {
+    mayImport: [
+      ...['base', 'updates', 'cells', 'history/history.ts', 'jobs/lanes.ts', ...FOR_ALL],
+      ...['workers/deliveries/arrival.ts', 'workers/gate-context.ts', 'workers/key-memory.ts'],
+    ],
+    advice: 'a fold happens in memory: it asks neither Redis nor memcached',
+  },
   cli: {
-    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: ['workers', ...BELOW_WORKERS],
     advice: 'what both the command line and testing need belongs to workers or below',
   },
   testing: {
-    mayImport: ['workers', ...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: ['workers', ...BELOW_WORKERS],
     advice: 'what both testing and the command line need belongs to workers or below',
   },
   'testing.ts': {
-    mayImport: ['testing', 'workers', ...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: ['testing', 'workers', ...BELOW_WORKERS],
     advice: 'testing.ts gathers what the tests of users import',
   },
   'open.ts': {
-    mayImport: ['base', 'memcached', 'lock', 'cells', 'redis-connection.ts', ...FOR_ALL],
+    mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', ...FOR_ALL],
     advice: 'open.ts is the composition root of what needs no queue',
   },
   'index.ts': {
-    mayImport: ['open.ts', 'workers', ...BELOW_WORKERS, ...FOR_ALL],
+    mayImport: ['open.ts', 'workers', ...BELOW_WORKERS],
     advice: 'index.ts gathers the public surface',
   },
 };
@@ -97,23 +114,23 @@ const RULES: Readonly<Record<string, Rule>> = {
 /** The only files that may name a client library. Add one only if no contract can stand between. */
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   bullmq: [
-    'jobs/adding/add-call.ts',
-    'jobs/bull-backend.ts',
-    'jobs/finisher.ts',
+    'jobs/bullmq/adding/add-call.ts',
+    'jobs/bullmq/bull-backend.ts',
+    'jobs/bullmq/fast-path/finisher.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
-    'jobs/scripts/bullmq-text.ts',
-    'jobs/telemetry.ts',
-    'workers/backoff-strategy.ts',
-    'jobs/waiting-backend.ts',
-    'workers/delivery.ts',
-    'workers/intake.ts',
-    'workers/lock-renewal.ts',
-    'workers/told-failures.ts',
+    'jobs/bullmq/state/bullmq-text.ts',
+    'jobs/bullmq/telemetry.ts',
+    'workers/deliveries/backoff-strategy.ts',
+    'jobs/bullmq/waiting-backend.ts',
+    'workers/deliveries/delivery.ts',
+    'workers/deliveries/intake.ts',
+    'workers/deliveries/lock-renewal.ts',
+    'workers/deliveries/told-failures.ts',
     'workers/worker-options.ts',
     'workers/worker.ts',
     'open.ts', // a type of its options
-    'redis-connection.ts',
+    'redis/redis-connection.ts',
   ],
   ioredis: [],
   memjs: [], // the reference of the codec's tests, and no more
@@ -136,11 +153,19 @@ function importsOf(from: string, source: string): Import[] {
   }));
 }
 
+/** The folder or file whose rule holds for a file. */
+function ownerOf(file: string): string | undefined {
+  return Object.keys(RULES)
+    .filter((name) => file === name || file.startsWith(`${name}/`))
+    .toSorted((a, b) => b.length - a.length)[0];
+}
+
 /** What is wrong with an import, or undefined. */
 function problemWith({ from, to }: Import, files: ReadonlySet<string>): string | undefined {
-  const owner = from.includes('/') ? (from.split('/')[0] ?? '') : from;
-  const rule = RULES[owner];
-  if (rule === undefined) return `${from}: no rule for ${owner}; say in this test whom it may know`;
+  const owner = ownerOf(from);
+  const rule = RULES[owner ?? ''];
+  if (owner === undefined || rule === undefined)
+    return `${from}: no rule for its folder; say in this test whom it may know`;
   const client = Object.keys(CLIENTS).find((name) => to === name || to.startsWith(`${name}/`));
   if (client !== undefined) return problemWithClient(from, client);
   if (!files.has(to)) return to.includes('..') ? `${from} reaches out of src: ${to}` : undefined;
@@ -185,7 +210,7 @@ describe('the checker', () => {
     'base/clock.ts',
     'errors.ts',
     'memcached/server.ts',
-    'memcached/socket-server.ts',
+    'memcached/socket/socket-server.ts',
     'lock/lock.ts',
     'cells/envelope.ts',
     'jobs/lanes.ts',
@@ -198,14 +223,15 @@ describe('the checker', () => {
   test.each([
     ['jobs/lanes.ts', `import { LeaseLocks } from '../lock/lock.ts';`, 'belongs to workers'],
     ['lock/lock.ts', `import type { Job } from '../jobs/lanes.ts';`, 'belongs to workers'],
-    ['lock/lock.ts', `import '../memcached/socket-server.ts';`, 'the composition root'],
+    ['lock/lock.ts', `import '../memcached/socket/socket-server.ts';`, 'the composition root'],
     ['cells/envelope.ts', `export * from '../jobs/lanes.ts';`, 'belongs to workers'],
     ['base/clock.ts', `const x = await import('../errors.ts');`, 'belongs to their folder'],
     ['workers/combiner.ts', `import {\n  Toril,\n} from "../index.ts";`, 'public surface'],
     ['workers/combiner.ts', `import { Redis } from 'ioredis';`, 'must not import ioredis'],
-    ['memcached/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
+    ['memcached/binary/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
     ['jobs/lanes.ts', `import x from '../../scripts/servers.mjs';`, 'reaches out of src'],
-    ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for helpers'],
+    ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for its folder'],
+    ['workers/fold/fold.ts', `import '../../memcached/server.ts';`, 'happens in memory'],
   ])('finds what %s must not do: %s', (from, source, advice) => {
     expect(check(from, source)).toEqual([expect.stringContaining(advice)]);
   });
@@ -213,7 +239,7 @@ describe('the checker', () => {
   test.each([
     ['lock/lock.ts', `import type { Connection } from '../memcached/server.ts';`],
     ['lock/lock.ts', `import { TorilError } from '../errors.ts';`],
-    ['redis-connection.ts', `import { RedisConnection } from 'bullmq';`],
+    ['redis/redis-connection.ts', `import { RedisConnection } from 'bullmq';`],
     ['workers/combiner.ts', `import { Lanes } from '../jobs/lanes.ts';`],
     ['jobs/lanes.ts', `import { createHash } from 'node:crypto';`],
     ['jobs/lanes.ts', `/** For example: import { Queue } from 'bullmq'; */`],

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { type AnyUpdate, defineUpdate } from '../../src/index.ts';
-import { throughJson, validated } from '../../src/jobs/job-data.ts';
+import { throughJson, validated } from '../../src/updates/job-data.ts';
 
 const withSchema = (schema: StandardSchemaV1): AnyUpdate =>
   defineUpdate({ name: 'u', schema, key: () => 'k', apply: (value: number) => value });

@@ -7,7 +7,7 @@ import {
   checkParentId,
   checkSchedulerId,
   explained,
-} from '../../src/jobs/adding/job-ids.ts';
+} from '../../src/jobs/bullmq/adding/job-ids.ts';
 
 const refused = expect.objectContaining({ code: 'INVALID_JOB_ID' });
 const answerTo = (check: (id: string) => void, id: string): unknown => {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { Blockers } from '../../src/workers/blockers.ts';
+import { Blockers } from '../../src/workers/fold/blockers.ts';
 import { KeyMemory } from '../../src/workers/key-memory.ts';
-import { StartedAlone } from '../../src/workers/started-alone.ts';
+import { StartedAlone } from '../../src/workers/deliveries/started-alone.ts';
 
 const limits = { batchJobsMax: 500, batchMs: 100 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryTokens, RedisTokens, type ScriptClient } from '../../src/lock/tokens.ts';
+import { MemoryTokens, RedisTokens, type ScriptClient } from '../../src/lock/strict/tokens.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 describe('fencing tokens from memory', () => {

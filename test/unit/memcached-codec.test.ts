@@ -10,8 +10,8 @@ import {
   type RequestParts,
   roomOf,
   writeRequest,
-} from '../../src/memcached/codec.ts';
-import { type Reply, ReplyReader } from '../../src/memcached/replies.ts';
+} from '../../src/memcached/binary/codec.ts';
+import { type Reply, ReplyReader } from '../../src/memcached/binary/replies.ts';
 import { encodeReply } from '../support/scripted-memcached.ts';
 
 /** A reply is only there while it is delivered. */

@@ -2,7 +2,7 @@
 import net from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Connection, Outcome } from '../../src/memcached/server.ts';
-import { RECONNECT_FIRST_MS, type SocketServer } from '../../src/memcached/socket-server.ts';
+import { RECONNECT_FIRST_MS, type SocketServer } from '../../src/memcached/socket/socket-server.ts';
 import { clientOf, eventually, newItem, textOf, valueOf } from '../support/memcached.ts';
 import {
   type Answer,

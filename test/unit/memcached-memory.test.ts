@@ -1,7 +1,10 @@
 /** The faults that the in-memory engine can bring about, on which the simulation builds. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { MemoryServer, type MemoryServerOptions } from '../../src/memcached/memory-server.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import {
+  MemoryServer,
+  type MemoryServerOptions,
+} from '../../src/memcached/memory/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Connection } from '../../src/memcached/server.ts';
 import { newItem, textOf, valueOf } from '../support/memcached.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';

@@ -8,8 +8,8 @@ import {
   OPCODE,
   plain,
   writeRequest,
-} from '../../src/memcached/codec.ts';
-import { Outbox } from '../../src/memcached/outbox.ts';
+} from '../../src/memcached/binary/codec.ts';
+import { Outbox } from '../../src/memcached/socket/outbox.ts';
 
 const KIB = 1024;
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { MemoryServer } from '../../src/memcached/memory-server.ts';
-import { MemoryStore } from '../../src/memcached/memory-store.ts';
+import { MemoryServer } from '../../src/memcached/memory/memory-server.ts';
+import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
 

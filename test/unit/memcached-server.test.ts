@@ -7,7 +7,7 @@ import {
   RECONNECT_FIRST_MS,
   RECONNECT_LAST_MS,
   reconnectDelayMs,
-} from '../../src/memcached/socket-server.ts';
+} from '../../src/memcached/socket/socket-server.ts';
 import { selfSignedCertificate } from '../support/certificate.ts';
 import { clientOf, eventually, textOf } from '../support/memcached.ts';
 import {

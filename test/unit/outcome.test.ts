@@ -5,7 +5,7 @@ import {
   encodeDecision,
   failureOf,
   type JobOutcome,
-} from '../../src/jobs/outcome.ts';
+} from '../../src/updates/outcome.ts';
 
 const outcomes: fc.Arbitrary<JobOutcome> = fc.oneof(
   fc.record({

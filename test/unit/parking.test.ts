@@ -9,7 +9,7 @@ import {
   SLOW_PACE_MS,
   untilTurnMs,
   type Waiting,
-} from '../../src/workers/parking.ts';
+} from '../../src/workers/waiting/parking.ts';
 
 const waiting = (rank: number, more: Partial<Waiting> = {}): Waiting => ({
   rank,

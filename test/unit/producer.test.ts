@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { Producer, type ProducerSite } from '../../src/jobs/adding/producer.ts';
+import { Producer, type ProducerSite } from '../../src/jobs/bullmq/adding/producer.ts';
 
 const WITHIN_MS = 400;
 

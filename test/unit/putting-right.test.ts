@@ -1,8 +1,8 @@
 /** What readers see once a commit was refused: never for long what is not, or no longer, acknowledged. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { redisFailed } from '../../src/errors.ts';
-import type { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
-import { defineUpdate } from '../../src/jobs/update.ts';
+import type { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { gate } from '../support/gate.ts';
 import { type GateWorker, GateWorld, KEY } from '../support/gate-world.ts';

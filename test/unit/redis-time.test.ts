@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { RedisTime } from '../../src/jobs/redis-time.ts';
+import { RedisTime } from '../../src/redis/redis-time.ts';
 
 const HOUR_MS = 3_600_000;
 

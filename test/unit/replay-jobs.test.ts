@@ -1,6 +1,6 @@
 /** What a replay finds out about single jobs: those that failed then, results, and what nobody looked at. */
 import { describe, expect, test } from 'vitest';
-import { type AnyUpdate, defineUpdate } from '../../src/jobs/update.ts';
+import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
 import { record, type RecordOptions } from '../../src/history/record.ts';
 import { replay, type ReplayOptions } from '../../src/history/replay/replay.ts';
 import type { ReplayReport } from '../../src/history/replay/report.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { SlotFiller } from '../../src/jobs/slot-filler.ts';
+import { SlotFiller } from '../../src/jobs/bullmq/fast-path/slot-filler.ts';
 
 const jobOf = (jobId: string) => [['name', 'n'], jobId, 0, 0] as const;
 

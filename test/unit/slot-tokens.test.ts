@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { SlotTokens } from '../../src/jobs/slot-tokens.ts';
+import { SlotTokens } from '../../src/jobs/bullmq/fast-path/slot-tokens.ts';
 
 const queueOf = (taken: number) => ({ numTotal: () => taken });
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { SnoozedJobs } from '../../src/jobs/snoozed-jobs.ts';
+import { SnoozedJobs } from '../../src/jobs/bullmq/snoozed-jobs.ts';
 
 it('counts in calls of which none fails unseen when Redis refuses them all', async () => {
   const refusal = new Error('BUSY Redis is busy running a script.');

@@ -1,7 +1,7 @@
 /** Lanes that stand still until somebody else acts, who does not tell. */
 import { describe, expect, it } from 'vitest';
 import type { LaneSight, StandingLane } from '../../src/jobs/lanes.ts';
-import { StandingLanes } from '../../src/workers/standing-lanes.ts';
+import { StandingLanes } from '../../src/workers/watching/standing-lanes.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 /** Lanes are seen as `sights` says, by key; all others stand. */

@@ -8,7 +8,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { record } from '../../src/history/record.ts';
 import { replay } from '../../src/history/replay/replay.ts';
 import type { Queue } from '../../src/jobs/queue.ts';
-import { type AnyUpdate, defineUpdate } from '../../src/jobs/update.ts';
+import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
 import {
   createTestBed,
   expectEnqueued,

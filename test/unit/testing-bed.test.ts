@@ -1,7 +1,7 @@
 /** toril/testing: enqueueing, running in virtual time, and looking. */
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { DELETE_CELL, defineUpdate } from '../../src/jobs/update.ts';
+import { DELETE_CELL, defineUpdate } from '../../src/updates/update.ts';
 import { createTestBed } from '../../src/testing.ts';
 
 interface Account {

@@ -1,6 +1,6 @@
 /** toril/testing: the assertions pass where they should, and find what is planted. */
 import { describe, expect, test, vi } from 'vitest';
-import { defineUpdate } from '../../src/jobs/update.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
 import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import {
   createTestBed,
@@ -15,7 +15,7 @@ import {
 } from '../../src/testing.ts';
 import { TestBed } from '../../src/testing/bed.ts';
 import { BedStore } from '../../src/testing/bed-store.ts';
-import { jsonDifference } from '../../src/testing/json-difference.ts';
+import { jsonDifference } from '../../src/testing/assertions/json-difference.ts';
 
 declare module 'vitest' {
   interface Matchers<T> extends TorilMatchers<T> {}

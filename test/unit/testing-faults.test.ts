@@ -1,6 +1,6 @@
 /** toril/testing: everything that may go wrong, on command, and every crash ends exact. */
 import { describe, expect, test } from 'vitest';
-import { DELETE_CELL, defineUpdate } from '../../src/jobs/update.ts';
+import { DELETE_CELL, defineUpdate } from '../../src/updates/update.ts';
 import {
   createTestBed,
   expectExactlyOnce,

@@ -8,9 +8,9 @@ import {
 } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { isError, messageOf, nameOf, stackOf, TorilError } from '../../src/errors.ts';
-import { codeOf, controlOf, errorOf } from '../../src/jobs/thrown.ts';
-import { isFinal } from '../../src/workers/fold-errors.ts';
-import { forGood, forThisAttempt, thrownOf } from '../../src/workers/told-failures.ts';
+import { codeOf, controlOf, errorOf } from '../../src/updates/thrown.ts';
+import { isFinal } from '../../src/workers/fold/fold-errors.ts';
+import { forGood, forThisAttempt, thrownOf } from '../../src/workers/deliveries/told-failures.ts';
 import { hostileThings } from '../support/hostile.ts';
 
 describe('whatever is thrown', () => {

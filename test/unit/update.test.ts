@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { defineUpdate } from '../../src/index.ts';
-import { UpdateRegistry } from '../../src/jobs/update-registry.ts';
+import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 
 const good = { name: 'u', key: () => 'k', apply: (value: number) => value };
 const define = (changes: object): unknown => {

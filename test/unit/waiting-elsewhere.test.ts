@@ -1,6 +1,6 @@
 /** Jobs whose key is held by another worker, while nobody knows yet how fast its updates are. */
 import { expect, it } from 'vitest';
-import { defineUpdate } from '../../src/jobs/update.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
 import { GATE_DEFAULTS } from '../../src/options.ts';
 import { createTestBed } from '../../src/testing.ts';
 

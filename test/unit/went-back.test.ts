@@ -3,7 +3,7 @@
  * ever leaves its lane with a commit that was not its own.
  */
 import { describe, expect, it } from 'vitest';
-import type { MemoryJobs } from '../../src/jobs/memory-jobs.ts';
+import type { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { type GateWorker, GateWorld, KEY } from '../support/gate-world.ts';
 
 const BEHIND_MS = 10_000;

@@ -3,7 +3,7 @@
  * user's. It does not commute: the hash tells any other order, and the numbers tell which one.
  */
 import { fileURLToPath } from 'node:url';
-import { defineUpdate, type Update } from '../../jobs/update.ts';
+import { defineUpdate, type Update } from '../../updates/update.ts';
 
 export interface DemoJob {
   readonly key: string;

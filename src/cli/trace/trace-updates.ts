@@ -3,7 +3,7 @@
  * path, as they would a user's.
  */
 import { fileURLToPath } from 'node:url';
-import { defineUpdate, type Update } from '../../jobs/update.ts';
+import { defineUpdate, type Update } from '../../updates/update.ts';
 
 /** What one transaction does at one place: position and length in Unicode code points. */
 export type Patch = readonly [position: number, deleteCount: number, inserted: string];

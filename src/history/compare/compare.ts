@@ -1,7 +1,7 @@
 /** Two versions of the updates on the same recorded traffic: what would be different, where and by how much. */
 import { TorilError } from '../../errors.ts';
-import type { AnyUpdate } from '../../jobs/update.ts';
-import { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { checkKey } from '../../key.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';

@@ -1,6 +1,6 @@
 /** One key under two versions of the updates, each going on from its own value. */
-import { copyOfJson } from '../../json-value.ts';
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { type Folded, foldJob, isApplied } from '../replay/commit.ts';

@@ -1,8 +1,8 @@
 /** The smallest recording that still shows where two versions of the updates part. */
 import { TorilError } from '../../errors.ts';
-import { copyOfJson } from '../../json-value.ts';
-import type { AnyUpdate } from '../../jobs/update.ts';
-import { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { checkKey } from '../../key.ts';
 import { isSame } from '../compare/fields.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';

@@ -4,9 +4,9 @@ import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { KnownValue } from '../replay/report.ts';
-import { copyOfJson } from '../../json-value.ts';
-import type { AnyUpdate } from '../../jobs/update.ts';
-import { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { UpdateRegistry } from '../../updates/update-registry.ts';
 
 /**
  * A user's functions; each may be asynchronous, and may change and return what it is given, which is a

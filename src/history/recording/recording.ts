@@ -4,7 +4,7 @@
  * before it, so that a file which was cut off, changed or put together anew is refused, with the place.
  */
 import { hash } from 'node:crypto';
-import type { JobOutcome } from '../../jobs/outcome.ts';
+import type { JobOutcome } from '../../updates/outcome.ts';
 
 export const RECORDING_FORMAT = 1;
 /** Stands for the hash of a value that a mask hides. */

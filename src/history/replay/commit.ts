@@ -1,12 +1,12 @@
 /** Folding one recorded commit again, with the updates of today. */
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
-import { applyUpdate } from '../../jobs/apply.ts';
-import { validated } from '../../jobs/job-data.ts';
+import { applyUpdate } from '../../updates/apply.ts';
+import { validated } from '../../updates/job-data.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { codeOf, errorOf } from '../../jobs/thrown.ts';
-import type { AnyUpdate } from '../../jobs/update.ts';
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { codeOf, errorOf } from '../../updates/thrown.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 
 /** Why a commit cannot be folded, though nothing is wrong with the updates. */
 export type Obstacle =

@@ -2,8 +2,8 @@
  * What single jobs do when their commit is folded again, besides what they do to its value: whether
  * their result is the one that was recorded, and whether those that failed then fail again.
  */
-import { copyOfJson } from '../../json-value.ts';
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { resultHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { type Folded, foldJob, type JobWatch } from './commit.ts';

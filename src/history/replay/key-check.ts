@@ -1,5 +1,5 @@
 /** One key of a replay: its values, how its jobs end, and the same with the former updates, if they are given. */
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { RecordedCommit } from '../recording/recording.ts';
 import { JobOutcomes } from './job-outcomes.ts';
 import { JobTrials } from './job-trials.ts';

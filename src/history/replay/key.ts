@@ -19,7 +19,7 @@ import type {
   KnownValue,
   UncheckedReason,
 } from './report.ts';
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 
 /** Gaps that are told one by one; more are only counted. */
 const GAPS_TOLD = 3;

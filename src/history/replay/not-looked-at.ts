@@ -1,6 +1,6 @@
 /** What a replay does not look at, though a change of it could have touched this recording. */
-import type { AnyUpdate } from '../../jobs/update.ts';
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { KeyCheck } from './key-check.ts';
 import type { NotLookedAt } from './report.ts';
 

@@ -1,5 +1,5 @@
 /** Which job of a commit is the first to differ, and what its value was: by the former updates. */
-import type { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { valueHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { foldJob, isApplied } from './commit.ts';

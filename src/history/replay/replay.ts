@@ -1,8 +1,8 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
-import type { AnyUpdate } from '../../jobs/update.ts';
-import { UpdateRegistry } from '../../jobs/update-registry.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording/recording.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';

@@ -1,0 +1,96 @@
+/** `toril servers`: which memcached servers a queue's values live on, and changing that deliberately. */
+import type { Command } from 'commander';
+import { TorilError } from '../../errors.ts';
+import type { Queue } from '../../jobs/queue.ts';
+import { asking, closeQuietly, openQueue } from '../connections.ts';
+import { EXIT, type ExitWith } from '../exit-codes.ts';
+import {
+  addJsonFlag,
+  addMemcachedFlags,
+  addQueueFlags,
+  addRedisFlags,
+  type MemcachedFlags,
+  type QueueFlags,
+  type RedisFlags,
+} from '../flags.ts';
+import { openMemcached } from '../memcached.ts';
+import { print, printJson, sheet, warn } from '../terminal.ts';
+
+interface ServersFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+  readonly accept?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Workers with another list than the registered one refuse to start: two lists would keep two locks
+for one key. To change the list, stop all workers, say --accept with the new list, start them again.
+Each key's value moves by way of its copy in Redis, with its next job; without durable copies the
+values of keys that move are lost. Exit code 3 if the lists differ.
+
+Examples:
+  toril servers --queue accounts --memcached 10.0.0.6,10.0.0.7
+  toril servers --queue accounts --memcached 10.0.0.6,10.0.0.7,10.0.0.8 --accept`;
+
+export function addServersCommand(program: Command, exitWith: ExitWith): void {
+  const command = program
+    .command('servers')
+    .description('show or replace the memcached servers registered for a queue');
+  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))))
+    .option('--accept', 'register the given list instead')
+    .option('--force', 'also if workers seem to be running')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: ServersFlags) => {
+      exitWith(await servers(flags));
+    });
+}
+
+async function servers(flags: ServersFlags): Promise<number> {
+  const memcached = openMemcached(flags);
+  const given = memcached.fingerprint;
+  const queue = await openQueue(flags);
+  try {
+    const registered = await asking(registeredServers(queue));
+    if (flags.accept === true && registered !== given) {
+      if (registered !== undefined) await refuseIfWorking(queue, flags.force === true);
+      await asking(queue.lanes.replaceServers(given));
+      report(flags, given, given);
+      return EXIT.done;
+    }
+    report(flags, registered, given);
+    return registered === undefined || registered === given ? EXIT.done : EXIT.server;
+  } finally {
+    await closeQuietly(queue, memcached);
+  }
+}
+
+function report(flags: ServersFlags, registered: string | undefined, given: string): void {
+  if (flags.json === true) {
+    printJson({ queue: flags.queue, registered: registered ?? null, given });
+    return;
+  }
+  print(
+    sheet([
+      ['queue', flags.queue],
+      ['registered', registered ?? 'none yet: the first worker registers its own'],
+      ['given here', given === registered ? 'the same' : given],
+    ]),
+  );
+}
+
+/** Looks without registering anything, unlike a worker that starts. */
+async function registeredServers(queue: Queue): Promise<string | undefined> {
+  return asking(queue.lanes.registeredServers());
+}
+
+/** A worker that runs on with the old list would keep locks where nobody looks any more. */
+async function refuseIfWorking(queue: Queue, force: boolean): Promise<void> {
+  const count = await asking(queue.getWorkersCount());
+  if (count > 0 && !force) {
+    throw new TorilError(
+      'SERVER_LIST_CHANGED',
+      `${count} workers of "${queue.name}" are connected to Redis. Stop them first; with --force the list is replaced in spite of them.`,
+    );
+  }
+  warn('workers that still run with the old list must be stopped before any new one starts.');
+}

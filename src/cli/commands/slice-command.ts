@@ -1,0 +1,107 @@
+/** `toril slice` and `toril shrink`: smaller recordings out of large ones. */
+import type { Command } from 'commander';
+import { shrink } from '../../history/cutting/shrink.ts';
+import { slice } from '../../history/cutting/slice.ts';
+import { writeRecording } from '../../history/recording/file.ts';
+import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { loadUpdates } from '../load-updates.ts';
+import { inputOf } from '../recordings/recording-input.ts';
+import { share, timeFlag } from '../flags.ts';
+import { grouped, note, print } from '../terminal.ts';
+
+interface SliceFlags {
+  readonly key: readonly string[];
+  readonly job: readonly string[];
+  readonly since?: string;
+  readonly until?: string;
+  readonly sample?: number;
+  readonly out?: string;
+}
+
+interface ShrinkFlags {
+  readonly old: string;
+  readonly new: string;
+  readonly key?: string;
+  readonly out?: string;
+}
+
+const SLICE_EXAMPLES = `
+The slice is a recording itself. Of each key it has the commits that are wanted, those between them,
+and before them what a replay needs to begin.
+
+Examples:
+  toril slice accounts.jsonl --key a-1 --key a-2 --out two.jsonl
+  toril slice accounts.jsonl --job 4711 --out one.jsonl
+  toril slice accounts.jsonl --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --out day.jsonl
+  toril slice accounts.jsonl --sample 0.01 --out sample.jsonl.`;
+
+const SHRINK_EXAMPLES = `
+Looks for the first job at which the two versions part, and leaves out all that it does not need: a
+recording of three jobs at most, which agrees with --old and differs with --new.
+
+Example:
+  toril shrink accounts.jsonl --old main/updates.mjs --new updates.mjs --out small.jsonl`;
+
+export function addSliceCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('slice')
+    .description('a part of a recording, as a recording')
+    .argument('<file>', 'what toril record wrote; - for standard input')
+    .option('-k, --key <key>', 'only this key; may be given several times', gather, [])
+    .option('--job <id>', 'only what has this job; may be given several times', gather, [])
+    .option(
+      '--since <time>',
+      'only commits since then: ISO 8601, or how long ago (90s, 15m, 2h, 7d)',
+    )
+    .option('--until <time>', 'only commits before then')
+    .option('--sample <share>', 'of the keys, from above 0 to 1, always the same ones', share)
+    .option('-o, --out <file>', 'where to write (default: standard output)')
+    .addHelpText('after', SLICE_EXAMPLES)
+    .action(async (file: string, flags: SliceFlags) => {
+      const { key, job, since, until, sample } = flags;
+      const lines = await slice(inputOf(file), {
+        keys: key.length > 0 ? key : undefined,
+        jobs: job.length > 0 ? job : undefined,
+        since: since === undefined ? undefined : timeFlag('--since', since),
+        until: until === undefined ? undefined : timeFlag('--until', until),
+        sample,
+      });
+      await put(lines, flags.out);
+      note(`${grouped(lines.length - 2)} commits`);
+      exitWith(EXIT.done);
+    });
+}
+
+export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
+  program
+    .command('shrink')
+    .description('the smallest recording that shows where two versions of the updates part')
+    .argument('<file>', 'what toril record wrote; - for standard input')
+    .requiredOption('--old <file>', 'module with the updates as they are')
+    .requiredOption('--new <file>', 'module with the updates as they shall be')
+    .option('-k, --key <key>', 'only this key')
+    .option('-o, --out <file>', 'where to write (default: standard output)')
+    .addHelpText('after', SHRINK_EXAMPLES)
+    .action(async (file: string, flags: ShrinkFlags) => {
+      const [old, now] = [await loadUpdates(flags.old), await loadUpdates(flags.new)];
+      const small = await shrink(inputOf(file), { old, new: now, key: flags.key });
+      await put(small.lines, flags.out);
+      const { key, line, jobs } = small;
+      note(`${grouped(jobs.length)} jobs of ${key}: ${jobs.join(', ')}; they part at line ${line}`);
+      exitWith(EXIT.done);
+    });
+}
+
+async function put(lines: readonly string[], out: string | undefined): Promise<void> {
+  if (out === undefined) return print(lines.join('\n'));
+  await writeRecording(
+    out,
+    (async function* () {
+      yield* lines;
+    })(),
+  );
+}
+
+function gather(one: string, before: readonly string[]): string[] {
+  return [...before, one];
+}

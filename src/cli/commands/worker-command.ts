@@ -1,0 +1,199 @@
+/** `toril worker`: works until it is told to stop. */
+import type { Command } from 'commander';
+import { messageOf, TorilError } from '../../errors.ts';
+import { GATE_DEFAULTS } from '../../options.ts';
+import { Worker } from '../../workers/worker.ts';
+import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { noteError } from '../failure.ts';
+import {
+  addJsonFlag,
+  addMemcachedFlags,
+  addQueueFlags,
+  addRedisFlags,
+  type MemcachedFlags,
+  memcachedSettings,
+  type QueueFlags,
+  type RedisFlags,
+  redisUrl,
+  wholeNumber,
+} from '../flags.ts';
+import { addHistoryFlags, type HistoryFlags, historyOptions } from '../recordings/history-flags.ts';
+import { loadUpdates } from '../load-updates.ts';
+import { onceToldToStop } from '../signals.ts';
+import { note } from '../terminal.ts';
+import { WorkerLog } from '../fleet/worker-log.ts';
+
+const CONCURRENCY_DEFAULT = 50;
+/** Milliseconds beyond closeMs for closing connections; then the process ends anyhow. */
+const CLOSE_GRACE_MS = 5_000;
+const HOUR_MS = 3_600_000;
+
+interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFlags {
+  readonly updates: string;
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly patienceMs: number;
+  readonly closeMs: number;
+  readonly durableCopies: boolean;
+  readonly batchJobsMax: number;
+  readonly lockDurationMs?: number;
+  readonly stalledIntervalMs?: number;
+  readonly verifyUpdates?: boolean;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+The file exports what defineUpdate() returned: an array as default or as "updates", or one by one.
+Servers that are away are waited for, and told of; the keys of the others are worked on meanwhile.
+SIGTERM or Ctrl-C: begins nothing more, finishes the update in hand, gives the rest back, ends with 0.
+A second one ends it at once; nothing is lost by that either.
+
+Examples:
+  toril worker --updates updates.mjs --queue accounts --concurrency 100
+  toril worker --updates updates.mjs --redis redis://10.0.0.5:6379 --memcached 10.0.0.6,10.0.0.7
+  toril worker --updates updates.mjs --json | tee -a worker.log`;
+
+export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
+  const command = program
+    .command('worker')
+    .description('apply the jobs of a queue')
+    .requiredOption('-u, --updates <file>', 'module with the updates (.mjs, .js)')
+    .option(
+      '-c, --concurrency <n>',
+      'jobs at the same time',
+      wholeNumber(1, 100_000),
+      CONCURRENCY_DEFAULT,
+    );
+  const timed = addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
+  addJsonFlag(addHistoryFlags(timed))
+    .option('--no-durable-copies', 'keep the values in memcached only')
+    .option('--verify-updates', 'for development: run each update twice, and fail what differs')
+    .option('-v, --verbose', 'also tell of every commit and every completed job')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: WorkerFlags) => {
+      exitWith(await work(flags));
+    });
+}
+
+function addTimings(command: Command): Command {
+  return command
+    .option(
+      '--lease-ms <ms>',
+      'how long a lease lasts; a dead worker is succeeded about so long after',
+      wholeNumber(100, HOUR_MS),
+      GATE_DEFAULTS.leaseMs,
+    )
+    .option(
+      '--patience-ms <ms>',
+      'how long a job waits for its turn before it gives its slot back',
+      wholeNumber(0, 60_000),
+      GATE_DEFAULTS.patienceMs,
+    )
+    .option(
+      '--batch-jobs-max <n>',
+      'jobs per commit at most',
+      wholeNumber(1, 5_000),
+      GATE_DEFAULTS.batchJobsMax,
+    )
+    .option(
+      '--close-ms <ms>',
+      'how long stopping waits for what is being applied',
+      wholeNumber(0, HOUR_MS),
+      GATE_DEFAULTS.closeMs,
+    )
+    .option(
+      '--lock-duration-ms <ms>',
+      "BullMQ's lock on a job (default: 30000)",
+      wholeNumber(100, HOUR_MS),
+    )
+    .option(
+      '--stalled-interval-ms <ms>',
+      'how often BullMQ looks for jobs of dead workers (default: 30000)',
+      wholeNumber(100, HOUR_MS),
+    );
+}
+
+async function work(flags: WorkerFlags): Promise<number> {
+  const log = new WorkerLog({ json: flags.json ?? false, verbose: flags.verbose ?? false });
+  const updates = await loadUpdates(flags.updates);
+  const worker = new Worker(flags.queue, {
+    connection: { url: redisUrl(flags) },
+    prefix: flags.prefix,
+    memcached: memcachedSettings(flags),
+    updates,
+    concurrency: flags.concurrency,
+    leaseMs: flags.leaseMs,
+    patienceMs: flags.patienceMs,
+    batchJobsMax: flags.batchJobsMax,
+    closeMs: flags.closeMs,
+    durableCopies: flags.durableCopies,
+    ...historyOptions(flags),
+    verifyUpdates: flags.verifyUpdates,
+    ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
+    ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
+  });
+  const toldToStop = new Promise<string>((resolve) => {
+    onceToldToStop(resolve);
+    endWithTheParent(() => resolve('parent ended'));
+  });
+  if (await started(worker, toldToStop)) {
+    log.follow(worker);
+    log.write('started', 'started', 'info', {
+      queue: flags.queue,
+      pid: process.pid,
+      concurrency: flags.concurrency,
+      updates: updates.map(({ name }) => name).join(','),
+    });
+  }
+  log.write('stopping', 'stopping', 'info', { why: await toldToStop });
+  return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
+}
+
+/**
+ * Servers that are away are waited for, and told of once each. False: it was told to stop meanwhile.
+ * @throws TorilError what no waiting mends: whoever restarts the process tries again
+ */
+async function started(worker: Worker, toldToStop: Promise<unknown>): Promise<boolean> {
+  const waiting = ({ server, cause }: { server: string; cause: TorilError }): void =>
+    note(`waiting for ${server}: ${cause.code}: ${cause.message}`);
+  worker.on('serverUnavailable', waiting);
+  worker.on('error', ignore); // of the connection, once per attempt; what ends the start is thrown
+  try {
+    const ready = worker.waitUntilReady().then(() => true);
+    return await Promise.race([ready, toldToStop.then(() => false)]);
+  } catch (cause) {
+    await worker.close(true);
+    throw cause;
+  } finally {
+    worker.off('serverUnavailable', waiting);
+  }
+}
+
+function ignore(): void {}
+
+async function stop(worker: Worker, log: WorkerLog, withinMs: number): Promise<number> {
+  const late = setTimeout(() => {
+    noteError(
+      'CLOSED',
+      `not stopped within ${withinMs} ms; ending now. Whatever was under way will be done again.`,
+    );
+    process.exit(EXIT.checkFailed);
+  }, withinMs);
+  try {
+    await worker.close();
+  } catch (cause) {
+    throw new TorilError('REDIS_FAILED', `stopping failed: ${messageOf(cause)}`, { cause });
+  } finally {
+    clearTimeout(late);
+  }
+  log.write('stopped', 'stopped', 'info', { ...worker.counts });
+  return EXIT.done;
+}
+
+/** Started by another process of Node (as `toril demo` does): it must not outlive that one. */
+function endWithTheParent(stopNow: () => void): void {
+  if (process.channel === undefined) return;
+  process.on('disconnect', stopNow);
+  process.channel?.unref();
+}

@@ -1,0 +1,64 @@
+/** What a worker would make of a key's cell right now. Read without the lease: a picture, no proof. */
+import { believe } from '../../cells/believe.ts';
+import { decodeItem } from '../../cells/envelope.ts';
+import { messageOf } from '../../errors.ts';
+import type { Queue } from '../../jobs/queue.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
+import { asking } from '../connections.ts';
+import { isTorilError } from '../failure.ts';
+
+export interface CellStanding {
+  /** `unreachable`: memcached did not tell. */
+  readonly standing:
+    | 'clean'
+    | 'unacknowledged'
+    | 'missing'
+    | 'stale'
+    | 'fresh'
+    | 'foreign'
+    | 'refused'
+    | 'unreachable';
+  /** Of its commit, if it has one. */
+  readonly token?: number;
+  /** Why workers hold the lane, or why memcached did not tell. */
+  readonly code?: string;
+  readonly reason?: string;
+}
+
+export async function cellStanding(
+  key: string,
+  queue: Queue,
+  servers: MemcachedServers,
+): Promise<CellStanding> {
+  let content: ReturnType<typeof decodeItem>;
+  try {
+    const connection = await servers.serverFor(key).connection();
+    const outcome = await connection.get(cellName(key));
+    if (outcome.kind === 'unknown') throw outcome.cause;
+    content = outcome.kind === 'done' ? decodeItem(outcome.value) : { kind: 'missing' };
+  } catch (cause) {
+    const code = isTorilError(cause) ? { code: cause.code } : {};
+    return { standing: 'unreachable', ...code, reason: messageOf(cause) };
+  }
+  const { copy, head, dataSet, nextToken } = await asking(queue.lanes.inspect(key, 1));
+  const from = {
+    queue: queue.qualifiedName,
+    dataSet,
+    token: nextToken,
+    firstSequence: head[0]?.sequence,
+    knows: () => false,
+  };
+  const standing = believe(content, copy, from);
+  const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
+  switch (standing.kind) {
+    case 'restore':
+      return { standing: standing.found, ...token };
+    case 'refused': {
+      const { code, message } = standing.cause;
+      return { standing: 'refused', ...token, code, reason: message };
+    }
+    default:
+      return { standing: standing.kind, ...token };
+  }
+}

@@ -1,0 +1,50 @@
+/** A lane's report as tables for a person. */
+import type { LaneReport } from '../../jobs/lane-handle.ts';
+import type { CellStanding } from './cell-standing.ts';
+import { grouped, sheet, table } from '../terminal.ts';
+
+const VALUE_CHARS_SHOWN = 60;
+
+const STANDINGS: Readonly<Record<CellStanding['standing'], string>> = {
+  clean: 'as Redis knows it',
+  unacknowledged: 'one commit ahead of Redis; the next worker acknowledges it',
+  missing: 'missing; the next job restores it from the copy',
+  stale: 'older than the copy; the next job restores it',
+  fresh: 'none: the key is new',
+  foreign: 'a value that Toril did not write',
+  refused: 'refused',
+  unreachable: 'memcached does not tell',
+};
+
+export function laneTables(report: LaneReport, cell: CellStanding): string {
+  const { key, length, heldBy, token, watermark, copy, paceMs, jobs } = report;
+  const why = cell.code === undefined ? '' : ` (${cell.code})`;
+  const facts = sheet([
+    ['key', key],
+    ['jobs waiting', length],
+    ['held by', heldBy === undefined ? 'nobody' : `job ${heldBy}`],
+    ['cell', STANDINGS[cell.standing] + why],
+    ['copy in Redis', copy === undefined ? 'none' : shortened(JSON.stringify(copy))],
+    ['last commit', token === 0 ? 'none' : String(token)],
+    ['watermark', String(watermark)],
+    ['ms per job', paceMs === 0 ? 'not known' : String(paceMs)],
+  ]);
+  const rows = jobs.map(({ jobId, name, state, attemptsMade, failedReason, sequence }) => [
+    jobId,
+    name,
+    state,
+    attemptsMade,
+    String(sequence),
+    shortened(failedReason ?? ''),
+  ]);
+  const head = ['job', 'update', 'state', 'attempts', 'sequence', 'failed because'];
+  const parts = [facts];
+  if (cell.reason !== undefined) parts.push(cell.reason);
+  if (rows.length > 0) parts.push(table(head, rows));
+  if (length > rows.length) parts.push(`and ${grouped(length - rows.length)} more`);
+  return parts.join('\n');
+}
+
+function shortened(text: string): string {
+  return text.length <= VALUE_CHARS_SHOWN ? text : `${text.slice(0, VALUE_CHARS_SHOWN)}…`;
+}

@@ -1,0 +1,6 @@
+/** The recording that a command is given: a file, or standard input. */
+import type { RecordingInput } from '../../history/recording/input.ts';
+
+export function inputOf(file: string): RecordingInput {
+  return file === '-' ? (process.stdin as AsyncIterable<Buffer>) : file;
+}

@@ -1,0 +1,151 @@
+/**
+ * A worker's slots, by the lock tokens that are their names for BullMQ: completing the jobs in them, and
+ * which ones come next. By scripts of ours wherever worker, job and BullMQ are the ordinary ones that
+ * these were written for, else by BullMQ's own.
+ */
+import { systemClock } from '../../../base/clock.ts';
+import { type Completed, type Completion, Finisher, type Peculiarity } from './finisher.ts';
+import type { Delivery } from '../../lanes.ts';
+import { FILL } from './fill.ts';
+import { FINISH } from './finish.ts';
+import type { Script } from '../../redis/scripts/script.ts';
+import { SlotFiller } from './slot-filler.ts';
+
+/** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
+type Removal = boolean | number | object | undefined;
+
+/** The worker and its connection. */
+export interface SlotSite {
+  readonly removeOnComplete: Removal;
+  readonly lockMs: number;
+  readonly workerName: string | undefined;
+  readonly concurrency: number;
+  /** What is not ordinary about the worker or BullMQ, so that BullMQ's own scripts must do all. */
+  readonly peculiarities: () => Promise<readonly Peculiarity[]>;
+  /** Jobs of the queue that are being worked on, by whomever. */
+  readonly activeJobs: () => Promise<number>;
+  readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
+  /** From active to waiting. */
+  readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
+  /** What time it is in Redis: milliseconds since 1970. */
+  readonly tellTime: (nowMs: number) => void;
+}
+
+export class Slots {
+  /** Set by the worker: whether it takes on further jobs. */
+  takesJobs: () => boolean = () => true;
+  /**
+   * Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. It is told of all
+   * that BullMQ asks with, also where what is asked for is here already.
+   */
+  nextTokens: (token: string) => readonly string[] = () => [];
+  /** Set by the worker: all is left to BullMQ's own scripts, for these reasons. */
+  isSlow: (reasons: readonly Peculiarity[]) => void = () => {};
+  /** Set by the worker: whether BullMQ is going to ask with this token. */
+  expects: (token: string) => boolean = () => false;
+  readonly #site: SlotSite;
+  readonly #filler: SlotFiller;
+  #made: Promise<Finisher | undefined> | undefined;
+  #finisher: Finisher | undefined;
+
+  constructor(site: SlotSite) {
+    const { lockMs, workerName, giveBack, tellTime } = site;
+    this.#site = site;
+    this.#filler = new SlotFiller({
+      ...{ clock: systemClock, lockMs, workerName, giveBack, tellTime },
+      run: (args) => site.run(FILL, args),
+      expects: (token) => this.takesJobs() && this.expects(token),
+    });
+  }
+
+  /** Once it is known that there is one. */
+  get finisher(): Finisher | undefined {
+    return this.#finisher;
+  }
+
+  /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
+  deliveryOf(jobId: string, token: string, removeOnComplete: Removal): Delivery | undefined {
+    if (this.#finisher === undefined) {
+      // Whoever asks later may have it; what is wrong, `complete` says.
+      this.#ready().catch(() => undefined);
+      return undefined;
+    }
+    const remove = this.#removes(removeOnComplete);
+    return remove === undefined ? undefined : { jobId, token, remove };
+  }
+
+  /** Of a job that was completed in the step that acknowledged its commit: most are. Undefined: it was not. */
+  completedBefore(jobId: string, token: string, fetchNext: boolean): Completion | undefined {
+    const finisher = this.#finisher;
+    if (finisher === undefined) return undefined;
+    finisher.wantsNext = fetchNext;
+    const before = finisher.takeCompleted(token);
+    if (before?.jobId !== jobId) return undefined;
+    const { answer, wantedNext, finishedOn } = before;
+    const wantsNow = answer === undefined && fetchNext && !wantedNext;
+    return { answer: wantsNow ? 'fetch' : answer, finishedOn };
+  }
+
+  /** Undefined: BullMQ's own script must. */
+  async complete(
+    jobId: string,
+    token: string,
+    returnValue: unknown,
+    removeOnComplete: Removal,
+    fetchNext: boolean,
+  ): Promise<Completion | undefined> {
+    const remove = this.#removes(removeOnComplete);
+    if (remove === undefined) return undefined;
+    const finisher = this.#finisher ?? (await this.#ready());
+    if (finisher === undefined) return undefined;
+    const result = JSON.stringify(returnValue) ?? 'null';
+    const completed = await finisher.complete({ jobId, token, result, remove, fetchNext });
+    const { answer, finishedOn } = completed;
+    return answer === 'slow' ? undefined : { answer, finishedOn };
+  }
+
+  /** What comes into the slot: it may have been fetched already, or is fetched together with others. */
+  async fetch(token: string): Promise<Exclude<Completed, 'slow'>> {
+    const finisher = await this.#ready();
+    if (finisher === undefined) return 'fetch';
+    const next = this.nextTokens(token);
+    const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
+    if (fetched !== undefined) return fetched;
+    return next.length === 0 ? 'fetch' : this.#filler.fill(token, next);
+  }
+
+  /** Resolves when no job is on its way back to the queue any more. */
+  settled(): Promise<void> {
+    return this.#filler.settled();
+  }
+
+  #ready(): Promise<Finisher | undefined> {
+    this.#made ??= this.#make().then((finisher) => {
+      this.#finisher = finisher;
+      return finisher;
+    });
+    return this.#made;
+  }
+
+  async #make(): Promise<Finisher | undefined> {
+    const { lockMs, workerName, concurrency, peculiarities, activeJobs, run, tellTime } =
+      this.#site;
+    const reasons = await peculiarities();
+    if (reasons.length > 0) {
+      this.isSlow(reasons);
+      return undefined;
+    }
+    return new Finisher({
+      ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs, tellTime },
+      takesJobs: () => this.takesJobs(),
+      run: (args) => run(FINISH, args),
+    });
+  }
+
+  /** Whether a completed job is removed or kept; undefined: by number or age, which only BullMQ's own script does. */
+  #removes(ofJob: Removal): boolean | undefined {
+    const byDefault = this.#site.removeOnComplete;
+    if (ofJob === undefined) return byDefault === undefined ? false : undefined;
+    return typeof ofJob === 'boolean' ? ofJob : undefined;
+  }
+}

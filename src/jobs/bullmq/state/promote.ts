@@ -1,0 +1,86 @@
+import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
+import { PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { SNOOZED_LUA } from './snoozed.ts';
+
+/**
+ * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
+ * that it holds back as delayed though nothing remains to wait for. In the same step as whatever
+ * says so, since a process that dies in between would leave the job lying until it is due.
+ */
+export const PROMOTE_LUA: string = `
+local hasWoken = false
+-- BullMQ's marker, for workers that sleep until there is something to do.
+local function wakeWorkers()
+  if hasWoken then return end
+  hasWoken = true
+  local queue = redis.call('HMGET', prefix .. 'meta', 'paused', 'concurrency')
+  if queue[1] then return end
+  if queue[2] and redis.call('LLEN', prefix .. 'active') >= tonumber(queue[2]) then return end
+  redis.call('ZADD', prefix .. 'marker', 0, '0')
+end
+
+local function undelay(jobId)
+  return redis.call('ZREM', prefix .. 'delayed', jobId) == 1
+end
+
+-- Once it is in its new place: nothing that is only told may come in between.
+local function tellUndelayed(jobId)
+  redis.call('HSET', prefix .. jobId, 'delay', 0)
+  redis.call('XADD', prefix .. 'events', '*', 'event', 'waiting', 'jobId', jobId, 'prev', 'delayed')
+end
+
+local function promote(jobId)
+  if not undelay(jobId) then return end
+  local priority = tonumber(redis.call('HGET', prefix .. jobId, 'priority')) or 0
+  if priority == 0 then
+    redis.call('LPUSH', prefix .. 'wait', jobId)
+  else
+    local place = redis.call('INCR', prefix .. 'pc') % 0x100000000
+    redis.call('ZADD', prefix .. 'prioritized', priority * 0x100000000 + place, jobId)
+  end
+  wakeWorkers()
+  tellUndelayed(jobId)
+end
+`;
+
+/**
+ * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
+ * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
+ * again whether they can go on would keep it waiting for ever. One that waits out its backoff is left
+ * alone (unless it was parked since, maybe for minutes: found by the chaos), and one in the wait list keeps its place: everything before it is delivered some time.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const DELIVER_NEXT: Script = {
+  name: 'torilDeliverNext',
+  numberOfKeys: 1,
+  lua: `
+local prefix, jobId = ARGV[1], ARGV[2]
+${PROMOTE_LUA}
+local job = redis.call('HMGET', prefix .. jobId, 'atm', '${PARKED_FIELD}')
+local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
+local isUndelayed = waitsForTurn and undelay(jobId)
+if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end
+redis.call('RPUSH', prefix .. 'wait', jobId)
+wakeWorkers()
+if isUndelayed then tellUndelayed(jobId) end
+return 1
+`,
+};
+
+/**
+ * Has a snoozed job delivered now: its lane may go on. One that waits for something else is left alone.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const WAKE: Script = {
+  name: 'torilWake',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
+local prefix = ARGV[1]
+${PROMOTE_LUA}
+if not snoozedAs(ARGV[2]) then return 0 end
+promote(ARGV[2])
+return 1
+`,
+};

@@ -1,0 +1,90 @@
+import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
+import { bullFunctionLua, bullScript } from './bullmq-text.ts';
+import { PROMOTE_LUA } from './promote.ts';
+import { GIVEN_BACK_FIELD, OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { SNOOZED_LUA } from './snoozed.ts';
+import { NOW_MS_LUA } from './timed.ts';
+
+/**
+ * A fragment for scripts that give a delivered job back, whose `prefix` is the queue's. BullMQ's rate limit counts
+ * deliveries, and this one ends without having begun an update: it does not count. Only if it was counted in the
+ * window that runs now; and not while somebody has set the limit by hand (`rateLimit()` sets the
+ * count to more than any limit).
+ */
+const UNCOUNT_LUA = `
+local function uncount(jobId, limiterMax, limiterMs)
+  local limiter = prefix .. 'limiter'
+  local count = tonumber(redis.call('GET', limiter) or '0')
+  if count < 1 then return end
+  local meta = redis.call('HMGET', prefix .. 'meta', 'max', 'duration')
+  local max, windowMs = tonumber(meta[1] or limiterMax), tonumber(limiterMs) or tonumber(meta[2])
+  if not max or not windowMs or count > max then return end
+  local beganMs = tonumber(nowMs) + redis.call('PTTL', limiter) - math.floor(math.abs(windowMs))
+  local startedMs = tonumber(redis.call('HGET', prefix .. jobId, 'processedOn') or '0')
+  -- A millisecond more: a script's own time goes on while it runs.
+  if startedMs + 1 >= beganMs then redis.call('DECR', limiter) end
+end
+`;
+
+/** A fragment: notes that a process which began the job alone has lived through it. */
+const LIVED_THROUGH_LUA = (flag: string): string => `
+if ${flag} == '1' and redis.call('HEXISTS', prefix .. jobId, 'name') == 1 then
+  redis.call('HSET', prefix .. jobId, '${GIVEN_BACK_FIELD}', '1')
+end`;
+
+/**
+ * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
+ * the delivery is taken off the rate limit; it is noted that the job is snoozed; a job that was decided in the last moment before is promoted at once:
+ * whoever decided it found nothing to promote; and it is noted that a process which began the job alone has lived
+ * through it, whoever has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
+ *
+ *   KEYS, ARGV[1-9] of BullMQ's moveToDelayed: ARGV[1] prefix  ARGV[3] job id
+ *   ARGV[10] '1': it was begun alone  ARGV[11], ARGV[12] the worker's rate limit: jobs, and milliseconds; '': none
+ *   Returns what BullMQ's script returns.
+ */
+export const snoozeScript = (): Script => ({
+  name: 'torilSnooze',
+  numberOfKeys: bullScript('moveToDelayed').numberOfKeys,
+  lua: `
+local prefix, jobId = ARGV[1], ARGV[3]
+${NOW_MS_LUA}ARGV[2] = nowMs
+${OWN_PREFIX_LUA}${SNOOZED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
+local code = moveToDelayed(KEYS, ARGV)
+if code == 0 then
+  uncount(jobId, ARGV[11], ARGV[12])
+  local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
+  if job[1] and job[1] ~= '' then
+    promote(jobId)
+  else
+    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })
+  end
+end
+${LIVED_THROUGH_LUA('ARGV[10]')}
+return code
+`,
+});
+
+/**
+ * Gives a delivered job back to the front of the queue: BullMQ's own moveJobFromActiveToWait. The delivery is taken off the
+ * rate limit, and, if nobody has begun to work on the job, it was no start either.
+ *
+ *   KEYS, ARGV[1-3] of BullMQ's moveJobFromActiveToWait: ARGV[1] job id
+ *   ARGV[4] prefix  ARGV[5] '1': it was fetched ahead, and nobody has begun to work on it
+ *   ARGV[6] '1': it was begun alone  ARGV[7], ARGV[8] the worker's rate limit
+ *   Returns what BullMQ's script returns.
+ */
+export const giveBackScript = (): Script => ({
+  name: 'torilGiveBack',
+  numberOfKeys: bullScript('moveJobFromActiveToWait').numberOfKeys,
+  lua: `
+local jobId, prefix = ARGV[1], ARGV[4]
+${NOW_MS_LUA}${bullFunctionLua('moveJobFromActiveToWait')}${UNCOUNT_LUA}
+local code = moveJobFromActiveToWait(KEYS, ARGV)
+if code >= 0 then
+  uncount(jobId, ARGV[7], ARGV[8])
+  if ARGV[5] == '1' then redis.call('HINCRBY', prefix .. jobId, 'ats', -1) end
+end
+${LIVED_THROUGH_LUA('ARGV[6]')}
+return code
+`,
+});

@@ -1,0 +1,47 @@
+/**
+ * BullMQ's scripts that are told what time it is, told by Redis. BullMQ tells them the worker's own wall clock: one
+ * that is an hour ahead starts what is delayed an hour early, and notes times that nobody else can use.
+ */
+import { bullFunctionLua, bullScript } from './bullmq-text.ts';
+import type { Script } from '../../redis/scripts/script.ts';
+
+/** Where each has the time among its arguments, counted from 1. */
+const TIME_AT = {
+  moveToActive: 2,
+  moveToFinished: 2,
+  moveToDelayed: 2,
+  moveToWaitingChildren: 3,
+  retryJob: 2,
+  changeDelay: 2,
+  addJobScheduler: 7,
+  updateJobScheduler: 5,
+} as const;
+
+/** A fragment: `nowMs` is Redis's time in milliseconds since 1970, as text. */
+export const NOW_MS_LUA: string = `local clock = redis.call('TIME')
+local nowMs = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
+`;
+
+let made: ReadonlyMap<string, Script> | undefined;
+
+/**
+ * By the names of BullMQ's: the same, with the time from Redis; what takes a job for processing says the time behind
+ * its answer ([fields, id, limited for, due, now]).
+ */
+export function timedScripts(): ReadonlyMap<string, Script> {
+  made ??= new Map(Object.entries(TIME_AT).map(([name, at]) => [name, timed(name, at)]));
+  return made;
+}
+
+function timed(name: string, at: number): Script {
+  return {
+    name: `torilTimed${name[0]?.toUpperCase()}${name.slice(1)}`,
+    numberOfKeys: bullScript(name).numberOfKeys,
+    lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs
+${bullFunctionLua(name)}
+local reply = ${name}(KEYS, ARGV)
+if type(reply) == 'table' and #reply == 4 then reply[5] = nowMs end
+return reply
+`,
+  };
+}

@@ -1,0 +1,132 @@
+/** The history in memory, beside memory-jobs.ts: what RECORD_LUA does in Redis. Keeps exactly, not about, what it should. */
+import type { Clock } from '../../base/clock.ts';
+import {
+  type History,
+  type HistoryEntry,
+  type HistoryJob,
+  type HistoryNote,
+  type HistoryPage,
+  type HistoryRequest,
+  NO_VALUE_HASH,
+  RECORDED_RESULT_MAX,
+  RESULT_HASH_MARK,
+  resultHash,
+} from '../../history/history.ts';
+import type { Acknowledgement } from '../lanes.ts';
+import { PLAIN_APPLIED } from '../../updates/outcome.ts';
+
+/** How the history stands with a key: the copy's field h in Redis. */
+interface KeyStanding {
+  /** Of the last commit in it. */
+  readonly token: number;
+  /** Commits since one that a replay can begin at, */
+  readonly since: number;
+  /** and which entry that is, counted from the first that ever was. */
+  readonly checkpoint: number;
+}
+
+export class MemoryHistory implements History {
+  readonly #clock: Clock;
+  readonly #standings = new Map<string, KeyStanding>();
+  #entries: HistoryEntry[] = [];
+  /** Entries that were trimmed. */
+  #trimmed = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** @param base the token of the copy that the commit replaces */
+  add(commit: Acknowledgement, note: HistoryNote, base: number, jobs: readonly HistoryJob[]): void {
+    const { key, token, watermark } = commit;
+    const { hash, origin } = note;
+    const isComplete = jobs.every(
+      ({ name, decision }) => name !== undefined || !decision.startsWith(PLAIN_APPLIED),
+    );
+    const value = fullValue(commit, note, isComplete);
+    const recovered = note.attempts === undefined;
+    const id = this.#nextId();
+    const facts = { id, key, token, base, watermark, origin, hash, value, recovered };
+    this.#entries.push({ ...facts, hasResults: true, jobs });
+
+    const begins = isComplete && (origin === 'nothing' || typeof origin === 'object');
+    const isKnown = hash === NO_VALUE_HASH || value !== undefined || begins;
+    const before = this.#standings.get(key);
+    const checkpoint = this.#trimmed + this.#entries.length - 1;
+    if (isKnown) this.#standings.set(key, { token, since: 0, checkpoint });
+    else if (isComplete && origin === 'base' && before?.token === base)
+      this.#standings.set(key, { ...before, token, since: before.since + 1 });
+    else this.#standings.delete(key);
+    this.#trim(note);
+  }
+
+  /** Commits of the key since the last one that a replay can begin at; -1: there is none. */
+  sinceCheckpoint(key: string, copyToken: number): number {
+    const standing = this.#standings.get(key);
+    if (standing?.token !== copyToken || standing.checkpoint < this.#trimmed) return -1;
+    return standing.since;
+  }
+
+  read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
+    const untilMs = until ?? Math.floor(this.#clock.wallMs());
+    const from = typeof after === 'number' ? [after, -1] : partsOf(after);
+    const entries = this.#entries.filter((entry) => {
+      const [ms] = partsOf(entry.id);
+      if (!isLater(partsOf(entry.id), from) || ms > untilMs) return false;
+      return key === undefined || entry.key === key;
+    });
+    const isTorn = typeof after === 'string' && !this.#entries.some(({ id }) => id === after);
+    return Promise.resolve({ entries, next: undefined, until: untilMs, isTorn });
+  }
+
+  #nextId(): string {
+    const ms = Math.floor(this.#clock.wallMs());
+    const [lastMs, lastNumber] = partsOf(this.#entries.at(-1)?.id ?? '0-0');
+    return ms > lastMs ? `${ms}-0` : `${lastMs}-${lastNumber + 1}`;
+  }
+
+  #trim({ lengthMax, ageMs }: HistoryNote): void {
+    const oldestMs = ageMs === 0 ? 0 : Math.floor(this.#clock.wallMs()) - ageMs;
+    let gone = Math.max(0, this.#entries.length - lengthMax);
+    while (gone < this.#entries.length && partsOf(this.#entries[gone]?.id ?? '')[0] < oldestMs)
+      gone++;
+    this.#entries = this.#entries.slice(gone);
+    this.#trimmed += gone;
+  }
+}
+
+function fullValue(
+  { value }: Acknowledgement,
+  note: HistoryNote,
+  isComplete: boolean,
+): string | undefined {
+  const copy = typeof value === 'object' ? value.json : undefined;
+  if (note.value === undefined) return isComplete ? undefined : copy;
+  return note.value === 'copy' ? copy : note.value.json;
+}
+
+/** As `attempts` of a note tells it, or the job itself. */
+export function attemptOf(note: HistoryNote, jobId: string, attemptsMade: number): number {
+  return note.attempts === undefined ? attemptsMade + 1 : (note.attempts.get(jobId) ?? 1);
+}
+
+/** Of a long result, only its hash is recorded. */
+export function recordedDecision(decision: string): string {
+  if (!decision.startsWith(PLAIN_APPLIED)) return decision;
+  const result = decision.slice(PLAIN_APPLIED.length);
+  if (Buffer.byteLength(result) <= RECORDED_RESULT_MAX) return decision;
+  return PLAIN_APPLIED + RESULT_HASH_MARK + resultHash(result);
+}
+
+function partsOf(id: string): [ms: number, number: number] {
+  const [ms, number] = id.split('-');
+  return [Number(ms), Number(number)];
+}
+
+function isLater(
+  [ms, number]: readonly number[],
+  [thanMs, thanNumber]: readonly number[],
+): boolean {
+  if (ms === undefined || thanMs === undefined) return false;
+  return ms > thanMs || (ms === thanMs && (number ?? 0) > (thanNumber ?? 0));
+}

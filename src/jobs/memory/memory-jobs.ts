@@ -1,0 +1,406 @@
+/**
+ * A queue's Redis in memory: BullMQ's job hashes, and beside them the lanes, the copies and the
+ * counter. Several MemoryLanes (the clients of a test or a simulation) share one. What is a script
+ * in scripts/ is a method here: it runs at once and as a whole. How requests and replies travel is
+ * memory-lanes.ts's business; who is delivered which job, and when, is that of whoever plays BullMQ
+ * and keeps `state` and the counters below as BullMQ would.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { DataSet } from '../../redis/data-set.ts';
+import type {
+  Acknowledged,
+  Acknowledgement,
+  LaneEntry,
+  LaneJob,
+  LaneSight,
+  LaneState,
+  Location,
+  StandingLane,
+  Taken,
+  TakeRequest,
+} from '../lanes.ts';
+import type { HistoryJob, HistoryNote } from '../../history/history.ts';
+import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
+import { MemoryCopies } from './memory-copies.ts';
+import {
+  entryOf,
+  isFinished,
+  type MemoryJob,
+  NEVER_ALONE,
+  newJob,
+  type NewMemoryJob,
+  startAlone,
+} from './memory-job.ts';
+import { PLAIN_APPLIED } from '../../updates/outcome.ts';
+
+export {
+  type MemoryJob,
+  type MemoryJobState,
+  NEVER_ALONE,
+  type NewMemoryJob,
+} from './memory-job.ts';
+
+/** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
+type Lane = Map<string, number>;
+
+export class MemoryJobs {
+  readonly #clock: Clock;
+  readonly #dataSetId: string;
+  readonly #jobs = new Map<string, MemoryJob>();
+  readonly #lanes = new Map<string, Lane>();
+  readonly #copies: MemoryCopies;
+  /** The batch of each key that somebody has in hand: its token, and its last sequence. */
+  readonly #inHand = new Map<string, { readonly token: number; readonly last: number }>();
+  #lastDrawn = 0;
+  #dataSet: DataSet | undefined;
+  #lastId = 0;
+  #servers: string | undefined;
+  /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
+  promote: (jobId: string) => void = () => {};
+  /** The queue is paused. */
+  paused = false;
+  readonly history: MemoryHistory;
+
+  /** @param clock of the Redis server */
+  constructor(clock: Clock, dataSetId = 'memory') {
+    this.#clock = clock;
+    this.#dataSetId = dataSetId;
+    this.#copies = new MemoryCopies(clock);
+    this.history = new MemoryHistory(clock);
+  }
+
+  // Jobs
+
+  /** Undefined: the id exists, and nothing was added. */
+  add(added: NewMemoryJob): MemoryJob | undefined {
+    const { id, lane } = added;
+    const jobId = id ?? String(++this.#lastId);
+    if (this.#jobs.has(jobId)) return undefined;
+    const job = newJob(jobId, added);
+    this.#jobs.set(jobId, job);
+    if (lane !== undefined) this.#enter(lane, jobId);
+    return job;
+  }
+
+  get(jobId: string): MemoryJob | undefined {
+    return this.#jobs.get(jobId);
+  }
+
+  /** In the order in which they were added. */
+  all(): IterableIterator<MemoryJob> {
+    return this.#jobs.values();
+  }
+
+  /** MAY_BE_APPLIED_LUA of scripts/remove.ts: whoever removes jobs asks. */
+  mayBeApplied(jobId: string): boolean {
+    const job = this.#jobs.get(jobId);
+    if (job?.entered === undefined || isFinished(job)) return false;
+    if (job.outcome !== '') return true;
+    const { key } = job.entered;
+    const sequence = this.#lanes.get(key)?.get(jobId) ?? Number.POSITIVE_INFINITY;
+    return sequence <= (this.#inHand.get(key)?.last ?? 0);
+  }
+
+  /** Its lane entry stays until somebody meets it. True: it was there. */
+  remove(jobId: string): boolean {
+    return this.#jobs.delete(jobId);
+  }
+
+  /** Takes the entry of a removed job out of its lane. Returns who is first now, if it was and is untried; else ''. */
+  leaveIfGone(key: string, jobId: string): string {
+    if (this.#jobs.has(jobId)) return '';
+    const [first] = this.#lanes.get(key)?.keys() ?? [];
+    this.#leave(key, jobId);
+    const [next] = this.#lanes.get(key)?.keys() ?? [];
+    if (first !== jobId || next === undefined) return '';
+    return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
+  }
+
+  // Transitions
+
+  take({ key, cell, arrivals, jobsMax, dataMax }: TakeRequest): Taken {
+    const token = this.drawToken();
+    const copy = this.#copies.seenWith(key, cell);
+    const entries: LaneEntry[] = [];
+    const gone: string[] = [];
+    const present = new Set<string>();
+    const lane = this.#lanes.get(key) ?? new Map<string, number>();
+    let data = 0;
+    for (const [jobId, sequence] of headOf(lane, jobsMax)) {
+      present.add(jobId);
+      if (data >= dataMax) continue;
+      const entry = this.#entry(key, jobId, sequence);
+      if (entry === undefined) {
+        gone.push(jobId);
+        this.#leave(key, jobId);
+      } else data += append(entries, entry);
+    }
+    const headLength = present.size;
+    const decided = new Map<string, string>();
+    for (const jobId of arrivals) {
+      if (present.has(jobId)) continue;
+      const job = this.#jobs.get(jobId);
+      if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
+      else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
+        const entry = this.#entry(key, jobId, this.#enter(key, jobId));
+        const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
+        if (fits && entry !== undefined) data += append(entries, entry);
+      }
+    }
+    const last = entries.at(-1);
+    if (last !== undefined) {
+      this.#copies.keep(key);
+      this.#inHand.set(key, { token, last: last.sequence });
+    }
+    const length = this.#lanes.get(key)?.size ?? 0;
+    const headDueInMs = this.#dueInMs(entries[0]);
+    const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
+    const facts = {
+      headDueInMs,
+      restricted: this.paused,
+      sinceCheckpoint,
+      expiresInMs: this.#copies.expiresInMs(key),
+      dataSet: this.dataSet(),
+    };
+    return { token, copy, entries, gone, length, decided, ...facts };
+  }
+
+  acknowledge(commit: Acknowledgement): Acknowledged {
+    if (commit.dataSet !== this.dataSet().id) return { accepted: false };
+    const copyToken = this.#copies.of(commit.key)?.token ?? 0;
+    if (copyToken === commit.token) return { accepted: true };
+    if (copyToken !== commit.base) return { accepted: false };
+    if (commit.token > this.#lastDrawn || hasStrangers(commit, this.#leaving(commit)))
+      return { accepted: false, wentBack: true };
+    return this.overwriteCopy(commit);
+  }
+
+  overwriteCopy(commit: Acknowledgement): Acknowledged {
+    const { key, history } = commit;
+    if (history !== undefined) {
+      const base = this.#copies.of(key)?.token ?? 0;
+      this.history.add(commit, history, base, this.#historyJobs(commit, history));
+    }
+    this.#copies.write(commit);
+    const left = this.#leaveLane(commit);
+    this.#inHand.delete(key);
+    return { accepted: true, ...(left !== commit.decided && { missing: true }) };
+  }
+
+  putBack(key: string, token: number): void {
+    if (this.#inHand.get(key)?.token === token) this.#inHand.delete(key);
+  }
+
+  renumber(key: string, above: number): void {
+    const { token = 0, watermark = 0 } = this.#copies.of(key) ?? {};
+    this.#lastDrawn = Math.max(this.#lastDrawn, above, token, watermark);
+    for (const [jobId] of this.#leaving({ key, watermark })) {
+      this.#leave(key, jobId);
+      this.#enter(key, jobId);
+    }
+  }
+
+  locate(key: string, jobId: string): Location {
+    const outcome = this.#jobs.get(jobId)?.outcome ?? '';
+    if (outcome !== '') return { kind: 'decided', outcome };
+    const lane = this.#lanes.get(key);
+    if (lane === undefined || !lane.has(jobId)) return { kind: 'absent' };
+    const rank = [...lane.keys()].indexOf(jobId);
+    return { kind: 'waiting', rank, paceMs: this.#copies.of(key)?.paceMs ?? 0 };
+  }
+
+  /** 0: the job is gone. */
+  startAlone(jobId: string): number {
+    const job = this.#jobs.get(jobId);
+    return job === undefined ? 0 : startAlone(job);
+  }
+
+  direct(jobId: string, directive: 'skip' | 'drop'): boolean {
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) job.directive = directive;
+    return job !== undefined;
+  }
+
+  lookAt({ key, jobId }: StandingLane): LaneSight {
+    const [first] = this.#lanes.get(key)?.keys() ?? [];
+    if (first !== jobId) return 'moved-on';
+    const state = this.#jobs.get(jobId)?.state ?? 'completed';
+    return state === 'completed' ? 'released' : 'stands';
+  }
+
+  inspect(key: string, jobsMax: number): LaneState {
+    const lane = this.#lanes.get(key) ?? new Map<string, number>();
+    const head: LaneJob[] = headOf(lane, jobsMax).map(([jobId, sequence]) => ({ jobId, sequence }));
+    const paceMs = this.#copies.of(key)?.paceMs ?? 0;
+    const copy = this.#copies.seenWith(key, undefined);
+    const nextToken = Math.max(this.#lastDrawn + 1, this.#nowMicros());
+    return { copy, length: lane.size, paceMs, head, dataSet: this.dataSet(), nextToken };
+  }
+
+  registerServers(fingerprint: string): string {
+    this.#servers ??= fingerprint;
+    return this.#servers;
+  }
+
+  replaceServers(fingerprint: string): void {
+    this.#servers = fingerprint;
+  }
+
+  /** The counter of sequences and tokens: `max(last + 1, time in µs)`. */
+  drawToken(): number {
+    this.#lastDrawn = Math.max(this.#lastDrawn + 1, this.#nowMicros());
+    return this.#lastDrawn;
+  }
+
+  /** Made by whoever asks first. */
+  dataSet(): DataSet {
+    this.#dataSet ??= { id: this.#dataSetId, madeAt: this.#nowMicros() };
+    return this.#dataSet;
+  }
+
+  #nowMicros(): number {
+    return Math.floor(this.#clock.wallMs() * 1000);
+  }
+
+  // Lanes
+
+  #mayEnter(key: string, job: MemoryJob): boolean {
+    return this.#lanes.get(key)?.has(job.id) !== true && isOf(key, job);
+  }
+
+  #enter(key: string, jobId: string): number {
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      lane = new Map();
+      this.#lanes.set(key, lane);
+    }
+    const sequence = this.drawToken();
+    lane.delete(jobId); // a former job of this id may be in it still
+    lane.set(jobId, sequence);
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) job.entered = { key, sequence };
+    return sequence;
+  }
+
+  #leave(key: string, jobId: string): void {
+    const lane = this.#lanes.get(key);
+    lane?.delete(jobId);
+    if (lane?.size === 0) this.#lanes.delete(key);
+  }
+
+  /** Undefined: nobody's, or of a former job; a new one of its id is in another lane. */
+  #entry(key: string, jobId: string, sequence: number): LaneEntry | undefined {
+    const job = this.#jobs.get(jobId);
+    return job === undefined || !isOf(key, job) ? undefined : entryOf(job, sequence);
+  }
+
+  /** When the head is delivered again, if it has failed and waits for its backoff. */
+  #dueInMs(head: LaneEntry | undefined): number {
+    const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
+    if (job?.state !== 'delayed' || job.attemptsMade === 0) return 0;
+    if (job.parkedAtAttempt === job.attemptsMade) return 0;
+    return Math.max(0, Math.floor(job.dueMs - this.#clock.wallMs()));
+  }
+
+  /** What is about to leave, as the history has it. */
+  #historyJobs(commit: Acknowledgement, note: HistoryNote): HistoryJob[] {
+    const { decisions } = commit;
+    return this.#leaving(commit).map(([jobId, sequence]) => {
+      const job = this.#jobs.get(jobId);
+      return {
+        jobId,
+        name: job?.name,
+        sequence,
+        attempt: attemptOf(note, jobId, job?.attemptsMade ?? 0),
+        decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
+        data: job?.data ?? '',
+      };
+    });
+  }
+
+  /** What is at or below the watermark. */
+  #leaving({ key, watermark }: Pick<Acknowledgement, 'key' | 'watermark'>): [string, number][] {
+    return [...(this.#lanes.get(key) ?? [])].filter(([, sequence]) => sequence <= watermark);
+  }
+
+  /** Everything at or below the watermark leaves; if the sequences are told, only these. */
+  #leaveLane(commit: Acknowledgement): number {
+    const { key, decisions, sequences } = commit;
+    const moved: string[] = [];
+    let [left, cascades] = [0, false];
+    for (const [jobId, sequence] of this.#leaving(commit)) {
+      if (sequences !== undefined && !sequences.includes(sequence)) continue;
+      left += 1;
+      const job = this.#jobs.get(jobId);
+      const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
+      const kind = decision[0];
+      if (kind === 'm') {
+        moved.push(jobId);
+        if (job !== undefined) job.directive = '';
+      } else if (
+        kind !== 's' &&
+        job !== undefined &&
+        isOf(key, job) &&
+        !(isFailure(kind) && isFinished(job))
+      ) {
+        job.outcome = decision;
+        if (job.state === 'delayed') this.promote(jobId);
+      }
+      cascades ||= kind === 'c';
+      this.#leave(key, jobId);
+    }
+    if (cascades) this.#cascade(key);
+    for (const [jobId, decision] of decisions) {
+      const job = this.#jobs.get(jobId);
+      if (decision[0] !== 'h' || job === undefined || !isOf(key, job) || isFinished(job)) continue;
+      job.directive = 'held';
+      job.failedReason = decision.slice(1);
+    }
+    for (const jobId of moved) {
+      const job = this.#jobs.get(jobId);
+      if (job !== undefined) job.alone = NEVER_ALONE;
+      this.#enter(key, jobId);
+    }
+    return left;
+  }
+
+  /** What waits now fails; what comes later does not. */
+  #cascade(key: string): void {
+    const last = [...(this.#lanes.get(key)?.values() ?? [])].at(-1);
+    const copy = this.#copies.of(key);
+    if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
+  }
+}
+
+/** Whether others than the commit's own jobs would leave with it. */
+function hasStrangers(
+  { watermark, decided, sequences }: Acknowledgement,
+  leaving: readonly [string, number][],
+): boolean {
+  const own = sequences ?? (decided === 1 ? [watermark] : undefined);
+  if (own === undefined) return leaving.length > decided;
+  return leaving.some(([, sequence]) => !own.includes(sequence));
+}
+
+function isOf(key: string, { entered }: MemoryJob): boolean {
+  return (entered?.key ?? key) === key;
+}
+
+function isFailure(kind: string | undefined): boolean {
+  return kind === 'f' || kind === 'c';
+}
+
+function headOf(lane: Lane, jobsMax: number): [string, number][] {
+  const head: [string, number][] = [];
+  for (const entry of lane) {
+    if (head.length >= jobsMax) break;
+    head.push(entry);
+  }
+  return head;
+}
+
+/** Returns the size of its data in bytes, as Redis counts. */
+function append(entries: LaneEntry[], entry: LaneEntry): number {
+  entries.push(entry);
+  return Buffer.byteLength(entry.data);
+}

