@@ -1,6 +1,6 @@
 /** What a gate reports besides the outcome of jobs. Every event is also counted. */
 import type { TorilError } from '../errors.ts';
-import type { RedisRefusal } from '../jobs/bullmq/repeating.ts';
+import type { RedisRefusal } from '../jobs/bullmq/backend/repeating.ts';
 
 export interface GateEvents {
   /** A holder that died or froze was succeeded. */

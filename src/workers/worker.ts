@@ -22,7 +22,7 @@ import { tolerant } from './deliveries/backoff-strategy.ts';
 import { report } from './deliveries/delivery.ts';
 import { Gate } from './gate.ts';
 import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
-import { LockRenewal } from './deliveries/lock-renewal.ts';
+import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Lookout } from './watching/lookout.ts';
 import { notApplied } from './watching/missing-jobs.ts';

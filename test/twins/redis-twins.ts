@@ -15,7 +15,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/bullmq/repeating.ts',
+        file: 'src/jobs/bullmq/backend/repeating.ts',
         find: '    if (!isRefusal(thrown)) throw thrown;\n    const { jobId } = held;\n',
         replace: '    if (isRefusal(thrown)) throw thrown;\n    const { jobId } = held;\n',
       },
@@ -28,7 +28,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/bullmq/repeating.ts',
+        file: 'src/jobs/bullmq/backend/repeating.ts',
         find: "        if (standing !== 'held') return { instead: standing };\n",
         replace: "        if (standing === 'gone') return { instead: standing };\n",
       },
@@ -40,7 +40,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/unit/repeating.test.ts'),
     edits: [
       {
-        file: 'src/jobs/bullmq/repeating.ts',
+        file: 'src/jobs/bullmq/backend/repeating.ts',
         find: '    this.#givenUp.add(jobId);\n',
         replace: '',
       },
@@ -76,7 +76,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/wrong-clocks.test.ts'),
     edits: [
       {
-        file: 'src/workers/deliveries/lock-renewal.ts',
+        file: 'src/jobs/bullmq/state/lock-renewal.ts',
         find: '    const nowMs = systemClock.monotonicMs();\n',
         replace:
           '    const nowMs = systemClock.monotonicMs() + Date.now() - performance.timeOrigin - performance.now();\n',

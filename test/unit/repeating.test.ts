@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { Repeating, type RedisRefusal, type Standing } from '../../src/jobs/bullmq/repeating.ts';
+import {
+  Repeating,
+  type RedisRefusal,
+  type Standing,
+} from '../../src/jobs/bullmq/backend/repeating.ts';
 
 const HELD = { jobId: '1', token: 'slot', attemptsMade: 0 };
 const refused = (): Error => new Error('NOREPLICAS Not enough good replicas to write.');

@@ -28,14 +28,14 @@ import { TorilError } from '../../errors.ts';
 import { ENQUEUE_MS } from '../../options.ts';
 import { Adding, type LaneOf } from './adding/adding.ts';
 import { Producer } from './adding/producer.ts';
-import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
+import { DeliveredFields, type TorilFields } from './backend/delivered-fields.ts';
 import {
   type Completion,
   isKnownBullMQ,
   type NextJob,
   peculiaritiesOf,
 } from './fast-path/finisher.ts';
-import { GatheredWrites } from './gathered-writes.ts';
+import { GatheredWrites } from './backend/gathered-writes.ts';
 import {
   type Away,
   parkAhead,
@@ -62,10 +62,10 @@ import { giveBackScript, snoozeScript } from './state/snooze.ts';
 import { timedScripts } from './state/timed.ts';
 import type { ScriptClient } from '../redis/redis-lanes.ts';
 import { RedisTime } from '../../redis/redis-time.ts';
-import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
+import { type Held, isRefusal, Repeating, type Standing, type Step } from './backend/repeating.ts';
 import { Slots } from './fast-path/slots.ts';
 import { SNOOZING_SCRIPTS } from './snoozed-jobs.ts';
-import { WaitingBackend } from './waiting-backend.ts';
+import { WaitingBackend } from './backend/waiting-backend.ts';
 
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([

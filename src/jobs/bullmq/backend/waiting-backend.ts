@@ -4,7 +4,7 @@
  * same. A plain BullMQ client sees snoozed jobs as delayed.
  */
 import { type JobType, type RedisClient, RedisQueueBackend } from 'bullmq';
-import { SnoozedJobs, WAITING_STATES, type WaitingState } from './snoozed-jobs.ts';
+import { SnoozedJobs, WAITING_STATES, type WaitingState } from '../snoozed-jobs.ts';
 
 const JOBS_PROMOTED = 1_000;
 

@@ -4,9 +4,9 @@
  * BullMQ takes any of them, when a job is to be completed, for a failure of the job.
  */
 import { setMaxListeners } from 'node:events';
-import { type Clock, pause } from '../../base/clock.ts';
-import type { Random } from '../../base/random.ts';
-import { messageOf, redisFailed, type TorilError } from '../../errors.ts';
+import { type Clock, pause } from '../../../base/clock.ts';
+import type { Random } from '../../../base/random.ts';
+import { messageOf, redisFailed, type TorilError } from '../../../errors.ts';
 
 /** Milliseconds before the first repetition, and at most; doubled each time. */
 const AGAIN_MS = 5;

@@ -1,4 +1,4 @@
-import type { Clock } from '../../base/clock.ts';
+import type { Clock } from '../../../base/clock.ts';
 
 /**
  * What is sent in one moment goes out in one write: a batch completes many jobs at once. Corking is

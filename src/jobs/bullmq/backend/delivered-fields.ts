@@ -1,4 +1,4 @@
-import { LANE_FIELD, OUTCOME_FIELD } from '../redis/scripts/script.ts';
+import { LANE_FIELD, OUTCOME_FIELD } from '../../redis/scripts/script.ts';
 
 /** What stands in a job's hash beside BullMQ's own; empty: nothing. */
 export interface TorilFields {

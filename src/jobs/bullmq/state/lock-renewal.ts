@@ -4,7 +4,7 @@
  * or set back by an hour, no lock would be renewed for that hour, and every job would stall.
  */
 import { LockManager } from 'bullmq';
-import { systemClock, type Timer } from '../../base/clock.ts';
+import { systemClock, type Timer } from '../../../base/clock.ts';
 
 export class LockRenewal extends LockManager {
   #timer: Timer | undefined;
