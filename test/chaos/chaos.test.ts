@@ -1,4 +1,4 @@
-/** `npm run chaos`, a minute of it. That its auditor sees is shown by test/unit/chaos-auditor.test.ts. */
+/** `npm run chaos`, a minute of it. That its auditor sees is shown by test/unit/chaos/auditor.test.ts. */
 import { expect, test } from 'vitest';
 import { violationsText } from './report.ts';
 import { runChaos } from './run.ts';

@@ -1,4 +1,4 @@
-/** `toril demo`, small. That it finds what is wrong is shown by test/unit/cli-demo.test.ts. */
+/** `toril demo`, small. That it finds what is wrong is shown by test/unit/cli/demo.test.ts. */
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { eventually } from '../support/memcached.ts';

@@ -82,7 +82,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
   {
     name: 'standing-for-a-minute',
     guard: 'the look whether the job that a lane waits for is still there',
-    hunt: { by: 'test', file: 'test/unit/standing-lanes.test.ts', why: WHY },
+    hunt: { by: 'test', file: 'test/unit/workers/standing-lanes.test.ts', why: WHY },
     edits: [
       {
         file: 'src/workers/watching/standing-lanes.ts',

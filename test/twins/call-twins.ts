@@ -2,7 +2,7 @@
 import type { Hunt, Twin } from './twin.ts';
 
 const byTest = (file: string, why: string): Hunt => ({ by: 'test', file, why });
-const FOLD = 'test/unit/fold.test.ts';
+const FOLD = 'test/unit/workers/fold.test.ts';
 const CALLING = 'test/integration/calling-updates.test.ts';
 const THROWING = 'test/integration/throwing.test.ts';
 const BLOCKING = 'in virtual time no update keeps its process from running';

@@ -60,7 +60,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     guard: 'a cell of another Redis data set is not believed',
     hunt: {
       by: 'test',
-      file: 'test/unit/believe.test.ts',
+      file: 'test/unit/cells/believe.test.ts',
       why: 'one world has one Redis; test/integration/data-sets.test.ts has two',
     },
     edits: [
@@ -76,7 +76,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     guard: 'a token, or a sequence, that Redis gave out before proves that it went back',
     hunt: {
       by: 'test',
-      file: 'test/unit/believe.test.ts',
+      file: 'test/unit/cells/believe.test.ts',
       why: 'its Redis never forgets; test/integration/failover.test.ts has one that does',
     },
     edits: [
@@ -93,7 +93,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
       'nobody leaves his lane with a commit that somebody else made, but the jobs that it names',
     hunt: {
       by: 'test',
-      file: 'test/unit/went-back.test.ts',
+      file: 'test/unit/workers/went-back.test.ts',
       why: 'its Redis never forgets; test/integration/failover.test.ts has one that does',
     },
     edits: [
@@ -133,7 +133,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     guard: 'the CAS on what puts a stale cell right',
     hunt: {
       by: 'test',
-      file: 'test/unit/putting-right.test.ts',
+      file: 'test/unit/workers/putting-right.test.ts',
       why: 'somebody would have to change the cell between a read and a write of one round trip each',
     },
     edits: [

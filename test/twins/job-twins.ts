@@ -91,7 +91,7 @@ export const JOB_TWINS: readonly Twin[] = [
     guard: 'a worker that closes begins no further update',
     hunt: {
       by: 'test',
-      file: 'test/unit/fold.test.ts',
+      file: 'test/unit/workers/fold.test.ts',
       why: 'what is begun while a worker closes is right, only late',
     },
     edits: [

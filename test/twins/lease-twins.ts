@@ -42,7 +42,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     guard: 'the end of trust',
     hunt: {
       by: 'test',
-      file: 'test/unit/lock-losing.test.ts',
+      file: 'test/unit/lock/losing.test.ts',
       why: 'the CAS and the look at the lock stop such a holder, too, only later',
     },
     edits: [
@@ -64,7 +64,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     guard: "the takeover's margin",
     hunt: {
       by: 'test',
-      file: 'test/unit/lock-taking-over.test.ts',
+      file: 'test/unit/lock/taking-over.test.ts',
       why: "the search's clocks run in step or apart, none a little faster; in the simulation a strict update would have to run just then",
     },
     edits: [

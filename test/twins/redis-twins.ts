@@ -12,7 +12,7 @@ export const REDIS_TWINS: readonly Twin[] = [
   {
     name: 'refusal-is-a-failure',
     guard: 'what is decided of a job is said to Redis until it takes it',
-    hunt: testedBy('test/unit/repeating.test.ts'),
+    hunt: testedBy('test/unit/jobs/repeating.test.ts'),
     edits: [
       {
         file: 'src/jobs/bullmq/backend/repeating.ts',
@@ -25,7 +25,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     name: 'repeated-blindly',
     guard:
       'before a step is repeated, the job is put back where a script that was stopped half-way found it',
-    hunt: testedBy('test/unit/repeating.test.ts'),
+    hunt: testedBy('test/unit/jobs/repeating.test.ts'),
     edits: [
       {
         file: 'src/jobs/bullmq/backend/repeating.ts',
@@ -37,7 +37,7 @@ export const REDIS_TWINS: readonly Twin[] = [
   {
     name: 'failed-after-giving-up',
     guard: 'a job whose completion was given up is not said to have failed',
-    hunt: testedBy('test/unit/repeating.test.ts'),
+    hunt: testedBy('test/unit/jobs/repeating.test.ts'),
     edits: [
       {
         file: 'src/jobs/bullmq/backend/repeating.ts',
@@ -110,7 +110,7 @@ export const REDIS_TWINS: readonly Twin[] = [
   {
     name: 'fetched-again',
     guard: 'jobs fetched ahead wait for the slots that are about to ask for them',
-    hunt: testedBy('test/unit/slot-filler.test.ts'),
+    hunt: testedBy('test/unit/jobs/slot-filler.test.ts'),
     edits: [
       {
         file: 'src/jobs/bullmq/fast-path/slot-filler.ts',

@@ -1,7 +1,7 @@
 /**
  * The binary protocol as bytes, written in place: with one Buffer for each request and each of its
  * parts, as memjs makes them, encoding took 12 µs of a job's four requests. memjs is the reference
- * that test/unit/memcached-codec.test.ts holds this against.
+ * that test/unit/memcached/codec.test.ts holds this against.
  */
 import { assert } from '../../base/assert.ts';
 import type { Cas } from '../server.ts';

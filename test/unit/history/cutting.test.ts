@@ -1,0 +1,195 @@
+/** Smaller recordings out of large ones: slices, and the smallest that shows a difference. */
+import { describe, expect, test } from 'vitest';
+import { shrink } from '../../../src/history/cutting/shrink.ts';
+import { slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
+import { record } from '../../../src/history/record.ts';
+import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
+import { replay } from '../../../src/history/replay/replay.ts';
+import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
+import { createTestBed } from '../../../src/testing.ts';
+import { deposit, History, interest, linesOf } from '../../support/recorded.ts';
+
+const updates: readonly AnyUpdate[] = [deposit, interest];
+const withNewlines = (lines: readonly string[]): string[] => lines.map((line) => `${line}\n`);
+
+describe('a slice', () => {
+  const traffic = (): History => {
+    const history = new History();
+    for (let n = 0; n < 10; n++) {
+      history.step('ada', [['deposit', n]], { full: n % 4 === 3 });
+      history.step('bob', [['interest', n]]);
+    }
+    return history;
+  };
+  const cut = async (options: SliceOptions): Promise<{ tokens: number[]; agrees: boolean }> => {
+    const lines = withNewlines(await slice(traffic().lines(), options));
+    const commits = lines.flatMap(
+      (line) => (JSON.parse(line) as { commit?: RecordedCommit }).commit ?? [],
+    );
+    const report = await replay(lines, updates, { allowUnchecked: ['before-start'] });
+    return { tokens: commits.map(({ token }) => token), agrees: report.agrees };
+  };
+  const { commits } = traffic();
+  const of = (key: string): RecordedCommit[] => commits.filter((commit) => commit.key === key);
+  const tokens = (some: readonly RecordedCommit[]): number[] => some.map(({ token }) => token);
+
+  test('has what is wanted, in its order, and is a recording', async () => {
+    expect(await cut({})).toEqual({ tokens: tokens(commits), agrees: true });
+    expect(await cut({ keys: ['bob'] })).toEqual({ tokens: tokens(of('bob')), agrees: true });
+  });
+
+  test('has before a job what a replay needs to begin', async () => {
+    const [job] = of('ada')[6]?.jobs ?? [];
+    // The fourth has its value.
+    expect(await cut({ jobs: [job?.id as string] })).toEqual({
+      tokens: tokens(of('ada').slice(3, 7)),
+      agrees: true,
+    });
+    const [last] = of('bob')[2]?.jobs ?? [];
+    expect(await cut({ jobs: [last?.id as string] })).toEqual({
+      tokens: tokens(of('bob').slice(0, 3)),
+      agrees: true,
+    });
+  });
+
+  test('says if the whole was trimmed while it was recorded', async () => {
+    const torn = linesOf(commits, {}, { torn: [7] });
+    const lines = withNewlines(await slice(torn, { keys: ['ada'] }));
+    expect(await replay(lines, updates)).toMatchObject({ verdict: 'not-checked', torn: [1] });
+  });
+
+  test('is cut by time, and by a share of the keys', async () => {
+    const day = new History()
+      .step('ada', [['deposit', 1]])
+      .step('ada', [['deposit', 2]])
+      .step('bob', [['deposit', 1]]);
+    day.commits.forEach((commit, n) => void (day.commits[n] = { ...commit, id: `${1_000 * n}-0` }));
+    const kept = async (options: SliceOptions): Promise<number> =>
+      (await slice(day.lines(), options)).length - 2;
+    expect(await kept({ since: 2_000 })).toBe(1);
+    expect(await kept({ since: 1_000, until: 2_000 })).toBe(2); // with the one it begins with
+    expect(await kept({ until: 1_000 })).toBe(1);
+    await expect(kept({ since: 9_000 })).rejects.toMatchObject({ code: 'NOTHING_RECORDED' });
+    await expect(kept({ keys: ['eve'] })).rejects.toMatchObject({ code: 'NOTHING_RECORDED' });
+    await expect(kept({ sample: 0 })).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+  });
+});
+
+describe('shrinking', () => {
+  interface Order {
+    readonly key: string;
+    readonly kind: 'open' | 'fill' | 'noise';
+  }
+  interface Box {
+    readonly open: boolean;
+    readonly filled: number;
+    readonly noise: number;
+  }
+  const boxes = (isBroken: boolean): AnyUpdate =>
+    defineUpdate({
+      name: 'box',
+      key: ({ key }: Order) => key,
+      initial: (): Box => ({ open: false, filled: 0, noise: 0 }),
+      apply: (box: Box, { kind }: Order) => {
+        if (kind === 'open') return { ...box, open: true };
+        if (kind === 'noise') return { ...box, noise: box.noise + 1 };
+        // The planted fault: the second filling of an open box counts twice.
+        return { ...box, filled: box.filled + (isBroken && box.open && box.filled === 1 ? 2 : 1) };
+      },
+    });
+
+  async function traffic(jobs: number): Promise<string[]> {
+    const update = boxes(false);
+    const bed = createTestBed({ updates: [update] });
+    for (let n = 0; n < jobs; n++) {
+      const key = `k${n % 4}`;
+      const isLate = n > jobs / 2 && key === 'k3';
+      const kind = !isLate || n % 400 !== 3 ? 'noise' : n % 800 === 3 ? 'open' : 'fill';
+      await bed.enqueue(update, { key, kind });
+    }
+    await bed.drain();
+    return withNewlines(await lines(bed));
+  }
+
+  async function lines(bed: ReturnType<typeof createTestBed>): Promise<string[]> {
+    const all: string[] = [];
+    for await (const line of record(bed.queue)) all.push(line);
+    return all;
+  }
+
+  test('makes three jobs of twenty thousand', async () => {
+    const recording = await traffic(20_000);
+    const startedMs = performance.now();
+    const small = await shrink(recording, { old: [boxes(false)], new: [boxes(true)] });
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    expect(small).toMatchObject({ key: 'k3' });
+    expect(small.jobs.length).toBeLessThanOrEqual(3);
+    expect(await replay(withNewlines(small.lines), [boxes(false)])).toMatchObject({
+      ...{ agrees: true, complete: true, jobs: small.jobs.length },
+    });
+    const report = await replay(withNewlines(small.lines), [boxes(true)]);
+    expect(report).toMatchObject({ verdict: 'differs' });
+    expect(report.keys[0]?.difference?.jobs.map(({ id }) => id)).toEqual(small.jobs.slice(-1));
+  });
+
+  test('gives one job and the value that it met, where a few jobs are not enough', async () => {
+    const adding = (isBroken: boolean): AnyUpdate =>
+      defineUpdate({
+        name: 'add',
+        key: () => 'k',
+        initial: () => 0,
+        apply: (sum: number) => (isBroken && sum === 40 ? 0 : sum + 1),
+      });
+    const bed = createTestBed({ updates: [adding(false)] });
+    for (let n = 0; n < 60; n++) await bed.enqueue(bed.registry.require('add'), {});
+    await bed.drain();
+    const small = await shrink(withNewlines(await lines(bed)), {
+      old: [adding(false)],
+      new: [adding(true)],
+    });
+    expect(small.jobs).toEqual(['41']);
+    expect(JSON.parse(small.lines[1] as string)).toMatchObject({
+      commit: { origin: { adopted: 40 }, value: 41 },
+    });
+    expect((await replay(withNewlines(small.lines), [adding(false)])).agrees).toBe(true);
+  });
+
+  test('shows outcomes and results, and asynchronous updates, too', async () => {
+    const draw = (floor: number, more: object = {}): AnyUpdate =>
+      defineUpdate({
+        ...{ name: 'draw', key: () => 'k', initial: () => 10 },
+        apply: async (cents: number, { n }: { n: number }) => {
+          if (cents - n < floor) throw new Error('no funds');
+          return cents - n;
+        },
+        ...more,
+      });
+    const bed = createTestBed({ updates: [draw(0)] });
+    for (const n of [1, 2, 20, 3]) await bed.enqueue(bed.registry.require('draw'), { n });
+    await bed.drain();
+    const recording = withNewlines(await lines(bed));
+    const failing = await shrink(recording, { old: [draw(0)], new: [draw(-50)] });
+    expect(failing.jobs).toEqual(['3']);
+    expect((await replay(withNewlines(failing.lines), [draw(0)])).agrees).toBe(true);
+    expect(await replay(withNewlines(failing.lines), [draw(-50)])).toMatchObject({
+      failures: { succeedNow: 1 },
+    });
+    const other = await shrink(recording, { old: [draw(0)], new: [draw(0, { result: () => 5 })] });
+    expect(other.jobs).toEqual(['1']);
+  });
+
+  test('says where nothing differs', async () => {
+    const history = new History().step('ada', [['deposit', 1]]);
+    for (const key of [undefined, 'ada', 'eve'])
+      await expect(
+        shrink(history.lines(), { old: updates, new: updates, key }),
+      ).rejects.toMatchObject({
+        code: 'NOTHING_RECORDED',
+      });
+    await expect(
+      shrink(history.lines(), { old: updates, new: updates, key: '' }),
+    ).rejects.toMatchObject({
+      code: 'INVALID_KEY',
+    });
+  });
+});
