@@ -7,15 +7,15 @@ FROM node:${NODE_VERSION}-bookworm-slim AS base
 WORKDIR /app
 COPY package.json package-lock.json ./
 
-# Not npm ci: see scripts/install.mjs. No dependency needs its install script here.
+# Not npm ci: see scripts/install.mjs. No dependency needs its install script here, nor the bench's packages.
 FROM base AS build
-RUN npm install --no-save --ignore-scripts --no-audit --no-fund
+RUN npm install --no-save --workspaces=false --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npx tsc -p tsconfig.build.json
 
 FROM base AS dependencies
-RUN npm install --no-save --omit=dev --ignore-scripts --no-audit --no-fund
+RUN npm install --no-save --omit=dev --workspaces=false --ignore-scripts --no-audit --no-fund
 
 FROM base AS runtime
 ENV NODE_ENV=production

@@ -1,5 +1,5 @@
 /** Where the numbers come from. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { parseInfo } from './server-meter.ts';
 import type { Stage } from './stage.ts';
@@ -22,13 +22,14 @@ export async function describeMachine(
   ].join(' · ');
 }
 
+/** Of this package alone, or shared with the product's. */
+const MODULES = ['./node_modules/', '../node_modules/'];
+
 /** `name 1.2.3`; undefined if it is not installed. */
 function versionOf(name: string): string | undefined {
-  try {
-    const file = new URL(`../node_modules/${name}/package.json`, import.meta.url);
-    const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
-    return `${name} ${version}`;
-  } catch {
-    return undefined;
-  }
+  const files = MODULES.map((path) => new URL(`${path}${name}/package.json`, import.meta.url));
+  const file = files.find((one) => existsSync(one));
+  if (file === undefined) return undefined;
+  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string };
+  return `${name} ${version}`;
 }
