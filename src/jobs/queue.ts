@@ -15,7 +15,7 @@ import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
 import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
-import { createTorilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import { RedisHistory } from './redis/redis-history.ts';
@@ -82,12 +82,17 @@ export class Queue extends BullQueue<
     const telemetry =
       bullOptions.telemetry &&
       tolerantTelemetry(bullOptions.telemetry, (error) => this.emit('error', error));
-    super(name, { ...bullOptions, ...(telemetry && { telemetry }) }, createTorilBackend);
-    this.backend.addWithinMs = addWithinMs;
+    super(
+      name,
+      { ...bullOptions, ...(telemetry && { telemetry }) },
+      torilBackend({
+        addWithinMs,
+        laneOf: (update, dataJson) => this.#laneOf(update, dataJson),
+      }),
+    );
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;
     this.#closeMs = closeWithinMs;
-    this.backend.laneOf = (update, dataJson) => this.#laneOf(update, dataJson);
   }
 
   /**

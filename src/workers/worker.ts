@@ -7,11 +7,11 @@ import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
 import { redisFailed } from '../errors.ts';
-import { createTorilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { verified } from '../updates/determinism.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
-import { type MainLoopQueue, SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
+import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
 import type { AnyUpdate, UpdateContext } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
@@ -23,6 +23,7 @@ import { report } from './deliveries/delivery.ts';
 import { Gate } from './gate.ts';
 import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
+import { inside } from '../jobs/bullmq/state/worker-internals.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Lookout } from './watching/lookout.ts';
 import { notApplied } from './watching/missing-jobs.ts';
@@ -40,8 +41,6 @@ export type TorilListener = WorkerListener & {
 /** BullMQ's scripts say so of a job that has children which are not done. */
 const PENDING_CHILDREN = -4;
 
-type Process = (job: Job, token: string) => Promise<unknown>;
-
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of Toril's has happened in this worker. */
   readonly counts: Partial<Record<keyof AllEvents, number>> = {};
@@ -54,7 +53,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #start: Start;
   readonly #standing: StandingLanes;
   readonly #lookout: Lookout;
+  readonly #slotTokens: SlotTokens;
   readonly #closeNow = new AbortController();
+  /** Resolves when nothing is being applied any more, once it closes. */
+  #gateClosed: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
   #parkingAhead: Promise<void> | undefined;
 
@@ -72,19 +74,24 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       options.verifyUpdates === true ? verify : undefined,
     );
     const servers = openServers(options.memcached, systemClock, systemRandom);
-    const processor: { process: Process } = {
-      process: () => Promise.reject(new Error('not constructed yet')),
-    };
     const telemetry =
       bull.telemetry && tolerantTelemetry(bull.telemetry, (error) => this.emit('error', error));
     const settings = tolerant(bull.settings, gate.blockedMs, (error) => this.emit('error', error));
     super(
       name,
-      (job, token) => processor.process(job, token as string),
+      (job, token) => this.#process(job, token as string),
       { ...bull, settings, ...(telemetry && { telemetry }) },
-      createTorilBackend,
+      torilBackend({
+        refused: (refusal) => this.#report('redisRefused', { key: undefined, ...refusal }),
+        takesJobs: () => this.closing === undefined && !this.isPaused(),
+        nextTokens: (token) =>
+          this.#slotTokens.following(token, inside(this).mainLoopQueue, this.concurrency),
+        expects: (token) =>
+          this.#slotTokens.expects(token, inside(this).mainLoopQueue, this.concurrency),
+        isSlow: (reasons) => this.#report('fastPathOff', { reasons }),
+        beforeClose: () => this.#gateClosed,
+      }),
     );
-    processor.process = (job, token) => this.#process(job, token);
     this.#options = gate;
     this.#servers = servers;
     this.#locks = new MemcachedLeaseLocks({
@@ -92,15 +99,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       random: systemRandom,
       leaseMs: gate.leaseMs,
     });
-    this.backend.repeating.onRefusal = (refusal) =>
-      this.#report('redisRefused', { key: undefined, ...refusal });
-    this.backend.slots.takesJobs = () => this.closing === undefined && !this.isPaused();
-    this.backend.slots.isSlow = (reasons) => this.#report('fastPathOff', { reasons });
-    const tokens = new SlotTokens(this.id);
-    const mainLoop = this as unknown as { mainLoopQueue?: MainLoopQueue | null };
-    const { slots } = this.backend;
-    slots.nextTokens = (token) => tokens.following(token, mainLoop.mainLoopQueue, this.concurrency);
-    slots.expects = (token) => tokens.expects(token, mainLoop.mainLoopQueue, this.concurrency);
+    this.#slotTokens = new SlotTokens(this.id);
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,
@@ -264,9 +263,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const { closeMs } = this.#options;
     this.#start.close();
     const now = this.#closeNow.signal;
-    const inHand = this.lockManager.getActiveJobCount();
+    const inHand = inside(this).lockManager.getActiveJobCount();
     const gate = this.#gate.close(closeMs, now);
-    this.backend.beforeClose = () => gate;
+    this.#gateClosed = gate;
     this.#standing.close();
     this.#lookout.close();
     const bull = super.close(force);
@@ -285,8 +284,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   #abandon(): void {
     this.backend.abandon();
     void this.#servers.close(true);
-    void this.lockManager.close();
-    (this as unknown as { stalledCheckStopper?: () => void }).stalledCheckStopper?.();
+    const { lockManager, stalledCheckStopper } = inside(this);
+    void lockManager.close();
+    stalledCheckStopper?.();
   }
 
   /**
@@ -304,15 +304,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   /** By the monotonic clock. Called while BullMQ's worker is constructed. */
   protected override createLockManager(): void {
-    const { lockRenewTime = 0, lockDuration = 0, name } = this.opts;
-    const options = {
-      lockRenewTime,
-      lockDuration,
-      workerId: this.id,
-      ...(name && { workerName: name }),
-    };
-    const worker = this as unknown as ConstructorParameters<typeof LockRenewal>[0];
-    this.lockManager = new LockRenewal(worker, options);
+    this.lockManager = LockRenewal.of(this);
   }
 
   async #process(job: Job, token: string): Promise<unknown> {
@@ -323,7 +315,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   /** An update has met a rate limit: BullMQ fetches nothing while it lasts. */
   #isLimited(): boolean {
-    return (this as unknown as { limitUntil: number }).limitUntil > systemClock.wallMs();
+    return (inside(this).limitUntil ?? 0) > systemClock.wallMs();
   }
 
   /** BullMQ's own script, as `job.log`; not waited for. */

@@ -7,7 +7,7 @@ import { type Job, Queue, UnrecoverableError, Worker, RedisQueueBackend } from '
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { Bull } from '../simulation/bull.ts';
 import { GIVEN_BACK_FIELD } from '../../src/jobs/redis/scripts/script.ts';
@@ -128,9 +128,8 @@ async function real(redis: Redis): Promise<Real> {
   const queue = new Queue<unknown, unknown, string, unknown, unknown, string, TorilBackend>(
     name,
     { connection },
-    createTorilBackend,
+    torilBackend({ laneOf: (_, data) => (data === '{"lane":true}' ? KEY : '') }),
   );
-  queue.backend.laneOf = (_, data) => (data === '{"lane":true}' ? KEY : '');
   const worker = new Worker<unknown, unknown, string, TorilBackend>(
     name,
     () => Promise.resolve(),
@@ -141,7 +140,7 @@ async function real(redis: Redis): Promise<Real> {
       skipStalledCheck: true,
       maxStalledCount: Number.MAX_SAFE_INTEGER,
     },
-    createTorilBackend,
+    torilBackend(),
   );
   await worker.waitUntilReady();
   const handed = new Map<string, Job>();

@@ -10,7 +10,7 @@ import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { isKnownBullMQ } from '../../src/jobs/bullmq/fast-path/finisher.ts';
 import type { Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
@@ -38,6 +38,9 @@ interface Side {
   /** Tokens whose jobs something was done to, and whether fetching is restricted. */
   readonly odd: Set<string>;
   restricted: boolean;
+  /** What the main loop would do: the tokens that it asks with next, and whether it takes further jobs. */
+  nextTokens: (token: string) => readonly string[];
+  takesJobs: boolean;
   close(): Promise<void>;
 }
 
@@ -53,18 +56,24 @@ function openSide(
     ...(name !== undefined && { name }),
   };
   const nothing = (): Promise<void> => Promise.resolve();
+  const mainLoop = {
+    takesJobs: () => side.takesJobs,
+    nextTokens: (token: string) => side.nextTokens(token),
+  };
   const worker =
     way === 'as BullMQ'
       ? new Worker('q', nothing, options)
-      : (new Worker('q', nothing, options, createTorilBackend) as unknown as Worker);
+      : (new Worker('q', nothing, options, torilBackend(mainLoop)) as unknown as Worker);
   const lanes = way === 'with their commits' ? lanesOf(backendOf(worker)) : undefined;
-  return {
+  const side: Side = {
     lanes,
     queue,
     worker,
     held: new Map(),
     odd: new Set(),
     restricted: false,
+    nextTokens: () => [],
+    takesJobs: true,
     async close() {
       await worker.close();
       await queue.close();
@@ -72,6 +81,7 @@ function openSide(
       if (left.length > 0) await redis.del(left);
     },
   };
+  return side;
 }
 
 function backendOf(worker: Worker): TorilBackend {
@@ -97,7 +107,7 @@ async function commitFor(
   const deliver = (): Delivery | undefined =>
     slots.deliveryOf(jobId, token, job.opts.removeOnComplete);
   await vi.waitFor(() => expect(deliver() ?? slots.finisher).toBeDefined());
-  if (slots.finisher !== undefined) slots.finisher.wantsNext = fetchNext;
+  slots.finisher?.heard(fetchNext);
   const delivery = deliver();
   const key = `key of ${jobId}`;
   const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
@@ -252,12 +262,10 @@ async function becomeDue(redis: Redis, queue: Queue): Promise<void> {
 
 /** For so many slots: one after the other, on Toril's side in one call. */
 function fetchSome(at: number, count: number): Step {
-  return async ({ worker, held }) => {
+  return async (side) => {
+    const { worker, held } = side;
     const tokens = Array.from({ length: count }, (_, n) => `token-${at}-${n}`);
-    const { slots } = backendOf(worker) as Partial<TorilBackend>; // not of the stock worker
-    if (slots !== undefined) {
-      slots.nextTokens = (token) => tokens.slice(tokens.indexOf(token) + 1);
-    }
+    side.nextTokens = (token) => tokens.slice(tokens.indexOf(token) + 1);
     const fetched = [];
     for (const token of tokens) {
       const job = (await worker.getNextJob(token, { block: false })) as Job | undefined;
@@ -454,7 +462,7 @@ describe('finishing and fetching many jobs in one call', () => {
       try {
         await side.queue.addBulk(Array(waiting).fill({ name: 'n', data: {} }));
         const backend = backendOf(side.worker);
-        backend.slots.nextTokens = () => ['b', 'c', 'd', 'e', 'f', 'g', 'h'];
+        side.nextTokens = () => ['b', 'c', 'd', 'e', 'f', 'g', 'h'];
         await backend.moveToActive('a');
         const events = await redis.xrange(side.queue.toKey('events'), '-', '+');
         expect(events.filter(([, [, event]]) => event === 'active')).toHaveLength(fetched);
@@ -525,7 +533,7 @@ describe('a job completed together with its commit', () => {
   });
 
   test('fetches nothing for a worker that takes no further job', async () => {
-    backendOf(side.worker).slots.takesJobs = () => false;
+    side.takesJobs = false;
     await commitFor(side, first, 'slot', true);
     expect(await side.queue.getJobCounts('completed', 'wait')).toEqual({ completed: 1, wait: 1 });
   });

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Job, Queue as BullQueue, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { eventually } from '../support/memcached.ts';
 import { redisClient } from '../support/redis.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -131,7 +131,7 @@ describe('the count of a rate limit', () => {
         ...{ connection, autorun: false, skipStalledCheck: true },
         limiter: { max: 9, duration: 60_000 },
       },
-      createTorilBackend,
+      torilBackend(),
     );
     onTestFinished(async () => {
       await worker.close();

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { type Job, Queue as BullQueue, UnrecoverableError, Worker as BullWorker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createTorilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { Dice } from '../simulation/dice.ts';
 import { eventually } from '../support/memcached.ts';
 import { type PrivateServer, startRedis } from '../support/servers.ts';
@@ -145,6 +145,7 @@ async function deliver(options: object = {}): Promise<Delivered & { readonly ref
   const name = randomUUID();
   const connection = { host: server.host, port: server.port };
   const queue = new BullQueue(name, { connection });
+  const refusals: string[] = [];
   const worker = new BullWorker<unknown, unknown, string, TorilBackend>(
     name,
     () => Promise.resolve(),
@@ -152,7 +153,7 @@ async function deliver(options: object = {}): Promise<Delivered & { readonly ref
       ...{ autorun: false, skipStalledCheck: true, lockDuration: LOCK_MS },
       connection: { ...connection, username: WORKERS, password: WORKERS },
     },
-    createTorilBackend,
+    torilBackend({ refused: ({ step }) => void refusals.push(step) }),
   );
   onTestFinished(async () => {
     await endAll();
@@ -160,8 +161,6 @@ async function deliver(options: object = {}): Promise<Delivered & { readonly ref
     await queue.close();
   });
   const { backend } = worker;
-  const refusals: string[] = [];
-  backend.repeating.onRefusal = ({ step }) => void refusals.push(step);
   await worker.waitUntilReady();
   await queue.add('n', {}, options);
   const token = 'slot';
@@ -250,7 +249,7 @@ describe('a job that is delivered', () => {
     await REFUSALS['NOREPLICAS']?.begin();
     const completing = expect(job.moveToCompleted(1, token, false)).rejects.toThrow('not done');
     await eventually('Redis refuses', () => refusals.length > 0);
-    backend.repeating.stop();
+    backend.abandon();
     await completing;
     await REFUSALS['NOREPLICAS']?.end();
     await expect(job.moveToFailed(new Error('as BullMQ does then'), token)).rejects.toThrow(

@@ -108,13 +108,12 @@ describe('an update that throws something odd', () => {
       const worker = await here.worker();
       const faults: unknown[] = [];
       worker.on('internalFault', (fault) => faults.push(fault));
-      const { backend } = here.queue as unknown as { backend: { laneOf: unknown } };
-      backend.laneOf = undefined; // as a plain producer: nothing is looked at when it is added
-      const odd = await here.queue.add('count', { key: here.key(), what: 'odd' });
+      const plain = here.plainQueue();
+      const odd = await plain.add('count', { key: here.key(), what: 'odd' });
       const [state] = await statesOf(here, [odd]);
       expect(state).toBe(part === 'adopt' ? 'completed' : 'failed');
       if (part !== 'initial') {
-        const next = await here.queue.add('count', { key: here.key() });
+        const next = await plain.add('count', { key: here.key() });
         expect(await statesOf(here, [next])).toEqual(['completed']);
       }
       expect(faults).toEqual([]);

@@ -1,7 +1,7 @@
 /** A queue of the test's own with its workers: everything is closed when the test has finished. */
 import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Job } from 'bullmq';
+import { type Job, Queue as BullQueue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { expect, onTestFinished } from 'vitest';
 import {
@@ -70,6 +70,13 @@ export class Stage {
 
   /** The Redis key behind `bull:<queue>:`. */
   readonly redisKey = (name: string): string => `bull:${this.name}:${name}`;
+
+  /** A producer without Toril: nothing is looked at when a job is added. */
+  plainQueue(): BullQueue {
+    const plain = new BullQueue(this.name, { connection: { url: this.redisUrl } });
+    onTestFinished(() => plain.close());
+    return plain;
+  }
 
   /** A worker in this process, as good as its word: quick to notice what died, and ready. */
   async worker(options: StageWorkerOptions = {}): Promise<Worker> {

@@ -115,11 +115,16 @@ const RULES: Readonly<Record<string, Rule>> = {
 const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   bullmq: [
     'jobs/bullmq/adding/add-call.ts',
+    'jobs/bullmq/backend/adding-backend.ts',
+    'jobs/bullmq/backend/completing-backend.ts',
+    'jobs/bullmq/backend/scripted-backend.ts',
+    'jobs/bullmq/backend/settling-backend.ts',
     'jobs/bullmq/bull-backend.ts',
     'jobs/bullmq/fast-path/finisher.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
     'jobs/bullmq/state/bullmq-text.ts',
+    'jobs/bullmq/state/worker-internals.ts',
     'jobs/bullmq/telemetry.ts',
     'workers/deliveries/backoff-strategy.ts',
     'jobs/bullmq/backend/waiting-backend.ts',

@@ -32,8 +32,8 @@ function stage(...standings: (Standing | Error)[]) {
       if (standing instanceof Error) throw standing;
       return standing;
     },
+    refused: (refusal) => void refusals.push(refusal),
   });
-  repeating.onRefusal = (refusal) => void refusals.push(refusal);
   return { repeating, pauses, refusals };
 }
 

@@ -41,6 +41,8 @@ export interface RepeatingOptions {
   readonly random: Random;
   /** Puts the job back where it was before a script that may have been stopped half-way. */
   readonly reclaim: (held: Held) => Promise<Standing>;
+  /** Told once per step of a job. */
+  readonly refused: (refusal: RedisRefusal) => void;
 }
 
 /** The step is not done, and is not going to be: the worker closes. Nothing else must be done with the job, either. */
@@ -51,8 +53,6 @@ export class Repeating {
   readonly #stop = new AbortController();
   /** Jobs with which nothing more is to be done here. */
   readonly #givenUp = new Set<string>();
-  /** Told once per step of a job. */
-  onRefusal: (refusal: RedisRefusal) => void = () => undefined;
 
   constructor(options: RepeatingOptions) {
     this.#options = options;
@@ -96,7 +96,7 @@ export class Repeating {
   async again<T>(step: Step, held: Held, act: () => Promise<T>, thrown: unknown): Promise<Done<T>> {
     if (!isRefusal(thrown)) throw thrown;
     const { jobId } = held;
-    this.onRefusal({ jobId, step, cause: redisFailed(thrown as Error) });
+    this.#options.refused({ jobId, step, cause: redisFailed(thrown as Error) });
     await this.#breatheOr(step, jobId, 0, thrown);
     for (let tries = 1; ; tries++) {
       try {
@@ -132,7 +132,8 @@ export class Repeating {
       } catch (thrown) {
         const isLate = this.isOver || this.#options.clock.monotonicMs() >= untilMs;
         if (isLate || !isWanted() || !isRefusal(thrown)) throw thrown;
-        if (tries === 0) this.onRefusal({ jobId: undefined, step, cause: redisFailed(thrown) });
+        if (tries === 0)
+          this.#options.refused({ jobId: undefined, step, cause: redisFailed(thrown) });
         await this.#breathe(tries);
       }
     }

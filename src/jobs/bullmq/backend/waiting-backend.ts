@@ -3,16 +3,14 @@
  * (snoozed-jobs.ts). Here, so that Queue, Job and whatever dashboard was given Toril's Queue all see the
  * same. A plain BullMQ client sees snoozed jobs as delayed.
  */
-import { type JobType, type RedisClient, RedisQueueBackend } from 'bullmq';
+import type { JobType, RedisQueueBackend } from 'bullmq';
 import { SnoozedJobs, WAITING_STATES, type WaitingState } from '../snoozed-jobs.ts';
+import { ScriptedBackend } from './scripted-backend.ts';
 
 const JOBS_PROMOTED = 1_000;
 
-export abstract class WaitingBackend extends RedisQueueBackend {
+export abstract class WaitingBackend extends ScriptedBackend {
   readonly snoozed: SnoozedJobs = new SnoozedJobs(() => this.scripts(), this.keys[''] as string);
-
-  /** The client, knowing all scripts. */
-  abstract scripts(): Promise<RedisClient>;
 
   override async getCounts(types: JobType[], delayedTimestamp?: number): Promise<number[]> {
     const [plain, counts] = await Promise.all([

@@ -88,8 +88,7 @@ export class Finisher {
   readonly #completions: Gather<ToComplete, CompletedAt>;
   #lookedMs = Number.NEGATIVE_INFINITY;
   readonly #before = new Map<string, CompletedBefore>();
-  /** BullMQ's last word: false while its concurrency is being lowered. */
-  wantsNext = true;
+  #wantsNext = true;
 
   constructor(options: FinisherOptions) {
     this.#options = options;
@@ -100,9 +99,14 @@ export class Finisher {
     return this.#completions.call(job);
   }
 
+  /** BullMQ's last word on whether it wants another job: not while its concurrency is being lowered. */
+  heard(wantsNext: boolean): void {
+    this.#wantsNext = wantsNext;
+  }
+
   /** For the script that acknowledges commits. */
   argumentsWithCommits(): Exclude<CompletingArguments, 0> {
-    return [...this.#settings(), this.wantsNext && this.#options.takesJobs() ? 1 : 0];
+    return [...this.#settings(), this.#wantsNext && this.#options.takesJobs() ? 1 : 0];
   }
 
   /** @param reply of that script to these arguments, with an answer per delivery */

@@ -4,11 +4,7 @@
  * has; those behind it are other slots' names, and fetching jobs by them would leave those jobs to nobody.
  */
 
-/** BullMQ's queue of slots, a new one whenever it begins anew to count. */
-export interface MainLoopQueue {
-  /** Slots that are not free. */
-  numTotal(): number;
-}
+import type { MainLoopQueue } from '../state/worker-internals.ts';
 
 /** Slots that are filled in one call beside the one that is asked for, so that no script blocks Redis for long. */
 const SLOTS_AT_A_TIME = 31;

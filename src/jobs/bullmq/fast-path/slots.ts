@@ -14,8 +14,23 @@ import { SlotFiller } from './slot-filler.ts';
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 type Removal = boolean | number | object | undefined;
 
+/** The worker whose slots they are. */
+export interface SlotOwner {
+  /** Whether it takes on further jobs. */
+  readonly takesJobs: () => boolean;
+  /**
+   * The tokens with which BullMQ asks next, if it has other slots to fill. It is told of all that BullMQ asks with,
+   * also where what is asked for is here already.
+   */
+  readonly nextTokens: (token: string) => readonly string[];
+  /** Whether BullMQ is going to ask with this token. */
+  readonly expects: (token: string) => boolean;
+  /** All is left to BullMQ's own scripts, for these reasons. */
+  readonly isSlow: (reasons: readonly Peculiarity[]) => void;
+}
+
 /** The worker and its connection. */
-export interface SlotSite {
+export interface SlotSite extends SlotOwner {
   readonly removeOnComplete: Removal;
   readonly lockMs: number;
   readonly workerName: string | undefined;
@@ -32,17 +47,6 @@ export interface SlotSite {
 }
 
 export class Slots {
-  /** Set by the worker: whether it takes on further jobs. */
-  takesJobs: () => boolean = () => true;
-  /**
-   * Set by the worker: the tokens with which BullMQ asks next, if it has other slots to fill. It is told of all
-   * that BullMQ asks with, also where what is asked for is here already.
-   */
-  nextTokens: (token: string) => readonly string[] = () => [];
-  /** Set by the worker: all is left to BullMQ's own scripts, for these reasons. */
-  isSlow: (reasons: readonly Peculiarity[]) => void = () => {};
-  /** Set by the worker: whether BullMQ is going to ask with this token. */
-  expects: (token: string) => boolean = () => false;
   readonly #site: SlotSite;
   readonly #filler: SlotFiller;
   #made: Promise<Finisher | undefined> | undefined;
@@ -54,8 +58,13 @@ export class Slots {
     this.#filler = new SlotFiller({
       ...{ clock: systemClock, lockMs, workerName, giveBack, tellTime },
       run: (args) => site.run(FILL, args),
-      expects: (token) => this.takesJobs() && this.expects(token),
+      expects: (token) => site.takesJobs() && site.expects(token),
     });
+  }
+
+  /** Whether the worker takes on further jobs. */
+  takesJobs(): boolean {
+    return this.#site.takesJobs();
   }
 
   /** Once it is known that there is one. */
@@ -78,7 +87,7 @@ export class Slots {
   completedBefore(jobId: string, token: string, fetchNext: boolean): Completion | undefined {
     const finisher = this.#finisher;
     if (finisher === undefined) return undefined;
-    finisher.wantsNext = fetchNext;
+    finisher.heard(fetchNext);
     const before = finisher.takeCompleted(token);
     if (before?.jobId !== jobId) return undefined;
     const { answer, wantedNext, finishedOn } = before;
@@ -108,7 +117,7 @@ export class Slots {
   async fetch(token: string): Promise<Exclude<Completed, 'slow'>> {
     const finisher = await this.#ready();
     if (finisher === undefined) return 'fetch';
-    const next = this.nextTokens(token);
+    const next = this.#site.nextTokens(token);
     const fetched = finisher.takeCompleted(token)?.answer ?? this.#filler.take(token);
     if (fetched !== undefined) return fetched;
     return next.length === 0 ? 'fetch' : this.#filler.fill(token, next);
@@ -132,7 +141,7 @@ export class Slots {
       this.#site;
     const reasons = await peculiarities();
     if (reasons.length > 0) {
-      this.isSlow(reasons);
+      this.#site.isSlow(reasons);
       return undefined;
     }
     return new Finisher({

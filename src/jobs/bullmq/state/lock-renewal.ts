@@ -3,11 +3,19 @@
  * compares the wall clock with the time at which a job was started: with a wall clock an hour behind Redis's,
  * or set back by an hour, no lock would be renewed for that hour, and every job would stall.
  */
-import { LockManager } from 'bullmq';
+import { LockManager, type Worker } from 'bullmq';
 import { systemClock, type Timer } from '../../../base/clock.ts';
 
 export class LockRenewal extends LockManager {
   #timer: Timer | undefined;
+
+  /** As BullMQ's worker makes its own. */
+  static of(worker: Pick<Worker, 'opts' | 'id'>): LockRenewal {
+    const { lockRenewTime = 0, lockDuration = 0, name } = worker.opts;
+    const options = { lockRenewTime, lockDuration, workerId: worker.id };
+    const context = worker as unknown as ConstructorParameters<typeof LockManager>[0];
+    return new LockRenewal(context, { ...options, ...(name && { workerName: name }) });
+  }
 
   override start(): void {
     if (!this.closed && this.opts.lockRenewTime > 0) this.#renewSoon();

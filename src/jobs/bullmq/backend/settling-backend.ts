@@ -1,0 +1,215 @@
+/**
+ * BullMQ's Redis backend where what became of a delivered job is told to Redis until it takes it: given back for a while or at
+ * once, retried, failed. Completing, which may be done for many jobs at a time, has a file of its own.
+ */
+import type { MinimalJob, RedisQueueBackend } from 'bullmq';
+import { systemClock } from '../../../base/clock.ts';
+import { systemRandom } from '../../../base/random.ts';
+import {
+  ALONE_FIELD,
+  DIRECTIVE_FIELD,
+  OUTCOME_FIELD,
+  PARKED_FIELD,
+  type Script,
+} from '../../redis/scripts/script.ts';
+import { DROP_MISSING } from '../state/drop-missing.ts';
+import { RECLAIM } from '../state/reclaim.ts';
+import { AddingBackend } from './adding-backend.ts';
+import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
+import { GIVE_BACK, SNOOZE } from './scripted-backend.ts';
+
+/** How a job goes back to the front of the queue. */
+export interface GivingBack {
+  readonly attemptsMade?: number;
+  readonly begun?: boolean;
+  readonly survivedStart?: boolean;
+}
+
+export abstract class SettlingBackend extends AddingBackend {
+  /** What is decided of a job is told to Redis until it is done. */
+  protected readonly repeating: Repeating = new Repeating({
+    ...{ clock: systemClock, random: systemRandom },
+    reclaim: (held) => this.#reclaim(held),
+    refused: (refusal) => this.owner.refused?.(refusal),
+  });
+  /** Why jobs fail for good that are just being reported. */
+  readonly #failing = new Map<string, 'holds' | 'left'>();
+  readonly #attempts = new Map<string, number>();
+  readonly #handingBack = new Set<string>();
+
+  /**
+   * Gives a job back for a while, without an attempt. `survivedStart`: it was begun alone in this
+   * delivery, and the process lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
+   * it does not wait for its backoff.
+   */
+  async park(
+    jobId: string,
+    survivedStart: boolean,
+    delayMs: number,
+    token: string,
+    attemptsMade = 0,
+  ): Promise<void> {
+    const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, {
+      skipAttempt: true,
+      ...(attemptsMade > 0 && { fieldsToUpdate: { [PARKED_FIELD]: String(attemptsMade) } }),
+    });
+    const args = [...bull, survivedStart ? '1' : '', ...this.#limiterArguments];
+    await this.#handBack('snooze', { jobId, token, attemptsMade }, SNOOZE, args);
+  }
+
+  /**
+   * To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it.
+   * `survivedStart`: as for `park`.
+   */
+  async giveBack(
+    jobId: string,
+    token: string,
+    { attemptsMade = 0, begun = true, survivedStart = false }: GivingBack = {},
+  ): Promise<void> {
+    const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
+    const keys = [active, wait, stalled, paused, meta, limiter, prioritized, marker, events];
+    const bull = [...keys, jobId, token, this.toKey(jobId)];
+    const flags = [begun ? '' : '1', survivedStart ? '1' : ''];
+    const args = [...bull, this.keys[''], ...flags, ...this.#limiterArguments];
+    await this.#handBack('give back', { jobId, token, attemptsMade }, GIVE_BACK, args);
+  }
+
+  async #handBack(step: Step, held: Held, script: Script, args: unknown[]): Promise<void> {
+    const client = await this.scripts();
+    const { jobId } = held;
+    this.#handingBack.add(jobId);
+    try {
+      await this.repeating.untilDone(step, held, async () => {
+        this.writes.gather(client);
+        const code = await client.runCommand(script.name, args);
+        if (typeof code === 'number' && code < 0)
+          throw this.finishedErrors({ code, jobId, command: script.name, state: 'active' });
+      });
+    } catch (thrown) {
+      if (!isRefusal(thrown)) this.#handingBack.delete(jobId); // it is somebody else's by now
+      throw thrown;
+    }
+    this.#handingBack.delete(jobId);
+  }
+
+  /** Jobs that were to go back to the queue, or to be finished, and of which Redis has not said that they are. */
+  notHandedBack(): Set<string> {
+    return new Set([...this.#handingBack, ...this.repeating.givenUp]);
+  }
+
+  get #limiterArguments(): (string | number)[] {
+    const { max = '', duration = '' } = this.workerOptions.limiter ?? {};
+    return [max, duration];
+  }
+
+  async #reclaim({ jobId, token, attemptsMade }: Held): Promise<Standing> {
+    const { lockDuration = 30_000 } = this.workerOptions;
+    const args = [jobId, token, String(lockDuration), String(attemptsMade ?? '')];
+    return (await this.runScript(RECLAIM, args)) as Standing;
+  }
+
+  /**
+   * A job was delivered without a name. Takes it out of BullMQ's lists if nothing is left of it (`dropped`), unless
+   * more is left (`damaged`), or somebody else has it (`elsewhere`).
+   */
+  async dropMissing(jobId: string, token: string): Promise<'dropped' | 'damaged' | 'elsewhere'> {
+    const answer = await this.runScript(DROP_MISSING, [jobId, token]);
+    return answer as 'dropped' | 'damaged' | 'elsewhere';
+  }
+
+  /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */
+  keepWhenFailed(jobId: string): void {
+    this.#failing.set(jobId, 'holds');
+  }
+
+  /**
+   * A job that fails because it has left its lane so: its outcome has served its purpose, and a later
+   * retry by an operator is a new beginning. Any other failure leaves the outcome alone: somebody
+   * else may have applied the job meanwhile.
+   */
+  forgetWhenFailed(jobId: string): void {
+    this.#failing.set(jobId, 'left');
+  }
+
+  /** What Toril noted about the job goes in the same script as the failure itself. */
+  override async moveToFailed<T, R, N extends string>(
+    job: MinimalJob<T, R, N>,
+    failedReason: string,
+    removeOnFail: Parameters<RedisQueueBackend['moveToFailed']>[2],
+    token: string,
+    fetchNext: boolean,
+    fieldsToUpdate?: Record<string, unknown>,
+  ): ReturnType<RedisQueueBackend['moveToFailed']> {
+    const why = this.#failing.get(job.id ?? '');
+    this.#failing.delete(job.id ?? '');
+    const fields = {
+      ...fieldsToUpdate,
+      [ALONE_FIELD]: '',
+      [DIRECTIVE_FIELD]: '',
+      ...(why === 'left' && { [OUTCOME_FIELD]: '' }),
+    };
+    const remove = why === 'holds' ? false : removeOnFail;
+    const act = (): ReturnType<RedisQueueBackend['moveToFailed']> =>
+      super.moveToFailed(job, failedReason, remove, token, fetchNext, fields);
+    const held = heldOf(job, token);
+    const ended = await this.repeating.untilDone('fail', held, act);
+    if ('done' in ended) return ended.done;
+    if (ended.instead !== 'finished') throw this.lost(held, 'moveToFailed');
+    return { result: undefined, finishedOn: systemClock.wallMs() };
+  }
+
+  /** With a backoff; a job that waits for its turn is snoozed. */
+  override async moveToDelayed(
+    ...args: Parameters<RedisQueueBackend['moveToDelayed']>
+  ): ReturnType<RedisQueueBackend['moveToDelayed']> {
+    const [jobId, , , token = '0'] = args;
+    return this.#untilDone('retry', this.#heldAs(jobId, token), 'moveToDelayed', () =>
+      super.moveToDelayed(...args),
+    );
+  }
+
+  override async retryJob(...args: Parameters<RedisQueueBackend['retryJob']>): Promise<void> {
+    const [jobId, , token = '0'] = args;
+    return this.#untilDone('retry', this.#heldAs(jobId, token), 'retryJob', () =>
+      super.retryJob(...args),
+    );
+  }
+
+  /** A job that is about to be retried was delivered with so many attempts made. */
+  noteAttempts(jobId: string, attemptsMade: number): void {
+    this.#attempts.set(jobId, attemptsMade);
+  }
+
+  #heldAs(jobId: string, token: string): Held {
+    const attemptsMade = this.#attempts.get(jobId);
+    this.#attempts.delete(jobId);
+    return { jobId, token, attemptsMade };
+  }
+
+  /** By a processor that limits the rate by hand. */
+  override async moveJobFromActiveToWait(jobId: string, token = '0'): Promise<number> {
+    return this.#untilDone('give back', this.#heldAs(jobId, token), 'moveJobFromActiveToWait', () =>
+      super.moveJobFromActiveToWait(jobId, token),
+    );
+  }
+
+  /** A lock is renewed at half its time: a quarter is left for Redis to come round. */
+  override extendLocks(jobIds: string[], tokens: string[], ms: number): Promise<string[]> {
+    return this.repeating.within(ms / 4, 'keep locks', () => super.extendLocks(jobIds, tokens, ms));
+  }
+
+  /** @throws what BullMQ says of a lock that is lost */
+  async #untilDone<T>(step: Step, held: Held, command: string, act: () => Promise<T>): Promise<T> {
+    const ended = await this.repeating.untilDone(step, held, act);
+    if ('done' in ended) return ended.done;
+    throw this.lost(held, command);
+  }
+
+  protected lost({ jobId }: Held, command: string): Error {
+    return this.finishedErrors({ code: -2, jobId, command, state: 'active' });
+  }
+}
+
+export function heldOf({ id, attemptsMade }: MinimalJob, token: string): Held {
+  return { jobId: id as string, token, attemptsMade };
+}
