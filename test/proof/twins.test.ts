@@ -1,6 +1,7 @@
 /** The broken twins fit the sources, and a few that are caught soon are hunted. All: `npm run twins`. */
 import { describe, expect, it } from 'vitest';
 import { hunt } from '../twins/hunt.ts';
+import { PROMISES, promisesPage } from '../twins/promises.ts';
 import { checkEdits } from '../twins/tree.ts';
 import { TWINS } from '../twins/twins.ts';
 
@@ -10,6 +11,13 @@ const FAST = ['unknown-is-done', 'watermark-stands-still'];
 describe('each twin', () => {
   it.each(TWINS)('$name still finds its guard in the sources', (twin) => {
     checkEdits(twin);
+  });
+
+  it('stands under one promise, of which docs/design.md shows the lines (test/twins/promises.ts)', () => {
+    const filed = Object.values(PROMISES).flat();
+    expect(filed.toSorted()).toEqual(TWINS.map(({ name }) => name).toSorted());
+    const { is, shouldBe } = promisesPage(TWINS);
+    expect(is, 'run: npm run twins -- --write-promises').toBe(shouldBe);
   });
 
   it('has a name and a guard of its own', () => {

@@ -251,6 +251,11 @@ export const COMMIT_TWINS: readonly Twin[] = [
       },
       {
         file: 'test/simulation/workload.ts',
+        find: 'enters, job: added }: Order): void {\n',
+        replace: 'enters, job: added }: Order): unknown {\n',
+      },
+      {
+        file: 'test/simulation/workload.ts',
         find: 'of ${key}, ${attempts} attempts`);\n',
         replace: `of \${key}, \${attempts} attempts\`);
     // A take of nothing: what arrives enters its lane.

@@ -4,6 +4,7 @@
  * the table into docs/twins.md.
  */
 import { writeDocs } from './docs.ts';
+import { writePromises } from './promises.ts';
 import { type Catch, hunt } from './hunt.ts';
 import type { Twin } from './twin.ts';
 import { TWINS } from './twins.ts';
@@ -12,17 +13,20 @@ import { commandLine, usageError } from '../support/command-line.ts';
 const USAGE = `npm run twins [-- --only NAME,NAME] [--write-docs] [--processes P]
   --only       some of the twins
   --list       names them, and does nothing
-  --write-docs writes the table into docs/twins.md`;
+  --write-docs writes the table into docs/twins.md
+  --write-promises writes what keeps each promise into docs/design.md, and does nothing else`;
 
 const values = commandLine(USAGE, {
   only: { type: 'string' },
   list: { type: 'boolean', default: false },
   'write-docs': { type: 'boolean', default: false },
+  'write-promises': { type: 'boolean', default: false },
   processes: { type: 'string', default: '2' },
 });
 
 const twins = chosen(values.only);
 if (values.list) for (const { name, guard } of twins) console.log(`${name.padEnd(28)} ${guard}`);
+else if (values['write-promises']) writePromises(TWINS);
 else process.exitCode = await huntAll();
 
 async function huntAll(): Promise<number> {

@@ -1,5 +1,5 @@
 /**
- * Who may import whom (docs/design.md). What a folder may not know, it cannot come to depend on:
+ * Who may import whom (src/README.md). What a folder may not know, it cannot come to depend on:
  * the lock stays usable without jobs, jobs without locks, and everything from the combiner down
  * runs in the simulation.
  */

@@ -1,0 +1,92 @@
+/**
+ * The table "promise -> the lines that keep it" in docs/design.md. A twin's edits name the lines of its guard
+ * exactly, and are checked against the sources, so the table is made from them:
+ * `npm run twins -- --write-promises`.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import type { Twin } from './twin.ts';
+
+const PAGE = new URL('../../docs/design.md', import.meta.url);
+const BEGIN = '<!-- promises -->';
+const END = '<!-- /promises -->';
+/** Characters of a line that are shown. */
+const LINE_MAX = 90;
+
+/** By promise, the twins of its guards. */
+export const PROMISES: Readonly<Record<string, readonly string[]>> = {
+  'P1 exclusion': [
+    ...['commit-without-cas', 'set-for-replace', 'acknowledge-anything', 'unknown-is-done'],
+    ...['half-changed-value', 'visit-without-cas', 'release-without-cas', 'trust-from-reply'],
+    ...['trust-without-end', 'takeover-without-margin', 'takeover-of-any-version'],
+    ...['connection-of-any-epoch', 'lock-not-looked-at', 'strict-without-guard'],
+    ...['strict-once-per-lease', 'strict-without-bump', 'claim-before-check'],
+    ...['strict-on-unread-cell'],
+  ],
+  'P2 order': [
+    ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
+    ...['key-of-today'],
+  ],
+  'P3 exactly once': [
+    ...['complete-first', 'leave-on-the-side', 'hold-on-the-side', 'no-held-mark'],
+    ...['no-outcome-in-job', 'no-cascade', 'strict-called-again', 'resent-call'],
+    ...['overtaken-call', 'late-call', 'removed-in-hand', 'former-outcome', 'former-settlement'],
+    ...['refusal-is-a-failure', 'repeated-blindly', 'failed-after-giving-up'],
+    ...['telemetry-throws', 'cancelled-is-called'],
+  ],
+  'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit'],
+  'P5 fencing': ['token-before-lease'],
+  'P6 no wedge': [
+    ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
+    ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
+    ...['fetched-again', 'closing-goes-on'],
+  ],
+  'P7 fair attempts': [
+    ...['charged-in-absence', 'stalled-in-company', 'no-given-back-mark', 'limit-is-a-failure'],
+    ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
+    ...['no-fresh-batch'],
+  ],
+  'P8 isolation': [
+    ...['context-of-a-neighbour', 'combiner-in-a-jobs-context', 'limit-of-completions'],
+    ...['limit-used-up-by-parking'],
+  ],
+  'P9 loud': [
+    ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],
+    ...['forget-refused-commit', 'completed-is-applied', 'nobody-looks', 'gone-in-silence'],
+  ],
+};
+
+export function writePromises(twins: readonly Twin[]): void {
+  writeFileSync(PAGE, withPromises(readFileSync(PAGE, 'utf8'), twins));
+}
+
+/** The page as it should be. */
+export function promisesPage(twins: readonly Twin[]): { is: string; shouldBe: string } {
+  const is = readFileSync(PAGE, 'utf8');
+  return { is, shouldBe: withPromises(is, twins) };
+}
+
+function withPromises(page: string, twins: readonly Twin[]): string {
+  const from = page.indexOf(BEGIN);
+  const to = page.indexOf(END);
+  if (from === -1 || to === -1)
+    throw new Error(`docs/design.md has lost its marks ${BEGIN} ${END}`);
+  const rows = Object.entries(PROMISES).flatMap(([promise, names]) =>
+    names.flatMap((name) => {
+      const twin = twins.find((one) => one.name === name);
+      return twin === undefined ? [] : rowOf(promise, twin);
+    }),
+  );
+  const head = ['| promise | what keeps it | where | twin |', '| --- | --- | --- | --- |'];
+  return `${page.slice(0, from)}${[BEGIN, ...head, ...rows].join('\n')}\n${page.slice(to)}`;
+}
+
+function rowOf(promise: string, { name, guard, edits }: Twin): string {
+  const [edit] = edits;
+  if (edit === undefined) return '';
+  const lines = edit.find.split('\n').map((line) => line.trim());
+  const line = lines.find((one) => one.length > 8) ?? lines.join(' ');
+  const shown = line.length <= LINE_MAX ? line : `${line.slice(0, LINE_MAX)}…`;
+  const code = shown.replaceAll('|', '\\|').replaceAll('`', "'");
+  const text = guard.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+  return `| ${promise} | ${text} | \`${edit.file.replace(/^src\//, '')}\`: \`${code}\` | \`${name}\` |`;
+}
