@@ -20,6 +20,7 @@ import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import { RedisHistory } from './redis/redis-history.ts';
 import { RedisLanes } from './redis/redis-lanes.ts';
+import { byRedisTime } from './bullmq/backend/cron-times.ts';
 import { tolerantTelemetry } from './bullmq/telemetry.ts';
 import type { AnyUpdate, InputOf, ResultOf } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
@@ -82,9 +83,10 @@ export class Queue extends BullQueue<
     const telemetry =
       bullOptions.telemetry &&
       tolerantTelemetry(bullOptions.telemetry, (error) => this.emit('error', error));
+    const settings = byRedisTime(bullOptions.settings, () => this.backend.cronTimes);
     super(
       name,
-      { ...bullOptions, ...(telemetry && { telemetry }) },
+      { ...bullOptions, settings, ...(telemetry && { telemetry }) },
       torilBackend({
         addWithinMs,
         laneOf: (update, dataJson) => this.#laneOf(update, dataJson),

@@ -9,6 +9,7 @@ import { systemRandom } from '../base/random.ts';
 import { redisFailed } from '../errors.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { verified } from '../updates/determinism.ts';
+import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
 import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
@@ -80,7 +81,11 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     super(
       name,
       (job, token) => this.#process(job, token as string),
-      { ...bull, settings, ...(telemetry && { telemetry }) },
+      {
+        ...bull,
+        settings: byRedisTime(settings, () => this.backend.cronTimes),
+        ...(telemetry && { telemetry }),
+      },
       torilBackend({
         refused: (refusal) => this.#report('redisRefused', { key: undefined, ...refusal }),
         takesJobs: () => this.closing === undefined && !this.isPaused(),

@@ -84,6 +84,33 @@ describe.each([
     }
   });
 
+  it('does not move the jobs of a cron pattern', async () => {
+    const here = stage();
+    setClock(aheadMs);
+    const worker = await here.worker();
+    const [data] = entries(here.key(), 1);
+    const completed: Job[] = [];
+    const three = new Promise<void>((resolve) => {
+      worker.on('completed', (job) => {
+        if (completed.push(job) === 3) resolve();
+      });
+    });
+    const sinceMs = await redisMs(here);
+    const template = { name: 'log', data };
+    await here.queue.upsertJobScheduler('each-second', { pattern: '* * * * * *' }, template);
+    await three;
+    await here.queue.removeJobScheduler('each-second');
+    const startedMs = await startedAfter(here, completed, 0);
+    const firstMs = Math.ceil((sinceMs + 1) / 1000) * 1000;
+    for (const [at, ms] of startedMs.entries()) {
+      const dueMs = Number(completed[at]?.id?.split(':')[2]);
+      expect(dueMs % 1000).toBe(0);
+      expect(dueMs).toBeGreaterThanOrEqual(firstMs + at * 1000);
+      expect(ms).toBeGreaterThanOrEqual(dueMs);
+      expect(ms).toBeLessThan(dueMs + LATE_MS);
+    }
+  });
+
   it('lets a worker sleep until a delayed job is due', async () => {
     const here = stage();
     await enqueueLog(here, entries(here.key(), 1), { delay: 60_000 });

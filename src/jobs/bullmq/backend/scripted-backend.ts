@@ -22,7 +22,7 @@ import { DELIVER_NEXT } from '../state/promote.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { MOVE, removeScript } from '../state/remove.ts';
 import { giveBackScript, snoozeScript } from '../state/snooze.ts';
-import { timedScripts } from '../state/timed.ts';
+import { NOW, timedScripts } from '../state/timed.ts';
 import { SNOOZING_SCRIPTS } from '../snoozed-jobs.ts';
 import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { GatheredWrites } from './gathered-writes.ts';
@@ -33,7 +33,7 @@ export const REMOVE: Script = removeScript();
 
 const SCRIPTS: readonly Script[] = [
   ...[PARK_AHEAD, SCHEDULE_PARKED, DELIVER_NEXT, FINISH, FILL, SNOOZE, GIVE_BACK, RECLAIM],
-  ...[DROP_MISSING, MOVE, REMOVE, ...SNOOZING_SCRIPTS, ...timedScripts().values()],
+  ...[DROP_MISSING, MOVE, REMOVE, ...SNOOZING_SCRIPTS, NOW, ...timedScripts().values()],
 ];
 
 /** BullMQ's scripts that answer with a job to be processed. */

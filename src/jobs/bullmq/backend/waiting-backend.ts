@@ -4,12 +4,12 @@
  * same. A plain BullMQ client sees snoozed jobs as delayed.
  */
 import type { JobType, RedisQueueBackend } from 'bullmq';
+import { SchedulingBackend } from './scheduling-backend.ts';
 import { SnoozedJobs, WAITING_STATES, type WaitingState } from '../snoozed-jobs.ts';
-import { ScriptedBackend } from './scripted-backend.ts';
 
 const JOBS_PROMOTED = 1_000;
 
-export abstract class WaitingBackend extends ScriptedBackend {
+export abstract class WaitingBackend extends SchedulingBackend {
   readonly snoozed: SnoozedJobs = new SnoozedJobs(() => this.scripts(), this.keys[''] as string);
 
   override async getCounts(types: JobType[], delayedTimestamp?: number): Promise<number[]> {

@@ -22,6 +22,13 @@ export const NOW_MS_LUA: string = `local clock = redis.call('TIME')
 local nowMs = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
 `;
 
+/** What time it is: milliseconds since 1970.  KEYS[1] sequence (unused) */
+export const NOW: Script = {
+  name: 'torilNow',
+  numberOfKeys: 1,
+  lua: `${NOW_MS_LUA}return nowMs`,
+};
+
 let made: ReadonlyMap<string, Script> | undefined;
 
 /**
