@@ -127,6 +127,8 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/bullmq/state/worker-internals.ts',
     'jobs/bullmq/telemetry.ts',
     'workers/deliveries/backoff-strategy.ts',
+    'jobs/bullmq/backend/cron-times.ts',
+    'jobs/bullmq/backend/scheduling-backend.ts',
     'jobs/bullmq/backend/waiting-backend.ts',
     'workers/deliveries/delivery.ts',
     'workers/deliveries/intake.ts',
