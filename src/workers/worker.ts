@@ -326,7 +326,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** BullMQ's own script, as `job.log`; not waited for. */
   #log(key: string, jobId: string, row: string): void {
     this.backend
-      .addLog(jobId, row)
+      .log(jobId, row)
       .catch((cause: unknown) =>
         this.#report('logLost', { key, jobId, cause: redisFailed(cause) }),
       );

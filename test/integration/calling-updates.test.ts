@@ -396,6 +396,20 @@ describe('context.log', () => {
     }
   });
 
+  it('keeps as many rows as the job says', async () => {
+    const update = counting((_data, { log }) => {
+      for (let row = 1; row <= 5; row++) log(`row ${row}`);
+    });
+    const here = stage({ updates: [update] });
+    const job = await here.queue.enqueue(update, { key: here.key() }, { keepLogs: 2 });
+    await here.worker();
+    await here.finished([job]);
+    await eventually('the last two are there', async () => {
+      const { logs } = await here.queue.getJobLogs(job.id as string);
+      return logs.join() === 'row 4,row 5';
+    });
+  });
+
   it('tells of rows that could not be kept', async () => {
     const update = counting(async (_data, { jobId, log }) => {
       await here.redis.del(here.redisKey(jobId));

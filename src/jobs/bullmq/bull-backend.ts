@@ -2,6 +2,7 @@
  * BullMQ's own Redis backend, and what Toril adds to it, layer by layer (backend/):
  *
  *   scripted    the client knows Toril's scripts; every time is Redis's
+ *   scheduling  cron patterns go by Redis's clock
  *   waiting     what lies in the delayed set until its turn is shown as waiting
  *   adding      jobs enter their lanes in the step that adds them, and leave them in the one that removes them
  *   settling    what became of a delivered job is told to Redis until it takes it
@@ -32,6 +33,11 @@ import {
 } from './parking-ahead.ts';
 import { DELIVER_NEXT } from './state/promote.ts';
 
+/** As they stand in the job's hash; BullMQ's name for `keepLogs`. */
+interface JobOptions {
+  readonly kl?: number;
+}
+
 export class TorilBackend extends CompletingBackend {
   protected override readonly owner: Owner;
 
@@ -58,6 +64,15 @@ export class TorilBackend extends CompletingBackend {
   /** Has BullMQ deliver a job before all others: its lane waits for it. */
   async deliverNext(jobId: string): Promise<void> {
     await this.runScript(DELIVER_NEXT, [jobId]);
+  }
+
+  /** As `job.log`: keeps as many rows as the job's `keepLogs` says. */
+  async log(jobId: string, row: string): Promise<void> {
+    const client = await this.scripts();
+    const options = JSON.parse(
+      (await client.hget(this.toKey(jobId), 'opts')) ?? '{}',
+    ) as JobOptions;
+    await this.addLog(jobId, row, options.kl);
   }
 
   override async close(force?: boolean): Promise<void> {
