@@ -79,8 +79,11 @@ describe('closing a worker under load', () => {
     const here = stage();
     const jobs = await load(here);
     for (let i = 0; i < 6; i++) {
-      const worker = await here.worker({ concurrency: 16, leaseMs: 60_000 });
-      await sleep(60);
+      const worker = here.startWorker({ concurrency: 16, leaseMs: 60_000 });
+      await eventually('it has begun, or nothing is left', async () => {
+        const left = await here.queue.getJobCountByTypes('waiting', 'active');
+        return (worker.counts.committed ?? 0) > 0 || left === 0;
+      });
       await worker.close();
     }
     await here.worker();

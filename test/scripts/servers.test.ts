@@ -144,14 +144,14 @@ describe('with binaries on the PATH', () => {
   });
 
   test('SIGTERM goes to the command, which keeps its servers until it has ended', async () => {
-    const slow = `process.on('SIGTERM', () => setTimeout(() => process.exit(3), 200));
+    const slow = `process.on('SIGTERM', () => { console.log('ending'); setTimeout(() => process.exit(3), 200); });
       setInterval(() => {}, 1000); ${PRINT}`;
     const child = start(slow);
     const [printed] = (await once(child.stdout as NodeJS.EventEmitter, 'data')) as [Buffer];
     const [redis = ''] = JSON.parse(String(printed)) as string[];
     const ended = ending(child);
     child.kill('SIGTERM');
-    await sleep(100);
+    await once(child.stdout as NodeJS.EventEmitter, 'data'); // it is ending
     expect(await isListening(redis)).toBe(true);
     expect((await ended).code).toBe(3);
     expect(await isListening(redis)).toBe(false);

@@ -19,6 +19,7 @@ interface Cell {
   isForeign: boolean;
   /** Memcached lost it; until a commit of what is there is accepted, others may be there for a while. */
   isLost: boolean;
+  /** It, or an expiry, may have taken a commit away that was not acknowledged: that counts without copies. */
   lostSinceCommit: boolean;
   expiresMs: number;
   readonly writes: Map<number, Write>;
@@ -59,6 +60,8 @@ export class CellWatch {
       expireMs,
     };
     const cell = this.#cellOf(key);
+    // It may have been gone: with a commit in it that Redis does not know yet, nothing else has that value.
+    if (cell.present !== undefined && this.#now() >= cell.expiresMs) cell.lostSinceCommit = true;
     if (token === base && token > 0) this.#checkRestored(key, cell, write);
     else {
       this.#checkOrder(key, cell, write);
