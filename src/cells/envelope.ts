@@ -24,6 +24,8 @@ interface EnvelopeHeader {
   readonly decisions: ReadonlyMap<string, string>;
   /** Which jobs it decided (sequences.ts); undefined: the one whose sequence is the watermark. */
   readonly jobs?: string | undefined;
+  /** Those that entered late (lanes.ts), by id, with their sequences; undefined: none. */
+  readonly late?: ReadonlyMap<string, number> | undefined;
   /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
   readonly expireMs: number;
   /** Where its fold began, if not with the value of its base: for the history of whoever acknowledges it. */
@@ -59,6 +61,8 @@ interface Written {
   readonly dataSet?: string;
   readonly decisions?: Record<string, string>;
   readonly jobs?: string;
+  /** How far each is below the watermark, by job id. */
+  readonly late?: Record<string, number>;
   readonly expireMs?: number;
   readonly origin?: 'nothing' | 'adopted';
   readonly placeholder?: boolean;
@@ -66,16 +70,22 @@ interface Written {
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
   const { valueJson, watermark, token, base, queue, dataSet } = envelope;
-  const { jobs, decisions, expireMs, origin } = envelope;
+  const { jobs, late, decisions, expireMs, origin } = envelope;
   let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
   if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
   if (dataSet !== '') text += `,"dataSet":${JSON.stringify(dataSet)}`;
   if (jobs !== undefined) text += `,"jobs":"${jobs}"`;
+  if (late !== undefined) text += `,"late":${JSON.stringify(shifted(late, watermark))}`;
   if (expireMs > 0) text += `,"expireMs":${expireMs}`;
   if (origin !== undefined) text += `,"origin":"${origin}"`;
   if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
   if (valueJson !== undefined) text += `,"value":${valueJson}`;
   return Buffer.from(`${text}}`);
+}
+
+/** Sequences as distances from the watermark, or back. */
+function shifted(late: Iterable<[string, number]>, watermark: number): Record<string, number> {
+  return Object.fromEntries(Array.from(late, ([jobId, at]) => [jobId, watermark - at]));
 }
 
 /** A tombstone's life; the copy that knows of the deletion lives longer. */
@@ -128,6 +138,7 @@ export function decodeItem(item: Item): CellContent {
       queue: written.queue ?? '',
       dataSet: written.dataSet ?? '',
       jobs: written.jobs,
+      late: written.late && new Map(Object.entries(shifted(Object.entries(written.late), watermark))),
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
       origin: written.origin,

@@ -45,6 +45,8 @@ export interface Copy {
 export interface LaneEntry {
   readonly jobId: string;
   readonly sequence: number;
+  /** It was in no lane when it was delivered, and entered when it was taken. */
+  readonly late?: true;
   /** The update's name. */
   readonly name: string;
   /** JSON. */
@@ -122,6 +124,12 @@ export interface Acknowledgement {
   readonly decided: number;
   /** Their sequences, where they are known only from the cell: nobody else may be among those that leave. */
   readonly sequences?: readonly number[] | undefined;
+  /**
+   * Which of them entered late, by job id, with their sequences. Redis may have gone back to before that (a replica was
+   * promoted), and have such a job still, but not its entry: it would enter anew, and be applied again. So these
+   * are decided also if they are in no lane, or entered late once more. Undefined: none.
+   */
+  readonly late?: ReadonlyMap<string, number> | undefined;
   /** The value as JSON; `deleted`; or `not-kept` when durable copies are off. */
   readonly value: { readonly json: string } | 'deleted' | 'not-kept';
   /** Milliseconds after which the value is gone; 0: never. */
@@ -141,7 +149,10 @@ export interface Acknowledged {
   readonly accepted: boolean;
   /** Redis has forgotten the commit's jobs or its token, and has given their numbers to others. */
   readonly wentBack?: true;
-  /** Not all of its jobs were in the lane any more: somebody has removed some, or they are new ones of the same id. */
+  /**
+   * Not all of its jobs were found any more: somebody has removed some, or they are new ones of the same id, or Redis
+   * has gone back to before they were added.
+   */
   readonly missing?: boolean;
 }
 

@@ -13,6 +13,15 @@ export interface GateEvents {
   acknowledgementRefused: { readonly key: string; readonly token: number };
   /** A commit whose acknowledgement was missing was acknowledged by its successor. */
   commitRecovered: { readonly key: string; readonly token: number };
+  /**
+   * Jobs of a commit were not found when it was acknowledged: a plain BullMQ client has removed them, or Redis has gone back
+   * to before they were added (a replica was promoted). They are in the value; added again, they would be applied again.
+   */
+  jobsForgotten: {
+    readonly key: string;
+    readonly token: number;
+    readonly code: 'REDIS_WENT_BACK';
+  };
   /** Redis was emptied, or another one answers now: keys that have a cell stop with REDIS_WENT_BACK, others begin anew. */
   redisReplaced: { readonly key: string; readonly from: string; readonly to: string };
   /** A cell that memcached had lost, or brought back from the past, was restored from the copy. */

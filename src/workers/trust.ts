@@ -128,7 +128,7 @@ function highest({ token, watermark }: Envelope): number {
   return Math.max(token, watermark);
 }
 
-type Fates = Pick<Acknowledgement, 'decided' | 'sequences' | 'decisions'>;
+type Fates = Pick<Acknowledgement, 'decided' | 'sequences' | 'late' | 'decisions'>;
 /** Jobs of this Redis are not in the value of another. */
 const NONE_LEAVES: Fates = { decided: 0, sequences: [], decisions: new Map() };
 
@@ -136,17 +136,17 @@ const NONE_LEAVES: Fates = { decided: 0, sequences: [], decisions: new Map() };
 async function fates(
   lanes: TrustContext['lanes'],
   key: string,
-  { base, jobs, watermark, decisions }: Envelope,
+  { base, jobs, late, watermark, decisions }: Envelope,
   copy: Copy,
 ): Promise<Fates> {
   const sequences = decodeSequences(jobs, watermark);
-  if (base === copy.token) return { decided: sequences.length, sequences, decisions };
+  if (base === copy.token) return { decided: sequences.length, sequences, late, decisions };
   const { head } = await lanes.inspect(key, JOBS_MAX);
   const lost = head.filter(
     ({ sequence }) => sequence <= watermark && !sequences.includes(sequence),
   );
   const all = [...decisions, ...lost.map(({ jobId }) => [jobId, UNKNOWN_FATE] as const)];
-  return { decided: all.length, decisions: new Map(all) };
+  return { decided: all.length, late, decisions: new Map(all) };
 }
 
 /** The cell of another data set becomes one of this. */
@@ -158,7 +158,7 @@ async function takeOver(
 ): Promise<void> {
   const { value } = envelope;
   const valueJson = value === undefined ? undefined : JSON.stringify(value);
-  const item = cellItem({ ...envelope, valueJson, dataSet });
+  const item = cellItem({ ...envelope, valueJson, dataSet, late: undefined });
   const outcome = await lease.connection.replace(cellName(key), item, cas);
   if (outcome.kind === 'unknown') throw unknownWrite(key, 'overwritten', outcome.cause);
   if (outcome.kind === 'refused') throw lost(key);

@@ -77,7 +77,8 @@ export class LaneScript {
     if (draw < 0.85) return this.#inspect();
     if (draw < 0.9) return this.#stage.lanes.startAlone(this.#anyJob());
     if (draw < 0.95) return this.#stage.lanes.direct(this.#anyJob(), this.#pick(['skip', 'drop']));
-    return this.#stage.removeJob(this.#anyJob());
+    if (draw < 0.97) return this.#stage.removeJob(this.#anyJob());
+    return this.#stage.forgetEntry(this.#anyJob());
   }
 
   async #add(): Promise<string> {
@@ -147,6 +148,7 @@ export class LaneScript {
       // Now and then one too few: others leave with the commit.
       decided: this.#pick([own.length, own.length, own.length, Math.max(0, own.length - 1)]),
       sequences: this.#pick([undefined, undefined, sequences, sequences.slice(1)]),
+      late: this.#pick([undefined, new Map(own.map(({ jobId, sequence }) => [jobId, sequence]))]),
       value,
       history: this.#note(value, taken),
       expireMs: this.#pick([0, 0, 3_600_000]),

@@ -33,6 +33,8 @@ export interface Stage {
   changeJob(jobId: string, facts: Partial<JobFacts>): Promise<void>;
   /** Without asking anybody. */
   removeJob(jobId: string): Promise<void>;
+  /** Redis goes back to before it entered its lane, and knows nothing else less than now. */
+  forgetEntry(jobId: string): Promise<void>;
   /** As TorilBackend.remove, which may say no. */
   mayRemove(jobId: string): Promise<boolean>;
   pauseQueue(): Promise<void>;
@@ -115,6 +117,75 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         const { entries, length } = await lanes.take(taking());
         expect([entries.map(({ jobId }) => jobId), length]).toEqual([['b'], 1]);
         expect(await jobsOf('cell:2')).toEqual(['a']);
+      });
+    });
+
+    describe('a job that entered late', () => {
+      const lateOf = ({ entries }: Taken): Map<string, number> =>
+        new Map(entries.map(({ jobId, sequence }) => [jobId, sequence]));
+
+      test('is told as such by every take, until it has left', async () => {
+        const first = await enter('a');
+        await lanes.take(taking());
+        const again = await stage.other.take(taking());
+        const isLate = (taken: Taken): unknown[] => taken.entries.map(({ late }) => late);
+        expect([isLate(first), isLate(again)]).toEqual([[true], [true]]);
+        expect(again.entries).toEqual(first.entries);
+      });
+
+      test('is decided though Redis has forgotten that it entered', async () => {
+        const taken = await enter('a', 'b', 'c');
+        await stage.forgetEntry('a');
+        await stage.forgetEntry('c');
+        const decisions = new Map([['c', 'a1']]);
+        const decided = { decided: 3, late: lateOf(taken), decisions };
+        expect(await lanes.acknowledge(commit(taken, decided))).toEqual({ accepted: true });
+        expect([await locate('a'), await locate('b'), await locate('c')]).toEqual(['a', 'a', 'a1']);
+        const next = await lanes.take(taking({ arrivals: ['a', 'b', 'c'] }));
+        expect([next.entries, next.decided.size]).toEqual([[], 3]);
+      });
+
+      test('is decided by whoever was delivered it once more, and entered it anew', async () => {
+        const taken = await enter('a', 'b');
+        await stage.forgetEntry('a');
+        await stage.addJob('new');
+        await stage.other.take(taking({ arrivals: ['a', 'new'] }));
+        const sequences = taken.entries.map(({ sequence }) => sequence);
+        const found = { decided: 2, sequences, late: lateOf(taken) };
+        expect(await stage.other.acknowledge(commit(taken, found))).toEqual({ accepted: true });
+        expect([await locate('a'), await locate('new')]).toEqual(['a', 'waiting 0']);
+      });
+
+      test('is delivered at once if it is held back as delayed', async () => {
+        await stage.addJob('a', { dueMs: 4_000_000_000_000 });
+        const taken = await lanes.take(taking({ arrivals: ['a'] }));
+        await stage.forgetEntry('a');
+        expect(await stage.delayed()).toEqual(['a']);
+        await lanes.acknowledge(commit(taken, { decided: 1, late: lateOf(taken) }));
+        expect(await stage.delayed()).toEqual([]);
+      });
+
+      test('is another one if it has gone to another lane, or does not exist', async () => {
+        const taken = await enter('a', 'b');
+        await stage.forgetEntry('a');
+        await stage.forgetEntry('b');
+        await stage.removeJob('b');
+        await stage.other.take(taking({ key: 'cell:2', arrivals: ['a'] }));
+        const decided = { decided: 2, late: lateOf(taken) };
+        const answer = { accepted: true, missing: true };
+        expect(await lanes.acknowledge(commit(taken, decided))).toEqual(answer);
+        expect([await locate('a'), await locate('b')]).toEqual(['absent', 'absent']);
+        expect(await jobsOf('cell:2')).toEqual(['a']);
+      });
+
+      test('that left to enter anew still does', async () => {
+        const taken = await enter('a', 'b');
+        await stage.forgetEntry('a');
+        await stage.other.take(taking({ arrivals: ['a'] }));
+        const decisions = new Map([['a', 's']]);
+        const decided = { decided: 2, late: lateOf(taken), decisions };
+        expect(await lanes.acknowledge(commit(taken, decided))).toEqual({ accepted: true });
+        expect([await locate('a'), await locate('b')]).toEqual(['waiting 0', 'a']);
       });
     });
 
@@ -221,7 +292,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         const { entries } = await lanes.take(taking());
         const plain = { attemptsMade: 0, stalls: 0, finished: 'no', failedReason: '' };
         const sequence = expect.any(Number) as number;
-        const none = { sequence, directive: '', name: 'update', data: '{}' };
+        const none = { sequence, late: true, directive: '', name: 'update', data: '{}' };
         expect(entries).toEqual([
           { ...plain, ...none, jobId: 'a', name: 'add', data: '{"by":1}' },
           { ...plain, ...none, jobId: 'b', attemptsMade: 2, stalls: 1, failedReason: 'once' },

@@ -11,6 +11,8 @@ import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import {
   GIVEN_BACK_FIELD,
+  LANE_FIELD,
+  LATE_FIELD,
   OUTCOME_FIELD,
   PARKED_FIELD,
 } from '../../src/jobs/redis/scripts/script.ts';
@@ -56,6 +58,9 @@ async function inMemory(): Promise<Stage> {
     },
     async removeJob(jobId) {
       jobs.remove(jobId);
+    },
+    async forgetEntry(jobId) {
+      jobs.forgetEntry(jobId);
     },
     async mayRemove(jobId) {
       if (jobs.mayBeApplied(jobId)) return false;
@@ -115,6 +120,11 @@ async function inRedis(): Promise<Stage> {
     async removeJob(jobId) {
       await redis.del(prefix + jobId);
       await redis.zrem(`${prefix}delayed`, jobId);
+    },
+    async forgetEntry(jobId) {
+      const lane = await redis.hget(prefix + jobId, LANE_FIELD);
+      await redis.zrem(`${ownPrefixOf(prefix)}lane:${lane}`, jobId);
+      await redis.hdel(prefix + jobId, LANE_FIELD, LATE_FIELD);
     },
     mayRemove: async (jobId) => (await queues[1].remove(jobId)) === 1,
     async pauseQueue() {

@@ -240,6 +240,14 @@ export class Bull {
     this.#toWait(job, 'front');
   }
 
+  /** As if a replica had taken this server's place that has not seen the job's delivery: it is delivered again. */
+  forgetDelivery(jobId: string): void {
+    const job = this.#jobs.get(jobId);
+    this.#locks.delete(jobId);
+    this.#perhapsStalled.delete(jobId);
+    if (this.#active.delete(jobId) && job !== undefined) this.#toWait(job, 'front');
+  }
+
   /** promote. */
   promote(jobId: string): void {
     const job = this.#jobs.get(jobId);

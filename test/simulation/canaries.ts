@@ -79,6 +79,22 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
   },
   /** Times in Redis are those of whoever writes them there. */
   "times by the worker's clock": { times: (worker) => worker },
+  /** Commits do not name the jobs that entered late. */
+  'late jobs without a name': {
+    options: (options) => ({
+      ...options,
+      plainRate: 0.5,
+      stepFaultRate: 0.4,
+      faults: ['redis-promotes', 'redis-delay', 'crash'],
+    }),
+    lanes: (lanes) =>
+      changed(lanes, {
+        async take(request) {
+          const taken = await lanes.take(request);
+          return { ...taken, entries: taken.entries.map(({ late: _, ...entry }) => entry) };
+        },
+      }),
+  },
   /** Cells do not say of which data set they are. */
   'no names of data sets': { otherDataSet: 'memory' },
   /** Tokens come from each process's own clock, before or after any other's. */

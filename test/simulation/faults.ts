@@ -53,6 +53,11 @@ export const FAULT_KINDS = [
   'stock-client',
   /** An operator pauses the queue or a worker, removes, retries, skips or drops a job. */
   'operator',
+  /**
+   * A replica takes Redis' place that has not seen how the last jobs came into a lane that were not there when they were
+   * delivered. What else it would have lost, the auditor could not tell from what is lost for good.
+   */
+  'redis-promotes',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -188,6 +193,9 @@ export class Faults {
           () => (this.#world.isRefusing = false),
         );
         break;
+      case 'redis-promotes':
+        this.#forgetLate(key);
+        break;
       case 'other-data-set':
         this.#beginElsewhere(key);
         break;
@@ -271,6 +279,21 @@ export class Faults {
     if (!begun) return;
     this.#note(`another data set begins the cell of ${key}`);
     this.#world.scheduler.at(this.#dice.magnitude(...DOWN_MS), () => store.takeBack(cell));
+  }
+
+  #forgetLate(key: string): void {
+    const { jobs, bull } = this.#world;
+    const { head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
+    const late = head.filter(({ jobId }) => jobs.get(jobId)?.isLate === true);
+    // What came last is lost first.
+    const lost = late.slice(this.#dice.below(late.length + 1)).map(({ jobId }) => jobId);
+    if (lost.length === 0) return;
+    this.#note(`Redis goes back to before the jobs ${lost.join(' ')} entered the lane of ${key}`);
+    this.#world.count('jobs that entered late, forgotten');
+    for (const jobId of lost) {
+      jobs.forgetEntry(jobId);
+      bull.forgetDelivery(jobId);
+    }
   }
 
   /** Its lock is lost, and two looks later the job is delivered again. */

@@ -33,13 +33,20 @@ export class ObservedJobs extends MemoryJobs {
   override acknowledge(commit: Acknowledgement): Acknowledged {
     const { key, base, token, watermark, decisions } = commit;
     const before = this.inspect(key, ALL);
+    const undecided = [...(commit.late?.keys() ?? [])].filter(
+      (jobId) => this.get(jobId)?.outcome === '',
+    );
     const answer = super.acknowledge(commit);
     const verdict = answer.accepted ? 'accepted' : 'refused';
     this.#trace.note('redis', `acknowledge ${key}: ${token} on ${base}, ${verdict}`);
     const isNew = answer.accepted && before.copy.token !== token;
     if (!isNew) return answer;
     const left = before.head.filter(({ sequence }) => sequence <= watermark);
-    const decided = left.map(({ jobId }) => ({ jobId, decision: decisions.get(jobId) ?? 'a' }));
+    const there = new Set(left.map(({ jobId }) => jobId));
+    // Redis has gone back to before they entered, and was told all the same.
+    const told = undecided.filter((id) => !there.has(id) && this.get(id)?.outcome !== '');
+    const ids = [...there, ...told];
+    const decided = ids.map((jobId) => ({ jobId, decision: decisions.get(jobId) ?? 'a' }));
     const named = [...decisions].map(([jobId, decision]) => ({ jobId, decision }));
     const applied = [...decided, ...named].filter(({ decision }) => decision[0] === 'a');
     this.#auditor.acknowledged({
@@ -54,7 +61,10 @@ export class ObservedJobs extends MemoryJobs {
           .filter(({ decision }) => decision[0] === 'h')
           .map(({ jobId, decision }) => [jobId, decision.slice(1)]),
       ),
-      waiting: before.head.slice(left.length).map(({ jobId }) => jobId),
+      waiting: before.head
+        .slice(left.length)
+        .map(({ jobId }) => jobId)
+        .filter((jobId) => !told.includes(jobId)),
     });
     return answer;
   }

@@ -123,7 +123,7 @@ export function optionsFrom(seed: number): RunOptions {
 
 /** Kinds that came later have dice of their own, so that runs without them stay what they were. */
 function isLater(kind: FaultKind): boolean {
-  return ['redis-refuses', 'other-data-set', 'stock-client'].includes(kind);
+  return ['redis-refuses', 'other-data-set', 'stock-client', 'redis-promotes'].includes(kind);
 }
 
 function drawKinds(dice: Dice): UpdateKind[] {

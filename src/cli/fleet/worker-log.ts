@@ -31,6 +31,7 @@ const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
   commitRefused: { words: 'commit refused', level: 'warning' },
   acknowledgementRefused: { words: 'acknowledgement refused', level: 'warning' },
   commitRecovered: { words: 'commit recovered', level: 'warning' },
+  jobsForgotten: { words: "a commit's jobs forgotten", level: 'error' },
   redisReplaced: { words: 'redis replaced', level: 'error' },
   cellRestored: { words: 'cell restored', level: 'warning' },
   cellLost: { words: 'cell lost', level: 'error' },

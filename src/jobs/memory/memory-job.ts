@@ -30,6 +30,8 @@ export interface MemoryJob {
   directive: LaneEntry['directive'];
   /** The lane that it has entered, and its sequence there. */
   entered: { readonly key: string; readonly sequence: number } | undefined;
+  /** It entered when it was taken. */
+  isLate: boolean;
 }
 
 export interface NewMemoryJob {
@@ -62,6 +64,7 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     parkedAtAttempt: undefined,
     directive: '',
     entered: undefined,
+    isLate: false,
   };
 }
 
@@ -70,12 +73,13 @@ export function isFinished({ finishedOn }: MemoryJob): boolean {
 }
 
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
-  const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome } = job;
+  const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome, isLate } = job;
   const completed = outcome === '' ? 'unapplied' : 'completed';
   const how = job.state === 'failed' ? 'failed' : completed;
   return {
     jobId: id,
     sequence,
+    ...(isLate && { late: true }),
     name,
     data,
     attemptsMade,

@@ -42,6 +42,7 @@ export {
 
 /** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
 type Lane = Map<string, number>;
+const NOBODY: ReadonlyMap<string, number> = new Map();
 
 export class MemoryJobs {
   readonly #clock: Clock;
@@ -142,6 +143,7 @@ export class MemoryJobs {
       const job = this.#jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
       else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
+        job.isLate = true;
         const entry = this.#entry(key, jobId, this.#enter(key, jobId));
         const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
         if (fits && entry !== undefined) data += append(entries, entry);
@@ -185,6 +187,15 @@ export class MemoryJobs {
     const left = this.#leaveLane(commit);
     this.#inHand.delete(key);
     return { accepted: true, ...(left !== commit.decided && { missing: true }) };
+  }
+
+  /** As if a replica had taken this server's place that knows the job, but not that it has entered its lane. */
+  forgetEntry(jobId: string): void {
+    const job = this.#jobs.get(jobId);
+    if (job?.entered === undefined) return;
+    this.#leave(job.entered.key, jobId);
+    job.entered = undefined;
+    job.isLate = false;
   }
 
   putBack(key: string, token: number): void {
@@ -305,7 +316,8 @@ export class MemoryJobs {
   /** What is about to leave, as the history has it. */
   #historyJobs(commit: Acknowledgement, note: HistoryNote): HistoryJob[] {
     const { decisions } = commit;
-    return this.#leaving(commit).map(([jobId, sequence]) => {
+    const jobs = [...this.#leaving(commit), ...this.#forgotten(commit)];
+    return jobs.toSorted(([, a], [, b]) => a - b).map(([jobId, sequence]) => {
       const job = this.#jobs.get(jobId);
       return {
         jobId,
@@ -323,13 +335,27 @@ export class MemoryJobs {
     return [...(this.#lanes.get(key) ?? [])].filter(([, sequence]) => sequence <= watermark);
   }
 
-  /** Everything at or below the watermark leaves; if the sequences are told, only these. */
+  /** Those of the commit's jobs that entered late and are not in the lane with their number, with that number. */
+  #forgotten({ key, late = NOBODY }: Acknowledgement): [string, number][] {
+    const lane = this.#lanes.get(key);
+    return [...late].filter(([jobId, sequence]) => lane?.get(jobId) !== sequence);
+  }
+
+  /** Redis has gone back to before it entered: it waits to enter anew, or has. Else it is another job of its id. */
+  #isToldOf({ key }: Acknowledgement, jobId: string): boolean {
+    const job = this.#jobs.get(jobId);
+    const isOpen = job !== undefined && isOf(key, job) && !isFinished(job) && job.outcome === '';
+    return isOpen && (job.isLate || this.#lanes.get(key)?.has(jobId) !== true);
+  }
+
+  /** Everything at or below the watermark leaves; if the sequences are told, only these. And what Redis has forgotten. */
   #leaveLane(commit: Acknowledgement): number {
     const { key, decisions, sequences } = commit;
     const moved: string[] = [];
     let [left, cascades] = [0, false];
-    for (const [jobId, sequence] of this.#leaving(commit)) {
-      if (sequences !== undefined && !sequences.includes(sequence)) continue;
+    const own = this.#leaving(commit).filter(([, at]) => sequences?.includes(at) !== false);
+    const forgotten = this.#forgotten(commit).filter(([jobId]) => this.#isToldOf(commit, jobId));
+    for (const [jobId, sequence] of [...own, ...forgotten]) {
       left += 1;
       const job = this.#jobs.get(jobId);
       const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
@@ -347,7 +373,8 @@ export class MemoryJobs {
         if (job.state === 'delayed') this.promote(jobId);
       }
       cascades ||= kind === 'c';
-      this.#leave(key, jobId);
+      // One that has left without an outcome may have entered anew.
+      if (kind !== 's' || this.#lanes.get(key)?.get(jobId) === sequence) this.#leave(key, jobId);
     }
     if (cascades) this.#cascade(key);
     for (const [jobId, decision] of decisions) {

@@ -70,7 +70,13 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
     failedReason: reply.text(entry[8] ?? ''),
   };
   const trace = entry[9];
-  return trace === undefined ? plain : { ...plain, trace: reply.text(trace) };
+  const isLate = sequence.startsWith('+');
+  if (trace === undefined && !isLate) return plain;
+  return {
+    ...plain,
+    ...(isLate && { late: true }),
+    ...(trace !== undefined && { trace: reply.text(trace) }),
+  };
 }
 
 export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
@@ -106,7 +112,7 @@ export function acknowledgeArguments(
   packing: Packing,
 ): AcknowledgeArguments {
   const { key, dataSet, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
-  const { deliveries, sequences } = commit;
+  const { deliveries, sequences, late } = commit;
   const decided = base === 'any' && sequences === undefined ? ALL : commit.decided;
   const packed = packing.text(encodeValue(value));
   const pace = String(Math.round(paceMs * 1000) / 1000);
@@ -114,7 +120,8 @@ export function acknowledgeArguments(
   const numbers = [base, String(token), String(watermark)] as const;
   const always = [key, dataSet, ...numbers, decided, packed, pace, completed] as const;
   const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
-  if (isPlain && history === undefined && sequences === undefined) return [...always];
+  const isNamed = sequences !== undefined || late !== undefined;
+  if (isPlain && history === undefined && !isNamed) return [...always];
   const told: AcknowledgeArguments = [
     ...always,
     expireMs,
@@ -122,7 +129,8 @@ export function acknowledgeArguments(
     decisionArguments(decisions, packing),
     history !== undefined && noteArguments(history, packing),
   ];
-  if (sequences !== undefined) told.push(sequences.map((sequence) => watermark - sequence));
+  if (isNamed) told.push(sequences?.map((sequence) => watermark - sequence) ?? false);
+  if (late !== undefined) told.push(lateArguments(late, watermark));
   return told;
 }
 
@@ -130,6 +138,10 @@ function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] 
   const told: (string | 0 | 1)[] = [];
   for (const { jobId, token, remove } of deliveries) told.push(jobId, token, remove ? 1 : 0);
   return told;
+}
+
+function lateArguments(late: ReadonlyMap<string, number>, watermark: number): (string | number)[] {
+  return Array.from(late).flatMap(([jobId, sequence]) => [jobId, watermark - sequence]);
 }
 
 function copyExpireMs({ value, expireMs }: Acknowledgement): number {

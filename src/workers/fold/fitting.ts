@@ -80,6 +80,7 @@ export function foldToFit(
       queue: fit.queue,
       dataSet: taken.dataSet.id,
       jobs: encodeSequences(entries.slice(0, batch.decided).map(({ sequence }) => sequence)),
+      late: lateOf(entries, batch),
       decisions: batch.decisions,
       expireMs,
       origin: envelopeOrigin(origin, taken.copy.token),
@@ -97,6 +98,19 @@ export function foldToFit(
     fit.memory.note(jobId, { tooLarge: whatIsTooLarge(fit.key, batch, bytes.length, bytesMax) });
     return foldSome(entries);
   }
+}
+
+/** Which of the jobs that a batch has decided entered late; undefined: none, nearly always. */
+export function lateOf(
+  entries: readonly LaneEntry[],
+  { decided }: Pick<Batch, 'decided'>,
+): ReadonlyMap<string, number> | undefined {
+  let late: Map<string, number> | undefined;
+  for (let at = 0; at < decided; at++) {
+    const entry = entries[at] as LaneEntry;
+    if (entry.late === true) (late ??= new Map()).set(entry.jobId, entry.sequence);
+  }
+  return late;
 }
 
 /** Why the value that a fold starts from could not be stored even as it is; undefined: it could. */

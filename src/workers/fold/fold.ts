@@ -44,8 +44,8 @@ class Folding {
   readonly #startedMs: number;
   #watermark: number;
   #decided = 0;
-  /** Characters of results. */
-  #resultsSize = 0;
+  /** Characters of results, and of ids that the commit must name. */
+  #namesSize = 0;
   #applied = 0;
   #expireMs: number | undefined;
 
@@ -86,7 +86,7 @@ class Folding {
   #end(stop: Stop | undefined): Batch | undefined {
     if (stop !== undefined) return this.#batch(stop);
     const isTimeUp = this.#calls.lastMs - this.#startedMs >= this.#rules.options.batchMs;
-    const isFull = this.#resultsSize > (this.#rules.resultsMax ?? Number.POSITIVE_INFINITY);
+    const isFull = this.#namesSize > (this.#rules.resultsMax ?? Number.POSITIVE_INFINITY);
     return isTimeUp || isFull ? this.#batch({ kind: 'commit' }) : undefined;
   }
 
@@ -281,7 +281,7 @@ class Folding {
     if (result === '') {
       this.#settlements.set(entry.jobId, APPLIED);
     } else {
-      this.#resultsSize += result.length;
+      this.#namesSize += result.length;
       this.#name(entry, PLAIN_APPLIED + result);
       this.#settlements.set(entry.jobId, { kind: 'decided', outcome: { kind: 'applied', result } });
     }
@@ -316,6 +316,7 @@ class Folding {
   #pass(entry: LaneEntry): void {
     this.#watermark = Math.max(this.#watermark, entry.sequence);
     this.#decided += 1;
+    if (entry.late === true) this.#namesSize += entry.jobId.length;
   }
 
   #name({ jobId }: LaneEntry, decision: string): void {

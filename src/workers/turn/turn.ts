@@ -18,7 +18,7 @@ import type { Lease } from '../../lock/lock.ts';
 import type { Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import { type Batch, isStrict, type Stop } from '../fold/batch.ts';
-import { type Fit, type FittingBatch, foldToFit, unchangedTooLarge } from '../fold/fitting.ts';
+import { type Fit, type FittingBatch, foldToFit, lateOf, unchangedTooLarge } from '../fold/fitting.ts';
 import type { GateContext } from '../gate-context.ts';
 import { noteOf, noteOfRecovered } from '../fold/history-notes.ts';
 import type { KeyMemory } from '../key-memory.ts';
@@ -211,7 +211,7 @@ class Turn {
     const { context, key, memory } = this.#in;
     const valueJson = envelope.value === undefined ? undefined : JSON.stringify(envelope.value);
     const sequences = decodeSequences(envelope.jobs, envelope.watermark);
-    const { accepted, wentBack } = await context.lanes.acknowledge({
+    const { accepted, missing, wentBack } = await context.lanes.acknowledge({
       key,
       dataSet: taken.dataSet.id,
       base: taken.copy.token,
@@ -219,6 +219,7 @@ class Turn {
       watermark: envelope.watermark,
       decided: sequences.length,
       sequences,
+      late: envelope.late,
       value: this.#copyValue(valueJson),
       expireMs: envelope.expireMs,
       decisions: envelope.decisions,
@@ -229,6 +230,7 @@ class Turn {
     if (wentBack === true) return this.#hold(strangers(envelope));
     if (!accepted) return AGAIN;
     context.report('commitRecovered', { key, token: envelope.token });
+    if (missing === true) this.#tellForgotten(envelope);
     return undefined;
   }
 
@@ -298,6 +300,7 @@ class Turn {
       token: taken.token,
       watermark: batch.watermark,
       decided: batch.decided,
+      late: lateOf(taken.entries, batch),
       value: this.#copyValue(valueJson),
       expireMs,
       decisions: batch.decisions,
@@ -314,9 +317,15 @@ class Turn {
     if (batch.unapplied.length > 0) {
       context.report('jobsNotApplied', { key, jobIds: batch.unapplied });
     }
+    if (missing === true) this.#tellForgotten(taken);
     if (missing === true) arrivals.settleUndecided(batch.settlements);
     else arrivals.settleMany(batch.settlements);
     return undefined;
+  }
+
+  /** They are in the value. Nobody could tell if they were added again. */
+  #tellForgotten({ token }: { readonly token: number }): void {
+    this.#in.context.report('jobsForgotten', { key: this.#in.key, token, code: 'REDIS_WENT_BACK' });
   }
 
   #copyValue(valueJson: string | undefined): Acknowledgement['value'] {

@@ -8,6 +8,7 @@ import {
   DIRECTIVE_FIELD,
   IN_HAND_KEY,
   LANE_FIELD,
+  LATE_FIELD,
   OUTCOME_FIELD,
   type Script,
   UNFINISHED_LUA,
@@ -17,7 +18,7 @@ import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 /** How the jobs of `deliveries` are completed, and whether others are fetched instead; 0: they are not. */
 export type CompletingArguments = readonly [...settings: FinishSettings, wantsNext: 0 | 1] | 0;
 
-/** The last five only where one of them says anything; times in milliseconds, 0: never. */
+/** The last six only where one of them says anything; times in milliseconds, 0: never. */
 export type AcknowledgeArguments = [
   key: string,
   /** The id of the data set that the commit belongs to. */
@@ -37,8 +38,10 @@ export type AcknowledgeArguments = [
   decisions?: Readonly<Record<string, Packed>>,
   /** False: not for the history. */
   note?: NoteArguments | false,
-  /** How far below the watermark each of the decided jobs is. */
-  depths?: readonly number[],
+  /** How far below the watermark each of the decided jobs is; false: not told. */
+  depths?: readonly number[] | false,
+  /** Those that entered late: id, and how far below the watermark, of each. */
+  late?: readonly (string | number)[],
 ];
 
 /**
@@ -141,6 +144,36 @@ local function mayKnow(jobKey, kind, key)
   return isOurs and (kind == '${PLAIN_APPLIED}' or not job[2])
 end
 
+-- Jobs that entered late and are not in the lane with their number: Redis has gone back to before they entered, and
+-- they wait to enter anew, or have. What entered otherwise is another job of the same id.
+local function isForgotten(jobId, key, laneKey, decision)
+  local job = fieldsOf(prefix .. jobId, 'name', 'finishedOn', '${LANE_FIELD}', '${OUTCOME_FIELD}', '${LATE_FIELD}')
+  if not job[1] or job[2] or (job[3] and job[3] ~= key) or (job[4] or '') ~= '' then return false end
+  local isInLane = call('ZSCORE', laneKey, jobId)
+  if isInLane and not job[5] then return false end
+  -- One that has left without an outcome enters anew, too.
+  if isInLane and decision ~= 's' then call('ZREM', laneKey, jobId) end
+  return true
+end
+
+-- Adds to what leaves, and to entries (for the history: in order) what Redis has forgotten of it.
+local function addLate(late, key, laneKey, jobIds, entries, watermark, decisions)
+  local isThere = {}
+  for i = 1, #jobIds do isThere[jobIds[i]] = true end
+  for i = 1, #late, 2 do
+    local jobId = late[i]
+    if not isThere[jobId] then
+      if isForgotten(jobId, key, laneKey, decisions[jobId]) then jobIds[#jobIds + 1] = jobId end
+      if entries then
+        local sequence, at = tonumber(watermark) - late[i + 1], #entries + 1
+        while at > 1 and tonumber(entries[at - 1]) > sequence do at = at - 2 end
+        table.insert(entries, at, string.format('%d', sequence))
+        table.insert(entries, at, jobId)
+      end
+    end
+  end
+end
+
 local function leaveOutcome(jobId, kind, decision, key)
   local jobKey = prefix .. jobId
   if not mayKnow(jobKey, kind, key) then return end
@@ -207,7 +240,7 @@ local function rememberCompleted(deliveries)
 end
 
 local NONE = {}
-local function acknowledge(key, commitsDataSet, base, token, watermark, decided, value, pace, deliveries, expireMs, copyExpireMs, decisions, note, depths)
+local function acknowledge(key, commitsDataSet, base, token, watermark, decided, value, pace, deliveries, expireMs, copyExpireMs, decisions, note, depths, late)
   deliveries = deliveriesOf(deliveries)
   if commitsDataSet ~= dataSetId then return '0' end
   local copyKey, laneKey = own .. 'copy:' .. key, own .. 'lane:' .. key
@@ -230,13 +263,13 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, decided,
   end
   value, decisions = unpacked(value), decisions or NONE
   for jobId, decision in pairs(decisions) do decisions[jobId] = unpacked(decision) end
+  local toRemove = hasOthers and #jobIds or 0
+  local isAll = entries and not hasOthers and #entries > 0
+  if late then addLate(late, key, laneKey, jobIds, note and entries, watermark, decisions) end
   -- First what can fail (somebody keeps something else under the stream's name): a script is not undone.
   if note then record(key, copyToken, token, watermark, value, decisions, note, entries) end
-  if entries and hasOthers then
-    for i = 1, #jobIds do call('ZREM', laneKey, jobIds[i]) end
-  elseif entries and #entries > 0 then
-    call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark)
-  end
+  for i = 1, toRemove do call('ZREM', laneKey, jobIds[i]) end
+  if isAll then call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark) end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
   leaveLane(key, laneKey, jobIds, decisions, deliveries)
   for jobId, decision in pairs(decisions) do

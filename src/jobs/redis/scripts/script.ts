@@ -56,3 +56,5 @@ export const DIRECTIVE_FIELD = 'torilDirective';
  * a longer name, and the sequence, waiting jobs took a tenth more memory.
  */
 export const LANE_FIELD = 'tl';
+/** The job was in no lane when it was delivered, and entered when it was taken: a commit names such jobs (lanes.ts). */
+export const LATE_FIELD = 'torilLate';

@@ -7,6 +7,7 @@ import {
   FIELDS_LUA,
   IN_HAND_KEY,
   LANE_FIELD,
+  LATE_FIELD,
   OUTCOME_FIELD,
   PARKED_FIELD,
   type Script,
@@ -56,6 +57,7 @@ export type TakeReplyRest = [
 /** `finished`: as LaneEntry has it. The last six are missing where there is nothing to tell: a job that nobody has tried. */
 export type EntryReply = [
   jobId: string,
+  /** With a + in front if it entered late. */
   sequence: string,
   name: string,
   data: Packed,
@@ -70,8 +72,8 @@ export type EntryReply = [
 /**
  * For each key of this moment: a fencing token, the copy, and the lane's head. Jobs that were
  * delivered but are in no lane and have no outcome (delayed, scheduled, parents of flows, jobs of
- * producers without Toril) enter now; one that has entered another lane does not. The lane is kept with
- * the job. An entry is dropped, and told, if BullMQ no longer has its job, or if a new job of its id is in another
+ * producers without Toril) enter now, and are marked as late; one that has entered another lane does not. The
+ * lane is kept with the job. An entry is dropped, and told, if BullMQ no longer has its job, or if a new job of its id is in another
  * lane. What is handed out is noted, since it must not be removed before it is decided.
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
@@ -112,8 +114,9 @@ end
 local function entryOf(key, jobId, sequence, traces)
   local jobKey = prefix .. jobId
   local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
-    '${LANE_FIELD}')
+    '${LANE_FIELD}', '${LATE_FIELD}')
   if not job[1] or (job[8] and job[8] ~= key) then return nil end
+  if job[9] then sequence = '+' .. sequence end
   local data = job[2] or '{}'
   local trace = traces and traceOf(jobKey)
   local isPlain = not (trace or job[3] or job[4] or job[5] or job[6] or job[7])
@@ -164,7 +167,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
       elseif isUnfinished and not isElsewhere and not call('ZSCORE', laneKey, jobId) then
         local sequence = draw()
         call('ZADD', laneKey, sequence, jobId)
-        call('HSET', jobKey, '${LANE_FIELD}', key)
+        call('HSET', jobKey, '${LANE_FIELD}', key, '${LATE_FIELD}', '1')
         entered = entered + 1
         if #head < jobsMax * 2 and data < dataMax and #entries < jobsMax then
           local entry, size = entryOf(key, jobId, sequence, traces)
@@ -180,7 +183,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   if #entries > 0 then
     if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
     inHand[#inHand + 1] = key
-    inHand[#inHand + 1] = token .. ' ' .. entries[#entries][2]
+    inHand[#inHand + 1] = token .. ' ' .. string.match(entries[#entries][2], '%d.*')
   end
 
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
