@@ -138,7 +138,8 @@ export function decodeItem(item: Item): CellContent {
       queue: written.queue ?? '',
       dataSet: written.dataSet ?? '',
       jobs: written.jobs,
-      late: written.late && new Map(Object.entries(shifted(Object.entries(written.late), watermark))),
+      late:
+        written.late && new Map(Object.entries(shifted(Object.entries(written.late), watermark))),
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
       origin: written.origin,

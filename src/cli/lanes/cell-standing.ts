@@ -1,6 +1,7 @@
 /** What a worker would make of a key's cell right now. Read without the lease: a picture, no proof. */
-import { believe } from '../../cells/believe.ts';
+import { believe, strangers } from '../../cells/believe.ts';
 import { decodeItem } from '../../cells/envelope.ts';
+import { decodeSequences } from '../../cells/sequences.ts';
 import { messageOf } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { cellName } from '../../memcached/item-names.ts';
@@ -41,7 +42,11 @@ export async function cellStanding(
     const code = isTorilError(cause) ? { code: cause.code } : {};
     return { standing: 'unreachable', ...code, reason: messageOf(cause) };
   }
-  const { copy, head, dataSet, nextToken } = await asking(queue.lanes.inspect(key, 1));
+  const own =
+    content.kind === 'envelope'
+      ? decodeSequences(content.envelope.jobs, content.envelope.watermark)
+      : [];
+  const { copy, head, dataSet, nextToken } = await asking(queue.lanes.inspect(key, own.length + 1));
   const from = {
     queue: queue.qualifiedName,
     dataSet,
@@ -56,6 +61,16 @@ export async function cellStanding(
       return { standing: standing.found, ...token };
     case 'refused': {
       const { code, message } = standing.cause;
+      return { standing: 'refused', ...token, code, reason: message };
+    }
+    case 'unacknowledged': {
+      // Whoever acknowledges it finds out, and holds the lane.
+      const { envelope } = standing;
+      const isOthers = head.some(
+        ({ sequence }) => sequence <= envelope.watermark && !own.includes(sequence),
+      );
+      if (!isOthers) return { standing: 'unacknowledged', ...token };
+      const { code, message } = strangers(envelope);
       return { standing: 'refused', ...token, code, reason: message };
     }
     default:

@@ -317,17 +317,19 @@ export class MemoryJobs {
   #historyJobs(commit: Acknowledgement, note: HistoryNote): HistoryJob[] {
     const { decisions } = commit;
     const jobs = [...this.#leaving(commit), ...this.#forgotten(commit)];
-    return jobs.toSorted(([, a], [, b]) => a - b).map(([jobId, sequence]) => {
-      const job = this.#jobs.get(jobId);
-      return {
-        jobId,
-        name: job?.name,
-        sequence,
-        attempt: attemptOf(note, jobId, job?.attemptsMade ?? 0),
-        decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
-        data: job?.data ?? '',
-      };
-    });
+    return jobs
+      .toSorted(([, a], [, b]) => a - b)
+      .map(([jobId, sequence]) => {
+        const job = this.#jobs.get(jobId);
+        return {
+          jobId,
+          name: job?.name,
+          sequence,
+          attempt: attemptOf(note, jobId, job?.attemptsMade ?? 0),
+          decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
+          data: job?.data ?? '',
+        };
+      });
   }
 
   /** What is at or below the watermark. */

@@ -18,7 +18,13 @@ import type { Lease } from '../../lock/lock.ts';
 import type { Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import { type Batch, isStrict, type Stop } from '../fold/batch.ts';
-import { type Fit, type FittingBatch, foldToFit, lateOf, unchangedTooLarge } from '../fold/fitting.ts';
+import {
+  type Fit,
+  type FittingBatch,
+  foldToFit,
+  lateOf,
+  unchangedTooLarge,
+} from '../fold/fitting.ts';
 import type { GateContext } from '../gate-context.ts';
 import { noteOf, noteOfRecovered } from '../fold/history-notes.ts';
 import type { KeyMemory } from '../key-memory.ts';
