@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { violationsText } from './report.ts';
 import { runChaos } from './run.ts';
-import { USUAL_FAULTS } from './schedule.ts';
+import { FAULT_KINDS } from './schedule.ts';
 
 const MINUTES = 1;
 /** Faults, the drain and its limit, and a machine that has other things to do. */
@@ -15,7 +15,7 @@ test(
     const run = await runChaos({
       minutes: MINUTES,
       seed,
-      faults: USUAL_FAULTS,
+      faults: FAULT_KINDS,
       say: () => undefined,
     });
     const { violations, figures, history, artefacts } = run;

@@ -4,7 +4,7 @@
  */
 import { figuresText, violationsText } from './report.ts';
 import { auditAgain, runChaos, type RunResult } from './run.ts';
-import { FAULT_KINDS, type FaultKind, USUAL_FAULTS } from './schedule.ts';
+import { FAULT_KINDS, type FaultKind } from './schedule.ts';
 import { type TwinName, TWINS } from './twins.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
@@ -75,7 +75,7 @@ function twinOf(name: string | undefined): TwinName | undefined {
 
 function faultsOf(only: string | undefined, without: string | undefined): readonly FaultKind[] {
   const left = new Set(kindsIn('without', without));
-  const chosen = only === undefined ? USUAL_FAULTS : kindsIn('only', only);
+  const chosen = only === undefined ? FAULT_KINDS : kindsIn('only', only);
   return chosen.filter((kind) => !left.has(kind));
 }
 

@@ -48,12 +48,6 @@ export type FaultKind = keyof typeof FAULTS;
 
 export const FAULT_KINDS: readonly FaultKind[] = Object.keys(FAULTS) as FaultKind[];
 
-/** Known to break promises today; strike only when they are asked for. */
-const NOT_YET: readonly FaultKind[] = ['jump producer clock', 'promote replica'];
-export const USUAL_FAULTS: readonly FaultKind[] = FAULT_KINDS.filter(
-  (kind) => !NOT_YET.includes(kind),
-);
-
 export interface Fault {
   /** After the beginning of its round. */
   readonly atMs: number;

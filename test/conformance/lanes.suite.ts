@@ -29,6 +29,8 @@ export interface Stage {
   readonly history: History;
   /** A job hash, without a lane entry. */
   addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;
+  /** A job hash, and its lane entry in the same step, as an add does it. */
+  addToLane(jobId: string): Promise<void>;
   /** What happens to it later. */
   changeJob(jobId: string, facts: Partial<JobFacts>): Promise<void>;
   /** Without asking anybody. */
@@ -176,6 +178,17 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await lanes.acknowledge(commit(taken, decided))).toEqual(answer);
         expect([await locate('a'), await locate('b')]).toEqual(['absent', 'absent']);
         expect(await jobsOf('cell:2')).toEqual(['a']);
+      });
+
+      test('is another one if it has entered the lane with its add', async () => {
+        const taken = await enter('a', 'b');
+        await stage.forgetEntry('a');
+        await stage.removeJob('a');
+        await stage.addToLane('a');
+        const decided = { decided: 2, late: lateOf(taken) };
+        const answer = { accepted: true, missing: true };
+        expect(await lanes.acknowledge(commit(taken, decided))).toEqual(answer);
+        expect([await locate('a'), await locate('b')]).toEqual(['waiting 0', 'a']);
       });
 
       test('that left to enter anew still does', async () => {

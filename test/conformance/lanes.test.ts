@@ -52,6 +52,9 @@ async function inMemory(): Promise<Stage> {
       const job = jobs.add({ id: jobId, name, data, ...(dueMs > 0 && { dueMs }) });
       if (job !== undefined) changeInMemory(job, later);
     },
+    async addToLane(jobId) {
+      jobs.add({ id: jobId, name: PLAIN.name, data: PLAIN.data, lane: taking().key });
+    },
     async changeJob(jobId, facts) {
       const job = jobs.get(jobId);
       if (job !== undefined) changeInMemory(job, facts);
@@ -113,6 +116,14 @@ async function inRedis(): Promise<Stage> {
       const all = { ...PLAIN, ...facts };
       await redis.hset(prefix + jobId, hashOf(all));
       if (all.dueMs > 0) await redis.zadd(`${prefix}delayed`, all.dueMs * DELAYED_SCORE, jobId);
+    },
+    async addToLane(jobId) {
+      const { key } = taking();
+      const { nextToken } = await queues[0].lanes.inspect(key, 0);
+      const own = ownPrefixOf(prefix);
+      await redis.hset(prefix + jobId, { ...hashOf(PLAIN), [LANE_FIELD]: key });
+      await redis.zadd(`${own}lane:${key}`, nextToken, jobId);
+      await redis.set(`${own}sequence`, nextToken);
     },
     async changeJob(jobId, facts) {
       await redis.hset(prefix + jobId, hashOf(facts));

@@ -121,6 +121,25 @@ describe('a copy from before the last commits', () => {
   });
 });
 
+/** A worker commits until so many numbers are in the cell, and dies; its acknowledgement is never heard of. */
+async function commitUnheard(here: Stage, numbersMin: number): Promise<void> {
+  const { acknowledge } = RedisLanes.prototype;
+  const putBack = (): void => {
+    RedisLanes.prototype.acknowledge = acknowledge;
+  };
+  RedisLanes.prototype.acknowledge = function () {
+    return new Promise(() => {});
+  };
+  onTestFinished(putBack);
+  const dying = await here.worker({ closeMs: 0 });
+  await eventually(
+    'it has committed',
+    async () => (await numbers(here, here.key())).length >= numbersMin,
+  );
+  await dying.close(true);
+  putBack();
+}
+
 describe('a Redis that has lost one acknowledgement and nothing else', () => {
   it('takes the commit from the cell, with the outcomes of its jobs', async () => {
     const here = stage();
@@ -137,24 +156,38 @@ describe('a Redis that has lost one acknowledgement and nothing else', () => {
       ...own,
       ...jobs.map(({ id }) => here.redisKey(id as string)),
     ]);
-    // The last thing that the first worker does for the lane is to acknowledge.
-    const acknowledge = RedisLanes.prototype.acknowledge;
-    RedisLanes.prototype.acknowledge = function () {
-      return new Promise(() => {}); // and it is never heard of
-    };
-    onTestFinished(() => {
-      RedisLanes.prototype.acknowledge = acknowledge;
-    });
-    const dying = await here.worker({ closeMs: 0 });
-    await eventually('it has committed', async () => (await numbers(here, key)).length === 5);
-    await dying.close(true);
-    RedisLanes.prototype.acknowledge = acknowledge;
+    await commitUnheard(here, 5);
     await restore();
     const next = await here.worker();
     const finished = await here.finished(jobs);
     expect(finished.map((job) => job.returnvalue)).toEqual([2, 3, 4]);
     expect(next.counts.commitRecovered).toBe(1);
     expect(await numbers(here, key)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('takes it also if it does not know that the jobs had entered their lane, and applies them once', async () => {
+    const here = stage();
+    const key = here.key();
+    const worker = await here.worker();
+    await commits(here, 0, 2);
+    await worker.close();
+    // Delayed jobs enter their lane when they are delivered.
+    const jobs = await enqueueLog(
+      here,
+      entries(key, 3).map((entry) => ({ ...entry, n: entry.n + 2 })),
+      { delay: 1 },
+    );
+    const own = [`copy:${key}`, `lane:${key}`].map(here.ownKey);
+    const restore = await dump(here, [
+      ...own,
+      ...jobs.map(({ id }) => here.redisKey(id as string)),
+    ]);
+    await commitUnheard(here, 3); // or more: it takes what is delivered by then
+    await restore();
+    const next = await here.worker();
+    await here.finished(jobs);
+    expect((await numbers(here, key)).toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
+    expect(next.counts.jobsForgotten).toBeUndefined();
   });
 });
 

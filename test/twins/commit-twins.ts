@@ -105,6 +105,56 @@ export const COMMIT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'late-jobs-unnamed',
+    guard:
+      'a commit names the jobs that entered late, of which a promoted replica may not know that they did',
+    hunt: {
+      by: 'test',
+      file: 'test/integration/rolling-back.test.ts',
+      why: 'the simulation sees it, in one run of 250 with nothing but the faults that it takes (its canary)',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold/fitting.ts',
+        find: '      late: lateOf(entries, batch),\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'late-jobs-untold',
+    guard: 'what acknowledges a commit tells those of its late jobs that are in no lane',
+    hunt: {
+      by: 'test',
+      file: 'test/conformance/lanes.test.ts',
+      why: 'the simulation has no Redis, but the engine in memory',
+    },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/acknowledge.ts',
+        find: '  if late then addLate(',
+        replace: '  if late and not key then addLate(',
+      },
+    ],
+  },
+  {
+    name: 'another-job-of-its-id',
+    guard:
+      'a job that entered its lane when it was added is not taken for a late one of the same id',
+    hunt: {
+      by: 'test',
+      file: 'test/conformance/lanes.test.ts',
+      why: 'the simulation uses no id twice',
+    },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/acknowledge.ts',
+        find: '  if isInLane and not job[5] then return false end\n',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'no-visit',
     guard: 'a stale cell is put right at once, also if there is nothing to apply',
     hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
