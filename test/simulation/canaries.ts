@@ -91,7 +91,11 @@ export const CANARIES: Readonly<Record<string, Damage>> = {
       changed(lanes, {
         async take(request) {
           const taken = await lanes.take(request);
-          return { ...taken, entries: taken.entries.map(({ late: _, ...entry }) => entry) };
+          const entries = taken.entries.map((entry) => {
+            const { late: _, ...unnamed } = entry;
+            return unnamed;
+          });
+          return { ...taken, entries };
         },
       }),
   },
