@@ -105,8 +105,7 @@ export class BedJob {
   }
 }
 
-export function bullState({ job, options, delayedFor }: JobRecord): BullState {
+export function bullState({ job, isPrioritized }: JobRecord): BullState {
   if (job.state !== 'waiting') return job.state;
-  const isPrioritized = (options.priority ?? 0) > 0 && delayedFor === undefined;
   return isPrioritized ? 'prioritized' : 'waiting';
 }

@@ -56,6 +56,7 @@ export class BedParts {
   readonly concurrency: number;
   readonly #settings: BedSettings;
   readonly #outside: OutsideWork;
+  readonly #backoffFraction: () => number;
   readonly #visitor: MemoryServer;
   readonly #updateFaults: UpdateFaults = new UpdateFaults();
   readonly #tripwires: Tripwires = new Tripwires();
@@ -64,7 +65,7 @@ export class BedParts {
 
   /** @throws TorilError DUPLICATE_UPDATE */
   constructor(settings: BedSettings, storeOf: StoreOf) {
-    const { itemSizeMax, gate, lockMs, stalledCheckMs } = settings;
+    const { itemSizeMax, gate, lockMs } = settings;
     const { journal } = this;
     this.#settings = settings;
     this.concurrency = settings.concurrency;
@@ -76,13 +77,16 @@ export class BedParts {
     this.recordable = { qualifiedName: settings.queueName, history: this.jobs.history };
     this.queue = new JobQueue(this.jobs, this.clock, {
       lockMs,
-      stalledCheckMs,
-      blockedMs: gate.blockedMs,
       removeOnComplete: settings.removeOnComplete,
       removeOnFail: settings.removeOnFail,
-      backoffStrategy: settings.backoffStrategy,
-      fraction: seededFraction(`${settings.seed} backoff`),
+      atWallMs: (dueMs, callback) => this.clock.after(dueMs - this.clock.wallMs(), callback),
     });
+    this.queue.listen({
+      added: ({ job, key, generation }, entered) =>
+        journal.enqueued(job.id, key, generation, entered),
+      reprocessed: ({ job }) => journal.retried(job.id),
+    });
+    this.#backoffFraction = seededFraction(`${settings.seed} backoff`);
     for (const [key, json] of startValues(settings.start, this.registry)) {
       const { durableCopies } = gate;
       const queue = settings.queueName;
@@ -106,11 +110,13 @@ export class BedParts {
   }
 
   #makeCrew(): Crew {
-    const { workers, concurrency, restartMs, seed } = this.#settings;
+    const { workers, concurrency, restartMs, lockMs, stalledCheckMs, seed } = this.#settings;
     return new Crew({
       workers,
       concurrency,
       restartMs,
+      lockMs,
+      stalledCheckMs,
       clock: this.clock,
       queue: this.queue,
       fraction: seededFraction(`${seed} deliveries`),
@@ -157,7 +163,7 @@ export class BedParts {
   }
 
   #startWorker(place: number, life: number): TestWorker {
-    const { updates, gate, concurrency, queueName, verifies } = this.#settings;
+    const { updates, gate, concurrency, queueName, verifies, backoffStrategy } = this.#settings;
     const clock = new WorkerClock(this.clock);
     const server = new MemoryServer({ store: this.store, clock });
     if (this.#isMemcachedDown) server.down(true);
@@ -194,6 +200,7 @@ export class BedParts {
       reach: (moment) => this.#tripwires.reach(place, moment),
       report,
       onFree: () => this.crew.deliver(),
+      backoff: { strategy: backoffStrategy, fraction: this.#backoffFraction },
     });
   }
 

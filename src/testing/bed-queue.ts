@@ -46,11 +46,10 @@ export class BedQueue extends EventEmitter {
       ...{ queueName, qualifiedName },
       find: (jobId) => this.#find(jobId),
       finished: (record) => this.#finished(record),
-      retry: (jobId) => queue.reprocess(jobId),
+      retry: (jobId) => void queue.reprocess(jobId),
     };
     queue.listen({
       finished: (record) => this.#tellFinished(record),
-      retried: () => {},
     });
   }
 
@@ -206,7 +205,7 @@ export class BedWorker extends EventEmitter {
       ...{ queueName, qualifiedName },
       find: (jobId) => queue.record(jobId),
       finished: () => Promise.resolve(),
-      retry: (jobId) => queue.reprocess(jobId),
+      retry: (jobId) => void queue.reprocess(jobId),
     };
     queue.listen({
       finished: (record, state) => {

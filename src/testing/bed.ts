@@ -241,7 +241,9 @@ export class TestBed {
   /** @throws Error if there is no such job */
   job(job: JobRef): JobView {
     const record = this.#parts.queue.record(idOf(job));
-    if (record === undefined) throw new Error(`there is no job ${idOf(job)} in the test bed.`);
+    const isReplaced = record?.isRemoved === true && record.job.finishedOn === undefined;
+    if (record === undefined || isReplaced)
+      throw new Error(`there is no job ${idOf(job)} in the test bed.`);
     return viewOf(record);
   }
 

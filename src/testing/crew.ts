@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { TestWorker } from './test-worker.ts';
+import { Upkeep } from './upkeep.ts';
 
 export interface CrewOptions {
   readonly workers: number;
@@ -9,6 +10,9 @@ export interface CrewOptions {
   readonly concurrency: number;
   /** Milliseconds until another one takes the place of one that crashed; Infinity: nobody does. */
   readonly restartMs: number;
+  /** As Upkeep has them. */
+  readonly lockMs: number;
+  readonly stalledCheckMs: number;
   readonly clock: Clock;
   readonly queue: JobQueue;
   /** A number in [0, 1): chooses who is delivered a job. */
@@ -18,17 +22,23 @@ export interface CrewOptions {
 
 export class Crew {
   readonly #options: CrewOptions;
+  readonly upkeep: Upkeep;
   readonly #workers: TestWorker[] = [];
   #lives = 0;
   #delivering = false;
+  #handingOut = false;
   /** The application paused or closed its worker: no job is handed out. */
   #isResting = false;
 
   constructor(options: CrewOptions) {
     this.#options = options;
+    const { clock, queue, lockMs, stalledCheckMs } = options;
+    const isWatched = (): boolean => this.#running().length > 0;
+    this.upkeep = new Upkeep({ clock, queue, lockMs, stalledCheckMs, isWatched });
     for (let place = 0; place < options.workers; place++) this.#start(place);
-    options.queue.onWaiting = () => this.deliver();
-    options.queue.locks.isWatched = () => this.#running().length > 0;
+    options.queue.places.onWaiting = () => {
+      if (!this.#handingOut) this.deliver();
+    };
   }
 
   /** By place; one of them may be dead. */
@@ -57,7 +67,9 @@ export class Crew {
     this.#delivering = true;
     this.#options.clock.soon(() => {
       this.#delivering = false;
+      this.#handingOut = true;
       this.#handOut();
+      this.#handingOut = false;
     });
   }
 
@@ -70,9 +82,9 @@ export class Crew {
   crash(place: number): void {
     const worker = this.#workers[place];
     if (worker === undefined || worker.clock.state === 'dead') return;
-    const { queue, clock, restartMs } = this.#options;
+    const { clock, restartMs } = this.#options;
     worker.kill();
-    queue.locks.workerLost(worker.name);
+    this.upkeep.workerLost(worker.name);
     if (restartMs === Number.POSITIVE_INFINITY) return;
     clock.after(restartMs, () => {
       this.#start(place);
@@ -84,14 +96,14 @@ export class Crew {
     const worker = this.#workers[place];
     if (worker?.clock.state !== 'running') return;
     worker.clock.freeze();
-    this.#options.queue.locks.workerLost(worker.name);
+    this.upkeep.workerLost(worker.name);
   }
 
   thaw(place: number): void {
     const worker = this.#workers[place];
     if (worker?.clock.state !== 'frozen') return;
     worker.clock.thaw();
-    this.#options.queue.locks.workerBack(worker.name);
+    this.upkeep.workerBack(worker.name);
     this.deliver();
   }
 
@@ -105,12 +117,13 @@ export class Crew {
 
   #handOut(): void {
     const { queue, concurrency, fraction } = this.#options;
-    while (queue.waiting > 0 && !this.#isResting) {
+    while (queue.places.waiting > 0 && !this.#isResting) {
       const free = this.#running().filter((worker) => worker.jobsInHand < concurrency);
       const worker = free[Math.floor(fraction() * free.length)];
       if (worker === undefined) return;
-      const delivery = queue.fetch(worker.name);
+      const delivery = queue.fetch(this.upkeep.tokenFor(worker.name));
       if (delivery === undefined) return;
+      this.upkeep.delivered(delivery.jobId, delivery.lock);
       worker.process(delivery);
     }
   }

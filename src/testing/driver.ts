@@ -24,9 +24,19 @@ export interface DriverOptions {
 export class Driver {
   readonly #options: DriverOptions;
   #running = false;
+  /** Jobs that came to an end, were charged, or came from a delay: what shows that things go on. */
+  #progress = 0;
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    const goesOn = (): void => void this.#progress++;
+    options.queue.listen({
+      finished: goesOn,
+      retried: goesOn,
+      delivered: ({ delayedFor }) => {
+        if (delayedFor === 'delay' || delayedFor === 'backoff') goesOn();
+      },
+    });
   }
 
   runUntilIdle(): Promise<void> {
@@ -55,16 +65,20 @@ export class Driver {
     const { clock, queue, crew, isMemcachedDown, quietMsMax: noiseMs } = this.#options;
     const targetMs = clock.monotonicMs() + ms;
     let quietSinceMs = clock.monotonicMs();
-    let { progress } = queue;
+    let progress = this.#progress;
     await clock.settle();
     for (;;) {
       const nowMs = clock.monotonicMs();
       const quietMs = isMemcachedDown() ? this.#options.outageMs : noiseMs;
       const skippableMs = targetMs - nowMs - quietMs;
-      if (queue.progress !== progress || queue.unfinished === 0 || crew.isApplying) {
-        progress = queue.progress;
+      if (this.#progress !== progress || queue.places.unfinished === 0 || crew.isApplying) {
+        progress = this.#progress;
         quietSinceMs = nowMs;
-      } else if (nowMs - quietSinceMs > quietMs && skippableMs > 0 && !queue.isDueWithin(noiseMs)) {
+      } else if (
+        nowMs - quietSinceMs > quietMs &&
+        skippableMs > 0 &&
+        !queue.places.isDueWithin(noiseMs)
+      ) {
         clock.skip(skippableMs, noiseMs);
         quietSinceMs = clock.monotonicMs();
       }
@@ -77,17 +91,17 @@ export class Driver {
     return this.#alone(async () => {
       const { clock, queue, crew, quietMsMax, explain } = this.#options;
       const endMs = clock.monotonicMs() + limitMs;
-      let { progress } = queue;
+      let progress = this.#progress;
       let quietSinceMs = clock.monotonicMs();
       await clock.settle();
-      while (queue.unfinished > 0) {
+      while (queue.places.unfinished > 0) {
         const isStuck = clock.monotonicMs() - quietSinceMs > quietMsMax;
         if (isStuck || !(await clock.step(endMs))) {
           const why = isStuck ? 'nothing goes on any more' : `${limitMs} virtual ms are over`;
           throw new Error(`drain: ${why}, but ${explain()}`);
         }
-        if (queue.progress !== progress || queue.timed > 0 || crew.isApplying) {
-          progress = queue.progress;
+        if (this.#progress !== progress || queue.places.delayed.timed > 0 || crew.isApplying) {
+          progress = this.#progress;
           quietSinceMs = clock.monotonicMs();
         }
       }

@@ -69,15 +69,13 @@ export class Journal {
   readonly #cells = new Map<string, CellVersion>();
   readonly #setbacks = new Map<string, Setback[]>();
 
-  /** Returns how many jobs have borne its id, this one included. */
-  enqueued(jobId: string, key: string, isInPlace: boolean): number {
-    const generation = (this.#places.get(jobId)?.generation ?? 0) + 1;
+  /** @param generation how many jobs have borne its id, this one included */
+  enqueued(jobId: string, key: string, generation: number, isInPlace: boolean): void {
     const place: Place = { jobId, key, generation, isInPlace, decided: undefined };
     this.#places.set(jobId, place);
     const ofKey = this.#placesByKey.get(key);
     if (ofKey === undefined) this.#placesByKey.set(key, [place]);
     else ofKey.push(place);
-    return generation;
   }
 
   /** By an operator. A job that holds its lane keeps its place. */

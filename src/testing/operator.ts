@@ -6,7 +6,8 @@ import type { JobQueue } from './bullmq/job-queue.ts';
 export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneReport {
   const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
   const listed = head.map(({ jobId, sequence }) => {
-    const job = queue.record(jobId)?.job;
+    const record = queue.record(jobId);
+    const job = record?.isRemoved === true ? undefined : record?.job;
     const { name = '', attemptsMade = 0, failedReason, state = 'gone' } = job ?? {};
     return { jobId, sequence, name, state, attemptsMade, failedReason };
   });
@@ -28,7 +29,7 @@ type BullQueue = ConstructorParameters<typeof LaneHandle>[0];
 export function operatorsQueue(queue: JobQueue): BullQueue {
   const getJob = async (jobId: string): Promise<unknown> => {
     const record = queue.record(jobId);
-    if (record === undefined) return undefined;
+    if (record === undefined || record.isRemoved) return undefined;
     const { id, name, attemptsMade, failedReason, state } = record.job;
     return {
       id,
@@ -37,7 +38,7 @@ export function operatorsQueue(queue: JobQueue): BullQueue {
       failedReason,
       getState: async () => state,
       isFailed: async () => state === 'failed',
-      retry: async () => queue.reprocess(jobId),
+      retry: async () => void queue.reprocess(jobId),
     };
   };
   return { getJob } as unknown as BullQueue;

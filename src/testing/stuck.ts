@@ -32,7 +32,7 @@ export function explainStuck(parts: StuckParts): string {
 
 function explainJob(record: JobRecord, parts: StuckParts): string {
   const { job, key } = record;
-  const worker = parts.queue.locks.workerOf(job.id)?.replace('#', ', life ');
+  const worker = parts.crew.upkeep.workerOf(job.id)?.replace('#', ', life ');
   const where = worker === undefined ? job.state : `in the hands of ${worker}`;
   return `job ${job.id} ("${job.name}", key "${key}") is ${where}${reason(record, parts)}`;
 }

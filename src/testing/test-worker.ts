@@ -18,6 +18,8 @@ import { Gate } from '../workers/gate.ts';
 import { refusedWith } from '../workers/deliveries/refused.ts';
 import type { GateReporter } from '../workers/gate-events.ts';
 import type { BedJobs } from './bed-jobs.ts';
+import type { BackoffStrategy } from './bullmq/job-options.ts';
+import { backoffMs } from './bullmq/job-options.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { Delivery } from './bullmq/job-record.ts';
 import { type Reach, WatchedLanes, WatchedServer } from './faults/watched-turn.ts';
@@ -44,7 +46,15 @@ export interface TestWorkerOptions {
   readonly report: GateReporter;
   /** It could take one more job. */
   readonly onFree: () => void;
+  readonly backoff: {
+    readonly strategy: BackoffStrategy | undefined;
+    /** A number in [0, 1). */
+    readonly fraction: () => number;
+  };
 }
+
+/** What a backoff strategy says of a job that is not to be tried again. */
+const GIVE_UP = -1;
 
 export class TestWorker {
   readonly #options: TestWorkerOptions;
@@ -114,7 +124,8 @@ export class TestWorker {
   async #process(delivery: Delivery): Promise<void> {
     const settlement = await this.#settlementOf(delivery);
     await this.clock.moment();
-    this.#tell(delivery, settlement);
+    if (settlement.kind === 'retry') await this.#tellAttempt(delivery, settlement.thrown);
+    else this.#tell(delivery, settlement);
     this.#inHand.delete(delivery.lock);
     this.#options.onFree();
   }
@@ -161,32 +172,55 @@ export class TestWorker {
   }
 
   /** As delivery.ts and BullMQ's worker behind it. A lock that is lost makes all of these do nothing. */
-  #tell({ jobId, lock, attemptsMade, attempts }: Delivery, settlement: Settlement): void {
+  #tell({ jobId, lock }: Delivery, settlement: Exclude<Settlement, { kind: 'retry' }>): void {
     const { queue } = this.#options;
     switch (settlement.kind) {
       case 'decided': {
         const { outcome, thrown } = settlement;
         if (outcome.kind === 'applied') queue.complete(jobId, lock, outcome.result);
-        else queue.fail(jobId, lock, thrown ?? failureOf(outcome), true);
+        else queue.fail(jobId, lock, thrown ?? failureOf(outcome), 'left');
         return;
       }
-      case 'retry':
-        if (!isFinal(settlement.thrown) && attemptsMade + 1 < attempts)
-          queue.retry(jobId, lock, settlement.thrown);
-        else queue.fail(jobId, lock, settlement.thrown, false);
-        return;
       case 'held':
-        queue.fail(jobId, lock, settlement.thrown, false);
+        queue.fail(jobId, lock, settlement.thrown, 'holds');
         return;
       case 'limited': // the bed has no rate limits: as if none had been set
         queue.park(jobId, lock, this.clock.wallMs() + this.#options.gate.blockedMs);
         return;
       case 'parked':
-        queue.park(jobId, lock, this.clock.wallMs() + settlement.delayMs);
+        queue.park(jobId, lock, this.clock.wallMs() + settlement.delayMs, settlement.survivedStart);
         return;
       case 'returned':
-        queue.giveBack(jobId, lock);
+        queue.giveBack(jobId, lock, settlement.survivedStart);
         return;
     }
+  }
+
+  /** Its update threw. The job stays active while a strategy of the user's takes its time. */
+  async #tellAttempt(
+    { jobId, lock, attemptsMade, attempts }: Delivery,
+    thrown: Error,
+  ): Promise<void> {
+    const { queue } = this.#options;
+    const isLast = isFinal(thrown) || attemptsMade + 1 >= attempts;
+    const delayMs = isLast ? GIVE_UP : await this.#backoffMs(jobId, attemptsMade + 1, thrown);
+    if (delayMs === GIVE_UP) queue.fail(jobId, lock, thrown);
+    else queue.retry(jobId, lock, thrown, delayMs);
+  }
+
+  async #backoffMs(jobId: string, attemptsMade: number, thrown: Error): Promise<number> {
+    const { queue, gate, backoff } = this.#options;
+    const { backoff: asked } = queue.record(jobId)?.options ?? {};
+    const delayMs = backoffMs(asked, attemptsMade, backoff.fraction);
+    if (delayMs !== undefined) return delayMs;
+    const type = typeof asked === 'object' ? asked.type : undefined;
+    let told: number | undefined;
+    try {
+      told = await backoff.strategy?.(attemptsMade, type, thrown);
+    } catch {
+      // As with a worker: it waits as long as if there were no strategy.
+    }
+    await this.clock.moment();
+    return told ?? gate.blockedMs;
   }
 }

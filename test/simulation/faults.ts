@@ -298,7 +298,7 @@ export class Faults {
 
   /** Its lock is lost, and two looks later the job is delivered again. */
   #stall(): void {
-    const active = this.#world.bull.activeJobs();
+    const active = [...this.#world.bull.places.locks.active];
     if (active.length === 0) return;
     const jobId = this.#dice.pick(active);
     this.#note(`job ${jobId} is taken for stalled`);

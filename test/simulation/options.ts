@@ -5,11 +5,18 @@
  */
 import type { OnExhausted, OnFailure } from '../../src/updates/update.ts';
 import { type GateOptions, gateOptions } from '../../src/options.ts';
-import type { BullSettings } from './bull.ts';
 import { Dice } from './dice.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import type { NetworkOptions } from './network.ts';
 import { UPDATE_KINDS, type UpdateKind } from './updates.ts';
+
+interface BullSettings {
+  readonly lockMs: number;
+  /** Between two looks for stalled jobs, over all processes. */
+  readonly stalledCheckMs: number;
+  readonly removeOnComplete: boolean;
+  readonly removeOnFail: boolean;
+}
 
 interface UpdateSetting {
   readonly onFailure: OnFailure;

@@ -92,7 +92,7 @@ function drive(world: World): void {
 
 /** Every job is done with, and no lane holds a job that exists. */
 function isDrained({ jobs, keys, bull }: World): boolean {
-  if (bull.unfinished > 0) return false;
+  if (bull.places.unfinished > 0) return false;
   return keys.every((key) =>
     jobs.inspect(key, ALL).head.every(({ jobId }) => jobs.get(jobId) === undefined),
   );

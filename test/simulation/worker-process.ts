@@ -12,8 +12,8 @@ import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
 import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
 import { isFinal } from '../../src/workers/fold/fold-errors.ts';
+import type { Answer, Delivery } from '../../src/testing/bullmq/job-record.ts';
 import { Gate } from '../../src/workers/gate.ts';
-import type { Answer, Delivery } from './bull.ts';
 import type { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
 import { ProcessClock } from './process-clock.ts';
@@ -189,7 +189,7 @@ export class WorkerProcess {
     if (delivery === undefined) {
       if (this.#fetchAgain) return this.wake();
       this.#world.waitForJobs(this);
-      const dueMs = this.#world.bull.nextDueMs - this.#world.timeFor(this.clock);
+      const dueMs = this.#world.bull.places.delayed.nextDueMs - this.#world.timeFor(this.clock);
       const delayMs = Math.min(Math.max(dueMs, 1), IDLE_MS);
       this.#nextFetch = this.clock.after(delayMs, () => this.wake());
       return;
@@ -223,7 +223,7 @@ export class WorkerProcess {
     if (update === undefined) {
       return { kind: 'parked', delayMs: this.#world.options.gate.blockedMs };
     }
-    const key = update.key(await validated(update, data));
+    const key = update.key(await validated(update, JSON.parse(data)));
     if (known !== undefined) {
       if (stalls > 0) this.#gate.visit(key);
       return { kind: 'decided', outcome: known };
@@ -244,11 +244,7 @@ export class WorkerProcess {
   async #report(delivery: Delivery, settlement: Settlement): Promise<void> {
     while (this.clock.alive) {
       try {
-        const [answer] = await Promise.all([
-          this.link.call(() => this.#tell(delivery, settlement)),
-          settlement.kind === 'parked' &&
-            this.link.call(() => this.#world.bull.promoteDecided(delivery.jobId)),
-        ]);
+        const answer = await this.link.call(() => this.#tell(delivery, settlement));
         if (answer !== 'done')
           this.#world.trace.note(this.name, `job ${delivery.jobId}: ${answer}`);
         return;
@@ -266,33 +262,28 @@ export class WorkerProcess {
         const { outcome } = settlement;
         return outcome.kind === 'applied'
           ? bull.complete(jobId, lock, outcome.result)
-          : bull.fail(jobId, lock, `${outcome.code}: ${outcome.message}`, 'left');
+          : bull.fail(jobId, lock, new Error(`${outcome.code}: ${outcome.message}`), 'left');
       }
       case 'retry': {
-        const { message } = settlement.thrown;
-        if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, message);
-        return bull.retry(jobId, lock, message, nowMs, options.backoffMs);
+        const { thrown } = settlement;
+        if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, thrown);
+        return bull.retry(jobId, lock, thrown, options.backoffMs, nowMs);
       }
       case 'held':
-        return bull.fail(jobId, lock, settlement.thrown.message, 'holds');
+        return bull.fail(jobId, lock, settlement.thrown, 'holds');
       case 'limited':
         return bull.park(jobId, lock, nowMs + options.gate.blockedMs, false);
       case 'parked':
-        return bull.park(
-          jobId,
-          lock,
-          nowMs + settlement.delayMs,
-          settlement.survivedStart === true,
-        );
+        return bull.park(jobId, lock, nowMs + settlement.delayMs, settlement.survivedStart);
       case 'returned':
-        return bull.giveBack(jobId, lock, settlement.survivedStart === true);
+        return bull.giveBack(jobId, lock, settlement.survivedStart);
     }
   }
 
   /** BullMQ's lock manager. */
   #renewLocks(): void {
-    const { bull } = this.#world;
-    this.clock.after(bull.settings.lockMs / 4, () => {
+    const { bull, options } = this.#world;
+    this.clock.after(options.bull.lockMs / 4, () => {
       if (this.#held.size > 0) {
         const locks = new Map(this.#held);
         this.link.call(() => bull.extend(locks)).catch(() => undefined);
@@ -302,9 +293,10 @@ export class WorkerProcess {
   }
 
   #checkStalled(): void {
-    const { bull } = this.#world;
-    this.clock.after(bull.settings.stalledCheckMs, () => {
-      this.link.call(() => bull.checkStalled()).catch(() => undefined);
+    const { bull, options } = this.#world;
+    const { stalledCheckMs } = options.bull;
+    this.clock.after(stalledCheckMs, () => {
+      this.link.call(() => bull.lookForStalled(stalledCheckMs)).catch(() => undefined);
       this.#checkStalled();
     });
   }

@@ -1,5 +1,5 @@
 /** Enqueues the jobs of a run: all at once, or little by little. */
-import type { NewMemoryJob } from '../../src/jobs/memory/memory-jobs.ts';
+import type { NewJob } from '../../src/testing/bullmq/job-record.ts';
 import { Dice } from './dice.ts';
 import { Producer } from './producer.ts';
 import type { Data, UpdateKind } from './updates.ts';
@@ -12,7 +12,7 @@ interface Order {
   readonly attempts: number;
   /** Its place in the lane is taken with the add. */
   readonly enters: boolean;
-  readonly job: NewMemoryJob;
+  readonly job: NewJob;
 }
 
 export class Workload {
@@ -57,7 +57,7 @@ export class Workload {
   }
 
   #draw(): Order {
-    const { options, keys, redisClock } = this.#world;
+    const { options, keys } = this.#world;
     const dice = this.#dice;
     const kind = dice.pick(options.kinds);
     const key = dice.pick(keys);
@@ -71,10 +71,8 @@ export class Workload {
     const isDelayed = dice.chance(options.delayedRate);
     const entersLater = isDelayed || dice.chance(options.plainRate);
     const job = {
-      name: kind,
-      data: JSON.stringify(data),
-      ...(!entersLater && { lane: key }),
-      ...(isDelayed && { dueMs: redisClock.wallMs() + dice.whole(1, 100) }),
+      ...{ name: kind, data: JSON.stringify(data), key, enters: !entersLater },
+      options: { attempts, ...(isDelayed && { delay: dice.whole(1, 100) }) },
     };
     return { kind, key, attempts, enters: !entersLater, job };
   }
@@ -99,15 +97,17 @@ export class Workload {
     if (isRemoved || !this.#producerDice.chance(0.5)) {
       return { execute: () => this.#place(order), isRepeatable: false };
     }
-    const id = `own${this.#world.options.jobs - this.#left}`;
-    const named = { ...order, job: { ...order.job, id } };
+    const jobId = `own${this.#world.options.jobs - this.#left}`;
+    const { job } = order;
+    const named = { ...order, job: { ...job, options: { ...job.options, jobId } } };
     return { execute: () => this.#place(named), isRepeatable: true };
   }
 
   #place({ kind, key, attempts, enters, job: added }: Order): void {
     const { bull, auditor, trace } = this.#world;
-    const job = bull.add(added, attempts);
-    if (job === undefined) return; // it was there before
+    const { jobId = '' } = added.options;
+    if (bull.record(jobId) !== undefined) return; // it was there before
+    const { job } = bull.add(added);
     auditor.jobs.added(job.id, { key, kind, attempts, entered: enters });
     trace.note('producer', `adds job ${job.id} (${kind}) of ${key}, ${attempts} attempts`);
   }

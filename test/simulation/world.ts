@@ -1,9 +1,10 @@
 /** All that a run consists of; what its parts need of one another. */
 import type { Lanes } from '../../src/jobs/lanes.ts';
+import { JobQueue } from '../../src/testing/bullmq/job-queue.ts';
+import type { JobListener } from '../../src/testing/bullmq/job-record.ts';
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { Auditor } from './auditor.ts';
-import { Bull } from './bull.ts';
 import { Dice } from './dice.ts';
 import { Network } from './network.ts';
 import type { BullObserver } from './observer.ts';
@@ -40,7 +41,7 @@ export class World {
   readonly auditor: Auditor;
   readonly redisClock: ProcessClock;
   readonly jobs: ObservedJobs;
-  readonly bull: Bull;
+  readonly bull: JobQueue;
   readonly stores: readonly ObservedStore[];
   readonly keys: readonly string[];
   readonly counts: Record<string, number> = {};
@@ -86,8 +87,9 @@ export class World {
     this.redisClock = new ProcessClock(scheduler, dice, still);
     this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace);
     damage.jobs?.(this.jobs);
-    this.bull = new Bull(this.jobs, this.redisClock, options.bull, told(this.auditor, trace));
-    this.bull.onWaiting = () => this.#mark();
+    this.bull = new JobQueue(this.jobs, this.redisClock, options.bull);
+    this.bull.listen(told(this.auditor, trace));
+    this.bull.places.onWaiting = () => this.#mark();
     const keyOf = new Map(this.keys.map((key) => [cellName(key), key]));
     this.stores = Array.from({ length: options.servers }, () => {
       const clock = new ProcessClock(scheduler, dice, still);
@@ -189,29 +191,29 @@ export class World {
 }
 
 /** What BullMQ does, for the trace, too. */
-function told(observer: BullObserver, trace: Trace): BullObserver {
+function told(observer: BullObserver, trace: Trace): JobListener {
   const note = (jobId: string, what: string): void => trace.note('bull', `job ${jobId} ${what}`);
   return {
-    delivered(jobId, lock) {
-      note(jobId, `goes to ${lock}`);
-      observer.delivered(jobId, lock);
+    delivered({ job: { id } }, lock) {
+      note(id, `goes to ${lock}`);
+      observer.delivered(id, lock);
     },
-    completed(jobId, result) {
-      note(jobId, `is completed: ${result}`);
-      observer.completed(jobId, result);
+    finished({ job: { id, failedReason = '' }, result }, state) {
+      note(
+        id,
+        state === 'completed' ? `is completed: ${result}` : `has failed for good: ${failedReason}`,
+      );
+      if (state === 'completed') observer.completed(id, result);
+      else observer.failed(id, failedReason);
     },
-    failed(jobId, reason) {
-      note(jobId, `has failed for good: ${reason}`);
-      observer.failed(jobId, reason);
+    retried({ job: { id, failedReason = '' } }) {
+      note(id, `has used up an attempt: ${failedReason}`);
+      observer.charged(id, failedReason);
     },
-    charged(jobId, reason) {
-      note(jobId, `has used up an attempt: ${reason}`);
-      observer.charged(jobId, reason);
-    },
-    parked: (jobId, lock) => observer.parked(jobId, lock),
-    stalled(jobId) {
-      note(jobId, 'has stalled');
-      observer.stalled(jobId);
+    parked: ({ job }, lock) => observer.parked(job.id, lock),
+    stalled({ job: { id } }) {
+      note(id, 'has stalled');
+      observer.stalled(id);
     },
   };
 }

@@ -293,10 +293,9 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'test/simulation/workload.ts',
-        find: '    const job = bull.add(added, attempts);\n',
-        replace: `    const { lane, ...bare } = added;
-    const isSplit = lane !== undefined && this.#world.options.producers > 0;
-    const job = bull.add(isSplit ? bare : added, attempts);
+        find: '    const { job } = bull.add(added);\n',
+        replace: `    const isSplit = added.enters === true && this.#world.options.producers > 0;
+    const { job } = bull.add(isSplit ? { ...added, enters: false } : added);
 `,
       },
       {

@@ -75,12 +75,17 @@ export class MemoryJobs {
   /** Undefined: the id exists, and nothing was added. */
   add(added: NewMemoryJob): MemoryJob | undefined {
     const { id, lane } = added;
-    const jobId = id ?? String(++this.#lastId);
+    const jobId = id ?? this.nextId();
     if (this.#jobs.has(jobId)) return undefined;
     const job = newJob(jobId, added);
     this.#jobs.set(jobId, job);
     if (lane !== undefined) this.#enter(lane, jobId);
     return job;
+  }
+
+  /** Of jobs without an id of their own. */
+  nextId(): string {
+    return String(++this.#lastId);
   }
 
   get(jobId: string): MemoryJob | undefined {
@@ -90,6 +95,12 @@ export class MemoryJobs {
   /** In the order in which they were added. */
   all(): IterableIterator<MemoryJob> {
     return this.#jobs.values();
+  }
+
+  /** It has entered a lane, and is in it still. */
+  isInLane(jobId: string): boolean {
+    const { entered } = this.#jobs.get(jobId) ?? {};
+    return entered !== undefined && this.#lanes.get(entered.key)?.has(jobId) === true;
   }
 
   /** MAY_BE_APPLIED_LUA of scripts/remove.ts: whoever removes jobs asks. */
@@ -115,6 +126,11 @@ export class MemoryJobs {
     const [next] = this.#lanes.get(key)?.keys() ?? [];
     if (first !== jobId || next === undefined) return '';
     return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
+  }
+
+  /** A job that was removed is there again. */
+  restore(job: MemoryJob): void {
+    this.#jobs.set(job.id, job);
   }
 
   // Transitions

@@ -9,11 +9,14 @@ interface Standing {
 }
 
 export interface DeduplicatedJobs {
+  /** It is delayed only until its turn in its lane comes. */
+  isAsleep(record: JobRecord): boolean;
   /** Takes a delayed job away. */
   remove(record: JobRecord): void;
   /** A delayed job comes at that time instead. */
   reschedule(record: JobRecord, dueMs: number): void;
-  add(job: NewJob): void;
+  /** BullMQ adds it, so it enters its lane when it is delivered. */
+  addLater(job: NewJob): void;
 }
 
 export class Deduplication {
@@ -28,25 +31,26 @@ export class Deduplication {
     this.#jobs = jobs;
   }
 
-  /** The job that stands for it already; undefined: it is to be added. */
-  meet(job: NewJob): JobRecord | undefined {
+  /** The job that stands for it already; undefined: it is to be added, with this id. */
+  meet(job: NewJob, jobId: string): JobRecord | undefined {
     const { deduplication, timestamp, delay = 0 } = job.options;
     if (deduplication === undefined) return undefined;
     const { id, replace, extend, reschedule, keepLastIfActive } = deduplication;
     const standing = this.#standing.get(id);
     if (standing === undefined || standing.untilMs <= this.#clock.wallMs()) return undefined;
     const { record } = standing;
-    if (replace === true && record.job.state === 'delayed' && record.delayedFor !== 'turn') {
+    const waitsForTime = record.job.state === 'delayed' && !this.#jobs.isAsleep(record);
+    if (replace === true && waitsForTime) {
       this.#jobs.remove(record);
       this.#next.delete(id);
       return undefined;
     }
     if (keepLastIfActive === true && record.job.state === 'active') {
-      this.#next.set(id, job);
+      this.#next.set(id, { ...job, options: { ...job.options, jobId } });
       return record;
     }
     if (extend === true) this.#stand(job, record);
-    if (reschedule === true && record.delayedFor === 'delay') {
+    if (reschedule === true && waitsForTime) {
       this.#jobs.reschedule(record, (timestamp ?? this.#clock.wallMs()) + delay);
     }
     return record;
@@ -74,7 +78,15 @@ export class Deduplication {
     const next = this.#next.get(id);
     if (next === undefined) return;
     this.#next.delete(id);
-    this.#jobs.add(next);
+    this.#jobs.addLater(next);
+  }
+
+  /** Nobody stands for its id any more. */
+  removed(record: JobRecord): void {
+    const id = record.options.deduplication?.id;
+    if (id === undefined || this.#standing.get(id)?.record !== record) return;
+    this.#standing.delete(id);
+    this.#next.delete(id);
   }
 
   #stand({ options: { deduplication } }: NewJob, record: JobRecord): void {

@@ -1,99 +1,80 @@
 /**
- * The locks of delivered jobs, and the search for stalled ones. A worker renews its locks while it
- * runs; one that is frozen or dead does not, and `lockMs` later, at the next look, they are gone.
+ * BullMQ's `active` and the locks of the jobs in it. A lock that is not extended in time is gone, as its key in Redis
+ * is, and its job counts as stalled at the second look that finds it active since the first one.
  */
-import type { Clock, Timer } from '../../base/clock.ts';
-
-export interface JobLockSettings {
-  /** Milliseconds after which a frozen or dead worker's jobs count as stalled, */
-  readonly lockMs: number;
-  /** and between two looks for them. */
-  readonly stalledCheckMs: number;
-}
+import type { Clock } from '../../base/clock.ts';
 
 interface Lock {
-  readonly id: string;
-  readonly worker: string;
-  /** Infinity while its worker renews it. */
+  readonly token: string;
+  /** By Redis' monotonic clock. */
   expiresMs: number;
 }
 
 export class JobLocks {
   readonly #clock: Clock;
-  readonly #settings: JobLockSettings;
+  readonly #lockMs: number;
+  readonly #active = new Set<string>();
   readonly #locks = new Map<string, Lock>();
-  readonly #onStalled: (jobId: string) => void;
-  #check: Timer | undefined;
-  #count = 0;
-  /** Whether a worker runs that would look for stalled jobs. */
-  isWatched: () => boolean = () => true;
+  /** BullMQ's `stalled`: active at the last look, and not extended since. */
+  #suspects = new Set<string>();
 
-  constructor(clock: Clock, settings: JobLockSettings, onStalled: (jobId: string) => void) {
+  /** @param lockMs for which a lock holds, unless whoever extends it says otherwise */
+  constructor(clock: Clock, lockMs: number) {
     this.#clock = clock;
-    this.#settings = settings;
-    this.#onStalled = onStalled;
+    this.#lockMs = lockMs;
   }
 
-  /** Jobs that are in the hands of a worker. */
-  get size(): number {
-    return this.#locks.size;
+  /** Jobs that are in the hands of a worker, or that nobody has missed so far. */
+  get active(): ReadonlySet<string> {
+    return this.#active;
   }
 
-  workerOf(jobId: string): string | undefined {
-    return this.#locks.get(jobId)?.worker;
+  /** Whether a lock runs out, or has. */
+  get mayStall(): boolean {
+    for (const { expiresMs } of this.#locks.values())
+      if (expiresMs < Number.POSITIVE_INFINITY) return true;
+    return false;
   }
 
-  lock(jobId: string, worker: string): string {
-    const id = `${worker}:${++this.#count}`;
-    this.#locks.set(jobId, { id, worker, expiresMs: Number.POSITIVE_INFINITY });
-    return id;
+  /** Undefined: nobody holds it. */
+  tokenOf(jobId: string): string | undefined {
+    const lock = this.#locks.get(jobId);
+    return lock !== undefined && lock.expiresMs > this.#clock.monotonicMs()
+      ? lock.token
+      : undefined;
   }
 
-  /** False: the lock is somebody else's by now, or nobody's. */
-  unlock(jobId: string, id: string): boolean {
-    return this.#locks.get(jobId)?.id === id && this.#locks.delete(jobId);
+  lock(jobId: string, token: string): void {
+    this.#active.add(jobId);
+    const expiresMs = this.#clock.monotonicMs() + this.#lockMs;
+    this.#locks.set(jobId, { token, expiresMs });
   }
 
-  /** False: the job was in nobody's hands. */
+  /** False: the lock is gone, or somebody else's by now. */
+  extend(jobId: string, token: string, forMs: number = this.#lockMs): boolean {
+    const lock = this.#locks.get(jobId);
+    if (lock === undefined || this.tokenOf(jobId) !== token) return false;
+    lock.expiresMs = this.#clock.monotonicMs() + forMs;
+    this.#suspects.delete(jobId);
+    return true;
+  }
+
+  /** The job is active no more. False: the lock is gone, or somebody else's by now. */
+  unlock(jobId: string, token: string): boolean {
+    return this.tokenOf(jobId) === token && this.drop(jobId);
+  }
+
+  /** Whoever holds it. False: it was not active. */
   drop(jobId: string): boolean {
-    return this.#locks.delete(jobId);
+    this.#locks.delete(jobId);
+    this.#suspects.delete(jobId);
+    return this.#active.delete(jobId);
   }
 
-  /** A worker is frozen or dead: it renews no locks. */
-  workerLost(worker: string): void {
-    const expiresMs = this.#clock.monotonicMs() + this.#settings.lockMs;
-    for (const lock of this.#locks.values()) {
-      if (lock.worker === worker) lock.expiresMs = expiresMs;
-    }
-    this.#watch();
-  }
-
-  /** It runs again, and renews what is still its own. */
-  workerBack(worker: string): void {
-    for (const lock of this.#locks.values()) {
-      if (lock.worker === worker) lock.expiresMs = Number.POSITIVE_INFINITY;
-    }
-  }
-
-  /** moveStalledJobsToWait, at whole multiples of the interval. */
-  #watch(): void {
-    if (this.#check !== undefined) return;
-    const expiries = [...this.#locks.values()].map(({ expiresMs }) => expiresMs);
-    const earliestMs = Math.min(Number.POSITIVE_INFINITY, ...expiries);
-    if (earliestMs === Number.POSITIVE_INFINITY) return;
-    const { stalledCheckMs } = this.#settings;
-    const nowMs = this.#clock.monotonicMs();
-    const dueMs = Math.ceil(Math.max(earliestMs, nowMs + 1) / stalledCheckMs) * stalledCheckMs;
-    this.#check = this.#clock.after(dueMs - nowMs, () => {
-      this.#check = undefined;
-      if (this.isWatched()) this.#look();
-      this.#watch();
-    });
-  }
-
-  #look(): void {
-    const nowMs = this.#clock.monotonicMs();
-    const stalled = [...this.#locks].filter(([, { expiresMs }]) => expiresMs <= nowMs);
-    for (const [jobId] of stalled) this.#onStalled(jobId);
+  /** Those that have stalled; they stay active until they are dropped. */
+  look(): string[] {
+    const stalled = [...this.#suspects].filter((jobId) => this.tokenOf(jobId) === undefined);
+    this.#suspects = new Set(this.#active);
+    return stalled;
   }
 }

@@ -1,93 +1,72 @@
 /**
- * BullMQ's part of a test bed: which job is delivered when, and what becomes of it. The jobs
- * themselves are in MemoryJobs, as in Redis. A method is one of BullMQ's scripts, and runs at once.
- * Left out: flows, schedulers and rate limits.
+ * BullMQ, played: which job is delivered to whom, and what becomes of it. The test bed and the simulation run on it, and
+ * test/conformance/played-bullmq.test.ts holds it against BullMQ itself. The jobs are in MemoryJobs, as in Redis. A
+ * method is one of BullMQ's scripts (its name stands above it) with what Toril does in the same step, and runs at once.
+ * Left out: flows, schedulers, rate limits.
  */
-import type { Clock, Timer } from '../../base/clock.ts';
-import { type MemoryJob, NEVER_ALONE } from '../../jobs/memory/memory-jobs.ts';
-import type { BedJobs } from '../bed-jobs.ts';
-import { JobLocks } from './job-locks.ts';
+import type { Clock } from '../../base/clock.ts';
+import { type MemoryJob, type MemoryJobs, NEVER_ALONE } from '../../jobs/memory/memory-jobs.ts';
 import { Deduplication } from './deduplication.ts';
-import { backoffMs, isRemoved } from './job-options.ts';
+import { isRemoved } from './job-options.ts';
+import { JobPlaces } from './job-places.ts';
 import type {
+  Answer,
   Delivery,
-  DelayReason,
   JobListener,
   JobQueueSettings,
   JobRecord,
   NewJob,
 } from './job-record.ts';
-import { WaitingLine } from './waiting-line.ts';
 
 export class JobQueue {
-  readonly #jobs: BedJobs;
+  readonly #jobs: MemoryJobs;
   readonly #clock: Clock;
   readonly #settings: JobQueueSettings;
   /** By id, the last one that has it. */
   readonly #records = new Map<string, JobRecord>();
-  readonly #all: JobRecord[] = [];
+  readonly #all = new Set<JobRecord>();
+  readonly #generations = new Map<string, number>();
   readonly #deduplication: Deduplication;
-  readonly #listeners = new Set<JobListener>();
-  readonly #waiting = new WaitingLine();
-  /** Of the active jobs. */
-  readonly locks: JobLocks;
-  readonly #delayed = new Map<string, Timer>();
+  readonly #listeners: JobListener[] = [];
+  /** Where those are that are not finished. */
+  readonly places: JobPlaces;
+  /** Those that are taken for stalled as soon as they are delivered. */
   readonly #duplicates = new Set<string>();
-  /** Jobs that came to an end, were charged, or came from a delay: what shows that things go on. */
-  progress = 0;
-  /** Jobs that wait only for the time they were enqueued for, or for their next attempt. */
-  timed = 0;
-  /** Called when a job can be delivered. */
-  onWaiting: () => void = () => {};
+  #nextLookMs = 0;
 
   /** @param clock of the Redis server */
-  constructor(jobs: BedJobs, clock: Clock, settings: JobQueueSettings) {
+  constructor(jobs: MemoryJobs, clock: Clock, settings: JobQueueSettings) {
     this.#jobs = jobs;
     this.#clock = clock;
     this.#settings = settings;
+    this.places = new JobPlaces(clock, settings);
     this.#deduplication = new Deduplication(clock, {
-      add: (job) => void this.add(job),
-      remove: (record) => this.#remove(record),
+      addLater: (job) => void this.add({ ...job, enters: false }),
+      isAsleep: ({ job }) => waitsForTurn(job) && jobs.isInLane(job.id),
+      remove: (record) => this.#forget(record),
       reschedule: (record, dueMs) => {
-        this.#undelay(record);
-        this.#delay(record, dueMs, 'delay');
+        this.places.delayed.take(record.job.id);
+        this.places.delay(record, dueMs, 'delay');
       },
     });
-    this.locks = new JobLocks(clock, settings, (jobId) => this.#stall(jobId));
     jobs.promote = (jobId) => this.promote(jobId);
   }
 
-  get waiting(): number {
-    return this.#waiting.length;
-  }
-
-  /** Jobs that are neither completed nor failed. */
-  get unfinished(): number {
-    return this.#waiting.length + this.locks.size + this.#delayed.size;
-  }
-
-  /** A job that waits only for its time comes within so many milliseconds. */
-  isDueWithin(ms: number): boolean {
-    if (this.timed === 0) return false;
-    const untilMs = this.#clock.wallMs() + ms;
-    return [...this.#delayed.keys()].some((jobId) => {
-      const record = this.#records.get(jobId);
-      return record !== undefined && record.delayedFor !== 'turn' && record.job.dueMs <= untilMs;
-    });
-  }
-
+  /** The last job of that id, also if it is removed. */
   record(jobId: string): JobRecord | undefined {
     return this.#records.get(jobId);
   }
 
   /** In the order in which they were enqueued. */
   records(): readonly JobRecord[] {
-    return this.#all;
+    return [...this.#all];
   }
 
   listen(listener: JobListener): void {
-    this.#listeners.add(listener);
+    this.#listeners.push(listener);
   }
+
+  // Adding
 
   /**
    * addStandardJob, addDelayedJob, addPrioritizedJob. Returns the record that was there, if the id is taken or another
@@ -95,28 +74,31 @@ export class JobQueue {
    */
   add(added: NewJob): JobRecord {
     const { name, data, key, options } = added;
+    const nextId = this.#jobs.nextId(); // used up by whatever is added, or not
     // An empty id is none to BullMQ.
-    const jobId = options.jobId === '' ? undefined : options.jobId;
-    const known = jobId === undefined ? undefined : this.#records.get(jobId);
+    const id = options.jobId || nextId;
+    const known = this.#records.get(id);
     if (known !== undefined && !known.isRemoved) return known;
-    const standing = this.#deduplication.meet(added);
+    const standing = this.#deduplication.meet(added, id);
     if (standing !== undefined) return standing;
-    if (known !== undefined) this.#jobs.remove(known.job.id);
     const { delay = 0, timestamp = this.#clock.wallMs() } = options;
-    const dueMs = timestamp + delay;
+    const isDelayed = delay > 0;
+    const enters = !isDelayed && added.enters !== false;
     const job = this.#jobs.add({
       name,
       data,
-      ...(jobId !== undefined && { id: jobId }),
-      ...(delay > 0 ? { dueMs } : { lane: key }),
+      id,
+      ...(isDelayed && { dueMs: timestamp + delay }),
+      ...(enters && { lane: key }),
     }) as MemoryJob;
     const record: JobRecord = {
       job,
       key,
       options,
-      generation: this.#jobs.journal.enqueued(job.id, key, !(delay > 0)),
+      generation: this.#generationOf(id, id !== nextId),
       timestamp,
       isRemoved: false,
+      isPrioritized: false,
       deliveries: 0,
       delayedFor: undefined,
       error: undefined,
@@ -125,136 +107,206 @@ export class JobQueue {
       lastOutcome: '',
     };
     this.#records.set(job.id, record);
-    this.#all.push(record);
+    this.#all.add(record);
     this.#deduplication.added(added, record);
-    if (delay > 0) this.#delay(record, dueMs, 'delay');
-    else if (options.lifo === true && !options.priority) this.#toFront(record);
-    else this.#toBack(record);
+    for (const listener of this.#listeners) listener.added?.(record, enters);
+    if (isDelayed) this.places.delay(record, timestamp + delay, 'delay');
+    else this.places.toBack(record, options.lifo);
     return record;
   }
 
-  /** moveToActive. */
-  fetch(worker: string): Delivery | undefined {
-    const jobId = this.#waiting.shift();
+  /** Only an id of its user's may be used again. */
+  #generationOf(jobId: string, isOwn: boolean): number {
+    if (!isOwn) return 1;
+    const generation = (this.#generations.get(jobId) ?? 0) + 1;
+    this.#generations.set(jobId, generation);
+    return generation;
+  }
+
+  // Delivering, and what workers say of a delivered job
+
+  /** moveToActive. @param wallMs by Redis' clock, as far as the worker knows it */
+  fetch(lock: string, wallMs: number = this.#clock.wallMs()): Delivery | undefined {
+    this.places.promoteDue(wallMs);
+    if (this.#jobs.paused) return undefined;
+    const jobId = this.places.activate(lock);
     const record = jobId === undefined ? undefined : this.#records.get(jobId);
     if (record === undefined) return undefined;
     const { job, options } = record;
-    const lock = this.locks.lock(job.id, worker);
-    if (record.delayedFor === 'delay' || record.delayedFor === 'backoff') this.progress++;
     job.state = 'active';
-    record.delayedFor = undefined;
     record.deliveries += 1;
+    for (const listener of this.#listeners) listener.delivered?.(record, lock);
+    record.delayedFor = undefined;
     const { id, name, data, attemptsMade, stalls, outcome } = job;
     const facts = { lock, name, data, attemptsMade, stalls, outcome };
-    if (this.#duplicates.delete(id)) this.#stall(id);
+    if (this.#duplicates.delete(id)) this.stall(id);
     const { deliveries } = record;
     return { jobId: id, ...facts, attempts: options.attempts ?? 1, deliveries };
   }
 
-  /** moveToFinished, as completed. False, here and below: the lock is somebody else's by now. */
-  complete(jobId: string, lock: string, result: string): boolean {
-    const record = this.#unlock(jobId, lock);
-    if (record === undefined) return false;
+  /** moveToFinished, as completed. */
+  complete(jobId: string, lock: string, result: string): Answer {
+    const record = this.#records.get(jobId);
+    if (record === undefined) return 'missing lock';
+    const { removeOnComplete } = { ...this.#settings, ...record.options };
+    const isGone = isRemoved(removeOnComplete);
+    if (this.#unlock(jobId, lock) === undefined) {
+      // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
+      const isDone = record.isRemoved ? isGone : record.job.state === 'completed';
+      return isDone ? 'done' : 'missing lock';
+    }
     record.job.attemptsMade += 1;
     record.result = result;
     record.error = undefined;
-    this.#finish(record, 'completed');
-    return true;
+    this.#finish(record, 'completed', isGone);
+    return 'done';
   }
 
-  /** moveToFinished, as failed; `left`: because it has left its lane so (see bull-backend.ts). */
-  fail(jobId: string, lock: string, error: Error, left: boolean): boolean {
+  /**
+   * moveToFinished, as failed, with what bull-backend.ts adds: a job that `holds` its lane stays whatever
+   * `removeOnFail` says, and one that has `left` it so forgets its outcome.
+   */
+  fail(jobId: string, lock: string, error: Error, why?: 'holds' | 'left'): Answer {
     const record = this.#unlock(jobId, lock);
-    if (record === undefined) return false;
+    if (record === undefined) return 'missing lock';
     const { job } = record;
     job.attemptsMade += 1;
     job.failedReason = error.message;
     job.alone = NEVER_ALONE;
     job.directive = '';
     record.error = error;
-    this.#finish(record, 'failed');
-    if (left) job.outcome = '';
-    return true;
+    const { removeOnFail } = { ...this.#settings, ...record.options };
+    this.#finish(record, 'failed', why !== 'holds' && isRemoved(removeOnFail));
+    if (why === 'left') job.outcome = '';
+    return 'done';
   }
 
-  /** retryJob, or moveToDelayed after a failure: an attempt is charged. */
-  retry(jobId: string, lock: string, error: Error): boolean {
+  /** retryJob (which looks for delayed jobs first), or moveToDelayed: an attempt is charged. */
+  retry(
+    jobId: string,
+    lock: string,
+    error: Error,
+    backoffMs: number,
+    wallMs: number = this.#clock.wallMs(),
+  ): Answer {
+    if (backoffMs <= 0) this.places.promoteDue(wallMs);
     const record = this.#unlock(jobId, lock);
-    if (record === undefined) return false;
-    const { job, options } = record;
-    job.attemptsMade += 1;
-    job.failedReason = error.message;
+    if (record === undefined) return 'missing lock';
+    record.job.attemptsMade += 1;
+    record.job.failedReason = error.message;
     record.error = error;
-    this.progress++;
-    for (const listener of this.#listeners) listener.retried(record);
-    const delayMs = backoffMs(options.backoff, job.attemptsMade, this.#settings.fraction);
-    if (delayMs === undefined) void this.#retryAsTold(record, error);
-    else this.#retryIn(record, delayMs);
-    return true;
+    for (const listener of this.#listeners) listener.retried?.(record);
+    if (backoffMs > 0) this.places.delay(record, wallMs + backoffMs, 'backoff');
+    else this.places.toBack(record, record.options.lifo);
+    return 'done';
   }
 
-  /** As the user's strategy says, which may take its time. */
-  async #retryAsTold(record: JobRecord, error: Error): Promise<void> {
-    const { backoffStrategy, blockedMs } = this.#settings;
-    const { options, job } = record;
-    const type = typeof options.backoff === 'object' ? options.backoff.type : undefined;
-    // Until it has answered, the job is nowhere that anybody looks.
-    this.#delay(record, Number.POSITIVE_INFINITY, 'backoff');
-    let delayMs: number = blockedMs;
-    try {
-      delayMs = (await backoffStrategy?.(job.attemptsMade, type, error)) ?? blockedMs;
-    } catch {
-      // As with a worker: it waits as long as if there were no strategy.
-    }
-    this.#undelay(record);
-    this.#retryIn(record, delayMs);
-  }
-
-  #retryIn(record: JobRecord, delayMs: number): void {
-    if (delayMs > 0) this.#delay(record, this.#clock.wallMs() + delayMs, 'backoff');
-    else this.#toBack(record);
-  }
-
-  /** moveToDelayed without an attempt: the job gives its slot back, unless it was decided just now. */
-  park(jobId: string, lock: string, dueMs: number): boolean {
+  /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
+  park(jobId: string, lock: string, dueMs: number, survivedStart = false): Answer {
     const record = this.#unlock(jobId, lock);
-    if (record === undefined) return false;
+    this.#noteSurvived(jobId, survivedStart);
+    if (record === undefined) return 'missing lock';
     record.job.parkedAtAttempt = record.job.attemptsMade;
-    this.#delay(record, dueMs, 'turn');
+    this.places.delay(record, dueMs, 'turn');
+    for (const listener of this.#listeners) listener.parked?.(record, lock);
     if (record.job.outcome !== '') this.promote(jobId);
-    return true;
+    return 'done';
   }
 
-  /** moveJobFromActiveToWait. */
-  giveBack(jobId: string, lock: string): boolean {
+  /** torilGiveBack. */
+  giveBack(jobId: string, lock: string, survivedStart = false): Answer {
     const record = this.#unlock(jobId, lock);
-    if (record !== undefined) this.#toFront(record);
-    return record !== undefined;
+    this.#noteSurvived(jobId, survivedStart);
+    if (record === undefined) return 'missing lock';
+    this.places.backIn(record);
+    return 'done';
   }
 
+  /** extendLocks. @param locks tokens by job id */
+  extend(locks: ReadonlyMap<string, string>, forMs?: number): void {
+    for (const [jobId, token] of locks) this.places.locks.extend(jobId, token, forMs);
+  }
+
+  /** moveStalledJobsToWait; whoever asks again within `everyMs` is not heard. */
+  lookForStalled(everyMs = 0): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + everyMs;
+    for (const jobId of this.places.locks.look()) this.stall(jobId);
+  }
+
+  /** What BullMQ does with a job whose lock is gone; also a fault: the lock is lost too early. */
+  stall(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record === undefined || !this.places.locks.drop(jobId)) return;
+    record.job.stalls += 1;
+    for (const listener of this.#listeners) listener.stalled?.(record);
+    this.places.toFront(record);
+  }
+
+  /** A fault: as if a replica had taken Redis' place that has not seen the job's delivery. It is delivered again. */
+  forgetDelivery(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record !== undefined && this.places.locks.drop(jobId)) this.places.toFront(record);
+  }
+
+  // What others say of jobs
+
+  /** promote. */
   promote(jobId: string): void {
     const record = this.#records.get(jobId);
-    if (record !== undefined && this.#delayed.has(jobId)) this.#toBack(record);
+    if (record !== undefined) this.places.promote(record);
   }
 
   /** torilDeliverNext: before all others, unless it waits out its backoff. */
   deliverNext(jobId: string): void {
     const record = this.#records.get(jobId);
     if (record === undefined) return;
-    const { attemptsMade, parkedAtAttempt } = record.job;
-    const waitsForTurn = attemptsMade === 0 || attemptsMade === parkedAtAttempt;
-    const isParked = this.#delayed.has(jobId) && waitsForTurn;
-    if (isParked || this.#waiting.takePrioritized(jobId)) this.#toFront(record);
+    const isUndelayed = waitsForTurn(record.job) && this.places.delayed.take(jobId);
+    if (isUndelayed || this.places.takePrioritized(jobId)) this.places.toFront(record);
+  }
+
+  /** torilParkAhead, torilScheduleParked: jobs that would be delivered next, but not their lane's first, are delayed. */
+  parkAhead(key: string, perRankMs: number, atLeastMs: number, atMostMs: number): void {
+    const { head } = this.#jobs.inspect(key, Number.POSITIVE_INFINITY);
+    const ranks = new Map(head.map(({ jobId }, rank) => [jobId, rank]));
+    const nowMs = this.#clock.wallMs();
+    for (const jobId of this.places.takeWaiting((waiting) => (ranks.get(waiting) ?? 0) > 0)) {
+      const record = this.#records.get(jobId) as JobRecord;
+      const rank = ranks.get(jobId) ?? 0;
+      const delayMs = Math.max(rank * perRankMs, atLeastMs);
+      const share = (1 + ((rank * 7919) % 1000) / 1000) / 2;
+      record.job.parkedAtAttempt = record.job.attemptsMade;
+      const spreadMs = delayMs > atMostMs ? atMostMs * share : delayMs;
+      this.places.delay(record, nowMs + Math.ceil(spreadMs), 'turn');
+    }
   }
 
   /** reprocessJob: an operator retries a failed job. */
-  reprocess(jobId: string): void {
+  reprocess(jobId: string): boolean {
     const record = this.#records.get(jobId);
-    if (record?.job.state !== 'failed') return;
+    if (record?.job.state !== 'failed' || record.isRemoved) return false;
     record.job.finishedOn = undefined;
     record.job.failedReason = undefined;
-    this.#jobs.journal.retried(jobId);
-    this.#toBack(record);
+    for (const listener of this.#listeners) listener.reprocessed?.(record);
+    this.places.toBack(record, record.options.lifo);
+    return true;
+  }
+
+  /** TorilBackend.remove: refused while it is locked, or may be in the value already. */
+  remove(jobId: string): boolean {
+    const record = this.#records.get(jobId);
+    if (record === undefined || record.isRemoved) return false;
+    const isLocked = this.places.locks.tokenOf(jobId) !== undefined;
+    if (isLocked || this.#jobs.mayBeApplied(jobId)) return false;
+    this.#forget(record);
+    this.#deduplication.removed(record);
+    return true;
+  }
+
+  setPaused(paused: boolean): void {
+    this.#jobs.paused = paused;
+    if (!paused && this.places.waiting > 0) this.places.onWaiting();
   }
 
   /** One more delivery than there should be, whatever the job's state: at least once is all that BullMQ promises. */
@@ -262,77 +314,52 @@ export class JobQueue {
     const record = this.#records.get(jobId);
     if (record === undefined) return;
     const { job } = record;
-    if (job.state === 'active') this.#stall(jobId);
+    if (job.state === 'active') this.stall(jobId);
     else if (job.finishedOn === undefined) this.#duplicates.add(jobId);
     else {
       // As if its worker had died just before it could report the job.
+      this.#jobs.restore(job);
+      record.isRemoved = false;
       job.finishedOn = undefined;
       job.failedReason = undefined;
       job.attemptsMade -= 1;
       job.stalls += 1;
       job.outcome = record.lastOutcome;
-      this.#toFront(record);
+      this.places.toFront(record);
     }
   }
 
-  #stall(jobId: string): void {
-    const record = this.#records.get(jobId);
-    if (record === undefined || !this.locks.drop(jobId)) return;
-    record.job.stalls += 1;
-    this.#toFront(record);
-  }
-
-  #finish(record: JobRecord, state: 'completed' | 'failed'): void {
-    record.job.state = state;
-    record.job.finishedOn = this.#clock.wallMs();
-    record.lastOutcome = record.job.outcome;
-    this.progress++;
-    const { removeOnComplete, removeOnFail } = { ...this.#settings, ...record.options };
-    record.isRemoved = isRemoved(state === 'completed' ? removeOnComplete : removeOnFail);
-    this.#deduplication.finished(record);
-    for (const listener of this.#listeners) listener.finished(record, state);
-  }
-
-  #remove(record: JobRecord): void {
-    this.#undelay(record);
-    record.isRemoved = true;
-    this.#jobs.remove(record.job.id);
-    const at = this.#all.indexOf(record);
-    if (at >= 0) this.#all.splice(at, 1);
-    this.#records.delete(record.job.id);
-  }
-
-  #delay(record: JobRecord, dueMs: number, why: DelayReason): void {
+  #finish(record: JobRecord, state: 'completed' | 'failed', isGone: boolean): void {
     const { job } = record;
-    job.state = 'delayed';
-    job.dueMs = dueMs;
-    record.delayedFor = why;
-    if (why !== 'turn') this.timed++;
-    const timer = this.#clock.after(dueMs - this.#clock.wallMs(), () => this.#toBack(record));
-    this.#delayed.set(job.id, timer);
+    job.state = state;
+    job.finishedOn = this.#clock.wallMs();
+    record.lastOutcome = job.outcome;
+    record.isRemoved = isGone;
+    if (isGone) this.#jobs.remove(job.id);
+    this.#deduplication.finished(record);
+    for (const listener of this.#listeners) listener.finished?.(record, state);
   }
 
-  #toBack(record: JobRecord): void {
-    this.#undelay(record);
-    this.#waiting.pushBack(record.job.id, record.options.priority ?? 0);
-    this.onWaiting();
+  #forget(record: JobRecord): void {
+    const { id } = record.job;
+    this.places.remove(id);
+    record.isRemoved = true;
+    this.#jobs.remove(id);
+    this.#all.delete(record);
   }
 
-  #toFront(record: JobRecord): void {
-    this.#undelay(record);
-    this.#waiting.pushFront(record.job.id);
-    this.onWaiting();
-  }
-
-  #undelay({ job, delayedFor }: JobRecord): void {
-    const timer = this.#delayed.get(job.id);
-    timer?.cancel();
-    this.#delayed.delete(job.id);
-    if (timer !== undefined && delayedFor !== 'turn') this.timed--;
-    job.state = 'waiting';
+  /** It was begun alone, and the process lives: noted whoever has the job by now. */
+  #noteSurvived(jobId: string, survivedStart: boolean): void {
+    const job = survivedStart ? this.#jobs.get(jobId) : undefined;
+    if (job !== undefined) job.isGivenBack = true;
   }
 
   #unlock(jobId: string, lock: string): JobRecord | undefined {
-    return this.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
+    return this.places.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
   }
+}
+
+/** It does not wait for its backoff: it was not tried yet, or has given its slot back since. */
+function waitsForTurn({ attemptsMade, parkedAtAttempt }: MemoryJob): boolean {
+  return attemptsMade === 0 || attemptsMade === parkedAtAttempt;
 }

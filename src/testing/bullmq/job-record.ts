@@ -1,11 +1,12 @@
-/** What a bed's BullMQ knows of a job, and what it tells of it. */
+/** What the played BullMQ knows of a job, and what it tells of it. */
+import type { Timer } from '../../base/clock.ts';
 import type { MemoryJob } from '../../jobs/memory/memory-jobs.ts';
-import type { JobLockSettings } from './job-locks.ts';
-import type { BackoffStrategy, BedJobOptions } from './job-options.ts';
+import type { BedJobOptions } from './job-options.ts';
 
 /** A job as it is handed to a worker. */
 export interface Delivery {
   readonly jobId: string;
+  /** The token of its lock, made by the worker for this delivery. */
   readonly lock: string;
   readonly name: string;
   /** JSON. */
@@ -19,10 +20,13 @@ export interface Delivery {
   readonly outcome: string;
 }
 
+/** How BullMQ answers a worker about a job: its lock is gone, or somebody else's by now. */
+export type Answer = 'done' | 'missing lock';
+
 /** Why a job is delayed: it was enqueued so, it failed and is tried again, or it gave its slot back. */
 export type DelayReason = 'delay' | 'backoff' | 'turn';
 
-/** What the bed knows of a job besides MemoryJob. */
+/** What is known of a job besides MemoryJob. */
 export interface JobRecord {
   readonly job: MemoryJob;
   readonly key: string;
@@ -33,6 +37,8 @@ export interface JobRecord {
   readonly timestamp: number;
   /** BullMQ has no record of it any more: its id may be used again. */
   isRemoved: boolean;
+  /** It waits among those with a priority. */
+  isPrioritized: boolean;
   deliveries: number;
   delayedFor: DelayReason | undefined;
   /** The last error that it was charged for, or failed with. */
@@ -51,22 +57,30 @@ export interface NewJob {
   readonly data: string;
   readonly key: string;
   readonly options: BedJobOptions;
+  /** False: it enters its lane when it is delivered, as a plain producer's job does, or a delayed one. Default: true. */
+  readonly enters?: boolean;
 }
 
-/** Told of what BullMQ's workers report. */
+/** Told of what happens to jobs, right after it has happened. */
 export interface JobListener {
-  finished(record: JobRecord, state: 'completed' | 'failed'): void;
+  added?(record: JobRecord, entered: boolean): void;
+  delivered?(record: JobRecord, lock: string): void;
+  finished?(record: JobRecord, state: 'completed' | 'failed'): void;
   /** An attempt failed that is not the last one. */
-  retried(record: JobRecord): void;
+  retried?(record: JobRecord): void;
+  /** It gave its slot back for a while. */
+  parked?(record: JobRecord, lock: string): void;
+  stalled?(record: JobRecord): void;
+  /** An operator has it tried again. */
+  reprocessed?(record: JobRecord): void;
 }
 
-export interface JobQueueSettings extends JobLockSettings {
+export interface JobQueueSettings {
+  /** Milliseconds for which a lock holds. */
+  readonly lockMs: number;
   /** Of jobs that do not say so themselves. */
   readonly removeOnComplete?: BedJobOptions['removeOnComplete'];
   readonly removeOnFail?: BedJobOptions['removeOnFail'];
-  readonly backoffStrategy?: BackoffStrategy | undefined;
-  /** Milliseconds before the next attempt where the strategy says none. */
-  readonly blockedMs: number;
-  /** A number in [0, 1). */
-  readonly fraction: () => number;
+  /** Calls back at that time (milliseconds since 1970). Without it, due jobs wait until somebody asks for a job. */
+  readonly atWallMs?: (dueMs: number, callback: () => void) => Timer;
 }
