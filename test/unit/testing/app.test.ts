@@ -155,6 +155,32 @@ describe('an application on a bed', () => {
     expect(bed.now - startMs).toBe(3_000);
     expectValue(bed, 'k', 'a');
   });
+
+  test('gives a job up if its strategy says so', async () => {
+    const settings = { backoffStrategy: () => -1 };
+    const bed = createTestBed({ updates: [append], settings });
+    const options = { attempts: 3, backoff: { type: 'mine' } };
+    const job = await bed.enqueue(append, { key: 'k', text: 'a' }, options);
+    bed.fault.failNext(job, 'no');
+    await bed.drain();
+    expect(bed.job(job)).toMatchObject({ state: 'failed', attemptsMade: 1 });
+    await bed.enqueue(append, { key: 'k', text: 'b' });
+    await bed.drain();
+    expectValue(bed, 'k', 'b');
+  });
+
+  test('keeps a job that holds its lane, whatever removeOnFail says', async () => {
+    const holding: AnyUpdate = { ...append, name: 'holding', onExhausted: 'hold' };
+    const bed = createTestBed({ updates: [holding], removeOnFail: true });
+    const job = await bed.enqueue(holding, { key: 'k', text: 'a' }, { jobId: 'one' });
+    bed.fault.failNext(job, 'no');
+    await bed.drain();
+    expect(await bed.asQueue().getJobState('one')).toBe('failed');
+    await bed.enqueue(holding, { key: 'k', text: 'b' }, { jobId: 'one' });
+    await bed.operator('k').retry();
+    await bed.drain();
+    expectValue(bed, 'k', 'a');
+  });
 });
 
 describe('an id that is used again', () => {

@@ -216,6 +216,20 @@ describe('crashing', () => {
     await expect(bed.drain()).rejects.toThrow('worker 0 is dead');
   });
 
+  test('does not put a death down to a job that was given back alive before', async () => {
+    const bed = createTestBed({ updates: [append], workers: 1, stallsMax: 1 });
+    const job = await bed.enqueue(append, { key: 'k', text: 'a' });
+    bed.fault.crashWorker(0, 'after-take');
+    bed.fault.delayNext(job, 1_000);
+    while (bed.job(job).stalls === 0) await bed.advance(500);
+    bed.fault.memcachedDown(true); // it is begun alone, and cannot be committed
+    while (bed.job(job).state !== 'delayed') await bed.advance(500);
+    bed.fault.memcachedDown(false);
+    bed.fault.crashWorker(0, 'before-take');
+    await bed.drain();
+    expect(bed.job(job)).toMatchObject({ state: 'completed', stalls: 2 });
+  });
+
   test('costs nobody else anything if it is always the same job', async () => {
     const bed = await bedWithJobs({ stallsMax: 2 });
     const killer = await bed.enqueue(append, { key: 'k', text: '?' });
