@@ -28,6 +28,8 @@ export type LaneDecision =
 
 /** The decision that need not be written down: applied, without a result. */
 export const PLAIN_APPLIED = 'a';
+export const MOVED = 'm';
+export const WITHDRAWN = 's';
 
 export function encodeDecision(decision: LaneDecision): string {
   switch (decision.kind) {
@@ -38,9 +40,9 @@ export function encodeDecision(decision: LaneDecision): string {
       return (cascades ? 'c' : 'f') + JSON.stringify({ code, message });
     }
     case 'moved':
-      return 'm';
+      return MOVED;
     case 'stray':
-      return 's';
+      return WITHDRAWN;
     case 'held':
       return `h${decision.message}`;
   }

@@ -38,6 +38,7 @@ import {
 import type { SeenDataSets } from './seen-data-sets.ts';
 import type { StartedAlone } from './deliveries/started-alone.ts';
 import { takeTurn } from './turn/turn.ts';
+import { Turn } from './turn/turn-state.ts';
 import type { Watched, Watches } from './waiting/watches.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
@@ -81,8 +82,8 @@ export class Combiner implements Watched, Crowding {
   /** While it waits for nothing but time. */
   #waiting: AbortController | undefined;
   #isLooking = false;
-  /** The lease is ours. */
-  #working = false;
+  /** While the lease is ours. */
+  #turn: Turn | undefined;
   /** How often in a row something came in between. */
   #again = 0;
   /** Settles when the combiner is over. */
@@ -118,7 +119,7 @@ export class Combiner implements Watched, Crowding {
   }
 
   awaitedMs(): number {
-    return this.#memory.awaitedMs(this.#context.clock.monotonicMs());
+    return this.#turn?.awaitedMs(this.#context.clock.monotonicMs()) ?? 0;
   }
 
   /**
@@ -175,9 +176,8 @@ export class Combiner implements Watched, Crowding {
       if (acquisition.kind === 'unavailable') return await this.#unavailable(acquisition.cause);
       return await this.#work(acquisition.lease, await (cell as Promise<Outcome<Item>>));
     } catch (thrown) {
+      this.#turn = undefined;
       this.#tell(thrown);
-      this.#memory.layDown();
-      this.#working = false;
       const { blockedMs } = this.#context.options;
       for (const jobId of this.#arrivals.jobIds()) this.#park(jobId, blockedMs);
       return false;
@@ -193,21 +193,20 @@ export class Combiner implements Watched, Crowding {
 
   async #work(lease: Lease, cell: Outcome<Item>): Promise<boolean> {
     if (lease.takenOver) this.#context.report('leaseTakenOver', { key: this.#key });
-    this.#working = true;
-    const end = await takeTurn({
+    const turn = new Turn({
       context: this.#context,
       key: this.#key,
       server: this.#server,
       cellName: this.#cellName,
       lease,
-      cell,
       arrivals: this.#arrivals,
       memory: this.#memory,
       dataSets: this.#home.dataSets,
       closing: () => this.#stopping,
     });
-    this.#memory.layDown();
-    this.#working = false;
+    this.#turn = turn;
+    const end = await takeTurn(turn, cell);
+    this.#turn = undefined;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
     switch (end.kind) {
@@ -292,23 +291,27 @@ export class Combiner implements Watched, Crowding {
     // First: the slots would only go to the same key's next jobs.
     if (paceMs >= PARK_AHEAD_PACE_MS) await parkAhead(this.#key, paceMs, options.patienceMs);
     for (const waiting of impatient) {
-      if (this.#memory.isInHand(waiting.jobId)) continue;
+      if (this.#isApplying(waiting)) continue;
       this.#park(waiting.jobId, awayUntilTurnMs(waiting, options));
     }
   }
 
   #waitsTooLong(waiting: LocatedArrival): boolean {
     const { clock, options } = this.#context;
-    if (this.#memory.isInHand(waiting.jobId)) return false;
+    if (this.#isApplying(waiting)) return false;
     // Elsewhere it would not be known that it is cancelled.
     if (this.#memory.cancellations.isCancelled(waiting.jobId)) return false;
     const untilMs = untilTurnMs(waiting);
     // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
     // 256 keys at once took 85 ms each, and parking them for that only made it worse.
-    if (this.#working) return untilMs > options.patienceMs;
+    if (this.#turn !== undefined) return untilMs > options.patienceMs;
     const waitedMs = clock.monotonicMs() - waiting.arrivedAtMs;
     const isUnknown = waiting.paceMs === 0 && waitedMs < FIRST_COMMIT_MS;
     return !isUnknown && waitedMs + untilMs > options.patienceMs;
+  }
+
+  #isApplying({ jobId }: LocatedArrival): boolean {
+    return this.#turn?.isApplying(jobId) === true;
   }
 
   /** Settles what others have decided, and says where the others stand. */

@@ -1,5 +1,4 @@
 import type { TorilError } from '../errors.ts';
-import type { LaneEntry } from '../jobs/lanes.ts';
 import type { GateOptions } from '../options.ts';
 import type { Blockers } from './fold/blockers.ts';
 import { Cancellations } from './deliveries/cancellations.ts';
@@ -25,7 +24,6 @@ interface JobNote {
 }
 
 const NOTHING: JobNote = {};
-const NOBODY: readonly LaneEntry[] = [];
 
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
@@ -40,12 +38,8 @@ export class KeyMemory {
   paceMs: number = 0;
   /** A commit of ours is in the cell, and Redis has not taken it, or nobody knows: somebody must look at it once more. */
   owesVisit: boolean = false;
-  /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
-  awaitingSinceMs: number | undefined;
   /** Made on first use: there is nothing to tell of most jobs. */
   #notes: Map<string, JobNote> | undefined;
-  #inHand: readonly LaneEntry[] = NOBODY;
-  #inHandCount = 0;
 
   /** All belong to the whole worker: they outlast what is remembered of their key. */
   constructor(
@@ -80,28 +74,6 @@ export class KeyMemory {
   /** Bytes that an item may have, as far as this connection has shown: another one may lead to a server started otherwise. */
   itemBytesMax(epoch: number): number {
     return this.#refused?.epoch === epoch ? this.#refused.bytes - 1 : Number.POSITIVE_INFINITY;
-  }
-
-  /** The first `count` entries of a batch are applied, or the last of them is being applied. */
-  takeInHand(entries: readonly LaneEntry[], count: number): void {
-    this.#inHand = entries;
-    this.#inHandCount = count;
-  }
-
-  /** The job's wait is over: from now on it must not be parked, or it could not be charged. */
-  isInHand(jobId: string): boolean {
-    return this.#inHand.slice(0, this.#inHandCount).some((entry) => entry.jobId === jobId);
-  }
-
-  layDown(): void {
-    this.#inHand = NOBODY;
-    this.#inHandCount = 0;
-    this.awaitingSinceMs = undefined;
-  }
-
-  /** Milliseconds for which the asynchronous update that is being applied has been waited for; 0: there is none. */
-  awaitedMs(nowMs: number): number {
-    return this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
   }
 
   /**

@@ -61,9 +61,9 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: MISSING,
     edits: [
       {
-        file: 'src/workers/turn/turn.ts',
-        find: "    if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });\n",
-        replace: "    if (gone.length < 0) context.report('jobsMissing', { key, jobIds: gone });\n",
+        file: 'src/workers/turn/take.ts',
+        find: "  if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });\n",
+        replace: "  if (gone.length < 0) context.report('jobsMissing', { key, jobIds: gone });\n",
       },
     ],
   },

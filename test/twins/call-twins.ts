@@ -52,8 +52,8 @@ export const CALL_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: "    if (isFirst === true && this.#decided > 0) return { kind: 'commit' };\n",
-        replace: "    if (isFirst === true && this.#decided < 0) return { kind: 'commit' };\n",
+        find: '    if (isFirst === true && batch.decided > 0) return COMMIT;\n',
+        replace: '    if (isFirst === true && batch.decided < 0) return COMMIT;\n',
       },
     ],
   },
@@ -101,7 +101,7 @@ export const CALL_TWINS: readonly Twin[] = [
       {
         file: 'src/workers/fold/fold.ts',
         find: "    if (control === 'rate-limit') {\n",
-        replace: "    if (control === 'rate-limit' && this.#decided < 0) {\n",
+        replace: "    if (control === 'rate-limit' && this.#batch.decided < 0) {\n",
       },
     ],
   },

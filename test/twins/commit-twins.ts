@@ -98,9 +98,9 @@ export const COMMIT_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/workers/turn/turn.ts',
-        find: '      decided: sequences.length,\n      sequences,\n',
-        replace: '      decided: 1_000,\n',
+        file: 'src/workers/turn/acknowledge.ts',
+        find: '    decided: sequences.length,\n    sequences,\n',
+        replace: '    decided: 1_000,\n',
       },
     ],
   },
@@ -160,8 +160,8 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
     edits: [
       {
-        file: 'src/workers/turn/turn.ts',
-        find: "    if (standing.kind === 'restore' && standing.found === 'stale') return this.#putRight(taken);\n",
+        file: 'src/workers/turn/find-start.ts',
+        find: "  if (standing.kind === 'restore' && standing.found === 'stale') return { kind: 'stale' };\n",
         replace: '',
       },
     ],
@@ -215,10 +215,10 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn/turn.ts',
-        find: "    if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return this.#lost();",
+        file: 'src/workers/turn/commit.ts',
+        find: "  if (outcome.kind === 'unknown' || outcome.reason === 'not-sent') return turn.lost();",
         replace:
-          "    if (outcome.kind === 'unknown') return undefined;\n    if (outcome.reason === 'not-sent') return this.#lost();",
+          "  if (outcome.kind === 'unknown') return COMMITTED;\n  if (outcome.reason === 'not-sent') return turn.lost();",
       },
     ],
   },
@@ -228,7 +228,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/fold/fold.ts',
+        file: 'src/workers/fold/growing-batch.ts',
         find: '    this.#watermark = Math.max(this.#watermark, entry.sequence);\n',
         replace: '',
       },
@@ -241,9 +241,11 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/turn.ts',
-        find: '    const { batch, valueJson, expireMs } = fitting;\n',
-        replace:
-          '    const { batch, valueJson, expireMs } = fitting;\n    arrivals.settleMany(batch.settlements);\n',
+        find: '  const answer = await context.lanes.acknowledge(acknowledgement(turn, taken, fitting));\n',
+        replace: `  const asking = context.lanes.acknowledge(acknowledgement(turn, taken, fitting));
+  arrivals.settleMany(batch.settlements);
+  const answer = await asking;
+`,
       },
     ],
   },
@@ -254,11 +256,10 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/turn.ts',
-        find: '    const more = taken.length > batch.decided || moves(batch);\n',
-        replace: `    for (const [jobId, one] of batch.settlements)
-      if (one.kind === 'decided' && one.outcome.kind === 'failed') arrivals.settle(jobId, one);
-    const more = taken.length > batch.decided || moves(batch);
-`,
+        find: '  const committed = await commit(',
+        replace: `  for (const [jobId, one] of batch.settlements)
+    if (one.kind === 'decided' && one.outcome.kind === 'failed') arrivals.settle(jobId, one);
+  const committed = await commit(`,
       },
     ],
   },
@@ -268,9 +269,9 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: { by: 'simulation', from: 1_400, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/turn/turn.ts',
-        find: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) !== undefined;",
-        replace: "    return stop.kind === 'held' && this.#in.arrivals.get(stop.jobId) === null;",
+        file: 'src/workers/turn/commit.ts',
+        find: "  return stop.kind === 'held' && arrivals.get(stop.jobId) !== undefined;",
+        replace: "  return stop.kind === 'held' && arrivals.get(stop.jobId) === null;",
       },
     ],
   },
@@ -335,11 +336,11 @@ export const COMMIT_TWINS: readonly Twin[] = [
       },
       {
         file: 'src/workers/turn/turn.ts',
-        find: '    const taken = await context.lanes.take(this.#request(asked));\n',
-        replace: `    const early = (memory as { early?: number }).early;
-    const now = await context.lanes.take(this.#request(asked));
-    const taken = { ...now, token: early ?? now.token };
-    delete (memory as { early?: number }).early;
+        find: '  const taken = noteTaken(turn, asked, await context.lanes.take(takeRequest(turn, asked)));\n',
+        replace: `  const early = (memory as { early?: number }).early;
+  const now = await context.lanes.take(takeRequest(turn, asked));
+  const taken = noteTaken(turn, asked, { ...now, token: early ?? now.token });
+  delete (memory as { early?: number }).early;
 `,
       },
     ],

@@ -8,9 +8,9 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: { by: 'simulation', from: 4_100, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/fold/fold.ts',
-        find: "      if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));\n",
-        replace: "      if (!isReported) encodeDecision({ kind: 'held', message });\n",
+        file: 'src/workers/fold/growing-batch.ts',
+        find: "    if (isReported) this.#name(entry, encodeDecision({ kind: 'held', message }));\n",
+        replace: "    if (!isReported) encodeDecision({ kind: 'held', message });\n",
       },
     ],
   },
@@ -45,7 +45,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '      this.#rules.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged\n      return needsDelivery(entry);',
+        find: '      this.#turn.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged\n      return needsDelivery(entry);',
         replace: '      return this.#exhaust(entry, update, thrown);',
       },
     ],
@@ -57,8 +57,8 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    const made = isUnchangeable(this.#work.value)\n',
-        replace: '    const made = isUnchangeable(this.#work.value) || this.#decided >= 0\n',
+        find: '    if (isUnchangeable(this.#work.value)) return;\n',
+        replace: '    if (isUnchangeable(this.#work.value) || this.#batch.decided >= 0) return;\n',
       },
     ],
   },
@@ -97,7 +97,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: "    if (from < entries.length && this.#rules.closing()) return this.#batch({ kind: 'closing' });\n",
+        find: '    if (from < entries.length && turn.closing()) return this.#ended(CLOSING);\n',
         replace: '',
       },
     ],

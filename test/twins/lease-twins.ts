@@ -106,7 +106,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/turn.ts',
-        find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
+        find: '  if (found.isStrict && !(await closeToOlderHolders(turn))) return turn.lost();\n',
         replace: '',
       },
     ],
@@ -118,18 +118,17 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/turn.ts',
-        find: '    if (isStrict(entries, context.registry) && !(await this.#close())) return this.#lost();\n',
-        replace: `    if (isStrict(entries, context.registry) && !confirmed.has(lease)) {
-      if (!(await this.#close())) return this.#lost();
-      confirmed.add(lease);
-    }
+        find: '  if (found.isStrict && !(await closeToOlderHolders(turn))) return turn.lost();\n',
+        replace: `  if (found.isStrict && !confirmed.has(turn)) {
+    if (!(await closeToOlderHolders(turn))) return turn.lost();
+    confirmed.add(turn);
+  }
 `,
       },
       {
         file: 'src/workers/turn/turn.ts',
-        find: "const AGAIN: TurnEnd = { kind: 'again' };\n",
-        replace:
-          "const AGAIN: TurnEnd = { kind: 'again' };\nconst confirmed = new WeakSet<Lease>();\n",
+        find: '/** @param cell what was read',
+        replace: 'const confirmed = new WeakSet<Turn>();\n\n/** @param cell what was read',
       },
     ],
   },
@@ -173,9 +172,9 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/turn/strict-turn.ts',
-        find: "  if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return undefined;",
-        replace: "  if (guarding.kind === 'lost') return undefined;",
+        file: 'src/workers/turn/closing-the-cell.ts',
+        find: "  if (guarding.kind === 'lost' || guarding.item?.cas !== cell.cas) return false;",
+        replace: "  if (guarding.kind === 'lost') return false;",
       },
     ],
   },

@@ -1,10 +1,10 @@
 /** What a fold starts from, what it must know, and what comes out. */
-import type { Clock } from '../../base/clock.ts';
 import type { Origin } from '../../history/history.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { GateOptions } from '../../options.ts';
 import type { Arrival, Settlement } from '../deliveries/arrival.ts';
+import type { GateContext } from '../gate-context.ts';
 import type { KeyMemory } from '../key-memory.ts';
 
 /** Why a batch ends where it ends. */
@@ -53,33 +53,44 @@ export interface FoldStart {
   /** Jobs up to this sequence fail because an earlier one cascaded. */
   readonly cascadeTo: number;
   readonly token: number;
+  /** The value's lifetime, unless an update gives it another one; 0: for ever. */
+  readonly expireMs: number;
 }
 
-export interface FoldRules {
+/** The turn that a fold is part of, as far as it concerns a fold. */
+export interface FoldTurn {
   readonly key: string;
-  readonly registry: UpdateRegistry;
-  readonly clock: Clock;
-  readonly options: Pick<GateOptions, 'batchMs' | 'stallsMax'>;
+  readonly context: FoldContext;
   readonly memory: KeyMemory;
-  /** Characters of results after which a batch ends: they share an item with the value. */
-  readonly resultsMax?: number;
-  /** Milliseconds that a lease lasts if the process is too busy to renew it. */
-  readonly leaseMs: number;
-  leaseSignal(): AbortSignal;
-  leaseHeld(): boolean;
+  readonly lease: FoldLease;
+  /** Jobs that were delivered to this process. */
+  readonly arrivals: { get(jobId: string): Arrival | undefined };
+  readonly server: { readonly facts: { readonly itemSizeMax: number } | undefined };
+  /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
+  awaitingSinceMs: number | undefined;
+  /** The first `count` entries are applied, or the last of them is being applied. */
+  beginApply(entries: readonly LaneEntry[], count: number): void;
   /** The worker closes: no further update may be begun. */
   closing(): boolean;
   /** Only delivered jobs may be applied: the queue or the worker is paused, or rate limited. */
   onlyDelivered(): boolean;
-  arrivalOf(jobId: string): Arrival | undefined;
-  /** Calls in the context that telemetry left with a job. */
-  inTrace?<T>(trace: string, call: () => T): T;
-  /** A row for a job's log. */
-  log?(jobId: string, row: string): void;
-  /** The update's `key` names another one than that under which the job has entered its lane. */
-  keyChanged(entry: LaneEntry, otherKey: unknown): void;
-  /** Counts a job that stalled before, right before it is applied alone. */
-  startAlone(jobId: string): Promise<number>;
+}
+
+type FoldContext = Pick<
+  GateContext,
+  'queue' | 'registry' | 'clock' | 'report' | 'inTrace' | 'log'
+> & {
+  readonly options: Pick<GateOptions, 'batchMs' | 'stallsMax'>;
+  readonly lanes: Pick<Lanes, 'startAlone'>;
+};
+
+interface FoldLease {
+  /** Milliseconds that it lasts if the process is too busy to renew it. */
+  readonly durationMs: number;
+  readonly signal: AbortSignal;
+  /** `epoch`: of the connection to the server. */
+  readonly connection: { readonly epoch: number };
+  trustLeftMs(): number;
 }
 
 export function isStrict(entries: readonly LaneEntry[], registry: UpdateRegistry): boolean {

@@ -1,14 +1,13 @@
 /** Folding no more than memcached can store in one item. */
-import type { Standing } from '../../cells/believe.ts';
+import { andThen } from '../../base/and-then.ts';
 import { encodeEnvelope } from '../../cells/envelope.ts';
 import { encodeSequences } from '../../cells/sequences.ts';
 import { TorilError } from '../../errors.ts';
 import type { Origin } from '../../history/history.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
-import type { Batch, FoldRules, FoldStart } from './batch.ts';
+import type { Batch, FoldStart, FoldTurn } from './batch.ts';
 import { fold } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
-import type { KeyMemory } from '../key-memory.ts';
 import { jsonOf } from './workpiece.ts';
 
 /** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
@@ -33,41 +32,26 @@ export interface FittingBatch {
 /** An error: nothing of the lane can be stored, whatever its jobs do. */
 export type Fitting = FittingBatch | TorilError;
 
-export interface Fit {
-  readonly key: string;
-  /** The queue's qualified name. */
-  readonly queue: string;
-  /** Bytes of the server's largest item. */
-  readonly itemSizeMax: number;
-  /** Of the connection to it. */
-  readonly epoch: number;
-  readonly memory: KeyMemory;
-}
-
 /**
  * Folds as many jobs as give an envelope that fits. A job that does not fit alone fails for good, unless the
  * value would not fit without it, either: then memcached has come back with smaller items, nobody's job is
  * to blame, and the error says so.
  */
 export function foldToFit(
-  start: FoldStart,
+  turn: FoldTurn,
   taken: Taken,
-  standing: Standing,
-  rules: FoldRules,
-  fit: Fit,
+  start: FoldStart,
 ): Fitting | Promise<Fitting> {
+  const { key, context, memory } = turn;
   return foldSome(taken.entries);
 
   function foldSome(entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
-    const batch = fold(start, entries, rules);
-    return batch instanceof Promise
-      ? batch.then((folded) => fitOrFewer(folded, entries))
-      : fitOrFewer(batch, entries);
+    return andThen(fold(turn, start, entries), (batch) => fitOrFewer(batch, entries));
   }
 
   function fitOrFewer(batch: Batch, entries: readonly LaneEntry[]): Fitting | Promise<Fitting> {
     const { origin } = start;
-    const expireMs = batch.expireMs ?? timeLeftMs(taken, standing);
+    const expireMs = batch.expireMs ?? start.expireMs;
     const isNothing =
       (batch.decided === 0 && batch.stop.kind !== 'held') || batch.stop.kind === 'lost';
     if (isNothing) return { batch, expireMs, bytes: NOTHING, valueJson: undefined, origin };
@@ -77,7 +61,7 @@ export function foldToFit(
       watermark: batch.watermark,
       token: taken.token,
       base: taken.copy.token,
-      queue: fit.queue,
+      queue: context.queue,
       dataSet: taken.dataSet.id,
       jobs: encodeSequences(entries.slice(0, batch.decided).map(({ sequence }) => sequence)),
       late: lateOf(entries, batch),
@@ -85,17 +69,17 @@ export function foldToFit(
       expireMs,
       origin: envelopeOrigin(origin, taken.copy.token),
     });
-    const bytesMax = envelopeBytesMax(fit, batch.applied > 0);
+    const bytesMax = envelopeBytesMax(turn, batch.applied > 0);
     if (bytes.length <= bytesMax) return { batch, expireMs, bytes, valueJson, origin };
     if (batch.decided > 1) return foldSome(entries.slice(0, Math.ceil(batch.decided / 2)));
     const jobId = entries[0]?.jobId ?? '';
     if (batch.applied === 0) {
-      fit.memory.forgetTooLarge(jobId); // with larger items it may yet be applied
-      return itemsTooSmall(fit.key, bytes.length, bytesMax);
+      memory.forgetTooLarge(jobId); // with larger items it may yet be applied
+      return itemsTooSmall(key, bytes.length, bytesMax);
     }
-    const cause = unchangedTooLarge(start, taken, fit);
+    const cause = unchangedTooLarge(turn, taken, start);
     if (cause !== undefined) return cause;
-    fit.memory.note(jobId, { tooLarge: whatIsTooLarge(fit.key, batch, bytes.length, bytesMax) });
+    memory.note(jobId, { tooLarge: whatIsTooLarge(key, batch, bytes.length, bytesMax) });
     return foldSome(entries);
   }
 }
@@ -115,30 +99,25 @@ export function lateOf(
 
 /** Why the value that a fold starts from could not be stored even as it is; undefined: it could. */
 export function unchangedTooLarge(
-  { fresh, watermark, origin }: FoldStart,
+  turn: FoldTurn,
   { token, copy, dataSet }: Taken,
-  fit: Fit,
+  { fresh, watermark, origin }: FoldStart,
 ): TorilError | undefined {
   const bytes = encodeEnvelope({
     ...{ valueJson: jsonOf(fresh()), watermark, token, base: copy.token },
-    ...{ queue: fit.queue, dataSet: dataSet.id, decisions: new Map(), expireMs: 0 },
+    ...{ queue: turn.context.queue, dataSet: dataSet.id, decisions: new Map(), expireMs: 0 },
     origin: envelopeOrigin(origin, copy.token),
   });
-  const bytesMax = envelopeBytesMax(fit, false);
-  return bytes.length > bytesMax ? itemsTooSmall(fit.key, bytes.length, bytesMax) : undefined;
+  const bytesMax = envelopeBytesMax(turn, false);
+  return bytes.length > bytesMax ? itemsTooSmall(turn.key, bytes.length, bytesMax) : undefined;
 }
 
-/** Jobs that failed give the value no more time. 1: its time is over, and memcached is a little late. */
-function timeLeftMs({ expiresInMs }: Taken, standing: Standing): number {
-  const expires = standing.kind === 'clean' && standing.envelope.expireMs > 0;
-  return expires ? Math.max(1, expiresInMs) : expiresInMs;
-}
-
-function envelopeBytesMax({ itemSizeMax, epoch, memory }: Fit, hasNewValue: boolean): number {
-  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, memory.itemBytesMax(epoch));
-  return (
-    bytesMax - (hasNewValue ? Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE)) : 0)
-  );
+function envelopeBytesMax({ server, lease, memory }: FoldTurn, hasNewValue: boolean): number {
+  const itemSizeMax = server.facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
+  const refusedMax = memory.itemBytesMax(lease.connection.epoch);
+  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, refusedMax);
+  if (!hasNewValue) return bytesMax;
+  return bytesMax - Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE));
 }
 
 /** The value, or what the only job of the batch has written beside it. */

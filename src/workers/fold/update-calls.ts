@@ -5,11 +5,12 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { type AppliedUpdate, applyUpdate } from '../../updates/apply.ts';
+import { messageOf } from '../../errors.ts';
 import type { CallSite } from '../../updates/call-site.ts';
 import { schemaInTime, validated } from '../../updates/job-data.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
-import type { FoldRules } from './batch.ts';
+import type { FoldTurn } from './batch.ts';
 import { Pulse } from './pulse.ts';
 
 /** Of a lease, after which it is lost if nobody renews it: a renewal is due after a third. */
@@ -23,7 +24,7 @@ export class UpdateCalls implements CallSite {
   readonly clock: Clock;
   readonly lost: () => AbortSignal;
   readonly tickMs: number;
-  readonly #rules: FoldRules;
+  readonly #turn: FoldTurn;
   readonly #token: number;
   readonly #pulse: Pulse;
   readonly #losesMs: number;
@@ -36,15 +37,16 @@ export class UpdateCalls implements CallSite {
   #aliveMs = 0;
   #blockedMs = 0;
 
-  constructor(rules: FoldRules, token: number) {
-    const { clock, leaseMs } = rules;
+  constructor(turn: FoldTurn, token: number) {
+    const { lease } = turn;
+    const { clock } = turn.context;
     this.clock = clock;
-    this.lost = () => rules.leaseSignal();
-    this.tickMs = leaseMs / TICKS_PER_LEASE;
-    this.#rules = rules;
+    this.lost = () => lease.signal;
+    this.tickMs = lease.durationMs / TICKS_PER_LEASE;
+    this.#turn = turn;
     this.#token = token;
     this.#pulse = Pulse.of(clock);
-    this.#losesMs = leaseMs * LOSES_SHARE;
+    this.#losesMs = lease.durationMs * LOSES_SHARE;
     this.lastMs = clock.monotonicMs();
   }
 
@@ -74,13 +76,11 @@ export class UpdateCalls implements CallSite {
     value: unknown,
   ): AppliedUpdate | Promise<AppliedUpdate> {
     const call = (): AppliedUpdate | Promise<AppliedUpdate> => this.#apply(entry, update, value);
-    const scope = this.#rules.arrivalOf(entry.jobId)?.scope;
+    const { arrivals, context } = this.#turn;
+    const scope = arrivals.get(entry.jobId)?.scope;
     if (scope !== undefined) return scope.runInAsyncScope(call);
-    const { inTrace } = this.#rules;
-    const isTraced = entry.trace !== undefined && inTrace !== undefined;
-    return isTraced
-      ? (inTrace.call(this.#rules, entry.trace, call) as ReturnType<typeof call>)
-      : call();
+    const isTraced = entry.trace !== undefined && context.inTrace !== undefined;
+    return isTraced ? context.inTrace(entry.trace, call) : call();
   }
 
   #apply(
@@ -91,7 +91,7 @@ export class UpdateCalls implements CallSite {
     const data = validated(update, JSON.parse(entry.data));
     return data instanceof Promise
       ? schemaInTime(data, update, this).then((settled) => {
-          if (!this.#isRepeat && this.#rules.closing()) throw NOT_BEGUN;
+          if (!this.#isRepeat && this.#turn.closing()) throw NOT_BEGUN;
           return this.#applyTo(entry, update, value, settled);
         })
       : this.#applyTo(entry, update, value, data);
@@ -103,17 +103,23 @@ export class UpdateCalls implements CallSite {
     value: unknown,
     data: unknown,
   ): AppliedUpdate | Promise<AppliedUpdate> {
-    const { key } = this.#rules;
+    const { key } = this.#turn;
     const { jobId, sequence, attemptsMade } = entry;
     const otherKey = update.key(data);
-    if (otherKey !== key && !this.#isRepeat) this.#rules.keyChanged(entry, otherKey);
+    if (otherKey !== key && !this.#isRepeat) this.#keyChanged(entry, otherKey);
     const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
     return applyUpdate(update, value, data, facts, this);
   }
 
+  #keyChanged({ jobId, name }: LaneEntry, named: unknown): void {
+    const { key, context } = this.#turn;
+    const otherKey = messageOf(named);
+    context.report('keyChanged', { key, jobId, name, otherKey, code: 'KEY_CHANGED' });
+  }
+
   /** A job that may have kept the process from running is applied while no other of them is. */
   mayBegin(jobId: string): boolean {
-    if (!this.#rules.memory.blockers.isSuspect(jobId)) return true;
+    if (!this.#turn.memory.blockers.isSuspect(jobId)) return true;
     this.#isSuspect = this.#pulse.enterAlone(this);
     return this.#isSuspect;
   }
@@ -151,8 +157,8 @@ export class UpdateCalls implements CallSite {
   #over(jobId: string, blockedMs: number): void {
     this.#isSuspect = false;
     this.#pulse.leave(this);
-    const { memory } = this.#rules;
-    if (blockedMs < this.#losesMs || this.#rules.leaseHeld()) memory.blockers.forget(jobId);
+    const { memory, lease } = this.#turn;
+    if (blockedMs < this.#losesMs || lease.trustLeftMs() > 0) memory.blockers.forget(jobId);
     else memory.blockers.note(jobId, blockedMs);
   }
 
@@ -169,10 +175,11 @@ export class UpdateCalls implements CallSite {
   }
 
   endsBy(abort: ((reason: unknown) => void) | undefined): void {
-    if (!this.#isRepeat) this.#rules.memory.cancellations.running(this.#jobId, abort);
+    if (!this.#isRepeat) this.#turn.memory.cancellations.running(this.#jobId, abort);
   }
 
   log(row: string): void {
-    if (!this.#isRepeat) this.#rules.log?.(this.#jobId, row);
+    const { key, context } = this.#turn;
+    if (!this.#isRepeat) context.log?.(key, this.#jobId, row);
   }
 }

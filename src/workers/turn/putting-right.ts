@@ -10,20 +10,24 @@
 import { assert } from '../../base/assert.ts';
 import { cellItem, type NewEnvelope } from '../../cells/envelope.ts';
 import type { Taken } from '../../jobs/lanes.ts';
-import type { Cas, Connection, Outcome } from '../../memcached/server.ts';
+import type { Cas, Outcome } from '../../memcached/server.ts';
+import { AGAIN, MORE, type Turn, type TurnEnd } from './turn-state.ts';
 
-export interface StaleCell {
-  readonly connection: Connection;
-  readonly cellName: string;
-  readonly cas: Cas;
-  /** The queue's qualified name. */
-  readonly queue: string;
+/** Readers see a value that never was acknowledged, or no longer is the last one. */
+export async function putRight(turn: Turn, taken: Taken): Promise<TurnEnd> {
+  const { cas } = turn.cell;
+  if (cas === undefined || turn.lease.trustLeftMs() <= 0) return turn.lost();
+  if (!(await becomesTheCopy(turn, cas, taken))) return AGAIN;
+  turn.memory.owesVisit = false;
+  turn.context.report('cellRestored', { key: turn.key, found: 'stale' });
+  return MORE; // the copy may have gone on meanwhile: an acknowledgement was under way
 }
 
 /** False: somebody else was at the cell meanwhile, or nobody knows. */
-export async function putRight(stale: StaleCell, taken: Taken): Promise<boolean> {
-  const { connection, cellName, cas } = stale;
-  const envelope = copied(taken, stale.queue);
+async function becomesTheCopy(turn: Turn, cas: Cas, taken: Taken): Promise<boolean> {
+  const { lease, cellName, context } = turn;
+  const { connection } = lease;
+  const envelope = copied(taken, context.queue);
   if (envelope !== undefined) {
     const written = await connection.replace(cellName, cellItem(envelope), cas);
     if (written.kind === 'done') return true;

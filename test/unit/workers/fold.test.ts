@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../../src/base/clock.ts';
 import { TorilError } from '../../../src/errors.ts';
 import {
   type AnyUpdate,
@@ -11,7 +11,7 @@ import {
 import type { LaneEntry } from '../../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
 import type { Arrival } from '../../../src/workers/deliveries/arrival.ts';
-import type { Batch, FoldRules, FoldStart } from '../../../src/workers/fold/batch.ts';
+import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch.ts';
 import { Blockers } from '../../../src/workers/fold/blockers.ts';
 import { fold } from '../../../src/workers/fold/fold.ts';
 import { StartedAlone } from '../../../src/workers/deliveries/started-alone.ts';
@@ -71,37 +71,65 @@ const start: FoldStart = {
   origin: 'nothing',
   cascadeTo: 0,
   token: 7,
+  expireMs: 0,
 };
 
-interface Scene extends Partial<FoldRules> {
+interface Scene {
   /** Delivered to this process; the number of attempts that they have left. */
   readonly delivered?: Readonly<Record<string, number>>;
+  readonly registry?: UpdateRegistry;
+  readonly clock?: Clock;
+  readonly options?: FoldTurn['context']['options'];
+  readonly memory?: KeyMemory;
+  readonly report?: FoldTurn['context']['report'];
+  readonly leaseMs?: number;
+  readonly leaseHeld?: () => boolean;
+  readonly closing?: () => boolean;
+  readonly onlyDelivered?: () => boolean;
+  readonly startAlone?: (jobId: string) => Promise<number>;
+  readonly beginApply?: FoldTurn['beginApply'];
 }
 
-async function folded(
-  entries: readonly LaneEntry[],
-  { delivered = {}, ...rules }: Scene = {},
-  from: Partial<FoldStart> = {},
-): Promise<Batch> {
+const HELD_MS = 10_000;
+
+function turnOf(scene: Scene): FoldTurn {
+  const { delivered = {}, leaseMs = 10_000, leaseHeld = () => true } = scene;
   const arrival = (jobId: string): Arrival | undefined =>
     jobId in delivered
       ? ({ jobId, isLastAttempt: () => delivered[jobId] === 1 } as unknown as Arrival)
       : undefined;
-  return fold({ ...start, ...from }, entries, {
+  return {
     key: 'k',
-    registry: new UpdateRegistry(updates),
-    clock: systemClock,
-    options: { batchMs: 60_000, stallsMax: 2 },
-    memory: new KeyMemory(new Blockers(), new StartedAlone()),
-    onlyDelivered: () => false,
-    arrivalOf: arrival,
-    leaseMs: 10_000,
-    leaseSignal: () => new AbortController().signal,
-    leaseHeld: () => true,
-    closing: () => false,
-    startAlone: () => Promise.resolve(1),
-    ...rules,
-  } as FoldRules);
+    context: {
+      queue: 'bull:q',
+      registry: scene.registry ?? new UpdateRegistry(updates),
+      clock: scene.clock ?? systemClock,
+      options: scene.options ?? { batchMs: 60_000, stallsMax: 2 },
+      lanes: { startAlone: scene.startAlone ?? (() => Promise.resolve(1)) },
+      report: scene.report ?? (() => {}),
+    },
+    memory: scene.memory ?? new KeyMemory(new Blockers(), new StartedAlone()),
+    arrivals: { get: arrival },
+    server: { facts: undefined },
+    lease: {
+      durationMs: leaseMs,
+      signal: new AbortController().signal,
+      connection: { epoch: 1 },
+      trustLeftMs: () => (leaseHeld() ? HELD_MS : 0),
+    },
+    awaitingSinceMs: undefined,
+    beginApply: scene.beginApply ?? (() => {}),
+    closing: scene.closing ?? (() => false),
+    onlyDelivered: scene.onlyDelivered ?? (() => false),
+  };
+}
+
+async function folded(
+  entries: readonly LaneEntry[],
+  scene: Scene = {},
+  from: Partial<FoldStart> = {},
+): Promise<Batch> {
+  return fold(turnOf(scene), { ...start, ...from }, entries);
 }
 
 const kinds = ({ decisions }: Batch): Record<string, string> =>
@@ -227,12 +255,12 @@ describe('a batch', () => {
 
   it('applies what its update would put elsewhere by now, and tells', async () => {
     const told: unknown[] = [];
-    const keyChanged = ({ jobId }: LaneEntry, otherKey: unknown): unknown =>
-      told.push([jobId, otherKey]);
+    const report: Scene['report'] = (name, event) => void told.push([name, event]);
     const entries = [entry('a'), entry('b', { data: { key: 'other', add: 'x' } }), entry('c')];
-    const batch = await folded(entries, { keyChanged } as Scene);
+    const batch = await folded(entries, { report });
     expect(batch).toMatchObject({ value: { text: 'axc' }, decided: 3, applied: 3 });
-    expect(told).toEqual([['b', 'other']]);
+    const event = { key: 'k', jobId: 'b', name: 'write', otherKey: 'other', code: 'KEY_CHANGED' };
+    expect(told).toEqual([['keyChanged', event]]);
   });
 
   it('stops before an update that is not known here', async () => {
@@ -243,12 +271,11 @@ describe('a batch', () => {
     });
   });
 
-  it('notes each job when its turn comes', async () => {
-    const memory = new KeyMemory(new Blockers(), new StartedAlone());
-    await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { memory });
-    expect(['a', 'b', 'c'].filter((jobId) => memory.isInHand(jobId))).toEqual(['a', 'b']);
-    memory.layDown();
-    expect(memory.isInHand('a')).toBe(false);
+  it('says of each job when its turn comes', async () => {
+    const begun: (string | undefined)[] = [];
+    const beginApply: Scene['beginApply'] = (all, count) => void begun.push(all[count - 1]?.jobId);
+    await folded([entry('a'), entry('b', { name: 'new' }), entry('c')], { beginApply });
+    expect(begun).toEqual(['a', 'b']);
   });
 });
 

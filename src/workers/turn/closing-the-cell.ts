@@ -5,21 +5,19 @@
  * draw higher ones (found by the simulation).
  */
 import { CELL_FLAGS, PLACEHOLDER_ITEM } from '../../cells/envelope.ts';
-import type { Lease } from '../../lock/lock.ts';
 import { guardCell } from '../../lock/strict/strict-cell.ts';
 import type { Cas, Item, Outcome } from '../../memcached/server.ts';
+import type { Turn } from './turn-state.ts';
 
-/** The cell's new CAS; undefined: the lease is lost, or somebody's late write came in between. */
-export async function closeToOlderHolders(
-  lease: Lease,
-  cellName: string,
-  cas: Cas | undefined,
-): Promise<Cas | undefined> {
-  const guarding = await guardCell(lease, cellName, readAgain(cas), () => PLACEHOLDER_ITEM);
+/** False: the lease is lost, or somebody's late write came in between. */
+export async function closeToOlderHolders(turn: Turn): Promise<boolean> {
+  const { lease, cellName, cell } = turn;
+  const guarding = await guardCell(lease, cellName, readAgain(cell.cas), () => PLACEHOLDER_ITEM);
   if (guarding.kind === 'failed') throw guarding.cause;
   // With another CAS, what was believed is no longer what is there.
-  if (guarding.kind === 'lost' || guarding.item?.cas !== cas) return undefined;
-  return guarding.cas;
+  if (guarding.kind === 'lost' || guarding.item?.cas !== cell.cas) return false;
+  turn.cell = { ...cell, cas: guarding.cas };
+  return true;
 }
 
 /** The read that the turn began with, as far as the guard needs it. */

@@ -1,0 +1,10 @@
+/**
+ * What follows from a value that may be there already: then without a promise, since promises cost, and most of what
+ * is called here is synchronous. It takes a closure: what runs for each job does without one and asks by itself.
+ */
+export function andThen<T, R>(
+  value: T | Promise<T>,
+  next: (settled: T) => R | Promise<R>,
+): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}

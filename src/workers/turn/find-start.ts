@@ -1,0 +1,117 @@
+/**
+ * reconcile: which state of the key is the true one, and so where a fold starts: from the cell that can be believed,
+ * from the copy, from a foreign value that is taken over, or from nothing.
+ */
+import { assert } from '../../base/assert.ts';
+import { believe, type Standing, type Viewpoint } from '../../cells/believe.ts';
+import type { Envelope } from '../../cells/envelope.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import type { Origin } from '../../history/history.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import { asJsonValue } from '../../updates/json-value.ts';
+import { type FoldStart, isStrict } from '../fold/batch.ts';
+import { unchangedTooLarge } from '../fold/fitting.ts';
+import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';
+
+export type Found =
+  | { readonly kind: 'start'; readonly start: FoldStart; readonly isStrict: boolean }
+  /** A commit of somebody else's landed, its acknowledgement did not. */
+  | { readonly kind: 'unacknowledged'; readonly envelope: Envelope }
+  /** Redis has gone past the cell. */
+  | { readonly kind: 'stale' }
+  | BatchEnd;
+
+type Startable = Exclude<Standing, { kind: 'refused' | 'unacknowledged' }>;
+
+export function findStart(turn: Turn, taken: Taken): Found {
+  const { context, memory } = turn;
+  const { entries } = taken;
+  const standing = believe(turn.cell.content, taken.copy, viewpoint(turn, taken));
+  if (standing.kind === 'unacknowledged') return standing;
+  if (standing.kind === 'restore' && standing.found === 'stale') return { kind: 'stale' };
+  memory.owesVisit = false;
+  if (entries.length === 0) return taken.length === 0 ? IDLE : NEXT;
+  if (standing.kind === 'refused') return turn.held(standing.cause);
+  const start = startFrom(turn, standing, taken);
+  if (start instanceof TorilError) return turn.held(start);
+  const strict = isStrict(entries, context.registry);
+  if (strict && standing.kind === 'restore') {
+    // It would act on the outside world at every look, and never be committed.
+    const cause = unchangedTooLarge(turn, taken, start);
+    if (cause !== undefined) return turn.held(cause);
+  }
+  return { kind: 'start', start, isStrict: strict };
+}
+
+function viewpoint(
+  { context, key, dataSets }: Turn,
+  { dataSet, token, entries }: Taken,
+): Viewpoint {
+  const from = dataSets.note(dataSet.id);
+  if (from !== undefined) context.report('redisReplaced', { key, from, to: dataSet.id });
+  const firstSequence = entries[0]?.sequence;
+  return { queue: context.queue, dataSet, token, firstSequence, knows: dataSets.has };
+}
+
+/** Returns, not throws, the error if nobody but an operator can tell where to begin. */
+function startFrom(turn: Turn, standing: Startable, taken: Taken): FoldStart | TorilError {
+  const { context, key, cell } = turn;
+  const { expiresInMs } = taken;
+  switch (standing.kind) {
+    case 'clean': {
+      // Jobs that fail give the value no more time. 1: its time is over, and memcached is a little late.
+      const expires = standing.envelope.expireMs > 0;
+      return foldStart(taken, 'base', cell.fresh, expires ? Math.max(1, expiresInMs) : expiresInMs);
+    }
+    case 'fresh':
+      return foldStart(taken, 'nothing', nothing);
+    case 'foreign': {
+      const adopted = adopt(turn, standing.bytes, taken);
+      if (adopted instanceof TorilError) return adopted;
+      return foldStart(taken, { adopted }, () => JSON.parse(adopted));
+    }
+    case 'restore': {
+      const { value } = taken.copy;
+      assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
+      if (value === 'not-kept') context.report('cellLost', { key });
+      else if (value !== 'deleted') context.report('cellRestored', { key, found: 'missing' });
+      const json = typeof value === 'object' ? value.json : undefined;
+      if (json === undefined) return foldStart(taken, 'nothing', nothing);
+      return foldStart(taken, 'base', () => JSON.parse(json));
+    }
+  }
+}
+
+function foldStart(
+  { copy, token, expiresInMs }: Taken,
+  origin: Origin,
+  fresh: () => unknown,
+  expireMs: number = expiresInMs,
+): FoldStart {
+  return { fresh, origin, token, watermark: copy.watermark, cascadeTo: copy.cascadeTo, expireMs };
+}
+
+function nothing(): undefined {
+  return undefined;
+}
+
+/** The adopted value as JSON. */
+function adopt({ context, key }: Turn, bytes: Buffer, { entries }: Taken): string | TorilError {
+  const update = entries
+    .map(({ name }) => context.registry.find(name))
+    .find((found) => found?.adopt !== undefined);
+  if (update?.adopt === undefined) {
+    return new TorilError(
+      'FOREIGN_VALUE',
+      `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the update an "adopt" function that takes it over.`,
+    );
+  }
+  try {
+    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update.name));
+    context.report('cellAdopted', { key });
+    return json;
+  } catch (cause) {
+    const what = `"adopt" of the update "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
+    return new TorilError('FOREIGN_VALUE', what, { cause });
+  }
+}

@@ -1,0 +1,58 @@
+/** take: the lane's head, the copy, and a fencing token that was drawn after the lease was acquired. */
+import type { Taken, TakeRequest } from '../../jobs/lanes.ts';
+import { decodeOutcome } from '../../updates/outcome.ts';
+import type { Arrivals } from '../deliveries/arrivals.ts';
+import type { Turn } from './turn-state.ts';
+
+/** @param asked jobs that were delivered here and wait for their outcome */
+export function takeRequest(turn: Turn, asked: readonly string[]): TakeRequest {
+  const { context, key, memory, cell } = turn;
+  return {
+    key,
+    cell: cell.content.kind === 'envelope' ? cell.content.envelope : undefined,
+    arrivals: asked,
+    jobsMax: memory.jobsToTake(context.options),
+    dataMax: context.options.batchDataMax,
+    traces: context.inTrace !== undefined,
+  };
+}
+
+/** Settles those of `asked` of whom it is known by now what became of them. */
+export function noteTaken(turn: Turn, asked: readonly string[], taken: Taken): Taken {
+  const { context, key, arrivals } = turn;
+  const { decided, entries, gone, length, token } = taken;
+  for (const [jobId, text] of decided) {
+    const outcome = decodeOutcome(text);
+    if (outcome !== undefined) arrivals.settle(jobId, { kind: 'decided', outcome });
+  }
+  if (length === entries.length) dismissAbsent(arrivals, asked, taken);
+  if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });
+  turn.takenToken = entries.length > 0 ? token : 0;
+  return taken;
+}
+
+/** In this batch, only delivered jobs may be applied. */
+export function isRestricted({ context, arrivals }: Turn, { restricted }: Taken): boolean {
+  return restricted || context.rateLimited || smellsOfPoison(arrivals);
+}
+
+/**
+ * A job waits here with which a process has died before. It may have died of another one that it
+ * applied along with it, which was never delivered itself and so is not known for it: until the
+ * culprit dies in a delivery of its own, only delivered jobs are applied. Without this rule a job
+ * that was often given back killed nine processes before it was found out.
+ */
+function smellsOfPoison(arrivals: Arrivals): boolean {
+  for (const { stalls } of arrivals.waiting()) if (stalls > 0) return true;
+  return false;
+}
+
+/** A delivered job that is neither in its lane nor decided was removed from BullMQ meanwhile. */
+function dismissAbsent(arrivals: Arrivals, asked: readonly string[], { entries }: Taken): void {
+  const [only] = entries;
+  if (asked.length === 1 && asked[0] === only?.jobId) return; // nearly always
+  const present = new Set(entries.map(({ jobId }) => jobId));
+  for (const jobId of asked) {
+    if (!present.has(jobId)) arrivals.settle(jobId, { kind: 'parked', delayMs: 0 });
+  }
+}

@@ -1,0 +1,133 @@
+/** One turn of a key: what it was given, where it stands, and how it can end. Every step of it works on this record. */
+import type { TorilError } from '../../errors.ts';
+import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { Lease } from '../../lock/lock.ts';
+import type { MemcachedServer } from '../../memcached/server.ts';
+import type { Arrivals } from '../deliveries/arrivals.ts';
+import type { FoldTurn } from '../fold/batch.ts';
+import type { GateContext } from '../gate-context.ts';
+import type { KeyMemory } from '../key-memory.ts';
+import type { SeenDataSets } from '../seen-data-sets.ts';
+import { type KnownCell, NO_CELL } from './known-cell.ts';
+
+/** How a turn ended, and so what the combiner does next. */
+export type TurnEnd =
+  /** The lane is empty. */
+  | { readonly kind: 'idle' }
+  /** More jobs wait, but somebody else may want the lease. */
+  | { readonly kind: 'more' }
+  /** Somebody or something came in between: start again from the beginning. */
+  | { readonly kind: 'again' }
+  /** The lane's head cannot be decided now; look again in a while. */
+  | { readonly kind: 'blocked'; readonly delayMs: number }
+  /** A server is out of reach. */
+  | { readonly kind: 'unavailable'; readonly cause: TorilError };
+
+/** How a batch ended: the turn with it, or the next one may follow under the same lease. */
+export type BatchEnd = TurnEnd | { readonly kind: 'next' };
+
+export const IDLE: TurnEnd = { kind: 'idle' };
+export const MORE: TurnEnd = { kind: 'more' };
+export const AGAIN: TurnEnd = { kind: 'again' };
+export const NEXT: BatchEnd = { kind: 'next' };
+
+const NOTHING: readonly LaneEntry[] = [];
+
+/** What a turn is given. */
+export interface TurnInput {
+  readonly context: GateContext;
+  readonly key: string;
+  readonly server: MemcachedServer;
+  readonly cellName: string;
+  readonly lease: Lease;
+  readonly arrivals: Arrivals;
+  readonly memory: KeyMemory;
+  readonly dataSets: SeenDataSets;
+  /** The worker closes: nothing more is begun. */
+  readonly closing: () => boolean;
+}
+
+export class Turn implements TurnInput, FoldTurn {
+  readonly context: GateContext;
+  readonly key: string;
+  readonly server: MemcachedServer;
+  readonly cellName: string;
+  readonly lease: Lease;
+  readonly arrivals: Arrivals;
+  readonly memory: KeyMemory;
+  readonly dataSets: SeenDataSets;
+  readonly closing: () => boolean;
+  /** As it was read with the lease, or as we last committed it. */
+  cell: KnownCell = NO_CELL;
+  /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
+  takenToken = 0;
+  /** In this batch, jobs that were not delivered here must not be applied. */
+  restricted = false;
+  /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
+  awaitingSinceMs: number | undefined;
+  #applying: readonly LaneEntry[] = NOTHING;
+  #applyingCount = 0;
+  #released = false;
+
+  constructor(input: TurnInput) {
+    this.context = input.context;
+    this.key = input.key;
+    this.server = input.server;
+    this.cellName = input.cellName;
+    this.lease = input.lease;
+    this.arrivals = input.arrivals;
+    this.memory = input.memory;
+    this.dataSets = input.dataSets;
+    this.closing = input.closing;
+  }
+
+  onlyDelivered(): boolean {
+    return this.restricted || this.context.resting();
+  }
+
+  /** The first `count` entries of a batch are applied, or the last of them is being applied. */
+  beginApply(entries: readonly LaneEntry[], count: number): void {
+    this.#applying = entries;
+    this.#applyingCount = count;
+  }
+
+  endApply(): void {
+    this.#applying = NOTHING;
+    this.#applyingCount = 0;
+    this.awaitingSinceMs = undefined;
+  }
+
+  /** The job's wait is over: from now on it must not be parked, or it could not be charged. */
+  isApplying(jobId: string): boolean {
+    return this.#applying.slice(0, this.#applyingCount).some((entry) => entry.jobId === jobId);
+  }
+
+  /** Milliseconds for which the asynchronous update that is being applied has been waited for; 0: there is none. */
+  awaitedMs(nowMs: number): number {
+    return this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
+  }
+
+  /** Nobody need wait for what stays behind: the next one may take it later, or never. */
+  putBack(): void {
+    if (this.takenToken === 0) return;
+    this.context.lanes.putBack(this.key, this.takenToken).catch(() => undefined);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    void this.lease.release();
+  }
+
+  /** Nobody but an operator can go on. */
+  held(cause: TorilError): TurnEnd {
+    const { context, key } = this;
+    context.report('laneHeld', { key, jobId: undefined, reason: cause.message, code: cause.code });
+    return { kind: 'blocked', delayMs: context.options.blockedMs };
+  }
+
+  lost(): TurnEnd {
+    this.context.report('leaseLost', { key: this.key });
+    return AGAIN;
+  }
+}
