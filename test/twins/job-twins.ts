@@ -81,8 +81,8 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    if (entry.sequence <= this.#start.cascadeTo)\n',
-        replace: '    if (entry.sequence < 0)\n',
+        find: '    if (entry.sequence <= this.#start.cascadeTo) return',
+        replace: '    if (entry.sequence < 0) return',
       },
     ],
   },
