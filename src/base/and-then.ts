@@ -4,7 +4,7 @@
  */
 export function andThen<T, R>(
   value: T | Promise<T>,
-  next: (settled: T) => R | Promise<R>,
+  follow: (settled: T) => R | Promise<R>,
 ): R | Promise<R> {
-  return value instanceof Promise ? value.then(next) : next(value);
+  return value instanceof Promise ? value.then(follow) : follow(value);
 }
