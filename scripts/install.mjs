@@ -26,7 +26,7 @@ export async function installDependencies(root) {
 }
 
 /** @param {string} version */
-export function checkNodeVersion(version) {
+function checkNodeVersion(version) {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const [minMajor = 0, minMinor = 0] = NODE_MIN;
   if (major > minMajor || (major === minMajor && minor >= minMinor)) return;
@@ -54,7 +54,7 @@ function isInstalled(root) {
  * @param {LockedPackages} wanted
  * @param {LockedPackages} installed
  */
-export function matches(wanted, installed) {
+function matches(wanted, installed) {
   return Object.entries(wanted).every(([folder, locked]) => {
     if (folder === '') return true;
     const found = installed[folder];

@@ -1,24 +1,46 @@
 /**
  * Runs a command of this project on a machine that may have nothing but Node, npm and git:
  *
- *   node scripts/run.mjs [--servers] [--build] -- COMMAND [ARGUMENT...]
+ *   node scripts/run.mjs [--servers] [--build] [-- COMMAND [ARGUMENT...]]
  *
  * installs the dependencies; --servers gets a Redis and a memcached, and stops those that it
- * started; --build compiles src to dist. Arguments, standard streams, signals and the exit code
- * are the command's.
+ * started; --build compiles src to dist, if it has changed. Arguments, standard streams, signals and the
+ * exit code are the command's.
  */
-import { run } from './runner.mjs';
-import { SetupError, runMain } from './setup-error.mjs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runChild } from './child.mjs';
+import { installDependencies } from './install.mjs';
+import { withLock } from './lock-directory.mjs';
+import { getServers } from './servers.mjs';
+import { SetupError, runMain, say } from './setup-error.mjs';
 
+/** The folder of package.json. */
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FLAGS = ['--servers', '--build'];
-const USAGE = `usage: node scripts/run.mjs [${FLAGS.join('] [')}] -- COMMAND [ARGUMENT...]`;
+const USAGE = `usage: node scripts/run.mjs [${FLAGS.join('] [')}] [-- COMMAND [ARGUMENT...]]`;
 
 await runMain(async () => {
   const words = process.argv.slice(2);
-  const end = words.indexOf('--');
+  const end = words.includes('--') ? words.indexOf('--') : words.length;
   const flags = words.slice(0, end);
   const command = words.slice(end + 1);
-  const wrong = flags.some((flag) => !FLAGS.includes(flag));
-  if (end === -1 || command.length === 0 || wrong) throw new SetupError(USAGE);
-  return run({ servers: flags.includes('--servers'), build: flags.includes('--build'), command });
+  if (flags.some((flag) => !FLAGS.includes(flag))) throw new SetupError(USAGE);
+  await installDependencies(ROOT);
+  if (flags.includes('--build')) await build();
+  if (command.length === 0) return 0;
+  if (!flags.includes('--servers')) return runChild(ROOT, command);
+  const got = await getServers();
+  try {
+    return await runChild(ROOT, command, got.env);
+  } finally {
+    await got.stop();
+  }
 });
+
+async function build() {
+  const waits = () => say('another process is compiling: waiting for it');
+  const compiling = () => runChild(ROOT, ['tsc', '--build', 'tsconfig.build.json']);
+  const code = await withLock(join(ROOT, '.toril', 'compile.lock'), compiling, waits);
+  if (code !== 0) throw new SetupError('src does not compile: see above.');
+}

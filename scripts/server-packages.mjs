@@ -38,7 +38,7 @@ const APT_WAITS = ['-o', 'DPkg::Lock::Timeout=300'];
  * @param {Machine} machine
  * @returns {Plan | undefined}
  */
-export function planInstallation(missing, machine) {
+function planInstallation(missing, machine) {
   if (machine.has('apt-get')) {
     const prefix = debianPrefix(machine);
     if (prefix !== undefined) return debianPlan(missing, prefix, machine.runsSystemd);

@@ -7,16 +7,18 @@
  * 4. else containers;
  * 5. else an error that says what to install.
  */
+import { fileURLToPath } from 'node:url';
 import { parseAddress, problemConnecting } from './addresses.mjs';
 import { findBinary } from './binaries.mjs';
 import { startPrivateServer } from './private-server.mjs';
-import { ROOT } from './root.mjs';
 import { composeWorks, startContainers } from './server-containers.mjs';
 import { MEMCACHED, REDIS, SERVER_KINDS } from './server-kinds.mjs';
 import { installServers } from './server-packages.mjs';
 import { SetupError } from './setup-error.mjs';
 
 /** @typedef {import('./server-kinds.mjs').ServerKind} ServerKind */
+/** @typedef {import('./private-server.mjs').PrivateServer} PrivateServer */
+/** @typedef {import('./private-server.mjs').StartOptions} StartOptions */
 
 const NAMED_DEADLINE_MS = 3_000;
 
@@ -61,11 +63,11 @@ export async function getServers(env = process.env) {
 
 /**
  * A server of one's own, to kill, freeze and start again; needs the binary.
- * @param {import('./private-server.mjs').StartOptions} [options]
+ * @param {StartOptions} [options]
  */
 export const startRedis = (options) => startPrivateServer(REDIS, binaryOf(REDIS), options);
 
-/** @param {import('./private-server.mjs').StartOptions} [options] */
+/** @param {StartOptions} [options] */
 export const startMemcached = (options) =>
   startPrivateServer(MEMCACHED, binaryOf(MEMCACHED), options);
 
@@ -119,7 +121,8 @@ async function installMissing(kinds) {
 
 /** @param {readonly ServerKind[]} missing */
 function inContainers(missing) {
-  const containers = composeWorks() ? startContainers(missing, ROOT) : undefined;
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const containers = composeWorks() ? startContainers(missing, root) : undefined;
   if (containers === undefined) throw missingError(missing);
   return containers;
 }
