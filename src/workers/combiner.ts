@@ -8,7 +8,8 @@
  * Jobs of the key that are delivered meanwhile join it and wait in memory; one that would wait too
  * long gives its worker slot back. The combiner goes on as long as the lane has jobs, also when none
  * of them waits here, so no lane depends on one particular job; and until it knows what became of its
- * last commit, since readers see that.
+ * last commit, since readers see that. If it cannot go on (somebody else has the lease, who may have died),
+ * a job that waits here comes again soon and sees to the lane; if none does, the lane's first one is woken.
  */
 import { pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
@@ -84,6 +85,8 @@ export class Combiner implements Watched, Crowding {
   #isLooking = false;
   /** While the lease is ours. */
   #turn: Turn | undefined;
+  /** The last turn has seen that no job is left. */
+  #laneIsEmpty = false;
   /** How often in a row something came in between. */
   #again = 0;
   /** Settles when the combiner is over. */
@@ -142,8 +145,9 @@ export class Combiner implements Watched, Crowding {
 
   async #run(): Promise<void> {
     this.#home.watches.add(this);
-    let lastLook = false;
+    let [lastLook, someWaited] = [false, false];
     for (;;) {
+      someWaited = this.#arrivals.size > 0;
       const more = await this.#round();
       const owes = this.#memory.owesVisit;
       if (this.#stopping) {
@@ -158,13 +162,29 @@ export class Combiner implements Watched, Crowding {
     // In the same moment as the check above: nothing can join a combiner that is over.
     this.#home.forget(this.#key);
     this.#home.watches.remove(this);
+    if (!this.#laneIsEmpty && !someWaited) void this.#wakeHead();
     this.abandon();
+  }
+
+  /**
+   * The lane's jobs may all be snoozed, for as long as it was until their turn when they were last looked at: minutes. Two
+   * of them stood so after the lease was lost right behind a batch.
+   */
+  async #wakeHead(): Promise<void> {
+    const { lanes, deliverNext } = this.#context;
+    try {
+      const [first] = (await lanes.inspect(this.#key, 1)).head;
+      if (first !== undefined) deliverNext(first.jobId, this.#key);
+    } catch (thrown) {
+      if (!(thrown instanceof TorilError)) this.#tell(thrown); // else Redis is out of reach: it comes when it is due
+    }
   }
 
   /** One attempt to get the lease and, if it succeeds, one turn. True: there is more to do. */
   async #round(): Promise<boolean> {
     const { locks } = this.#context;
     const server = this.#server;
+    this.#laneIsEmpty = false;
     try {
       // Known to be down: waiting for it would hold a worker slot that other keys can use.
       if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
@@ -211,6 +231,7 @@ export class Combiner implements Watched, Crowding {
     this.#again = 0;
     switch (end.kind) {
       case 'idle':
+        this.#laneIsEmpty = true;
         return false;
       case 'more':
         return true;

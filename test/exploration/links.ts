@@ -8,6 +8,7 @@ import type {
   Acknowledged,
   Acknowledgement,
   Lanes,
+  LaneState,
   Location,
   Taken,
   TakeRequest,
@@ -150,8 +151,9 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
-  inspect(): never {
-    throw notExplored();
+  /** Asked by who leaves a lane, to have its first job delivered: here all are, until they are decided. */
+  inspect(): Promise<LaneState> {
+    return new Promise(() => {});
   }
 
   lookAt(): never {

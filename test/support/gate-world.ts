@@ -73,6 +73,8 @@ type Told = { [Name in GateEventName]: { readonly name: Name; readonly event: Ga
 export class GateWorker {
   readonly gate: Gate;
   readonly told: Told[GateEventName][] = [];
+  /** Jobs that BullMQ was asked to deliver next. */
+  readonly woken: string[] = [];
   readonly server: MemoryServer;
   readonly #world: GateWorld;
   readonly #jobs: MemoryJobs;
@@ -100,7 +102,7 @@ export class GateWorker {
       resting: () => false,
       slots: () => 8,
       parkAhead: () => Promise.resolve(),
-      deliverNext: () => {},
+      deliverNext: (jobId) => void this.woken.push(jobId),
     });
   }
 

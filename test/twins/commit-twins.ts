@@ -105,6 +105,23 @@ export const COMMIT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'lane-left-to-nobody',
+    guard:
+      'whoever leaves a lane that has jobs, of which none waits with him, has the first one woken',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/leaving-a-lane.test.ts',
+      why: 'there no job is snoozed for longer than the end may take',
+    },
+    edits: [
+      {
+        file: 'src/workers/combiner.ts',
+        find: '    if (!this.#laneIsEmpty && !someWaited) void this.#wakeHead();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'late-jobs-unnamed',
     guard:
       'a commit names the jobs that entered late, of which a promoted replica may not know that they did',
