@@ -1,6 +1,6 @@
-/** Addresses of servers: reading them, asking them, and finding a free one. */
+/** Addresses of servers: reading them, and whether somebody is there. */
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 
 /** @typedef {{ host: string, port: number }} Address */
 
@@ -51,46 +51,4 @@ export async function problemConnecting({ host, port }, deadlineMs) {
   } finally {
     socket.destroy();
   }
-}
-
-/**
- * Sends one request and collects the answer until it contains `pattern`, the peer closes, or the
- * deadline passes. Undefined: nobody accepted the connection.
- * @param {Address} address
- * @param {string} request
- * @param {RegExp} pattern
- * @param {number} deadlineMs
- * @returns {Promise<string | undefined>}
- */
-export function ask({ host, port }, request, pattern, deadlineMs) {
-  return new Promise((resolve) => {
-    /** @type {string | undefined} */
-    let answer;
-    const socket = connect({ host, port }, () => {
-      answer = '';
-      socket.write(request);
-    });
-    const timer = setTimeout(() => socket.destroy(), deadlineMs);
-    socket.setEncoding('utf8');
-    socket.on('data', (chunk) => {
-      answer += String(chunk);
-      if (pattern.test(answer ?? '')) socket.destroy();
-    });
-    socket.on('error', () => {}); // 'close' follows
-    socket.on('close', () => {
-      clearTimeout(timer);
-      resolve(answer);
-    });
-  });
-}
-
-/** A port that is free now. Somebody else may take it before it is used: be ready to retry. */
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port was given');
-  return address.port;
 }

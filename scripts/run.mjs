@@ -12,7 +12,6 @@ import { fileURLToPath } from 'node:url';
 import { runChild } from './child.mjs';
 import { installDependencies } from './install.mjs';
 import { withLock } from './lock-directory.mjs';
-import { getServers } from './servers.mjs';
 import { SetupError, runMain, say } from './setup-error.mjs';
 
 /** The folder of package.json. */
@@ -30,6 +29,9 @@ await runMain(async () => {
   if (flags.includes('--build')) await build();
   if (command.length === 0) return 0;
   if (!flags.includes('--servers')) return runChild(ROOT, command);
+  // TypeScript, which the command line of the product shares: only now is there something that runs it.
+  (await import('tsx/esm/api')).register();
+  const { getServers } = await import('./servers.ts');
   const got = await getServers();
   try {
     return await runChild(ROOT, command, got.env);

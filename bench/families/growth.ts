@@ -2,7 +2,7 @@
  * Whether a job costs more where more jobs wait, more keys exist, or one lane is long: queues of
  * growing length, each emptied to the last job. In servers of their own, with room for all of it.
  */
-import { startMemcached, startRedis } from '../../scripts/servers.mjs';
+import { startMemcached, startRedis } from '../../scripts/servers.ts';
 import type { Bench } from '../bench.ts';
 import { Crew } from '../children/crew.ts';
 import { messageOf } from '../compare.ts';

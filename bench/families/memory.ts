@@ -2,7 +2,7 @@
  * What waiting jobs take up in Redis, beside BullMQ's own, each in a Redis of its own; and what a
  * key keeps there when its jobs are gone.
  */
-import { startRedis } from '../../scripts/servers.mjs';
+import { startRedis } from '../../scripts/servers.ts';
 import type { Bench } from '../bench.ts';
 import { Crew } from '../children/crew.ts';
 import { emptyRow, type Row, verdictFields } from '../row.ts';

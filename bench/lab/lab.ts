@@ -1,5 +1,5 @@
 /** Servers of the lab's own, since it takes items away and opens a connection for every client. */
-import { startMemcached, startRedis } from '../../scripts/servers.mjs';
+import { startMemcached, startRedis } from '../../scripts/servers.ts';
 import { Launcher } from '../children/launcher.ts';
 import type { LabSite } from './host-process.ts';
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { whenThisProcessEnds } from '../../scripts/guard.mjs';
+import { whenThisProcessEnds } from '../../src/cli/fleet/guard.ts';
 
 const run = promisify(execFile);
 const ip = (command: string): Promise<unknown> => run('ip', command.split(' '));

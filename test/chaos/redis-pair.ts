@@ -3,7 +3,7 @@
  * passed on is lost. The replica follows through a proxy, which can be held up.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type PrivateServer, startRedis } from '../../scripts/servers.mjs';
+import { type PrivateServer, startRedis } from '../../scripts/servers.ts';
 import { nowUs } from './history.ts';
 import { Proxy } from './proxy.ts';
 import { prepareRefusals } from './refusals.ts';

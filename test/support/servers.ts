@@ -8,7 +8,7 @@ import {
   type StartOptions,
   startMemcached as startPrivateMemcached,
   startRedis as startPrivateRedis,
-} from '../../scripts/servers.mjs';
+} from '../../scripts/servers.ts';
 
 export type { PrivateServer };
 

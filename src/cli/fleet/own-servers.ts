@@ -1,13 +1,13 @@
 /** The servers of commands that bring their own when none is named: `demo` and `trace`. */
 import { TorilError } from '../../errors.ts';
 import { isSet, MEMCACHED_VARIABLE, REDIS_VARIABLE } from '../flags.ts';
+import { type PrivateServer, startPrivateServer } from './private-server.ts';
 import {
   findBinary,
-  memcachedProgram,
-  PrivateServer,
-  redisProgram,
+  MEMCACHED_PROGRAM,
+  REDIS_PROGRAM,
   type ServerProgram,
-} from './private-server.ts';
+} from './server-programs.ts';
 
 /** The binary of the memcached that the demo restarts, if it is not the one on the PATH. */
 const MEMCACHED_BINARY_VARIABLE = 'TORIL_DEMO_MEMCACHED_BIN';
@@ -39,19 +39,22 @@ export async function ownServers(
   const stop = async (): Promise<void> => {
     await Promise.all(started.map((server) => server.stop()));
   };
-  const start = async (program: ServerProgram): Promise<PrivateServer> => {
-    const server = await PrivateServer.start(program);
+  const start = async (program: ServerProgram, binary: string): Promise<PrivateServer> => {
+    const server = await startPrivateServer(program, binary);
     started.push(server);
     return server;
   };
   try {
     const redis = isSet(named.redis)
       ? named.redis
-      : `redis://${(await start(redisProgram(redisBinary()))).address}`;
+      : (await start(REDIS_PROGRAM, redisBinary())).address;
     const binary = memcachedBinary();
     if (binary !== undefined && (memcachedToRestart || !isSet(named.memcached))) {
-      const server = await start(memcachedProgram(binary));
-      const restartMemcached = (): Promise<void> => server.restart();
+      const server = await start(MEMCACHED_PROGRAM, binary);
+      const restartMemcached = async (): Promise<void> => {
+        await server.kill();
+        await server.start();
+      };
       return { redis, memcached: server.address, restartMemcached, stop };
     }
     if (!isSet(named.memcached)) throw missing('memcached', '--memcached', MEMCACHED_VARIABLE);

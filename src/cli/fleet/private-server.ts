@@ -1,170 +1,199 @@
-/** A Redis or memcached of our own, on a free port, gone when this process ends. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+/**
+ * A Redis or memcached of our own: a free port on 127.0.0.1 and a temporary folder, both gone when it is
+ * stopped or when this process ends. It can be killed, frozen and started again at its address, which is
+ * what the demo and tests of faults need.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TorilError } from '../../errors.ts';
+import { whenThisProcessEnds } from './guard.ts';
+import type { ServerProgram } from './server-programs.ts';
 
 const HOST = '127.0.0.1';
 /** Between choosing a free port and listening on it, another process may have taken it. */
 const PORTS_TRIED_MAX = 5;
 const START_DEADLINE_MS = 10_000;
-const POLL_MS = 20;
+const POLL_MS = 15;
+/** Within this time a server that cannot have its port has ended. */
+const NO_PORT_EXIT_MS = 200;
+const ASK_DEADLINE_MS = 300;
+const LOG_LINES_SHOWN = 5;
 
-export interface ServerProgram {
-  readonly binary: string;
-  flags(port: number, folder: string): readonly string[];
+export interface StartOptions {
+  /** Command line flags after our own, so that they win. */
+  readonly flags?: readonly string[];
+  /** This port and no other. */
+  readonly port?: number;
 }
 
-export function redisProgram(binary: string): ServerProgram {
-  return {
-    binary,
-    flags: (port, folder) => [
-      ...['--bind', HOST, '--port', String(port), '--dir', folder],
-      ...['--save', '', '--appendonly', 'no', '--maxmemory-policy', 'noeviction'],
-    ],
-  };
-}
-
-export function memcachedProgram(binary: string): ServerProgram {
-  const help = spawnSync(binary, ['-h'], { encoding: 'utf8' }).stdout ?? '';
-  return {
-    binary,
-    flags: (port) => [
-      ...['-l', HOST, '-p', String(port), '-U', '0', '-m', '256'],
-      // Keeps short-lived items, the leases, from being evicted.
-      ...(help.includes('temporary_ttl') ? ['-o', 'temporary_ttl=61'] : []),
-      // memcached refuses to run as root unless it is told whom to become.
-      ...(process.getuid?.() === 0 ? ['-u', 'nobody'] : []),
-    ],
-  };
-}
-
-/** The first executable of that name on the PATH. */
-export function findBinary(name: string): string | undefined {
-  return (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
+/** @throws TorilError SERVER_MISSING if it does not start */
+export async function startPrivateServer(
+  program: ServerProgram,
+  binary: string,
+  { port, flags = [] }: StartOptions = {},
+): Promise<PrivateServer> {
+  const folder = mkdtempSync(join(tmpdir(), `toril-${program.name}-`));
+  for (let tried = 1; ; tried++) {
+    const server = new PrivateServer(program, binary, port ?? (await freePort()), folder, flags);
+    try {
+      await server.start();
+      return server;
+    } catch (error) {
+      if (port === undefined && tried < PORTS_TRIED_MAX) continue;
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
   }
 }
 
 export class PrivateServer {
+  readonly name: ServerProgram['name'];
+  readonly host: string = HOST;
+  readonly port: number;
+  /** As TORIL_REDIS or TORIL_MEMCACHED take it. */
+  readonly address: string;
   readonly #program: ServerProgram;
-  readonly #port: number;
+  readonly #binary: string;
   readonly #folder: string;
-  readonly #cleanUp = (): void => {
-    this.#child?.kill('SIGKILL');
-    rmSync(this.#folder, { recursive: true, force: true });
-  };
+  readonly #flags: readonly string[];
   #child: ChildProcess | undefined;
+  #standDown: () => void = () => undefined;
 
-  private constructor(program: ServerProgram, port: number) {
+  constructor(
+    program: ServerProgram,
+    binary: string,
+    port: number,
+    folder: string,
+    flags: readonly string[],
+  ) {
+    this.name = program.name;
+    this.port = port;
+    this.address = program.address(`${HOST}:${port}`);
     this.#program = program;
-    this.#port = port;
-    this.#folder = mkdtempSync(join(tmpdir(), 'toril-'));
-    process.on('exit', this.#cleanUp);
+    this.#binary = binary;
+    this.#folder = folder;
+    this.#flags = flags;
   }
 
-  /** @throws TorilError SERVER_MISSING if it does not start */
-  static async start(program: ServerProgram): Promise<PrivateServer> {
-    for (let tried = 1; ; tried++) {
-      const server = new PrivateServer(program, await freePort());
-      try {
-        await server.#run();
-        return server;
-      } catch (thrown) {
-        await server.stop();
-        if (tried >= PORTS_TRIED_MAX) throw thrown;
-      }
-    }
+  get running(): boolean {
+    return this.#child !== undefined;
   }
 
-  /** `host:port` */
-  get address(): string {
-    return `${HOST}:${this.#port}`;
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
   }
 
-  /** Ends it as a crash would, and starts it again, empty, at the same address. */
-  async restart(): Promise<void> {
-    await this.#kill();
-    await this.#run();
-  }
-
-  async stop(): Promise<void> {
-    await this.#kill();
-    process.off('exit', this.#cleanUp);
-    this.#cleanUp();
-  }
-
-  async #run(): Promise<void> {
-    const { binary, flags } = this.#program;
-    const child = spawn(binary, flags(this.#port, this.#folder), {
+  /** Starts it, again after `kill`, at the same address and with the same folder. */
+  async start(): Promise<void> {
+    if (this.#child !== undefined) return;
+    const log = openSync(join(this.#folder, 'log'), 'a');
+    const own = this.#program.flags(this.#binary, HOST, this.port, this.#folder);
+    const child = spawn(this.#binary, [...own, ...this.#flags], {
       cwd: this.#folder,
-      detached: true, // Ctrl-C is for us; it goes when we are done
-      stdio: 'ignore',
+      // A process group of its own: Ctrl-C must not stop it under whoever is still shutting down.
+      detached: true,
+      stdio: ['ignore', log, log],
     });
-    child.on('error', () => undefined); // it has no pid then
-    if (child.pid !== undefined) guard(child, child.pid, this.#folder);
-    this.#child = child;
-    const deadline = performance.now() + START_DEADLINE_MS;
-    while (isRunning(child) && performance.now() < deadline) {
-      if ((await accepts(this.#port)) && isRunning(child)) return;
-      await sleep(POLL_MS);
-    }
-    throw new TorilError('SERVER_MISSING', `${binary} does not start on port ${this.#port}.`);
+    closeSync(log);
+    child.unref();
+    child.on('error', () => undefined); // it has no pid then, which is looked at below
+    if (child.pid !== undefined) this.#watch(child, child.pid);
+    if (await this.#comesUp(child)) return;
+    await this.kill();
+    throw new TorilError('SERVER_MISSING', `${this.#binary} does not start:\n${this.#logTail()}`);
   }
 
-  async #kill(): Promise<void> {
+  /** Ends it at once, as a crash would. Its folder and address stay, for `start`. */
+  async kill(): Promise<void> {
     const child = this.#child;
-    this.#child = undefined;
-    if (child === undefined || !isRunning(child)) return;
+    if (child === undefined) return;
     const exited = once(child, 'exit');
+    child.ref();
     child.kill('SIGKILL');
     await exited;
+  }
+
+  /** Stops its process where it stands, as a paused machine would: it keeps its port, silently. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  /** Lets it go on after `freeze`. */
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** Ends it for good and removes its folder. */
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #watch(child: ChildProcess, pid: number): void {
+    this.#child = child;
+    const script = 'kill -9 "$1"; rm -rf "$2"';
+    this.#standDown = whenThisProcessEnds(script, [String(pid), this.#folder]);
+    child.once('exit', () => {
+      this.#child = undefined;
+      this.#standDown();
+    });
+  }
+
+  /**
+   * Waits until the server answers, and answers as the process that we started: on a port that
+   * somebody else took first, somebody else answers.
+   */
+  async #comesUp(child: ChildProcess): Promise<boolean> {
+    const { whoAreYou, processId } = this.#program;
+    const deadline = performance.now() + START_DEADLINE_MS;
+    while (this.#child === child && performance.now() < deadline) {
+      const answer = await ask(this.port, whoAreYou, processId);
+      const pid = answer === undefined ? undefined : processId.exec(answer)?.[1];
+      if (pid !== undefined) return Number(pid) === child.pid;
+      // One that wants a password or TLS tells us nothing. Then it counts that ours lives on: had
+      // somebody else answered, ours would end, because it cannot have the port.
+      if (answer !== undefined) break;
+      await sleep(POLL_MS);
+    }
+    await sleep(NO_PORT_EXIT_MS);
+    return this.#child === child && performance.now() < deadline;
+  }
+
+  #logTail(): string {
+    const lines = readFileSync(join(this.#folder, 'log'), 'utf8').trimEnd().split('\n');
+    return lines.slice(-LOG_LINES_SHOWN).join('\n');
   }
 }
 
 /**
- * Even SIGKILL must not leave the server behind: a shell waits on a pipe, which the system closes
- * with the last process that holds it, us. A line says that there is nothing left to do.
+ * Sends one request and collects the answer until it contains `pattern`, the peer closes, or the
+ * deadline passes. Undefined: nobody accepted the connection.
  */
-function guard(server: ChildProcess, pid: number, folder: string): void {
-  const script = 'read -r line || { kill -9 "$1"; rm -rf "$2"; }';
-  const shell = spawn('/bin/sh', ['-c', script, 'toril-guard', String(pid), folder], {
-    detached: true, // Ctrl-C must not end it first
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  shell.on('error', () => undefined); // no shell, no guard
-  shell.stdin.on('error', () => undefined);
-  server.once('exit', () => shell.stdin.end('over\n'));
-}
-
-function isRunning(child: ChildProcess): boolean {
-  return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
-}
-
-function accepts(port: number): Promise<boolean> {
+function ask(port: number, request: string, pattern: RegExp): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = connect({ host: HOST, port });
-    socket.once('connect', () => resolve(true));
-    socket.once('error', () => resolve(false));
-    socket.once('close', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
+    let answer: string | undefined;
+    const deadline = AbortSignal.timeout(ASK_DEADLINE_MS);
+    const socket = connect({ host: HOST, port, signal: deadline }, () => {
+      answer = '';
+      socket.write(request);
+    });
+    socket.setEncoding('utf8');
+    socket.on('data', (chunk) => {
+      answer += String(chunk);
+      if (pattern.test(answer ?? '')) socket.destroy();
+    });
+    socket.on('error', () => undefined); // 'close' follows
+    socket.on('close', () => resolve(answer));
   });
 }
 
+/** A port that is free now. Somebody else may take it before it is used: be ready to retry. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, HOST);
   await once(server, 'listening');

@@ -7,11 +7,10 @@ import { spawn } from 'node:child_process';
 const STOOD_DOWN = 'stood down';
 
 /**
- * @param {string} script for /bin/sh; the arguments are its $1, $2, ...
- * @param {string[]} args
- * @returns {() => void} stands down: from then on nothing happens when this process ends
+ * Runs `script` (for /bin/sh; `args` are its $1, $2, ...) when this process ends. Returns what stands it
+ * down: from then on nothing happens when this process ends.
  */
-export function whenThisProcessEnds(script, args) {
+export function whenThisProcessEnds(script: string, args: readonly string[]): () => void {
   const program = `trap '' HUP INT TERM; read -r order; [ "$order" = '${STOOD_DOWN}' ] && exit; PATH=$PATH:/usr/bin:/bin; ${script}`;
   const guard = spawn('/bin/sh', ['-c', program, 'toril-guard', ...args], {
     // A process group of its own: Ctrl-C at the terminal must not end it before its work is done.
@@ -19,9 +18,9 @@ export function whenThisProcessEnds(script, args) {
     stdio: ['pipe', 'ignore', 'ignore'],
   });
   guard.unref();
-  guard.on('error', () => {}); // no shell, no guard: what is left is the ordinary way of stopping
+  guard.on('error', () => undefined); // no shell, no guard: what is left is the ordinary way of stopping
   const pipe = guard.stdin;
-  pipe.on('error', () => {});
+  pipe.on('error', () => undefined);
   if ('unref' in pipe && typeof pipe.unref === 'function') pipe.unref();
-  return () => pipe.end(`${STOOD_DOWN}\n`);
+  return () => void pipe.end(`${STOOD_DOWN}\n`);
 }

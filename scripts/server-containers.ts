@@ -4,26 +4,30 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { whenThisProcessEnds } from './guard.mjs';
+import { whenThisProcessEnds } from '../src/cli/fleet/guard.ts';
+import type { ServerKind } from './server-kinds.ts';
 import { say } from './setup-error.mjs';
 
-/** @typedef {import('./server-kinds.mjs').ServerKind} ServerKind */
-
-/** @returns {boolean} an engine answers and knows `compose` */
-export function composeWorks() {
+/** An engine answers and knows `compose`. */
+export function composeWorks(): boolean {
   return ['compose version', 'info'].every((words) => {
     const args = words.split(' ');
     return spawnSync('docker', args, { stdio: 'ignore', timeout: 20_000 }).status === 0;
   });
 }
 
-/**
- * @param {readonly ServerKind[]} kinds
- * @param {string} root the folder of docker-compose.yml
- * @returns {{ addresses: Map<ServerKind, string>, stop: () => void } | undefined}
- */
-export function startContainers(kinds, root) {
-  const names = kinds.map((kind) => kind.name);
+export interface Containers {
+  /** `host:port` of each. */
+  readonly addresses: ReadonlyMap<ServerKind, string>;
+  readonly stop: () => void;
+}
+
+/** @param root the folder of docker-compose.yml */
+export function startContainers(
+  kinds: readonly ServerKind[],
+  root: string,
+): Containers | undefined {
+  const names = kinds.map((kind) => kind.program.name);
   say(`starting ${names.join(' and ')} with docker compose`);
   const files = ['docker-compose.yml', join('scripts', 'containers.yml')];
   const project = [
@@ -32,7 +36,7 @@ export function startContainers(kinds, root) {
   ];
   const down = [...project, 'down', '--volumes', '--timeout', '1'];
   const standDown = whenThisProcessEnds('exec docker "$@"', down);
-  const stop = () => {
+  const stop = (): void => {
     standDown();
     spawnSync('docker', down, { stdio: 'ignore' });
   };
@@ -44,8 +48,7 @@ export function startContainers(kinds, root) {
   return { addresses: new Map(kinds.map((kind) => [kind, addressOf(kind, project)])), stop };
 }
 
-/** @param {ServerKind} kind @param {string[]} project */
-function addressOf(kind, project) {
-  const args = [...project, 'port', kind.name, String(kind.usualPort)];
+function addressOf(kind: ServerKind, project: readonly string[]): string {
+  const args = [...project, 'port', kind.program.name, String(kind.usualPort)];
   return spawnSync('docker', args, { encoding: 'utf8' }).stdout.trim();
 }

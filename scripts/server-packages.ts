@@ -6,39 +6,35 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findBinary } from './binaries.mjs';
+import { findBinary } from '../src/cli/fleet/server-programs.ts';
 import { withLock } from './lock-directory.mjs';
+import type { ServerKind } from './server-kinds.ts';
 import { say } from './setup-error.mjs';
 
-/** @typedef {import('./server-kinds.mjs').ServerKind} ServerKind */
-/** @typedef {string[]} Command the program and its arguments */
+/** The program and its arguments. */
+type Command = readonly string[];
 
-/**
- * @typedef {object} Plan
- * @property {string} manager
- * @property {Command[]} before may fail: the package lists may be good enough as they are
- * @property {Command} install
- * @property {Command[]} after runs in any case
- */
+interface Plan {
+  readonly manager: string;
+  /** May fail: the package lists may be good enough as they are. */
+  readonly before: readonly Command[];
+  readonly install: Command;
+  /** Runs in any case. */
+  readonly after: readonly Command[];
+}
 
-/**
- * @typedef {object} Machine
- * @property {(command: string) => boolean} has
- * @property {boolean} isRoot
- * @property {() => boolean} sudoWithoutPassword
- * @property {boolean} runsSystemd
- */
+interface Machine {
+  has(command: string): boolean;
+  readonly isRoot: boolean;
+  sudoWithoutPassword(): boolean;
+  readonly runsSystemd: boolean;
+}
 
 /** Waits for another package manager's run instead of failing at once. */
 const APT_WAITS = ['-o', 'DPkg::Lock::Timeout=300'];
 
-/**
- * What to run on such a machine, if anything can be done there.
- * @param {readonly ServerKind[]} missing
- * @param {Machine} machine
- * @returns {Plan | undefined}
- */
-function planInstallation(missing, machine) {
+/** What to run on such a machine, if anything can be done there. */
+function planInstallation(missing: readonly ServerKind[], machine: Machine): Plan | undefined {
   if (machine.has('apt-get')) {
     const prefix = debianPrefix(machine);
     if (prefix !== undefined) return debianPlan(missing, prefix, machine.runsSystemd);
@@ -50,8 +46,7 @@ function planInstallation(missing, machine) {
   return undefined;
 }
 
-/** @param {Machine} machine @returns {string[] | undefined} */
-function debianPrefix(machine) {
+function debianPrefix(machine: Machine): string[] | undefined {
   if (machine.isRoot) return [];
   return machine.has('sudo') && machine.sudoWithoutPassword() ? ['sudo', '-n'] : undefined;
 }
@@ -59,17 +54,16 @@ function debianPrefix(machine) {
 /**
  * Debian's packages start their service when they are installed. Without systemd, runlevel 1 keeps
  * them from it; with systemd, a mask does, which is taken off again afterwards.
- * @param {readonly ServerKind[]} missing
- * @param {string[]} prefix
- * @param {boolean} runsSystemd
- * @returns {Plan}
  */
-function debianPlan(missing, prefix, runsSystemd) {
+function debianPlan(
+  missing: readonly ServerKind[],
+  prefix: readonly string[],
+  runsSystemd: boolean,
+): Plan {
   const packages = missing.map((kind) => kind.debianPackage);
   const units = packages.map((name) => `${name}.service`);
   const aptGet = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', 'RUNLEVEL=1', 'apt-get'];
-  /** @param {string} verb */
-  const mask = (verb) =>
+  const mask = (verb: string): Command[] =>
     runsSystemd ? [[...prefix, 'systemctl', verb, '--runtime', '--quiet', ...units]] : [];
   return {
     manager: 'apt-get',
@@ -82,19 +76,17 @@ function debianPlan(missing, prefix, runsSystemd) {
   };
 }
 
-/**
- * @param {readonly ServerKind[]} missing
- * @returns {Promise<void>} whether it helped is for the caller to see: are the binaries there now?
- */
-export async function installServers(missing) {
+/** Whether it helped is for the caller to see: are the binaries there now? */
+export async function installServers(missing: readonly ServerKind[]): Promise<void> {
   if (planInstallation(missing, thisMachine) === undefined) return;
   // One at a time on the whole machine, not only in this checkout.
   const lock = join(tmpdir(), `toril-packages-${process.getuid?.() ?? 'user'}.lock`);
-  const waits = () => say('another process is installing Redis and memcached: waiting for it');
+  const waits = (): void =>
+    say('another process is installing Redis and memcached: waiting for it');
   await withLock(
     lock,
     async () => {
-      const left = missing.filter((kind) => findBinary(kind.binary) === undefined);
+      const left = missing.filter((kind) => findBinary(kind.program.command) === undefined);
       const plan = left.length === 0 ? undefined : planInstallation(left, thisMachine);
       if (plan !== undefined) carryOut(plan, left);
     },
@@ -102,9 +94,8 @@ export async function installServers(missing) {
   );
 }
 
-/** @param {Plan} plan @param {readonly ServerKind[]} missing */
-function carryOut(plan, missing) {
-  const names = missing.map((kind) => kind.name).join(' and ');
+function carryOut(plan: Plan, missing: readonly ServerKind[]): void {
+  const names = missing.map((kind) => kind.program.name).join(' and ');
   say(`installing ${names} with ${plan.manager}`);
   try {
     plan.before.forEach(run);
@@ -114,13 +105,11 @@ function carryOut(plan, missing) {
   }
 }
 
-/** @param {Command} command */
-function run([program = '', ...args]) {
+function run([program = '', ...args]: Command): boolean {
   return spawnSync(program, args, { stdio: ['ignore', 2, 2] }).status === 0;
 }
 
-/** @type {Machine} */
-const thisMachine = {
+const thisMachine: Machine = {
   has: (command) => findBinary(command) !== undefined,
   isRoot: process.getuid?.() === 0,
   sudoWithoutPassword: () => spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status === 0,
