@@ -5,6 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FlowProducer } from 'bullmq';
+import { messageOf } from '../../../src/errors.ts';
 import type { AnyUpdate } from '../../../src/index.ts';
 import { Queue } from '../../../src/index.ts';
 import type { Operation } from '../history.ts';
@@ -27,8 +28,23 @@ const queue = new Queue(orders.queue, {
 });
 queue.on('error', () => undefined);
 /** BullMQ's own: its jobs enter their lanes when they are first delivered. */
-const flows = new FlowProducer({ connection: redisConnection });
-flows.on('error', () => undefined);
+let flows = openFlows();
+
+function openFlows(): FlowProducer {
+  const opened = new FlowProducer({ connection: redisConnection });
+  opened.on('error', () => undefined);
+  return opened;
+}
+
+/**
+ * It adds by transactions. Once Redis has lost its scripts, each of them fails with NOSCRIPT, for ever (tried for 75 s), so who
+ * uses it opens another one.
+ */
+function replaceFlows(failed: FlowProducer): void {
+  if (failed !== flows) return;
+  flows = openFlows();
+  void failed.close().catch(() => undefined);
+}
 
 class Stream {
   readonly #draws: Draws;
@@ -116,7 +132,13 @@ async function addFlow(wanted: readonly Wanted[]): Promise<(string | undefined)[
     data,
     opts: options,
   }));
-  await flows.add({ ...(nodes.at(-1) as (typeof nodes)[0]), children: nodes.slice(0, -1) });
+  const used = flows;
+  try {
+    await used.add({ ...(nodes.at(-1) as (typeof nodes)[0]), children: nodes.slice(0, -1) });
+  } catch (thrown) {
+    if (messageOf(thrown).startsWith('NOSCRIPT')) replaceFlows(used);
+    throw thrown;
+  }
   return wanted.map(({ operation }) => operation.op);
 }
 
