@@ -16,6 +16,7 @@ export const ERROR_CODES = {
   INVALID_JOB_ID: 'a job id is a name that BullMQ needs for itself, or one that it refuses',
   PARENT_MISSING: 'the parent of a job that was to be added does not exist',
   JOB_REFUSED: 'BullMQ refused to add a job',
+  BULLMQ_UNSUPPORTED: 'the BullMQ that is installed lacks a script that Toril needs',
   // What an update got wrong: these use up an attempt of its job
   UPDATE_RETURNED_NOTHING: 'an update returned undefined instead of the new value',
   UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',

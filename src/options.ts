@@ -163,3 +163,20 @@ function withoutUndefined<T extends object>(given: T): Partial<T> {
     Object.entries(given).filter(([, value]) => value !== undefined),
   ) as Partial<T>;
 }
+
+/** `off`: BullMQ's own scripts complete and fetch each job of a worker. */
+export type FastPath = 'auto' | 'off';
+
+/** @throws TorilError INVALID_OPTIONS */
+export function fastPathOf(given: unknown): FastPath {
+  if (given === undefined || given === 'auto') return 'auto';
+  if (given === 'off') return given;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `fastPath must be 'auto' or 'off', not ${describe(given)}.`,
+  );
+}
+
+function describe(given: unknown): string {
+  return typeof given === 'string' ? `'${given}'` : typeof given;
+}

@@ -1,5 +1,5 @@
 import { TorilError } from '../errors.ts';
-import { type GateOptions, gateOptions } from '../options.ts';
+import { type FastPath, fastPathOf, type GateOptions, gateOptions } from '../options.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import type { RecordingSource } from './bed-start.ts';
 import type { BackoffStrategy, BedJobOptions } from './bullmq/job-options.ts';
@@ -16,6 +16,8 @@ export interface TestBedOptions extends Partial<BedGateOptions> {
   readonly updates: readonly AnyUpdate[];
   /** As a worker's: runs each update twice, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
   readonly verifyUpdates?: boolean | undefined;
+  /** A worker's, accepted and checked: nothing depends on it but speed. */
+  readonly fastPath?: FastPath | undefined;
   /** The values that keys have at the beginning, as if they had been adopted. */
   readonly values?: Readonly<Record<string, unknown>>;
   /** Begins with the values of a recording: a file's path, or its lines with their newlines. Updates must be synchronous. */
@@ -106,6 +108,7 @@ export function bedSettings(options: TestBedOptions): BedSettings {
     const isFine = value === undefined || (value >= min && value <= max);
     if (!isFine) refuse(`${name} must be a number from ${min} to ${max}, not ${String(value)}`);
   }
+  fastPathOf(options.fastPath);
   const { now = START_MS, seed = 'toril' } = options;
   const startMs = typeof now === 'number' ? now : now.getTime();
   if (!Number.isSafeInteger(startMs) || startMs < 0) {

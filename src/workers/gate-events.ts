@@ -1,5 +1,6 @@
 /** What a gate reports besides the outcome of jobs. Every event is also counted. */
 import type { TorilError } from '../errors.ts';
+import type { FastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import type { RedisRefusal } from '../jobs/bullmq/backend/repeating.ts';
 
 export interface GateEvents {
@@ -83,7 +84,7 @@ export interface WorkerEvents {
    * This worker's jobs are completed and fetched one by one, by BullMQ's own scripts: for speed, nothing else, see
    * docs/bullmq.md. Told once.
    */
-  fastPathOff: { readonly reasons: readonly string[] };
+  fastPathOff: FastPathOff;
   /**
    * A server cannot be used: it is waited for, and only what needs it stands. Told once, and again only
    * with another reason. `server`: `host:port` of a memcached, or `redis`.

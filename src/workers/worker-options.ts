@@ -2,7 +2,13 @@ import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
-import { GATE_DEFAULTS, type GateOptions, gateOptions } from '../options.ts';
+import {
+  type FastPath,
+  fastPathOf,
+  GATE_DEFAULTS,
+  type GateOptions,
+  gateOptions,
+} from '../options.ts';
 
 /** BullMQ's own options and Toril's, side by side. */
 export interface WorkerOptions
@@ -17,11 +23,14 @@ export interface WorkerOptions
    * not give the same again. Default false.
    */
   readonly verifyUpdates?: boolean | undefined;
+  /** `'off'`: BullMQ's own scripts complete and fetch each job (docs/bullmq.md). Default `'auto'`: where they may, Toril's do. */
+  readonly fastPath?: FastPath | undefined;
 }
 
 export interface SplitOptions {
   readonly gate: GateOptions;
   readonly bull: BullWorkerOptions;
+  readonly fastPath: FastPath;
 }
 
 /**
@@ -53,6 +62,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     updates: _updates,
     verifyUpdates: _verifyUpdates,
     autorun: _autorun,
+    fastPath,
     maxStalledCount,
     stallsMax = maxStalledCount,
     ...others
@@ -62,6 +72,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
   const own = { ...Object.fromEntries(all.filter(isOfGate)), stallsMax };
   const bull = Object.fromEntries(all.filter((option) => !isOfGate(option)));
   return {
+    fastPath: fastPathOf(fastPath),
     gate: gateOptions(own as Partial<GateOptions>, longestDeadlineMs(memcached)),
     // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
     bull: {

@@ -12,6 +12,7 @@ import { verified } from '../updates/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
+import { CODE } from '../jobs/bullmq/state/layout.ts';
 import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
 import type { AnyUpdate, UpdateContext } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
@@ -24,6 +25,7 @@ import { report } from './deliveries/delivery.ts';
 import { Gate } from './gate.ts';
 import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
+import { fastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import { inside } from '../jobs/bullmq/state/worker-internals.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Lookout } from './watching/lookout.ts';
@@ -38,9 +40,6 @@ import { statusOf, type WorkerStatus } from './worker-status.ts';
 export type TorilListener = WorkerListener & {
   [Name in keyof AllEvents]: (event: AllEvents[Name]) => void;
 };
-
-/** BullMQ's scripts say so of a job that has children which are not done. */
-const PENDING_CHILDREN = -4;
 
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of Toril's has happened in this worker. */
@@ -67,7 +66,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE
    */
   constructor(name: string, options: WorkerOptions) {
-    const { gate, bull } = splitOptions(options);
+    const { gate, bull, fastPath } = splitOptions(options);
     const verify = (update: AnyUpdate): AnyUpdate =>
       verified(update, (one, context) => this.#hint(one, context));
     const registry = new UpdateRegistry(
@@ -87,13 +86,14 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
         ...(telemetry && { telemetry }),
       },
       torilBackend({
+        fastPath,
         refused: (refusal) => this.#report('redisRefused', { key: undefined, ...refusal }),
         takesJobs: () => this.closing === undefined && !this.isPaused(),
         nextTokens: (token) =>
           this.#slotTokens.following(token, inside(this).mainLoopQueue, this.concurrency),
         expects: (token) =>
           this.#slotTokens.expects(token, inside(this).mainLoopQueue, this.concurrency),
-        isSlow: (reasons) => this.#report('fastPathOff', { reasons }),
+        isSlow: (reasons) => this.#report('fastPathOff', fastPathOff(reasons)),
         beforeClose: () => this.#gateClosed,
       }),
     );
@@ -301,7 +301,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   protected override async handleFailed(
     ...[thrown, job, token, ...more]: Parameters<BullWorker['handleFailed']>
   ): ReturnType<BullWorker['handleFailed']> {
-    if ((thrown as { code?: unknown } | undefined)?.code !== PENDING_CHILDREN)
+    if ((thrown as { code?: unknown } | undefined)?.code !== CODE.pendingChildren)
       return super.handleFailed(thrown, job, token, ...more);
     await this.backend.moveToWaitingChildren(job.id as string, token);
     return super.handleFailed(new WaitingChildrenError(), job, token, ...more);

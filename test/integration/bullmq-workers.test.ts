@@ -57,7 +57,16 @@ describe('the options of a worker', () => {
     const worker = here.startWorker({ limiter, metrics: { maxDataPoints: 1 } });
     const told = new Promise((resolve) => worker.once('fastPathOff', resolve));
     await here.finished(await enqueueLog(here, entries(here.key(), 2)));
-    expect(await told).toEqual({ reasons: ['limiter', 'metrics'] });
+    expect(await told).toMatchObject({
+      ...{ reasons: ['limiter', 'metrics'], bullmq: expect.stringMatching(/^\d+\.\d+\.\d+$/) },
+      costs: expect.stringContaining('one by one'),
+    });
+    const off = here.startWorker({ fastPath: 'off' });
+    const toldOff = new Promise((resolve) => off.once('fastPathOff', resolve));
+    await here.finished(await enqueueLog(here, entries(here.key(), 2)));
+    expect(await toldOff).toMatchObject({ reasons: ['option'] });
+    await off.close();
+    await worker.close();
     const plain = await here.worker();
     await here.finished(await enqueueLog(here, entries(here.key(), 2)));
     expect(plain.counts.fastPathOff).toBeUndefined();

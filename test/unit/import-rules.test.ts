@@ -120,7 +120,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/bullmq/backend/scripted-backend.ts',
     'jobs/bullmq/backend/settling-backend.ts',
     'jobs/bullmq/bull-backend.ts',
-    'jobs/bullmq/fast-path/finisher.ts',
+    'jobs/bullmq/fast-path/peculiarities.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
     'jobs/bullmq/state/bullmq-text.ts',

@@ -26,11 +26,13 @@ import { CompletingBackend } from './backend/completing-backend.ts';
 import type { Owner } from './backend/owner.ts';
 import {
   type Away,
+  NONE_PARKED,
   parkAhead,
   type ParkedAhead,
   type ParkingSite,
   scheduleParked,
 } from './parking-ahead.ts';
+import { checkBullMQ, isKnownBullMQ } from './state/known-bullmq.ts';
 import { DELIVER_NEXT } from './state/promote.ts';
 
 /** As they stand in the job's hash; BullMQ's name for `keepLogs`. */
@@ -48,6 +50,7 @@ export class TorilBackend extends CompletingBackend {
 
   /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
   async parkAhead(lane: string): Promise<ParkedAhead> {
+    if (!isKnownBullMQ()) return NONE_PARKED;
     return parkAhead(await this.#parkingSite(), lane);
   }
 
@@ -63,6 +66,7 @@ export class TorilBackend extends CompletingBackend {
 
   /** Has BullMQ deliver a job before all others: its lane waits for it. */
   async deliverNext(jobId: string): Promise<void> {
+    if (!isKnownBullMQ()) return this.snoozed.wake(jobId);
     await this.runScript(DELIVER_NEXT, [jobId]);
   }
 
@@ -95,9 +99,10 @@ export class TorilBackend extends CompletingBackend {
   }
 }
 
-/** For BullMQ's Queue and Worker: its own connections, our backend around them. */
+/** For BullMQ's Queue and Worker: its own connections, our backend around them. @throws TorilError BULLMQ_UNSUPPORTED */
 export function torilBackend(owner: Owner = {}): BackendFactory<TorilBackend> {
   return (name, opts, flags) => {
+    checkBullMQ();
     const plain = createRedisBackend(name, opts as QueueBaseOptions, flags);
     // It forwards its connection's errors to itself; we listen to the same connection and report them.
     plain.on('error', () => undefined);

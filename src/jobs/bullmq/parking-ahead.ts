@@ -36,6 +36,8 @@ export interface ParkedAhead {
   readonly toSequence: number;
 }
 
+export const NONE_PARKED: ParkedAhead = { jobs: 0, fromSequence: 0, toSequence: 0 };
+
 /** The next call would find few, or others before them. */
 export async function parkAhead(site: ParkingSite, lane: string): Promise<ParkedAhead> {
   const { wait, delayed, marker, '': prefix } = site.keys as Record<string, string>;

@@ -15,7 +15,9 @@ import {
   SNOOZED_PRIORITIES,
 } from './state/snoozed.ts';
 import type { Script } from '../redis/scripts/script.ts';
-import { type Fate, setAsideScript } from './state/set-aside.ts';
+import { isKnownBullMQ } from './state/known-bullmq.ts';
+import { CODE } from './state/layout.ts';
+import { CHOOSE, type Fate, setAsideScript } from './state/set-aside.ts';
 
 /** BullMQ's names of the states in which a snoozed job waits. */
 export type WaitingState = 'wait' | 'prioritized';
@@ -50,6 +52,10 @@ export interface SnoozingClient {
   runCommand(name: string, args: unknown[]): Promise<unknown>;
 }
 
+const SAID_NO: ReadonlySet<unknown> = new Set([
+  ...[CODE.jobMissing, CODE.notInState, CODE.ofScheduler],
+]);
+
 /** Entries that one call looks at, so that it does not block Redis for more than 1 or 2 ms. */
 const ENTRIES_PER_CALL = 1_000;
 
@@ -60,18 +66,29 @@ const FATES: Readonly<Record<Fate, Script>> = {
 
 export const SNOOZING_SCRIPTS: readonly Script[] = [
   ...[COUNT_WAITING, FORGET_WOKEN, NOTE_PRIORITY, RANGE_DELAYED, RANGE_WAITING],
-  ...[SNOOZED_AS, SNOOZED_PRIORITIES, WAKE, ...Object.values(FATES)],
+  ...[SNOOZED_AS, SNOOZED_PRIORITIES],
+  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE]),
 ];
+
+/** BullMQ's own calls, each for one job: where its scripts are unknown. */
+export interface OneByOne {
+  /** @throws what BullMQ says of a job that is not delayed */
+  promote(jobId: string): Promise<void>;
+  /** 0: it was refused. @throws what BullMQ says of a scheduler's job */
+  remove(jobId: string): Promise<number>;
+}
 
 export class SnoozedJobs {
   readonly #client: () => Promise<SnoozingClient>;
   readonly #prefix: string;
   readonly #own: string;
+  readonly #oneByOne: OneByOne;
 
   /**
    * @param prefix of the queue's Redis keys, with the colon at its end
    */
-  constructor(client: () => Promise<SnoozingClient>, prefix: string) {
+  constructor(client: () => Promise<SnoozingClient>, prefix: string, oneByOne: OneByOne) {
+    this.#oneByOne = oneByOne;
     this.#client = client;
     this.#prefix = prefix;
     this.#own = ownPrefixOf(prefix);
@@ -133,7 +150,8 @@ export class SnoozedJobs {
 
   /** Has the job delivered now, if it is snoozed. */
   async wake(jobId: string): Promise<void> {
-    await this.#run(WAKE, jobId);
+    if (isKnownBullMQ()) await this.#run(WAKE, jobId);
+    else if ((await this.stateOf(jobId)) !== undefined) await this.#meets('promote', jobId);
   }
 
   /**
@@ -150,6 +168,17 @@ export class SnoozedJobs {
     let rank = 0;
     while (rank >= 0 && jobs < most) {
       const atMost = Math.min(most - jobs, ENTRIES_PER_CALL);
+      if (!isKnownBullMQ()) {
+        const args = [which, rank, ENTRIES_PER_CALL, atMost, notAfterMs ?? ''];
+        const [next, jobIds] = (await this.#run(CHOOSE, ...args)) as [number, string[]];
+        const went: string[] = [];
+        for (const jobId of jobIds) if (await this.#meets(fate, jobId)) went.push(jobId);
+        replies.push(went);
+        jobs += went.length;
+        // What has left the delayed set stays in that of the snoozed ones, until it is forgotten.
+        rank = next < 0 || which !== 'delayed' ? next : next - went.length;
+        continue;
+      }
       const args = [which, rank, ENTRIES_PER_CALL, atMost, notAfterMs ?? ''];
       const reply = (await this.#run(FATES[fate], ...args)) as [number, number, unknown];
       const [next, went, result] = reply;
@@ -158,6 +187,17 @@ export class SnoozedJobs {
       rank = next;
     }
     return { jobs, replies };
+  }
+
+  /** Whether it did, by BullMQ's own call. */
+  async #meets(fate: Fate, jobId: string): Promise<boolean> {
+    try {
+      return (await this.#oneByOne[fate](jobId)) !== 0;
+    } catch (thrown) {
+      // It is gone, elsewhere by now, or a scheduler's next one, which stays.
+      if (SAID_NO.has((thrown as { code?: unknown } | null)?.code)) return false;
+      throw thrown;
+    }
   }
 
   async #fromTheStart(range: Range): Promise<{ first: number; last: number }> {

@@ -1,6 +1,9 @@
 /** One call that adds jobs: what the script is told, and what its answer says of each job. */
 import type { IRedisTransaction, JobJson, ParentKeyOpts, RedisQueueBackend } from 'bullmq';
 import { TorilError } from '../../../errors.ts';
+import { bullScript } from '../state/bullmq-text.ts';
+import { isKnownBullMQ } from '../state/known-bullmq.ts';
+import { type BullScriptName, CODE } from '../state/layout.ts';
 import type { AddArguments, AddFacts, AddForm, AddMessage, AddReply } from '../state/add.ts';
 
 export interface Add {
@@ -22,11 +25,6 @@ export type AddingBackend = Pick<
   'keys' | 'addJobToTransaction' | 'finishedErrors'
 >;
 
-/** BullMQ's arguments behind the KEYS of a script that adds a job: what it is, its data, its options. */
-const ARGUMENTS = 3;
-/** Why BullMQ does not add a job. */
-const MISSING_PARENT = -5;
-
 /** For the script, behind what tells calls apart. */
 export function addArguments(backend: AddingBackend, jobs: readonly Entering[]): unknown[] {
   const forms: AddForm[] = [];
@@ -34,11 +32,11 @@ export function addArguments(backend: AddingBackend, jobs: readonly Entering[]):
   const behind: unknown[] = [];
   for (const { add, lane, bulk } of jobs) {
     const [script, args] = recorded(backend, add);
-    const keys = args.slice(0, -ARGUMENTS) as string[];
+    const { numberOfKeys } = bullScript(script);
     const facts = factsOf(backend, add);
-    const form = formOf(forms, script, keys);
+    const form = formOf(forms, script, args, numberOfKeys);
     adds.push(facts === undefined ? [form, bulk, lane] : [form, bulk, lane, facts]);
-    behind.push(...args.slice(-ARGUMENTS));
+    for (let at = numberOfKeys; at < args.length; at++) behind.push(args[at]);
   }
   const message: AddMessage = [forms, adds];
   return [JSON.stringify(message), ...behind];
@@ -59,11 +57,14 @@ export function addResults(
 }
 
 /** Which script BullMQ adds the job with, and its arguments: it is handed somebody who only listens. */
-function recorded(backend: AddingBackend, add: Add): readonly [script: string, args: unknown[]] {
-  let call: readonly [string, unknown[]] | undefined;
+function recorded(
+  backend: AddingBackend,
+  add: Add,
+): readonly [script: BullScriptName, args: unknown[]] {
+  let call: readonly [BullScriptName, unknown[]] | undefined;
   const listener = {
     runCommand(name: string, args: unknown[]) {
-      call = [name.slice(0, name.indexOf(':')), args];
+      call = [name.slice(0, name.indexOf(':')) as BullScriptName, args];
       return listener;
     },
   };
@@ -78,9 +79,16 @@ function recorded(backend: AddingBackend, add: Add): readonly [script: string, a
   return call;
 }
 
-function formOf(forms: AddForm[], script: string, keys: readonly string[]): number {
+function formOf(
+  forms: AddForm[],
+  script: BullScriptName,
+  args: readonly unknown[],
+  numberOfKeys: number,
+): number {
   const known = forms.findIndex(([name]) => name === script);
-  return known === -1 ? forms.push([script, keys]) - 1 : known;
+  if (known !== -1) return known;
+  const keys = args.slice(0, numberOfKeys) as string[];
+  return forms.push([script, keys, args.length - numberOfKeys]) - 1;
 }
 
 /** Undefined for an ordinary job. */
@@ -90,7 +98,7 @@ function factsOf(backend: AddingBackend, { job, jobId, parentKeyOpts }: Add): Ad
   const isNamed = jobId !== undefined && jobId !== '';
   const isChild = parentKey !== undefined && parentKey !== '';
   const { delay = 0, timestamp } = job.opts as { delay?: number; timestamp?: number };
-  const isFromNow = delay > 0 && timestamp === undefined;
+  const isFromNow = delay > 0 && timestamp === undefined && isKnownBullMQ();
   if (!isNamed && !isChild && !isFromNow && deduplicationId === undefined) return undefined;
   const { replace, reschedule } = (job.opts.deduplication ?? {}) as Record<string, unknown>;
   return {
@@ -100,7 +108,7 @@ function factsOf(backend: AddingBackend, { job, jobId, parentKeyOpts }: Add): Ad
       dedup: `${backend.keys['de'] as string}:${deduplicationId}`,
     }),
     ...(isFromNow && { fromNow: 1 as const }),
-    ...((replace === true || reschedule === true) && { replaces: 1 as const }),
+    ...((replace === true || reschedule === true) && isKnownBullMQ() && { replaces: 1 as const }),
   };
 }
 
@@ -112,7 +120,7 @@ function notAdded(backend: AddingBackend, { parentKeyOpts }: Add, code: number):
       'another job of the same bulk was refused; none was added.',
     );
   const cause = backend.finishedErrors({ code, command: 'addJob', parentKey });
-  if (code !== MISSING_PARENT)
+  if (code !== CODE.parentMissing)
     return new TorilError('JOB_REFUSED', `BullMQ refused to add the job: ${cause.message}`, {
       cause,
     });

@@ -4,19 +4,15 @@
  * deduplicated by. BullMQ itself refuses integers, and colons unless there are exactly two.
  */
 import { messageOf, TorilError } from '../../../errors.ts';
+import { JOB_KEYS, KEYS } from '../state/layout.ts';
 
-/** BullMQ's keys of a queue, below its prefix. */
-const KEYS: ReadonlySet<string> = new Set([
-  ...['active', 'completed', 'delayed', 'failed', 'paused', 'prioritized', 'wait'],
-  ...['waiting-children', 'stalled', 'stalled-check', 'id', 'pc', 'marker', 'meta', 'events'],
-  ...['limiter', 'repeat', 'de', 'dn', 'metrics'],
-]);
+const RESERVED: ReadonlySet<string> = new Set(KEYS);
 /** Below these, and a colon, it keeps what is named by its users: deduplication, schedulers and their jobs. */
 const ROOMS: ReadonlySet<string> = new Set(['de', 'dn', 'repeat', 'metrics']);
 /** A job that a scheduler made is called by the scheduler's id and the time in milliseconds. */
 const OF_A_SCHEDULER = /^repeat:.+:\d+$/s;
 /** Such a job without `repeat:`, or a part of it. */
-const LIKE_A_JOB = /:\d{12,}(:(lock|logs|dependencies|processed|failed|unsuccessful))?$/;
+const LIKE_A_JOB = new RegExp(String.raw`:\d{12,}(:(${JOB_KEYS.join('|')}))?$`);
 /** What BullMQ says of an id that it refuses. */
 const REFUSED_BY_BULLMQ = /^(Custom Id|JobId) cannot /;
 
@@ -52,7 +48,7 @@ function problemOf(jobId: string): string | undefined {
   const [first = ''] = jobId.split(':', 1);
   // Between its jobs, BullMQ has had markers called so.
   if (first === '0') return 'is what BullMQ calls its markers';
-  if (KEYS.has(jobId) || ROOMS.has(first)) return 'is a name that BullMQ needs for itself';
+  if (RESERVED.has(jobId) || ROOMS.has(first)) return 'is a name that BullMQ needs for itself';
   return halfCharacter(jobId);
 }
 

@@ -6,9 +6,8 @@ import { ENQUEUE_MS } from '../../../options.ts';
 import { Adding } from '../adding/adding.ts';
 import { Producer } from '../adding/producer.ts';
 import { addScript } from '../state/add.ts';
-import { MOVE } from '../state/remove.ts';
+import { MOVE, REMOVE } from '../state/remove.ts';
 import type { Owner } from './owner.ts';
-import { REMOVE } from './scripted-backend.ts';
 import { WaitingBackend } from './waiting-backend.ts';
 
 export abstract class AddingBackend extends WaitingBackend {
@@ -62,7 +61,8 @@ export abstract class AddingBackend extends WaitingBackend {
 
   /** Says no (0), as BullMQ does of what is locked, also if the job may be in its key's value already. */
   override async remove(jobId: string, removeChildren: boolean): Promise<number> {
-    const answer = await this.runScript(REMOVE, [jobId, removeChildren ? '1' : '0']);
+    const bull = this.removeArgs(jobId, removeChildren).map(String);
+    const answer = await this.runScript(REMOVE, [jobId, removeChildren ? '1' : '0', ...bull]);
     const [removed, heads] = answer as [number, string[]];
     if (removed < 0) throw this.finishedErrors({ code: removed, jobId, command: 'removeJob' });
     await this.#goOn(heads);

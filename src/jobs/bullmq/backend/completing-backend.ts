@@ -4,21 +4,17 @@
  */
 import { type KeepJobs, type MinimalJob, raw2NextJobData, type RedisQueueBackend } from 'bullmq';
 import { systemClock } from '../../../base/clock.ts';
-import {
-  type Completion,
-  isKnownBullMQ,
-  type NextJob,
-  peculiaritiesOf,
-} from '../fast-path/finisher.ts';
+import type { Completion, NextJob } from '../fast-path/finisher.ts';
+import { peculiaritiesOf } from '../fast-path/peculiarities.ts';
 import { Slots } from '../fast-path/slots.ts';
+import { CODE, FINISHED_AS } from '../state/layout.ts';
 import { isRefusal, type Standing } from './repeating.ts';
 import { heldOf, SettlingBackend } from './settling-backend.ts';
 
 /** They miss the job, its lock, or the job among the active ones: it may be completed, with the answer lost and the request sent again. */
-const MISSED: ReadonlySet<unknown> = new Set([-1, -2, -3]);
-/** How BullMQ's `isFinished` answers. */
-const COMPLETED = 1;
-const MISSING_JOB = -1;
+const MISSED: ReadonlySet<unknown> = new Set([
+  ...[CODE.jobMissing, CODE.lockMissing, CODE.notInState],
+]);
 /** Milliseconds for which jobs are asked for again before BullMQ is told that they are refused. */
 const FETCH_WITHIN_MS = 10_000;
 
@@ -70,8 +66,8 @@ export abstract class CompletingBackend extends SettlingBackend {
 
   async #seen(jobId: string): Promise<Exclude<Standing, 'held'>> {
     const code = await this.isFinished(jobId);
-    if (code === COMPLETED) return 'finished';
-    return code === MISSING_JOB ? 'gone' : 'lost';
+    if (code === FINISHED_AS.completed) return 'finished';
+    return code === FINISHED_AS.missing ? 'gone' : 'lost';
   }
 
   /** With all others of this moment, where they are ordinary ones. */
@@ -138,8 +134,7 @@ export abstract class CompletingBackend extends SettlingBackend {
       nextTokens: (token) => this.owner.nextTokens?.(token) ?? [],
       expects: (token) => this.owner.expects?.(token) ?? false,
       isSlow: (reasons) => this.owner.isSlow?.(reasons),
-      peculiarities: async () =>
-        peculiaritiesOf(this.workerOptions, isKnownBullMQ(await this.scripts(), this.version)),
+      peculiarities: () => peculiaritiesOf(this.workerOptions, this.owner.fastPath ?? 'auto'),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
       run: (script, args) => this.runScript(script, args),
       giveBack: (jobId, token) => this.giveBack(jobId, token, { begun: false }),

@@ -1,6 +1,6 @@
 /**
  * BullMQ's Redis backend whose client knows Toril's scripts as well. BullMQ's own that are told the time are told Redis's, and
- * what they answer when they deliver a job is read for what Toril has noted of it.
+ * what they answer when they deliver a job is read for what Toril has noted of it. An unknown BullMQ's are left as they are.
  */
 import {
   type IRedisTransaction,
@@ -20,21 +20,28 @@ import { DROP_MISSING } from '../state/drop-missing.ts';
 import { PARK_AHEAD, SCHEDULE_PARKED } from '../state/park-ahead.ts';
 import { DELIVER_NEXT } from '../state/promote.ts';
 import { RECLAIM } from '../state/reclaim.ts';
-import { MOVE, removeScript } from '../state/remove.ts';
-import { giveBackScript, snoozeScript } from '../state/snooze.ts';
+import { isKnownBullMQ } from '../state/known-bullmq.ts';
+import { MOVE, REMOVE } from '../state/remove.ts';
+import { GIVE_BACK, NOTE_GIVEN_BACK, SNOOZE } from '../state/snooze.ts';
 import { NOW, timedScripts } from '../state/timed.ts';
 import { SNOOZING_SCRIPTS } from '../snoozed-jobs.ts';
 import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 
-export const SNOOZE: Script = snoozeScript();
-export const GIVE_BACK: Script = giveBackScript();
-export const REMOVE: Script = removeScript();
-
 const SCRIPTS: readonly Script[] = [
-  ...[PARK_AHEAD, SCHEDULE_PARKED, DELIVER_NEXT, FINISH, FILL, SNOOZE, GIVE_BACK, RECLAIM],
-  ...[DROP_MISSING, MOVE, REMOVE, ...SNOOZING_SCRIPTS, NOW, ...timedScripts().values()],
+  ...[NOW, RECLAIM, DROP_MISSING, MOVE, REMOVE, ...SNOOZING_SCRIPTS],
 ];
+
+/** They do what BullMQ's scripts do, or have such a script in them as it is known. */
+const IMITATING: readonly Script[] = [
+  ...[FINISH, FILL, PARK_AHEAD, SCHEDULE_PARKED, DELIVER_NEXT, SNOOZE, GIVE_BACK],
+];
+const INSTEAD: readonly Script[] = [NOTE_GIVEN_BACK];
+
+function allScripts(): readonly Script[] {
+  const others = isKnownBullMQ() ? [...IMITATING, ...timedScripts().values()] : INSTEAD;
+  return [...SCRIPTS, ...others];
+}
 
 /** BullMQ's scripts that answer with a job to be processed. */
 const DELIVERING: ReadonlySet<string> = new Set([
@@ -59,7 +66,7 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
 
   #define(client: RedisClient): RedisClient {
     this.#knowing = client;
-    for (const { name, numberOfKeys, lua } of SCRIPTS) {
+    for (const { name, numberOfKeys, lua } of allScripts()) {
       client.defineCommand(name, { numberOfKeys, lua });
     }
     return client;
@@ -93,13 +100,15 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
   ): unknown {
     this.writes.gather(client);
     const timed = timedScripts().get(commandName);
-    if (timed === undefined) return super.execCommand(client, commandName, args);
-    if (this.#knowing === undefined) this.#define(client as RedisClient);
-    const reply: unknown = client.runCommand(timed.name, args);
+    if (timed !== undefined && this.#knowing === undefined) this.#define(client as RedisClient);
+    const reply: unknown =
+      timed === undefined
+        ? super.execCommand(client, commandName, args)
+        : client.runCommand(timed.name, args);
     if (!DELIVERING.has(commandName) || !(reply instanceof Promise)) return reply;
     return reply.then((delivery: unknown) => {
       this.delivered.note(delivery);
-      if (Array.isArray(delivery)) {
+      if (timed !== undefined && Array.isArray(delivery)) {
         this.redisTime.learn(Number(delivery[4]));
         delivery[3] = this.dueOf(Number(delivery[3]));
       }
@@ -109,7 +118,7 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
 
   /** BullMQ waits by this machine's clock until the next delayed job is due. */
   protected dueOf(redisMs: number): number {
-    return redisMs > 0 ? this.redisTime.wallOf(redisMs) : redisMs;
+    return redisMs > 0 && isKnownBullMQ() ? this.redisTime.wallOf(redisMs) : redisMs;
   }
 
   /**

@@ -13,10 +13,12 @@ import {
   type Script,
 } from '../../redis/scripts/script.ts';
 import { DROP_MISSING } from '../state/drop-missing.ts';
+import { isKnownBullMQ } from '../state/known-bullmq.ts';
+import { CODE } from '../state/layout.ts';
 import { RECLAIM } from '../state/reclaim.ts';
+import { GIVE_BACK, NOTE_GIVEN_BACK, SNOOZE } from '../state/snooze.ts';
 import { AddingBackend } from './adding-backend.ts';
 import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
-import { GIVE_BACK, SNOOZE } from './scripted-backend.ts';
 
 /** How a job goes back to the front of the queue. */
 export interface GivingBack {
@@ -49,12 +51,20 @@ export abstract class SettlingBackend extends AddingBackend {
     token: string,
     attemptsMade = 0,
   ): Promise<void> {
-    const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, {
+    const held = { jobId, token, attemptsMade };
+    const options = {
       skipAttempt: true,
       ...(attemptsMade > 0 && { fieldsToUpdate: { [PARKED_FIELD]: String(attemptsMade) } }),
-    });
+    };
+    if (!isKnownBullMQ()) {
+      return this.#handBack('snooze', held, async () => {
+        await super.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, options);
+        await this.#noteGivenBack(jobId, survivedStart);
+      });
+    }
+    const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, options);
     const args = [...bull, survivedStart ? '1' : '', ...this.#limiterArguments];
-    await this.#handBack('snooze', { jobId, token, attemptsMade }, SNOOZE, args);
+    await this.#handBack('snooze', held, () => this.#carryOut(SNOOZE, jobId, args));
   }
 
   /**
@@ -66,25 +76,40 @@ export abstract class SettlingBackend extends AddingBackend {
     token: string,
     { attemptsMade = 0, begun = true, survivedStart = false }: GivingBack = {},
   ): Promise<void> {
+    const held = { jobId, token, attemptsMade };
+    if (!isKnownBullMQ()) {
+      return this.#handBack('give back', held, async () => {
+        await super.moveJobFromActiveToWait(jobId, token);
+        await this.#noteGivenBack(jobId, survivedStart);
+      });
+    }
     const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
     const keys = [active, wait, stalled, paused, meta, limiter, prioritized, marker, events];
     const bull = [...keys, jobId, token, this.toKey(jobId)];
     const flags = [begun ? '' : '1', survivedStart ? '1' : ''];
     const args = [...bull, this.keys[''], ...flags, ...this.#limiterArguments];
-    await this.#handBack('give back', { jobId, token, attemptsMade }, GIVE_BACK, args);
+    await this.#handBack('give back', held, () => this.#carryOut(GIVE_BACK, jobId, args));
   }
 
-  async #handBack(step: Step, held: Held, script: Script, args: unknown[]): Promise<void> {
+  async #carryOut({ name }: Script, jobId: string, args: unknown[]): Promise<void> {
     const client = await this.scripts();
+    this.writes.gather(client);
+    const code = await client.runCommand(name, args);
+    if (typeof code === 'number' && code < 0)
+      throw this.finishedErrors({ code, jobId, command: name, state: 'active' });
+  }
+
+  /** What BullMQ's own scripts know nothing of, when they have given it back. */
+  async #noteGivenBack(jobId: string, survivedStart: boolean): Promise<void> {
+    const isDecided = await this.runScript(NOTE_GIVEN_BACK, [jobId, survivedStart ? '1' : '']);
+    if (isDecided === '1') await super.promote(jobId);
+  }
+
+  async #handBack(step: Step, held: Held, act: () => Promise<void>): Promise<void> {
     const { jobId } = held;
     this.#handingBack.add(jobId);
     try {
-      await this.repeating.untilDone(step, held, async () => {
-        this.writes.gather(client);
-        const code = await client.runCommand(script.name, args);
-        if (typeof code === 'number' && code < 0)
-          throw this.finishedErrors({ code, jobId, command: script.name, state: 'active' });
-      });
+      await this.repeating.untilDone(step, held, act);
     } catch (thrown) {
       if (!isRefusal(thrown)) this.#handingBack.delete(jobId); // it is somebody else's by now
       throw thrown;
@@ -206,7 +231,7 @@ export abstract class SettlingBackend extends AddingBackend {
   }
 
   protected lost({ jobId }: Held, command: string): Error {
-    return this.finishedErrors({ code: -2, jobId, command, state: 'active' });
+    return this.finishedErrors({ code: CODE.lockMissing, jobId, command, state: 'active' });
   }
 }
 

@@ -6,11 +6,15 @@
 import type { JobType, RedisQueueBackend } from 'bullmq';
 import { SchedulingBackend } from './scheduling-backend.ts';
 import { SnoozedJobs, WAITING_STATES, type WaitingState } from '../snoozed-jobs.ts';
+import { CODE } from '../state/layout.ts';
 
 const JOBS_PROMOTED = 1_000;
 
 export abstract class WaitingBackend extends SchedulingBackend {
-  readonly snoozed: SnoozedJobs = new SnoozedJobs(() => this.scripts(), this.keys[''] as string);
+  readonly snoozed: SnoozedJobs = new SnoozedJobs(() => this.scripts(), this.keys[''] as string, {
+    promote: (jobId) => super.promote(jobId),
+    remove: (jobId) => super.remove(jobId, false),
+  });
 
   override async getCounts(types: JobType[], delayedTimestamp?: number): Promise<number[]> {
     const [plain, counts] = await Promise.all([
@@ -120,7 +124,7 @@ export abstract class WaitingBackend extends SchedulingBackend {
 
   async #mustBeDelayed(jobId: string, command: string): Promise<void> {
     if ((await this.snoozed.stateOf(jobId)) === undefined) return;
-    throw this.finishedErrors({ code: -3, jobId, command, state: 'delayed' });
+    throw this.finishedErrors({ code: CODE.notInState, jobId, command, state: 'delayed' });
   }
 
   /** Undefined: a state to which no snoozed job belongs. */

@@ -1,6 +1,7 @@
 import { type Packed, PACKING_LUA } from '../../redis/scripts/packing.ts';
 import { OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { NOW_MS_LUA } from '../state/timed.ts';
+import { FIELD, SCORE_PER_MS } from '../state/layout.ts';
 
 /**
  * What holds for all jobs of a call: milliseconds that a lock lasts, and the worker's name or ''. As text, like
@@ -67,9 +68,9 @@ end
 
 local function keepCompleted(jobKey, result, attempts, outcome)
   if outcome then
-    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, 'atm', attempts, '${OUTCOME_FIELD}', outcome)
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, '${FIELD.attemptsMade}', attempts, '${OUTCOME_FIELD}', outcome)
   else
-    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, 'atm', attempts)
+    call('HSET', jobKey, 'returnvalue', result, 'finishedOn', nowMs, '${FIELD.attemptsMade}', attempts)
   end
 end
 
@@ -81,7 +82,7 @@ local function finish(jobs, answers)
     local jobId, token, result, _, remove, outcome = unpack(jobs[n])
     local jobKey = prefix .. jobId
     -- An error in the midst of the script would leave those before it half finished.
-    local job = redis.pcall('HMGET', jobKey, 'name', 'atm', 'parentKey', 'parent', 'deid')
+    local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}')
     local isPlain = eventsMax and not job.err and job[1] and not job[3] and not job[4] and not job[5]
     if isPlain and tokens[n] == token and call('LREM', active, '-1', jobId) > 0 then
       if #ids == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
@@ -127,16 +128,16 @@ local function start(jobId, fields, token, lockMs, workerName)
   call('XADD', events, '*', 'event', 'active', 'jobId', jobId, 'prev', 'waiting')
   local size, before = #fields, nil
   for i = 1, size, 2 do
-    if fields[i] == 'ats' then before = fields[i + 1] end
+    if fields[i] == '${FIELD.attemptsStarted}' then before = fields[i + 1] end
   end
   local starts = oneMore(before)
   -- Behind the older ones of the same names, which they replace for whoever reads in order.
-  fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', nowMs, 'ats', starts
+  fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', nowMs, '${FIELD.attemptsStarted}', starts
   if workerName == '' then
-    call('HSET', jobKey, 'processedOn', nowMs, 'ats', starts)
+    call('HSET', jobKey, 'processedOn', nowMs, '${FIELD.attemptsStarted}', starts)
   else
-    call('HSET', jobKey, 'processedOn', nowMs, 'ats', starts, 'pb', workerName)
-    fields[size + 5], fields[size + 6] = 'pb', workerName
+    call('HSET', jobKey, 'processedOn', nowMs, '${FIELD.attemptsStarted}', starts, '${FIELD.processedBy}', workerName)
+    fields[size + 5], fields[size + 6] = '${FIELD.processedBy}', workerName
   end
   return { fields, jobId }
 end
@@ -144,7 +145,7 @@ end
 local function fetch(places, jobs, lockMs, workerName, answers)
   if #places == 0 then return end
   local wait = prefix .. 'wait'
-  local isDue = call('ZRANGEBYSCORE', delayed, 0, (nowMs + 1) * 4096 - 1, 'LIMIT', 0, 1)[1]
+  local isDue = call('ZRANGEBYSCORE', delayed, 0, (nowMs + 1) * ${SCORE_PER_MS} - 1, 'LIMIT', 0, 1)[1]
   local jobIds = not isDue and (call('RPOP', wait, #places) or {})
   if jobIds and not isSimple(jobIds) then
     for i = #jobIds, 1, -1 do call('RPUSH', wait, jobIds[i]) end
@@ -177,7 +178,7 @@ local function fetch(places, jobs, lockMs, workerName, answers)
   else
     call('DEL', prefix .. 'pc')
     local first = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-    if first[2] then without = { 0, 0, 0, math.floor(first[2] / 4096) } end
+    if first[2] then without = { 0, 0, 0, math.floor(first[2] / ${SCORE_PER_MS}) } end
   end
   for i = #started + 1, #places do answers[places[i]] = without end
 end

@@ -6,8 +6,6 @@
  * Most jobs are completed already when BullMQ says so: in the step that acknowledged their commit.
  * Then the answer waits here, by the lock token that is the worker slot's name for BullMQ.
  */
-import { createHash } from 'node:crypto';
-import type { WorkerOptions } from 'bullmq';
 import type { Clock } from '../../../base/clock.ts';
 import { Gather } from '../../../base/gather.ts';
 import type { Delivery } from '../../lanes.ts';
@@ -26,15 +24,6 @@ const PER_CALL = { atMost: 16, callsMax: 2 };
 const PER_CALL_AMONG_OTHERS = { atMost: 32, callsMax: 1 };
 /** Milliseconds between two looks at whether there are others. */
 const LOOK_EVERY_MS = 50;
-
-/**
- * SHA-1 of BullMQ's scripts that FINISH was written against (bullmq 6.7.0). With others, each job is
- * finished by BullMQ's own, until test/conformance/finishing.test.ts has passed with them.
- */
-const KNOWN_SCRIPTS: Readonly<Record<string, string>> = {
-  moveToFinished: '69666e69dd5621df59067a03de685e55a486560d',
-  moveToActive: 'd96ca626f1ea141b44a856b312fc636d99aa9ea9',
-};
 
 export interface ToComplete extends Delivery {
   /** JSON. */
@@ -186,29 +175,4 @@ export function answersIn(told: unknown[]): Answers {
   const nowMs = Number(told.pop());
   const answers = told as (Completed | 0)[];
   return { nowMs, answers: answers.map((answer) => (answer === 0 ? undefined : answer)) };
-}
-
-/** Whether BullMQ's scripts are the ones that FINISH stands in for, as far as the client shows them. */
-export function isKnownBullMQ(client: object, version: string): boolean {
-  const { scriptsSet } = client as { scriptsSet?: Record<string, { lua?: string }> };
-  return Object.entries(KNOWN_SCRIPTS).every(([name, hash]) => {
-    const lua = scriptsSet?.[`${name}:${version}`]?.lua;
-    return lua !== undefined && createHash('sha1').update(lua).digest('hex') === hash;
-  });
-}
-
-/** Options of a worker's, or a BullMQ, whose jobs BullMQ's own scripts must complete and fetch, one by one. */
-export type Peculiarity = 'limiter' | 'metrics' | 'bullmq-version' | 'no-worker';
-
-/** What keeps the scripts here from doing what BullMQ's do. */
-export function peculiaritiesOf(
-  { limiter, metrics, lockDuration }: Partial<WorkerOptions>,
-  isKnown: boolean,
-): Peculiarity[] {
-  const reasons: Peculiarity[] = [];
-  if (limiter !== undefined) reasons.push('limiter');
-  if (metrics !== undefined) reasons.push('metrics');
-  if (!isKnown) reasons.push('bullmq-version');
-  if (lockDuration === undefined) reasons.push('no-worker');
-  return reasons;
 }

@@ -4,7 +4,8 @@
  * these were written for, else by BullMQ's own.
  */
 import { systemClock } from '../../../base/clock.ts';
-import { type Completed, type Completion, Finisher, type Peculiarity } from './finisher.ts';
+import { type Completed, type Completion, Finisher } from './finisher.ts';
+import type { Peculiarity } from './peculiarities.ts';
 import type { Delivery } from '../../lanes.ts';
 import { FILL } from './fill.ts';
 import { FINISH } from './finish.ts';
@@ -36,7 +37,7 @@ export interface SlotSite extends SlotOwner {
   readonly workerName: string | undefined;
   readonly concurrency: number;
   /** What is not ordinary about the worker or BullMQ, so that BullMQ's own scripts must do all. */
-  readonly peculiarities: () => Promise<readonly Peculiarity[]>;
+  readonly peculiarities: () => readonly Peculiarity[];
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
   readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
@@ -139,7 +140,7 @@ export class Slots {
   async #make(): Promise<Finisher | undefined> {
     const { lockMs, workerName, concurrency, peculiarities, activeJobs, run, tellTime } =
       this.#site;
-    const reasons = await peculiarities();
+    const reasons = peculiarities();
     if (reasons.length > 0) {
       this.#site.isSlow(reasons);
       return undefined;

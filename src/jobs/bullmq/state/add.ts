@@ -1,6 +1,7 @@
 import { bullFunctionLua } from './bullmq-text.ts';
 import { LANE_FIELD, PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
+import { FIELD } from './layout.ts';
 
 /** BullMQ's own scripts that `addJobToTransaction` chooses from. */
 const BULL_SCRIPTS = [
@@ -10,8 +11,8 @@ const BULL_SCRIPTS = [
   'addParentJob',
 ] as const;
 
-/** Which of BullMQ's scripts, and the KEYS that it gets: alike for nearly all jobs of a call, so they are sent once. */
-export type AddForm = readonly [script: string, keys: readonly string[]];
+/** Which of BullMQ's scripts, the KEYS that it gets, how many ARGV: alike for nearly all jobs of a call, so they are sent once. */
+export type AddForm = readonly [script: string, keys: readonly string[], args: number];
 
 /** What is out of the ordinary about an add. */
 export interface AddFacts {
@@ -29,7 +30,7 @@ export interface AddFacts {
 
 export type AddArguments = [form: number, bulk: number, lane: string, facts?: AddFacts];
 
-/** BullMQ's three arguments of each job stand behind the message. */
+/** BullMQ's own arguments of each job stand behind the message. */
 export type AddMessage = readonly [forms: readonly AddForm[], adds: readonly AddArguments[]];
 
 /** A job's id; BullMQ's code for why it was not added; what an add failed with; 0: its bulk was refused. */
@@ -57,7 +58,7 @@ const KEPT_MS = 60_000;
  *   KEYS[1] sequence  KEYS[2] the producer's last calls
  *   ARGV[1] key prefix  ARGV[2] the call's number  ARGV[3] that of the call which must have come before; 0: none
  *   ARGV[4] the last moment, milliseconds since 1970  ARGV[5] how long a call may be valid, in milliseconds
- *   ARGV[6] AddMessage as JSON  ARGV[7...] three of BullMQ's per job
+ *   ARGV[6] AddMessage as JSON  ARGV[7...] BullMQ's ARGV of each job
  *   Returns an AddReply per job as JSON; or `old`: it was overtaken; `early`: the one before has not come;
  *   `time` and Redis' time: its last moment is past, or too far ahead
  */
@@ -130,7 +131,7 @@ end
 local function asleep(dedup)
   local jobId = call('GET', dedup)
   if not jobId then return end
-  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', 'atm', '${PARKED_FIELD}')
+  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', '${FIELD.attemptsMade}', '${PARKED_FIELD}')
   local lane = job[1]
   local waitsForTurn = not job[2] or job[2] == '0' or job[2] == job[3]
   if not lane or not waitsForTurn or not call('ZSCORE', own .. 'lane:' .. lane, jobId) then return end
@@ -158,17 +159,18 @@ local function add(form, lane, facts, args)
   return reply
 end
 
-local replies = {}
+local replies, at = {}, 7
 for i = 1, #adds do
   local form, bulk, lane, facts = adds[i][1], adds[i][2], adds[i][3], adds[i][4]
   if refused[bulk] then
     replies[i] = adds[i][5] and -5 or 0
   else
-    local at = 4 + 3 * i
-    local isAdded, reply = pcall(add, forms[form + 1], lane, facts, { ARGV[at], ARGV[at + 1], ARGV[at + 2] })
+    local count = forms[form + 1][3]
+    local isAdded, reply = pcall(add, forms[form + 1], lane, facts, { unpack(ARGV, at, at + count - 1) })
     if not isAdded then reply = { type(reply) == 'table' and reply.err or tostring(reply) } end
     replies[i] = reply
   end
+  at = at + forms[form + 1][3]
 end
 local answer = cjson.encode(replies)
 call('SET', KEYS[2], number .. ' ' .. answer .. '\\n' .. newestLine, 'PX', tonumber(ARGV[5]) + ${KEPT_MS})

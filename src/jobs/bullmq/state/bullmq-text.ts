@@ -3,6 +3,8 @@
  * and nothing of it is imitated.
  */
 import { RedisConnection } from 'bullmq';
+import type { BullScriptName } from './layout.ts';
+import type { Script } from '../../redis/scripts/script.ts';
 
 interface BullScript {
   readonly numberOfKeys: number;
@@ -11,17 +13,36 @@ interface BullScript {
 
 let known: ReadonlyMap<string, BullScript> | undefined;
 
-/** As BullMQ registers it with its clients, whatever the driver. */
-export function bullScript(name: string): BullScript {
+/** As BullMQ registers them with its clients, whatever the driver. None, if it registers them otherwise by now. */
+export function bullScripts(): ReadonlyMap<string, BullScript> {
   known ??= registered();
-  const script = known.get(name);
+  return known;
+}
+
+export function bullScript(name: BullScriptName): BullScript {
+  const script = bullScripts().get(name);
   if (script === undefined) throw new Error(`this version of BullMQ has no script "${name}"`);
   return script;
 }
 
 /** A fragment: the script as a function of KEYS and ARGV. */
-export function bullFunctionLua(name: string): string {
+export function bullFunctionLua(name: BullScriptName): string {
   return `local function ${name}(KEYS, ARGV)\n${bullScript(name).lua}\nend\n`;
+}
+
+/** A script of ours that has one of BullMQ's in it, made when it is first needed: by then it is known that BullMQ has that. */
+export function madeLater(name: string, make: () => Omit<Script, 'name'>): Script {
+  let made: Omit<Script, 'name'> | undefined;
+  const script = (): Omit<Script, 'name'> => (made ??= make());
+  return {
+    name,
+    get numberOfKeys() {
+      return script().numberOfKeys;
+    },
+    get lua() {
+      return script().lua;
+    },
+  };
 }
 
 /** Every script that BullMQ would define on a client; this one only writes them down. */
@@ -32,8 +53,8 @@ function registered(): ReadonlyMap<string, BullScript> {
       scripts.set(command.slice(0, command.lastIndexOf(':')), { numberOfKeys, lua }),
   };
   const { loadCommands } = RedisConnection.prototype as unknown as {
-    loadCommands(this: object, version: string): void;
+    loadCommands?(this: object, version: string): void;
   };
-  loadCommands.call({ _client: client }, 'any');
+  loadCommands?.call({ _client: client }, 'any');
   return scripts;
 }

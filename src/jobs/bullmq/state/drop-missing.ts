@@ -1,7 +1,12 @@
 import { LANE_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { isKnownBullMQ } from './known-bullmq.ts';
+import { FIELD } from './layout.ts';
 
 /** What BullMQ and Toril write into the hash of a job that they do not look at: of it, nothing is worth keeping. */
-const WRITTEN_ANEW = ['processedOn', 'ats', 'pb', 'stc', 'delay', 'atm', 'priority', 'defa'];
+const WRITTEN_ANEW = [
+  ...['processedOn', 'delay', 'priority', FIELD.attemptsStarted, FIELD.processedBy],
+  ...[FIELD.stalls, FIELD.attemptsMade, FIELD.deferredFailure],
+];
 
 /**
  * A job was delivered of which BullMQ does not know the name: its hash was deleted, evicted, or is something
@@ -9,7 +14,7 @@ const WRITTEN_ANEW = ['processedOn', 'ats', 'pb', 'stc', 'delay', 'atm', 'priori
  * are told to complete it.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] token of the delivery
- *   Returns dropped; damaged, if more of the job is left (then nothing is done); elsewhere, if it is there again or
+ *   Returns dropped; damaged, if more of the job is left, or BullMQ is unknown (then nothing is done); elsewhere, if it is there again or
  *   somebody else has it
  */
 export const DROP_MISSING: Script = {
@@ -30,6 +35,7 @@ if isHash then
     if not anew[fields[i]] and string.sub(fields[i], 1, 5) ~= 'toril' and fields[i] ~= '${LANE_FIELD}' then return 'damaged' end
   end
 end
+if not ${isKnownBullMQ()} then return 'damaged' end
 redis.call('LREM', prefix .. 'active', 0, jobId)
 redis.call('LREM', prefix .. 'wait', 0, jobId)
 redis.call('SREM', prefix .. 'stalled', jobId)

@@ -1,6 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
+import { FIELD, SCORE_PER_MS } from './layout.ts';
 
 const NOW_MS_LUA = `local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -26,7 +27,7 @@ ${OWN_PREFIX_LUA}${SNOOZED_LUA}local call, laneKey = redis.call, own .. 'lane:' 
 local jobIds = call('RPOP', KEYS[2], ARGV[3])
 if not jobIds then return { 0, 0 } end
 ${NOW_MS_LUA}
-local due = string.format('%.0f', (now + tonumber(ARGV[4])) * 4096)
+local due = string.format('%.0f', (now + tonumber(ARGV[4])) * ${SCORE_PER_MS})
 local first = call('ZRANGE', laneKey, 0, 0)[1]
 local inLane = call('ZMSCORE', laneKey, unpack(jobIds))
 local others, parked, lowest, highest = {}, {}, math.huge, 0
@@ -73,15 +74,15 @@ local isAny, snoozed = false, { wait = {}, prioritized = {} }
 for i = 1, #lane, 2 do
   local jobId, jobKey = lane[i], prefix .. lane[i]
   local score = call('ZSCORE', KEYS[2], jobId)
-  local isParked = score and math.floor(tonumber(score) / 4096) > now
-  local job = isParked and call('HMGET', jobKey, 'delay', 'atm', 'priority')
+  local isParked = score and math.floor(tonumber(score) / ${SCORE_PER_MS}) > now
+  local job = isParked and call('HMGET', jobKey, 'delay', '${FIELD.attemptsMade}', 'priority')
   if job and job[1] == '0' then
     local rank = firstRank + (i - 1) / 2
     local delay = math.max(rank * perRank, atLeast)
     if delay > atMost then delay = atMost * (1 + (rank * 7919) % 1000 / 1000) / 2 end
     delay = math.max(math.ceil(delay), 1)
     local due = string.format('%.0f', now + delay)
-    local newScore = string.format('%.0f', (now + delay) * 4096 + rank % 4096)
+    local newScore = string.format('%.0f', (now + delay) * ${SCORE_PER_MS} + rank % ${SCORE_PER_MS})
     call('ZADD', KEYS[2], newScore, jobId)
     local of = snoozed[stateOfPriority(job[3])]
     of[#of + 1] = newScore
@@ -106,5 +107,5 @@ return #lane < 2 * tonumber(ARGV[5]) and '' or '(' .. lane[#lane]
 /** For BullMQ: when idle workers have to look again. */
 function markNextDueLua(delayed: string, marker: string): string {
   return `local next = call('ZRANGE', ${delayed}, 0, 0, 'WITHSCORES')
-  call('ZADD', ${marker}, string.format('%.0f', math.floor(tonumber(next[2]) / 4096)), '1')`;
+  call('ZADD', ${marker}, string.format('%.0f', math.floor(tonumber(next[2]) / ${SCORE_PER_MS})), '1')`;
 }

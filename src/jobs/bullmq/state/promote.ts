@@ -1,13 +1,21 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { isKnownBullMQ } from './known-bullmq.ts';
+import { FIELD, SCORE_PER_PRIORITY } from './layout.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 
 /**
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
  * that it holds back as delayed though nothing remains to wait for. In the same step as whatever
- * says so, since a process that dies in between would leave the job lying until it is due.
+ * says so, since a process that dies in between would leave the job lying until it is due. With an unknown BullMQ, it lies
+ * there until then.
  */
-export const PROMOTE_LUA: string = `
+export const PROMOTE_LUA: string = isKnownBullMQ()
+  ? promoteLua()
+  : 'local function promote() end\n';
+
+function promoteLua(): string {
+  return `
 local hasWoken = false
 -- BullMQ's marker, for workers that sleep until there is something to do.
 local function wakeWorkers()
@@ -35,13 +43,14 @@ local function promote(jobId)
   if priority == 0 then
     redis.call('LPUSH', prefix .. 'wait', jobId)
   else
-    local place = redis.call('INCR', prefix .. 'pc') % 0x100000000
-    redis.call('ZADD', prefix .. 'prioritized', priority * 0x100000000 + place, jobId)
+    local place = redis.call('INCR', prefix .. 'pc') % ${SCORE_PER_PRIORITY}
+    redis.call('ZADD', prefix .. 'prioritized', priority * ${SCORE_PER_PRIORITY} + place, jobId)
   end
   wakeWorkers()
   tellUndelayed(jobId)
 end
 `;
+}
 
 /**
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
@@ -57,7 +66,7 @@ export const DELIVER_NEXT: Script = {
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
 ${PROMOTE_LUA}
-local job = redis.call('HMGET', prefix .. jobId, 'atm', '${PARKED_FIELD}')
+local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${PARKED_FIELD}')
 local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
 local isUndelayed = waitsForTurn and undelay(jobId)
 if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end

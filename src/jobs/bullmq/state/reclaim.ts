@@ -1,8 +1,11 @@
 import type { Script } from '../../redis/scripts/script.ts';
+import { isKnownBullMQ } from './known-bullmq.ts';
+import { FIELD } from './layout.ts';
 
 /**
  * Before a step is repeated that Redis did not carry out. Redis does not undo a script that it stops half-way,
- * and meanwhile the job's lock may have run out: whoever is still the one that has the job gets it back as it was.
+ * and meanwhile the job's lock may have run out: whoever is still the one that has the job gets it back as it was. With
+ * an unknown BullMQ nothing is put back: such a job is delivered again when it counts as stalled.
  *
  *   KEYS[1] sequence (unused)
  *   ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its lock's token  ARGV[4] ms that a lock lasts
@@ -19,6 +22,8 @@ local jobKey = prefix .. jobId
 if call('HEXISTS', jobKey, 'name') == 0 then return 'gone' end
 local lock = call('GET', jobKey .. ':lock')
 if lock and lock ~= ARGV[3] then return 'lost' end
+local mayPutBack = ${isKnownBullMQ()}
+if not lock and not mayPutBack then return 'lost' end
 if not call('LPOS', prefix .. 'active', jobId) then
   for _, set in ipairs({ 'completed', 'failed' }) do
     if call('ZSCORE', prefix .. set, jobId) then return 'finished' end
@@ -29,12 +34,13 @@ if not call('LPOS', prefix .. 'active', jobId) then
   for _, set in ipairs({ 'delayed', 'prioritized', 'waiting-children' }) do
     if call('ZSCORE', prefix .. set, jobId) then return 'lost' end
   end
+  if not mayPutBack then return 'lost' end
   -- In no list: a script was stopped between taking it out of one and putting it into another.
-  if ARGV[5] ~= '' then call('HSET', jobKey, 'atm', ARGV[5]) end
+  if ARGV[5] ~= '' then call('HSET', jobKey, '${FIELD.attemptsMade}', ARGV[5]) end
   call('HDEL', jobKey, 'finishedOn', 'returnvalue')
   call('LPUSH', prefix .. 'active', jobId) -- last: it tells that the rest is done
 end
-call('SET', jobKey .. ':lock', ARGV[3], 'PX', ARGV[4])
+if mayPutBack then call('SET', jobKey .. ':lock', ARGV[3], 'PX', ARGV[4]) end
 return 'held'
 `,
 };

@@ -1,5 +1,5 @@
 import { OWN_MARK, OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { bullFunctionLua } from './bullmq-text.ts';
+import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import {
   IN_HAND_KEY,
   LANE_FIELD,
@@ -36,18 +36,17 @@ end
  * BullMQ's own removal of a job and its children, which are functions of this script; what is removed leaves its lane.
  * Refused, as BullMQ refuses what is locked, if one of them may have been applied.
  *
- *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] 1: with its children
+ *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] 1: with its children  ARGV[4...] KEYS and ARGV of
+ *   BullMQ's removeJob
  *   Returns BullMQ's answer (1: removed, 0: refused, or below 0), and the jobs of this queue that are now the first
  *   of their lanes, unless they wait for a retry
  */
-export function removeScript(): Script {
-  return {
-    name: 'torilRemove',
-    numberOfKeys: 1,
-    lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${MAY_BE_APPLIED_LUA}
+export const REMOVE: Script = madeLater('torilRemove', () => ({
+  numberOfKeys: 1,
+  lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${MAY_BE_APPLIED_LUA}
+local bullKeys = ${bullScript('removeJob').numberOfKeys}
 ${bullFunctionLua('removeJob')}${REMOVE_LUA}`,
-  };
-}
+}));
 
 const REMOVE_LUA = `
 local call, prefix = redis.call, ARGV[1]
@@ -72,7 +71,7 @@ find(prefix, ARGV[2])
 for _, job in ipairs(found) do
   if mayBeApplied(job.own, job.key, job.id) then return { 0, {} } end
 end
-local removed = removeJob({ prefix .. ARGV[2], prefix .. 'repeat' }, { ARGV[2], ARGV[3], prefix })
+local removed = removeJob({ unpack(ARGV, 4, 3 + bullKeys) }, { unpack(ARGV, 4 + bullKeys) })
 
 local heads = {}
 for _, job in ipairs(found) do

@@ -1,9 +1,10 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { bullFunctionLua, bullScript } from './bullmq-text.ts';
+import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import { PROMOTE_LUA } from './promote.ts';
 import { GIVEN_BACK_FIELD, OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 import { NOW_MS_LUA } from './timed.ts';
+import { FIELD } from './layout.ts';
 
 /**
  * A fragment for scripts that give a delivered job back, whose `prefix` is the queue's. BullMQ's rate limit counts
@@ -42,8 +43,7 @@ end`;
  *   ARGV[10] '1': it was begun alone  ARGV[11], ARGV[12] the worker's rate limit: jobs, and milliseconds; '': none
  *   Returns what BullMQ's script returns.
  */
-export const snoozeScript = (): Script => ({
-  name: 'torilSnooze',
+export const SNOOZE: Script = madeLater('torilSnooze', () => ({
   numberOfKeys: bullScript('moveToDelayed').numberOfKeys,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[3]
@@ -62,7 +62,29 @@ end
 ${LIVED_THROUGH_LUA('ARGV[10]')}
 return code
 `,
-});
+}));
+
+/**
+ * Notes what Toril keeps of a job that BullMQ's own scripts have just given back: that it is snoozed, if it lies in the delayed
+ * set; and that a process which began it alone has lived through it.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] '1': it was begun alone
+ *   Returns '1' if somebody has decided it meanwhile, so that it need not lie there
+ */
+export const NOTE_GIVEN_BACK: Script = {
+  name: 'torilNoteGivenBack',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
+local prefix, jobId = ARGV[1], ARGV[2]
+${LIVED_THROUGH_LUA('ARGV[3]')}
+local score = redis.call('ZSCORE', delayedSet, jobId)
+if not score then return '' end
+local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
+if job[1] and job[1] ~= '' then return '1' end
+noteSnoozed(stateOfPriority(job[2]), { score, jobId })
+return ''
+`,
+};
 
 /**
  * Gives a delivered job back to the front of the queue: BullMQ's own moveJobFromActiveToWait. The delivery is taken off the
@@ -73,8 +95,7 @@ return code
  *   ARGV[6] '1': it was begun alone  ARGV[7], ARGV[8] the worker's rate limit
  *   Returns what BullMQ's script returns.
  */
-export const giveBackScript = (): Script => ({
-  name: 'torilGiveBack',
+export const GIVE_BACK: Script = madeLater('torilGiveBack', () => ({
   numberOfKeys: bullScript('moveJobFromActiveToWait').numberOfKeys,
   lua: `
 local jobId, prefix = ARGV[1], ARGV[4]
@@ -82,9 +103,9 @@ ${NOW_MS_LUA}${bullFunctionLua('moveJobFromActiveToWait')}${UNCOUNT_LUA}
 local code = moveJobFromActiveToWait(KEYS, ARGV)
 if code >= 0 then
   uncount(jobId, ARGV[7], ARGV[8])
-  if ARGV[5] == '1' then redis.call('HINCRBY', prefix .. jobId, 'ats', -1) end
+  if ARGV[5] == '1' then redis.call('HINCRBY', prefix .. jobId, '${FIELD.attemptsStarted}', -1) end
 end
 ${LIVED_THROUGH_LUA('ARGV[6]')}
 return code
 `,
-});
+}));

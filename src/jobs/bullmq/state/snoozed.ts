@@ -1,5 +1,6 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import type { Script } from '../../redis/scripts/script.ts';
+import { SCORE_PER_MS } from './layout.ts';
 
 /**
  * A job that gave its slot back until its turn (*snoozed*) lies in BullMQ's delayed set, among those that
@@ -40,7 +41,7 @@ local function noteSnoozed(state, pairs)
   for at = 1, #pairs, 4000 do
     redis.call('ZADD', own .. 'snoozed:' .. state, unpack(pairs, at, math.min(at + 3999, #pairs)))
   end
-  if math.floor(tonumber(pairs[1]) / 4096) % 16 == 0 then forgetWoken(state, 0, 63) end
+  if math.floor(tonumber(pairs[1]) / ${SCORE_PER_MS}) % 16 == 0 then forgetWoken(state, 0, 63) end
 end
 
 local function snoozedAs(jobId)
@@ -80,7 +81,7 @@ export const COUNT_WAITING: Script = {
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}
 local call, prefix = redis.call, ARGV[1]
-local before = ARGV[2] == '' and '+inf' or string.format('(%.0f', tonumber(ARGV[2]) * 4096)
+local before = ARGV[2] == '' and '+inf' or string.format('(%.0f', tonumber(ARGV[2]) * ${SCORE_PER_MS})
 local waiting, prioritized = call('ZCARD', own .. 'snoozed:wait'), call('ZCARD', own .. 'snoozed:prioritized')
 local delayed = call('ZCOUNT', prefix .. 'delayed', '-inf', before)
   - call('ZCOUNT', own .. 'snoozed:wait', '-inf', before) - call('ZCOUNT', own .. 'snoozed:prioritized', '-inf', before)

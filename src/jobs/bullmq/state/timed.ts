@@ -2,7 +2,8 @@
  * BullMQ's scripts that are told what time it is, told by Redis. BullMQ tells them the worker's own wall clock: one
  * that is an hour ahead starts what is delayed an hour early, and notes times that nobody else can use.
  */
-import { bullFunctionLua, bullScript } from './bullmq-text.ts';
+import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
+import { isKnownBullMQ } from './known-bullmq.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 
 /** Where each has the time among its arguments, counted from 1. */
@@ -32,17 +33,25 @@ export const NOW: Script = {
 let made: ReadonlyMap<string, Script> | undefined;
 
 /**
- * By the names of BullMQ's: the same, with the time from Redis; what takes a job for processing says the time behind
+ * By the names of BullMQ's, of a BullMQ that is known: the same, with the time from Redis; what takes a job for processing says the time behind
  * its answer ([fields, id, limited for, due, now]).
  */
 export function timedScripts(): ReadonlyMap<string, Script> {
-  made ??= new Map(Object.entries(TIME_AT).map(([name, at]) => [name, timed(name, at)]));
+  made ??= !isKnownBullMQ()
+    ? new Map()
+    : new Map(
+        (Object.entries(TIME_AT) as [TimedName, number][]).map(([name, at]) => [
+          name,
+          timed(name, at),
+        ]),
+      );
   return made;
 }
 
-function timed(name: string, at: number): Script {
-  return {
-    name: `torilTimed${name[0]?.toUpperCase()}${name.slice(1)}`,
+type TimedName = keyof typeof TIME_AT;
+
+function timed(name: TimedName, at: number): Script {
+  return madeLater(`torilTimed${name[0]?.toUpperCase()}${name.slice(1)}`, () => ({
     numberOfKeys: bullScript(name).numberOfKeys,
     lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs
 ${bullFunctionLua(name)}
@@ -50,5 +59,5 @@ local reply = ${name}(KEYS, ARGV)
 if type(reply) == 'table' and #reply == 4 then reply[5] = nowMs end
 return reply
 `,
-  };
+  }));
 }

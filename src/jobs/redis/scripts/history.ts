@@ -8,6 +8,7 @@ import {
 import { PLAIN_APPLIED } from '../../../updates/outcome.ts';
 import type { Packed, Packing } from './packing.ts';
 import type { Script } from './script.ts';
+import { FIELD } from '../../bullmq/state/layout.ts';
 
 /** Before each of a commit's jobs and before its data: no JSON text holds it (RFC 7464). */
 export const JOB_SEPARATOR = '\u001e';
@@ -47,7 +48,7 @@ local function jobsOf(entries, decisions, attempts)
   local text, isComplete = {}, true
   for i = 1, #entries, 2 do
     local jobId = entries[i]
-    local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', 'atm')
+    local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', '${FIELD.attemptsMade}')
     local decision = decisions[jobId] or '${PLAIN_APPLIED}'
     if string.sub(decision, 1, 1) == '${PLAIN_APPLIED}' then
       local result = string.sub(decision, 2)

@@ -7,6 +7,7 @@ import {
   OUTCOME_FIELD,
   type Script,
 } from './script.ts';
+import { FIELD } from '../../bullmq/state/layout.ts';
 
 /**
  * Where waiting jobs stand. Read only.
@@ -51,7 +52,7 @@ export const START_ALONE: Script = {
   numberOfKeys: 1,
   lua: `
 local jobKey = ARGV[1] .. ARGV[2]
-local job = redis.call('HMGET', jobKey, 'name', 'stc', 'atm', '${ALONE_FIELD}', '${GIVEN_BACK_FIELD}')
+local job = redis.call('HMGET', jobKey, 'name', '${FIELD.stalls}', '${FIELD.attemptsMade}', '${ALONE_FIELD}', '${GIVEN_BACK_FIELD}')
 if not job[1] then return 0 end
 local stalls, attempts = job[2] or '0', job[3] or '0'
 local deaths, stallsThen, attemptsThen = string.match(job[4] or '', '^(%d+) (%d+) (%d+)$')

@@ -1,3 +1,5 @@
+import { FIELD } from '../../bullmq/state/layout.ts';
+
 /** One transition of the lanes as a Lua script. KEYS[1] is always the sequence. */
 export interface Script {
   /** The command under which it is registered with the client. */
@@ -20,7 +22,7 @@ local function leave(ownPrefix, itsPrefix, lane, jobId)
   local wasFirst = redis.call('ZRANK', laneKey, jobId) == 0
   redis.call('ZREM', laneKey, jobId)
   local head = wasFirst and redis.call('ZRANGE', laneKey, 0, 0)[1]
-  if not head or (redis.call('HGET', itsPrefix .. head, 'atm') or '0') ~= '0' then return nil end
+  if not head or (redis.call('HGET', itsPrefix .. head, '${FIELD.attemptsMade}') or '0') ~= '0' then return nil end
   return head
 end
 `;

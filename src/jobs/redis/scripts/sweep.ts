@@ -1,5 +1,6 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { FIELDS_LUA, OUTCOME_FIELD, type Script } from './script.ts';
+import { FIELD } from '../../bullmq/state/layout.ts';
 
 /**
  * Takes entries out of lanes whose jobs BullMQ no longer has. Looks at a stretch of each lane, so that
@@ -29,7 +30,7 @@ for i = 4, #ARGV do
     end
   end
   local head = lostHead and redis.call('ZRANGE', lane, 0, 0)[1]
-  if head and (redis.call('HGET', prefix .. head, 'atm') or '0') == '0' then heads[#heads + 1] = head end
+  if head and (redis.call('HGET', prefix .. head, '${FIELD.attemptsMade}') or '0') == '0' then heads[#heads + 1] = head end
   if #jobIds == most then
     more[#more + 1] = lane
     more[#more + 1] = from + most - removed

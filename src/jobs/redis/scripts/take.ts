@@ -13,6 +13,7 @@ import {
   type Script,
 } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+import { FIELD, SCORE_PER_MS } from '../../bullmq/state/layout.ts';
 
 /** Cell token and base: '' if there is no cell. */
 export type TakeArguments = [
@@ -113,7 +114,7 @@ end
 -- An entry and the length of its data; nil if it is nobody's.
 local function entryOf(key, jobId, sequence, traces)
   local jobKey = prefix .. jobId
-  local job = fieldsOf(jobKey, 'name', 'data', 'atm', 'stc', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
+  local job = fieldsOf(jobKey, 'name', 'data', '${FIELD.attemptsMade}', '${FIELD.stalls}', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
     '${LANE_FIELD}', '${LATE_FIELD}')
   if not job[1] or (job[8] and job[8] ~= key) then return nil end
   if job[9] then sequence = '+' .. sequence end
@@ -189,7 +190,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
   if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
     local due = call('ZSCORE', KEYS[2], entries[1][1])
-    if due then headDueIn = math.max(0, math.floor(tonumber(due) / 4096) - nowMs) end
+    if due then headDueIn = math.max(0, math.floor(tonumber(due) / ${SCORE_PER_MS}) - nowMs) end
   end
   local length = #head / 2 - #gone + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
