@@ -138,7 +138,7 @@ const TIMES = new Set(['timestamp', 'processedOn', 'finishedOn']);
 const TORILS = /^:q:(lane:|copy:|sequence)/;
 /** Written by Toril; and where in this file an error was made. */
 const BESIDE_THE_POINT = new Set([
-  ...['toril', 'torilAlone', 'torilDirective', 'tl'],
+  ...['toril', 'torilAlone', 'torilDirective', 'torilLate', 'tl'],
   'stacktrace',
 ]);
 
