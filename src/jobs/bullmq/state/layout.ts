@@ -95,22 +95,22 @@ export const CODE = {
 export const FINISHED_AS = { missing: -1, completed: 1 } as const;
 
 /** BullMQ's keys of a queue, below its prefix. */
-export const KEYS = [
+export const KEYS: readonly string[] = [
   ...['active', 'completed', 'delayed', 'failed', 'paused', 'prioritized', 'wait'],
   ...['waiting-children', 'stalled', 'stalled-check', 'id', 'pc', 'marker', 'meta', 'events'],
   ...['limiter', 'repeat', 'de', 'dn', 'metrics'],
-] as const;
+];
 
 /** Below a job's key, and a colon. */
-export const JOB_KEYS = [
+export const JOB_KEYS: readonly string[] = [
   ...['lock', 'logs', 'dependencies', 'processed', 'failed', 'unsuccessful'],
-] as const;
+];
 
 /**
  * All that Toril's scripts call by its name of what BullMQ keeps: keys below the prefix, keys below a job's, fields of
  * a job's hash, fields of the queue's `meta`. Each of them must occur in BullMQ's own scripts.
  */
-export const NAMES = {
+export const NAMES: Readonly<Record<'keys' | 'jobKeys' | 'fields' | 'meta', readonly string[]>> = {
   keys: [
     ...['active', 'completed', 'delayed', 'events', 'failed', 'id', 'limiter', 'marker', 'meta'],
     ...['paused', 'pc', 'prioritized', 'repeat', 'stalled', 'wait', 'waiting-children'],
@@ -122,7 +122,7 @@ export const NAMES = {
     ...['processedOn', 'finishedOn', 'returnvalue', 'failedReason'],
   ],
   meta: ['paused', 'concurrency', 'max', 'duration', 'opts.maxLenEvents'],
-} as const;
+};
 
 /**
  * How the worker's main loop names its slots: its id, a colon, a number that it counts up (`fast-path/slot-tokens.ts`). A job that a

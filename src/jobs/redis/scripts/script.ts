@@ -16,7 +16,7 @@ export const IN_HAND_KEY = 'inHand';
  * A fragment: takes a job's entry out of its lane. Returns the job that is the first one now, unless it waits for a
  * retry; nil if the entry was not the first.
  */
-export const LEAVE_LUA = `
+export const LEAVE_LUA: string = `
 local function leave(ownPrefix, itsPrefix, lane, jobId)
   local laneKey = ownPrefix .. 'lane:' .. lane
   local wasFirst = redis.call('ZRANK', laneKey, jobId) == 0
