@@ -16,7 +16,7 @@ export interface Tree {
   remove(): void;
 }
 
-export function plant({ name, edits }: Twin): Tree {
+export function plant({ name, edits }: Pick<Twin, 'name' | 'edits'>): Tree {
   const folder = mkdtempSync(join(tmpdir(), `toril-twin-${name}-`));
   for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'dir');
