@@ -1,13 +1,15 @@
 /**
  * A BullMQ worker whose jobs change shared values in memcached. Thin glue: BullMQ delivers a job,
- * the gate finds out what becomes of it, delivery.ts tells BullMQ.
+ * intake.ts takes it to the gate and tells BullMQ what became of it.
  */
-import { Worker as BullWorker, type Job, WaitingChildrenError, type WorkerListener } from 'bullmq';
+import { Worker as BullWorker, WaitingChildrenError, type WorkerListener } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
 import { redisFailed } from '../errors.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
+import { BullDeliveries, BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
+import { thrownOf } from '../jobs/bullmq/told-failures.ts';
 import { verified } from '../updates/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
@@ -21,7 +23,6 @@ import { openServers } from '../memcached/open-servers.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { GateOptions } from '../options.ts';
 import { tolerant } from './deliveries/backoff-strategy.ts';
-import { report } from './deliveries/delivery.ts';
 import { Gate } from './gate.ts';
 import type { AllEvents, EventReporter, GateReporter } from './gate-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
@@ -31,7 +32,6 @@ import { Intake } from './deliveries/intake.ts';
 import { Lookout } from './watching/lookout.ts';
 import { notApplied } from './watching/missing-jobs.ts';
 import { StandingLanes } from './watching/standing-lanes.ts';
-import { thrownOf } from './deliveries/told-failures.ts';
 import { Start } from './starting/start.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 import { statusOf, type WorkerStatus } from './worker-status.ts';
@@ -49,7 +49,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #locks: MemcachedLeaseLocks;
   readonly #lanes: RedisLanes;
   readonly #gate: Gate;
-  readonly #intake: Intake;
+  readonly #intake: Intake<BullDelivery, unknown>;
   readonly #start: Start;
   readonly #standing: StandingLanes;
   readonly #lookout: Lookout;
@@ -79,7 +79,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const settings = tolerant(bull.settings, gate.blockedMs, (error) => this.emit('error', error));
     super(
       name,
-      (job, token) => this.#process(job, token as string),
+      (job, token) => this.#intake.handle(new BullDelivery(job, token as string, this.backend)),
       {
         ...bull,
         settings: byRedisTime(settings, () => this.backend.cronTimes),
@@ -139,7 +139,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     });
     this.#intake = new Intake({
       gate: this.#gate,
-      backend: this.backend,
+      deliveries: new BullDeliveries(this.backend),
       registry,
       clock: systemClock,
       report: this.#report as GateReporter,
@@ -310,12 +310,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** By the monotonic clock. Called while BullMQ's worker is constructed. */
   protected override createLockManager(): void {
     this.lockManager = LockRenewal.of(this);
-  }
-
-  async #process(job: Job, token: string): Promise<unknown> {
-    const settlement = await this.#intake.settlementOf(job, token);
-    this.#intake.settled(job, settlement);
-    return report(job, token, settlement, this.backend, this.#options.blockedMs);
   }
 
   /** An update has met a rate limit: BullMQ fetches nothing while it lasts. */

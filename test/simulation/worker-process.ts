@@ -1,18 +1,17 @@
 /**
- * A simulated worker process: the real gate with everything below it, and around it what worker.ts
- * and delivery.ts do with BullMQ. A process lives once; after a crash the next one takes its place.
+ * A simulated worker process: the real gate with everything below it, and the real way from a delivery to it and back,
+ * over a played BullMQ. A process lives once; after a crash the next one takes its place.
  */
 import type { Random } from '../../src/base/random.ts';
 import { pause, type Timer } from '../../src/base/clock.ts';
-import { validated } from '../../src/updates/job-data.ts';
 import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
-import { decodeOutcome } from '../../src/updates/outcome.ts';
 import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
-import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
-import { isFinal } from '../../src/workers/fold/fold-errors.ts';
-import type { Answer, Delivery } from '../../src/testing/bullmq/job-record.ts';
+import type { Answer, PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
+import { PlayedDeliveries } from '../../src/testing/bullmq/played-deliveries.ts';
+import { Intake } from '../../src/workers/deliveries/intake.ts';
+import type { GateReporter } from '../../src/workers/gate-events.ts';
 import { Gate } from '../../src/workers/gate.ts';
 import type { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
@@ -36,6 +35,7 @@ export class WorkerProcess {
   readonly #locks: MemcachedLeaseLocks;
   readonly #registry: UpdateRegistry;
   readonly #gate: Gate;
+  readonly #intake: Intake<PlayedDelivery, Promise<void>>;
   /** The locks in BullMQ of the jobs that are in hand. */
   readonly #held = new Map<string, string>();
   #deliveries = 0;
@@ -77,6 +77,11 @@ export class WorkerProcess {
       random,
       leaseMs: options.gate.leaseMs,
     });
+    const report: GateReporter = (event, { key, ...more }) => {
+      if (event === 'internalFault') throw (more as unknown as { cause: Error }).cause;
+      world.count(event);
+      world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);
+    };
     this.#gate = new Gate({
       queue: 'bull:simulated',
       servers: world.damageServers(new RendezvousServers(this.servers)),
@@ -86,11 +91,7 @@ export class WorkerProcess {
       clock: this.clock,
       random,
       options: options.gate,
-      report: (event, { key, ...more }) => {
-        if (event === 'internalFault') throw (more as unknown as { cause: Error }).cause;
-        world.count(event);
-        world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);
-      },
+      report,
       rateLimited: options.rateLimited,
       resting: () => this.#resting,
       slots: () => options.concurrency,
@@ -102,6 +103,17 @@ export class WorkerProcess {
       deliverNext: (jobId) => {
         this.link.call(() => world.bull.deliverNext(jobId)).catch(() => undefined);
       },
+    });
+    this.#intake = new Intake({
+      ...{ gate: this.#gate, registry: this.#registry, clock: this.clock, report },
+      blockedMs: options.gate.blockedMs,
+      deliveries: new PlayedDeliveries({
+        queue: world.bull,
+        wallMs: () => world.timeFor(this.clock),
+        call: (tell) => this.#untilTold(tell),
+        blockedMs: options.gate.blockedMs,
+        fraction: () => dice.fraction(),
+      }),
     });
     this.#renewLocks();
     this.#checkStalled();
@@ -184,7 +196,7 @@ export class WorkerProcess {
     return lanes;
   }
 
-  #fetched(delivery: Delivery | undefined): void {
+  #fetched(delivery: PlayedDelivery | undefined): void {
     this.#fetching = false;
     if (delivery === undefined) {
       if (this.#fetchAgain) return this.wake();
@@ -199,84 +211,23 @@ export class WorkerProcess {
     this.wake();
   }
 
-  async #process(delivery: Delivery): Promise<void> {
-    const settlement = await this.#settlementOf(delivery);
-    this.#world.trace.note(this.name, `job ${delivery.jobId} ${settlement.kind}`);
-    await this.#report(delivery, settlement);
-    if (this.#held.get(delivery.jobId) === delivery.lock) this.#held.delete(delivery.jobId);
+  async #process(delivery: PlayedDelivery): Promise<void> {
+    const { jobId, lock } = delivery;
+    await this.#intake.handle(delivery);
+    if (this.#held.get(jobId) === lock) this.#held.delete(jobId);
     this.wake();
   }
 
-  async #settlementOf({
-    jobId,
-    name,
-    data,
-    outcome,
-    attemptsMade,
-    attempts,
-    deliveries,
-    stalls,
-  }: Delivery): Promise<Settlement> {
-    const known = decodeOutcome(outcome);
-    const update = this.#registry.find(name);
-    if (update === undefined && known !== undefined) return { kind: 'decided', outcome: known };
-    if (update === undefined) {
-      return { kind: 'parked', delayMs: this.#world.options.gate.blockedMs };
-    }
-    const key = update.key(await validated(update, JSON.parse(data)));
-    if (known !== undefined) {
-      if (stalls > 0) this.#gate.visit(key);
-      return { kind: 'decided', outcome: known };
-    }
-    return new Promise((settle) => {
-      this.#gate.arrive(key, {
-        jobId,
-        arrivedAtMs: this.clock.monotonicMs(),
-        deliveries,
-        stalls,
-        isLastAttempt: (thrown) => isFinal(thrown) || attemptsMade + 1 >= attempts,
-        settle,
-      });
-    });
-  }
-
-  /** As delivery.ts and what is behind it. */
-  async #report(delivery: Delivery, settlement: Settlement): Promise<void> {
+  /** As repeating.ts. */
+  async #untilTold(tell: () => Answer): Promise<void> {
     while (this.clock.alive) {
       try {
-        const answer = await this.link.call(() => this.#tell(delivery, settlement));
-        if (answer !== 'done')
-          this.#world.trace.note(this.name, `job ${delivery.jobId}: ${answer}`);
+        const answer = await this.link.call(tell);
+        if (answer !== 'done') this.#world.trace.note(this.name, answer);
         return;
       } catch {
         await pause(this.clock, REPORT_RETRY_MS);
       }
-    }
-  }
-
-  #tell({ jobId, lock, attemptsMade, attempts }: Delivery, settlement: Settlement): Answer {
-    const { bull, options } = this.#world;
-    const nowMs = this.#world.timeFor(this.clock);
-    switch (settlement.kind) {
-      case 'decided': {
-        const { outcome } = settlement;
-        return outcome.kind === 'applied'
-          ? bull.complete(jobId, lock, outcome.result)
-          : bull.fail(jobId, lock, new Error(`${outcome.code}: ${outcome.message}`), 'left');
-      }
-      case 'retry': {
-        const { thrown } = settlement;
-        if (attemptsMade + 1 >= attempts) return bull.fail(jobId, lock, thrown);
-        return bull.retry(jobId, lock, thrown, options.backoffMs, nowMs);
-      }
-      case 'held':
-        return bull.fail(jobId, lock, settlement.thrown, 'holds');
-      case 'limited':
-        return bull.park(jobId, lock, nowMs + options.gate.blockedMs, false);
-      case 'parked':
-        return bull.park(jobId, lock, nowMs + settlement.delayMs, settlement.survivedStart);
-      case 'returned':
-        return bull.giveBack(jobId, lock, settlement.survivedStart);
     }
   }
 

@@ -72,7 +72,11 @@ export class Workload {
     const entersLater = isDelayed || dice.chance(options.plainRate);
     const job = {
       ...{ name: kind, data: JSON.stringify(data), key, enters: !entersLater },
-      options: { attempts, ...(isDelayed && { delay: dice.whole(1, 100) }) },
+      options: {
+        attempts,
+        backoff: options.backoffMs,
+        ...(isDelayed && { delay: dice.whole(1, 100) }),
+      },
     };
     return { kind, key, attempts, enters: !entersLater, job };
   }

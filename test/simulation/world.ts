@@ -198,17 +198,18 @@ function told(observer: BullObserver, trace: Trace): JobListener {
       note(id, `goes to ${lock}`);
       observer.delivered(id, lock);
     },
-    finished({ job: { id, failedReason = '' }, result }, state) {
-      note(
-        id,
-        state === 'completed' ? `is completed: ${result}` : `has failed for good: ${failedReason}`,
-      );
-      if (state === 'completed') observer.completed(id, result);
-      else observer.failed(id, failedReason);
+    finished({ job: { id }, result, error }, state) {
+      if (state === 'completed') {
+        note(id, `is completed: ${result}`);
+        observer.completed(id, result);
+      } else {
+        note(id, `has failed for good: ${reasonOf(error)}`);
+        observer.failed(id, reasonOf(error));
+      }
     },
-    retried({ job: { id, failedReason = '' } }) {
-      note(id, `has used up an attempt: ${failedReason}`);
-      observer.charged(id, failedReason);
+    retried({ job: { id }, error }) {
+      note(id, `has used up an attempt: ${reasonOf(error)}`);
+      observer.charged(id, reasonOf(error));
     },
     parked: ({ job }, lock) => observer.parked(job.id, lock),
     stalled({ job: { id } }) {
@@ -216,4 +217,9 @@ function told(observer: BullObserver, trace: Trace): JobListener {
       observer.stalled(id);
     },
   };
+}
+
+function reasonOf(error: Error | undefined): string {
+  const { code, message = '' } = (error ?? {}) as { code?: string; message?: string };
+  return code === undefined ? message : `${code}: ${message}`;
 }

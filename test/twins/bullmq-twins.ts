@@ -74,8 +74,8 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/deliveries/intake.ts',
-        find: '    if (known === undefined && (job.name as string | undefined) === undefined)\n',
-        replace: "    if (known === undefined && (job.name as string | undefined) === 'none')\n",
+        find: '    if (known === undefined && name === undefined)\n',
+        replace: "    if (known === undefined && name === 'none')\n",
       },
     ],
   },

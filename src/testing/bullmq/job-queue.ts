@@ -11,11 +11,11 @@ import { isRemoved } from './job-options.ts';
 import { JobPlaces } from './job-places.ts';
 import type {
   Answer,
-  Delivery,
   JobListener,
   JobQueueSettings,
   JobRecord,
   NewJob,
+  PlayedDelivery,
 } from './job-record.ts';
 
 export class JobQueue {
@@ -126,7 +126,7 @@ export class JobQueue {
   // Delivering, and what workers say of a delivered job
 
   /** moveToActive. @param wallMs by Redis' clock, as far as the worker knows it */
-  fetch(lock: string, wallMs: number = this.#clock.wallMs()): Delivery | undefined {
+  fetch(lock: string, wallMs: number = this.#clock.wallMs()): PlayedDelivery | undefined {
     this.places.promoteDue(wallMs);
     if (this.#jobs.paused) return undefined;
     const jobId = this.places.activate(lock);
@@ -137,11 +137,18 @@ export class JobQueue {
     record.deliveries += 1;
     for (const listener of this.#listeners) listener.delivered?.(record, lock);
     record.delayedFor = undefined;
-    const { id, name, data, attemptsMade, stalls, outcome } = job;
-    const facts = { lock, name, data, attemptsMade, stalls, outcome };
+    const { id, name, data, attemptsMade, stalls, outcome, entered } = job;
     if (this.#duplicates.delete(id)) this.stall(id);
-    const { deliveries } = record;
-    return { jobId: id, ...facts, attempts: options.attempts ?? 1, deliveries };
+    const { attempts = 1 } = options;
+    return {
+      ...{ jobId: id, lock, name, attemptsMade, stalls, outcome },
+      data: JSON.parse(data) as unknown,
+      addedMs: record.timestamp,
+      deliveries: record.deliveries,
+      lane: entered?.key ?? '',
+      completion: undefined,
+      isLastAttempt: () => attemptsMade + 1 >= attempts,
+    };
   }
 
   /** moveToFinished, as completed. */

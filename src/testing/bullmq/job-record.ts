@@ -1,23 +1,13 @@
 /** What the played BullMQ knows of a job, and what it tells of it. */
 import type { Timer } from '../../base/clock.ts';
+import type { Delivered } from '../../jobs/deliveries.ts';
 import type { MemoryJob } from '../../jobs/memory/memory-jobs.ts';
 import type { BedJobOptions } from './job-options.ts';
 
 /** A job as it is handed to a worker. */
-export interface Delivery {
-  readonly jobId: string;
+export interface PlayedDelivery extends Delivered {
   /** The token of its lock, made by the worker for this delivery. */
   readonly lock: string;
-  readonly name: string;
-  /** JSON. */
-  readonly data: string;
-  readonly attemptsMade: number;
-  readonly attempts: number;
-  /** How often it has been delivered, this time included. */
-  readonly deliveries: number;
-  readonly stalls: number;
-  /** What the job's hash says of how it left its lane. */
-  readonly outcome: string;
 }
 
 /** How BullMQ answers a worker about a job: its lock is gone, or somebody else's by now. */

@@ -4,7 +4,7 @@
  */
 import type { WorkerOptions } from 'bullmq';
 import { isError, messageOf } from '../../errors.ts';
-import { thrownOf } from './told-failures.ts';
+import { thrownOf } from '../../jobs/bullmq/told-failures.ts';
 
 type Settings = NonNullable<WorkerOptions['settings']>;
 type Strategy = NonNullable<Settings['backoffStrategy']>;

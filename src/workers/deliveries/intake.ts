@@ -1,45 +1,46 @@
-/** A job that BullMQ delivers, up to the moment in which it is settled: whose key it names, and the wait at its gate. */
+/**
+ * The way of a delivered job, whoever delivers it: whose key it names, the wait at its gate, and what is told of it when
+ * it is settled.
+ */
 import { AsyncResource } from 'node:async_hooks';
-import type { Job } from 'bullmq';
 import type { Clock } from '../../base/clock.ts';
-import type { TorilBackend } from '../../jobs/bullmq/bull-backend.ts';
+import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
 import { keyOf, schemaInTime, validated } from '../../updates/job-data.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { Settlement } from './arrival.ts';
-import { type Ending, isLastAttempt } from './delivery.ts';
+import { type Ending, isLastAttempt, tell } from './delivery.ts';
 import type { Gate } from '../gate.ts';
 import type { GateReporter } from '../gate-events.ts';
 import { settlementOfNameless } from '../watching/missing-jobs.ts';
 import { refusedWith } from './refused.ts';
 
-export interface IntakeOptions {
+export interface IntakeOptions<Job extends Delivered, Told> {
   readonly gate: Gate;
-  readonly backend: TorilBackend;
+  readonly deliveries: Deliveries<Job, Told>;
   readonly registry: UpdateRegistry;
   readonly clock: Clock;
   readonly report: GateReporter;
   readonly blockedMs: number;
 }
 
-export class Intake {
-  readonly #options: IntakeOptions;
+export class Intake<Job extends Delivered, Told> {
+  readonly #options: IntakeOptions<Job, Told>;
   readonly #validating = new Set<{ readonly jobId: string; readonly addedMs: number }>();
 
-  constructor(options: IntakeOptions) {
+  constructor(options: IntakeOptions<Job, Told>) {
     this.#options = options;
   }
 
-  /** Never throws: what a schema or a key throws is the job's own failure. */
-  settlementOf(job: Job, token: string): Ending | Promise<Ending> {
-    this.#options.gate.cancellations.delivered(job.id as string, job.timestamp);
-    return this.#take(job, token);
-  }
-
-  /** Of a job that was settled. */
-  settled(job: Job, settlement: Ending): void {
-    this.#options.gate.cancellations.settled(job.id as string, settlement);
+  /** From its delivery to what is told of it. What a schema or a key throws is the job's own failure. */
+  async handle(job: Job): Promise<Awaited<Told>> {
+    const { deliveries, blockedMs } = this.#options;
+    const { cancellations } = this.#options.gate;
+    cancellations.delivered(job.jobId, job.addedMs);
+    const ending = await this.#take(job);
+    cancellations.settled(job.jobId, ending);
+    return tell(deliveries, job, ending, blockedMs) as Awaited<Told>;
   }
 
   /** True if the job is here: its update, if it has been called, is told; else it will not be called. */
@@ -62,30 +63,28 @@ export class Intake {
     for (const { jobId, addedMs = 0 } of this.#options.gate.arrivals()) yield { jobId, addedMs };
   }
 
-  #take(job: Job, token: string): Ending | Promise<Ending> {
-    const { backend, registry, report, blockedMs } = this.#options;
-    const jobId = job.id as string;
-    const { outcome, lane } = backend.takeFields(jobId);
-    const known = decodeOutcome(outcome);
-    // Whatever its type says: nothing may be left of it.
-    if (known === undefined && (job.name as string | undefined) === undefined)
-      return settlementOfNameless(jobId, token, backend, report);
-    const update = registry.find(job.name);
+  #take(job: Job): Ending | Promise<Ending> {
+    const { deliveries, registry, report, blockedMs } = this.#options;
+    const { jobId, name, lane } = job;
+    const known = decodeOutcome(job.outcome);
+    if (known === undefined && name === undefined)
+      return settlementOfNameless(job, deliveries, report);
+    const update = name === undefined ? undefined : registry.find(name);
     if (known !== undefined) {
-      if (job.stalledCounter > 0) this.#visit(job, update, lane);
+      if (job.stalls > 0) this.#visit(job, update);
       return { kind: 'decided', outcome: known };
     }
     if (update === undefined) {
-      report('updateUnknown', { key: undefined, jobId, name: job.name });
+      report('updateUnknown', { key: undefined, jobId, name: name as string });
       return { kind: 'parked', delayMs: blockedMs };
     }
     // Once it has entered a lane, it goes there, whatever `key` says by now: in two lanes it would be applied twice.
-    if (lane !== '') return this.#arrive(job, token, lane);
+    if (lane !== '') return this.#arrive(job, lane);
     try {
       const data = validated(update, job.data);
-      if (!(data instanceof Promise)) return this.#arrive(job, token, keyOf(update, data));
+      if (!(data instanceof Promise)) return this.#arrive(job, keyOf(update, data));
       return this.#validated(job, schemaInTime(data, update, { clock: this.#options.clock }))
-        .then((settled) => this.#arrive(job, token, keyOf(update, settled)))
+        .then((settled) => this.#arrive(job, keyOf(update, settled)))
         .catch((thrown: unknown) => refusedWith(update, thrown));
     } catch (thrown) {
       return refusedWith(update, thrown);
@@ -93,20 +92,20 @@ export class Intake {
   }
 
   /** Its process died or froze with it, maybe between a commit and its acknowledgement. */
-  #visit(job: Job, update: AnyUpdate | undefined, lane: string): void {
+  #visit({ data, lane }: Job, update: AnyUpdate | undefined): void {
     if (lane !== '') return this.#options.gate.visit(lane);
     if (update === undefined) return;
-    const visit = (data: unknown): void => this.#options.gate.visit(keyOf(update, data));
+    const visit = (own: unknown): void => this.#options.gate.visit(keyOf(update, own));
     // A job whose key cannot be told any more was not in a commit of ours.
-    Promise.resolve(job.data)
-      .then((data: unknown) => validated(update, data))
+    Promise.resolve(data)
+      .then((given: unknown) => validated(update, given))
       .then(visit)
       .catch(() => undefined);
   }
 
   /** An asynchronous schema has the job meanwhile. */
   async #validated(job: Job, data: Promise<unknown>): Promise<unknown> {
-    const validating = { jobId: job.id as string, addedMs: job.timestamp };
+    const validating = { jobId: job.jobId, addedMs: job.addedMs };
     this.#validating.add(validating);
     try {
       return await data;
@@ -115,19 +114,17 @@ export class Intake {
     }
   }
 
-  #arrive(job: Job, token: string, key: string): Promise<Settlement> {
-    const { gate, backend, clock } = this.#options;
-    const jobId = job.id as string;
-    const { removeOnComplete } = job.opts;
+  #arrive(job: Job, key: string): Promise<Settlement> {
+    const { gate, clock } = this.#options;
     return new Promise((settle) => {
       gate.arrive(key, {
-        jobId,
+        jobId: job.jobId,
         scope: new AsyncResource('TorilJob'),
-        addedMs: job.timestamp,
+        addedMs: job.addedMs,
         arrivedAtMs: clock.monotonicMs(),
-        deliveries: job.attemptsStarted,
-        stalls: job.stalledCounter,
-        delivery: backend.slots.deliveryOf(jobId, token, removeOnComplete),
+        deliveries: job.deliveries,
+        stalls: job.stalls,
+        delivery: job.completion,
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

@@ -1,5 +1,5 @@
 /** What is told of jobs that others have taken away or spoilt, and what becomes of one that is delivered all the same. */
-import type { TorilBackend } from '../../jobs/bullmq/bull-backend.ts';
+import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
 import { TorilError } from '../../errors.ts';
 import type { JobOutcome } from '../../updates/outcome.ts';
 import type { Ending } from '../deliveries/delivery.ts';
@@ -12,13 +12,13 @@ const IDS_TOLD = 20;
  * A job without a name: its hash was deleted or evicted, and what is there was made anew by its delivery. It
  * is dropped from whatever list it is in. If more is left of it than that, it fails instead, for somebody to see.
  */
-export async function settlementOfNameless(
-  jobId: string,
-  token: string,
-  backend: TorilBackend,
+export async function settlementOfNameless<Job extends Delivered>(
+  job: Job,
+  deliveries: Pick<Deliveries<Job, unknown>, 'dropMissing'>,
   report: GateReporter,
 ): Promise<Ending> {
-  const found = await backend.dropMissing(jobId, token);
+  const { jobId } = job;
+  const found = await deliveries.dropMissing(job);
   if (found === 'damaged') return { kind: 'decided', outcome: damaged(jobId) };
   if (found === 'dropped') report('jobsMissing', { key: undefined, jobIds: [jobId] });
   return { kind: 'gone' };

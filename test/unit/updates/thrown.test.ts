@@ -10,11 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { isError, messageOf, nameOf, stackOf, TorilError } from '../../../src/errors.ts';
 import { codeOf, controlOf, errorOf } from '../../../src/updates/thrown.ts';
 import { isFinal } from '../../../src/workers/fold/fold-errors.ts';
-import {
-  forGood,
-  forThisAttempt,
-  thrownOf,
-} from '../../../src/workers/deliveries/told-failures.ts';
+import { forGood, forThisAttempt, thrownOf } from '../../../src/jobs/bullmq/told-failures.ts';
 import { hostileThings } from '../../support/hostile.ts';
 
 describe('whatever is thrown', () => {

@@ -1,0 +1,95 @@
+/**
+ * The played engine of deliveries: what BullMQ's worker says of a job to the played queue. The test bed and the
+ * simulation differ in how a call travels, and in nothing else.
+ */
+import type { Deliveries } from '../../jobs/deliveries.ts';
+import { backoffMs, type BackoffStrategy } from './job-options.ts';
+import type { JobQueue } from './job-queue.ts';
+import type { Answer, PlayedDelivery } from './job-record.ts';
+
+export interface PlayedDeliveriesOptions {
+  readonly queue: JobQueue;
+  /** Milliseconds since 1970, by Redis' clock as far as the worker knows it. */
+  readonly wallMs: () => number;
+  /** A call's way to Redis and back. Resolves once it was carried out; never rejects. */
+  readonly call: (execute: () => Answer) => Promise<void>;
+  /** Of the worker's settings. */
+  readonly backoffStrategy?: BackoffStrategy | undefined;
+  /** Milliseconds before the next attempt where the strategy says none. */
+  readonly blockedMs: number;
+  /** A number in [0, 1). */
+  readonly fraction: () => number;
+}
+
+/** What a strategy says of a job that is not to be tried again. */
+const GIVE_UP = -1;
+
+export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void>> {
+  readonly #options: PlayedDeliveriesOptions;
+
+  constructor(options: PlayedDeliveriesOptions) {
+    this.#options = options;
+  }
+
+  complete({ jobId, lock }: PlayedDelivery, resultJson: string): Promise<void> {
+    const { queue, call } = this.#options;
+    return call(() => queue.complete(jobId, lock, resultJson));
+  }
+
+  fail({ jobId, lock }: PlayedDelivery, thrown: Error, why?: 'left' | 'holds'): Promise<void> {
+    const { queue, call } = this.#options;
+    return call(() => queue.fail(jobId, lock, thrown, why));
+  }
+
+  /** The job stays active while a strategy of the user's takes its time. */
+  async retry(job: PlayedDelivery, thrown: Error): Promise<void> {
+    const { queue, call, wallMs } = this.#options;
+    const { jobId, lock } = job;
+    const inMs = await this.#backoffMs(job, thrown);
+    if (inMs === GIVE_UP) return this.fail(job, thrown);
+    return call(() => queue.retry(jobId, lock, thrown, inMs, wallMs()));
+  }
+
+  #backoffMs({ jobId, attemptsMade }: PlayedDelivery, thrown: Error): number | Promise<number> {
+    const { queue, fraction } = this.#options;
+    const { backoff } = queue.record(jobId)?.options ?? {};
+    const type = typeof backoff === 'object' ? backoff.type : undefined;
+    return (
+      backoffMs(backoff, attemptsMade + 1, fraction) ?? this.#told(attemptsMade + 1, type, thrown)
+    );
+  }
+
+  /** One that throws, or is missing, has the job wait all the same: as a worker of Toril's. */
+  async #told(attemptsMade: number, type: string | undefined, thrown: Error): Promise<number> {
+    const { backoffStrategy, blockedMs } = this.#options;
+    try {
+      return (await backoffStrategy?.(attemptsMade, type, thrown)) ?? blockedMs;
+    } catch {
+      return blockedMs;
+    }
+  }
+
+  /** There are none: as if the limit had been over by now. */
+  waitForLimit(job: PlayedDelivery, elseMs: number): Promise<void> {
+    return this.snooze(job, elseMs, false);
+  }
+
+  snooze({ jobId, lock }: PlayedDelivery, delayMs: number, survivedStart: boolean): Promise<void> {
+    const { queue, call, wallMs } = this.#options;
+    return call(() => queue.park(jobId, lock, wallMs() + delayMs, survivedStart));
+  }
+
+  giveBack({ jobId, lock }: PlayedDelivery, survivedStart: boolean): Promise<void> {
+    const { queue, call } = this.#options;
+    return call(() => queue.giveBack(jobId, lock, survivedStart));
+  }
+
+  /** Each has its name. */
+  dropMissing(): Promise<'elsewhere'> {
+    return Promise.resolve('elsewhere');
+  }
+
+  leave(): Promise<void> {
+    return Promise.resolve();
+  }
+}
