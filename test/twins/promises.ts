@@ -38,7 +38,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P6 no wedge': [
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
-    ...['fetched-again', 'closing-goes-on'],
+    ...['fetched-again', 'closing-goes-on', 'lane-left-to-nobody'],
   ],
   'P7 fair attempts': [
     ...['charged-in-absence', 'stalled-in-company', 'no-given-back-mark', 'limit-is-a-failure'],
@@ -52,6 +52,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P9 loud': [
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],
     ...['forget-refused-commit', 'completed-is-applied', 'nobody-looks', 'gone-in-silence'],
+    ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
   ],
 };
 
