@@ -22,11 +22,17 @@ const USAGE = `npm run bullmq -- VERSION|${UNKNOWN} [--only FILE,FILE]
 
 /** All that meet BullMQ itself. */
 const SUITES = [
-  ...['unit/jobs/bullmq-layout', 'conformance/finishing', 'conformance/bull.simulated'],
+  ...['unit/jobs/bullmq-layout', 'conformance/finishing', 'conformance/played-bullmq'],
   ...['conformance/lanes', 'integration/adding', 'integration/adding-once', 'integration/limits'],
   ...['integration/bullmq-flows', 'integration/bullmq-jobs', 'integration/bullmq-workers'],
-  ...['integration/calling-updates', 'integration/closing', 'integration/failing'],
-  ...['integration/filling', 'integration/holding', 'integration/kept-lanes', 'integration/names'],
+  ...['integration/calling-updates', 'integration/changing-jobs', 'integration/closing'],
+  ...[
+    'integration/failing',
+    'integration/filling',
+    'integration/holding',
+    'integration/kept-lanes',
+    'integration/names',
+  ],
   ...['integration/missing-jobs', 'integration/ordering', 'integration/parking'],
   ...['integration/plain-worker', 'integration/redis-refusing', 'integration/snoozed-jobs'],
   ...['integration/throwing', 'integration/unknown-bullmq', 'integration/wrong-clocks'],
