@@ -54,7 +54,7 @@ export {
   type UpdateContext,
   type UpdateSettings,
 } from './updates/update.ts';
-export { UncommittedError, type WriteFate } from './lock/strict/tenure.ts';
+export { UncommittedError, type WriteFate } from './lock/strict/lease-session.ts';
 export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export {

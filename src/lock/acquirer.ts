@@ -1,11 +1,11 @@
-/** Waits for leases: attempt after attempt, until they are held or patience ends. */
+/** Waits for leases: attempt after attempt, until they are held or the budget ends. */
 import { assert } from '../base/assert.ts';
 import { type Clock, pause } from '../base/clock.ts';
 import { cellName, lockName } from '../memcached/item-names.ts';
 import { type Item, mayComeLater, type Outcome } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { Acquisition, Lease, LeaseLocks } from './lock.ts';
-import type { Patience } from './patience.ts';
+import type { WaitBudget } from './wait-budget.ts';
 
 /** Between two attempts on a server that is out of reach. */
 const UNAVAILABLE_RETRY_MS = 100;
@@ -36,16 +36,16 @@ export class Acquirer {
 
   /**
    * One after the other, in the order given. One may be lost while another is waited for: whoever
-   * uses them finds out. Throws what `patience.check` throws, and errors that do not pass.
+   * uses them finds out. Throws what `budget.check` throws, and errors that do not pass.
    */
   async acquireAll(
     keys: readonly string[],
     leaseMs: number,
-    patience: Patience,
+    budget: WaitBudget,
   ): Promise<Acquired[]> {
     const acquired: Acquired[] = [];
     try {
-      for (const key of keys) acquired.push(await this.#acquire(key, leaseMs, patience));
+      for (const key of keys) acquired.push(await this.#acquire(key, leaseMs, budget));
       return acquired;
     } catch (error) {
       releaseAll(acquired.map(({ lease }) => lease));
@@ -53,7 +53,7 @@ export class Acquirer {
     }
   }
 
-  async #acquire(key: string, leaseMs: number, patience: Patience): Promise<Acquired> {
+  async #acquire(key: string, leaseMs: number, budget: WaitBudget): Promise<Acquired> {
     const server = this.#memcached.serverFor(key);
     for (;;) {
       let read: Promise<Outcome<Item>> | undefined;
@@ -65,23 +65,23 @@ export class Acquirer {
         },
         leaseMs,
       );
-      const acquisition = await withinPatience(attempt, patience);
+      const acquisition = await withinBudget(attempt, budget);
       switch (acquisition.kind) {
         case 'held':
           assert(read !== undefined, 'a lease without the read beside it');
           return { key, lease: acquisition.lease, read };
         case 'busy':
-          patience.noteObstacle(`somebody else holds "${key}"`);
-          await pause(this.#clock, acquisition.retryAfterMs, patience.signal);
+          budget.noteObstacle(`somebody else holds "${key}"`);
+          await pause(this.#clock, acquisition.retryAfterMs, budget.signal);
           break;
         case 'unavailable': {
           const { cause } = acquisition;
           if (!mayComeLater(cause)) throw cause;
-          patience.noteObstacle(`${server.address} is unavailable`, cause);
-          await pause(this.#clock, UNAVAILABLE_RETRY_MS, patience.signal);
+          budget.noteObstacle(`${server.address} is unavailable`, cause);
+          await pause(this.#clock, UNAVAILABLE_RETRY_MS, budget.signal);
         }
       }
-      patience.check();
+      budget.check();
     }
   }
 }
@@ -91,13 +91,13 @@ export function releaseAll(leases: readonly Lease[]): void {
   for (const lease of leases) void lease.release();
 }
 
-/** An attempt can outlast patience, on a server that does not answer. What it still brings is given back. */
-async function withinPatience(
+/** An attempt can outlast the budget, on a server that does not answer. What it still brings is given back. */
+async function withinBudget(
   attempt: Promise<Acquisition>,
-  patience: Patience,
+  budget: WaitBudget,
 ): Promise<Acquisition> {
   try {
-    return await patience.within(attempt);
+    return await budget.within(attempt);
   } catch (thrown) {
     attempt.then(
       (late) => late.kind === 'held' && void late.lease.release(),

@@ -17,7 +17,7 @@ import { checkLeaseMs, LEASE_DEFAULT_MS, trustEndMs } from './lease.ts';
 import { LeaseGroup } from './lease-group.ts';
 import type { Acquisition, LeaseLocks } from './lock.ts';
 import { encodeLock, foreignLock, parseLock } from './lock-item.ts';
-import { retryAfterMs, Sightings } from './sightings.ts';
+import { retryAfterMs, LockObservations } from './lock-observations.ts';
 
 /** How often one attempt starts anew because its connection ended before anything was sent. */
 const CONNECTIONS_PER_ATTEMPT = 3;
@@ -36,8 +36,8 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   readonly #random: Random;
   readonly #leaseMs: number;
   readonly #groups = new Map<Connection, LeaseGroup>();
-  readonly #sightings = new Sightings();
-  readonly #abandon = (owner: string): void => this.#sightings.abandon(owner);
+  readonly #observations = new LockObservations();
+  readonly #abandon = (owner: string): void => this.#observations.abandon(owner);
   #closing: Promise<void> | undefined;
   #attempts = 0;
   #attemptsOver: (() => void) | undefined;
@@ -90,7 +90,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     const owner = this.#random.id();
     const item = encodeLock(owner, durationMs);
     const sentMs = this.#clock.monotonicMs();
-    const takeoverCas = this.#sightings.takeoverCas(lockName, connection, sentMs);
+    const takeoverCas = this.#observations.takeoverCas(lockName, connection, sentMs);
     return { lockName, owner, durationMs, item, sentMs, takeoverCas };
   }
 
@@ -117,7 +117,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   }
 
   #hold(connection: Connection, claim: Claim, cas: Cas): Acquisition {
-    this.#sightings.forget(claim.lockName);
+    this.#observations.forget(claim.lockName);
     if (!connection.alive) {
       this.#abandon(claim.owner);
       return lostConnection('with the answer');
@@ -150,12 +150,18 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     const content = parseLock(outcome.value);
     if (content === undefined) return unavailable(foreignLock(lockName));
     const nowMs = this.#clock.monotonicMs();
-    const sighting = this.#sightings.see(lockName, connection, outcome.value.cas, content, nowMs);
-    return { kind: 'busy', retryAfterMs: retryAfterMs(sighting, nowMs, this.#random) };
+    const observation = this.#observations.see(
+      lockName,
+      connection,
+      outcome.value.cas,
+      content,
+      nowMs,
+    );
+    return { kind: 'busy', retryAfterMs: retryAfterMs(observation, nowMs, this.#random) };
   }
 
   #free(lockName: string): Acquisition {
-    this.#sightings.forget(lockName);
+    this.#observations.forget(lockName);
     return { kind: 'busy', retryAfterMs: 0 };
   }
 

@@ -20,9 +20,9 @@ import type { Lease } from '../lock/lock.ts';
 import { TorilError } from '../errors.ts';
 import type { Arrival } from './deliveries/arrival.ts';
 import { Arrivals } from './deliveries/arrivals.ts';
-import type { Blockers } from './fold/blockers.ts';
+import type { LeaseOverruns } from './fold/lease-overruns.ts';
 import type { Cancellations } from './deliveries/cancellations.ts';
-import type { Crowd, Crowding } from './waiting/crowd.ts';
+import type { SlotPressure, SlotHolder } from './waiting/slot-pressure.ts';
 import type { Faults } from './faults.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
@@ -37,10 +37,10 @@ import {
   type Waiting,
 } from './waiting/parking.ts';
 import type { SeenDataSets } from './seen-data-sets.ts';
-import type { StartedAlone } from './deliveries/started-alone.ts';
+import type { IsolatedStarts } from './deliveries/isolated-starts.ts';
 import { takeTurn } from './turn/turn.ts';
 import { Turn } from './turn/turn-state.ts';
-import type { Watched, Watches } from './waiting/watches.ts';
+import type { Watched, Deadlines } from './waiting/deadlines.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;
@@ -55,22 +55,22 @@ const FIRST_COMMIT_MS = 20;
 /** What a combiner needs of its gate. */
 export interface CombinerHome {
   readonly context: GateContext;
-  readonly blockers: Blockers;
-  readonly startedAlone: StartedAlone;
+  readonly overruns: LeaseOverruns;
+  readonly isolatedStarts: IsolatedStarts;
   readonly cancellations: Cancellations;
   readonly faults: Faults;
   readonly dataSets: SeenDataSets;
   /** Whoever is watched waits for `patienceMs`. */
-  readonly watches: Watches;
+  readonly deadlines: Deadlines;
   /** Whoever holds most of the slots is looked at sooner. */
-  readonly crowd: Crowd;
+  readonly slotPressure: SlotPressure;
   forget(key: string): void;
 }
 
 /** A delivered job that waits here, and where it stands. */
 type LocatedArrival = Waiting & Pick<Arrival, 'jobId' | 'arrivedAtMs'>;
 
-export class Combiner implements Watched, Crowding {
+export class Combiner implements Watched, SlotHolder {
   readonly #home: CombinerHome;
   readonly #context: GateContext;
   readonly #key: string;
@@ -100,7 +100,7 @@ export class Combiner implements Watched, Crowding {
     this.#server = home.context.servers.serverFor(key);
     this.#cellName = cellName(key);
     this.#lockName = lockName(key);
-    this.#memory = new KeyMemory(home.blockers, home.startedAlone, home.cancellations);
+    this.#memory = new KeyMemory(home.overruns, home.isolatedStarts, home.cancellations);
     if (first !== undefined) this.#arrivals.add(first);
     this.over = this.#run();
   }
@@ -109,8 +109,8 @@ export class Combiner implements Watched, Crowding {
     this.#arrivals.add(arrival);
     // A slow key's jobs give their slots back at once, not each after its own patience.
     if (this.#memory.paceMs > this.#context.options.patienceMs) return this.lookSoon();
-    this.#home.watches.add(this);
-    this.#home.crowd.grew(this);
+    this.#home.deadlines.add(this);
+    this.#home.slotPressure.grew(this);
   }
 
   waiting(): Iterable<Arrival> {
@@ -136,15 +136,15 @@ export class Combiner implements Watched, Crowding {
 
   /** The deadline has passed: nobody waits any longer for an update that does not settle. */
   abandon(): void {
-    const { startedAlone } = this.#memory;
+    const { isolatedStarts } = this.#memory;
     this.#arrivals.settleAll((jobId) => ({
       kind: 'returned',
-      survivedStart: startedAlone.takeOut(jobId),
+      survivedStart: isolatedStarts.takeOut(jobId),
     }));
   }
 
   async #run(): Promise<void> {
-    this.#home.watches.add(this);
+    this.#home.deadlines.add(this);
     let [lastLook, someWaited] = [false, false];
     for (;;) {
       someWaited = this.#arrivals.size > 0;
@@ -161,7 +161,7 @@ export class Combiner implements Watched, Crowding {
     }
     // In the same moment as the check above: nothing can join a combiner that is over.
     this.#home.forget(this.#key);
-    this.#home.watches.remove(this);
+    this.#home.deadlines.remove(this);
     if (!this.#laneIsEmpty && !someWaited) void this.#wakeHead();
     this.abandon();
   }
@@ -296,7 +296,7 @@ export class Combiner implements Watched, Crowding {
   timeIsOver(): void {
     if (this.#arrivals.size === 0) return;
     this.#parkPatient().then(
-      () => this.#arrivals.size > 0 && this.#home.watches.add(this),
+      () => this.#arrivals.size > 0 && this.#home.deadlines.add(this),
       (thrown: unknown) => {
         // Redis is out of reach: the round itself finds out.
         if (!(thrown instanceof TorilError)) this.#tell(thrown);
@@ -368,7 +368,7 @@ export class Combiner implements Watched, Crowding {
     const parked = {
       kind: 'parked',
       delayMs: delayMs(awayMs, options, random.fraction()),
-      survivedStart: this.#memory.startedAlone.takeOut(jobId),
+      survivedStart: this.#memory.isolatedStarts.takeOut(jobId),
     } as const;
     report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
     this.#arrivals.settle(jobId, parked);

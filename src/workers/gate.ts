@@ -2,33 +2,33 @@
 import { AsyncResource } from 'node:async_hooks';
 import { settlesWithin } from '../base/clock.ts';
 import type { Arrival } from './deliveries/arrival.ts';
-import { Blockers } from './fold/blockers.ts';
+import { LeaseOverruns } from './fold/lease-overruns.ts';
 import { Cancellations } from './deliveries/cancellations.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
-import { Crowd } from './waiting/crowd.ts';
+import { SlotPressure } from './waiting/slot-pressure.ts';
 import { Faults } from './faults.ts';
 import { SeenDataSets } from './seen-data-sets.ts';
-import { StartedAlone } from './deliveries/started-alone.ts';
-import { Watches } from './waiting/watches.ts';
+import { IsolatedStarts } from './deliveries/isolated-starts.ts';
+import { Deadlines } from './waiting/deadlines.ts';
 
 export class Gate implements CombinerHome {
   readonly context: GateContext;
-  readonly blockers: Blockers = new Blockers();
-  readonly startedAlone: StartedAlone = new StartedAlone();
+  readonly overruns: LeaseOverruns = new LeaseOverruns();
+  readonly isolatedStarts: IsolatedStarts = new IsolatedStarts();
   readonly cancellations: Cancellations = new Cancellations();
   readonly faults: Faults = new Faults();
   readonly dataSets: SeenDataSets = new SeenDataSets();
-  readonly watches: Watches;
-  readonly crowd: Crowd;
+  readonly deadlines: Deadlines;
+  readonly slotPressure: SlotPressure;
   readonly #root = new AsyncResource('TorilGate');
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;
 
   constructor(context: GateContext) {
     this.context = context;
-    this.watches = new Watches(context.clock, context.options.patienceMs);
-    this.crowd = new Crowd(context.clock, context.slots);
+    this.deadlines = new Deadlines(context.clock, context.options.patienceMs);
+    this.slotPressure = new SlotPressure(context.clock, context.slots);
   }
 
   /** A job of `key` has been delivered; it is settled once its outcome is known, or it must wait elsewhere. */

@@ -1,9 +1,9 @@
 import type { TorilError } from '../errors.ts';
 import type { GateOptions } from '../options.ts';
-import type { Blockers } from './fold/blockers.ts';
+import type { LeaseOverruns } from './fold/lease-overruns.ts';
 import { Cancellations } from './deliveries/cancellations.ts';
 import { SLOW_PACE_MS } from './waiting/parking.ts';
-import type { StartedAlone } from './deliveries/started-alone.ts';
+import type { IsolatedStarts } from './deliveries/isolated-starts.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
@@ -27,8 +27,8 @@ const NOTHING: JobNote = {};
 
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
-  readonly blockers: Blockers;
-  readonly startedAlone: StartedAlone;
+  readonly overruns: LeaseOverruns;
+  readonly isolatedStarts: IsolatedStarts;
   readonly cancellations: Cancellations;
   /** Bytes that the server of a connection was seen to refuse, below what it says it can store. */
   #refused: { readonly epoch: number; readonly bytes: number } | undefined;
@@ -43,12 +43,12 @@ export class KeyMemory {
 
   /** All belong to the whole worker: they outlast what is remembered of their key. */
   constructor(
-    blockers: Blockers,
-    startedAlone: StartedAlone,
+    overruns: LeaseOverruns,
+    isolatedStarts: IsolatedStarts,
     cancellations: Cancellations = new Cancellations(),
   ) {
-    this.blockers = blockers;
-    this.startedAlone = startedAlone;
+    this.overruns = overruns;
+    this.isolatedStarts = isolatedStarts;
     this.cancellations = cancellations;
   }
 

@@ -12,7 +12,7 @@ import type { Acknowledgement, Copy, Lanes } from '../jobs/lanes.ts';
 import { encodeDecision } from '../updates/outcome.ts';
 import { Acquirer, type Acquired } from '../lock/acquirer.ts';
 import type { LeaseLocks } from '../lock/lock.ts';
-import { Patience } from '../lock/patience.ts';
+import { WaitBudget } from '../lock/wait-budget.ts';
 import { guardCell } from '../lock/strict/strict-cell.ts';
 import { cellName } from '../memcached/item-names.ts';
 import type { Cas, Item } from '../memcached/server.ts';
@@ -173,15 +173,15 @@ async function underLease(
   checkKey(key);
   const { servers, locks, clock, waitMs } = context;
   const acquirer = new Acquirer({ memcached: servers, leases: locks, clock });
-  const patience = new Patience(clock, waitMs, undefined);
+  const budget = new WaitBudget(clock, waitMs, undefined);
   let acquired: Acquired | undefined;
   try {
-    [acquired] = await acquirer.acquireAll([key], LEASE_MS, patience);
+    [acquired] = await acquirer.acquireAll([key], LEASE_MS, budget);
     if (acquired === undefined) throw lost(key);
     const guarded = await guard(acquired);
     return guarded === 'no-cell' ? { kind: 'no-cell' } : await act(guarded);
   } finally {
-    patience.end();
+    budget.end();
     await acquired?.lease.release();
   }
 }

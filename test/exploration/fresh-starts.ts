@@ -4,7 +4,7 @@
  * states do not differ by what nobody remembers. What a process does remember of attempts that are
  * over:
  *
- * - the last lock that it saw in other hands (`Sightings`): it must have forgotten it, or stand where
+ * - the last lock that it saw in other hands (`LockObservations`): it must have forgotten it, or stand where
  *   a new process stands that has just seen the same lock;
  * - its own owner ids that may still stand in a lock (`abandon`): those that are there, or under way
  *   to it, are abandoned by the new process, too;

@@ -1,7 +1,7 @@
 /** What a worker is made for, and what it tells of itself. */
 import type { Lanes } from '../../src/jobs/lanes.ts';
 import type { TokenSource } from '../../src/lock/lock.ts';
-import type { WriteFate } from '../../src/lock/strict/tenure.ts';
+import type { WriteFate } from '../../src/lock/strict/lease-session.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
 import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
 

@@ -203,7 +203,7 @@ export class WorkerTree {
     return node;
   }
 
-  /** What `Sightings` remembers, or more: when in doubt, it remembers. */
+  /** What `LockObservations` remembers, or more: when in doubt, it remembers. */
   #sighting(parent: WorkerNode | undefined, stimulus: number): number {
     const asked = parent?.requests[0];
     const before = parent?.sighting ?? -1;

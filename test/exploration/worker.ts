@@ -8,7 +8,7 @@ import { defineUpdate } from '../../src/updates/update.ts';
 import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { UncommittedError, type WriteFate } from '../../src/lock/strict/tenure.ts';
+import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-session.ts';
 import { createLocks, type HeldKey } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
@@ -35,7 +35,7 @@ const RENEWAL_DUE_MS = 3_334;
 const PAUSE_MAX_MS = 500;
 /** Shorter than any pause that is one. */
 const HURRY_MS = 0.5;
-/** Nobody is parked for want of patience: that is BullMQ's business, and does not touch the protocol. */
+/** Nobody is parked for want of budget: that is BullMQ's business, and does not touch the protocol. */
 const PATIENCE_MS = 1_000_000_000;
 /** Times that a user of the strict lock tries again after an error. */
 const CALLS_MAX = 2;

@@ -45,7 +45,8 @@ export const FOUND: readonly Found[] = [
     promise: 'P7',
     cause:
       'a process that had lived through applying a job alone gave it back only once its combiner had ended, and so without saying that; its next death was put down to the job',
-    change: 'started-alone.ts remembers such jobs for the whole process, until they are given back',
+    change:
+      'isolated-starts.ts remembers such jobs for the whole process, until they are given back',
   },
   {
     seed: 8,

@@ -6,7 +6,7 @@ import { createIORedisClient } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { UncommittedError } from '../../src/lock/strict/tenure.ts';
+import { UncommittedError } from '../../src/lock/strict/lease-session.ts';
 import { RedisTokens } from '../../src/lock/strict/tokens.ts';
 import { createLocks, type HeldKey } from '../../src/lock/strict/with-lease.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';

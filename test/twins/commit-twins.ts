@@ -37,7 +37,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/cells/believe.ts',
+        file: 'src/cells/reconcile.ts',
         find: "  return { kind: 'restore', found: 'stale' };",
         replace: "  return { kind: 'clean', envelope };",
       },
@@ -49,7 +49,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/cells/believe.ts',
+        file: 'src/cells/reconcile.ts',
         find: "  if (envelope.base === copy.token) return { kind: 'unacknowledged', envelope };\n",
         replace: '',
       },
@@ -60,12 +60,12 @@ export const COMMIT_TWINS: readonly Twin[] = [
     guard: 'a cell of another Redis data set is not believed',
     hunt: {
       by: 'test',
-      file: 'test/unit/cells/believe.test.ts',
+      file: 'test/unit/cells/reconcile.test.ts',
       why: 'one world has one Redis; test/integration/data-sets.test.ts has two',
     },
     edits: [
       {
-        file: 'src/cells/believe.ts',
+        file: 'src/cells/reconcile.ts',
         find: '  if (!isOfLock && envelope.dataSet !== from.dataSet.id)\n',
         replace: '  if (!isOfLock && envelope.dataSet === "")\n',
       },
@@ -76,12 +76,12 @@ export const COMMIT_TWINS: readonly Twin[] = [
     guard: 'a token, or a sequence, that Redis gave out before proves that it went back',
     hunt: {
       by: 'test',
-      file: 'test/unit/cells/believe.test.ts',
+      file: 'test/unit/cells/reconcile.test.ts',
       why: 'its Redis never forgets; test/integration/failover.test.ts has one that does',
     },
     edits: [
       {
-        file: 'src/cells/believe.ts',
+        file: 'src/cells/reconcile.ts',
         find: '  if (copy.token >= token || copy.watermark >= Math.min(token, firstSequence))\n',
         replace: '  if (copy.token >= token + firstSequence)\n',
       },
@@ -178,7 +178,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/find-start.ts',
-        find: "  if (standing.kind === 'restore' && standing.found === 'stale') return { kind: 'stale' };\n",
+        find: "  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'stale' };\n",
         replace: '',
       },
     ],

@@ -21,7 +21,7 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/combiner.ts',
-        find: '      survivedStart: this.#memory.startedAlone.takeOut(jobId),\n',
+        find: '      survivedStart: this.#memory.isolatedStarts.takeOut(jobId),\n',
         replace: '      survivedStart: false,\n',
       },
     ],

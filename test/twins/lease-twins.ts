@@ -81,7 +81,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/lock/sightings.ts',
+        file: 'src/lock/lock-observations.ts',
         find: '    const same = last !== undefined && last.cas === cas && last.owner === owner;',
         replace: '    const same = last !== undefined;',
       },

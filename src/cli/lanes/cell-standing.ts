@@ -1,5 +1,5 @@
 /** What a worker would make of a key's cell right now. Read without the lease: a picture, no proof. */
-import { believe, strangers } from '../../cells/believe.ts';
+import { reconcile, strangers } from '../../cells/reconcile.ts';
 import { decodeItem } from '../../cells/envelope.ts';
 import { decodeSequences } from '../../cells/sequences.ts';
 import { messageOf } from '../../errors.ts';
@@ -54,7 +54,7 @@ export async function cellStanding(
     firstSequence: head[0]?.sequence,
     knows: () => false,
   };
-  const standing = believe(content, copy, from);
+  const standing = reconcile(content, copy, from);
   const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
   switch (standing.kind) {
     case 'restore':

@@ -18,10 +18,10 @@ import { type Acquired, Acquirer, releaseAll } from '../acquirer.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS } from '../lease.ts';
 import { MemcachedLeaseLocks } from '../lease-locks.ts';
 import type { DrawnToken, TokenSource } from '../lock.ts';
-import { Patience } from '../patience.ts';
+import { WaitBudget } from '../wait-budget.ts';
 import { guardCell } from './strict-cell.ts';
-import { type HeldCell, Tenure } from './tenure.ts';
-import { Turnstile } from './turnstile.ts';
+import { type HeldCell, LeaseSession } from './lease-session.ts';
+import { KeyedMutex } from './keyed-mutex.ts';
 
 /** Longer than the default lease and its takeover: outlasts a holder that died. */
 const WAIT_DEFAULT_MS = 30_000;
@@ -139,8 +139,8 @@ class StrictLocks implements Locks {
   readonly #waitMs: number;
   readonly #leases: MemcachedLeaseLocks;
   readonly #acquirer: Acquirer;
-  readonly #turnstile = new Turnstile();
-  readonly #waiting = new Set<Patience>();
+  readonly #mutex = new KeyedMutex();
+  readonly #waiting = new Set<WaitBudget>();
 
   constructor(options: LocksOptions) {
     const { memcached, clock = systemClock, random = systemRandom } = options;
@@ -161,67 +161,71 @@ class StrictLocks implements Locks {
     const leaseMs = options.leaseMs ?? this.#leaseMs;
     checkLeaseMs(leaseMs);
     const waitMs = checkedWaitMs(options.waitMs ?? this.#waitMs);
-    const patience = new Patience(this.#clock, waitMs, options.signal);
+    const budget = new WaitBudget(this.#clock, waitMs, options.signal);
     const inside: string[] = [];
-    this.#waiting.add(patience);
+    this.#waiting.add(budget);
     try {
-      await this.#queueUp(keys, inside, patience);
-      const tenure = await this.#settle(keys, leaseMs, patience);
-      this.#waiting.delete(patience);
-      patience.end();
-      return await tenure.run((held) =>
+      await this.#queueUp(keys, inside, budget);
+      const session = await this.#settle(keys, leaseMs, budget);
+      this.#waiting.delete(budget);
+      budget.end();
+      return await session.run((held) =>
         typeof target === 'string'
           ? (fn as ForOne<Value, Result>)(heldKey(target, held as HeldKeys<Value>))
           : (fn as ForMany<Value, Result>)(held as HeldKeys<Value>),
       );
     } finally {
-      this.#waiting.delete(patience);
-      patience.end();
-      for (const key of inside) this.#turnstile.leave(key);
+      this.#waiting.delete(budget);
+      budget.end();
+      for (const key of inside) this.#mutex.leave(key);
     }
   }
 
   close(): Promise<void> {
     const closed = new TorilError('CLOSED', 'the locks are closed.');
-    for (const patience of this.#waiting) patience.giveUp(closed);
+    for (const budget of this.#waiting) budget.giveUp(closed);
     return this.#leases.close();
   }
 
   /** In the keys' order, all before the first lease is asked for: then no two callers wait for each other. */
-  async #queueUp(keys: readonly string[], inside: string[], patience: Patience): Promise<void> {
+  async #queueUp(keys: readonly string[], inside: string[], budget: WaitBudget): Promise<void> {
     for (const key of keys) {
-      if (await this.#turnstile.enter(key, patience.signal)) inside.push(key);
-      patience.check();
+      if (await this.#mutex.enter(key, budget.signal)) inside.push(key);
+      budget.check();
     }
   }
 
   /** Leases, then the token, then the cells. Whatever goes wrong gives all leases back. */
-  async #settle(keys: readonly string[], leaseMs: number, patience: Patience): Promise<Tenure> {
+  async #settle(
+    keys: readonly string[],
+    leaseMs: number,
+    budget: WaitBudget,
+  ): Promise<LeaseSession> {
     for (;;) {
-      const acquired = await this.#acquirer.acquireAll(keys, leaseMs, patience);
-      let tenure: Tenure | undefined;
+      const acquired = await this.#acquirer.acquireAll(keys, leaseMs, budget);
+      let session: LeaseSession | undefined;
       try {
-        tenure = await this.#tenure(acquired, leaseMs, patience);
+        session = await this.#session(acquired, leaseMs, budget);
       } finally {
-        if (tenure === undefined) releaseAll(acquired.map(({ lease }) => lease));
+        if (session === undefined) releaseAll(acquired.map(({ lease }) => lease));
       }
-      if (tenure !== undefined) return tenure;
-      patience.check();
+      if (session !== undefined) return session;
+      budget.check();
     }
   }
 
   /** Undefined: the leases are of no use any more. */
-  async #tenure(
+  async #session(
     acquired: readonly Acquired[],
     leaseMs: number,
-    patience: Patience,
-  ): Promise<Tenure | undefined> {
+    budget: WaitBudget,
+  ): Promise<LeaseSession | undefined> {
     const { codec } = this.#options;
-    const drawn = await this.#draw(leaseMs, patience);
+    const drawn = await this.#draw(leaseMs, budget);
     if (drawn === undefined) return undefined;
-    const cells = await patience.within(closeCells(acquired, codec, drawn));
-    if (cells !== undefined) return new Tenure({ cells, codec, drawn });
-    patience.noteObstacle('the lease was lost again before it could be used');
+    const cells = await budget.within(closeCells(acquired, codec, drawn));
+    if (cells !== undefined) return new LeaseSession({ cells, codec, drawn });
+    budget.noteObstacle('the lease was lost again before it could be used');
     return undefined;
   }
 
@@ -229,16 +233,16 @@ class StrictLocks implements Locks {
    * Undefined: there was none for as long as a lease lasts. Somebody else may have the leases, whose
    * Redis answers.
    */
-  async #draw(leaseMs: number, patience: Patience): Promise<DrawnToken | undefined> {
+  async #draw(leaseMs: number, budget: WaitBudget): Promise<DrawnToken | undefined> {
     const { tokens } = this.#options;
     const over = new AbortController();
     const troubled = (cause?: TorilError): void =>
-      patience.noteObstacle('Redis gives no fencing token', cause);
+      budget.noteObstacle('Redis gives no fencing token', cause);
     troubled();
     const late = pause(this.#clock, leaseMs, over.signal).then(() => undefined);
     try {
       const drawn = tokens.drawToken({ signal: over.signal, troubled });
-      return await patience.within(Promise.race([drawn, late]));
+      return await budget.within(Promise.race([drawn, late]));
     } finally {
       over.abort();
     }

@@ -8,7 +8,7 @@ import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import type { Batch, FoldStart, FoldTurn } from './batch.ts';
 import { fold } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
-import { jsonOf } from './workpiece.ts';
+import { jsonOf } from './replayable-value.ts';
 
 /** Bytes that memcached adds to an item (header, CAS, slab rounding), generously. */
 const ITEM_OVERHEAD_BYTES = 512;

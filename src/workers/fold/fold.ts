@@ -19,7 +19,7 @@ import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
 import { GrowingBatch, type Verdict } from './growing-batch.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
-import { Workpiece } from './workpiece.ts';
+import { ReplayableValue } from './replayable-value.ts';
 
 /** Of an item: many results in one batch must not crowd out the value, or the batch would be folded again and again. */
 const NAMES_SHARE = 1 / 4;
@@ -41,7 +41,7 @@ class Folding {
   readonly #start: FoldStart;
   readonly #turn: FoldTurn;
   readonly #calls: UpdateCalls;
-  readonly #work: Workpiece;
+  readonly #work: ReplayableValue;
   readonly #batch: GrowingBatch;
   readonly #startedMs: number;
   /** Characters of names after which a batch ends. */
@@ -53,7 +53,7 @@ class Folding {
     this.#turn = turn;
     this.#calls = new UpdateCalls(turn, start.token);
     this.#startedMs = this.#calls.lastMs;
-    this.#work = new Workpiece(start.fresh);
+    this.#work = new ReplayableValue(start.fresh);
     this.#batch = new GrowingBatch(start.watermark);
     this.#namesMax = (facts?.itemSizeMax ?? Number.POSITIVE_INFINITY) * NAMES_SHARE;
   }
@@ -128,7 +128,7 @@ class Folding {
     }
     const refused = tooLarge ?? memory.cancellations.errorFor(entry.jobId);
     if (refused !== undefined) return this.#charge(entry, update, refused);
-    const blockedMs = memory.blockers.givenUp(entry.jobId);
+    const blockedMs = memory.overruns.givenUp(entry.jobId);
     if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);
     if (isFirst === true && batch.decided > 0) return COMMIT;
     if (entry.stalls > 0) return this.#applyAlone(entry, update);
@@ -138,7 +138,7 @@ class Folding {
   #giveUpOn(entry: LaneEntry, update: AnyUpdate, tookMs: number): Verdict {
     const { memory, arrivals, lease } = this.#turn;
     // With its next attempt it begins anew.
-    if (arrivals.get(entry.jobId) !== undefined) memory.blockers.forget(entry.jobId);
+    if (arrivals.get(entry.jobId) !== undefined) memory.overruns.forget(entry.jobId);
     return this.#charge(entry, update, blockedTooLong(update, tookMs, lease.durationMs));
   }
 
@@ -146,7 +146,7 @@ class Folding {
   async #applyAlone(entry: LaneEntry, update: AnyUpdate): Promise<Verdict> {
     const { memory, context } = this.#turn;
     if (this.#batch.decided > 0) return COMMIT;
-    memory.startedAlone.note(entry.jobId);
+    memory.isolatedStarts.note(entry.jobId);
     const starts = await context.lanes.startAlone(entry.jobId);
     this.#calls.restart();
     if (starts > context.options.stallsMax)

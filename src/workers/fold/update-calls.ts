@@ -119,7 +119,7 @@ export class UpdateCalls implements CallSite {
 
   /** A job that may have kept the process from running is applied while no other of them is. */
   mayBegin(jobId: string): boolean {
-    if (!this.#turn.memory.blockers.isSuspect(jobId)) return true;
+    if (!this.#turn.memory.overruns.isSuspect(jobId)) return true;
     this.#isSuspect = this.#pulse.enterAlone(this);
     return this.#isSuspect;
   }
@@ -158,8 +158,8 @@ export class UpdateCalls implements CallSite {
     this.#isSuspect = false;
     this.#pulse.leave(this);
     const { memory, lease } = this.#turn;
-    if (blockedMs < this.#losesMs || lease.trustLeftMs() > 0) memory.blockers.forget(jobId);
-    else memory.blockers.note(jobId, blockedMs);
+    if (blockedMs < this.#losesMs || lease.trustLeftMs() > 0) memory.overruns.forget(jobId);
+    else memory.overruns.note(jobId, blockedMs);
   }
 
   /** By a fault of ours it is not known how the call ended. */

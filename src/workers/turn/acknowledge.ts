@@ -1,5 +1,5 @@
 /** acknowledge: Redis takes a commit as the key's state, if the copy is what it was built on: our own, or one whose author died first. */
-import { strangers } from '../../cells/believe.ts';
+import { strangers } from '../../cells/reconcile.ts';
 import type { Envelope } from '../../cells/envelope.ts';
 import { decodeSequences } from '../../cells/sequences.ts';
 import type { Acknowledged, Acknowledgement, Taken } from '../../jobs/lanes.ts';

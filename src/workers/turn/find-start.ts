@@ -3,7 +3,7 @@
  * from the copy, from a foreign value that is taken over, or from nothing.
  */
 import { assert } from '../../base/assert.ts';
-import { believe, type Standing, type Viewpoint } from '../../cells/believe.ts';
+import { reconcile, type Reconciled, type Viewpoint } from '../../cells/reconcile.ts';
 import type { Envelope } from '../../cells/envelope.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import type { Origin } from '../../history/history.ts';
@@ -21,21 +21,21 @@ export type Found =
   | { readonly kind: 'stale' }
   | BatchEnd;
 
-type Startable = Exclude<Standing, { kind: 'refused' | 'unacknowledged' }>;
+type Startable = Exclude<Reconciled, { kind: 'refused' | 'unacknowledged' }>;
 
 export function findStart(turn: Turn, taken: Taken): Found {
   const { context, memory } = turn;
   const { entries } = taken;
-  const standing = believe(turn.cell.content, taken.copy, viewpoint(turn, taken));
-  if (standing.kind === 'unacknowledged') return standing;
-  if (standing.kind === 'restore' && standing.found === 'stale') return { kind: 'stale' };
+  const reconciled = reconcile(turn.cell.content, taken.copy, viewpoint(turn, taken));
+  if (reconciled.kind === 'unacknowledged') return reconciled;
+  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'stale' };
   memory.owesVisit = false;
   if (entries.length === 0) return taken.length === 0 ? IDLE : NEXT;
-  if (standing.kind === 'refused') return turn.held(standing.cause);
-  const start = startFrom(turn, standing, taken);
+  if (reconciled.kind === 'refused') return turn.held(reconciled.cause);
+  const start = startFrom(turn, reconciled, taken);
   if (start instanceof TorilError) return turn.held(start);
   const strict = isStrict(entries, context.registry);
-  if (strict && standing.kind === 'restore') {
+  if (strict && reconciled.kind === 'restore') {
     // It would act on the outside world at every look, and never be committed.
     const cause = unchangedTooLarge(turn, taken, start);
     if (cause !== undefined) return turn.held(cause);
@@ -54,19 +54,19 @@ function viewpoint(
 }
 
 /** Returns, not throws, the error if nobody but an operator can tell where to begin. */
-function startFrom(turn: Turn, standing: Startable, taken: Taken): FoldStart | TorilError {
+function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart | TorilError {
   const { context, key, cell } = turn;
   const { expiresInMs } = taken;
-  switch (standing.kind) {
+  switch (reconciled.kind) {
     case 'clean': {
       // Jobs that fail give the value no more time. 1: its time is over, and memcached is a little late.
-      const expires = standing.envelope.expireMs > 0;
+      const expires = reconciled.envelope.expireMs > 0;
       return foldStart(taken, 'base', cell.fresh, expires ? Math.max(1, expiresInMs) : expiresInMs);
     }
     case 'fresh':
       return foldStart(taken, 'nothing', nothing);
     case 'foreign': {
-      const adopted = adopt(turn, standing.bytes, taken);
+      const adopted = adopt(turn, reconciled.bytes, taken);
       if (adopted instanceof TorilError) return adopted;
       return foldStart(taken, { adopted }, () => JSON.parse(adopted));
     }

@@ -16,7 +16,7 @@
 import { TorilError } from '../../errors.ts';
 import type { Item, Outcome } from '../../memcached/server.ts';
 import { foldToFit } from '../fold/fitting.ts';
-import { UnfaithfulValue } from '../fold/workpiece.ts';
+import { UnfaithfulValue } from '../fold/replayable-value.ts';
 import { acknowledgeFor, acknowledgement, isAccepted } from './acknowledge.ts';
 import { closeToOlderHolders } from './closing-the-cell.ts';
 import { commit, mustCommit } from './commit.ts';

@@ -1,6 +1,6 @@
 /** Once acquire has returned, no write of an older holder lands any more. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { UncommittedError } from '../../../src/lock/strict/tenure.ts';
+import type { UncommittedError } from '../../../src/lock/strict/lease-session.ts';
 import type { HeldKey } from '../../../src/lock/strict/with-lease.ts';
 import type { MemcachedServer } from '../../../src/memcached/server.ts';
 import { jsonCodec, NOBODY } from '../../support/lock-codec.ts';

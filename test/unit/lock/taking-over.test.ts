@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { takeoverMarginMs } from '../../../src/lock/lease.ts';
 import { parseLock } from '../../../src/lock/lock-item.ts';
-import { retryAfterMs, Sightings, SIGHTINGS_MAX } from '../../../src/lock/sightings.ts';
+import {
+  retryAfterMs,
+  LockObservations,
+  OBSERVATIONS_MAX,
+} from '../../../src/lock/lock-observations.ts';
 import type { Connection } from '../../../src/memcached/server.ts';
 import {
   countingRandom,
@@ -179,36 +183,37 @@ describe('what was seen of other locks', () => {
   const connection = {} as Connection;
 
   it('is bounded: the lock not asked for longest is forgotten', () => {
-    const sightings = new Sightings();
+    const observations = new LockObservations();
     const content = { owner: 'o', durationMs: 100 };
-    for (let n = 0; n < SIGHTINGS_MAX; n++) sightings.see(`l${n}`, connection, 5n, content, 0);
-    sightings.see('l0', connection, 5n, content, 0);
-    sightings.see('one more', connection, 5n, content, 0);
-    expect(sightings.size).toBe(SIGHTINGS_MAX);
-    expect(sightings.takeoverCas('l0', connection, 1000)).toBe(5n);
-    expect(sightings.takeoverCas('l1', connection, 1000)).toBeUndefined();
+    for (let n = 0; n < OBSERVATIONS_MAX; n++)
+      observations.see(`l${n}`, connection, 5n, content, 0);
+    observations.see('l0', connection, 5n, content, 0);
+    observations.see('one more', connection, 5n, content, 0);
+    expect(observations.size).toBe(OBSERVATIONS_MAX);
+    expect(observations.takeoverCas('l0', connection, 1000)).toBe(5n);
+    expect(observations.takeoverCas('l1', connection, 1000)).toBeUndefined();
   });
 
   it('is forgotten with the lock', () => {
-    const sightings = new Sightings();
-    sightings.see('l', connection, 5n, { owner: 'o', durationMs: 100 }, 0);
-    sightings.forget('l');
-    expect(sightings.size).toBe(0);
+    const observations = new LockObservations();
+    observations.see('l', connection, 5n, { owner: 'o', durationMs: 100 }, 0);
+    observations.forget('l');
+    expect(observations.size).toBe(0);
   });
 
   it('does not count for another owner with the same CAS', () => {
-    const sightings = new Sightings();
-    sightings.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
-    sightings.see('l', connection, 5n, { owner: 'b', durationMs: 100 }, 1000);
-    expect(sightings.takeoverCas('l', connection, 1000)).toBeUndefined();
+    const observations = new LockObservations();
+    observations.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
+    observations.see('l', connection, 5n, { owner: 'b', durationMs: 100 }, 1000);
+    expect(observations.takeoverCas('l', connection, 1000)).toBeUndefined();
   });
 
   it('never asks for a wait beyond the moment of a takeover', () => {
-    const sightings = new Sightings();
+    const observations = new LockObservations();
     const random = countingRandom('r');
-    let last = sightings.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
+    let last = observations.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
     for (let times = 0; times < 20; times++) {
-      last = sightings.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
+      last = observations.see('l', connection, 5n, { owner: 'a', durationMs: 100 }, 0);
     }
     expect(retryAfterMs(last, last.dueMs - 3, random)).toBe(3);
     expect(retryAfterMs(last, last.dueMs + 3, random)).toBe(0);

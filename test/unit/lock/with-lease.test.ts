@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { UncommittedError } from '../../../src/lock/strict/tenure.ts';
+import { UncommittedError } from '../../../src/lock/strict/lease-session.ts';
 import type { HeldKey } from '../../../src/lock/strict/with-lease.ts';
 import { gate } from '../../support/gate.ts';
 import { LEASE_MS, LockWorld } from '../../support/lock-world.ts';

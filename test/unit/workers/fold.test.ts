@@ -12,9 +12,9 @@ import type { LaneEntry } from '../../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
 import type { Arrival } from '../../../src/workers/deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch.ts';
-import { Blockers } from '../../../src/workers/fold/blockers.ts';
+import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
 import { fold } from '../../../src/workers/fold/fold.ts';
-import { StartedAlone } from '../../../src/workers/deliveries/started-alone.ts';
+import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
 import { KeyMemory } from '../../../src/workers/key-memory.ts';
 
 interface Data {
@@ -108,7 +108,7 @@ function turnOf(scene: Scene): FoldTurn {
       lanes: { startAlone: scene.startAlone ?? (() => Promise.resolve(1)) },
       report: scene.report ?? (() => {}),
     },
-    memory: scene.memory ?? new KeyMemory(new Blockers(), new StartedAlone()),
+    memory: scene.memory ?? new KeyMemory(new LeaseOverruns(), new IsolatedStarts()),
     arrivals: { get: arrival },
     server: { facts: undefined },
     lease: {
@@ -287,7 +287,7 @@ describe('a job that throws', () => {
   ];
 
   it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
-    const memory = new KeyMemory(new Blockers(), new StartedAlone());
+    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
     const batch = await folded(failing(), { memory });
     expect(batch).toMatchObject({
       value: { text: 'a' },
@@ -408,7 +408,7 @@ describe('a job that has been through something', () => {
   });
 
   it('is too heavy', async () => {
-    const memory = new KeyMemory(new Blockers(), new StartedAlone());
+    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
     memory.note('a', { tooLarge: new TorilError('VALUE_TOO_LARGE', 'too much.') });
     const batch = await folded([entry('a')], { memory, delivered: { a: 9 } });
     expect(batch.decisions.get('a')).toContain('VALUE_TOO_LARGE');
@@ -546,7 +546,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     'is given up after the third time, charged in its own delivery, and then begins anew: %s',
     async (_, apply) => {
       const update = blocking(apply);
-      const memory = new KeyMemory(new Blockers(), new StartedAlone());
+      const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
       const job = entry('a', { name: 'block' });
       const before = nowMs;
       for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
@@ -582,7 +582,7 @@ describe('an update that blocks its process for longer than the lease', () => {
       apply: () => 1,
       ...slow,
     } as never);
-    const memory = new KeyMemory(new Blockers(), new StartedAlone());
+    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
     const job = entry('a', { name: 'block' });
     for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
     expect((await folded([job], scene(update, memory, {}))).stop.kind).toBe('delivery');
@@ -593,7 +593,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     const update = blocking(
       (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
     );
-    const memory = new KeyMemory(new Blockers(), new StartedAlone());
+    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
     let wake: () => void = () => undefined;
     const ticking = {
       ...clock,
@@ -615,12 +615,12 @@ describe('an update that blocks its process for longer than the lease', () => {
       settle();
       expect((await folding).stop.kind).toBe('lost');
     }
-    expect(memory.blockers.isSuspect('a')).toBe(false);
+    expect(memory.overruns.isSuspect('a')).toBe(false);
   });
 
   it('is called alone once it is suspected, so that those beside it can show their innocence', async () => {
-    const blockers = new Blockers();
-    const memory = (): KeyMemory => new KeyMemory(blockers, new StartedAlone());
+    const overruns = new LeaseOverruns();
+    const memory = (): KeyMemory => new KeyMemory(overruns, new IsolatedStarts());
     const held: (() => void)[] = [];
     const waiting = blocking(
       (value: number) => new Promise((resolve) => held.push(() => resolve(value + 1))),
@@ -631,7 +631,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     nowMs += 2_000; // one of them did that
     held.splice(0).forEach((settle) => settle());
     await Promise.all(pair);
-    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
       true,
       true,
     ]);
@@ -639,7 +639,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     expect((await start('culprit', () => true)).stop.kind).toBe('again');
     held.splice(0).forEach((settle) => settle());
     expect((await alone).applied).toBe(1);
-    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
       true,
       false,
     ]);
@@ -650,8 +650,8 @@ describe('an update that blocks its process for longer than the lease', () => {
   });
 
   it('does not make suspects of others if it was seen to do it', async () => {
-    const blockers = new Blockers();
-    const memory = (): KeyMemory => new KeyMemory(blockers, new StartedAlone());
+    const overruns = new LeaseOverruns();
+    const memory = (): KeyMemory => new KeyMemory(overruns, new IsolatedStarts());
     let settle: () => void = () => undefined;
     const waiting = blocking(
       (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
@@ -671,7 +671,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     });
     settle();
     await neighbour;
-    expect(['culprit', 'neighbour'].map((jobId) => blockers.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
       true,
       false,
     ]);
@@ -695,7 +695,7 @@ describe('an update that fails when it is called again for its value', () => {
           return (isAsync ? Promise.resolve().then(go) : go()) as never;
         },
       });
-      const memory = new KeyMemory(new Blockers(), new StartedAlone());
+      const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
       const registry = new UpdateRegistry([fickle]);
       const entries = [
         entry('a', { name: 'fickle' }),

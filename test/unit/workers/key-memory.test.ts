@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { Blockers } from '../../../src/workers/fold/blockers.ts';
+import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
 import { KeyMemory } from '../../../src/workers/key-memory.ts';
-import { StartedAlone } from '../../../src/workers/deliveries/started-alone.ts';
+import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
 
 const limits = { batchJobsMax: 500, batchMs: 100 };
 
 function withPace(paceMs: number): KeyMemory {
-  const memory = new KeyMemory(new Blockers(), new StartedAlone());
+  const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
   if (paceMs > 0) memory.measured(1, paceMs);
   return memory;
 }

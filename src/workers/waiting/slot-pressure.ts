@@ -10,7 +10,7 @@ import { SLOW_PACE_MS } from './parking.ts';
 const CROWD_SHARE = 0.5;
 
 /** A key whose jobs hold slots. */
-export interface Crowding {
+export interface SlotHolder {
   readonly slotsHeld: number;
   /** Milliseconds for which its update has been waited for until now; 0: none is. */
   awaitedMs(): number;
@@ -18,10 +18,10 @@ export interface Crowding {
   lookSoon(): void;
 }
 
-export class Crowd {
+export class SlotPressure {
   readonly #clock: Clock;
   readonly #slots: () => number;
-  #watched: Crowding | undefined;
+  #watched: SlotHolder | undefined;
   #isTimerSet = false;
 
   constructor(clock: Clock, slots: () => number) {
@@ -30,14 +30,14 @@ export class Crowd {
   }
 
   /** One more job of the key holds a slot. */
-  grew(key: Crowding): void {
+  grew(key: SlotHolder): void {
     if (key.slotsHeld <= this.#slots() * CROWD_SHARE) return;
     this.#watched = key;
     if (!this.#isTimerSet) this.#watch(key);
   }
 
   /** A fast key that crowds the worker costs a timer per `SLOW_PACE_MS`. */
-  #watch(key: Crowding): void {
+  #watch(key: SlotHolder): void {
     const untilSlowMs = SLOW_PACE_MS - key.awaitedMs();
     if (untilSlowMs <= 0) return key.lookSoon();
     this.#isTimerSet = true;

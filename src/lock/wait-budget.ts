@@ -2,7 +2,7 @@
 import type { Clock, Timer } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
 
-export class Patience {
+export class WaitBudget {
   readonly #controller = new AbortController();
   readonly #outer: AbortSignal | undefined;
   readonly #timer: Timer;
@@ -51,7 +51,7 @@ export class Patience {
     );
   }
 
-  /** What `promise` brings, unless patience ends first: then it throws like `check`. */
+  /** What `promise` brings, unless the budget ends first: then it throws like `check`. */
   async within<T>(promise: Promise<T>): Promise<T> {
     const settled = promise.then((value) => ({ value }));
     const first = await Promise.race([settled, this.ended]);

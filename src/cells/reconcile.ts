@@ -15,7 +15,7 @@ export interface Acknowledged {
   readonly watermark: number;
 }
 
-export type Standing =
+export type Reconciled =
   /** The cell is the acknowledged state. */
   | { readonly kind: 'clean'; readonly envelope: Envelope }
   /** The cell's commit landed, its acknowledgement did not: acknowledge it first. */
@@ -43,7 +43,7 @@ export interface Viewpoint {
   readonly knows: (dataSetId: string) => boolean;
 }
 
-export function believe(content: CellContent, copy: Acknowledged, from: Viewpoint): Standing {
+export function reconcile(content: CellContent, copy: Acknowledged, from: Viewpoint): Reconciled {
   // Every acknowledgement takes out what is at or below its watermark: a job there got its number since.
   const { token, firstSequence = token } = from;
   if (copy.token >= token || copy.watermark >= Math.min(token, firstSequence))
@@ -58,11 +58,11 @@ export function believe(content: CellContent, copy: Acknowledged, from: Viewpoin
     case 'unreadable':
       return { kind: 'refused', cause: content.cause };
     case 'envelope':
-      return believeEnvelope(content.envelope, copy, from);
+      return reconcileEnvelope(content.envelope, copy, from);
   }
 }
 
-function believeEnvelope(envelope: Envelope, copy: Acknowledged, from: Viewpoint): Standing {
+function reconcileEnvelope(envelope: Envelope, copy: Acknowledged, from: Viewpoint): Reconciled {
   const isOfLock = envelope.queue === '';
   if (!isOfLock && envelope.queue !== from.queue)
     return { kind: 'refused', cause: anotherQueue(envelope.queue, from.queue) };

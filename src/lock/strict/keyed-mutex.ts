@@ -3,7 +3,7 @@
  * would otherwise contend for the lease through memcached, each polling, without any order. As many
  * can wait as there are callers.
  */
-export class Turnstile {
+export class KeyedMutex {
   /** A key is in the map while somebody is inside; those behind it wait. */
   readonly #waiting = new Map<string, Set<() => void>>();
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { believe, type Viewpoint } from '../../../src/cells/believe.ts';
+import { reconcile, type Viewpoint } from '../../../src/cells/reconcile.ts';
 import type { CellContent, Envelope } from '../../../src/cells/envelope.ts';
 import { TorilError } from '../../../src/errors.ts';
 
@@ -25,8 +25,8 @@ const FROM: Viewpoint = {
   firstSequence: undefined,
   knows: (id) => id === 'ours' || id === 'former',
 };
-const standing = (content: CellContent, token: number): string => {
-  const found = believe(content, { token, watermark: 1 }, FROM);
+const reconciled = (content: CellContent, token: number): string => {
+  const found = reconcile(content, { token, watermark: 1 }, FROM);
   switch (found.kind) {
     case 'refused':
       return found.cause.code;
@@ -54,7 +54,7 @@ describe('a cell', () => {
       'unacknowledged',
     ],
   ])('%s', (_, content, token, expected) => {
-    expect(standing(content, token)).toBe(expected);
+    expect(reconciled(content, token)).toBe(expected);
   });
 
   it.each([
@@ -69,14 +69,14 @@ describe('a cell', () => {
     const { envelope } = content as { envelope: Envelope };
     const at = { unacknowledged: 0, another: envelope.base, 'went back': 0 }[expected] ?? 0;
     const code = { another: 'CELL_OF_ANOTHER_REDIS', 'went back': 'REDIS_WENT_BACK' }[expected];
-    expect(standing({ kind: 'envelope', envelope: { ...envelope, dataSet } }, at)).toBe(
+    expect(reconciled({ kind: 'envelope', envelope: { ...envelope, dataSet } }, at)).toBe(
       code ?? expected,
     );
   });
 
   it('of another data set is told with all that can have happened, and what to do', () => {
     const message = (content: CellContent): string => {
-      const found = believe(content, { token: 0, watermark: 0 }, FROM);
+      const found = reconcile(content, { token: 0, watermark: 0 }, FROM);
       return found.kind === 'refused' ? found.cause.message : found.kind;
     };
     expect(message(cell(9, 0, { dataSet: 'theirs' }))).toMatch(
@@ -102,7 +102,7 @@ describe('a cell', () => {
     'shows that Redis went back if %s',
     (_, content, copyToken, watermark, token, firstSequence) => {
       const at = (from: Partial<Viewpoint>): string => {
-        const found = believe(content, { token: copyToken, watermark }, { ...FROM, ...from });
+        const found = reconcile(content, { token: copyToken, watermark }, { ...FROM, ...from });
         return found.kind === 'refused' ? found.cause.code : found.kind;
       };
       expect(at({ token, firstSequence })).toBe('REDIS_WENT_BACK');
@@ -128,7 +128,7 @@ describe('a cell', () => {
       'ENVELOPE_NEWER',
     ],
   ] satisfies [string, CellContent, number, string][])('%s', (_, content, token, expected) => {
-    expect(standing(content, token)).toBe(expected);
+    expect(reconciled(content, token)).toBe(expected);
   });
 
   it('is believed only if it is the acknowledged state or extends it by one commit', () => {
@@ -137,7 +137,11 @@ describe('a cell', () => {
       fc.property(numbers, numbers, numbers, (base, more, copy) => {
         const token = base + 1 + more;
         const { envelope } = cell(token, base) as { envelope: Envelope };
-        const found = believe({ kind: 'envelope', envelope }, { token: copy, watermark: 1 }, FROM);
+        const found = reconcile(
+          { kind: 'envelope', envelope },
+          { token: copy, watermark: 1 },
+          FROM,
+        );
         const believed = found.kind === 'clean' || found.kind === 'unacknowledged';
         expect(believed).toBe(copy === token || copy === base);
         if (!believed) expect(found.kind).toBe(base > copy ? 'refused' : 'restore');

@@ -9,7 +9,7 @@ export interface Watched {
   timeIsOver(): void;
 }
 
-export class Watches {
+export class Deadlines {
   readonly #clock: Clock;
   readonly #afterMs: number;
   /** By when each is due. Who came first is due first. */

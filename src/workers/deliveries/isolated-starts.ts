@@ -6,7 +6,7 @@
 /** Jobs remembered; forgetting one may count it as a killer. */
 const JOBS_MAX = 1_000;
 
-export class StartedAlone {
+export class IsolatedStarts {
   readonly #jobIds = new Set<string>();
 
   note(jobId: string): void {

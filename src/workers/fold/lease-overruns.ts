@@ -8,7 +8,7 @@ const TIMES_MAX = 3;
 /** Jobs remembered; forgetting them costs some more tries. */
 const JOBS_MAX = 1_000;
 
-export class Blockers {
+export class LeaseOverruns {
   readonly #jobs = new Map<string, { readonly times: number; readonly tookMs: number }>();
 
   note(jobId: string, tookMs: number): void {

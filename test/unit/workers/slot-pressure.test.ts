@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../../src/updates/update.ts';
 import { GATE_DEFAULTS } from '../../../src/options.ts';
 import { createTestBed } from '../../../src/testing.ts';
-import { Crowd, type Crowding } from '../../../src/workers/waiting/crowd.ts';
+import { SlotPressure, type SlotHolder } from '../../../src/workers/waiting/slot-pressure.ts';
 import { SLOW_PACE_MS } from '../../../src/workers/waiting/parking.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 
@@ -11,7 +11,7 @@ const SLOTS = 8;
 const { patienceMs } = GATE_DEFAULTS;
 
 /** One that holds slots, and whose update is waited for since `awaitingSinceMs`. */
-class Key implements Crowding {
+class Key implements SlotHolder {
   slotsHeld: number;
   awaitingSinceMs: number | undefined;
   lookedAtMs: number[] = [];
@@ -36,15 +36,15 @@ class Key implements Crowding {
 describe('a crowd', () => {
   function arrived(slotsHeld: number, awaitingSinceMs: number | undefined) {
     const clock = new VirtualClock();
-    const crowd = new Crowd(clock, () => SLOTS);
+    const slotPressure = new SlotPressure(clock, () => SLOTS);
     const key = new Key(clock, slotsHeld, awaitingSinceMs);
-    crowd.grew(key);
-    return { clock, crowd, key };
+    slotPressure.grew(key);
+    return { clock, slotPressure, key };
   }
 
   it('is looked at as soon as its update shows to be slow, and once', async () => {
-    const { clock, crowd, key } = arrived(5, 0);
-    crowd.grew(key);
+    const { clock, slotPressure, key } = arrived(5, 0);
+    slotPressure.grew(key);
     await clock.advance(SLOW_PACE_MS - 1);
     expect(key.lookedAtMs).toEqual([]);
     await clock.advance(100);
@@ -52,9 +52,9 @@ describe('a crowd', () => {
   });
 
   it('is looked at in the same moment if that is known when one more comes', async () => {
-    const { clock, crowd, key } = arrived(5, 0);
+    const { clock, slotPressure, key } = arrived(5, 0);
     await clock.advance(20);
-    crowd.grew(key);
+    slotPressure.grew(key);
     expect(key.lookedAtMs).toEqual([SLOW_PACE_MS, 20]);
   });
 
@@ -86,11 +86,11 @@ describe('a crowd', () => {
   });
 
   it('makes room for the next one, which is watched instead', async () => {
-    const { clock, crowd, key } = arrived(5, undefined);
+    const { clock, slotPressure, key } = arrived(5, undefined);
     await clock.advance(2);
     key.slotsHeld = 3;
     const other = new Key(clock, 5, 2);
-    crowd.grew(other);
+    slotPressure.grew(other);
     await clock.advance(100);
     expect(key.lookedAtMs).toEqual([]);
     expect(other.lookedAtMs).toEqual([2 + SLOW_PACE_MS]);

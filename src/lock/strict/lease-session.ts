@@ -46,7 +46,7 @@ export class UncommittedError extends TorilError {
   }
 }
 
-export interface TenureParts {
+export interface LeaseSessionParts {
   readonly cells: readonly HeldCell[];
   readonly codec: CellCodec;
   readonly drawn: DrawnToken;
@@ -57,7 +57,7 @@ interface SentWrite {
   readonly outcome: Promise<Outcome<unknown>>;
 }
 
-export class Tenure {
+export class LeaseSession {
   readonly #cells: readonly HeldCell[];
   readonly #codec: CellCodec;
   readonly #drawn: DrawnToken;
@@ -65,7 +65,7 @@ export class Tenure {
   readonly #controller = new AbortController();
   #over = false;
 
-  constructor({ cells, codec, drawn }: TenureParts) {
+  constructor({ cells, codec, drawn }: LeaseSessionParts) {
     this.#cells = cells;
     this.#codec = codec;
     this.#drawn = drawn;

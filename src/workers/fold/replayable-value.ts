@@ -20,7 +20,7 @@ export function jsonOf(value: unknown): string | undefined {
   }
 }
 
-export class Workpiece {
+export class ReplayableValue {
   value: unknown;
   #checkpoint: () => unknown;
   #appliedSince: LaneEntry[] = [];

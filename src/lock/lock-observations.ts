@@ -11,7 +11,7 @@ import type { LockContent } from './lock-item.ts';
  * Locks watched at a time. Beyond it the one not asked for longest is forgotten, which costs its
  * contenders time, never safety: watching begins anew, and the item expires in the end.
  */
-export const SIGHTINGS_MAX = 16_384;
+export const OBSERVATIONS_MAX = 16_384;
 /** Owner ids of our own that may still stand in a lock though nobody holds it. */
 const ABANDONED_MAX = 16_384;
 
@@ -19,7 +19,7 @@ const ABANDONED_MAX = 16_384;
 const RETRY_FIRST_MS = 1;
 const RETRY_MAX_MS = 50;
 
-export interface Sighting {
+export interface LockObservation {
   readonly owner: string;
   readonly cas: Cas;
   /**
@@ -33,8 +33,8 @@ export interface Sighting {
   readonly times: number;
 }
 
-export class Sightings {
-  readonly #seen = new Map<string, Sighting>();
+export class LockObservations {
+  readonly #seen = new Map<string, LockObservation>();
   readonly #abandoned = new Set<string>();
 
   get size(): number {
@@ -57,13 +57,13 @@ export class Sightings {
     cas: Cas,
     { owner, durationMs }: LockContent,
     nowMs: number,
-  ): Sighting {
+  ): LockObservation {
     const last = this.#seen.get(lockName);
     // An owner id is made for one attempt, so owner and CAS together never come back, not even
     // after a restart: the time watched so far counts on another connection too.
     const same = last !== undefined && last.cas === cas && last.owner === owner;
     const dueMs = this.#abandoned.has(owner) ? nowMs : takeoverDueMs(nowMs, durationMs);
-    const sighting: Sighting = {
+    const observation: LockObservation = {
       owner,
       cas,
       connection,
@@ -71,9 +71,9 @@ export class Sightings {
       times: (last?.times ?? 0) + 1,
     };
     this.#seen.delete(lockName);
-    this.#seen.set(lockName, sighting);
-    forgetOldest(this.#seen, SIGHTINGS_MAX);
-    return sighting;
+    this.#seen.set(lockName, observation);
+    forgetOldest(this.#seen, OBSERVATIONS_MAX);
+    return observation;
   }
 
   /** The lock is free, or ours. */
@@ -92,11 +92,11 @@ export class Sightings {
 }
 
 /** With jitter, growing from about 1 ms to 50 ms, but never past the moment a takeover is due. */
-export function retryAfterMs(sighting: Sighting, nowMs: number, random: Random): number {
-  const doublings = Math.min(sighting.times - 1, 16);
+export function retryAfterMs(observation: LockObservation, nowMs: number, random: Random): number {
+  const doublings = Math.min(observation.times - 1, 16);
   const ceilingMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** doublings);
   const jitteredMs = ceilingMs * (0.5 + random.fraction() / 2);
-  return Math.max(0, Math.min(jitteredMs, sighting.dueMs - nowMs));
+  return Math.max(0, Math.min(jitteredMs, observation.dueMs - nowMs));
 }
 
 /** Maps and Sets keep the order of insertion. */
