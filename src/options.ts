@@ -16,7 +16,7 @@ export interface GateOptions {
   /** Milliseconds that a delivered job waits for its turn before it gives its worker slot back. */
   readonly patienceMs: number;
   /** Milliseconds for which a job gives its slot back at most. */
-  readonly parkMsMax: number;
+  readonly snoozeMsMax: number;
   /** Milliseconds after which jobs look again at a lane that cannot go on (held, blocked, unreachable). */
   readonly blockedMs: number;
   /** Times a job may be applied alone after its process died with it; then it fails for good. */
@@ -44,7 +44,7 @@ export const GATE_DEFAULTS: GateOptions = {
   batchMs: 100,
   batchesPerLease: 20,
   patienceMs: 50,
-  parkMsMax: 120_000,
+  snoozeMsMax: 120_000,
   blockedMs: 1_000,
   stallsMax: 2,
   closeMs: 10_000,
@@ -96,7 +96,7 @@ const LIMITS: Record<
   batchMs: [1, 60_000],
   batchesPerLease: [1, 1_000_000],
   patienceMs: [0, 60_000],
-  parkMsMax: [10, 3_600_000],
+  snoozeMsMax: [10, 3_600_000],
   blockedMs: [10, 3_600_000],
   stallsMax: [0, 1_000],
   closeMs: [0, 3_600_000],
@@ -130,10 +130,10 @@ export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: numb
   }
   checkHistory(options.history);
   checkLeaseAgainstDeadline(options.leaseMs, requestDeadlineMs);
-  if (options.patienceMs > options.parkMsMax) {
+  if (options.patienceMs > options.snoozeMsMax) {
     throw new TorilError(
       'INVALID_OPTIONS',
-      `patienceMs (${options.patienceMs}) must not be longer than parkMsMax (${options.parkMsMax}).`,
+      `patienceMs (${options.patienceMs}) must not be longer than snoozeMsMax (${options.snoozeMsMax}).`,
     );
   }
   return options;

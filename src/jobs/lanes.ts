@@ -85,7 +85,7 @@ export interface Taken {
   readonly decided: ReadonlyMap<string, string>;
   /**
    * Milliseconds until the first entry will be delivered, if it has failed and waits for its backoff;
-   * else 0, also for one that was parked since.
+   * else 0, also for one that was snoozed since.
    */
   readonly headDueInMs: number;
   /**

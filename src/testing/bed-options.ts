@@ -137,10 +137,18 @@ export function bedSettings(options: TestBedOptions): BedSettings {
 
 function gateOptionsOf(options: TestBedOptions): Partial<GateOptions> {
   const { leaseMs, batchJobsMax, batchDataMax, batchMs, batchesPerLease } = options;
-  const { patienceMs, parkMsMax, blockedMs, closeMs, durableCopies, maxStalledCount } = options;
+  const { patienceMs, snoozeMsMax, blockedMs, closeMs, durableCopies, maxStalledCount } = options;
   const { stallsMax = maxStalledCount } = options;
   const batches = { batchJobsMax, batchDataMax, batchMs, batchesPerLease };
-  const waiting = { leaseMs, patienceMs, parkMsMax, blockedMs, stallsMax, closeMs, durableCopies };
+  const waiting = {
+    leaseMs,
+    patienceMs,
+    snoozeMsMax,
+    blockedMs,
+    stallsMax,
+    closeMs,
+    durableCopies,
+  };
   const history = { history: 'on', historyLengthMax: HISTORY_LENGTH } as const;
   return { ...batches, ...waiting, ...history } as Partial<GateOptions>;
 }

@@ -33,7 +33,7 @@ export type StoreOf = (options: BedStoreOptions) => BedStore;
 
 /** Of a kind that only repeats itself while nothing goes on, so many are kept. */
 const EVENTS_MAX = 10_000;
-const REPEATED: ReadonlySet<GateEventName> = new Set(['unavailable', 'jobParked', 'laneHeld']);
+const REPEATED: ReadonlySet<GateEventName> = new Set(['unavailable', 'jobSnoozed', 'laneHeld']);
 
 export class BedParts {
   readonly registry: UpdateRegistry;
@@ -140,7 +140,7 @@ export class BedParts {
       queue: this.queue,
       outageMs: lockMs + stalledCheckMs,
       isMemcachedDown: () => this.#isMemcachedDown,
-      quietMsMax: 4 * Math.max(gate.leaseMs, gate.parkMsMax, lockMs + stalledCheckMs),
+      quietMsMax: 4 * Math.max(gate.leaseMs, gate.snoozeMsMax, lockMs + stalledCheckMs),
       explain: () => explainStuck(parts),
     });
   }

@@ -72,7 +72,7 @@ export class TestWorker {
       rateLimited: false,
       resting: () => false,
       slots: () => options.concurrency,
-      parkAhead: () => Promise.resolve(), // only saves deliveries
+      snoozeAhead: () => Promise.resolve(), // only saves deliveries
       deliverNext: (jobId) => clock.soon(() => queue.deliverNext(jobId)),
       log: (_key, jobId, row) => void queue.record(jobId)?.logs.push(row),
     });

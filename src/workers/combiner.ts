@@ -31,11 +31,11 @@ import {
   awayUntilTurnMs,
   delayMs,
   expectedPaceMs,
-  PARK_AHEAD_PACE_MS,
+  SNOOZE_AHEAD_PACE_MS,
   STANDSTILL_SPREAD_MS,
   untilTurnMs,
   type Waiting,
-} from './waiting/parking.ts';
+} from './waiting/snoozing.ts';
 import type { SeenDataSets } from './seen-data-sets.ts';
 import type { IsolatedStarts } from './deliveries/isolated-starts.ts';
 import { takeTurn } from './turn/turn.ts';
@@ -48,7 +48,7 @@ const AGAIN_PAUSE_MS_MAX = 200;
 
 /**
  * Milliseconds in which a key's holder elsewhere makes its first commit, if its updates are fast: then it is known
- * how fast. Until then its jobs keep their slots. Each of 4 processes used to park 60 of its first 64 jobs.
+ * how fast. Until then its jobs keep their slots. Each of 4 processes used to snooze 60 of its first 64 jobs.
  */
 const FIRST_COMMIT_MS = 20;
 
@@ -199,7 +199,7 @@ export class Combiner implements Watched, SlotHolder {
       this.#turn = undefined;
       this.#tell(thrown);
       const { blockedMs } = this.#context.options;
-      for (const jobId of this.#arrivals.jobIds()) this.#park(jobId, blockedMs);
+      for (const jobId of this.#arrivals.jobIds()) this.#snooze(jobId, blockedMs);
       return false;
     }
   }
@@ -261,7 +261,7 @@ export class Combiner implements Watched, SlotHolder {
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */
   async #waitForTurn(retryAfterMs: number): Promise<boolean> {
     await this.#rest(retryAfterMs);
-    if (!this.#stopping) await this.#parkPatient();
+    if (!this.#stopping) await this.#snoozePatient();
     return this.#arrivals.size > 0;
   }
 
@@ -273,11 +273,11 @@ export class Combiner implements Watched, SlotHolder {
 
   /** Nothing can be done for the lane now: its jobs come back later, the first ones first. */
   async #standStill(atLeastMs: number): Promise<false> {
-    // Not waited for: the lane's head may be delivered any moment, and must not be parked with the others.
+    // Not waited for: the lane's head may be delivered any moment, and must not be snoozed with the others.
     if (this.#arrivals.size > 1)
-      void this.#context.parkAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
+      void this.#context.snoozeAhead(this.#key, STANDSTILL_SPREAD_MS, atLeastMs);
     for (const waiting of await this.#lookAround()) {
-      this.#park(waiting.jobId, awayAtStandstillMs(waiting, atLeastMs));
+      this.#snooze(waiting.jobId, awayAtStandstillMs(waiting, atLeastMs));
     }
     return false;
   }
@@ -295,7 +295,7 @@ export class Combiner implements Watched, SlotHolder {
   /** Jobs may wait here longer than they should. */
   timeIsOver(): void {
     if (this.#arrivals.size === 0) return;
-    this.#parkPatient().then(
+    this.#snoozePatient().then(
       () => this.#arrivals.size > 0 && this.#home.deadlines.add(this),
       (thrown: unknown) => {
         // Redis is out of reach: the round itself finds out.
@@ -304,16 +304,16 @@ export class Combiner implements Watched, SlotHolder {
     );
   }
 
-  /** Parks what would wait longer than its patience. */
-  async #parkPatient(): Promise<void> {
-    const { options, parkAhead } = this.#context;
+  /** Snoozes what would wait longer than its patience. */
+  async #snoozePatient(): Promise<void> {
+    const { options, snoozeAhead } = this.#context;
     const impatient = (await this.#lookAround()).filter((waiting) => this.#waitsTooLong(waiting));
     const paceMs = Math.max(...impatient.map((waiting) => waiting.paceMs));
     // First: the slots would only go to the same key's next jobs.
-    if (paceMs >= PARK_AHEAD_PACE_MS) await parkAhead(this.#key, paceMs, options.patienceMs);
+    if (paceMs >= SNOOZE_AHEAD_PACE_MS) await snoozeAhead(this.#key, paceMs, options.patienceMs);
     for (const waiting of impatient) {
       if (this.#isApplying(waiting)) continue;
-      this.#park(waiting.jobId, awayUntilTurnMs(waiting, options));
+      this.#snooze(waiting.jobId, awayUntilTurnMs(waiting, options));
     }
   }
 
@@ -324,7 +324,7 @@ export class Combiner implements Watched, SlotHolder {
     if (this.#memory.cancellations.isCancelled(waiting.jobId)) return false;
     const untilMs = untilTurnMs(waiting);
     // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
-    // 256 keys at once took 85 ms each, and parking them for that only made it worse.
+    // 256 keys at once took 85 ms each, and snoozing them for that only made it worse.
     if (this.#turn !== undefined) return untilMs > options.patienceMs;
     const waitedMs = clock.monotonicMs() - waiting.arrivedAtMs;
     const isUnknown = waiting.paceMs === 0 && waitedMs < FIRST_COMMIT_MS;
@@ -362,15 +362,15 @@ export class Combiner implements Watched, SlotHolder {
     if (outcome !== undefined) this.#arrivals.settle(jobId, { kind: 'decided', outcome });
   }
 
-  #park(jobId: string, awayMs: number): void {
+  #snooze(jobId: string, awayMs: number): void {
     if (this.#arrivals.get(jobId) === undefined) return; // decided meanwhile
     const { options, random, report } = this.#context;
-    const parked = {
-      kind: 'parked',
+    const snoozed = {
+      kind: 'snoozed',
       delayMs: delayMs(awayMs, options, random.fraction()),
       survivedStart: this.#memory.isolatedStarts.takeOut(jobId),
     } as const;
-    report('jobParked', { key: this.#key, jobId, delayMs: parked.delayMs });
-    this.#arrivals.settle(jobId, parked);
+    report('jobSnoozed', { key: this.#key, jobId, delayMs: snoozed.delayMs });
+    this.#arrivals.settle(jobId, snoozed);
   }
 }

@@ -30,7 +30,7 @@ export interface GateContext {
    * their turn (rank × `perRankMs`), at least so many milliseconds. Resolves when slots that are given
    * back would no longer go to the same jobs; never rejects.
    */
-  readonly parkAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
+  readonly snoozeAhead: (key: string, perRankMs: number, atLeastMs: number) => Promise<void>;
   /** Has BullMQ deliver a job before all others, since its lane waits for it; not before its backoff is over. */
   readonly deliverNext: (jobId: string, key: string) => void;
   /**

@@ -65,7 +65,7 @@ export interface GateEvents {
   /** With `verifyUpdates`: an update changes its job's data, which is hardly meant. Told once per update. */
   updateChangesData: { readonly key: string; readonly jobId: string; readonly name: string };
   /** A job gave its slot back to wait for its turn. */
-  jobParked: { readonly key: string; readonly jobId: string; readonly delayMs: number };
+  jobSnoozed: { readonly key: string; readonly jobId: string; readonly delayMs: number };
   /** A key could not be worked on; its jobs wait without being charged. */
   unavailable: { readonly key: string; readonly cause: TorilError };
   /** A row that an update logged could not be added to its job's log: the job is gone, or Redis is. */

@@ -58,7 +58,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** Resolves when nothing is being applied any more, once it closes. */
   #gateClosed: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
-  #parkingAhead: Promise<void> | undefined;
+  #snoozingAhead: Promise<void> | undefined;
 
   /**
    * Starts to work at once, unless `autorun` is false. What is wrong with the servers is an `error`
@@ -122,7 +122,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused() || this.#isLimited(),
       slots: () => this.concurrency,
-      parkAhead: (key, perRankMs, atLeastMs) => this.#parkAhead(key, perRankMs, atLeastMs),
+      snoozeAhead: (key, perRankMs, atLeastMs) => this.#snoozeAhead(key, perRankMs, atLeastMs),
       deliverNext: (jobId, key) => {
         this.#standing.note(key, jobId);
         // Then it is delivered when its turn comes.
@@ -347,18 +347,18 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   };
 
   /** One call at a time: a second one would find what the first one has left. */
-  #parkAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
+  #snoozeAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
     const { backend } = this;
-    const away = { perRankMs, atLeastMs, atMostMs: this.#options.parkMsMax };
-    this.#parkingAhead ??= backend
-      .parkAhead(key)
+    const away = { perRankMs, atLeastMs, atMostMs: this.#options.snoozeMsMax };
+    this.#snoozingAhead ??= backend
+      .snoozeAhead(key)
       .then(
-        (parked) => void backend.scheduleParked(key, parked, away).catch(() => undefined),
-        () => undefined, // then they are parked one by one
+        (snoozed) => void backend.scheduleSnoozed(key, snoozed, away).catch(() => undefined),
+        () => undefined, // then they are snoozed one by one
       )
       .finally(() => {
-        this.#parkingAhead = undefined;
+        this.#snoozingAhead = undefined;
       });
-    return this.#parkingAhead;
+    return this.#snoozingAhead;
   }
 }

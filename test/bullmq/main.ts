@@ -33,7 +33,7 @@ const SUITES = [
     'integration/kept-lanes',
     'integration/names',
   ],
-  ...['integration/missing-jobs', 'integration/ordering', 'integration/parking'],
+  ...['integration/missing-jobs', 'integration/ordering', 'integration/snoozing'],
   ...['integration/plain-worker', 'integration/redis-refusing', 'integration/snoozed-jobs'],
   ...['integration/throwing', 'integration/unknown-bullmq', 'integration/wrong-clocks'],
 ].map((suite) => `test/${suite}.test.ts`);

@@ -29,6 +29,6 @@ function withoutCas(): void {
 function withoutCondition(): void {
   RedisLanes.prototype.acknowledge = async function (this: RedisLanes, commit) {
     await this.overwriteCopy(commit);
-    return { accepted: true, parked: [] };
+    return { accepted: true, snoozed: [] };
   };
 }

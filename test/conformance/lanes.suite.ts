@@ -13,10 +13,10 @@ export interface JobFacts {
   readonly failedReason: string;
   /** How it left its lane; empty: it has not. */
   readonly outcome: string;
-  /** Its process gave it back, as TorilBackend.park does, since it was last to be applied alone. */
+  /** Its process gave it back, as TorilBackend.snooze does, since it was last to be applied alone. */
   readonly givenBack: boolean;
-  /** Attempts made when it was last parked, as TorilBackend.park notes it. */
-  readonly parkedAtAttempt: number;
+  /** Attempts made when it was last snoozed, as TorilBackend.snooze notes it. */
+  readonly snoozedAtAttempt: number;
   /** Delayed until then: milliseconds since 1970; 0: not delayed. */
   readonly dueMs: number;
 }
@@ -384,9 +384,9 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect((await lanes.take(taking({ key, arrivals: ['b'] }))).headDueInMs).toBe(0);
       });
 
-      test('says nothing of a head that was parked after it had failed', async () => {
+      test('says nothing of a head that was snoozed after it had failed', async () => {
         const dueMs = Date.now() + 60_000;
-        await stage.addJob('a', { attemptsMade: 1, dueMs, parkedAtAttempt: 1 });
+        await stage.addJob('a', { attemptsMade: 1, dueMs, snoozedAtAttempt: 1 });
         expect((await lanes.take(taking({ arrivals: ['a'] }))).headDueInMs).toBe(0);
         await stage.changeJob('a', { attemptsMade: 2 });
         expectSoon((await lanes.take(taking({ arrivals: ['a'] }))).headDueInMs, dueMs);

@@ -14,7 +14,7 @@ import {
   LANE_FIELD,
   LATE_FIELD,
   OUTCOME_FIELD,
-  PARKED_FIELD,
+  SNOOZED_FIELD,
 } from '../../src/jobs/redis/scripts/script.ts';
 import { RedisHistory } from '../../src/jobs/redis/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -31,7 +31,7 @@ const PLAIN: JobFacts = {
   failedReason: '',
   outcome: '',
   givenBack: false,
-  parkedAtAttempt: 0,
+  snoozedAtAttempt: 0,
   dueMs: 0,
 };
 /** BullMQ keeps the delayed jobs by due time, times this, plus a counter. */
@@ -85,9 +85,9 @@ async function inMemory(): Promise<Stage> {
 
 function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
   const { attemptsMade, stalls, finished = 'no', failedReason = '', givenBack } = facts;
-  const { parkedAtAttempt, outcome } = facts;
+  const { snoozedAtAttempt, outcome } = facts;
   if (outcome !== undefined) job.outcome = outcome;
-  if (parkedAtAttempt !== undefined) job.parkedAtAttempt = parkedAtAttempt;
+  if (snoozedAtAttempt !== undefined) job.snoozedAtAttempt = snoozedAtAttempt;
   if (givenBack !== undefined) job.isGivenBack = givenBack;
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
   if (stalls !== undefined) job.stalls = stalls;
@@ -164,7 +164,7 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(finished === 'completed' && { returnvalue: 'null' }),
     ...(facts.outcome !== undefined && { [OUTCOME_FIELD]: facts.outcome }),
     ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
-    ...(facts.parkedAtAttempt !== undefined && { [PARKED_FIELD]: facts.parkedAtAttempt }),
+    ...(facts.snoozedAtAttempt !== undefined && { [SNOOZED_FIELD]: facts.snoozedAtAttempt }),
   };
 }
 

@@ -44,7 +44,7 @@ interface Side {
   complete(job: Handed): Promise<string>;
   fail(job: Handed, why: 'holds' | 'left'): Promise<string>;
   retry(job: Handed): Promise<string>;
-  park(job: Handed, delayMs: number, survivedStart?: boolean): Promise<string>;
+  snooze(job: Handed, delayMs: number, survivedStart?: boolean): Promise<string>;
   giveBack(job: Handed): Promise<string>;
   extend(job: Handed): Promise<void>;
   stall(job: Handed): Promise<void>;
@@ -52,7 +52,7 @@ interface Side {
   deliverNext(jobId: string): Promise<void>;
   reprocess(jobId: string): Promise<string>;
   remove(jobId: string): Promise<string>;
-  parkAhead(): Promise<void>;
+  snoozeAhead(): Promise<void>;
   setPaused(paused: boolean): Promise<void>;
   /** Per job: state, attempts made, stalls, whether it is finished, why it failed. */
   state(jobIds: readonly string[]): Promise<unknown[]>;
@@ -76,8 +76,8 @@ function played(): Side {
       const { backoff = 0 } = bull.record(jobId)?.options ?? {};
       return bull.retry(jobId, lock, new Error('once'), Number(backoff));
     },
-    park: async ({ jobId, lock }, delayMs, survivedStart = false) =>
-      bull.park(jobId, lock, later(delayMs), survivedStart),
+    snooze: async ({ jobId, lock }, delayMs, survivedStart = false) =>
+      bull.snooze(jobId, lock, later(delayMs), survivedStart),
     giveBack: async ({ jobId, lock }) => bull.giveBack(jobId, lock),
     extend: async ({ jobId, lock }) => bull.extend(new Map([[jobId, lock]])),
     async stall({ jobId }) {
@@ -91,7 +91,7 @@ function played(): Side {
       bull.promote(jobs.leaveIfGone(KEY, jobId));
       return 'done';
     },
-    parkAhead: async () => bull.parkAhead(KEY, 10, LATER_MS, LATER_MS * 2),
+    snoozeAhead: async () => bull.snoozeAhead(KEY, 10, LATER_MS, LATER_MS * 2),
     setPaused: async (paused) => bull.setPaused(paused),
     async state(jobIds) {
       nowMs += 1;
@@ -158,10 +158,10 @@ async function real(redis: Redis): Promise<Real> {
       return answer(jobOf(job).moveToFailed(new UnrecoverableError('for good'), job.lock, false));
     },
     retry: (job) => answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false)),
-    park(job, delayMs, survivedStart = false) {
+    snooze(job, delayMs, survivedStart = false) {
       const { jobId, lock } = job;
       const { attemptsMade } = jobOf(job);
-      return answer(worker.backend.park(jobId, survivedStart, delayMs, lock, attemptsMade));
+      return answer(worker.backend.snooze(jobId, survivedStart, delayMs, lock, attemptsMade));
     },
     giveBack: ({ jobId, lock }) => answer(worker.backend.giveBack(jobId, lock)),
     async extend({ jobId, lock }) {
@@ -175,7 +175,7 @@ async function real(redis: Redis): Promise<Real> {
       }
     },
     async promote(jobId) {
-      // By a stock client: Toril's own refuses a job that is only parked.
+      // By a stock client: Toril's own refuses a job that is only snoozed.
       await RedisQueueBackend.prototype.promote.call(worker.backend, jobId).catch(() => undefined);
     },
     deliverNext: (jobId) => worker.backend.deliverNext(jobId),
@@ -187,9 +187,9 @@ async function real(redis: Redis): Promise<Real> {
       if ((await queue.getJob(jobId)) === undefined) return 'refused'; // BullMQ calls it done
       return (await queue.remove(jobId)) === 1 ? 'done' : 'refused';
     },
-    async parkAhead() {
+    async snoozeAhead() {
       const away = { perRankMs: 10, atLeastMs: LATER_MS, atMostMs: LATER_MS * 2 };
-      await worker.backend.scheduleParked(KEY, await worker.backend.parkAhead(KEY), away);
+      await worker.backend.scheduleSnoozed(KEY, await worker.backend.snoozeAhead(KEY), away);
     },
     setPaused: (paused) => (paused ? queue.pause() : queue.resume()),
     async state(jobIds) {
@@ -198,7 +198,7 @@ async function real(redis: Redis): Promise<Real> {
           const job = await queue.getJob(jobId);
           if (job === undefined) return 'unknown';
           const { attemptsMade, stalledCounter, finishedOn, failedReason } = job;
-          // As BullMQ itself has it: a job that is parked is delayed there.
+          // As BullMQ itself has it: a job that is snoozed is delayed there.
           const state = await RedisQueueBackend.prototype.getState.call(queue.backend, jobId);
           return [
             state,
@@ -284,7 +284,7 @@ async function stepOn(
       return ['retry', hand.jobId, await side.retry(hand)];
     case 12:
     case 13:
-      return ['park', hand.jobId, await side.park(hand, dice.pick([0, LATER_MS]))];
+      return ['snooze', hand.jobId, await side.snooze(hand, dice.pick([0, LATER_MS]))];
     case 14:
       return ['give back', hand.jobId, await side.giveBack(hand)];
     case 15:
@@ -298,7 +298,7 @@ async function stepOn(
     case 18:
       return dice.chance(0.5)
         ? ['remove', jobId, await side.remove(jobId)]
-        : ['park ahead', await side.parkAhead()];
+        : ['snooze ahead', await side.snoozeAhead()];
     default:
       return dice.chance(0.5)
         ? ['extend', await side.extend(hand)]
@@ -320,7 +320,7 @@ describe('the played BullMQ', () => {
       const lock = 'mine';
       await side.fetch(lock);
       await redis.del(`${side.prefix}${jobId}:lock`);
-      expect(await side.park({ jobId, lock }, 1_000, true)).toBe('missing lock');
+      expect(await side.snooze({ jobId, lock }, 1_000, true)).toBe('missing lock');
       expect(await redis.hget(`${side.prefix}${jobId}`, GIVEN_BACK_FIELD)).toBe('1');
     } finally {
       await side.close();

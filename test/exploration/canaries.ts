@@ -52,7 +52,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
         changed(lanes, {
           acknowledge(commit) {
             lanes.acknowledge(commit).catch(() => undefined);
-            return Promise.resolve({ accepted: true, parked: [] });
+            return Promise.resolve({ accepted: true, snoozed: [] });
           },
         }),
     },

@@ -214,7 +214,7 @@ function checkSettlement(
   redis: RedisState,
 ): void {
   switch (settlement.kind) {
-    case 'parked':
+    case 'snoozed':
     case 'limited':
     case 'returned':
       return;

@@ -128,7 +128,7 @@ export class ExploredRedis implements Lanes, TokenSource {
     return this.#call({ script: 'take', request });
   }
 
-  /** The pace is left out: it only says for how long jobs are parked, which nobody does here. */
+  /** The pace is left out: it only says for how long jobs are snoozed, which nobody does here. */
   acknowledge(commit: Acknowledgement): Promise<Acknowledged> {
     return this.#call({ script: 'acknowledge', commit: { ...commit, paceMs: 0 } });
   }

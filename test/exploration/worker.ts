@@ -35,7 +35,7 @@ const RENEWAL_DUE_MS = 3_334;
 const PAUSE_MAX_MS = 500;
 /** Shorter than any pause that is one. */
 const HURRY_MS = 0.5;
-/** Nobody is parked for want of budget: that is BullMQ's business, and does not touch the protocol. */
+/** Nobody is snoozed for want of budget: that is BullMQ's business, and does not touch the protocol. */
 const PATIENCE_MS = 1_000_000_000;
 /** Times that a user of the strict lock tries again after an error. */
 const CALLS_MAX = 2;
@@ -213,7 +213,7 @@ export class Worker {
       rateLimited: false,
       resting: () => false,
       slots: () => 1,
-      parkAhead: () => Promise.resolve(),
+      snoozeAhead: () => Promise.resolve(),
       deliverNext: () => {},
     });
     this.#deliver(gate, jobId);
@@ -229,7 +229,7 @@ export class Worker {
       isLastAttempt: () => true,
       settle: (settlement) => {
         this.#events.push({ kind: 'settled', jobId, settlement });
-        if (settlement.kind === 'parked' || settlement.kind === 'returned') {
+        if (settlement.kind === 'snoozed' || settlement.kind === 'returned') {
           this.#clock.soon(() => this.#deliver(gate, jobId));
         } else {
           void gate.atRest().then(() => {

@@ -330,7 +330,7 @@ describe('options', () => {
     [{ leaseMs: 50 }, /leaseMs must be a whole number from 100/],
     [{ leaseMs: Number.NaN }, /leaseMs must be a whole number/],
     [{ leaseMs: '600' }, /leaseMs must be a whole number/],
-    [{ patienceMs: 5_000, parkMsMax: 100 }, /patienceMs \(5000\).*parkMsMax \(100\)/],
+    [{ patienceMs: 5_000, snoozeMsMax: 100 }, /patienceMs \(5000\).*snoozeMsMax \(100\)/],
     [{ batchJobsMax: 0 }, /batchJobsMax must be a whole number from 1/],
     [{ batchJobsMax: 1.5 }, /batchJobsMax must be a whole number/],
     [{ durableCopies: 'no' }, /durableCopies must be true or false/],

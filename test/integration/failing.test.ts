@@ -512,7 +512,7 @@ describe('a failing update that takes longer than jobs wait for their turn', () 
   );
 });
 
-describe('a failing update that blocks its process for longer than the others are parked', () => {
+describe('a failing update that blocks its process for longer than the others are snoozed', () => {
   it('is delivered though its lane is full of jobs that BullMQ prefers to it', async () => {
     const blocking = defineUpdate({
       ...log,

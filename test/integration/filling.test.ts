@@ -26,16 +26,16 @@ function slotsFilled(afterwards: () => void = () => undefined): number[] {
   return slots;
 }
 
-/** Jobs are not parked before they are released. */
-function parkingHeld() {
+/** Jobs are not snoozed before they are released. */
+function snoozingHeld() {
   const { opened, open } = gate();
-  const { park } = TorilBackend.prototype;
-  const spy = vi.spyOn(TorilBackend.prototype, 'park').mockImplementation(async function (
+  const { snooze } = TorilBackend.prototype;
+  const spy = vi.spyOn(TorilBackend.prototype, 'snooze').mockImplementation(async function (
     this: TorilBackend,
     ...args
   ) {
     await opened;
-    return park.apply(this, args);
+    return snooze.apply(this, args);
   });
   onTestFinished(() => spy.mockRestore());
   return { release: open, count: () => spy.mock.calls.length };
@@ -64,14 +64,14 @@ describe('a worker with free slots', () => {
     expect(await wentBack(here)).toBe(0);
   });
 
-  it('begins every job, also where slots whose jobs were parked ask again while others are free', async () => {
+  it('begins every job, also where slots whose jobs were snoozed ask again while others are free', async () => {
     const unknown = defineUpdate({
       name: 'unknown to the worker',
       key: ({ key }: Entry) => `${key} of its own`,
       apply: () => 1,
     });
     const here = stage({ updates: [...allUpdates, unknown] });
-    const parking = parkingHeld();
+    const snoozing = snoozingHeld();
     const lastingMs = 60_000; // whatever is not begun lies for longer than the test waits
     await here.worker({
       ...{ updates: allUpdates, concurrency: 100 },
@@ -80,9 +80,9 @@ describe('a worker with free slots', () => {
     await here.queue.enqueueBulk(
       differentKeys(here, 10, 0).map((data) => ({ update: unknown, data })),
     );
-    await eventually('all of them are about to be parked', () => parking.count() === 10);
+    await eventually('all of them are about to be snoozed', () => snoozing.count() === 10);
     const adding = enqueueLog(here, differentKeys(here, 400, 1));
-    parking.release();
+    snoozing.release();
     expect(await here.finished(await adding, 10_000)).toHaveLength(400);
   });
 

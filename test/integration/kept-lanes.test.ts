@@ -186,11 +186,11 @@ describe('a job that sleeps until its turn', () => {
     const here = stage();
     const key = here.key();
     const worker = await here.worker({ concurrency: 2, patienceMs: 10 });
-    const parked = nextEvent(worker, 'jobParked');
+    const snoozed = nextEvent(worker, 'jobSnoozed');
     const slow = await here.queue.enqueue(log, { key, n: 0, takesMs: 500 });
     const deduplication = { id: 'latest', replace: true, ttl: 60_000 };
     const first = await here.queue.enqueue(log, { key, n: 1 }, { deduplication });
-    await parked;
+    await snoozed;
     await eventually('it sleeps', async () => (await first.getState()) === 'delayed', 2_000).catch(
       () => undefined, // or is told to be waiting
     );

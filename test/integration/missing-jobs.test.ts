@@ -84,9 +84,9 @@ describe('a job whose hash is gone', () => {
   it('is dropped though it was snoozed', async () => {
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 3));
-    const parked = await here.queue.backend.parkAhead(here.key());
+    const snoozed = await here.queue.backend.snoozeAhead(here.key());
     const away = { perRankMs: 1, atLeastMs: 1, atMostMs: 10 };
-    await here.queue.backend.scheduleParked(here.key(), parked, away);
+    await here.queue.backend.scheduleSnoozed(here.key(), snoozed, away);
     const jobId = await forget(here, jobs[1]);
     const worker = here.startWorker();
     const told = missing(worker);

@@ -131,8 +131,8 @@ const STEPS: Readonly<
     },
     ends: [['wait'], 1],
   },
-  parking: {
-    act: ({ job, token, backend }) => backend.park(job.id as string, false, LOCK_MS, token, 0),
+  snoozing: {
+    act: ({ job, token, backend }) => backend.snooze(job.id as string, false, LOCK_MS, token, 0),
     ends: [['delayed'], 0],
   },
   'giving back': {

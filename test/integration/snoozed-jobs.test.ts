@@ -34,8 +34,8 @@ async function scene(): Promise<Scene> {
 
 /** Those of the key, except the first of its lane; each is back 100 ms after the one before it. */
 async function snoozeAhead({ queue: { backend } }: Stage, key: string): Promise<void> {
-  const parked = await backend.parkAhead(key);
-  await backend.scheduleParked(key, parked, {
+  const snoozed = await backend.snoozeAhead(key);
+  await backend.scheduleSnoozed(key, snoozed, {
     perRankMs: 100,
     atLeastMs: 30_000,
     atMostMs: HOUR_MS,
@@ -46,7 +46,7 @@ async function snoozeAhead({ queue: { backend } }: Stage, key: string): Promise<
 async function snoozeNext(here: Stage, ms = 30_000): Promise<string> {
   return asWorker(here, async (worker) => {
     const job = (await worker.getNextJob('lock')) as Job;
-    await here.queue.backend.park(job.id as string, false, ms, 'lock', job.attemptsMade);
+    await here.queue.backend.snooze(job.id as string, false, ms, 'lock', job.attemptsMade);
     return job.id as string;
   });
 }

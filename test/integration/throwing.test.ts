@@ -348,7 +348,7 @@ describe('a listener that throws', () => {
     const slip = (): never => {
       throw new Error('a slip');
     };
-    for (const name of ['committed', 'jobParked', 'active', 'completed', 'failed'] as const)
+    for (const name of ['committed', 'jobSnoozed', 'active', 'completed', 'failed'] as const)
       worker.on(name, slip);
     const key = here.key();
     const jobs = await here.queue.enqueueBulk([

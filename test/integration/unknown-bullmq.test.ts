@@ -87,7 +87,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
 
   it('applies each job once and in order, of fast keys and of slow ones whose jobs give their slots back', async () => {
     const workers = [1, 2].map(() => here.startWorker({ concurrency: 8, patienceMs: 1 }));
-    const parked = workers.map(countOf('jobParked'));
+    const snoozed = workers.map(countOf('jobSnoozed'));
     const slow = await enqueueLog(here, entries(here.key('slow'), 60, { takesMs: 5 }));
     const fast = await enqueueLog(here, entries(here.key('fast'), 60));
     for (const [key, jobs] of [
@@ -99,7 +99,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
       expect(numbers).toEqual(jobs.map((_, n) => n));
       expect(new Set(finished.map(({ attemptsMade }) => attemptsMade))).toEqual(new Set([1]));
     }
-    expect(parked.reduce((sum, count) => sum + count(), 0)).toBeGreaterThan(0);
+    expect(snoozed.reduce((sum, count) => sum + count(), 0)).toBeGreaterThan(0);
     await expectNoTrespass();
   });
 
@@ -121,7 +121,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
   it('removes, cleans, promotes and drains snoozed jobs', async () => {
     await enqueueLog(here, entries(here.key(), 6));
     const jobIds = await fetchSome(here, 6);
-    for (const jobId of jobIds) await here.queue.backend.park(jobId, false, 60_000, 'slot');
+    for (const jobId of jobIds) await here.queue.backend.snooze(jobId, false, 60_000, 'slot');
     expect(await here.queue.getJobCounts('waiting', 'delayed')).toEqual({ waiting: 6, delayed: 0 });
     expect(await here.queue.remove(jobIds[0] as string)).toBe(1);
     expect(await here.queue.clean(0, 2, 'wait')).toHaveLength(2);
@@ -156,7 +156,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
   });
 });
 
-function countOf(name: 'jobParked'): (worker: Worker) => () => number {
+function countOf(name: 'jobSnoozed'): (worker: Worker) => () => number {
   return (worker) => () => worker.counts[name] ?? 0;
 }
 

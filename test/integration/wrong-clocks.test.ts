@@ -64,19 +64,19 @@ describe.each([
     expect(afterMs).toBeLessThan(500 + LATE_MS);
   });
 
-  it('does not change for how long a job is parked, nor what is noted of it', async () => {
+  it('does not change for how long a job is snoozed, nor what is noted of it', async () => {
     const here = stage();
     setClock(aheadMs);
     await here.worker({ concurrency: 8, patienceMs: 5 });
     const jobs = await enqueueLog(here, entries(here.key(), 16, { takesMs: 60 }));
-    let parked: string[] = [];
-    await eventually('some are parked', async () => {
-      parked = await here.redis.zrange(here.redisKey('delayed'), '0', '-1', 'WITHSCORES');
-      return parked.length > 0;
+    let snoozed: string[] = [];
+    await eventually('some are snoozed', async () => {
+      snoozed = await here.redis.zrange(here.redisKey('delayed'), '0', '-1', 'WITHSCORES');
+      return snoozed.length > 0;
     });
     const nowMs = await redisMs(here);
-    for (let at = 1; at < parked.length; at += 2)
-      expect(Math.abs(Number(parked[at]) / 4096 - nowMs)).toBeLessThan(60_000);
+    for (let at = 1; at < snoozed.length; at += 2)
+      expect(Math.abs(Number(snoozed[at]) / 4096 - nowMs)).toBeLessThan(60_000);
     const finished = await here.finished(jobs);
     for (const { finishedOn = 0, processedOn = 0 } of finished) {
       expect(Math.abs(finishedOn - nowMs)).toBeLessThan(60_000);

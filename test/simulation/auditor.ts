@@ -178,8 +178,8 @@ export class Auditor implements BullObserver {
     this.jobs.charged(jobId, reason);
   }
 
-  parked(jobId: string, lock: string): void {
-    this.jobs.parked(jobId, lock);
+  snoozed(jobId: string, lock: string): void {
+    this.jobs.snoozed(jobId, lock);
   }
 
   stalled(jobId: string): void {

@@ -118,7 +118,7 @@ export class JobLedger {
   }
 
   /** If the process gave it back that had applied it, that one had not died of it. */
-  parked(jobId: string, lock: string): void {
+  snoozed(jobId: string, lock: string): void {
     const job = this.#job(jobId);
     if (lock.startsWith(`${job.aloneIn}:`)) job.aloneIn = undefined;
   }

@@ -9,7 +9,7 @@ export interface BullObserver {
   /** An attempt was used up, and the job will be tried again. */
   charged(jobId: string, reason: string): void;
   /** Given back for a while, without an attempt. */
-  parked(jobId: string, lock: string): void;
+  snoozed(jobId: string, lock: string): void;
   stalled(jobId: string): void;
 }
 

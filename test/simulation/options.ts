@@ -163,7 +163,7 @@ function drawGate(
       batchMs: dice.pick([1, 10, 100]),
       batchesPerLease: dice.pick([1, 2, 20]),
       patienceMs: dice.pick([5, 50]),
-      parkMsMax: dice.pick([50, 300]),
+      snoozeMsMax: dice.pick([50, 300]),
       blockedMs: dice.pick([30, 150]),
       stallsMax: dice.pick([0, 1, 2, 5]),
       closeMs: dice.pick([0, 50, 500]),

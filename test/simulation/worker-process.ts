@@ -95,10 +95,10 @@ export class WorkerProcess {
       rateLimited: options.rateLimited,
       resting: () => this.#resting,
       slots: () => options.concurrency,
-      parkAhead: (key, perRankMs, atLeastMs) => {
-        const { parkMsMax } = options.gate;
-        const park = (): void => world.bull.parkAhead(key, perRankMs, atLeastMs, parkMsMax);
-        return this.link.call(park).catch(() => undefined);
+      snoozeAhead: (key, perRankMs, atLeastMs) => {
+        const { snoozeMsMax } = options.gate;
+        const snooze = (): void => world.bull.snoozeAhead(key, perRankMs, atLeastMs, snoozeMsMax);
+        return this.link.call(snooze).catch(() => undefined);
       },
       deliverNext: (jobId) => {
         this.link.call(() => world.bull.deliverNext(jobId)).catch(() => undefined);

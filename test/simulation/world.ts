@@ -211,7 +211,7 @@ function told(observer: BullObserver, trace: Trace): JobListener {
       note(id, `has used up an attempt: ${reasonOf(error)}`);
       observer.charged(id, reasonOf(error));
     },
-    parked: ({ job }, lock) => observer.parked(job.id, lock),
+    snoozed: ({ job }, lock) => observer.snoozed(job.id, lock),
     stalled({ job: { id } }) {
       note(id, 'has stalled');
       observer.stalled(id);

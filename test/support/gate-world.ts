@@ -101,7 +101,7 @@ export class GateWorker {
       rateLimited: false,
       resting: () => false,
       slots: () => 8,
-      parkAhead: () => Promise.resolve(),
+      snoozeAhead: () => Promise.resolve(),
       deliverNext: (jobId) => void this.woken.push(jobId),
     });
   }

@@ -47,7 +47,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   ],
   'P8 isolation': [
     ...['context-of-a-neighbour', 'combiner-in-a-jobs-context', 'limit-of-completions'],
-    ...['limit-used-up-by-parking'],
+    ...['limit-used-up-by-snoozing'],
   ],
   'P9 loud': [
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],

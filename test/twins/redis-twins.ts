@@ -96,8 +96,8 @@ export const REDIS_TWINS: readonly Twin[] = [
     ],
   },
   {
-    name: 'limit-used-up-by-parking',
-    guard: 'a delivery that ends in parking is taken off the rate limit',
+    name: 'limit-used-up-by-snoozing',
+    guard: 'a delivery that ends in snoozing is taken off the rate limit',
     hunt: testedBy('test/integration/limits.test.ts'),
     edits: [
       {

@@ -24,8 +24,8 @@ describe('the options of a gate', () => {
   it.each([
     [{ leaseMs: 1_000 }, /leaseMs \(1000\) must be longer than .* requestDeadlineMs \(1000\)/],
     [
-      { patienceMs: 100, parkMsMax: 50 },
-      /patienceMs \(100\) must not be longer than parkMsMax \(50\)/,
+      { patienceMs: 100, snoozeMsMax: 50 },
+      /patienceMs \(100\) must not be longer than snoozeMsMax \(50\)/,
     ],
     [{ durableCopies: 1 as never }, /durableCopies must be true or false, not 1/],
   ])('name both that contradict each other: %j', (options, message) => {

@@ -43,7 +43,7 @@ const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
   jobsNotApplied: { words: 'jobs not applied', level: 'error' },
   keyChanged: { words: 'key changed', level: 'error' },
   updateChangesData: { words: "an update changes its job's data", level: 'warning' },
-  jobParked: { words: 'job parked', level: 'info', ordinary: true },
+  jobSnoozed: { words: 'job snoozed', level: 'info', ordinary: true },
   redisRefused: { words: 'Redis refused', level: 'warning', lasting: true },
   unavailable: { words: 'unavailable', level: 'warning', lasting: true },
   logLost: { words: 'row of a log lost', level: 'warning' },

@@ -26,12 +26,12 @@ import { CompletingBackend } from './backend/completing-backend.ts';
 import type { Owner } from './backend/owner.ts';
 import {
   type Away,
-  NONE_PARKED,
-  parkAhead,
-  type ParkedAhead,
-  type ParkingSite,
-  scheduleParked,
-} from './parking-ahead.ts';
+  NONE_SNOOZED,
+  snoozeAhead,
+  type SnoozedAhead,
+  type SnoozingSite,
+  scheduleSnoozed,
+} from './snoozing-ahead.ts';
 import { checkBullMQ, isKnownBullMQ } from './state/known-bullmq.ts';
 import { DELIVER_NEXT } from './state/promote.ts';
 
@@ -48,18 +48,18 @@ export class TorilBackend extends CompletingBackend {
     this.owner = owner;
   }
 
-  /** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
-  async parkAhead(lane: string): Promise<ParkedAhead> {
-    if (!isKnownBullMQ()) return NONE_PARKED;
-    return parkAhead(await this.#parkingSite(), lane);
+  /** Snoozes the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
+  async snoozeAhead(lane: string): Promise<SnoozedAhead> {
+    if (!isKnownBullMQ()) return NONE_SNOOZED;
+    return snoozeAhead(await this.#snoozingSite(), lane);
   }
 
   /** Says of them when they come back. */
-  async scheduleParked(lane: string, parked: ParkedAhead, away: Away): Promise<void> {
-    await scheduleParked(await this.#parkingSite(), lane, parked, away, systemClock);
+  async scheduleSnoozed(lane: string, snoozed: SnoozedAhead, away: Away): Promise<void> {
+    await scheduleSnoozed(await this.#snoozingSite(), lane, snoozed, away, systemClock);
   }
 
-  async #parkingSite(): Promise<ParkingSite> {
+  async #snoozingSite(): Promise<SnoozingSite> {
     const client = await this.scripts();
     return { keys: this.keys, run: ({ name }, args) => client.runCommand(name, args) };
   }

@@ -102,8 +102,8 @@ export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
 
   snooze(job: BullDelivery, delayMs: number, survivedStart: boolean): Promise<never> {
     const { jobId, token, attemptsMade } = job;
-    const parking = this.#backend.park(jobId, survivedStart, delayMs, token, attemptsMade);
-    return endingIn(new DelayedError(), parking);
+    const snoozing = this.#backend.snooze(jobId, survivedStart, delayMs, token, attemptsMade);
+    return endingIn(new DelayedError(), snoozing);
   }
 
   giveBack({ jobId, token, attemptsMade }: BullDelivery, survivedStart: boolean): Promise<never> {

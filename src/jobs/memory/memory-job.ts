@@ -25,8 +25,8 @@ export interface MemoryJob {
   alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
   /** Its process gave it back since. */
   isGivenBack: boolean;
-  /** Attempts made when it was last parked. */
-  parkedAtAttempt: number | undefined;
+  /** Attempts made when it was last snoozed. */
+  snoozedAtAttempt: number | undefined;
   directive: LaneEntry['directive'];
   /** The lane that it has entered, and its sequence there. */
   entered: { readonly key: string; readonly sequence: number } | undefined;
@@ -61,7 +61,7 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     outcome: '',
     alone: NEVER_ALONE,
     isGivenBack: false,
-    parkedAtAttempt: undefined,
+    snoozedAtAttempt: undefined,
     directive: '',
     entered: undefined,
     isLate: false,

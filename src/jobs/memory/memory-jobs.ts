@@ -325,7 +325,7 @@ export class MemoryJobs {
   #dueInMs(head: LaneEntry | undefined): number {
     const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
     if (job?.state !== 'delayed' || job.attemptsMade === 0) return 0;
-    if (job.parkedAtAttempt === job.attemptsMade) return 0;
+    if (job.snoozedAtAttempt === job.attemptsMade) return 0;
     return Math.max(0, Math.floor(job.dueMs - this.#clock.wallMs()));
   }
 

@@ -209,13 +209,13 @@ export class JobQueue {
   }
 
   /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
-  park(jobId: string, lock: string, dueMs: number, survivedStart = false): Answer {
+  snooze(jobId: string, lock: string, dueMs: number, survivedStart = false): Answer {
     const record = this.#unlock(jobId, lock);
     this.#noteSurvived(jobId, survivedStart);
     if (record === undefined) return 'missing lock';
-    record.job.parkedAtAttempt = record.job.attemptsMade;
+    record.job.snoozedAtAttempt = record.job.attemptsMade;
     this.places.delay(record, dueMs, 'turn');
-    for (const listener of this.#listeners) listener.parked?.(record, lock);
+    for (const listener of this.#listeners) listener.snoozed?.(record, lock);
     if (record.job.outcome !== '') this.promote(jobId);
     return 'done';
   }
@@ -273,8 +273,8 @@ export class JobQueue {
     if (isUndelayed || this.places.takePrioritized(jobId)) this.places.toFront(record);
   }
 
-  /** torilParkAhead, torilScheduleParked: jobs that would be delivered next, but not their lane's first, are delayed. */
-  parkAhead(key: string, perRankMs: number, atLeastMs: number, atMostMs: number): void {
+  /** torilSnoozeAhead, torilScheduleSnoozed: jobs that would be delivered next, but not their lane's first, are delayed. */
+  snoozeAhead(key: string, perRankMs: number, atLeastMs: number, atMostMs: number): void {
     const { head } = this.#jobs.inspect(key, Number.POSITIVE_INFINITY);
     const ranks = new Map(head.map(({ jobId }, rank) => [jobId, rank]));
     const nowMs = this.#clock.wallMs();
@@ -283,7 +283,7 @@ export class JobQueue {
       const rank = ranks.get(jobId) ?? 0;
       const delayMs = Math.max(rank * perRankMs, atLeastMs);
       const share = (1 + ((rank * 7919) % 1000) / 1000) / 2;
-      record.job.parkedAtAttempt = record.job.attemptsMade;
+      record.job.snoozedAtAttempt = record.job.attemptsMade;
       const spreadMs = delayMs > atMostMs ? atMostMs * share : delayMs;
       this.places.delay(record, nowMs + Math.ceil(spreadMs), 'turn');
     }
@@ -367,6 +367,6 @@ export class JobQueue {
 }
 
 /** It does not wait for its backoff: it was not tried yet, or has given its slot back since. */
-function waitsForTurn({ attemptsMade, parkedAtAttempt }: MemoryJob): boolean {
-  return attemptsMade === 0 || attemptsMade === parkedAtAttempt;
+function waitsForTurn({ attemptsMade, snoozedAtAttempt }: MemoryJob): boolean {
+  return attemptsMade === 0 || attemptsMade === snoozedAtAttempt;
 }

@@ -59,7 +59,7 @@ export interface JobListener {
   /** An attempt failed that is not the last one. */
   retried?(record: JobRecord): void;
   /** It gave its slot back for a while. */
-  parked?(record: JobRecord, lock: string): void;
+  snoozed?(record: JobRecord, lock: string): void;
   stalled?(record: JobRecord): void;
   /** An operator has it tried again. */
   reprocessed?(record: JobRecord): void;

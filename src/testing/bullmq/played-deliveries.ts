@@ -76,7 +76,7 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
 
   snooze({ jobId, lock }: PlayedDelivery, delayMs: number, survivedStart: boolean): Promise<void> {
     const { queue, call, wallMs } = this.#options;
-    return call(() => queue.park(jobId, lock, wallMs() + delayMs, survivedStart));
+    return call(() => queue.snooze(jobId, lock, wallMs() + delayMs, survivedStart));
   }
 
   giveBack({ jobId, lock }: PlayedDelivery, survivedStart: boolean): Promise<void> {

@@ -14,7 +14,7 @@ export type Settlement =
   | { readonly kind: 'held'; readonly thrown: Error }
   /** It gives its slot back for a while, without an attempt. */
   | {
-      readonly kind: 'parked';
+      readonly kind: 'snoozed';
       readonly delayMs: number;
       /** It was applied alone here, and the process lived: if it dies later, it is not of that. */
       readonly survivedStart?: boolean;

@@ -5,7 +5,7 @@
  */
 import { messageOf, TorilError } from '../../errors.ts';
 
-/** Cancelled jobs that are remembered; of parked ones that never come back here, some must be forgotten. */
+/** Cancelled jobs that are remembered; of snoozed ones that never come back here, some must be forgotten. */
 const JOBS_MAX = 1_000;
 
 interface Cancellation {
@@ -48,7 +48,7 @@ export class Cancellations {
 
   /** Its attempt is over, unless it only gives its slot back. */
   settled(jobId: string, { kind }: { readonly kind: string }): void {
-    if (this.#jobs.size === 0 || kind === 'parked' || kind === 'returned') return;
+    if (this.#jobs.size === 0 || kind === 'snoozed' || kind === 'returned') return;
     this.#jobs.delete(jobId);
   }
 }

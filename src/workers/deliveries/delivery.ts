@@ -37,7 +37,7 @@ export function tell<Job extends Delivered, Told>(
       return deliveries.fail(job, ending.thrown, 'holds');
     case 'limited':
       return deliveries.waitForLimit(job, blockedMs);
-    case 'parked':
+    case 'snoozed':
       return deliveries.snooze(job, ending.delayMs, ending.survivedStart === true);
     case 'gone':
       return deliveries.leave(job);

@@ -76,7 +76,7 @@ export class Intake<Job extends Delivered, Told> {
     }
     if (update === undefined) {
       report('updateUnknown', { key: undefined, jobId, name: name as string });
-      return { kind: 'parked', delayMs: blockedMs };
+      return { kind: 'snoozed', delayMs: blockedMs };
     }
     // Once it has entered a lane, it goes there, whatever `key` says by now: in two lanes it would be applied twice.
     if (lane !== '') return this.#arrive(job, lane);

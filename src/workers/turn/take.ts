@@ -53,6 +53,6 @@ function dismissAbsent(arrivals: Arrivals, asked: readonly string[], { entries }
   if (asked.length === 1 && asked[0] === only?.jobId) return; // nearly always
   const present = new Set(entries.map(({ jobId }) => jobId));
   for (const jobId of asked) {
-    if (!present.has(jobId)) arrivals.settle(jobId, { kind: 'parked', delayMs: 0 });
+    if (!present.has(jobId)) arrivals.settle(jobId, { kind: 'snoozed', delayMs: 0 });
   }
 }

@@ -97,7 +97,7 @@ export class Turn implements TurnInput, FoldTurn {
     this.awaitingSinceMs = undefined;
   }
 
-  /** The job's wait is over: from now on it must not be parked, or it could not be charged. */
+  /** The job's wait is over: from now on it must not be snoozed, or it could not be charged. */
   isApplying(jobId: string): boolean {
     return this.#applying.slice(0, this.#applyingCount).some((entry) => entry.jobId === jobId);
   }

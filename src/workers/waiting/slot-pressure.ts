@@ -4,7 +4,7 @@
  * key that came just then waited for both. So a crowd is looked at as soon as its key shows to be slow.
  */
 import type { Clock } from '../../base/clock.ts';
-import { SLOW_PACE_MS } from './parking.ts';
+import { SLOW_PACE_MS } from './snoozing.ts';
 
 /** Share of the worker's slots from which on the jobs of a key are a crowd. No two keys can be one at a time. */
 const CROWD_SHARE = 0.5;

@@ -5,7 +5,7 @@ import { takeGuardAway } from '../twins.ts';
 import { updatesWith } from '../workload.ts';
 import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
 
-/** Everything that is noted; `jobParked` and `unavailable` would only fill the disk. */
+/** Everything that is noted; `jobSnoozed` and `unavailable` would only fill the disk. */
 const NOTED: readonly GateEventName[] = [
   'leaseTakenOver',
   'leaseLost',

@@ -11,7 +11,7 @@ test('the main loop counts on, for as many slots as are free, and 31 at most', (
   expect(tokens.following('w:6', queueOf(1), 100)).toHaveLength(31);
 });
 
-test('a slot that asks again, since its job was parked, is followed by other slots in use', () => {
+test('a slot that asks again, since its job was snoozed, is followed by other slots in use', () => {
   const tokens = new SlotTokens('w');
   const queue = queueOf(2);
   tokens.following('w:0', queue, 4);

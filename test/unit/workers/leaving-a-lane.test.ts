@@ -43,7 +43,7 @@ describe('a combiner that loses its lease behind a batch', () => {
     const [one, two] = [worker.add('one'), worker.add('two')];
     const later = worker.deliver(two);
     expect((await world.clock.until(worker.deliver(one))).kind).toBe('decided');
-    expect((await world.clock.until(later)).kind).toBe('parked');
+    expect((await world.clock.until(later)).kind).toBe('snoozed');
     await world.clock.until(worker.gate.atRest());
     expect(worker.woken).toEqual([]);
   });

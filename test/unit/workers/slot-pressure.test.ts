@@ -4,7 +4,7 @@ import { defineUpdate } from '../../../src/updates/update.ts';
 import { GATE_DEFAULTS } from '../../../src/options.ts';
 import { createTestBed } from '../../../src/testing.ts';
 import { SlotPressure, type SlotHolder } from '../../../src/workers/waiting/slot-pressure.ts';
-import { SLOW_PACE_MS } from '../../../src/workers/waiting/parking.ts';
+import { SLOW_PACE_MS } from '../../../src/workers/waiting/snoozing.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 
 const SLOTS = 8;
@@ -106,7 +106,7 @@ describe('jobs whose first update takes long', () => {
   });
 
   /** Milliseconds after which each job gave its slot back the first time, in the order of its lane. */
-  async function parkedMs(jobs: number): Promise<(number | undefined)[]> {
+  async function snoozedMs(jobs: number): Promise<(number | undefined)[]> {
     const bed = createTestBed({
       updates: [endless],
       workers: 1,
@@ -116,23 +116,23 @@ describe('jobs whose first update takes long', () => {
     const ids = [];
     for (let n = 0; n < jobs; n++) ids.push((await bed.enqueue(endless, 'key')).id);
     await bed.advance(2 * patienceMs);
-    const parked = new Map<string, number>();
+    const snoozed = new Map<string, number>();
     for (const event of bed.events) {
-      if (event.type === 'jobParked' && !parked.has(event.jobId))
-        parked.set(event.jobId, event.atMs);
+      if (event.type === 'jobSnoozed' && !snoozed.has(event.jobId))
+        snoozed.set(event.jobId, event.atMs);
     }
-    return ids.map((id) => parked.get(id));
+    return ids.map((id) => snoozed.get(id));
   }
 
   it('give their slots back at once where they hold most of them, all but the next two', async () => {
-    const [first, second, ...others] = await parkedMs(SLOTS);
+    const [first, second, ...others] = await snoozedMs(SLOTS);
     expect(first).toBeUndefined();
     expect(second).toBeGreaterThanOrEqual(patienceMs);
     for (const ms of others) expect(ms).toBeLessThan(2 * SLOW_PACE_MS);
   });
 
   it('keep them for the whole of their patience where others have enough', async () => {
-    const [first, ...others] = await parkedMs(SLOTS / 2);
+    const [first, ...others] = await snoozedMs(SLOTS / 2);
     expect(first).toBeUndefined();
     for (const ms of others) expect(ms).toBeGreaterThanOrEqual(patienceMs);
   });

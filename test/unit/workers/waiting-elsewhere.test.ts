@@ -19,11 +19,11 @@ it('keep their slots until the holder has had the time for a first commit, then 
   });
   for (let n = 0; n < 2 * SLOTS; n++) await bed.enqueue(endless, 'key');
   await bed.advance(2 * patienceMs);
-  const firstParkedMs = new Map<number, number>();
+  const firstSnoozedMs = new Map<number, number>();
   for (const { type, worker, atMs } of bed.events) {
-    if (type === 'jobParked' && !firstParkedMs.has(worker)) firstParkedMs.set(worker, atMs);
+    if (type === 'jobSnoozed' && !firstSnoozedMs.has(worker)) firstSnoozedMs.set(worker, atMs);
   }
-  const [holder = Number.NaN, other = Number.NaN] = [...firstParkedMs.values()].toSorted(
+  const [holder = Number.NaN, other = Number.NaN] = [...firstSnoozedMs.values()].toSorted(
     (a, b) => a - b,
   );
   expect(holder).toBeLessThan(10);

@@ -55,11 +55,11 @@ describe.each([[['lost']], [['lost', 'too']]])('after the loss of %j', (lost) =>
       world.cell()?.watermark as number,
     );
     const early = await world.clock.until(worker.deliver(jobId));
-    expect(early.kind).toBe('parked');
+    expect(early.kind).toBe('snoozed');
     expect(held()).toEqual(['REDIS_WENT_BACK']);
     await world.clock.advance(2 * BEHIND_MS); // and catches up
     const late = await world.clock.until(worker.deliver(jobId));
-    expect(late.kind).toBe('parked');
+    expect(late.kind).toBe('snoozed');
     expect(held()).toEqual(['REDIS_WENT_BACK', 'REDIS_WENT_BACK']);
     expect(replica.inspect(KEY, 1).head.map((job) => job.jobId)).toEqual([jobId]);
   });

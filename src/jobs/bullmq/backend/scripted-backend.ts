@@ -17,7 +17,7 @@ import type { Script } from '../../redis/scripts/script.ts';
 import { FILL } from '../fast-path/fill.ts';
 import { FINISH } from '../fast-path/finish.ts';
 import { DROP_MISSING } from '../state/drop-missing.ts';
-import { PARK_AHEAD, SCHEDULE_PARKED } from '../state/park-ahead.ts';
+import { SNOOZE_AHEAD, SCHEDULE_SNOOZED } from '../state/snooze-ahead.ts';
 import { DELIVER_NEXT } from '../state/promote.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
@@ -34,7 +34,7 @@ const SCRIPTS: readonly Script[] = [
 
 /** They do what BullMQ's scripts do, or have such a script in them as it is known. */
 const IMITATING: readonly Script[] = [
-  ...[FINISH, FILL, PARK_AHEAD, SCHEDULE_PARKED, DELIVER_NEXT, SNOOZE, GIVE_BACK],
+  ...[FINISH, FILL, SNOOZE_AHEAD, SCHEDULE_SNOOZED, DELIVER_NEXT, SNOOZE, GIVE_BACK],
 ];
 const INSTEAD: readonly Script[] = [NOTE_GIVEN_BACK];
 

@@ -9,7 +9,7 @@ import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,
   OUTCOME_FIELD,
-  PARKED_FIELD,
+  SNOOZED_FIELD,
   type Script,
 } from '../../redis/scripts/script.ts';
 import { DROP_MISSING } from '../state/drop-missing.ts';
@@ -44,7 +44,7 @@ export abstract class SettlingBackend extends AddingBackend {
    * delivery, and the process lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
    * it does not wait for its backoff.
    */
-  async park(
+  async snooze(
     jobId: string,
     survivedStart: boolean,
     delayMs: number,
@@ -54,7 +54,7 @@ export abstract class SettlingBackend extends AddingBackend {
     const held = { jobId, token, attemptsMade };
     const options = {
       skipAttempt: true,
-      ...(attemptsMade > 0 && { fieldsToUpdate: { [PARKED_FIELD]: String(attemptsMade) } }),
+      ...(attemptsMade > 0 && { fieldsToUpdate: { [SNOOZED_FIELD]: String(attemptsMade) } }),
     };
     if (!isKnownBullMQ()) {
       return this.#handBack('snooze', held, async () => {
@@ -69,7 +69,7 @@ export abstract class SettlingBackend extends AddingBackend {
 
   /**
    * To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it.
-   * `survivedStart`: as for `park`.
+   * `survivedStart`: as for `snooze`.
    */
   async giveBack(
     jobId: string,

@@ -1,6 +1,6 @@
 /**
  * The tokens with which BullMQ's main loop asks for jobs next: it fills one free slot after the other,
- * each under a token that it counts up. A slot whose job was parked asks, too, but with the token that it
+ * each under a token that it counts up. A slot whose job was snoozed asks, too, but with the token that it
  * has; those behind it are other slots' names, and fetching jobs by them would leave those jobs to nobody.
  */
 

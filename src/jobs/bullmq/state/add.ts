@@ -1,5 +1,5 @@
 import { bullFunctionLua } from './bullmq-text.ts';
-import { LANE_FIELD, PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { LANE_FIELD, SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
 import { FIELD } from './layout.ts';
 
@@ -131,7 +131,7 @@ end
 local function asleep(dedup)
   local jobId = call('GET', dedup)
   if not jobId then return end
-  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', '${FIELD.attemptsMade}', '${PARKED_FIELD}')
+  local job = call('HMGET', prefix .. jobId, '${LANE_FIELD}', '${FIELD.attemptsMade}', '${SNOOZED_FIELD}')
   local lane = job[1]
   local waitsForTurn = not job[2] or job[2] == '0' or job[2] == job[3]
   if not lane or not waitsForTurn or not call('ZSCORE', own .. 'lane:' .. lane, jobId) then return end

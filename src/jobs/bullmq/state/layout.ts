@@ -6,7 +6,7 @@
  * but by BullMQ's own scripts, and what they cannot do is not done:
  *
  *   completing and fetching      one job per call; together with a commit not at all
- *   parking ahead                not: jobs of a slow lane are delivered, and snoozed one by one
+ *   snoozing ahead                not: jobs of a slow lane are delivered, and snoozed one by one
  *   delivering a lane's head     as soon as BullMQ comes to it; a head that is snoozed is promoted
  *   waking what was decided      not: a snoozed job that somebody's batch has applied comes back when it is due
  *   Redis' time                  BullMQ's scripts are told the time of the machine that calls them

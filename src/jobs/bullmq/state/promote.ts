@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { isKnownBullMQ } from './known-bullmq.ts';
 import { FIELD, SCORE_PER_PRIORITY } from './layout.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
@@ -56,7 +56,7 @@ end
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
  * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
  * again whether they can go on would keep it waiting for ever. One that waits out its backoff is left
- * alone (unless it was parked since, maybe for minutes: found by the chaos), and one in the wait list keeps its place: everything before it is delivered some time.
+ * alone (unless it was snoozed since, maybe for minutes: found by the chaos), and one in the wait list keeps its place: everything before it is delivered some time.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
  */
@@ -66,7 +66,7 @@ export const DELIVER_NEXT: Script = {
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
 ${PROMOTE_LUA}
-local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${PARKED_FIELD}')
+local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${SNOOZED_FIELD}')
 local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
 local isUndelayed = waitsForTurn and undelay(jobId)
 if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end

@@ -50,8 +50,8 @@ end
 export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';
 export const GIVEN_BACK_FIELD = 'torilGivenBack';
-/** Attempts made when the job was last parked: it waits for its turn since, not for its backoff. */
-export const PARKED_FIELD = 'torilParked';
+/** Attempts made when the job was last snoozed: it waits for its turn since, not for its backoff. */
+export const SNOOZED_FIELD = 'torilSnoozed';
 export const DIRECTIVE_FIELD = 'torilDirective';
 /**
  * The key of the lane that the job has entered: whoever is delivered the job goes by it. It stands in each job's hash: with

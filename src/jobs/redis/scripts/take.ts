@@ -9,7 +9,7 @@ import {
   LANE_FIELD,
   LATE_FIELD,
   OUTCOME_FIELD,
-  PARKED_FIELD,
+  SNOOZED_FIELD,
   type Script,
 } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
@@ -188,7 +188,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   end
 
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
-  if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${PARKED_FIELD}') ~= attempts then
+  if attempts ~= '0' and call('HGET', prefix .. entries[1][1], '${SNOOZED_FIELD}') ~= attempts then
     local due = call('ZSCORE', KEYS[2], entries[1][1])
     if due then headDueIn = math.max(0, math.floor(tonumber(due) / ${SCORE_PER_MS}) - nowMs) end
   end

@@ -12,16 +12,16 @@ export const STANDSTILL_SPREAD_MS = 50;
 /** Milliseconds per job from which on a key counts as slow. */
 export const SLOW_PACE_MS = 3;
 /**
- * Milliseconds per job from which on a key whose jobs wait too long has the next ones parked before they
+ * Milliseconds per job from which on a key whose jobs wait too long has the next ones snoozed before they
  * are delivered. With 4 workers and 2 ms per job, each was delivered 2.4 times, for 1.2 ms of CPU time; with
  * it 1.1 times, for half of that.
  */
-export const PARK_AHEAD_PACE_MS = 1;
+export const SNOOZE_AHEAD_PACE_MS = 1;
 /** Milliseconds: the first time a job is away, however little patience it has. */
 const AWAY_MIN_MS = 1;
-/** Keeps powers of two finite; parkMsMax is reached long before. */
+/** Keeps powers of two finite; snoozeMsMax is reached long before. */
 const DOUBLINGS_MAX = 20;
-/** A parked job comes back a little early rather than late. */
+/** A snoozed job comes back a little early rather than late. */
 const EARLY_SHARE = 0.9;
 
 export interface Waiting {
@@ -35,7 +35,7 @@ export interface Waiting {
 
 /**
  * Milliseconds per job to reckon with. Of the first update, while it is waited for, one knows only that
- * it is slow, and jobs that are back too early have to be parked once more.
+ * it is slow, and jobs that are back too early have to be snoozed once more.
  */
 export function expectedPaceMs(
   measuredMs: number,
@@ -76,5 +76,5 @@ export function awayAtStandstillMs({ rank, deliveries }: Waiting, atLeastMs: num
 /** The delay to ask BullMQ for: whole milliseconds, spread a little, within the limit. */
 export function delayMs(awayMs: number, options: GateOptions, fraction: number): number {
   const spread = EARLY_SHARE + (1 - EARLY_SHARE) * fraction;
-  return Math.ceil(Math.min(Math.max(awayMs * spread, 1), options.parkMsMax));
+  return Math.ceil(Math.min(Math.max(awayMs * spread, 1), options.snoozeMsMax));
 }

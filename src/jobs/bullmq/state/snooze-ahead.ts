@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { PARKED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 import { FIELD, SCORE_PER_MS } from './layout.ts';
 
@@ -8,19 +8,19 @@ local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 `;
 
 /**
- * Jobs of one slow or standing lane that BullMQ would deliver next are parked before they are
+ * Jobs of one slow or standing lane that BullMQ would deliver next are snoozed before they are
  * delivered: one by one, 5,000 of them kept everybody else waiting for 1.6 s. Looks at the end of
  * BullMQ's wait list from which it delivers, moves those of the lane to its delayed set and puts the
  * others back as they were. The lane's first job stays: it may be what the others wait for. Everybody
- * waits for this, so it does no more than that: all are due at one time, by which SCHEDULE_PARKED has
+ * waits for this, so it does no more than that: all are due at one time, by which SCHEDULE_SNOOZED has
  * said of each when it comes back. If that dies half-way, the rest come back then.
  *
  *   KEYS[1] sequence (unused)  KEYS[2] wait  KEYS[3] delayed  KEYS[4] marker
  *   ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs to look at  ARGV[4] ms until they are due
- *   Returns [jobs parked, jobs looked at, the lowest and the highest sequence of those parked]
+ *   Returns [jobs snoozed, jobs looked at, the lowest and the highest sequence of those snoozed]
  */
-export const PARK_AHEAD: Script = {
-  name: 'torilParkAhead',
+export const SNOOZE_AHEAD: Script = {
+  name: 'torilSnoozeAhead',
   numberOfKeys: 4,
   lua: `
 ${OWN_PREFIX_LUA}${SNOOZED_LUA}local call, laneKey = redis.call, own .. 'lane:' .. ARGV[2]
@@ -30,29 +30,29 @@ ${NOW_MS_LUA}
 local due = string.format('%.0f', (now + tonumber(ARGV[4])) * ${SCORE_PER_MS})
 local first = call('ZRANGE', laneKey, 0, 0)[1]
 local inLane = call('ZMSCORE', laneKey, unpack(jobIds))
-local others, parked, lowest, highest = {}, {}, math.huge, 0
+local others, snoozed, lowest, highest = {}, {}, math.huge, 0
 for i = 1, #jobIds do
   local jobId = jobIds[i]
   if inLane[i] and jobId ~= first then
     local sequence = tonumber(inLane[i])
     lowest, highest = math.min(lowest, sequence), math.max(highest, sequence)
-    parked[#parked + 1] = due
-    parked[#parked + 1] = jobId
+    snoozed[#snoozed + 1] = due
+    snoozed[#snoozed + 1] = jobId
   else
     others[#others + 1] = jobId
   end
 end
 for i = #others, 1, -1 do call('RPUSH', KEYS[2], others[i]) end
-if #parked == 0 then return { 0, #jobIds } end
-call('ZADD', KEYS[3], unpack(parked))
-noteSnoozed('wait', parked)
+if #snoozed == 0 then return { 0, #jobIds } end
+call('ZADD', KEYS[3], unpack(snoozed))
+noteSnoozed('wait', snoozed)
 ${markNextDueLua('KEYS[3]', 'KEYS[4]')}
-return { #parked / 2, #jobIds, string.format('%.0f', lowest), string.format('%.0f', highest) }
+return { #snoozed / 2, #jobIds, string.format('%.0f', lowest), string.format('%.0f', highest) }
 `,
 };
 
 /**
- * Says of jobs that were parked ahead when they come back: each for its turn; beyond the longest delay they
+ * Says of jobs that were snoozed ahead when they come back: each for its turn; beyond the longest delay they
  * are spread over its second half. Notes of them what BullMQ's own moveToDelayed notes, and tells it. Those
  * of which it is noted already, or that are back meanwhile, are passed over.
  *
@@ -61,8 +61,8 @@ return { #parked / 2, #jobIds, string.format('%.0f', lowest), string.format('%.0
  *   takes them  ARGV[5] jobs to look at  ARGV[6] ms per rank  ARGV[7] ms at least  ARGV[8] ms at most
  *   Returns from where to go on; '': these were the last
  */
-export const SCHEDULE_PARKED: Script = {
-  name: 'torilScheduleParked',
+export const SCHEDULE_SNOOZED: Script = {
+  name: 'torilScheduleSnoozed',
   numberOfKeys: 5,
   lua: `
 ${OWN_PREFIX_LUA}${SNOOZED_LUA}local call, prefix, laneKey = redis.call, ARGV[1], own .. 'lane:' .. ARGV[2]
@@ -74,8 +74,8 @@ local isAny, snoozed = false, { wait = {}, prioritized = {} }
 for i = 1, #lane, 2 do
   local jobId, jobKey = lane[i], prefix .. lane[i]
   local score = call('ZSCORE', KEYS[2], jobId)
-  local isParked = score and math.floor(tonumber(score) / ${SCORE_PER_MS}) > now
-  local job = isParked and call('HMGET', jobKey, 'delay', '${FIELD.attemptsMade}', 'priority')
+  local isSnoozed = score and math.floor(tonumber(score) / ${SCORE_PER_MS}) > now
+  local job = isSnoozed and call('HMGET', jobKey, 'delay', '${FIELD.attemptsMade}', 'priority')
   if job and job[1] == '0' then
     local rank = firstRank + (i - 1) / 2
     local delay = math.max(rank * perRank, atLeast)
@@ -88,7 +88,7 @@ for i = 1, #lane, 2 do
     of[#of + 1] = newScore
     of[#of + 1] = jobId
     call('HSET', jobKey, 'delay', string.format('%.0f', delay))
-    if job[2] then call('HSET', jobKey, '${PARKED_FIELD}', job[2]) end
+    if job[2] then call('HSET', jobKey, '${SNOOZED_FIELD}', job[2]) end
     call('XADD', KEYS[4], '*', 'event', 'delayed', 'jobId', jobId, 'delay', due)
     isAny = true
   end

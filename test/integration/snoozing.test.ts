@@ -3,19 +3,19 @@ import { type Job, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import type { Taken } from '../../src/jobs/lanes.ts';
-import type { Away } from '../../src/jobs/bullmq/parking-ahead.ts';
+import type { Away } from '../../src/jobs/bullmq/snoozing-ahead.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';
 
-/** When those that are parked ahead come back. */
+/** When those that are snoozed ahead come back. */
 const away = (ms: number, atMostMs: number): Away => ({ perRankMs: ms, atLeastMs: ms, atMostMs });
 
-/** Returns how many were parked. */
-async function parkAhead({ queue }: Stage, lane: string, times: Away): Promise<number> {
-  const parked = await queue.backend.parkAhead(lane);
-  await queue.backend.scheduleParked(lane, parked, times);
-  return parked.jobs;
+/** Returns how many were snoozed. */
+async function snoozeAhead({ queue }: Stage, lane: string, times: Away): Promise<number> {
+  const snoozed = await queue.backend.snoozeAhead(lane);
+  await queue.backend.scheduleSnoozed(lane, snoozed, times);
+  return snoozed.jobs;
 }
 
 async function expectUncharged(here: Stage, key: string, jobs: readonly Job[]): Promise<Job[]> {
@@ -40,28 +40,28 @@ describe('jobs of a slow key', () => {
   it('do not take the slots that those before them give back', async () => {
     const here = stage();
     const worker = await here.worker({ concurrency: 20, autorun: false, closeMs: 100 });
-    // More than are parked ahead in one call.
+    // More than are snoozed ahead in one call.
     const jobs = await enqueueLog(here, entries(here.key(), 2_000, { takesMs: 200 }));
     void worker.run();
     await eventually('all are snoozed', async () => (await here.queue.getSnoozedCount()) > 1_990);
-    expect(worker.counts.jobParked).toBeLessThanOrEqual(20);
+    expect(worker.counts.jobSnoozed).toBeLessThanOrEqual(20);
     const last = async () => here.queue.getJob(jobs.at(-1)?.id as string);
     await eventually('people are told of all', async () => ((await last())?.delay ?? 0) > 0);
   });
 
-  it('are not parked ahead any further once enough others are to be delivered first', async () => {
+  it('are not snoozed ahead any further once enough others are to be delivered first', async () => {
     const here = stage();
     const two = [...entries(here.key('other'), 200), ...entries(here.key('slow'), 3_000)];
     await enqueueLog(here, two);
-    const { jobs: parked } = await here.queue.backend.parkAhead(here.key('slow'));
-    expect(parked).toBeGreaterThanOrEqual(300);
-    expect(parked).toBeLessThan(1_000);
+    const { jobs: snoozed } = await here.queue.backend.snoozeAhead(here.key('slow'));
+    expect(snoozed).toBeGreaterThanOrEqual(300);
+    expect(snoozed).toBeLessThan(1_000);
   });
 
-  it('that are parked ahead look as BullMQ leaves them, once people have been told', async () => {
+  it('that are snoozed ahead look as BullMQ leaves them, once people have been told', async () => {
     const here = stage();
     const { backend } = here.queue;
-    // More than one call parks or tells of.
+    // More than one call snoozes or tells of.
     const jobs = await enqueueLog(here, entries(here.key(), 1_200));
     const own = await here.queue.enqueue(log, { key: here.key(), n: -1 }, { delay: 77_000 });
     const toldOf = async (): Promise<(string | undefined)[]> => {
@@ -71,12 +71,12 @@ describe('jobs of a slow key', () => {
         .filter((fields) => fields[1] === 'delayed' && !fields.includes(own.id as string))
         .map((fields) => fields[fields.indexOf('jobId') + 1]);
     };
-    const parked = await backend.parkAhead(here.key());
-    expect(parked.jobs).toBe(1_199);
+    const snoozed = await backend.snoozeAhead(here.key());
+    expect(snoozed.jobs).toBe(1_199);
     expect(await toldOf()).toEqual([]);
     await backend.snoozed.wake(jobs[7]?.id as string);
-    await backend.scheduleParked(here.key(), parked, away(60_000, 60_000));
-    await backend.scheduleParked(here.key(), parked, away(60_000, 60_000)); // nobody twice
+    await backend.scheduleSnoozed(here.key(), snoozed, away(60_000, 60_000));
+    await backend.scheduleSnoozed(here.key(), snoozed, away(60_000, 60_000)); // nobody twice
     const still = jobs.filter((_, n) => n !== 0 && n !== 7);
     expect(await toldOf()).toEqual(still.map(({ id }) => id));
     for (const { id } of [still[0], still.at(-1), own] as Job[]) {
@@ -110,23 +110,23 @@ describe('jobs of a slow key', () => {
     await expectUncharged(here, key, jobs);
   });
 
-  it('get on though the worker that parked them has died', async () => {
+  it('get on though the worker that snoozed them has died', async () => {
     const here = stage();
     const key = here.key();
     const first = await here.worker({ concurrency: 4, closeMs: 0 });
     const jobs = await enqueueLog(here, entries(key, 40, { takesMs: 50 }));
-    await eventually('most are parked', async () => (await here.queue.getSnoozedCount()) > 20);
+    await eventually('most are snoozed', async () => (await here.queue.getSnoozedCount()) > 20);
     await first.close(true);
     await here.worker({ concurrency: 4 });
     await expectUncharged(here, key, jobs);
   });
 
-  it('can be removed and obliterated while they are parked', async () => {
+  it('can be removed and obliterated while they are snoozed', async () => {
     const here = stage();
     const key = here.key();
     const worker = await here.worker({ concurrency: 2 });
     const jobs = await enqueueLog(here, entries(key, 70, { takesMs: 60 }));
-    await eventually('most are parked', async () => (await here.queue.getSnoozedCount()) > 6);
+    await eventually('most are snoozed', async () => (await here.queue.getSnoozedCount()) > 6);
     // Not one of the first 64, which a batch has in hand: nothing is known yet of the key's pace.
     await jobs[68]?.remove();
     const others = jobs.filter((_, n) => n !== 68);
@@ -138,15 +138,15 @@ describe('jobs of a slow key', () => {
     expect(await here.queue.getJobCounts()).toMatchObject({ delayed: 0, waiting: 0 });
   });
 
-  it('are parked before they are delivered; the first one and those of others keep their places', async () => {
+  it('are snoozed before they are delivered; the first one and those of others keep their places', async () => {
     const here = stage();
     const jobs = await enqueueLog(
       here,
       Array.from({ length: 12 }, (_, n) => ({ key: here.key(n % 3 === 0 ? 'other' : 'slow'), n })),
     );
-    await parkAhead(here, here.key('slow'), away(50, 1_000));
+    await snoozeAhead(here, here.key('slow'), away(50, 1_000));
     const numbers = (some: readonly Job[]): number[] => some.map(({ data }) => data.n as number);
-    // Those that are delivered next, then those that are parked, by the time at which they are back.
+    // Those that are delivered next, then those that are snoozed, by the time at which they are back.
     expect(numbers(await here.queue.getWaiting())).toEqual([0, 1, 3, 6, 9, 2, 4, 5, 7, 8, 10, 11]);
     expect(await here.redis.zcard(here.redisKey('delayed'))).toBe(7);
     await here.worker();
@@ -155,34 +155,34 @@ describe('jobs of a slow key', () => {
 });
 
 describe('a job that has failed before', () => {
-  /** It is the second of its lane, and parked for a minute. */
-  async function parked(
-    park: (here: Stage, key: string, job: Job) => Promise<void>,
+  /** It is the second of its lane, and snoozed for a minute. */
+  async function snoozed(
+    snooze: (here: Stage, key: string, job: Job) => Promise<void>,
   ): Promise<void> {
     const here = stage();
     const key = here.key();
     const jobs = await enqueueLog(here, entries(key, 3), { attempts: 3 });
     await here.redis.hset(here.redisKey(jobs[1]?.id as string), 'atm', 1);
-    await park(here, key, jobs[1] as Job);
+    await snooze(here, key, jobs[1] as Job);
     await here.worker();
     const finished = await here.finished(jobs, 10_000);
     expect(await expectExact(here, key, finished)).toEqual([0, 1, 2]);
     expect(finished.map((job) => job.attemptsMade)).toEqual([1, 2, 1]);
   }
 
-  it('and was parked ahead is delivered when its turn has come', () =>
-    parked(async (here, key) => {
-      expect(await parkAhead(here, key, away(60_000, 60_000))).toBe(2);
+  it('and was snoozed ahead is delivered when its turn has come', () =>
+    snoozed(async (here, key) => {
+      expect(await snoozeAhead(here, key, away(60_000, 60_000))).toBe(2);
     }));
 
   it('and gave its slot back is delivered when its turn has come', () =>
-    parked(async (here, _, { id }) => {
+    snoozed(async (here, _, { id }) => {
       const worker = new BullWorker(here.name, null, { connection: { url: here.redisUrl } });
       // The first two; the first one goes back to where it was.
       const first = await worker.getNextJob('somebody');
       const second = await worker.getNextJob('somebody');
       expect(second?.id).toBe(id);
-      await here.queue.backend.park(id as string, false, 60_000, 'somebody', 1);
+      await here.queue.backend.snooze(id as string, false, 60_000, 'somebody', 1);
       await here.queue.backend.moveJobFromActiveToWait(first?.id as string, 'somebody');
       await worker.close();
     }));
@@ -215,8 +215,8 @@ describe('a job that BullMQ delivers while another process holds its key', () =>
   });
 });
 
-describe('a parked job that is decided', () => {
-  /** As if whoever decided it, or parked it, died right behind that: nobody promotes it later. */
+describe('a snoozed job that is decided', () => {
+  /** As if whoever decided it, or snoozed it, died right behind that: nobody promotes it later. */
   function diesBeforePromoting(): void {
     const promote = vi.spyOn(TorilBackend.prototype, 'promote');
     promote.mockImplementation(() => new Promise(() => {}));
@@ -227,20 +227,20 @@ describe('a parked job that is decided', () => {
     diesBeforePromoting();
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 20));
-    await parkAhead(here, here.key(), away(60_000, 120_000));
+    await snoozeAhead(here, here.key(), away(60_000, 120_000));
     expect(await here.queue.getSnoozedCount()).toBe(19);
     await here.worker();
     expect(await here.finished(jobs, 5_000)).toHaveLength(20);
   });
 
-  it('is delivered at once though it was decided in the moment before it was parked', async () => {
+  it('is delivered at once though it was decided in the moment before it was snoozed', async () => {
     diesBeforePromoting();
     const here = stage();
     const worker = await here.worker({ autorun: false });
     const [job] = await enqueueLog(here, entries(here.key(), 1));
     await worker.getNextJob('lock');
     await here.redis.hset(here.redisKey(job?.id as string), 'toril', 'a');
-    await worker.backend.park(job?.id as string, false, 60_000, 'lock');
+    await worker.backend.snooze(job?.id as string, false, 60_000, 'lock');
     expect(await job?.getState()).toBe('waiting');
   });
 

@@ -9,7 +9,7 @@ import {
   SLOW_PACE_MS,
   untilTurnMs,
   type Waiting,
-} from '../../../src/workers/waiting/parking.ts';
+} from '../../../src/workers/waiting/snoozing.ts';
 
 const waiting = (rank: number, more: Partial<Waiting> = {}): Waiting => ({
   rank,
@@ -85,7 +85,9 @@ describe('the delay that BullMQ is asked for', () => {
         const delay = delayMs(awayMs, GATE_DEFAULTS, chance);
         expect(Number.isInteger(delay)).toBe(true);
         expect(delay).toBeGreaterThanOrEqual(1);
-        expect(delay).toBeLessThanOrEqual(Math.min(GATE_DEFAULTS.parkMsMax, Math.ceil(awayMs) + 1));
+        expect(delay).toBeLessThanOrEqual(
+          Math.min(GATE_DEFAULTS.snoozeMsMax, Math.ceil(awayMs) + 1),
+        );
       }),
     );
   });

@@ -1,11 +1,11 @@
-/** Parks the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
+/** Snoozes the jobs of a lane that are next in BullMQ's wait list, before they are delivered. */
 import { type Clock, pause } from '../../base/clock.ts';
 import { ownPrefixOf } from '../../redis/own-keys.ts';
 import type { Script } from '../redis/scripts/script.ts';
-import { PARK_AHEAD, SCHEDULE_PARKED } from './state/park-ahead.ts';
+import { SNOOZE_AHEAD, SCHEDULE_SNOOZED } from './state/snooze-ahead.ts';
 
 /** Jobs that one call looks at, so that it does not block Redis for more than 1 ms; calls at a time; calls in all. */
-const PARKED_PER_CALL = 500;
+const SNOOZED_PER_CALL = 500;
 const CALLS_AT_A_TIME = 2;
 const CALLS_MAX = 40;
 /** Jobs of others at which it stops: there is enough to deliver before the lane's next ones. */
@@ -23,53 +23,53 @@ export interface Away {
   readonly atMostMs: number;
 }
 
-export interface ParkingSite {
+export interface SnoozingSite {
   /** BullMQ's names of its keys. */
   readonly keys: Readonly<Record<string, string>>;
   run(script: Script, args: (string | number)[]): Promise<unknown>;
 }
 
 /** Jobs that are to be scheduled: those of the lane between these sequences, both included. */
-export interface ParkedAhead {
+export interface SnoozedAhead {
   readonly jobs: number;
   readonly fromSequence: number;
   readonly toSequence: number;
 }
 
-export const NONE_PARKED: ParkedAhead = { jobs: 0, fromSequence: 0, toSequence: 0 };
+export const NONE_SNOOZED: SnoozedAhead = { jobs: 0, fromSequence: 0, toSequence: 0 };
 
 /** The next call would find few, or others before them. */
-export async function parkAhead(site: ParkingSite, lane: string): Promise<ParkedAhead> {
+export async function snoozeAhead(site: SnoozingSite, lane: string): Promise<SnoozedAhead> {
   const { wait, delayed, marker, '': prefix } = site.keys as Record<string, string>;
   const keys = [`${ownPrefixOf(prefix as string)}sequence`, wait, delayed, marker] as string[];
   let calls = 0;
   let jobs = 0;
   let fromSequence = Number.POSITIVE_INFINITY;
   let toSequence = 0;
-  const parkSome = async (): Promise<void> => {
+  const snoozeSome = async (): Promise<void> => {
     while (calls++ < CALLS_MAX) {
-      const args = [...keys, prefix as string, lane, PARKED_PER_CALL, UNSCHEDULED_MS];
-      const reply = (await site.run(PARK_AHEAD, args)) as [number, number, string?, string?];
-      const [parked, seen, lowest, highest] = reply;
-      if (parked > 0) {
-        jobs += parked;
+      const args = [...keys, prefix as string, lane, SNOOZED_PER_CALL, UNSCHEDULED_MS];
+      const reply = (await site.run(SNOOZE_AHEAD, args)) as [number, number, string?, string?];
+      const [snoozed, seen, lowest, highest] = reply;
+      if (snoozed > 0) {
+        jobs += snoozed;
         fromSequence = Math.min(fromSequence, Number(lowest));
         toSequence = Math.max(toSequence, Number(highest));
       }
-      const isLast = parked === 0 || seen < PARKED_PER_CALL || seen - parked >= OTHERS_ENOUGH;
+      const isLast = snoozed === 0 || seen < SNOOZED_PER_CALL || seen - snoozed >= OTHERS_ENOUGH;
       if (isLast) calls = CALLS_MAX;
     }
   };
   // While Redis works for one call, the reply of another is on its way.
-  await Promise.all(Array.from({ length: CALLS_AT_A_TIME }, parkSome));
+  await Promise.all(Array.from({ length: CALLS_AT_A_TIME }, snoozeSome));
   return { jobs, fromSequence, toSequence };
 }
 
-/** Says of jobs of the lane that were parked ahead when they come back, the first ones first. */
-export async function scheduleParked(
-  site: ParkingSite,
+/** Says of jobs of the lane that were snoozed ahead when they come back, the first ones first. */
+export async function scheduleSnoozed(
+  site: SnoozingSite,
   lane: string,
-  { jobs, fromSequence, toSequence }: ParkedAhead,
+  { jobs, fromSequence, toSequence }: SnoozedAhead,
   away: Away,
   clock: Clock,
 ): Promise<void> {
@@ -87,6 +87,6 @@ export async function scheduleParked(
   while (from !== '') {
     await pause(clock, SCHEDULE_EVERY_MS);
     const args = [...where, from, toSequence, SCHEDULED_PER_CALL, ...times];
-    from = (await site.run(SCHEDULE_PARKED, args)) as string;
+    from = (await site.run(SCHEDULE_SNOOZED, args)) as string;
   }
 }
