@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GATE_DEFAULTS, gateOptions, queueCloseMsOf } from '../../src/options.ts';
+import { fastPathOf, GATE_DEFAULTS, gateOptions, queueCloseMsOf } from '../../src/options.ts';
 
 const DEADLINE_MS = 1_000;
 
@@ -44,6 +44,25 @@ describe('how long a closing queue waits', () => {
       expect.objectContaining({
         code: 'INVALID_OPTIONS',
         message: expect.stringContaining('closeMs'),
+      }),
+    );
+  });
+});
+
+describe('the fast path', () => {
+  it('is on unless it is switched off', () => {
+    expect([undefined, 'auto', 'off'].map((given) => fastPathOf(given))).toEqual([
+      'auto',
+      'auto',
+      'off',
+    ]);
+  });
+
+  it.each(['on', true, null, 1])('is refused if it is %j', (given) => {
+    expect(() => fastPathOf(given)).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringContaining('fastPath'),
       }),
     );
   });
