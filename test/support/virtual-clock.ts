@@ -9,27 +9,18 @@
  * are not waited for: with those, use the system clock.
  */
 import type { Clock, Timer } from '../../src/base/clock.ts';
+import { TimerHeap } from '../../src/testing/time/timer-heap.ts';
 
 /** 2024-01-01, on a whole second. */
 const WALL_START_MS = 1_704_067_200_000;
 /** A moment that always asks for another one would never settle. */
 const TURNS_MAX = 100_000;
 
-interface PendingTimer {
-  readonly dueMs: number;
-  readonly order: number;
-  readonly callback: () => void;
-  /** Fired or cancelled. */
-  over: boolean;
-}
-
 export class VirtualClock implements Clock {
   #nowMs = 0;
   #wallStartMs = WALL_START_MS;
-  #order = 0;
   #moments = 0;
-  /** A binary heap by due time, then by order. */
-  readonly #timers: PendingTimer[] = [];
+  readonly #timers = new TimerHeap();
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -41,8 +32,7 @@ export class VirtualClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     const dueMs = this.#nowMs + Math.max(0, delayMs);
-    const timer: PendingTimer = { dueMs, order: this.#order++, callback, over: false };
-    push(this.#timers, timer);
+    const timer = this.#timers.add(dueMs, callback);
     return {
       cancel: () => {
         timer.over = true;
@@ -60,7 +50,7 @@ export class VirtualClock implements Clock {
 
   /** Timers that would still fire. */
   get pendingTimers(): number {
-    return this.#timers.filter((timer) => !timer.over).length;
+    return this.#timers.pending;
   }
 
   /** Wall time only, as an operator or a time server sets it. */
@@ -112,16 +102,13 @@ export class VirtualClock implements Clock {
   /** False: nothing is due by then. */
   async #fireNext(limitMs: number): Promise<boolean> {
     await this.settle();
-    for (;;) {
-      const next = this.#timers[0];
-      if (next === undefined || next.dueMs > limitMs) return false;
-      pop(this.#timers);
-      if (next.over) continue;
-      next.over = true;
-      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
-      next.callback();
-      return true;
-    }
+    const next = this.#timers.first;
+    if (next === undefined || next.dueMs > limitMs) return false;
+    this.#timers.shift();
+    next.over = true;
+    this.#nowMs = Math.max(this.#nowMs, next.dueMs);
+    next.callback();
+    return true;
   }
 }
 
@@ -184,36 +171,4 @@ export class ProcessClock implements Clock {
     if (this.#frozen) this.#held.push(callback);
     else callback();
   }
-}
-
-function push(heap: PendingTimer[], timer: PendingTimer): void {
-  let at = heap.length;
-  heap.push(timer);
-  while (at > 0) {
-    const parent = (at - 1) >> 1;
-    if (!isBefore(timer, heap[parent])) break;
-    heap[at] = heap[parent] as PendingTimer;
-    at = parent;
-  }
-  heap[at] = timer;
-}
-
-function pop(heap: PendingTimer[]): void {
-  const last = heap.pop();
-  if (last === undefined || heap.length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= heap.length) break;
-    if (isBefore(heap[child + 1], heap[child])) child++;
-    if (!isBefore(heap[child], last)) break;
-    heap[at] = heap[child] as PendingTimer;
-    at = child;
-  }
-  heap[at] = last;
-}
-
-function isBefore(a: PendingTimer | undefined, b: PendingTimer | undefined): boolean {
-  if (a === undefined || b === undefined) return false;
-  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }

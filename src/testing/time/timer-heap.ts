@@ -26,6 +26,11 @@ export class TimerHeap {
     }
   }
 
+  /** How many would still fire. */
+  get pending(): number {
+    return this.#heap.filter(({ over }) => !over).length;
+  }
+
   /** When the first one fires that is due later than that; undefined: none is. */
   firstAfter(dueMs: number): number | undefined {
     let first: number | undefined;
