@@ -1,25 +1,21 @@
 /** Where users' options become cells and locks without a queue: the composition root beside Queue and Worker. */
 import type { ConnectionOptions } from 'bullmq';
 import { systemClock } from './base/clock.ts';
-import { closeInTime } from './base/close-in-time.ts';
 import { systemRandom } from './base/random.ts';
-import { Cells } from './cells/cells.ts';
 import { CellsWithCopies } from './cells/cells-with-copies.ts';
 import { RedisCopies } from './cells/copies.ts';
+import { closeServers, type OpenCells, openCells as openCellsAlone } from './cells.ts';
 import { TorilError } from './errors.ts';
 import { lockCodec } from './cells/lock-codec.ts';
 import { RedisTokens } from './lock/strict/tokens.ts';
 import { createLocks, type Locks } from './lock/strict/with-lease.ts';
 import { openServers } from './memcached/open-servers.ts';
-import type { MemcachedServers } from './memcached/servers.ts';
 import { LEASE_DEFAULT_MS } from './lock/lease.ts';
 import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
 import { checkLeaseAgainstDeadline } from './options.ts';
 import { OpenRedis } from './redis/redis-connection.ts';
 
-export interface OpenCells extends Cells {
-  close(): Promise<void>;
-}
+export type { OpenCells };
 
 export interface OpenCellsOptions {
   readonly memcached: MemcachedSetting;
@@ -45,19 +41,18 @@ export interface CopiesOptions {
  */
 export function openCells(options: OpenCellsOptions): OpenCells {
   const { memcached, copies } = options;
-  const servers = openServers(memcached, systemClock, systemRandom);
-  if (copies === undefined)
-    return Object.assign(new Cells(servers), { close: () => inTime(servers, servers.close()) });
+  if (copies === undefined) return openCellsAlone({ memcached });
   const { connection, queue, prefix = 'bull' } = copies;
   if (typeof queue !== 'string' || queue === '')
     throw new TorilError('INVALID_OPTIONS', 'copies.queue must be the name of a queue.');
+  const servers = openServers(memcached, systemClock, systemRandom);
   const client = new OpenRedis(connection);
   const cells = new CellsWithCopies(
     servers,
     new RedisCopies({ client, clock: systemClock, prefix, queue }),
   );
   const close = async (): Promise<void> => {
-    await Promise.all([inTime(servers, servers.close()), client.close()]);
+    await Promise.all([closeServers(servers, servers.close()), client.close()]);
   };
   return Object.assign(cells, { close });
 }
@@ -100,18 +95,10 @@ export function openLocks(options: OpenLocksOptions): Locks {
     withLease: locks.withLease.bind(locks) as Locks['withLease'],
     async close() {
       await redis.close();
-      await inTime(
+      await closeServers(
         servers,
         locks.close().then(() => servers.close()),
       );
     },
   };
-}
-
-/** However long a request to a frozen server may take. */
-async function inTime(servers: MemcachedServers, orderly: Promise<unknown>): Promise<void> {
-  await closeInTime({
-    ...{ clock: systemClock, orderly, workMs: 0, left: () => 0 },
-    abandon: () => void servers.close(true),
-  });
 }

@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import type { Job } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { openCells as openCellsAlone } from '../../src/cells.ts';
 import { defineUpdate, openCells } from '../../src/index.ts';
 import { removeItem, writeItem } from '../support/items.ts';
 import { startProcess } from '../support/processes.ts';
@@ -20,6 +21,19 @@ describe('a reader', () => {
     const [, sequence, token] = last ?? [];
     expect(cell).toMatchObject({ token, watermark: sequence });
     expect(await here.cells.get<Line[]>(key)).toHaveLength(3);
+  });
+
+  it('needs toril/cells alone, which has no Redis to ask for copies', async () => {
+    const here = stage();
+    await here.worker();
+    await here.finished(await enqueueLog(here, entries(here.key(), 2)));
+    const memcached = memcachedAddresses();
+    const cells = openCellsAlone({ memcached });
+    onTestFinished(() => cells.close());
+    expect(await cells.read(here.key())).toEqual(await here.cells.read(here.key()));
+    const copies = { connection: {}, queue: here.queue.name };
+    const withCopies = { memcached, copies };
+    expect(() => openCellsAlone(withCopies)).toThrow(/Import openCells from "toril"/);
   });
 
   it('sees nothing where nothing is, and nothing that was lost until it is restored', async () => {

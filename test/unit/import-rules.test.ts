@@ -101,8 +101,12 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['testing', 'workers', ...BELOW_WORKERS],
     advice: 'testing.ts gathers what the tests of users import',
   },
+  'cells.ts': {
+    mayImport: ['base', 'memcached', 'cells', ...FOR_ALL],
+    advice: 'cells.ts is what a program loads that only reads cells',
+  },
   'open.ts': {
-    mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', ...FOR_ALL],
+    mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', 'cells.ts', ...FOR_ALL],
     advice: 'open.ts is the composition root of what needs no queue',
   },
   'index.ts': {
@@ -208,6 +212,14 @@ describe('the sources', () => {
     );
     const found = new Set(imports.map(({ from, to }) => `${from} imports ${to}`));
     expect(listed.filter((one) => !found.has(one) && !one.includes('.d.ts'))).toEqual([]);
+  });
+
+  test('of a program that only reads cells need neither BullMQ nor a Redis client', () => {
+    const loaded = new Set(['cells.ts']);
+    for (const file of loaded)
+      for (const { from, to } of imports) if (from === file) loaded.add(to);
+    expect(loaded).toContain('memcached/socket/socket-server.ts');
+    expect([...loaded].filter((one) => ['bullmq', 'ioredis'].includes(one))).toEqual([]);
   });
 });
 
