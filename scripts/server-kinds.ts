@@ -3,7 +3,7 @@ import {
   MEMCACHED_PROGRAM,
   REDIS_PROGRAM,
   type ServerProgram,
-} from '../src/cli/fleet/server-programs.ts';
+} from '../src/cli/servers/server-programs.ts';
 
 export interface ServerKind {
   readonly program: ServerProgram;

@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findBinary } from '../src/cli/fleet/server-programs.ts';
+import { findBinary } from '../src/cli/servers/server-programs.ts';
 import { withLock } from './lock-directory.mjs';
 import type { ServerKind } from './server-kinds.ts';
 import { say } from './setup-error.mjs';

@@ -13,8 +13,8 @@ import {
   type PrivateServer,
   startPrivateServer,
   type StartOptions,
-} from '../src/cli/fleet/private-server.ts';
-import { findBinary } from '../src/cli/fleet/server-programs.ts';
+} from '../src/cli/servers/private-server.ts';
+import { findBinary } from '../src/cli/servers/server-programs.ts';
 import { parseAddress, problemConnecting } from './addresses.mjs';
 import { composeWorks, type Containers, startContainers } from './server-containers.ts';
 import { MEMCACHED, REDIS, SERVER_KINDS, type ServerKind } from './server-kinds.ts';

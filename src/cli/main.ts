@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The `toril` binary: runs one command and ends with its exit code. */
-import { reportFailure } from './failure.ts';
+import { reportFailure } from './terminal/failure.ts';
 import { runCommand } from './program.ts';
-import { endWithTheReader, flushed } from './terminal.ts';
+import { endWithTheReader, flushed } from './terminal/terminal.ts';
 
 endWithTheReader();
 process.on('uncaughtException', (thrown) => process.exit(reportFailure(thrown)));

@@ -24,7 +24,7 @@ import { explainStuck } from './stuck.ts';
 import { TestWorker } from './test-worker.ts';
 import { Tripwires } from './faults/tripwires.ts';
 import { staged, UpdateFaults } from './faults/update-faults.ts';
-import type { GateEventName, GateReporter } from '../workers/gate-events.ts';
+import type { GateEventName, GateReporter } from '../workers/worker-events.ts';
 import type { BedEvent } from './views.ts';
 import { VirtualClock } from './time/virtual-clock.ts';
 import { WorkerClock } from './time/worker-clock.ts';

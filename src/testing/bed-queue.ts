@@ -7,7 +7,7 @@ import { TorilError } from '../errors.ts';
 import type { History } from '../history/history.ts';
 import type { LaneHandle } from '../jobs/lane-handle.ts';
 import type { AnyUpdate } from '../updates/update.ts';
-import type { GateEventName } from '../workers/gate-events.ts';
+import type { GateEventName } from '../workers/worker-events.ts';
 import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
 import type { BedJobOptions } from './bullmq/job-options.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';

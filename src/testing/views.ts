@@ -1,6 +1,6 @@
 /** What a test bed shows of itself. Plain data, as of the moment it was asked for. */
 import type { MemoryJobState } from '../jobs/memory/memory-jobs.ts';
-import type { GateEventName, GateEvents } from '../workers/gate-events.ts';
+import type { GateEventName, GateEvents } from '../workers/worker-events.ts';
 import type { DelayReason, JobRecord } from './bullmq/job-record.ts';
 
 /** A job that was enqueued. */

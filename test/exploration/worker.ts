@@ -12,7 +12,7 @@ import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-se
 import { createLocks, type HeldKey } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
-import { Gate } from '../../src/workers/gate.ts';
+import { Gate } from '../../src/workers/gate/gate.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';

@@ -116,7 +116,7 @@ describe('what it imports', () => {
       [...packages].filter((name) => /^node:(net|tls|http|https|dns|cluster)/.test(name)),
     ).toEqual([]);
     const names = [...files].map((file) => relative(SRC, file));
-    expect(names).toContain('workers/gate.ts');
+    expect(names).toContain('workers/gate/gate.ts');
     expect(names).toContain('lock/lease-locks.ts');
   });
 

@@ -13,8 +13,8 @@ import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
 import { GATE_DEFAULTS, type GateOptions } from '../../src/options.ts';
 import type { Arrival, Settlement } from '../../src/workers/deliveries/arrival.ts';
-import { Gate } from '../../src/workers/gate.ts';
-import type { GateEventName, GateEvents } from '../../src/workers/gate-events.ts';
+import { Gate } from '../../src/workers/gate/gate.ts';
+import type { GateEventName, GateEvents } from '../../src/workers/worker-events.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const KEY = 'k';

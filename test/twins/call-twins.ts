@@ -75,7 +75,7 @@ export const CALL_TWINS: readonly Twin[] = [
     hunt: byTest(CALLING, NO_BULLMQ),
     edits: [
       {
-        file: 'src/workers/gate.ts',
+        file: 'src/workers/gate/gate.ts',
         find: '    else this.#root.runInAsyncScope(() => this.#arrive(key, arrival));\n',
         replace: '    else this.#arrive(key, arrival);\n    void this.#root;\n',
       },

@@ -115,7 +115,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/workers/combiner.ts',
+        file: 'src/workers/gate/combiner.ts',
         find: '    if (!this.#laneIsEmpty && !someWaited) void this.#wakeHead();\n',
         replace: '',
       },
@@ -189,7 +189,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: { by: 'search', flags: '--path queue --cell missing --expiries 1 --evictions 1' },
     edits: [
       {
-        file: 'src/workers/combiner.ts',
+        file: 'src/workers/gate/combiner.ts',
         find: '      const owes = this.#memory.owesVisit;\n',
         replace: '      const owes = this.#memory.owesVisit && this.#arrivals.size > 0;\n',
       },
@@ -345,7 +345,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/combiner.ts',
+        file: 'src/workers/gate/combiner.ts',
         find: '      const acquisition = await locks.attempt(',
         replace: `      const early = await this.#context.lanes.take({ key: this.#key, cell: undefined, arrivals: [], jobsMax: 0, dataMax: 0 });
       (this.#memory as { early?: number }).early = early.token;

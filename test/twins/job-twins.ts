@@ -20,7 +20,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/workers/combiner.ts',
+        file: 'src/workers/gate/combiner.ts',
         find: '      survivedStart: this.#memory.isolatedStarts.takeOut(jobId),\n',
         replace: '      survivedStart: false,\n',
       },

@@ -85,7 +85,11 @@ const RULES: Readonly<Record<string, Rule>> = {
   'workers/fold': {
     mayImport: [
       ...['base', 'updates', 'cells', 'history/history.ts', 'jobs/lanes.ts', ...FOR_ALL],
-      ...['workers/deliveries/arrival.ts', 'workers/gate-context.ts', 'workers/key-memory.ts'],
+      ...[
+        'workers/deliveries/arrival.ts',
+        'workers/gate/gate-context.ts',
+        'workers/gate/key-memory.ts',
+      ],
     ],
     advice: 'a fold happens in memory: it asks neither Redis nor memcached',
   },
@@ -232,7 +236,7 @@ describe('the checker', () => {
     'lock/lock.ts',
     'cells/envelope.ts',
     'jobs/lanes.ts',
-    'workers/combiner.ts',
+    'workers/gate/combiner.ts',
     'index.ts',
   ]);
   const check = (from: string, source: string): string[] =>
@@ -244,8 +248,8 @@ describe('the checker', () => {
     ['lock/lock.ts', `import '../memcached/socket/socket-server.ts';`, 'the composition root'],
     ['cells/envelope.ts', `export * from '../jobs/lanes.ts';`, 'belongs to workers'],
     ['base/clock.ts', `const x = await import('../errors.ts');`, 'belongs to their folder'],
-    ['workers/combiner.ts', `import {\n  Toril,\n} from "../index.ts";`, 'public surface'],
-    ['workers/combiner.ts', `import { Redis } from 'ioredis';`, 'must not import ioredis'],
+    ['workers/gate/combiner.ts', `import {\n  Toril,\n} from "../../index.ts";`, 'public surface'],
+    ['workers/gate/combiner.ts', `import { Redis } from 'ioredis';`, 'must not import ioredis'],
     ['memcached/binary/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
     ['jobs/lanes.ts', `import x from '../../scripts/servers.ts';`, 'reaches out of src'],
     ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for its folder'],
@@ -258,7 +262,7 @@ describe('the checker', () => {
     ['lock/lock.ts', `import type { Connection } from '../memcached/server.ts';`],
     ['lock/lock.ts', `import { TorilError } from '../errors.ts';`],
     ['redis/redis-connection.ts', `import { RedisConnection } from 'bullmq';`],
-    ['workers/combiner.ts', `import { Lanes } from '../jobs/lanes.ts';`],
+    ['workers/gate/combiner.ts', `import { Lanes } from '../../jobs/lanes.ts';`],
     ['jobs/lanes.ts', `import { createHash } from 'node:crypto';`],
     ['jobs/lanes.ts', `/** For example: import { Queue } from 'bullmq'; */`],
   ])('lets %s do what it may: %s', (from, source) => {

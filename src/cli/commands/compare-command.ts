@@ -3,12 +3,12 @@ import type { Command } from 'commander';
 import { compare, type CompareReport } from '../../history/compare/compare.ts';
 import type { FieldReport, UpdateReport } from '../../history/compare/tally.ts';
 import { checkKey } from '../../key.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { addJsonFlag, share } from '../flags.ts';
-import { loadUpdates } from '../load-updates.ts';
-import { startProgress } from '../progress.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { addJsonFlag, share } from '../flags/flags.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
+import { startProgress } from '../terminal/progress.ts';
 import { inputOf } from '../recordings/recording-input.ts';
-import { colours, grouped, print, printJson, sheet } from '../terminal.ts';
+import { colours, grouped, print, printJson, sheet } from '../terminal/terminal.ts';
 
 /** Fields of an update that are told; --json has all. */
 const FIELDS_TOLD = 10;

@@ -4,17 +4,17 @@ import { systemRandom } from '../../base/random.ts';
 import { TorilError } from '../../errors.ts';
 import { demoReport, isRight } from '../demo/report.ts';
 import { runDemo } from '../demo/run.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
   addJsonFlag,
   addNamedServers,
   MEMCACHED_VARIABLE,
   REDIS_VARIABLE,
   wholeNumber,
-} from '../flags.ts';
-import { ownServers } from '../fleet/own-servers.ts';
-import { interruptible } from '../signals.ts';
-import { grouped, note, print, printJson, warn } from '../terminal.ts';
+} from '../flags/flags.ts';
+import { ownServers } from '../servers/own-servers.ts';
+import { interruptible } from '../terminal/signals.ts';
+import { grouped, note, print, printJson, warn } from '../terminal/terminal.ts';
 
 /** A key's value lists its jobs: beyond this, the hot one would not fit into memcached's 1 MiB. */
 const JOBS_PER_KEY_MAX = 100_000;

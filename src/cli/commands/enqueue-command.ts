@@ -2,19 +2,19 @@
 import type { Command } from 'commander';
 import type { Queue } from '../../jobs/queue.ts';
 import { messageOf, TorilError } from '../../errors.ts';
-import { asking, closeQuietly, openQueue } from '../connections.ts';
+import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { enqueueLines } from '../enqueue/enqueue-lines.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
   addJsonFlag,
   addQueueFlags,
   addRedisFlags,
   type QueueFlags,
   type RedisFlags,
-} from '../flags.ts';
+} from '../flags/flags.ts';
 import { type JobOptions, parseLine } from '../enqueue/job-lines.ts';
-import { loadUpdates } from '../load-updates.ts';
-import { print, printJson } from '../terminal.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
+import { print, printJson } from '../terminal/terminal.ts';
 
 interface EnqueueFlags extends QueueFlags, RedisFlags {
   readonly updates?: string;

@@ -1,12 +1,12 @@
 /** `toril get`: what memcached has under some keys. Needs no Redis. */
 import type { Command } from 'commander';
 import { Cells, type CellState } from '../../cells/cells.ts';
-import { closeQuietly } from '../connections.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { reportFailure } from '../failure.ts';
-import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../flags.ts';
-import { openMemcached } from '../memcached.ts';
-import { note, print, printJson } from '../terminal.ts';
+import { closeQuietly } from '../servers/connections.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { reportFailure } from '../terminal/failure.ts';
+import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../flags/flags.ts';
+import { openMemcached } from '../servers/memcached.ts';
+import { note, print, printJson } from '../terminal/terminal.ts';
 
 interface GetFlags extends MemcachedFlags {
   readonly json?: boolean;

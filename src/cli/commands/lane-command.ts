@@ -8,9 +8,9 @@ import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../../workers/trust.ts';
 import { cellStanding } from '../lanes/cell-standing.ts';
-import { asking, closeQuietly, openQueue } from '../connections.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { reportFailure } from '../failure.ts';
+import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { reportFailure } from '../terminal/failure.ts';
 import {
   addJsonFlag,
   addMemcachedFlags,
@@ -20,10 +20,10 @@ import {
   type QueueFlags,
   type RedisFlags,
   wholeNumber,
-} from '../flags.ts';
+} from '../flags/flags.ts';
 import { laneTables } from '../lanes/lane-tables.ts';
-import { openMemcached } from '../memcached.ts';
-import { note, print, printJson } from '../terminal.ts';
+import { openMemcached } from '../servers/memcached.ts';
+import { note, print, printJson } from '../terminal/terminal.ts';
 
 const WAIT_DEFAULT_MS = 30_000;
 const WAIT_MAX_MS = 3_600_000;

@@ -6,18 +6,18 @@ import { record } from '../../history/record.ts';
 import type { RecordingEnd } from '../../history/recording/recording.ts';
 import { writeRecording } from '../../history/recording/file.ts';
 import type { Mask } from '../../history/recording/mask.ts';
-import { closeQuietly, openQueue } from '../connections.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { closeQuietly, openQueue } from '../servers/connections.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
   addQueueFlags,
   addRedisFlags,
   type QueueFlags,
   type RedisFlags,
   timeFlag,
-} from '../flags.ts';
-import { importFile, loadUpdates } from '../load-updates.ts';
-import { startProgress } from '../progress.ts';
-import { grouped, note, warn } from '../terminal.ts';
+} from '../flags/flags.ts';
+import { importFile, loadUpdates } from '../flags/load-updates.ts';
+import { startProgress } from '../terminal/progress.ts';
+import { grouped, note, warn } from '../terminal/terminal.ts';
 
 interface RecordFlags extends QueueFlags, RedisFlags {
   readonly key?: string;

@@ -12,16 +12,16 @@ import {
   type UncheckedReason,
 } from '../../history/replay/report.ts';
 import { checkKey } from '../../key.ts';
-import { closeQuietly } from '../connections.ts';
-import { EXIT, type ExitWith, exitCodeFor } from '../exit-codes.ts';
-import { noteError } from '../failure.ts';
-import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../flags.ts';
-import { loadUpdates } from '../load-updates.ts';
-import { openMemcached } from '../memcached.ts';
-import { startProgress } from '../progress.ts';
+import { closeQuietly } from '../servers/connections.ts';
+import { EXIT, type ExitWith, exitCodeFor } from '../terminal/exit-codes.ts';
+import { noteError } from '../terminal/failure.ts';
+import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../flags/flags.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
+import { openMemcached } from '../servers/memcached.ts';
+import { startProgress } from '../terminal/progress.ts';
 import { inputOf } from '../recordings/recording-input.ts';
 import { replayText } from '../recordings/replay-text.ts';
-import { print, printJson, warn } from '../terminal.ts';
+import { print, printJson, warn } from '../terminal/terminal.ts';
 
 /** Bytes at the end of a file in which its last line is looked for. */
 const TAIL_BYTES = 4096;

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { TorilError } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
-import { asking, closeQuietly, openQueue } from '../connections.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
+import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
   addJsonFlag,
   addMemcachedFlags,
@@ -12,9 +12,9 @@ import {
   type MemcachedFlags,
   type QueueFlags,
   type RedisFlags,
-} from '../flags.ts';
-import { openMemcached } from '../memcached.ts';
-import { print, printJson, sheet, warn } from '../terminal.ts';
+} from '../flags/flags.ts';
+import { openMemcached } from '../servers/memcached.ts';
+import { print, printJson, sheet, warn } from '../terminal/terminal.ts';
 
 interface ServersFlags extends QueueFlags, RedisFlags, MemcachedFlags {
   readonly accept?: boolean;

@@ -3,11 +3,11 @@ import type { Command } from 'commander';
 import { shrink } from '../../history/cutting/shrink.ts';
 import { slice } from '../../history/cutting/slice.ts';
 import { writeRecording } from '../../history/recording/file.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { loadUpdates } from '../load-updates.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
 import { inputOf } from '../recordings/recording-input.ts';
-import { share, timeFlag } from '../flags.ts';
-import { grouped, note, print } from '../terminal.ts';
+import { share, timeFlag } from '../flags/flags.ts';
+import { grouped, note, print } from '../terminal/terminal.ts';
 
 interface SliceFlags {
   readonly key: readonly string[];

@@ -1,10 +1,10 @@
 /** `toril trace`: recorded editing histories of real documents as jobs. */
 import type { Command } from 'commander';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { addJsonFlag, addNamedServers, wholeNumber } from '../flags.ts';
-import { ownServers } from '../fleet/own-servers.ts';
-import { interruptible } from '../signals.ts';
-import { grouped, note, print, printJson } from '../terminal.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { addJsonFlag, addNamedServers, wholeNumber } from '../flags/flags.ts';
+import { ownServers } from '../servers/own-servers.ts';
+import { interruptible } from '../terminal/signals.ts';
+import { grouped, note, print, printJson } from '../terminal/terminal.ts';
 import { isExact, traceReport } from '../trace/report.ts';
 import { runTraces } from '../trace/run.ts';
 import { readTrace } from '../trace/trace-file.ts';

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { messageOf, TorilError } from '../../errors.ts';
 import { GATE_DEFAULTS } from '../../options.ts';
 import { Worker } from '../../workers/worker.ts';
-import { EXIT, type ExitWith } from '../exit-codes.ts';
-import { noteError } from '../failure.ts';
+import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { noteError } from '../terminal/failure.ts';
 import {
   addJsonFlag,
   addMemcachedFlags,
@@ -16,11 +16,11 @@ import {
   type RedisFlags,
   redisUrl,
   wholeNumber,
-} from '../flags.ts';
-import { addHistoryFlags, type HistoryFlags, historyOptions } from '../recordings/history-flags.ts';
-import { loadUpdates } from '../load-updates.ts';
-import { onceToldToStop } from '../signals.ts';
-import { note } from '../terminal.ts';
+} from '../flags/flags.ts';
+import { addHistoryFlags, type HistoryFlags, historyOptions } from '../flags/history-flags.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
+import { onceToldToStop } from '../terminal/signals.ts';
+import { note } from '../terminal/terminal.ts';
 import { WorkerLog } from '../fleet/worker-log.ts';
 
 const CONCURRENCY_DEFAULT = 50;

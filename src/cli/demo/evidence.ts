@@ -2,7 +2,7 @@
 import { Cells } from '../../cells/cells.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import { asking } from '../connections.ts';
+import { asking } from '../servers/connections.ts';
 import type { FinishedJob } from './audit.ts';
 import type { DemoJob } from './demo-updates.ts';
 

@@ -1,5 +1,5 @@
 /** The demo's result as tables for a person, and its verdict. Pure but for the colours. */
-import { colours, grouped, sheet, table } from '../terminal.ts';
+import { colours, grouped, sheet, table } from '../terminal/terminal.ts';
 import type { DemoResult } from './run.ts';
 
 const KEYS_NAMED_MAX = 5;

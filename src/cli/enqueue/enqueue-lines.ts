@@ -5,9 +5,9 @@ import { messageOf, TorilError } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
-import { isTorilError } from '../failure.ts';
+import { isTorilError } from '../terminal/failure.ts';
 import { checkJob, type JobLine } from './job-lines.ts';
-import { type Progress, startProgress } from '../progress.ts';
+import { type Progress, startProgress } from '../terminal/progress.ts';
 
 /** As many as Toril adds in one transaction. */
 const CHUNK_JOBS = 500;

@@ -1,9 +1,9 @@
 /** A worker's log: a line per event, for people or (--json) for programs. */
 import { messageOf } from '../../errors.ts';
-import type { AllEvents } from '../../workers/gate-events.ts';
+import type { AllEvents } from '../../workers/worker-events.ts';
 import type { Worker } from '../../workers/worker.ts';
-import { isTorilError } from '../failure.ts';
-import { colours, print, printJson } from '../terminal.ts';
+import { isTorilError } from '../terminal/failure.ts';
+import { colours, print, printJson } from '../terminal/terminal.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 type Level = 'info' | 'warning' | 'error';

@@ -6,8 +6,8 @@ import { messageOf } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { cellName } from '../../memcached/item-names.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import { asking } from '../connections.ts';
-import { isTorilError } from '../failure.ts';
+import { asking } from '../servers/connections.ts';
+import { isTorilError } from '../terminal/failure.ts';
 
 export interface CellStanding {
   /** `unreachable`: memcached did not tell. */

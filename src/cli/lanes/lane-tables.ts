@@ -1,7 +1,7 @@
 /** A lane's report as tables for a person. */
 import type { LaneReport } from '../../jobs/lane-handle.ts';
 import type { CellStanding } from './cell-standing.ts';
-import { grouped, sheet, table } from '../terminal.ts';
+import { grouped, sheet, table } from '../terminal/terminal.ts';
 
 const VALUE_CHARS_SHOWN = 60;
 

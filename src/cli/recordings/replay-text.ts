@@ -12,7 +12,7 @@ import type {
   UncheckedReason,
   UntriedReason,
 } from '../../history/replay/report.ts';
-import { colours, grouped, sheet } from '../terminal.ts';
+import { colours, grouped, sheet } from '../terminal/terminal.ts';
 
 /** Keys told one by one; what is well is only counted. */
 const KEYS_TOLD = 20;

@@ -1,5 +1,5 @@
 /** A trace run's result as tables for a person, and its verdict. Pure but for the colours. */
-import { colours, sheet, table } from '../terminal.ts';
+import { colours, sheet, table } from '../terminal/terminal.ts';
 import type { TraceResult } from './run.ts';
 
 export function isExact({ documents, failedJobs, drained }: TraceResult): boolean {

@@ -11,8 +11,8 @@ import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { Settlement } from './arrival.ts';
 import { type Ending, isLastAttempt, tell } from './delivery.ts';
-import type { Gate } from '../gate.ts';
-import type { GateReporter } from '../gate-events.ts';
+import type { Gate } from '../gate/gate.ts';
+import type { GateReporter } from '../worker-events.ts';
 import { settlementOfNameless } from '../watching/missing-jobs.ts';
 import { refusedWith } from './refused.ts';
 

@@ -4,8 +4,8 @@ import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { GateOptions } from '../../options.ts';
 import type { Arrival, Settlement } from '../deliveries/arrival.ts';
-import type { GateContext } from '../gate-context.ts';
-import type { KeyMemory } from '../key-memory.ts';
+import type { GateContext } from '../gate/gate-context.ts';
+import type { KeyMemory } from '../gate/key-memory.ts';
 
 /** Why a batch ends where it ends. */
 export type Stop =

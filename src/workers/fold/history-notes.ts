@@ -4,7 +4,7 @@ import { type HistoryNote, historyNote, type Origin } from '../../history/histor
 import type { Taken } from '../../jobs/lanes.ts';
 import { isStrict } from './batch.ts';
 import type { FittingBatch } from './fitting.ts';
-import type { GateContext } from '../gate-context.ts';
+import type { GateContext } from '../gate/gate-context.ts';
 
 /** What of its gate's context a note depends on. */
 type NotingContext = Pick<GateContext, 'options' | 'registry'>;

@@ -2,7 +2,7 @@
 import { type Clock, pause } from '../../base/clock.ts';
 import { TorilError } from '../../errors.ts';
 import { mayComeLater, type MemcachedServer } from '../../memcached/server.ts';
-import type { EventReporter } from '../gate-events.ts';
+import type { EventReporter } from '../worker-events.ts';
 
 /** Milliseconds between two questions to a server that is away: it is tried in the background anyhow. */
 const ASK_AGAIN_MS = 100;

@@ -7,7 +7,7 @@ import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
 import { redisFailed, TorilError } from '../../errors.ts';
 import { mayComeLater } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import type { EventReporter } from '../gate-events.ts';
+import type { EventReporter } from '../worker-events.ts';
 import { MemcachedWatch, ServerState, type ServerStatus } from './server-state.ts';
 
 /** Milliseconds for which Redis may take its time before that is told. */

@@ -5,9 +5,9 @@ import type { Lease } from '../../lock/lock.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { FoldTurn } from '../fold/batch.ts';
-import type { GateContext } from '../gate-context.ts';
-import type { KeyMemory } from '../key-memory.ts';
-import type { SeenDataSets } from '../seen-data-sets.ts';
+import type { GateContext } from '../gate/gate-context.ts';
+import type { KeyMemory } from '../gate/key-memory.ts';
+import type { SeenDataSets } from '../gate/seen-data-sets.ts';
 import { type KnownCell, NO_CELL } from './known-cell.ts';
 
 /** How a turn ended, and so what the combiner does next. */

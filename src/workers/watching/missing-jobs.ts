@@ -3,7 +3,7 @@ import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
 import { TorilError } from '../../errors.ts';
 import type { JobOutcome } from '../../updates/outcome.ts';
 import type { Ending } from '../deliveries/delivery.ts';
-import type { GateEvents, GateReporter } from '../gate-events.ts';
+import type { GateEvents, GateReporter } from '../worker-events.ts';
 
 /** Ids in a message. */
 const IDS_TOLD = 20;

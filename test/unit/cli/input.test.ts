@@ -1,10 +1,10 @@
 /** What people write on the command line, and what errors turn into. */
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { EXIT, exitCodeFor } from '../../../src/cli/exit-codes.ts';
-import { reportFailure } from '../../../src/cli/failure.ts';
-import { memcachedSettings, redisUrl, wholeNumber } from '../../../src/cli/flags.ts';
+import { EXIT, exitCodeFor } from '../../../src/cli/terminal/exit-codes.ts';
+import { reportFailure } from '../../../src/cli/terminal/failure.ts';
+import { memcachedSettings, redisUrl, wholeNumber } from '../../../src/cli/flags/flags.ts';
 import { checkJob, parseLine } from '../../../src/cli/enqueue/job-lines.ts';
-import { table } from '../../../src/cli/terminal.ts';
+import { table } from '../../../src/cli/terminal/terminal.ts';
 import { ERROR_CODES, type ErrorCode, TorilError } from '../../../src/errors.ts';
 import { defineUpdate } from '../../../src/updates/update.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';

@@ -15,7 +15,7 @@ import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch
 import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
 import { fold } from '../../../src/workers/fold/fold.ts';
 import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
-import { KeyMemory } from '../../../src/workers/key-memory.ts';
+import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
 
 interface Data {
   readonly key?: string;

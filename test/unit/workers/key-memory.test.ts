@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
-import { KeyMemory } from '../../../src/workers/key-memory.ts';
+import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
 import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
 
 const limits = { batchJobsMax: 500, batchMs: 100 };

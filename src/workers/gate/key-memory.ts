@@ -1,9 +1,9 @@
-import type { TorilError } from '../errors.ts';
-import type { GateOptions } from '../options.ts';
-import type { LeaseOverruns } from './fold/lease-overruns.ts';
-import { Cancellations } from './deliveries/cancellations.ts';
-import { SLOW_PACE_MS } from './waiting/snoozing.ts';
-import type { IsolatedStarts } from './deliveries/isolated-starts.ts';
+import type { TorilError } from '../../errors.ts';
+import type { GateOptions } from '../../options.ts';
+import type { LeaseOverruns } from '../fold/lease-overruns.ts';
+import { Cancellations } from '../deliveries/cancellations.ts';
+import { SLOW_PACE_MS } from '../waiting/snoozing.ts';
+import type { IsolatedStarts } from '../deliveries/isolated-starts.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;

@@ -1,8 +1,8 @@
 /** Flags that several commands share, and how their values are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { systemClock } from '../base/clock.ts';
-import { TorilError } from '../errors.ts';
-import type { MemcachedSettings } from '../memcached/options.ts';
+import { systemClock } from '../../base/clock.ts';
+import { TorilError } from '../../errors.ts';
+import type { MemcachedSettings } from '../../memcached/options.ts';
 
 export const REDIS_VARIABLE = 'TORIL_REDIS';
 export const MEMCACHED_VARIABLE = 'TORIL_MEMCACHED';

@@ -1,12 +1,12 @@
 /** What all combiners of one worker share. */
-import type { Clock } from '../base/clock.ts';
-import type { Random } from '../base/random.ts';
-import type { Lanes } from '../jobs/lanes.ts';
-import type { UpdateRegistry } from '../updates/update-registry.ts';
-import type { LeaseLocks } from '../lock/lock.ts';
-import type { MemcachedServers } from '../memcached/servers.ts';
-import type { GateOptions } from '../options.ts';
-import type { GateReporter } from './gate-events.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import type { Lanes } from '../../jobs/lanes.ts';
+import type { UpdateRegistry } from '../../updates/update-registry.ts';
+import type { LeaseLocks } from '../../lock/lock.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
+import type { GateOptions } from '../../options.ts';
+import type { GateReporter } from '../worker-events.ts';
 
 export interface GateContext {
   /** The queue's qualified name ("bull:orders"), written into its cells. */

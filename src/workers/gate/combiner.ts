@@ -11,18 +11,18 @@
  * last commit, since readers see that. If it cannot go on (somebody else has the lease, who may have died),
  * a job that waits here comes again soon and sees to the lane; if none does, the lane's first one is woken.
  */
-import { pause } from '../base/clock.ts';
-import { cellName, lockName } from '../memcached/item-names.ts';
-import type { Item, MemcachedServer, Outcome } from '../memcached/server.ts';
-import type { Location } from '../jobs/lanes.ts';
-import { decodeOutcome } from '../updates/outcome.ts';
-import type { Lease } from '../lock/lock.ts';
-import { TorilError } from '../errors.ts';
-import type { Arrival } from './deliveries/arrival.ts';
-import { Arrivals } from './deliveries/arrivals.ts';
-import type { LeaseOverruns } from './fold/lease-overruns.ts';
-import type { Cancellations } from './deliveries/cancellations.ts';
-import type { SlotPressure, SlotHolder } from './waiting/slot-pressure.ts';
+import { pause } from '../../base/clock.ts';
+import { cellName, lockName } from '../../memcached/item-names.ts';
+import type { Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
+import type { Location } from '../../jobs/lanes.ts';
+import { decodeOutcome } from '../../updates/outcome.ts';
+import type { Lease } from '../../lock/lock.ts';
+import { TorilError } from '../../errors.ts';
+import type { Arrival } from '../deliveries/arrival.ts';
+import { Arrivals } from '../deliveries/arrivals.ts';
+import type { LeaseOverruns } from '../fold/lease-overruns.ts';
+import type { Cancellations } from '../deliveries/cancellations.ts';
+import type { SlotPressure, SlotHolder } from '../waiting/slot-pressure.ts';
 import type { Faults } from './faults.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
@@ -35,12 +35,12 @@ import {
   STANDSTILL_SPREAD_MS,
   untilTurnMs,
   type Waiting,
-} from './waiting/snoozing.ts';
+} from '../waiting/snoozing.ts';
 import type { SeenDataSets } from './seen-data-sets.ts';
-import type { IsolatedStarts } from './deliveries/isolated-starts.ts';
-import { takeTurn } from './turn/turn.ts';
-import { Turn } from './turn/turn-state.ts';
-import type { Watched, Deadlines } from './waiting/deadlines.ts';
+import type { IsolatedStarts } from '../deliveries/isolated-starts.ts';
+import { takeTurn } from '../turn/turn.ts';
+import { Turn } from '../turn/turn-state.ts';
+import type { Watched, Deadlines } from '../waiting/deadlines.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;

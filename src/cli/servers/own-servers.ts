@@ -1,6 +1,6 @@
 /** The servers of commands that bring their own when none is named: `demo` and `trace`. */
 import { TorilError } from '../../errors.ts';
-import { isSet, MEMCACHED_VARIABLE, REDIS_VARIABLE } from '../flags.ts';
+import { isSet, MEMCACHED_VARIABLE, REDIS_VARIABLE } from '../flags/flags.ts';
 import { type PrivateServer, startPrivateServer } from './private-server.ts';
 import {
   findBinary,

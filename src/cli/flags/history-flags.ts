@@ -1,7 +1,7 @@
 /** The flags of `toril worker` that say what is recorded. */
 import type { Command } from 'commander';
 import { GATE_DEFAULTS, type GateOptions } from '../../options.ts';
-import { wholeNumber } from '../flags.ts';
+import { wholeNumber } from './flags.ts';
 
 export interface HistoryFlags {
   /** True: without names. */

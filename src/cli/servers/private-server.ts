@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TorilError } from '../../errors.ts';
-import { whenThisProcessEnds } from './guard.ts';
+import { whenThisProcessEnds } from '../fleet/guard.ts';
 import type { ServerProgram } from './server-programs.ts';
 
 const HOST = '127.0.0.1';

@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { messageOf, TorilError } from '../errors.ts';
-import type { AnyUpdate } from '../updates/update.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
 
 /**
  * Imports `file` and takes its default export or its export `updates`, if that is an array; else

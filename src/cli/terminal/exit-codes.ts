@@ -1,5 +1,5 @@
 /** What `toril` exits with. Scripts may rely on it: docs/cli.md has the same table. */
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
 
 export const EXIT = {
   /** Done; a worker: stopped when it was told to. */

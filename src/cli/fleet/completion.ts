@@ -1,8 +1,8 @@
 /** Waiting for the jobs of a queue, with an eye on whether they get anywhere. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Queue } from '../jobs/queue.ts';
-import { asking } from './connections.ts';
-import type { Progress } from './progress.ts';
+import type { Queue } from '../../jobs/queue.ts';
+import { asking } from '../servers/connections.ts';
+import type { Progress } from '../terminal/progress.ts';
 
 const POLL_MS = 50;
 /** Milliseconds without any progress after which nobody should wait any longer. */

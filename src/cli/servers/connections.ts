@@ -1,9 +1,9 @@
 /** Opening the queue for a command that does one thing and ends: what fails, fails at once. */
-import { messageOf, TorilError } from '../errors.ts';
-import { Queue } from '../jobs/queue.ts';
-import type { AnyUpdate } from '../updates/update.ts';
-import { isTorilError } from './failure.ts';
-import { type QueueFlags, type RedisFlags, redisUrl } from './flags.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import { Queue } from '../../jobs/queue.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { isTorilError } from '../terminal/failure.ts';
+import { type QueueFlags, type RedisFlags, redisUrl } from '../flags/flags.ts';
 
 const CONNECT_DEADLINE_MS = 5_000;
 /** Milliseconds within which Redis must answer a request: nobody sees a command that just hangs. */

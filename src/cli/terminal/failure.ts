@@ -1,6 +1,6 @@
 /** From whatever was thrown to a line on standard error and an exit code. */
 import { CommanderError } from 'commander';
-import { ERROR_CODES, type ErrorCode, messageOf, type TorilError } from '../errors.ts';
+import { ERROR_CODES, type ErrorCode, messageOf, type TorilError } from '../../errors.ts';
 import { EXIT, exitCodeFor } from './exit-codes.ts';
 import { colours, note } from './terminal.ts';
 

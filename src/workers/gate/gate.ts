@@ -1,16 +1,16 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
 import { AsyncResource } from 'node:async_hooks';
-import { settlesWithin } from '../base/clock.ts';
-import type { Arrival } from './deliveries/arrival.ts';
-import { LeaseOverruns } from './fold/lease-overruns.ts';
-import { Cancellations } from './deliveries/cancellations.ts';
+import { settlesWithin } from '../../base/clock.ts';
+import type { Arrival } from '../deliveries/arrival.ts';
+import { LeaseOverruns } from '../fold/lease-overruns.ts';
+import { Cancellations } from '../deliveries/cancellations.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
-import { SlotPressure } from './waiting/slot-pressure.ts';
+import { SlotPressure } from '../waiting/slot-pressure.ts';
 import { Faults } from './faults.ts';
 import { SeenDataSets } from './seen-data-sets.ts';
-import { IsolatedStarts } from './deliveries/isolated-starts.ts';
-import { Deadlines } from './waiting/deadlines.ts';
+import { IsolatedStarts } from '../deliveries/isolated-starts.ts';
+import { Deadlines } from '../waiting/deadlines.ts';
 
 export class Gate implements CombinerHome {
   readonly context: GateContext;

@@ -1,10 +1,10 @@
 /** Opening memcached for a command that does one thing and ends. */
-import { systemClock } from '../base/clock.ts';
-import { systemRandom } from '../base/random.ts';
-import { cellName } from '../memcached/item-names.ts';
-import { openServers } from '../memcached/open-servers.ts';
-import type { MemcachedServers } from '../memcached/servers.ts';
-import { type MemcachedFlags, memcachedSettings } from './flags.ts';
+import { systemClock } from '../../base/clock.ts';
+import { systemRandom } from '../../base/random.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import { openServers } from '../../memcached/open-servers.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
+import { type MemcachedFlags, memcachedSettings } from '../flags/flags.ts';
 
 /** Connects when it is first used. @throws TorilError INVALID_OPTIONS */
 export function openMemcached(flags: MemcachedFlags): MemcachedServers {

@@ -1,6 +1,6 @@
 /** Faults of Toril itself: each is told once per key, however often the key is tried again. */
-import { internalFault, isError, messageOf, stackOf } from '../errors.ts';
-import type { GateReporter } from './gate-events.ts';
+import { internalFault, isError, messageOf, stackOf } from '../../errors.ts';
+import type { GateReporter } from '../worker-events.ts';
 
 /** Faults remembered; one that is forgotten is told once more. */
 const FAULTS_MAX = 1_000;
