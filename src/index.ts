@@ -25,6 +25,7 @@ export { shrink, type ShrinkOptions, type Shrunk } from './history/cutting/shrin
 export { slice, type SliceOptions } from './history/cutting/slice.ts';
 export type { RecordingInput } from './history/recording/input.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
+export type { ReplayedJob } from './history/replay/replayed-job.ts';
 export type {
   CommittedValue,
   Difference,

@@ -3,6 +3,7 @@ import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import { applyUpdate } from '../../updates/apply.ts';
 import { validated } from '../../updates/job-data.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { codeOf, errorOf } from '../../updates/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
@@ -32,11 +33,24 @@ export type Folded =
 
 /** Told of single jobs while a commit is folded. */
 export interface JobWatch {
-  /** @param result JSON, or empty for none */
-  applied(job: RecordedJob, result: string): void;
+  /** `ended` is given values; copies cost, so nobody makes them unasked. */
+  readonly wantsValues: boolean;
+  /**
+   * An applied job, folded again.
+   * @param before a copy of its own, if it is wanted
+   */
+  ended(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    folded: EndedJob,
+    before: unknown,
+  ): void | Promise<void>;
   /** The job failed then. @param value its update must not change it */
   failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void>;
 }
+
+/** What a job that could be run came to. */
+export type EndedJob = Exclude<Folded, { kind: 'obstacle' }>;
 
 /** The value behind a commit, or why it is not known. */
 export type FoldedCommit = Exclude<Folded, { kind: 'value' }> | Omit<FoldedValue, 'result'>;
@@ -76,19 +90,35 @@ function foldFrom(
       return tried.then(() => foldFrom(at + 1, commit, registry, held, watermark, watch));
     }
     if (job.sequence <= watermark) continue;
+    const before = watch?.wantsValues === true ? copyOfJson(value) : undefined;
     const folded = foldJob(job, commit, registry, value);
-    if (folded instanceof Promise) {
-      return folded.then((settled) => {
-        if (settled.kind !== 'value') return settled;
-        watch?.applied(job, settled.result);
-        return foldFrom(at + 1, commit, registry, settled.value, watermark, watch);
-      });
+    const told =
+      folded instanceof Promise
+        ? folded.then((settled) => telling(settled, job, commit, before, watch))
+        : telling(folded, job, commit, before, watch);
+    if (told instanceof Promise) {
+      return told.then((settled) =>
+        settled.kind === 'value'
+          ? foldFrom(at + 1, commit, registry, settled.value, watermark, watch)
+          : settled,
+      );
     }
-    if (folded.kind !== 'value') return folded;
-    watch?.applied(job, folded.result);
-    value = folded.value;
+    if (told.kind !== 'value') return told;
+    value = told.value;
   }
   return { kind: 'value', value };
+}
+
+function telling(
+  folded: Folded,
+  job: RecordedJob,
+  commit: RecordedCommit,
+  before: unknown,
+  watch: JobWatch | undefined,
+): Folded | Promise<Folded> {
+  if (watch === undefined || folded.kind === 'obstacle') return folded;
+  const told = watch.ended(job, commit, folded, before);
+  return told instanceof Promise ? told.then(() => folded) : folded;
 }
 
 export function isApplied(job: RecordedJob, watermark: number): boolean {

@@ -6,7 +6,8 @@ import { copyOfJson } from '../../updates/json-value.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { resultHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { type Folded, foldJob, type JobWatch } from './commit.ts';
+import { type EndedJob, type Folded, foldJob, type JobWatch } from './commit.ts';
+import type { OnJob, ReplayedJob } from './replayed-job.ts';
 import type { UntriedReason } from './report.ts';
 
 /** A job that failed then, tried again on the value as it was. */
@@ -36,6 +37,9 @@ const BULLMQ_STALLED = 'job stalled more than allowable limit';
 /** Of one commit at a time: `clear` it before each. */
 export class JobTrials implements JobWatch {
   readonly #registry: UpdateRegistry;
+  readonly #onJob: OnJob | undefined;
+  readonly wantsValues: boolean;
+  #line = 0;
   /** Results that were recorded and are the same. */
   same = 0;
   others: OtherResult[] = [];
@@ -43,21 +47,28 @@ export class JobTrials implements JobWatch {
   /** Jobs of the whole key that were not applied at their first attempt. */
   retried = 0;
 
-  constructor(registry: UpdateRegistry) {
+  constructor(registry: UpdateRegistry, onJob?: OnJob) {
     this.#registry = registry;
+    this.#onJob = onJob;
+    this.wantsValues = onJob !== undefined;
   }
 
-  clear(): void {
+  /** @param line of the next commit */
+  clear(line: number): void {
+    this.#line = line;
     this.same = 0;
     if (this.others.length > 0) this.others = [];
     if (this.failures.length > 0) this.failures = [];
   }
 
-  applied(job: RecordedJob, result: string): void {
-    if (job.attempt > 1) this.retried += 1;
-    if (result === '' && !hasResult(job)) return;
-    if (isSameResult(job, result)) this.same += 1;
-    else this.others.push({ job, now: result });
+  ended(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    folded: EndedJob,
+    before: unknown,
+  ): void | Promise<void> {
+    if (folded.kind === 'value') this.#lookAtResult(job, folded.result);
+    return this.#onJob?.(this.#replayed(job, commit, folded, before));
   }
 
   failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void> {
@@ -69,8 +80,40 @@ export class JobTrials implements JobWatch {
     }
     // A copy: an update may change what it is given, and then throw.
     const folded = foldJob(job, commit, this.#registry, copyOfJson(value));
-    if (!(folded instanceof Promise)) return this.#keep(job, folded);
-    return folded.then((settled) => this.#keep(job, settled));
+    const settle = (settled: Folded): void | Promise<void> => {
+      this.#keep(job, settled);
+      if (this.#onJob === undefined || settled.kind === 'obstacle') return undefined;
+      return this.#onJob(this.#replayed(job, commit, settled, copyOfJson(value)));
+    };
+    return folded instanceof Promise ? folded.then(settle) : settle(folded);
+  }
+
+  #lookAtResult(job: RecordedJob, result: string): void {
+    if (job.attempt > 1) this.retried += 1;
+    if (result === '' && !hasResult(job)) return;
+    if (isSameResult(job, result)) this.same += 1;
+    else this.others.push({ job, now: result });
+  }
+
+  /** Values of its own. One that failed then is not in the chain, whatever it does today. */
+  #replayed(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    ended: EndedJob,
+    before: unknown,
+  ): ReplayedJob {
+    const place = { key: commit.key, line: this.#line, commit, job, before };
+    if (ended.kind === 'failed') {
+      const { code, message } = ended;
+      return { ...place, after: copyOfJson(before), result: undefined, failure: { code, message } };
+    }
+    const { value, result } = ended;
+    return {
+      ...place,
+      after: copyOfJson(job.outcome === undefined ? value : before),
+      result: result === '' ? undefined : (JSON.parse(result) as unknown),
+      failure: undefined,
+    };
   }
 
   #keep(job: RecordedJob, folded: Folded): void {

@@ -4,6 +4,7 @@ import type { RecordedCommit } from '../recording/recording.ts';
 import { JobOutcomes } from './job-outcomes.ts';
 import { JobTrials } from './job-trials.ts';
 import { KeyReplay } from './key.ts';
+import type { OnJob } from './replayed-job.ts';
 
 /** One set of updates, following the key. */
 interface Follower {
@@ -17,8 +18,14 @@ export class KeyCheck {
   readonly #then: Follower | undefined;
   readonly outcomes: JobOutcomes = new JobOutcomes();
 
-  constructor(registry: UpdateRegistry, former: UpdateRegistry | undefined, unknown: Set<string>) {
-    this.#now = follower(registry, unknown);
+  /** @param onJob told of the jobs as they are today */
+  constructor(
+    registry: UpdateRegistry,
+    former: UpdateRegistry | undefined,
+    unknown: Set<string>,
+    onJob?: OnJob,
+  ) {
+    this.#now = follower(registry, unknown, onJob);
     this.#then = former && follower(former, new Set());
   }
 
@@ -34,7 +41,7 @@ export class KeyCheck {
   /** A promise only if an update or a schema is asynchronous. */
   next(commit: RecordedCommit, line: number): void | Promise<void> {
     const { replay, trials } = this.#now;
-    trials.clear();
+    trials.clear(line);
     const following = replay.next(commit, line);
     if (following === undefined && this.#then === undefined) return this.#look(commit, line, false);
     return this.#withFormer(following, commit, line);
@@ -49,7 +56,7 @@ export class KeyCheck {
     const then = this.#then;
     const isAsked = then !== undefined && !this.replay.isDone();
     if (isAsked) {
-      then.trials.clear();
+      then.trials.clear(line);
       await then.replay.next(commit, line);
     }
     this.#look(commit, line, isAsked && then.replay.agrees);
@@ -68,7 +75,7 @@ export class KeyCheck {
   }
 }
 
-function follower(registry: UpdateRegistry, unknown: Set<string>): Follower {
-  const trials = new JobTrials(registry);
+function follower(registry: UpdateRegistry, unknown: Set<string>, onJob?: OnJob): Follower {
+  const trials = new JobTrials(registry, onJob);
   return { trials, replay: new KeyReplay(registry, unknown, trials) };
 }

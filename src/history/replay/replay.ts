@@ -12,6 +12,7 @@ import { KeyCheck } from './key-check.ts';
 import { comparedLive, type ReadCell } from './live.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
+import type { OnJob } from './replayed-job.ts';
 import type { Difference, KeyReport, ReplayReport, UncheckedReason } from './report.ts';
 
 /** Keys whose difference is shown with its values; of more, only the place is told. */
@@ -31,6 +32,12 @@ export interface ReplayOptions {
   readonly allowUnchecked?: readonly UncheckedReason[] | undefined;
   /** Reads a cell as it is now; undefined: memcached has none. With it, last values are compared. */
   readonly live?: ReadCell | undefined;
+  /**
+   * Told of each job that is run: the value before and after it, and its result. Jobs that failed then are
+   * tried and told as well. Not told: what cannot be run (strict updates, missing data), jobs of commits
+   * whose beginning is not known, and those behind a key's first difference, once both values of it are known.
+   */
+  readonly onJob?: OnJob | undefined;
   /** Told now and then how many commits were read. */
   readonly onProgress?: ((commits: number) => void) | undefined;
 }
@@ -122,7 +129,7 @@ class Replay {
     if (this.#options.key !== undefined && key !== this.#options.key) return;
     let check = this.#keys.get(key);
     if (check === undefined) {
-      check = new KeyCheck(this.#registry, this.#former, this.#unknown);
+      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#options.onJob);
       this.#keys.set(key, check);
     }
     return check.next(commit, this.#reader.commits + 1);
