@@ -22,7 +22,8 @@ export const ERROR_CODES = {
   UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',
   UPDATE_THREW: 'an update threw something that is not an Error',
   UPDATE_TIMED_OUT: 'an update did not settle in time',
-  UPDATE_NOT_REPEATABLE: 'an update did not give the same value twice (checked with verifyUpdates)',
+  UPDATE_NOT_REPEATABLE:
+    'an update did not give the same value each time (checked with verifyUpdates)',
   UPDATE_CANNOT_MOVE_JOB: 'an update threw an error of BullMQ that says that its job was moved',
   RESULT_TOO_LARGE:
     "a job's result does not fit beside its key's value into memcached's largest item",

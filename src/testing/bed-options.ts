@@ -14,7 +14,7 @@ type BedGateOptions = Omit<
 export interface TestBedOptions extends Partial<BedGateOptions> {
   /** The updates that the bed's queue and workers know. */
   readonly updates: readonly AnyUpdate[];
-  /** As a worker's: runs each update twice, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
+  /** As a worker's: runs each update three times, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
   readonly verifyUpdates?: boolean | undefined;
   /** A worker's, accepted and checked: nothing depends on it but speed. */
   readonly fastPath?: FastPath | undefined;

@@ -1,13 +1,13 @@
 /**
  * A check for development and tests: whether an update gives the same again for the same. It is run
- * twice on copies of its input, the second time with another wall clock, so that what depends on
- * time, chance or memory shows. Updates that act on the outside world (`strict`) run only once.
+ * three times on copies of its input, each time with another clock, time zone, environment and chance, so
+ * that what depends on these or on memory shows. Updates that act on the outside world (`strict`) run only once.
  */
 import { systemClock } from '../base/clock.ts';
-import { elsewhen } from './elsewhen.ts';
 import { isPromiseLike } from '../base/promise-like.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { applyUpdate } from './apply.ts';
+import { OTHER_SURROUNDINGS, within } from './surroundings.ts';
 import { type AnyUpdate, DELETE_CELL, type UpdateContext } from './update.ts';
 import { type ApplyFacts, repeatedContext } from './update-context.ts';
 
@@ -19,17 +19,26 @@ export type OnChangedData = (update: string, context: UpdateContext) => void;
 
 /**
  * The same update, but it fails with UPDATE_NOT_REPEATABLE if it does not give the same again. Takes
- * more than twice as long.
+ * more than three times as long.
  */
 export function verified(update: AnyUpdate, onChangedData: OnChangedData): AnyUpdate {
   if (update.strict) return update;
   const hint = once(onChangedData);
   const { initial } = update;
+  // What `result` draws comes behind what `apply` drew: by the context of each run.
+  const contexts = new WeakMap<UpdateContext, readonly UpdateContext[]>();
   return {
     ...update,
     ...(initial && { initial: (key: string) => repeatedInitial(update, initial, key) }),
-    apply: (value: unknown, data: unknown, context) =>
-      new TwoRuns(update, value, data, context, hint).run(),
+    apply(value: unknown, data: unknown, context) {
+      const runs = new Runs(update, value, data, context, hint);
+      contexts.set(context, runs.contexts);
+      return runs.run();
+    },
+    ...(update.result && {
+      result: (value: unknown, data: unknown, context: UpdateContext) =>
+        repeatedResult(update, value, data, [context, ...(contexts.get(context) ?? [])]),
+    }),
   };
 }
 
@@ -48,22 +57,46 @@ function repeatedInitial(
   key: string,
 ): unknown {
   const first = initial(key);
-  const again = elsewhen(() => initial(key));
-  const [one, other] = [textOf(first), textOf(again)];
-  if (one !== other) throw notRepeatable(update, `"initial" of the update`, one, other);
+  const one = textOf(first);
+  for (const surroundings of OTHER_SURROUNDINGS) {
+    const other = textOf(within(surroundings, () => initial(key)));
+    if (one !== other) throw notRepeatable(update, `"initial" of the update`, one, other);
+  }
   return first;
 }
 
-/** Two runs of one update for one job. */
-class TwoRuns {
+/** @param contexts of the first run, and of the others */
+function repeatedResult(
+  update: AnyUpdate,
+  value: unknown,
+  data: unknown,
+  contexts: readonly UpdateContext[],
+): unknown {
+  const inputs = contexts.map(() => [copyOf(value), copyOf(data)]);
+  const [first, ...others] = contexts.map((context, at) => {
+    const surroundings = OTHER_SURROUNDINGS[at - 1];
+    const resultOf = (): unknown => update.result?.(...(inputs[at] as [unknown, unknown]), context);
+    return surroundings === undefined ? resultOf() : within(surroundings, resultOf);
+  });
+  const one = textOf(first);
+  const other = others.map(textOf).find((text) => text !== one);
+  if (other !== undefined) throw notRepeatable(update, `"result" of the update`, one, other);
+  return first;
+}
+
+/** The runs of one update for one job. */
+class Runs {
   readonly #update: AnyUpdate;
   readonly #value: unknown;
   readonly #data: unknown;
   readonly #context: UpdateContext;
   readonly #onChangedData: OnChangedData;
   readonly #valueJson: string;
-  readonly #dataBefore: unknown;
   readonly #dataText: string;
+  /** As they were before the first run: one for each of the others. */
+  readonly #dataCopies: readonly unknown[];
+  /** Of the other runs. */
+  readonly contexts: readonly UpdateContext[];
 
   constructor(
     update: AnyUpdate,
@@ -78,31 +111,47 @@ class TwoRuns {
     this.#context = context;
     this.#onChangedData = onChangedData;
     this.#valueJson = JSON.stringify(value);
-    this.#dataBefore = copyOf(data);
+    this.#dataCopies = OTHER_SURROUNDINGS.map(() => copyOf(data));
     this.#dataText = textOf(data);
+    this.contexts = OTHER_SURROUNDINGS.map(() => repeatedContext(context));
   }
 
   run(): unknown {
     const first = this.#outcomeOf(this.#value, this.#data, this.#context);
-    if (first instanceof Promise) return first.then((settled) => this.#again(settled));
-    return this.#again(first);
+    return first instanceof Promise
+      ? first.then((settled) => this.#seen(settled))
+      : this.#seen(first);
   }
 
-  #again(first: Outcome): unknown {
+  #seen(first: Outcome): unknown {
     if (textOf(this.#data) !== this.#dataText)
       this.#onChangedData(this.#update.name, this.#context);
-    const value: unknown = JSON.parse(this.#valueJson);
-    const context = repeatedContext(this.#context);
-    const second = elsewhen(() => this.#outcomeOf(value, this.#dataBefore, context));
-    if (second instanceof Promise) return second.then((settled) => this.#compare(first, settled));
-    return this.#compare(first, second);
+    return this.#again(first, 0);
   }
 
-  #compare(first: Outcome, second: Outcome): unknown {
-    const [one, other] = [describe(first), describe(second)];
-    if (one !== other) throw notRepeatable(this.#update, 'the update', one, other);
+  #again(first: Outcome, from: number): unknown {
+    for (const [at, surroundings] of OTHER_SURROUNDINGS.entries()) {
+      if (at < from) continue;
+      const value: unknown = JSON.parse(this.#valueJson);
+      const context = this.contexts[at] as UpdateContext;
+      const other = within(surroundings, () =>
+        this.#outcomeOf(value, this.#dataCopies[at], context),
+      );
+      if (other instanceof Promise) {
+        return other.then((settled) => {
+          this.#compare(first, settled);
+          return this.#again(first, at + 1);
+        });
+      }
+      this.#compare(first, other);
+    }
     if (first.kind === 'threw') throw first.thrown;
     return first.value;
+  }
+
+  #compare(first: Outcome, other: Outcome): void {
+    const [one, two] = [describe(first), describe(other)];
+    if (one !== two) throw notRepeatable(this.#update, 'the update', one, two);
   }
 
   #outcomeOf(value: unknown, data: unknown, context: UpdateContext): Outcome | Promise<Outcome> {
@@ -119,7 +168,7 @@ class TwoRuns {
 }
 
 type Outcome =
-  /** `text`: as it was when it was returned; the second run may change what both hold. */
+  /** `text`: as it was when it was returned; another run may change what both hold. */
   | { readonly kind: 'returned'; readonly value: unknown; readonly text: string }
   | { readonly kind: 'threw'; readonly thrown: unknown };
 
@@ -142,7 +191,7 @@ function textOf(value: unknown): string {
   }
 }
 
-/** A schema may make dates and maps of data, but not everything can be copied; then both runs share it. */
+/** A schema may make dates and maps of data, but not everything can be copied; then all runs share it. */
 function copyOf(data: unknown): unknown {
   try {
     return structuredClone(data);
@@ -161,7 +210,7 @@ function notRepeatable({ name }: AnyUpdate, what: string, one: string, other: st
   };
   return new TorilError(
     'UPDATE_NOT_REPEATABLE',
-    `${what} "${name}" gave first ${around(one)} and then, for the same input, ${around(other)}. It must depend on nothing but its value, its data and its context: take context.now for the time, context.random() for chance, context.id() for names, and keep nothing between calls.`,
+    `${what} "${name}" gave first ${around(one)} and then, for the same input, ${around(other)}. It must depend on nothing but its value, its data and its context: take context.now for the time, in UTC, context.random() for chance, context.id() for names; ask neither the environment nor the time zone, and keep nothing between calls.`,
   );
 }
 
@@ -192,7 +241,7 @@ const KINDS: Readonly<Record<string, DeterminismFinding['kind']>> = {
 
 /**
  * For tests: what is wrong with an update, if it is called so. An update that refuses this input by
- * throwing, twice, has nothing wrong. Schemas are not asked.
+ * throwing, each time, has nothing wrong. Schemas are not asked.
  * @returns an empty list if all is well
  */
 export async function checkDeterminism(
@@ -201,16 +250,17 @@ export async function checkDeterminism(
 ): Promise<DeterminismFinding[]> {
   const findings: DeterminismFinding[] = [];
   const key = update.key(copyOf(data)) as unknown;
-  const keyAgain = elsewhen(() => update.key(copyOf(data)) as unknown);
-  if (typeof key !== 'string' || key !== keyAgain) {
-    const message = `"key" of the update "${update.name}" gave first ${String(key)} and then ${String(keyAgain)}.`;
+  for (const surroundings of OTHER_SURROUNDINGS) {
+    const again = within(surroundings, () => update.key(copyOf(data)) as unknown);
+    if (typeof key === 'string' && key === again) continue;
+    const message = `"key" of the update "${update.name}" gave first ${String(key)} and then ${String(again)}.`;
     return [{ kind: 'changes-key', message }];
   }
   const checked = verified(update, (name) => {
     const message = `the update "${name}" changes its job's data; that changes nothing for others, but is hardly meant.`;
     findings.push({ kind: 'changes-data', message });
   });
-  const facts = { ...FACTS, ...context, key };
+  const facts = { ...FACTS, ...context, key: key as string };
   try {
     const start = value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown);
     await applyUpdate(checked, start, copyOf(data), facts, { clock: systemClock });

@@ -19,7 +19,7 @@ export interface WorkerOptions
   /** The updates that this worker can apply; jobs of others wait for a worker that can. */
   readonly updates: readonly AnyUpdate[];
   /**
-   * For development: runs each update twice, and fails its job with UPDATE_NOT_REPEATABLE if it does
+   * For development: runs each update three times, and fails its job with UPDATE_NOT_REPEATABLE if it does
    * not give the same again. Default false.
    */
   readonly verifyUpdates?: boolean | undefined;

@@ -1,4 +1,4 @@
-/** Workers that run each update twice (`verifyUpdates`). */
+/** Workers that run each update three times (`verifyUpdates`). */
 import { expect, it } from 'vitest';
 import { defineUpdate } from '../../src/index.ts';
 import { enqueueLog, entries, expectExact, nextEvent, stage } from '../support/workers.ts';

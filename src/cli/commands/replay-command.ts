@@ -34,6 +34,7 @@ interface ReplayFlags extends MemcachedFlags {
   readonly complete?: boolean;
   readonly allowUnchecked?: readonly UncheckedReason[];
   readonly values?: boolean;
+  readonly verifyUpdates?: boolean;
   readonly json?: boolean;
 }
 
@@ -67,6 +68,10 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
     .option('--former <file>', 'the updates as they were: shows which job differs, and how')
     .option('-k, --key <key>', 'only this key')
     .option('--live', 'compare the last values with the cells in memcached, too')
+    .option(
+      '--verify-updates',
+      'run each update three times, at other times, in other time zones and environments',
+    )
     .option('--values', 'print the last values, one JSON object per line')
     .option('--complete', 'a commit that cannot be checked is a failure (exit code 1 instead of 7)')
     .option(
@@ -101,6 +106,7 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
       key: flags.key,
       former,
       allowUnchecked: flags.allowUnchecked,
+      verifyUpdates: flags.verifyUpdates,
       live: cells && ((key) => liveValue(cells, key)),
       onProgress: (commits) => progress.update(commits),
     });

@@ -68,7 +68,10 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
   const timed = addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
   addJsonFlag(addHistoryFlags(timed))
     .option('--no-durable-copies', 'keep the values in memcached only')
-    .option('--verify-updates', 'for development: run each update twice, and fail what differs')
+    .option(
+      '--verify-updates',
+      'for development: run each update three times, and fail what differs',
+    )
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: WorkerFlags) => {

@@ -1,6 +1,7 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
+import { verified } from '../../updates/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording/recording.ts';
@@ -28,6 +29,11 @@ export interface ReplayOptions {
    * believed only where they give the recorded hashes.
    */
   readonly former?: readonly AnyUpdate[] | undefined;
+  /**
+   * Runs each update three times, in other surroundings (another time, time zone and environment): a job
+   * whose update does not give the same each time fails with UPDATE_NOT_REPEATABLE, so its key differs.
+   */
+  readonly verifyUpdates?: boolean | undefined;
   /** Reasons for which commits may stay unchecked without keeping the whole from agreeing. */
   readonly allowUnchecked?: readonly UncheckedReason[] | undefined;
   /** Reads a cell as it is now; undefined: memcached has none. With it, last values are compared. */
@@ -74,7 +80,9 @@ class Replay {
   constructor(reader: RecordingReader, updates: readonly AnyUpdate[], options: ReplayOptions) {
     if (options.key !== undefined) checkKey(options.key);
     this.#reader = reader;
-    this.#registry = new UpdateRegistry(updates);
+    const verify = (update: AnyUpdate): AnyUpdate => verified(update, () => undefined);
+    const isVerified = options.verifyUpdates === true;
+    this.#registry = new UpdateRegistry(updates, isVerified ? verify : undefined);
     this.#former = options.former && new UpdateRegistry(options.former);
     this.#options = options;
   }

@@ -54,6 +54,19 @@ function of(report: ReplayReport, key: string): KeyReport {
 }
 
 describe('a history that is right', () => {
+  test('of an update that asks the time zone agrees here, and nowhere else', async () => {
+    const hours = (update: AnyUpdate): AnyUpdate => ({
+      ...update,
+      result: () => new Date(0).getHours(),
+    });
+    const history = traffic();
+    const told = await run(history, updates.map(hours), { verifyUpdates: true });
+    expect(told.verdict).toBe('differs');
+    expect(of(told, 'ada').difference?.failure).toContain('"result" of the update "deposit" gave');
+    expect((await run(history, updates.map(hours))).verdict).toBe('agrees');
+    expect((await run(history, updates, { verifyUpdates: true })).verdict).toBe('agrees');
+  });
+
   test('agrees, every commit of it', async () => {
     const report = await run(traffic());
     expect(report).toMatchObject({

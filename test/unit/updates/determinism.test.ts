@@ -1,6 +1,10 @@
 /** What makes an update give something else when it is run again, and what must not be taken for it. */
 import { describe, expect, test } from 'vitest';
-import { elsewhen } from '../../../src/updates/elsewhen.ts';
+import {
+  OTHER_SURROUNDINGS,
+  type Surroundings,
+  within,
+} from '../../../src/updates/surroundings.ts';
 import { checkDeterminism, type DeterminismFinding } from '../../../src/updates/determinism.ts';
 import {
   type AnyUpdate,
@@ -38,6 +42,23 @@ describe('an update is found out that', () => {
     ['tells the time to the day', () => ({ at: new Date().toISOString().slice(0, 10) })],
     ['tells the time as a text', () => ({ at: (Date as unknown as () => string)() })],
     ['rolls dice', () => ({ die: Math.random() })],
+    ['rolls dice that seldom show one', () => ({ lucky: Math.random() < 0.001 })],
+    ['rolls dice that seldom show six', () => ({ lucky: Math.random() >= 0.999 })],
+    ['tells the hour of its data', (_, { list }) => ({ hour: new Date(list[0] ?? 0).getHours() })],
+    ['tells the day of a time', () => ({ day: new Date(1_700_000_000_000).getDate() })],
+    ['tells the day of a later time', () => ({ day: new Date(1_700_040_000_000).getDate() })],
+    [
+      'writes a time as people do',
+      () => ({ text: new Date(1_700_000_000_000).toLocaleString('en-GB') }),
+    ],
+    [
+      'knows how long the process runs',
+      () => ({ minutes: Math.floor(performance.now() / 60_000) }),
+    ],
+    ['asks a variable that is not set', () => ({ mode: process.env['TORIL_NO_SUCH'] ?? 'none' })],
+    ['asks whether a variable is set', () => ({ is: 'TORIL_NO_SUCH' in process.env })],
+    ['asks a variable that is set', () => ({ path: process.env['PATH'] })],
+    ['counts the variables', () => ({ count: Object.keys(process.env).length })],
     ['makes up a name', () => ({ id: crypto.randomUUID() })],
     ['counts its calls', () => ({ calls: ++calls })],
     ['keeps a list', ({ n }) => ({ seen: kept.push(n) })],
@@ -62,6 +83,13 @@ describe('an update is found out that', () => {
     const [finding] = await check(update);
     expect(finding?.message).toContain('"initial" of the update "tried" gave first {"n":');
     expect(await check(update, { n: 1 })).toEqual([]);
+  });
+
+  test('tells the time in its result', async () => {
+    const result = (): string => new Date().toISOString().slice(0, 10);
+    const [finding] = await check(updating((value) => value, { result }));
+    expect(finding?.kind).toBe('not-repeatable');
+    expect(finding?.message).toContain('"result" of the update "tried" gave first "');
   });
 
   test('shows where two long values part', async () => {
@@ -97,6 +125,13 @@ describe('nothing is wrong with an update that', () => {
   test.each<[string, Apply]>([
     ['changes the value it was given', (value) => Object.assign(value, { n: value.n + 1 })],
     [
+      'asks for what is the same everywhere',
+      () => ({
+        at: new Date(1_700_000_000_000).toISOString(),
+        is: Math.floor(Math.random()) === 0,
+      }),
+    ],
+    [
       'asks its context',
       (_, __, { now, random, id, attempt, sequence, token, jobId }) => ({
         list: [now, random(), random(), id(), id(), attempt, sequence, token, jobId],
@@ -119,6 +154,13 @@ describe('nothing is wrong with an update that', () => {
     ['copies its data first', (_, { list }) => ({ list: list.toSorted((a, b) => a - b) })],
   ])('%s', async (_, apply) => {
     expect(await check(updating(apply))).toEqual([]);
+  });
+
+  test('draws in its result what it has not drawn before', async () => {
+    const update = updating((value, _, { random }) => ({ n: value.n + random() }), {
+      result: (_: unknown, __: unknown, { random, id }: UpdateContext) => [random(), id()],
+    });
+    expect(await check(update)).toEqual([]);
   });
 
   test('acts on the outside world: it is run once', async () => {
@@ -152,21 +194,48 @@ describe('context.id()', () => {
   });
 });
 
-describe('another time', () => {
-  test('is only for those who ask which it is', () => {
-    const real = Date;
-    const before = Date.now();
-    elsewhen(() => {
+describe('other surroundings', () => {
+  test.each(OTHER_SURROUNDINGS)('are only for those who ask: $timeZone', (surroundings) => {
+    const real = { Date, random: Math.random, env: process.env, zone: process.env['TZ'] };
+    const [before, startMs] = [Date.now(), performance.now()];
+    const hour = new Date(0).getHours();
+    within(surroundings, () => {
       expect(Date.now()).toBeGreaterThan(before + 86_400_000);
       expect(new Date().getTime()).toBeGreaterThan(before + 86_400_000);
       expect(new Date(0).toISOString()).toBe('1970-01-01T00:00:00.000Z');
+      expect(new Date(0).getHours()).not.toBe(hour);
       expect(new Date(2020, 0, 2).getDate()).toBe(2);
       expect(Date.parse('1970-01-01T00:00:01Z')).toBe(1000);
       expect(Date.UTC(1970, 0, 1)).toBe(0);
       expect(new Date()).toBeInstanceOf(Date);
-      expect(new Date()).toBeInstanceOf(real);
+      expect(new Date()).toBeInstanceOf(real.Date);
+      expect(performance.now()).toBeGreaterThan(startMs + 86_400_000);
+      expect(Math.random()).toBe(surroundings.random);
+      process.env['TORIL_SET_THERE'] = 'x';
+      expect(process.env['TORIL_SET_THERE']).toBe('x');
     });
-    expect(() => elsewhen(() => JSON.parse('{') as unknown)).toThrow(SyntaxError);
-    expect(Date).toBe(real);
+    expect(() => within(surroundings, () => JSON.parse('{') as unknown)).toThrow(SyntaxError);
+    expect(Date).toBe(real.Date);
+    expect(Math.random).toBe(real.random);
+    expect(process.env).toBe(real.env);
+    expect(process.env['TZ']).toBe(real.zone);
+    expect(process.env['TORIL_SET_THERE']).toBeUndefined();
+    expect(new Date(0).getHours()).toBe(hour);
+    expect(Object.hasOwn(performance, 'now')).toBe(false);
+    expect(performance.now()).toBeLessThan(startMs + 86_400_000);
+  });
+
+  test('are put back as they were, a time zone of its own included', () => {
+    const [surroundings] = OTHER_SURROUNDINGS;
+    const real = process.env['TZ'];
+    process.env['TZ'] = 'Asia/Tokyo';
+    try {
+      within(surroundings as Surroundings, () => undefined);
+      expect(process.env['TZ']).toBe('Asia/Tokyo');
+      expect(new Date(0).getHours()).toBe(9);
+    } finally {
+      if (real === undefined) delete process.env['TZ'];
+      else process.env['TZ'] = real;
+    }
   });
 });
