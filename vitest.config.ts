@@ -42,6 +42,7 @@ export default defineConfig({
           name: 'conformance',
           include: ['test/conformance/**/*.test.ts'],
           ...withServers,
+          globalSetup: [...withServers.globalSetup, 'test/support/memcached-setup.ts'],
           testTimeout: 20_000,
           sequence: { groupOrder: 2 },
         },

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import { MemoryServer } from '../../src/memcached/memory/memory-server.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
+import { describeBuilds } from '../support/memcached-builds.ts';
 import { clientOf, eventually } from '../support/memcached.ts';
 import { type PrivateServer, startMemcached } from '../support/servers.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
@@ -24,20 +25,22 @@ memcachedSuite('memcached in memory', async () => {
   };
 });
 
-let memcached: PrivateServer;
-beforeAll(async () => {
-  memcached = await startMemcached();
-});
-afterAll(() => memcached.stop());
+describeBuilds('memcached', ({ binary }) => {
+  let memcached: PrivateServer;
+  beforeAll(async () => {
+    memcached = await startMemcached({ binary });
+  });
+  afterAll(() => memcached.stop());
 
-memcachedSuite('a real memcached', async () => ({
-  server: clientOf(memcached.address, { requestDeadlineMs: 300 }),
-  other: clientOf(memcached.address),
-  async restart() {
-    await memcached.kill();
-    await memcached.start();
-  },
-  stop: () => memcached.freeze(),
-  resume: () => memcached.thaw(),
-  until: eventually,
-}));
+  memcachedSuite('over the binary protocol', async () => ({
+    server: clientOf(memcached.address, { requestDeadlineMs: 300 }),
+    other: clientOf(memcached.address),
+    async restart() {
+      await memcached.kill();
+      await memcached.start();
+    },
+    stop: () => memcached.freeze(),
+    resume: () => memcached.thaw(),
+    until: eventually,
+  }));
+});

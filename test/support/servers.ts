@@ -3,6 +3,8 @@
  * test names of its own. Private ones are for tests that kill, freeze or restart a server.
  */
 import { afterAll } from 'vitest';
+import { startPrivateServer } from '../../src/cli/servers/private-server.ts';
+import { MEMCACHED_PROGRAM } from '../../src/cli/servers/server-programs.ts';
 import {
   type PrivateServer,
   type StartOptions,
@@ -33,9 +35,16 @@ function required(variable: string): string {
 
 const started = new Set<PrivateServer>();
 
-/** A memcached of the test's own. Call its `stop()` in the end: one left over fails the file. */
-export async function startMemcached(options?: StartOptions): Promise<PrivateServer> {
-  return remember(await startPrivateMemcached(options));
+/**
+ * A memcached of the test's own, of the machine's or another `binary`. Call its `stop()` in the end:
+ * one left over fails the file.
+ */
+export async function startMemcached({
+  binary,
+  ...options
+}: StartOptions & { readonly binary?: string | undefined } = {}): Promise<PrivateServer> {
+  if (binary === undefined) return remember(await startPrivateMemcached(options));
+  return remember(await startPrivateServer(MEMCACHED_PROGRAM, binary, options));
 }
 
 /** A Redis of the test's own. Call its `stop()` in the end: one left over fails the file. */
