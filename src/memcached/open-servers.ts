@@ -1,6 +1,7 @@
-/** Where options become real servers: the one place that chooses engine and hashing. */
+/** Where options become real servers: the one place that chooses engines and hashing. */
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
+import { binaryEngine } from './binary/binary-protocol.ts';
 import { type MemcachedSetting, resolveMemcached } from './options.ts';
 import { RendezvousServers } from './rendezvous.ts';
 import type { MemcachedServers } from './servers.ts';
@@ -13,5 +14,7 @@ export function openServers(
   random: Random,
 ): MemcachedServers {
   const options = resolveMemcached(setting);
-  return new RendezvousServers(options.map((server) => new SocketServer(server, clock, random)));
+  return new RendezvousServers(
+    options.map((server) => new SocketServer(server, binaryEngine, clock, random)),
+  );
 }

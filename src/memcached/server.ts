@@ -1,6 +1,6 @@
 /**
- * What Toril needs of one memcached server, in meanings, not commands. Engines: socket-server.ts
- * (a real one, over the binary protocol) and memory-server.ts (for tests and simulation). Both pass
+ * What Toril needs of one memcached server, in meanings, not commands. Engines: socket/ (a real
+ * one, in the protocol that it speaks: protocol.ts) and memory/ (for tests and simulation). Both pass
  * test/conformance/memcached.suite.ts.
  */
 import type { ErrorCode, TorilError } from '../errors.ts';
@@ -24,6 +24,15 @@ export type Outcome<T> =
  * - `not-sent`: the connection was closed already, so nothing went out
  */
 export type Refusal = 'missing' | 'exists' | 'too-large' | 'out-of-memory' | 'not-sent';
+
+/** One object for each: they are nearly as frequent as successes. */
+export const REFUSED: { readonly [R in Refusal]: Outcome<never> } = {
+  missing: { kind: 'refused', reason: 'missing' },
+  exists: { kind: 'refused', reason: 'exists' },
+  'too-large': { kind: 'refused', reason: 'too-large' },
+  'out-of-memory': { kind: 'refused', reason: 'out-of-memory' },
+  'not-sent': { kind: 'refused', reason: 'not-sent' },
+};
 
 export interface Item {
   readonly value: Buffer;

@@ -3,8 +3,7 @@
  * the worker processes.
  */
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
-import { OPCODE } from '../../src/memcached/binary/codec.ts';
-import { Wire } from '../../src/memcached/binary/wire.ts';
+import { BinaryProtocol } from '../../src/memcached/binary/binary-protocol.ts';
 
 export const TWINS = {
   'no condition': 'Redis takes every acknowledgement',
@@ -19,10 +18,9 @@ export function takeGuardAway(twin: TwinName): void {
 
 /** On the wire, CAS 0 means no condition. */
 function withoutCas(): void {
-  const { request } = Wire.prototype;
-  Wire.prototype.request = function (this: Wire, opcode, parts, meaning) {
-    const isCommit = opcode === OPCODE.replace && parts.name?.startsWith('toril:lock:') !== true;
-    return request.call(this, opcode, isCommit ? { ...parts, cas: 0n } : parts, meaning) as never;
+  const { replace } = BinaryProtocol.prototype;
+  BinaryProtocol.prototype.replace = function (this: BinaryProtocol, name, item, cas) {
+    return replace.call(this, name, item, name.startsWith('toril:lock:') ? cas : 0n);
   };
 }
 

@@ -6,6 +6,7 @@ import { type AnyUpdate, Worker, type WorkerOptions } from '../../src/index.ts';
 import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import type { Connection } from '../../src/memcached/server.ts';
 import { SocketConnection } from '../../src/memcached/socket/socket-connection.ts';
 import { allUpdates } from './updates.ts';
 
@@ -102,7 +103,7 @@ for (const [step, method] of [
   );
 }
 
-async function useCurrentCas(connection: SocketConnection, args: unknown[]): Promise<void> {
+async function useCurrentCas(connection: Connection, args: unknown[]): Promise<void> {
   const now = await connection.get(args[0] as string);
   if (now.kind === 'done') args[2] = now.value.cas;
 }
@@ -116,7 +117,7 @@ for (const write of ['add', 'replace']) {
         const [name] = args as unknown as [string];
         if (name.startsWith('toril:lock:')) return method.apply(this, args);
         reach('folded');
-        if (orders.withoutCas === true) await useCurrentCas(this as SocketConnection, args);
+        if (orders.withoutCas === true) await useCurrentCas(this as Connection, args);
         const outcome = (await method.apply(this, args)) as { kind: string };
         if (outcome.kind === 'done') reach('committed');
         return outcome;

@@ -58,6 +58,20 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['base', ...FOR_ALL],
     advice: 'memcached knows items and servers; leases belong to lock, values to cells',
   },
+  'memcached/socket': {
+    mayImport: [
+      ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts'],
+      ...['memcached/options.ts', 'memcached/connect-errors.ts'],
+    ],
+    advice: 'a connection knows no protocol: what does belongs to an engine of protocol.ts',
+  },
+  'memcached/binary': {
+    mayImport: [
+      ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts', 'memcached/socket'],
+      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/expiry.ts'],
+    ],
+    advice: 'an engine imports its contract, never another engine',
+  },
   lock: {
     mayImport: ['base', 'redis', ...MEMCACHED_CONTRACT, ...FOR_ALL],
     advice:
@@ -233,6 +247,7 @@ describe('the checker', () => {
     'errors.ts',
     'memcached/server.ts',
     'memcached/socket/socket-server.ts',
+    'memcached/binary/codec.ts',
     'lock/lock.ts',
     'cells/envelope.ts',
     'jobs/lanes.ts',
@@ -251,6 +266,7 @@ describe('the checker', () => {
     ['workers/gate/combiner.ts', `import {\n  Toril,\n} from "../../index.ts";`, 'public surface'],
     ['workers/gate/combiner.ts', `import { Redis } from 'ioredis';`, 'must not import ioredis'],
     ['memcached/binary/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
+    ['memcached/socket/wire.ts', `import '../binary/codec.ts';`, 'knows no protocol'],
     ['jobs/lanes.ts', `import x from '../../scripts/servers.ts';`, 'reaches out of src'],
     ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for its folder'],
     ['workers/fold/fold.ts', `import '../../memcached/server.ts';`, 'happens in memory'],

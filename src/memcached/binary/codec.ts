@@ -5,6 +5,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { Cas } from '../server.ts';
+import { type Room, roomOf } from '../socket/room.ts';
 
 export const OPCODE = {
   add: 0x02,
@@ -73,20 +74,6 @@ export interface RequestParts {
 /** A request without a value. */
 export function plain(name: string, cas: Cas = 0n): RequestParts {
   return { name, flags: undefined, expiry: undefined, value: undefined, cas };
-}
-
-/** Memory that requests are written into, one behind the other. */
-export interface Room {
-  readonly bytes: Buffer;
-  /** The same memory. */
-  readonly view: DataView;
-  /** Where the next one begins. */
-  used: number;
-}
-
-export function roomOf(size: number): Room {
-  const bytes = Buffer.allocUnsafeSlow(size);
-  return { bytes, view: new DataView(bytes.buffer), used: 0 };
 }
 
 /** Bytes that a request takes at most. */

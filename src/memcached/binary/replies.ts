@@ -1,5 +1,6 @@
 /** Replies as bytes, read in place. */
 import { HEADER, REPLY_MAGIC } from './codec.ts';
+import type { ReplyParser, ReplySink } from '../protocol.ts';
 import type { Cas } from '../server.ts';
 
 /** Bytes. memcached takes no `item_size_max` above 1 GiB; a longer reply is no reply of memcached. */
@@ -73,44 +74,22 @@ export class Reply {
   }
 }
 
-/**
- * Cuts the bytes of a connection into replies. The chunks of an incomplete reply are only
- * collected, and joined once, when it is complete: 1 MiB may come in a thousand of them.
- */
-export class ReplyReader {
-  readonly #receive: (reply: Reply) => void;
-  readonly #garbage: (what: string) => void;
+/** Cuts the bytes of a connection into replies. */
+export class BinaryParser implements ReplyParser {
+  needed = 1;
+  readonly #sink: ReplySink<Reply>;
   readonly #reply = new Reply();
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  /** How many bytes must be there before it is worth looking again. */
-  #needed = 1;
   #stopped = false;
 
-  /** @param garbage called once, when bytes came that are no reply; nothing is read after that */
-  constructor(receive: (reply: Reply) => void, garbage: (what: string) => void) {
-    this.#receive = receive;
-    this.#garbage = garbage;
+  constructor(sink: ReplySink<Reply>) {
+    this.#sink = sink;
   }
 
-  push(chunk: Buffer): void {
-    if (this.#stopped) return;
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes < this.#needed) return;
-    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#bytes);
-    const rest = bytes.subarray(this.#read(bytes));
-    this.#chunks = rest.length === 0 ? [] : [rest];
-    this.#bytes = rest.length;
-  }
-
-  /** Nothing more is delivered, also not from the chunk at hand. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Delivers what is complete. Returns where the first incomplete reply begins. */
-  #read(bytes: Buffer): number {
+  parse(bytes: Buffer): number {
     const reply = this.#reply;
     let start = 0;
     reply.enter(bytes);
@@ -118,9 +97,9 @@ export class ReplyReader {
       const left = bytes.length - start;
       const length = this.#lengthAt(bytes, start);
       // One byte is enough to know garbage: "ERROR" would never fill a header.
-      this.#needed = length ?? (left === 0 ? 1 : HEADER.bytes);
+      this.needed = length ?? (left === 0 ? 1 : HEADER.bytes);
       if (length === undefined || left < length) break;
-      if (reply.moveTo(start, length)) this.#receive(reply);
+      if (reply.moveTo(start, length)) this.#sink.receive(reply);
       else this.#fail(bytes, start);
       start += length;
     }
@@ -139,7 +118,7 @@ export class ReplyReader {
   #fail(bytes: Buffer, start: number): void {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#garbage(JSON.stringify(bytes.toString('latin1', start, start + EXCERPT_BYTES)));
+    this.#sink.garbage(JSON.stringify(bytes.toString('latin1', start, start + EXCERPT_BYTES)));
   }
 }
 

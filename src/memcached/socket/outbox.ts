@@ -4,7 +4,7 @@
  * shares the next one, so that a server that takes nothing costs no more memory than its requests.
  */
 import type { Socket } from 'node:net';
-import { type Room, roomOf } from '../binary/codec.ts';
+import { type Room, roomOf } from './room.ts';
 
 /** Bytes: what a moment's requests on 64 keys at once come to, with room to spare. */
 const TCP_CHUNK_BYTES: number = 64 * 1024;

@@ -1,5 +1,5 @@
 /**
- * A real memcached server: the engine of the contract that speaks the binary protocol.
+ * A real memcached server: the engine of the contract that speaks to one.
  *
  * It is idle until `connection` is first asked for; from then on it is either connected, or trying
  * to be, with a growing and jittered wait between two attempts, until it is closed. A connection
@@ -9,16 +9,16 @@
 import { type Clock, pause, type Timer } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';
 import type { ErrorCode, TorilError } from '../../errors.ts';
-import { Attempt } from '../attempt.ts';
 import { closedClientError, unreachableError } from '../connect-errors.ts';
 import type { ServerOptions } from '../options.ts';
+import type { OwnedConnection, ProtocolEngine } from '../protocol.ts';
 import {
   type Connection,
   mayComeLater,
   type MemcachedServer,
   type ServerFacts,
 } from '../server.ts';
-import { SocketConnection } from './socket-connection.ts';
+import { Attempt } from './attempt.ts';
 
 /** Milliseconds before the second attempt; doubled with each further one. */
 export const RECONNECT_FIRST_MS = 25;
@@ -49,20 +49,22 @@ interface Waiter {
 export class SocketServer implements MemcachedServer {
   readonly address: string;
   readonly #options: ServerOptions;
+  readonly #engine: ProtocolEngine;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #waiters = new Set<Waiter>();
   readonly #closing = new AbortController();
   #running: Promise<void> | undefined;
-  #connection: SocketConnection | undefined;
+  #connection: OwnedConnection | undefined;
   #attempt: Attempt | undefined;
   #lastError: TorilError | undefined;
   #facts: ServerFacts | undefined;
   #epoch = 0;
 
-  constructor(options: ServerOptions, clock: Clock, random: Random) {
+  constructor(options: ServerOptions, engine: ProtocolEngine, clock: Clock, random: Random) {
     this.address = options.address;
     this.#options = options;
+    this.#engine = engine;
     this.#clock = clock;
     this.#random = random;
   }
@@ -117,13 +119,13 @@ export class SocketServer implements MemcachedServer {
 
   /** Resolves, when the connection has ended or could not be made, with the milliseconds it lived. */
   async #connectOnce(): Promise<number> {
-    this.#attempt = new Attempt(this.#options, this.#clock);
+    this.#attempt = new Attempt(this.#options, this.#engine, this.#clock);
     try {
-      const { wire, facts } = await this.#attempt.result();
+      const { facts, connect } = await this.#attempt.result();
       this.#attempt = undefined;
       this.#facts = facts;
       this.#epoch++;
-      this.#connection = new SocketConnection(wire, this.#epoch, this.#clock);
+      this.#connection = connect(this.#epoch);
     } catch (error) {
       this.#attempt = undefined;
       this.#fail(error as TorilError);

@@ -8,10 +8,11 @@ import {
   OPCODE,
   plain,
   type RequestParts,
-  roomOf,
   writeRequest,
 } from '../../../src/memcached/binary/codec.ts';
-import { type Reply, ReplyReader } from '../../../src/memcached/binary/replies.ts';
+import { BinaryParser, type Reply } from '../../../src/memcached/binary/replies.ts';
+import { Inbox } from '../../../src/memcached/socket/inbox.ts';
+import { roomOf } from '../../../src/memcached/socket/room.ts';
 import { encodeReply } from '../../support/scripted-memcached.ts';
 
 /** A reply is only there while it is delivered. */
@@ -21,14 +22,14 @@ function kept({ opcode, status, opaque, cas, flags, name, value }: Reply): Kept 
   return { opcode, status, opaque, cas, flags, name, value };
 }
 
-function reading(): { reader: ReplyReader; replies: Kept[]; garbage: string[] } {
+function reading(): { reader: Inbox; replies: Kept[]; garbage: string[] } {
   const replies: Kept[] = [];
   const garbage: string[] = [];
-  const reader = new ReplyReader(
-    (reply) => replies.push(kept(reply)),
-    (what) => garbage.push(what),
-  );
-  return { reader, replies, garbage };
+  const parser = new BinaryParser({
+    receive: (reply) => void replies.push(kept(reply)),
+    garbage: (what) => void garbage.push(what),
+  });
+  return { reader: new Inbox(parser), replies, garbage };
 }
 
 describe('requests', () => {
@@ -239,13 +240,14 @@ describe('garbage', () => {
 
   test('nothing is delivered after stop, also not from the same chunk', () => {
     let count = 0;
-    const reader: ReplyReader = new ReplyReader(
-      () => {
+    const parser: BinaryParser = new BinaryParser({
+      receive() {
         count++;
-        reader.stop();
+        parser.stop();
       },
-      () => {},
-    );
+      garbage() {},
+    });
+    const reader = new Inbox(parser);
     reader.push(Buffer.concat([encodeReply({}), encodeReply({})]));
     reader.push(encodeReply({}));
     expect(count).toBe(1);

@@ -11,11 +11,15 @@ import {
   protocolError,
   silenceError,
 } from '../connect-errors.ts';
-import { OPCODE, type Opcode, plain, type RequestParts, STATUS } from '../binary/codec.ts';
 import type { Credentials } from '../options.ts';
-import type { Reply } from '../binary/replies.ts';
+import type { Meaning } from '../protocol.ts';
 import type { ServerFacts } from '../server.ts';
-import type { Meaning, Wire } from '../binary/wire.ts';
+import type { Wire } from '../socket/wire.ts';
+import { OPCODE, type Opcode, plain, type RequestParts, STATUS } from './codec.ts';
+import type { Reply } from './replies.ts';
+import { type BinaryRequest, requestOf } from './requests.ts';
+
+type BinaryWire = Wire<BinaryRequest, Reply>;
 
 /** What memcached answers, in words, when it has no connection left (`-c`). */
 const CONNECTIONS_USED_UP = 'Too many open connections';
@@ -27,7 +31,7 @@ interface Answer {
 
 /** Throws a TorilError: MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE. */
 export async function handshake(
-  wire: Wire,
+  wire: BinaryWire,
   credentials: Credentials | undefined,
 ): Promise<ServerFacts> {
   if (credentials !== undefined) await logIn(wire, credentials);
@@ -45,7 +49,7 @@ export async function handshake(
   return { version, itemSizeMax };
 }
 
-async function logIn(wire: Wire, { username, password }: Credentials): Promise<void> {
+async function logIn(wire: BinaryWire, { username, password }: Credentials): Promise<void> {
   const mechanisms = await ask(wire, OPCODE.saslMechanisms, plain(''));
   if (mechanisms.status === STATUS.unknownCommand) {
     throw authError(
@@ -70,14 +74,14 @@ async function logIn(wire: Wire, { username, password }: Credentials): Promise<v
   }
 }
 
-async function askVersion(wire: Wire): Promise<string> {
+async function askVersion(wire: BinaryWire): Promise<string> {
   const { status, text } = await ask(wire, OPCODE.version, plain(''));
   checkAnswered(wire, 'VERSION', status);
   return text;
 }
 
 /** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. */
-async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
+async function askSettings(wire: BinaryWire): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
   const collect = (reply: Reply): Meaning<Answer> => {
     if (reply.status !== STATUS.ok || reply.name === '') return answerOf(reply);
@@ -90,7 +94,7 @@ async function askSettings(wire: Wire): Promise<ReadonlyMap<string, string>> {
 }
 
 /** A server with SASL may tell its version to anybody, but nothing else. */
-function checkAnswered({ address }: Wire, question: string, status: number): void {
+function checkAnswered({ address }: BinaryWire, question: string, status: number): void {
   if (status === STATUS.ok) return;
   if (status !== STATUS.authRefused) {
     throw protocolError(address, `answered ${question} with status ${status}`);
@@ -102,12 +106,12 @@ function checkAnswered({ address }: Wire, question: string, status: number): voi
 }
 
 async function ask(
-  wire: Wire,
+  wire: BinaryWire,
   opcode: Opcode,
   parts: RequestParts,
   read: (reply: Reply) => Meaning<Answer> = answerOf,
 ): Promise<Answer> {
-  const outcome = await wire.request(opcode, parts, read);
+  const outcome = await wire.request<Answer>(requestOf(opcode, parts, read));
   if (outcome.kind === 'done') return outcome.value;
   if (outcome.kind === 'refused') throw closedAtOnceError(wire.address);
   switch (outcome.cause.code) {

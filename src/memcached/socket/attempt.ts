@@ -1,30 +1,25 @@
 /**
  * One attempt to reach a server: a socket (TCP or TLS) under the connect deadline, then the
- * handshake, each message of it under the request deadline.
+ * greeting, each message of it under the request deadline.
  */
 import net from 'node:net';
 import tls from 'node:tls';
-import type { Clock } from '../base/clock.ts';
-import { messageOf, type TorilError } from '../errors.ts';
-import { silenceError, unreachableError } from './connect-errors.ts';
-import { handshake } from './socket/handshake.ts';
-import type { ServerOptions } from './options.ts';
-import type { ServerFacts } from './server.ts';
-import { Wire } from './binary/wire.ts';
-
-export interface Reached {
-  readonly wire: Wire;
-  readonly facts: ServerFacts;
-}
+import type { Clock } from '../../base/clock.ts';
+import { messageOf, type TorilError } from '../../errors.ts';
+import { silenceError, unreachableError } from '../connect-errors.ts';
+import type { ServerOptions } from '../options.ts';
+import type { Greeted, ProtocolEngine } from '../protocol.ts';
 
 export class Attempt {
   readonly #options: ServerOptions;
+  readonly #engine: ProtocolEngine;
   readonly #clock: Clock;
   readonly #socket: net.Socket;
-  #wire: Wire | undefined;
+  #isGreeting = false;
 
-  constructor(options: ServerOptions, clock: Clock) {
+  constructor(options: ServerOptions, engine: ProtocolEngine, clock: Clock) {
     this.#options = options;
+    this.#engine = engine;
     this.#clock = clock;
     const { host, port } = options;
     this.#socket =
@@ -34,25 +29,21 @@ export class Attempt {
   }
 
   /** Rejects with a TorilError. Call it once. */
-  async result(): Promise<Reached> {
+  async result(): Promise<Greeted> {
     await this.#established();
     const { address, requestDeadlineMs, credentials, tls } = this.#options;
     const encrypted = tls !== undefined;
     const clock = this.#clock;
-    const wire = new Wire(this.#socket, { address, requestDeadlineMs, clock, encrypted });
-    this.#wire = wire;
-    try {
-      return { wire, facts: await handshake(wire, credentials) };
-    } catch (error) {
-      wire.destroy();
-      throw error;
-    }
+    this.#isGreeting = true;
+    return this.#engine.greet(this.#socket, {
+      ...{ address, requestDeadlineMs, credentials, clock, encrypted },
+    });
   }
 
   /** What one may say about the server while it still goes on. */
   soFar(): TorilError {
     const { address } = this.#options;
-    if (this.#wire !== undefined) return silenceError(address);
+    if (this.#isGreeting) return silenceError(address);
     return unreachableError(address, 'no connection so far');
   }
 

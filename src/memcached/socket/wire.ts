@@ -9,42 +9,21 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../base/clock.ts';
 import { type ErrorCode, TorilError } from '../../errors.ts';
-import {
-  bytesAtMost,
-  encodeRequest,
-  OPCODE,
-  type Opcode,
-  plain,
-  type RequestParts,
-  STATUS,
-  writeRequest,
-} from './codec.ts';
-import { Outbox } from '../socket/outbox.ts';
-import { type Reply, ReplyReader } from './replies.ts';
+import type { Protocol, ReplyParser, Request } from '../protocol.ts';
 import type { Outcome } from '../server.ts';
+import { Inbox } from './inbox.ts';
+import { Outbox } from './outbox.ts';
 
 /** Milliseconds without traffic after which the system checks that the other side is still there. */
 const KEEP_ALIVE_MS = 10_000;
 /** Answered requests are cleared from the queue's front in blocks of this many. */
 const COMPACT_AT = 1024;
 
-/**
- * What a reply means to the request it answers: an outcome, `more` if further replies belong to it,
- * or why it cannot be trusted, which ends the connection: an `unknown` must leave no connection
- * behind on which a lease could live on.
- */
-export type Meaning<T> = Outcome<T> | 'more' | Distrust;
-/** `status`: a status without a meaning here; `cas-zero`: success, but no CAS; `garbled`: parts are missing. */
-export type Distrust = 'status' | 'cas-zero' | 'garbled';
-
-interface Exchange {
-  readonly opcode: Opcode;
-  readonly opaque: number;
-  readonly read: (reply: Reply) => Meaning<unknown>;
+interface Exchange<Q> {
+  readonly request: Q;
+  readonly number: number;
   readonly settle: (outcome: Outcome<unknown>) => void;
   readonly sentAtMs: number;
-  /** What it means that a later request is answered, and this one was not; undefined: it must be. */
-  readonly silence: Outcome<unknown> | undefined;
 }
 
 export interface WireOptions {
@@ -55,45 +34,51 @@ export interface WireOptions {
   readonly encrypted: boolean;
 }
 
-export class Wire {
+export class Wire<Q extends Request<Reply>, Reply> {
   readonly address: string;
   /** Resolves when everything outstanding was failed. */
   readonly ended: Promise<void>;
   /** Resolves when the socket is gone, too. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
+  readonly #protocol: Protocol<Q, Reply>;
   readonly #outbox: Outbox;
   readonly #clock: Clock;
   readonly #requestDeadlineMs: number;
-  readonly #reader: ReplyReader;
+  readonly #parser: ReplyParser;
   #resolveEnded: () => void = () => {};
   #alive = true;
   #over = false;
   /** Unanswered requests from #head on. */
-  #exchanges: Exchange[] = [];
+  #exchanges: Exchange<Q>[] = [];
   #head = 0;
   /** How many of them, the last ones, are gathered and not yet sent. */
   #gathered = 0;
   #gatheredAtMs = 0;
-  #lastOpaque = 0;
+  #lastNumber = 0;
   #deadline: Timer | undefined;
 
-  constructor(socket: Socket, options: WireOptions) {
+  constructor(socket: Socket, protocol: Protocol<Q, Reply>, options: WireOptions) {
     this.address = options.address;
     this.#socket = socket;
+    this.#protocol = protocol;
     this.#outbox = new Outbox(socket, options.encrypted);
     this.#clock = options.clock;
     this.#requestDeadlineMs = options.requestDeadlineMs;
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    this.#reader = new ReplyReader(
-      (reply) => this.#receive(reply),
-      (what) => this.#end('MEMCACHED_PROTOCOL', `it answered with what is no reply: ${what}`),
-    );
+    this.#parser = protocol.parser({
+      receive: (reply) => this.#receive(reply),
+      garbage: (what) =>
+        this.#end('MEMCACHED_PROTOCOL', `it answered with what is no reply: ${what}`),
+    });
+    const inbox = new Inbox(this.#parser);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    socket.on('data', (chunk: Buffer) => this.#reader.push(chunk));
+    socket.on('data', (chunk: Buffer) => {
+      if (!this.#over) inbox.push(chunk);
+    });
     socket.on('error', (cause) =>
       this.#end('MEMCACHED_CLOSED', `the connection broke: ${cause.message}`, cause),
     );
@@ -110,31 +95,19 @@ export class Wire {
     return this.#alive;
   }
 
-  /** @param silence what it means if it is not answered and a later one is */
-  request<T>(
-    opcode: Opcode,
-    parts: RequestParts,
-    read: (reply: Reply) => Meaning<T>,
-    silence?: Outcome<T>,
-  ): Promise<Outcome<T>> {
+  request<T>(request: Q): Promise<Outcome<T>> {
     if (!this.#alive) return Promise.resolve({ kind: 'refused', reason: 'not-sent' });
     if (this.#gathered === 0) {
       this.#gatheredAtMs = this.#clock.monotonicMs();
       this.#clock.soon(this.#flush);
     }
-    const opaque = (this.#lastOpaque + 1) >>> 0;
-    writeRequest(this.#outbox.room(bytesAtMost(parts)), opcode, opaque, parts);
-    this.#lastOpaque = opaque;
+    const number = (this.#lastNumber + 1) >>> 0;
+    const protocol = this.#protocol;
+    protocol.write(request, number, this.#outbox.room(protocol.bytesAtMost(request)));
+    this.#lastNumber = number;
     this.#gathered++;
     const outcome = new Promise<Outcome<T>>(takeResolve);
-    this.#exchanges.push({
-      opcode,
-      opaque,
-      read,
-      settle: takenResolve,
-      sentAtMs: this.#gatheredAtMs,
-      silence,
-    });
+    this.#exchanges.push({ request, number, settle: takenResolve, sentAtMs: this.#gatheredAtMs });
     return outcome;
   }
 
@@ -154,8 +127,8 @@ export class Wire {
 
   readonly #flush = (): void => {
     if (this.#over) return;
-    if (this.#exchanges.at(-1)?.silence !== undefined && this.#gathered > 0)
-      void this.request(OPCODE.noop, plain(''), readNoop);
+    if (this.#exchanges.at(-1)?.request.silence !== undefined && this.#gathered > 0)
+      void this.request(this.#protocol.barrier());
     this.#gathered = 0;
     this.#watchDeadline();
     this.#outbox.send();
@@ -164,13 +137,13 @@ export class Wire {
   #receive(reply: Reply): void {
     const exchange = this.#answeredBy(reply);
     if (exchange === undefined) {
-      const what = `opcode ${reply.opcode}, opaque ${reply.opaque}`;
+      const what = this.#protocol.described(reply);
       return this.#end('MEMCACHED_PROTOCOL', `it answered what was not asked: ${what}`);
     }
     while (this.#exchanges[this.#head] !== exchange) this.#settleSilent();
-    const meaning = exchange.read(reply);
+    const meaning = exchange.request.read(reply);
     if (meaning === 'more') return;
-    if (typeof meaning === 'string') return this.#distrust(meaning, reply);
+    if (meaning.kind === 'distrusted') return this.#end(meaning.code, meaning.what);
     this.#head++;
     if (this.#head === this.#exchanges.length) {
       this.#exchanges.length = 0;
@@ -184,32 +157,18 @@ export class Wire {
   }
 
   /** The oldest exchange, or one behind such as may remain unanswered; undefined: none was asked so. */
-  #answeredBy({ opaque, opcode }: Reply): Exchange | undefined {
+  #answeredBy(reply: Reply): Exchange<Q> | undefined {
     for (let at = this.#head; ; at++) {
       const exchange = this.#exchanges[at];
-      if (exchange?.opaque === opaque) return exchange.opcode === opcode ? exchange : undefined;
-      if (exchange?.silence === undefined) return undefined;
+      if (exchange === undefined) return undefined;
+      if (this.#protocol.answers(reply, exchange.request, exchange.number)) return exchange;
+      if (exchange.request.silence === undefined) return undefined;
     }
   }
 
   #settleSilent(): void {
-    const { settle, silence } = this.#exchanges[this.#head++] as Exchange;
-    settle(silence as Outcome<unknown>);
-  }
-
-  #distrust(why: Distrust, { opcode, status, value }: Reply): void {
-    const request = Object.entries(OPCODE).find(([, code]) => code === opcode)?.[0] ?? opcode;
-    if (why === 'cas-zero') {
-      this.#end(
-        'MEMCACHED_CAS_DISABLED',
-        `it answered ${request} with CAS 0. Start memcached without -C`,
-      );
-    } else if (why === 'garbled') {
-      this.#end('MEMCACHED_PROTOCOL', `it answered ${request} with parts missing`);
-    } else {
-      const words = value.toString('latin1', 0, 80);
-      this.#end('MEMCACHED_REFUSED', `it answered ${request} with status ${status} (${words})`);
-    }
+    const { settle, request } = this.#exchanges[this.#head++] as Exchange<Q>;
+    settle(request.silence as Outcome<unknown>);
   }
 
   /**
@@ -238,7 +197,7 @@ export class Wire {
 
   #quit(): void {
     this.#finish('MEMCACHED_CLOSED', 'the connection was closed here');
-    this.#socket.end(encodeRequest(OPCODE.quitQuietly, 0, plain('')));
+    this.#socket.end(this.#protocol.goodbye);
     this.#socket.destroySoon();
   }
 
@@ -251,7 +210,7 @@ export class Wire {
   #finish(code: ErrorCode, what: string, cause?: Error): void {
     this.#alive = false;
     this.#over = true;
-    this.#reader.stop();
+    this.#parser.stop();
     this.#outbox.drop();
     this.#deadline?.cancel();
     const options = cause === undefined ? {} : { cause };
@@ -266,11 +225,6 @@ export class Wire {
     });
     this.#resolveEnded();
   }
-}
-
-const NOTHING: Outcome<undefined> = { kind: 'done', value: undefined };
-function readNoop({ status }: Reply): Meaning<undefined> {
-  return status === STATUS.ok ? NOTHING : 'status';
 }
 
 /** One function for all promises, instead of one closure for each request. */
