@@ -66,8 +66,8 @@ export {
   openLocks,
   type OpenLocksOptions,
 } from './open.ts';
-export { GATE_DEFAULTS, type GateOptions } from './options.ts';
-export type { GateEventName, GateEvents, WorkerEvents } from './workers/worker-events.ts';
+export { WORKER_DEFAULTS, type TorilWorkerOptions } from './options.ts';
+export type { KeyEvents, WorkerEventName, WorkerEvents } from './workers/worker-events.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';

@@ -2,7 +2,7 @@
 import { TorilError } from './errors.ts';
 
 /** How a worker combines the jobs of a key. All limits are per key. */
-export interface GateOptions {
+export interface TorilWorkerOptions {
   /** Milliseconds that a lease lasts without renewal; a dead holder is succeeded about so long after. */
   readonly leaseMs: number;
   /** Jobs per commit at most. */
@@ -37,7 +37,7 @@ export interface GateOptions {
   readonly checkpointEvery: number;
 }
 
-export const GATE_DEFAULTS: GateOptions = {
+export const WORKER_DEFAULTS: TorilWorkerOptions = {
   leaseMs: 10_000,
   batchJobsMax: 500,
   batchDataMax: 1_000_000,
@@ -87,7 +87,7 @@ export function enqueueMsOf(given: number | undefined): number {
 }
 
 const LIMITS: Record<
-  Exclude<keyof GateOptions, 'durableCopies' | 'history'>,
+  Exclude<keyof TorilWorkerOptions, 'durableCopies' | 'history'>,
   readonly [min: number, max: number]
 > = {
   leaseMs: [100, 3_600_000],
@@ -111,10 +111,13 @@ const LIMITS: Record<
  * @param requestDeadlineMs of the memcached connection
  * @throws TorilError INVALID_OPTIONS, naming the option, or both where two contradict each other
  */
-export function gateOptions(given: Partial<GateOptions>, requestDeadlineMs: number): GateOptions {
-  const options: GateOptions = { ...GATE_DEFAULTS, ...withoutUndefined(given) };
+export function checkedWorkerOptions(
+  given: Partial<TorilWorkerOptions>,
+  requestDeadlineMs: number,
+): TorilWorkerOptions {
+  const options: TorilWorkerOptions = { ...WORKER_DEFAULTS, ...withoutUndefined(given) };
   for (const [name, [min, max]] of Object.entries(LIMITS)) {
-    const value: unknown = options[name as keyof GateOptions];
+    const value: unknown = options[name as keyof TorilWorkerOptions];
     if (!Number.isInteger(value) || Number(value) < min || Number(value) > max) {
       throw new TorilError(
         'INVALID_OPTIONS',

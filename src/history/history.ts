@@ -9,7 +9,7 @@
  * value's hash.
  */
 import { hash } from 'node:crypto';
-import type { GateOptions } from '../options.ts';
+import type { TorilWorkerOptions } from '../options.ts';
 
 /** Where a commit's fold began. */
 export type Origin =
@@ -41,7 +41,7 @@ export interface HistoryNote {
 }
 
 export type HistorySettings = Pick<
-  GateOptions,
+  TorilWorkerOptions,
   | 'history'
   | 'historyLengthMax'
   | 'historyAgeMs'
@@ -94,7 +94,7 @@ export function historyNote(
  */
 function isRecorded(
   { updates, sinceCheckpoint }: NotedCommit,
-  history: GateOptions['history'],
+  history: TorilWorkerOptions['history'],
 ): boolean {
   if (history === 'on') return true;
   if (history === 'off') return false;

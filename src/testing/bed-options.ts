@@ -1,17 +1,22 @@
 import { TorilError } from '../errors.ts';
-import { type FastPath, fastPathOf, type GateOptions, gateOptions } from '../options.ts';
+import {
+  type FastPath,
+  fastPathOf,
+  type TorilWorkerOptions,
+  checkedWorkerOptions,
+} from '../options.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import type { RecordingSource } from './bed-start.ts';
 import type { BackoffStrategy, BedJobOptions } from './bullmq/job-options.ts';
 
 /** The history is always on: assertions read it. */
-type BedGateOptions = Omit<
-  GateOptions,
+type BedWorkerOptions = Omit<
+  TorilWorkerOptions,
   'history' | 'historyLengthMax' | 'historyAgeMs' | 'historyValueMax' | 'checkpointEvery'
 >;
 
 /** A worker's own options (leaseMs, batchJobsMax, durableCopies, ...) mean what they mean in production. */
-export interface TestBedOptions extends Partial<BedGateOptions> {
+export interface TestBedOptions extends Partial<BedWorkerOptions> {
   /** The updates that the bed's queue and workers know. */
   readonly updates: readonly AnyUpdate[];
   /** As a worker's: runs each update three times, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
@@ -66,7 +71,7 @@ export interface BedSettings {
   readonly stalledCheckMs: number;
   readonly itemSizeMax: number | undefined;
   readonly realWaitMs: number;
-  readonly gate: GateOptions;
+  readonly gate: TorilWorkerOptions;
   readonly verifies: boolean;
   readonly removeOnComplete: BedJobOptions['removeOnComplete'];
   readonly removeOnFail: BedJobOptions['removeOnFail'];
@@ -126,7 +131,7 @@ export function bedSettings(options: TestBedOptions): BedSettings {
     stalledCheckMs: options.stalledInterval ?? 30_000,
     itemSizeMax: options.itemSizeMax,
     realWaitMs: options.realWaitMs ?? 1_000,
-    gate: gateOptions(gateOptionsOf(options), REQUEST_DEADLINE_MS),
+    gate: checkedWorkerOptions(ownOptionsOf(options), REQUEST_DEADLINE_MS),
     verifies: options.verifyUpdates === true,
     removeOnComplete: options.removeOnComplete,
     removeOnFail: options.removeOnFail,
@@ -135,7 +140,7 @@ export function bedSettings(options: TestBedOptions): BedSettings {
   };
 }
 
-function gateOptionsOf(options: TestBedOptions): Partial<GateOptions> {
+function ownOptionsOf(options: TestBedOptions): Partial<TorilWorkerOptions> {
   const { leaseMs, batchJobsMax, batchDataMax, batchMs, batchesPerLease } = options;
   const { patienceMs, snoozeMsMax, blockedMs, closeMs, durableCopies, maxStalledCount } = options;
   const { stallsMax = maxStalledCount } = options;
@@ -150,7 +155,7 @@ function gateOptionsOf(options: TestBedOptions): Partial<GateOptions> {
     durableCopies,
   };
   const history = { history: 'on', historyLengthMax: HISTORY_LENGTH } as const;
-  return { ...batches, ...waiting, ...history } as Partial<GateOptions>;
+  return { ...batches, ...waiting, ...history } as Partial<TorilWorkerOptions>;
 }
 
 function refuse(what: string): never {

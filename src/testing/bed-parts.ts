@@ -24,7 +24,7 @@ import { explainStuck } from './stuck.ts';
 import { TestWorker } from './test-worker.ts';
 import { Tripwires } from './faults/tripwires.ts';
 import { staged, UpdateFaults } from './faults/update-faults.ts';
-import type { GateEventName, GateReporter } from '../workers/worker-events.ts';
+import type { WorkerEventName, EventReporter } from '../workers/worker-events.ts';
 import type { BedEvent } from './views.ts';
 import { VirtualClock } from './time/virtual-clock.ts';
 import { WorkerClock } from './time/worker-clock.ts';
@@ -33,7 +33,7 @@ export type StoreOf = (options: BedStoreOptions) => BedStore;
 
 /** Of a kind that only repeats itself while nothing goes on, so many are kept. */
 const EVENTS_MAX = 10_000;
-const REPEATED: ReadonlySet<GateEventName> = new Set(['unavailable', 'jobSnoozed', 'laneHeld']);
+const REPEATED: ReadonlySet<WorkerEventName> = new Set(['unavailable', 'jobSnoozed', 'laneHeld']);
 
 export class BedParts {
   readonly registry: UpdateRegistry;
@@ -47,7 +47,7 @@ export class BedParts {
   readonly fault: BedFaults;
   readonly events: BedEvent[] = [];
   /** Told of what gates report, besides `events`. */
-  readonly reporters: Set<(type: GateEventName, facts: object) => void> = new Set();
+  readonly reporters: Set<(type: WorkerEventName, facts: object) => void> = new Set();
   /** Of those who are not driven: operators, `cells` and `locks`. */
   readonly lanes: MemoryLanes;
   readonly recordable: Recordable;
@@ -60,7 +60,7 @@ export class BedParts {
   readonly #visitor: MemoryServer;
   readonly #updateFaults: UpdateFaults = new UpdateFaults();
   readonly #tripwires: Tripwires = new Tripwires();
-  readonly #told = new Map<GateEventName, number>();
+  readonly #told = new Map<WorkerEventName, number>();
   #isMemcachedDown = false;
 
   /** @throws TorilError DUPLICATE_UPDATE */
@@ -172,7 +172,7 @@ export class BedParts {
     const faults = this.#updateFaults;
     const staging = { faults, outside: this.#outside, clock, calls, crash };
     const name = `worker ${place}#${life}`;
-    const report: GateReporter = (type, facts) => {
+    const report: EventReporter = (type, facts) => {
       const atMs = this.clock.monotonicMs();
       const told = (this.#told.get(type) ?? 0) + 1;
       this.#told.set(type, told);
@@ -215,7 +215,7 @@ export class BedParts {
   }
 }
 
-function changesData(report: GateReporter): OnChangedData {
+function changesData(report: EventReporter): OnChangedData {
   return (name, { key, jobId }) => report('updateChangesData', { key, jobId, name });
 }
 

@@ -7,7 +7,7 @@ import { TorilError } from '../errors.ts';
 import type { History } from '../history/history.ts';
 import type { LaneHandle } from '../jobs/lane-handle.ts';
 import type { AnyUpdate } from '../updates/update.ts';
-import type { GateEventName } from '../workers/worker-events.ts';
+import type { WorkerEventName } from '../workers/worker-events.ts';
 import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
 import type { BedJobOptions } from './bullmq/job-options.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
@@ -189,7 +189,7 @@ export class BedWorker extends EventEmitter {
   readonly name: string;
   readonly qualifiedName: string;
   readonly concurrency: number;
-  readonly counts: Partial<Record<GateEventName, number>> = {};
+  readonly counts: Partial<Record<WorkerEventName, number>> = {};
   closing: Promise<void> | undefined;
   readonly #setResting: (isResting: boolean) => void;
   #isPaused = false;
@@ -220,7 +220,7 @@ export class BedWorker extends EventEmitter {
   }
 
   /** What a gate reported. */
-  tell(type: GateEventName, facts: object): void {
+  tell(type: WorkerEventName, facts: object): void {
     this.counts[type] = (this.counts[type] ?? 0) + 1;
     this.emit(type, facts);
   }

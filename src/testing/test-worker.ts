@@ -8,10 +8,10 @@ import { UpdateRegistry } from '../updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemoryServer } from '../memcached/memory/memory-server.ts';
 import { RendezvousServers } from '../memcached/rendezvous.ts';
-import type { GateOptions } from '../options.ts';
+import type { TorilWorkerOptions } from '../options.ts';
 import { Gate } from '../workers/gate/gate.ts';
 import { Intake } from '../workers/deliveries/intake.ts';
-import type { GateReporter } from '../workers/worker-events.ts';
+import type { EventReporter } from '../workers/worker-events.ts';
 import type { BedJobs } from './bed-jobs.ts';
 import type { BackoffStrategy } from './bullmq/job-options.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
@@ -34,11 +34,11 @@ export interface TestWorkerOptions {
   readonly queueName: string;
   /** This worker's own connection to memcached. */
   readonly server: MemoryServer;
-  readonly gate: GateOptions;
+  readonly gate: TorilWorkerOptions;
   /** Jobs that it is given at a time. */
   readonly concurrency: number;
   readonly reach: Reach;
-  readonly report: GateReporter;
+  readonly report: EventReporter;
   /** It could take one more job. */
   readonly onFree: () => void;
   readonly backoff: {
@@ -56,8 +56,8 @@ export class TestWorker {
 
   constructor(options: TestWorkerOptions) {
     this.#options = options;
-    const { clock, random, gate: gateOptions, jobs, queue, report, backoff } = options;
-    const { leaseMs, blockedMs } = gateOptions;
+    const { clock, random, gate: checkedWorkerOptions, jobs, queue, report, backoff } = options;
+    const { leaseMs, blockedMs } = checkedWorkerOptions;
     const registry = new UpdateRegistry(options.updates);
     const gate = new Gate({
       queue: options.queueName,
@@ -67,7 +67,7 @@ export class TestWorker {
       registry,
       clock,
       random,
-      options: gateOptions,
+      options: checkedWorkerOptions,
       report,
       rateLimited: false,
       resting: () => false,

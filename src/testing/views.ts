@@ -1,6 +1,6 @@
 /** What a test bed shows of itself. Plain data, as of the moment it was asked for. */
 import type { MemoryJobState } from '../jobs/memory/memory-jobs.ts';
-import type { GateEventName, GateEvents } from '../workers/worker-events.ts';
+import type { KeyEvents } from '../workers/worker-events.ts';
 import type { DelayReason, JobRecord } from './bullmq/job-record.ts';
 
 /** A job that was enqueued. */
@@ -36,16 +36,16 @@ export interface JobView extends JobHandle {
   readonly logs: readonly string[];
 }
 
-/** What a gate reported, by whom and when. */
+/** What a worker reported of a key, by whom and when. */
 export type BedEvent = {
-  [Type in GateEventName]: {
+  [Type in keyof KeyEvents]: {
     readonly type: Type;
     /** The worker's place, from 0. */
     readonly worker: number;
     /** Virtual milliseconds since the bed was made. */
     readonly atMs: number;
-  } & GateEvents[Type];
-}[GateEventName];
+  } & KeyEvents[Type];
+}[keyof KeyEvents];
 
 export function idOf(job: JobRef): string {
   return typeof job === 'string' ? job : job.id;

@@ -1,9 +1,10 @@
-/** What a gate reports besides the outcome of jobs. Every event is also counted. */
+/** What a worker reports besides the outcome of jobs. Every event is also counted. */
 import type { TorilError } from '../errors.ts';
 import type { FastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import type { RedisRefusal } from '../jobs/bullmq/backend/repeating.ts';
 
-export interface GateEvents {
+/** Of a key and its jobs. */
+export interface KeyEvents {
   /** A holder that died or froze was succeeded. */
   leaseTakenOver: { readonly key: string };
   /** A lease ended before its work was committed; the work is done again. */
@@ -78,8 +79,8 @@ export interface GateEvents {
   committed: { readonly key: string; readonly token: number; readonly jobs: number };
 }
 
-/** What a worker reports besides what happens at its gate. */
-export interface WorkerEvents {
+/** All of them. */
+export interface WorkerEvents extends KeyEvents {
   /**
    * This worker's jobs are completed and fetched one by one, by BullMQ's own scripts: for speed, nothing else, see
    * docs/bullmq.md. Told once.
@@ -96,18 +97,10 @@ export interface WorkerEvents {
   jobsNotGivenBack: { readonly jobIds: readonly string[] };
 }
 
-export type GateEventName = keyof GateEvents;
-
-/** All that a worker reports. */
-export interface AllEvents extends GateEvents, WorkerEvents {}
-
-export type EventReporter = <Name extends keyof AllEvents>(
-  name: Name,
-  event: AllEvents[Name],
-) => void;
+export type WorkerEventName = keyof WorkerEvents;
 
 /** Takes every event; the worker passes them on to its listeners. */
-export type GateReporter = <Name extends GateEventName>(
+export type EventReporter = <Name extends WorkerEventName>(
   name: Name,
-  event: GateEvents[Name],
+  event: WorkerEvents[Name],
 ) => void;

@@ -5,15 +5,15 @@ import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.t
 import {
   type FastPath,
   fastPathOf,
-  GATE_DEFAULTS,
-  type GateOptions,
-  gateOptions,
+  WORKER_DEFAULTS,
+  type TorilWorkerOptions,
+  checkedWorkerOptions,
 } from '../options.ts';
 
 /** BullMQ's own options and Toril's, side by side. */
 export interface WorkerOptions
   extends Omit<BullWorkerOptions, 'maxStartedAttempts'>,
-    Partial<GateOptions> {
+    Partial<TorilWorkerOptions> {
   /** The memcached servers: `'host:port'`, several of them, or an object with credentials and TLS. */
   readonly memcached: MemcachedSetting;
   /** The updates that this worker can apply; jobs of others wait for a worker that can. */
@@ -28,7 +28,7 @@ export interface WorkerOptions
 }
 
 export interface SplitOptions {
-  readonly gate: GateOptions;
+  readonly gate: TorilWorkerOptions;
   readonly bull: BullWorkerOptions;
   readonly fastPath: FastPath;
 }
@@ -67,13 +67,13 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     stallsMax = maxStalledCount,
     ...others
   } = given;
-  const isOfGate = ([name]: [string, unknown]): boolean => Object.hasOwn(GATE_DEFAULTS, name);
+  const isOfGate = ([name]: [string, unknown]): boolean => Object.hasOwn(WORKER_DEFAULTS, name);
   const all = Object.entries(others);
   const own = { ...Object.fromEntries(all.filter(isOfGate)), stallsMax };
   const bull = Object.fromEntries(all.filter((option) => !isOfGate(option)));
   return {
     fastPath: fastPathOf(fastPath),
-    gate: gateOptions(own as Partial<GateOptions>, longestDeadlineMs(memcached)),
+    gate: checkedWorkerOptions(own as Partial<TorilWorkerOptions>, longestDeadlineMs(memcached)),
     // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
     bull: {
       ...(bull as unknown as BullWorkerOptions),

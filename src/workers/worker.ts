@@ -21,10 +21,10 @@ import { UpdateRegistry } from '../updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import { openServers } from '../memcached/open-servers.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
-import type { GateOptions } from '../options.ts';
+import type { TorilWorkerOptions } from '../options.ts';
 import { tolerant } from './deliveries/backoff-strategy.ts';
 import { Gate } from './gate/gate.ts';
-import type { AllEvents, EventReporter, GateReporter } from './worker-events.ts';
+import type { EventReporter, WorkerEvents } from './worker-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
 import { fastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import { inside } from '../jobs/bullmq/state/worker-internals.ts';
@@ -38,13 +38,13 @@ import { statusOf, type WorkerStatus } from './worker-status.ts';
 
 /** BullMQ's events and the gate's. */
 export type TorilListener = WorkerListener & {
-  [Name in keyof AllEvents]: (event: AllEvents[Name]) => void;
+  [Name in keyof WorkerEvents]: (event: WorkerEvents[Name]) => void;
 };
 
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of Toril's has happened in this worker. */
-  readonly counts: Partial<Record<keyof AllEvents, number>> = {};
-  readonly #options: GateOptions;
+  readonly counts: Partial<Record<keyof WorkerEvents, number>> = {};
+  readonly #options: TorilWorkerOptions;
   readonly #servers: MemcachedServers;
   readonly #locks: MemcachedLeaseLocks;
   readonly #lanes: RedisLanes;
@@ -118,7 +118,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       clock: systemClock,
       random: systemRandom,
       options: gate,
-      report: this.#report as GateReporter,
+      report: this.#report,
       rateLimited: bull.limiter !== undefined,
       resting: () => this.isPaused() || this.#isLimited(),
       slots: () => this.concurrency,
@@ -142,7 +142,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       deliveries: new BullDeliveries(this.backend),
       registry,
       clock: systemClock,
-      report: this.#report as GateReporter,
+      report: this.#report,
       blockedMs: gate.blockedMs,
     });
     this.#start = new Start({
@@ -333,15 +333,16 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #report: EventReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
-    if (name === 'internalFault') this.emit('error', (event as AllEvents['internalFault']).cause);
+    if (name === 'internalFault')
+      this.emit('error', (event as WorkerEvents['internalFault']).cause);
     if (name === 'jobsNotApplied') {
-      this.emit('error', notApplied(this.name, event as AllEvents['jobsNotApplied']));
+      this.emit('error', notApplied(this.name, event as WorkerEvents['jobsNotApplied']));
     }
-    if (name === 'jobsMissing' && (event as AllEvents['jobsMissing']).key === undefined) {
+    if (name === 'jobsMissing' && (event as WorkerEvents['jobsMissing']).key === undefined) {
       this.#lookout.lookSoon();
     }
     if (name === 'laneHeld' || name === 'updateUnknown') {
-      const { key, jobId } = event as AllEvents['laneHeld' | 'updateUnknown'];
+      const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
       if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
     }
   };

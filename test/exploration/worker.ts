@@ -11,7 +11,7 @@ import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-session.ts';
 import { createLocks, type HeldKey } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
-import { type GateOptions, GATE_DEFAULTS } from '../../src/options.ts';
+import { type TorilWorkerOptions, WORKER_DEFAULTS } from '../../src/options.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
@@ -188,12 +188,12 @@ export class Worker {
 
   #openGate(): void {
     const { jobId, batchJobsMax } = this.#plan;
-    const options: GateOptions = {
-      ...GATE_DEFAULTS,
+    const options: TorilWorkerOptions = {
+      ...WORKER_DEFAULTS,
       leaseMs: LEASE_MS,
       patienceMs: PATIENCE_MS,
       batchJobsMax,
-      batchesPerLease: batchJobsMax === 1 ? 1 : GATE_DEFAULTS.batchesPerLease,
+      batchesPerLease: batchJobsMax === 1 ? 1 : WORKER_DEFAULTS.batchesPerLease,
       history: 'off',
     };
     const random = { fraction: () => 0.5, id: () => this.#nextId() };

@@ -3,7 +3,7 @@
  * and every job is in the value exactly once, with its own result and without an attempt charged.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { GateEventName } from '../../src/index.ts';
+import type { WorkerEventName } from '../../src/index.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { startProcess } from '../support/processes.ts';
 import type { Line } from '../support/updates.ts';
@@ -23,7 +23,7 @@ const GAPS: readonly Step[] = [
 ];
 
 /** What the survivor meets. */
-const SIGNS: { readonly [At in Step]?: readonly GateEventName[] } = {
+const SIGNS: { readonly [At in Step]?: readonly WorkerEventName[] } = {
   acquired: ['leaseTakenOver'],
   taken: ['leaseTakenOver'],
   folded: ['leaseTakenOver'],

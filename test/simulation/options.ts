@@ -4,7 +4,7 @@
  * than all of them at once.
  */
 import type { OnExhausted, OnFailure } from '../../src/updates/update.ts';
-import { type GateOptions, gateOptions } from '../../src/options.ts';
+import { type TorilWorkerOptions, checkedWorkerOptions } from '../../src/options.ts';
 import { Dice } from './dice.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import type { NetworkOptions } from './network.ts';
@@ -50,7 +50,7 @@ export interface RunOptions {
   /** Some processes do not know some updates. */
   readonly unknownUpdates: boolean;
   readonly rateLimited: boolean;
-  readonly gate: GateOptions;
+  readonly gate: TorilWorkerOptions;
   readonly bull: BullSettings;
   readonly network: NetworkOptions;
   readonly requestDeadlineMs: number;
@@ -154,8 +154,8 @@ function drawGate(
   leaseMs: number,
   requestDeadlineMs: number,
   durableCopies: boolean,
-): GateOptions {
-  return gateOptions(
+): TorilWorkerOptions {
+  return checkedWorkerOptions(
     {
       leaseMs,
       batchJobsMax: dice.pick([1, 2, 5, 500]),

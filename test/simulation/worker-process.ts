@@ -11,7 +11,7 @@ import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
 import type { Answer, PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
 import { PlayedDeliveries } from '../../src/testing/bullmq/played-deliveries.ts';
 import { Intake } from '../../src/workers/deliveries/intake.ts';
-import type { GateReporter } from '../../src/workers/worker-events.ts';
+import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
 import type { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
@@ -77,7 +77,8 @@ export class WorkerProcess {
       random,
       leaseMs: options.gate.leaseMs,
     });
-    const report: GateReporter = (event, { key, ...more }) => {
+    const report: EventReporter = (event, told) => {
+      const { key, ...more } = told as { readonly key?: string };
       if (event === 'internalFault') throw (more as unknown as { cause: Error }).cause;
       world.count(event);
       world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);

@@ -4,7 +4,7 @@
  */
 import type { Job } from 'bullmq';
 import { expect } from 'vitest';
-import type { GateEventName, Worker } from '../../src/index.ts';
+import type { WorkerEventName, Worker } from '../../src/index.ts';
 import { eventually } from './memcached.ts';
 import { enqueueLog, entries, expectExact, type Stage } from './workers.ts';
 
@@ -89,5 +89,5 @@ export async function goesOn(here: Stage, more = 20): Promise<void> {
   );
 }
 
-export const count = (workers: readonly Worker[], name: GateEventName): number =>
+export const count = (workers: readonly Worker[], name: WorkerEventName): number =>
   workers.reduce((sum, { counts }) => sum + (counts[name] ?? 0), 0);

@@ -11,10 +11,10 @@ import { cellName } from '../../src/memcached/item-names.ts';
 import { MemoryServer } from '../../src/memcached/memory/memory-server.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
-import { GATE_DEFAULTS, type GateOptions } from '../../src/options.ts';
+import { WORKER_DEFAULTS, type TorilWorkerOptions } from '../../src/options.ts';
 import type { Arrival, Settlement } from '../../src/workers/deliveries/arrival.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
-import type { GateEventName, GateEvents } from '../../src/workers/worker-events.ts';
+import type { WorkerEventName, WorkerEvents } from '../../src/workers/worker-events.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const KEY = 'k';
@@ -62,17 +62,19 @@ export class GateWorld {
   }
 }
 
-export interface GateWorkerOptions extends Partial<GateOptions> {
+export interface GateWorkerOptions extends Partial<TorilWorkerOptions> {
   readonly update?: AnyUpdate;
   /** Something between the gate and its lanes. */
   readonly wrap?: (lanes: MemoryLanes) => MemoryLanes;
 }
 
-type Told = { [Name in GateEventName]: { readonly name: Name; readonly event: GateEvents[Name] } };
+type Told = {
+  [Name in WorkerEventName]: { readonly name: Name; readonly event: WorkerEvents[Name] };
+};
 
 export class GateWorker {
   readonly gate: Gate;
-  readonly told: Told[GateEventName][] = [];
+  readonly told: Told[WorkerEventName][] = [];
   /** Jobs that BullMQ was asked to deliver next. */
   readonly woken: string[] = [];
   readonly server: MemoryServer;
@@ -87,7 +89,7 @@ export class GateWorker {
     this.server = new MemoryServer({ store, clock, requestDeadlineMs: REQUEST_DEADLINE_MS });
     let ids = 0;
     const random = { fraction: seededFraction(name), id: () => `${name}-${++ids}` };
-    const all = { ...GATE_DEFAULTS, ...options };
+    const all = { ...WORKER_DEFAULTS, ...options };
     this.gate = new Gate({
       queue: QUEUE,
       servers: new RendezvousServers([this.server]),
@@ -107,7 +109,7 @@ export class GateWorker {
   }
 
   /** Of the events told: their content. */
-  events<Name extends GateEventName>(name: Name): GateEvents[Name][] {
+  events<Name extends WorkerEventName>(name: Name): WorkerEvents[Name][] {
     return this.told
       .filter((one): one is Told[Name] => one.name === name)
       .map(({ event }) => event);

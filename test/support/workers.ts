@@ -6,8 +6,8 @@ import type { Redis } from 'ioredis';
 import { expect, onTestFinished } from 'vitest';
 import {
   type AnyUpdate,
-  type GateEventName,
-  type GateEvents,
+  type WorkerEventName,
+  type WorkerEvents,
   openCells,
   type OpenCells,
   Queue,
@@ -192,10 +192,10 @@ export function descents(numbers: readonly number[]): number {
 }
 
 /** Resolves with the event's content when a worker reports it next. */
-export function nextEvent<Name extends GateEventName>(
+export function nextEvent<Name extends WorkerEventName>(
   worker: Worker,
   name: Name,
-): Promise<GateEvents[Name]> {
+): Promise<WorkerEvents[Name]> {
   return new Promise((resolve) => {
     (worker.once as (name: string, listener: (event: never) => void) => unknown)(name, resolve);
   });

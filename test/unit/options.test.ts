@@ -1,21 +1,28 @@
 import { describe, expect, it } from 'vitest';
-import { fastPathOf, GATE_DEFAULTS, gateOptions, queueCloseMsOf } from '../../src/options.ts';
+import {
+  fastPathOf,
+  WORKER_DEFAULTS,
+  checkedWorkerOptions,
+  queueCloseMsOf,
+} from '../../src/options.ts';
 
 const DEADLINE_MS = 1_000;
 
 describe('the options of a gate', () => {
   it('have defaults that agree with each other', () => {
-    expect(gateOptions({}, DEADLINE_MS)).toEqual(GATE_DEFAULTS);
-    expect(gateOptions({ leaseMs: undefined as never }, DEADLINE_MS)).toEqual(GATE_DEFAULTS);
+    expect(checkedWorkerOptions({}, DEADLINE_MS)).toEqual(WORKER_DEFAULTS);
+    expect(checkedWorkerOptions({ leaseMs: undefined as never }, DEADLINE_MS)).toEqual(
+      WORKER_DEFAULTS,
+    );
   });
 
   it.each(
-    Object.entries(GATE_DEFAULTS)
+    Object.entries(WORKER_DEFAULTS)
       .filter(([, value]) => typeof value === 'number')
       .map(([name]) => [name]),
   )('%s is a whole number within limits', (name) => {
     for (const value of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, '5', null, 1e15]) {
-      expect(() => gateOptions({ [name]: value }, DEADLINE_MS)).toThrow(
+      expect(() => checkedWorkerOptions({ [name]: value }, DEADLINE_MS)).toThrow(
         new RegExp(`^${name} must be a whole number from`),
       );
     }
@@ -29,7 +36,7 @@ describe('the options of a gate', () => {
     ],
     [{ durableCopies: 1 as never }, /durableCopies must be true or false, not 1/],
   ])('name both that contradict each other: %j', (options, message) => {
-    expect(() => gateOptions(options, DEADLINE_MS)).toThrow(message);
+    expect(() => checkedWorkerOptions(options, DEADLINE_MS)).toThrow(message);
   });
 });
 

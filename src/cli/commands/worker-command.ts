@@ -1,7 +1,7 @@
 /** `toril worker`: works until it is told to stop. */
 import type { Command } from 'commander';
 import { messageOf, TorilError } from '../../errors.ts';
-import { GATE_DEFAULTS } from '../../options.ts';
+import { WORKER_DEFAULTS } from '../../options.ts';
 import { Worker } from '../../workers/worker.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import { noteError } from '../terminal/failure.ts';
@@ -85,25 +85,25 @@ function addTimings(command: Command): Command {
       '--lease-ms <ms>',
       'how long a lease lasts; a dead worker is succeeded about so long after',
       wholeNumber(100, HOUR_MS),
-      GATE_DEFAULTS.leaseMs,
+      WORKER_DEFAULTS.leaseMs,
     )
     .option(
       '--patience-ms <ms>',
       'how long a job waits for its turn before it gives its slot back',
       wholeNumber(0, 60_000),
-      GATE_DEFAULTS.patienceMs,
+      WORKER_DEFAULTS.patienceMs,
     )
     .option(
       '--batch-jobs-max <n>',
       'jobs per commit at most',
       wholeNumber(1, 5_000),
-      GATE_DEFAULTS.batchJobsMax,
+      WORKER_DEFAULTS.batchJobsMax,
     )
     .option(
       '--close-ms <ms>',
       'how long stopping waits for what is being applied',
       wholeNumber(0, HOUR_MS),
-      GATE_DEFAULTS.closeMs,
+      WORKER_DEFAULTS.closeMs,
     )
     .option(
       '--lock-duration-ms <ms>',

@@ -1,6 +1,6 @@
 /** The flags of `toril worker` that say what is recorded. */
 import type { Command } from 'commander';
-import { GATE_DEFAULTS, type GateOptions } from '../../options.ts';
+import { WORKER_DEFAULTS, type TorilWorkerOptions } from '../../options.ts';
 import { wholeNumber } from './flags.ts';
 
 export interface HistoryFlags {
@@ -22,29 +22,29 @@ export function addHistoryFlags(command: Command): Command {
       '--history-length-max <n>',
       'commits that the history keeps, about',
       wholeNumber(1, 1_000_000_000),
-      GATE_DEFAULTS.historyLengthMax,
+      WORKER_DEFAULTS.historyLengthMax,
     )
     .option(
       '--history-age-ms <ms>',
       'how long it keeps them, about; 0: for ever',
       wholeNumber(0, 1_000_000_000_000),
-      GATE_DEFAULTS.historyAgeMs,
+      WORKER_DEFAULTS.historyAgeMs,
     )
     .option(
       '--history-value-max <n>',
       'characters up to which a value is recorded in full with every commit',
       wholeNumber(0, 1_000_000),
-      GATE_DEFAULTS.historyValueMax,
+      WORKER_DEFAULTS.historyValueMax,
     )
     .option(
       '--checkpoint-every <n>',
       'commits of a key after which its value is recorded in full',
       wholeNumber(1, 1_000_000),
-      GATE_DEFAULTS.checkpointEvery,
+      WORKER_DEFAULTS.checkpointEvery,
     );
 }
 
-export function historyOptions(flags: HistoryFlags): Pick<GateOptions, keyof HistoryFlags> {
+export function historyOptions(flags: HistoryFlags): Pick<TorilWorkerOptions, keyof HistoryFlags> {
   const { history, historyLengthMax, historyAgeMs, historyValueMax, checkpointEvery } = flags;
   return {
     history: history === undefined ? 'off' : namesOf(history),
@@ -55,6 +55,6 @@ export function historyOptions(flags: HistoryFlags): Pick<GateOptions, keyof His
   };
 }
 
-function namesOf(flag: true | string): GateOptions['history'] {
+function namesOf(flag: true | string): TorilWorkerOptions['history'] {
   return flag === true ? 'on' : flag.split(',').map((name) => name.trim());
 }

@@ -1,6 +1,6 @@
 /** A worker's log: a line per event, for people or (--json) for programs. */
 import { messageOf } from '../../errors.ts';
-import type { AllEvents } from '../../workers/worker-events.ts';
+import type { WorkerEvents } from '../../workers/worker-events.ts';
 import type { Worker } from '../../workers/worker.ts';
 import { isTorilError } from '../terminal/failure.ts';
 import { colours, print, printJson } from '../terminal/terminal.ts';
@@ -22,7 +22,7 @@ const LASTING_EVERY_MS = 60_000;
 const REMEMBERED_MAX = 10_000;
 
 /** Every event, in people's words. */
-const EVENTS: Readonly<Record<keyof AllEvents, Described>> = {
+const EVENTS: Readonly<Record<keyof WorkerEvents, Described>> = {
   serverUnavailable: { words: 'server unavailable', level: 'warning' },
   serverAvailable: { words: 'server available', level: 'info' },
   jobsNotGivenBack: { words: 'jobs not given back', level: 'warning' },
@@ -77,10 +77,10 @@ export class WorkerLog {
 
   /** Tells what the worker does from now on. */
   follow(worker: Worker): void {
-    for (const name of Object.keys(EVENTS) as (keyof AllEvents)[]) {
+    for (const name of Object.keys(EVENTS) as (keyof WorkerEvents)[]) {
       const { words, level, ordinary = false, lasting = false } = EVENTS[name];
       if (ordinary && !this.#options.verbose) continue;
-      worker.on(name, (event: AllEvents[keyof AllEvents]) => {
+      worker.on(name, (event: WorkerEvents[keyof WorkerEvents]) => {
         const fields = fieldsOf(event);
         if (lasting && this.#wasTold(name, fields)) return;
         this.write(name, words, level, fields);
@@ -127,7 +127,7 @@ function aboutJob(job: KnownJob | undefined): Fields {
 }
 
 /** Errors do not survive JSON.stringify. */
-function fieldsOf(event: AllEvents[keyof AllEvents]): Fields {
+function fieldsOf(event: WorkerEvents[keyof WorkerEvents]): Fields {
   if (!('cause' in event)) return { ...event };
   const { cause, ...rest } = event;
   return { ...rest, code: cause.code, reason: cause.message };

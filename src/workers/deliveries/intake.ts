@@ -12,7 +12,7 @@ import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { Settlement } from './arrival.ts';
 import { type Ending, isLastAttempt, tell } from './delivery.ts';
 import type { Gate } from '../gate/gate.ts';
-import type { GateReporter } from '../worker-events.ts';
+import type { EventReporter } from '../worker-events.ts';
 import { settlementOfNameless } from '../watching/missing-jobs.ts';
 import { refusedWith } from './refused.ts';
 
@@ -21,7 +21,7 @@ export interface IntakeOptions<Job extends Delivered, Told> {
   readonly deliveries: Deliveries<Job, Told>;
   readonly registry: UpdateRegistry;
   readonly clock: Clock;
-  readonly report: GateReporter;
+  readonly report: EventReporter;
   readonly blockedMs: number;
 }
 

@@ -2,7 +2,7 @@
 import type { Origin } from '../../history/history.ts';
 import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import type { GateOptions } from '../../options.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
 import type { Arrival, Settlement } from '../deliveries/arrival.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 import type { KeyMemory } from '../gate/key-memory.ts';
@@ -80,7 +80,7 @@ type FoldContext = Pick<
   GateContext,
   'queue' | 'registry' | 'clock' | 'report' | 'inTrace' | 'log'
 > & {
-  readonly options: Pick<GateOptions, 'batchMs' | 'stallsMax'>;
+  readonly options: Pick<TorilWorkerOptions, 'batchMs' | 'stallsMax'>;
   readonly lanes: Pick<Lanes, 'startAlone'>;
 };
 

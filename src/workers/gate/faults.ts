@@ -1,6 +1,6 @@
 /** Faults of Toril itself: each is told once per key, however often the key is tried again. */
 import { internalFault, isError, messageOf, stackOf } from '../../errors.ts';
-import type { GateReporter } from '../worker-events.ts';
+import type { EventReporter } from '../worker-events.ts';
 
 /** Faults remembered; one that is forgotten is told once more. */
 const FAULTS_MAX = 1_000;
@@ -8,7 +8,7 @@ const FAULTS_MAX = 1_000;
 export class Faults {
   readonly #told = new Set<string>();
 
-  tell(key: string, thrown: unknown, report: GateReporter): void {
+  tell(key: string, thrown: unknown, report: EventReporter): void {
     const fault = `${placeOf(thrown)}\n${key}`;
     if (this.#told.has(fault)) return;
     if (this.#told.size >= FAULTS_MAX) this.#told.clear();

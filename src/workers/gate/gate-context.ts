@@ -5,8 +5,8 @@ import type { Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { LeaseLocks } from '../../lock/lock.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import type { GateOptions } from '../../options.ts';
-import type { GateReporter } from '../worker-events.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
+import type { EventReporter } from '../worker-events.ts';
 
 export interface GateContext {
   /** The queue's qualified name ("bull:orders"), written into its cells. */
@@ -17,8 +17,8 @@ export interface GateContext {
   readonly registry: UpdateRegistry;
   readonly clock: Clock;
   readonly random: Random;
-  readonly options: GateOptions;
-  readonly report: GateReporter;
+  readonly options: TorilWorkerOptions;
+  readonly report: EventReporter;
   /** The worker has a rate limit: jobs that were not delivered must not be applied. */
   readonly rateLimited: boolean;
   /** The worker is paused: nothing is begun for which no delivered job waits. */

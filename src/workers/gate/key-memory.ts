@@ -1,5 +1,5 @@
 import type { TorilError } from '../../errors.ts';
-import type { GateOptions } from '../../options.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
 import type { LeaseOverruns } from '../fold/lease-overruns.ts';
 import { Cancellations } from '../deliveries/cancellations.ts';
 import { SLOW_PACE_MS } from '../waiting/snoozing.ts';
@@ -80,7 +80,10 @@ export class KeyMemory {
    * Jobs to take for the next batch: of a slow key not many more than fit into its time. With one job
    * per 100 ms, taking 500 each time kept Redis busy for 2 ms, and the jobs of all other keys waiting.
    */
-  jobsToTake({ batchJobsMax, batchMs }: Pick<GateOptions, 'batchJobsMax' | 'batchMs'>): number {
+  jobsToTake({
+    batchJobsMax,
+    batchMs,
+  }: Pick<TorilWorkerOptions, 'batchJobsMax' | 'batchMs'>): number {
     if (this.paceMs === 0) return Math.min(batchJobsMax, FIRST_JOBS);
     if (this.paceMs < SLOW_PACE_MS) return batchJobsMax;
     const inTime = Math.ceil((SLOW_JOBS_FACTOR * batchMs) / this.paceMs);

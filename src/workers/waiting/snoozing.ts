@@ -3,7 +3,7 @@
  * job's own latency, and not even that once somebody has decided it, since it is then promoted;
  * coming back too early costs a delivery. So ten thousand jobs of one slow key hold no slots.
  */
-import type { GateOptions } from '../../options.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
 
 /** Milliseconds per job that are assumed while nothing is known of a key's pace. */
 const PACE_ASSUMED_MS = 5;
@@ -40,7 +40,7 @@ export interface Waiting {
 export function expectedPaceMs(
   measuredMs: number,
   awaitedMs: number,
-  { patienceMs }: Pick<GateOptions, 'patienceMs'>,
+  { patienceMs }: Pick<TorilWorkerOptions, 'patienceMs'>,
 ): number {
   const isGuess = measuredMs === 0 && awaitedMs >= SLOW_PACE_MS;
   return Math.max(measuredMs, awaitedMs, isGuess ? patienceMs : 0);
@@ -55,7 +55,7 @@ export function untilTurnMs({ rank, paceMs }: Waiting): number {
  * Milliseconds to be away while somebody else holds the lease: until its turn, and each time longer,
  * but never so long that nobody is there to take over from a holder that has died.
  */
-export function awayUntilTurnMs(waiting: Waiting, options: GateOptions): number {
+export function awayUntilTurnMs(waiting: Waiting, options: TorilWorkerOptions): number {
   // Without patience a lease that nobody renews would be looked at every millisecond until its end.
   const firstMs = Math.max(options.patienceMs, AWAY_MIN_MS);
   const again = firstMs * 2 ** Math.min(waiting.deliveries - 1, DOUBLINGS_MAX);
@@ -74,7 +74,7 @@ export function awayAtStandstillMs({ rank, deliveries }: Waiting, atLeastMs: num
 }
 
 /** The delay to ask BullMQ for: whole milliseconds, spread a little, within the limit. */
-export function delayMs(awayMs: number, options: GateOptions, fraction: number): number {
+export function delayMs(awayMs: number, options: TorilWorkerOptions, fraction: number): number {
   const spread = EARLY_SHARE + (1 - EARLY_SHARE) * fraction;
   return Math.ceil(Math.min(Math.max(awayMs * spread, 1), options.snoozeMsMax));
 }

@@ -3,7 +3,7 @@ import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
 import { TorilError } from '../../errors.ts';
 import type { JobOutcome } from '../../updates/outcome.ts';
 import type { Ending } from '../deliveries/delivery.ts';
-import type { GateEvents, GateReporter } from '../worker-events.ts';
+import type { WorkerEvents, EventReporter } from '../worker-events.ts';
 
 /** Ids in a message. */
 const IDS_TOLD = 20;
@@ -15,7 +15,7 @@ const IDS_TOLD = 20;
 export async function settlementOfNameless<Job extends Delivered>(
   job: Job,
   deliveries: Pick<Deliveries<Job, unknown>, 'dropMissing'>,
-  report: GateReporter,
+  report: EventReporter,
 ): Promise<Ending> {
   const { jobId } = job;
   const found = await deliveries.dropMissing(job);
@@ -31,7 +31,7 @@ function damaged(jobId: string): JobOutcome {
 
 export function notApplied(
   queue: string,
-  { key, jobIds }: GateEvents['jobsNotApplied'],
+  { key, jobIds }: WorkerEvents['jobsNotApplied'],
 ): TorilError {
   const more = jobIds.length > IDS_TOLD ? `, and ${jobIds.length - IDS_TOLD} more` : '';
   const ids = jobIds.slice(0, IDS_TOLD).join(', ') + more;

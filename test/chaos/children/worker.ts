@@ -1,12 +1,12 @@
 /** A worker of the chaos. Whatever its updates see and make, and what becomes of jobs, is written down at once. */
-import { type GateEventName, Worker } from '../../../src/index.ts';
+import { type WorkerEventName, Worker } from '../../../src/index.ts';
 import type { Value } from '../history.ts';
 import { takeGuardAway } from '../twins.ts';
 import { updatesWith } from '../workload.ts';
 import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
 
 /** Everything that is noted; `jobSnoozed` and `unavailable` would only fill the disk. */
-const NOTED: readonly GateEventName[] = [
+const NOTED: readonly WorkerEventName[] = [
   'leaseTakenOver',
   'leaseLost',
   'commitRefused',

@@ -7,9 +7,9 @@ import {
   type NotedCommit,
   valueHash,
 } from '../../../src/history/history.ts';
-import { GATE_DEFAULTS, gateOptions } from '../../../src/options.ts';
+import { WORKER_DEFAULTS, checkedWorkerOptions } from '../../../src/options.ts';
 
-const SETTINGS: HistorySettings = { ...GATE_DEFAULTS, history: 'on', historyValueMax: 10 };
+const SETTINGS: HistorySettings = { ...WORKER_DEFAULTS, history: 'on', historyValueMax: 10 };
 const LONG = JSON.stringify('x'.repeat(100));
 const COMMIT: NotedCommit = {
   origin: 'base',
@@ -92,5 +92,5 @@ test.each([
   [{ historyAgeMs: -1 }, 'historyAgeMs must be'],
   [{ historyValueMax: 1.5 }, 'historyValueMax must be'],
 ])('the options %j are refused', (options, message) => {
-  expect(() => gateOptions(options as never, 1000)).toThrow(message);
+  expect(() => checkedWorkerOptions(options as never, 1000)).toThrow(message);
 });

@@ -1,14 +1,14 @@
 /** A key whose jobs hold most of a worker's slots gives them back before its patience is over. */
 import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../../src/updates/update.ts';
-import { GATE_DEFAULTS } from '../../../src/options.ts';
+import { WORKER_DEFAULTS } from '../../../src/options.ts';
 import { createTestBed } from '../../../src/testing.ts';
 import { SlotPressure, type SlotHolder } from '../../../src/workers/waiting/slot-pressure.ts';
 import { SLOW_PACE_MS } from '../../../src/workers/waiting/snoozing.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 
 const SLOTS = 8;
-const { patienceMs } = GATE_DEFAULTS;
+const { patienceMs } = WORKER_DEFAULTS;
 
 /** One that holds slots, and whose update is waited for since `awaitingSinceMs`. */
 class Key implements SlotHolder {

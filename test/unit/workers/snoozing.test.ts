@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { GATE_DEFAULTS } from '../../../src/options.ts';
+import { WORKER_DEFAULTS } from '../../../src/options.ts';
 import {
   awayAtStandstillMs,
   awayUntilTurnMs,
@@ -21,17 +21,17 @@ const waiting = (rank: number, more: Partial<Waiting> = {}): Waiting => ({
 describe('a job that waits for its turn', () => {
   it('is away until about then: its rank times the pace of its key', () => {
     expect(untilTurnMs(waiting(10, { paceMs: 100 }))).toBe(1_000);
-    expect(awayUntilTurnMs(waiting(10, { paceMs: 100 }), GATE_DEFAULTS)).toBe(1_000);
+    expect(awayUntilTurnMs(waiting(10, { paceMs: 100 }), WORKER_DEFAULTS)).toBe(1_000);
     expect(untilTurnMs(waiting(10))).toBeGreaterThan(0);
   });
 
   it('is away longer each time, but back before a dead holder can be succeeded', () => {
     const away = [1, 2, 3, 10, 1_000].map((deliveries) =>
-      awayUntilTurnMs(waiting(0, { deliveries }), GATE_DEFAULTS),
+      awayUntilTurnMs(waiting(0, { deliveries }), WORKER_DEFAULTS),
     );
     expect(away.toSorted((a, b) => a - b)).toEqual(away);
-    expect(away[0]).toBe(GATE_DEFAULTS.patienceMs);
-    expect(away.at(-1)).toBeLessThan(GATE_DEFAULTS.leaseMs);
+    expect(away[0]).toBe(WORKER_DEFAULTS.patienceMs);
+    expect(away.at(-1)).toBeLessThan(WORKER_DEFAULTS.leaseMs);
   });
 });
 
@@ -46,16 +46,16 @@ describe('the pace to reckon with', () => {
       'is a whole patience at least once the first one is slow',
       0,
       SLOW_PACE_MS,
-      GATE_DEFAULTS.patienceMs,
+      WORKER_DEFAULTS.patienceMs,
     ],
     ['is what the first one has taken so far', 0, 1_000, 1_000],
   ])('%s', (_, measuredMs, awaitedMs, wanted) => {
-    expect(expectedPaceMs(measuredMs, awaitedMs, GATE_DEFAULTS)).toBe(wanted);
+    expect(expectedPaceMs(measuredMs, awaitedMs, WORKER_DEFAULTS)).toBe(wanted);
   });
 });
 
 it('a job without patience does not look every millisecond', () => {
-  const options = { ...GATE_DEFAULTS, patienceMs: 0 };
+  const options = { ...WORKER_DEFAULTS, patienceMs: 0 };
   const away = [1, 2, 3, 12, 50].map((deliveries) =>
     awayUntilTurnMs(waiting(0, { deliveries }), options),
   );
@@ -82,11 +82,11 @@ describe('the delay that BullMQ is asked for', () => {
     const fraction = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
     fc.assert(
       fc.property(ms, fraction, (awayMs, chance) => {
-        const delay = delayMs(awayMs, GATE_DEFAULTS, chance);
+        const delay = delayMs(awayMs, WORKER_DEFAULTS, chance);
         expect(Number.isInteger(delay)).toBe(true);
         expect(delay).toBeGreaterThanOrEqual(1);
         expect(delay).toBeLessThanOrEqual(
-          Math.min(GATE_DEFAULTS.snoozeMsMax, Math.ceil(awayMs) + 1),
+          Math.min(WORKER_DEFAULTS.snoozeMsMax, Math.ceil(awayMs) + 1),
         );
       }),
     );

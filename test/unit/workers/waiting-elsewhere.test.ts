@@ -1,11 +1,11 @@
 /** Jobs whose key is held by another worker, while nobody knows yet how fast its updates are. */
 import { expect, it } from 'vitest';
 import { defineUpdate } from '../../../src/updates/update.ts';
-import { GATE_DEFAULTS } from '../../../src/options.ts';
+import { WORKER_DEFAULTS } from '../../../src/options.ts';
 import { createTestBed } from '../../../src/testing.ts';
 
 const SLOTS = 16;
-const { patienceMs } = GATE_DEFAULTS;
+const { patienceMs } = WORKER_DEFAULTS;
 
 it('keep their slots until the holder has had the time for a first commit, then give them back', async () => {
   const endless = defineUpdate({
