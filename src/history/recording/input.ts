@@ -50,15 +50,22 @@ export async function commitsOf(
   take: (commit: RecordedCommit) => void | Promise<void>,
   onProgress?: (commits: number) => void,
 ): Promise<void> {
-  try {
-    for await (const piece of await unzipped(piecesOf(recording))) {
-      for (const commit of reader.read(piece)) {
-        if (reader.commits === 1) refuseMasked(reader.header);
-        const pending = take(commit);
-        if (pending !== undefined) await pending;
-      }
-      onProgress?.(reader.commits);
+  for await (const piece of readable(recording)) {
+    for (const commit of reader.read(piece)) {
+      if (reader.commits === 1) refuseMasked(reader.header);
+      const pending = take(commit);
+      if (pending !== undefined) await pending;
     }
+    onProgress?.(reader.commits);
+  }
+  reader.end();
+  refuseMasked(reader.header);
+}
+
+/** What goes wrong here is wrong with the recording, and not with what is done with its commits. */
+async function* readable(recording: RecordingInput): AsyncGenerator<Buffer | string> {
+  try {
+    yield* await unzipped(piecesOf(recording));
   } catch (cause) {
     const name = nameOf(recording);
     if (isOfGzip(cause)) {
@@ -71,8 +78,6 @@ export async function commitsOf(
     if (typeof (cause as NodeJS.ErrnoException).syscall !== 'string') throw cause;
     throw new TorilError('BAD_FILE', `${name} cannot be read: ${messageOf(cause)}.`, { cause });
   }
-  reader.end();
-  refuseMasked(reader.header);
 }
 
 function piecesOf(

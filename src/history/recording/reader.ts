@@ -24,6 +24,8 @@ export class RecordingReader {
   /** Lines read. */
   #lines = 0;
   #jobs = 0;
+  /** Of the line of the last commit. */
+  lineCharacters = 0;
   #header: RecordingHeader | undefined;
   #end: RecordingEnd | undefined;
 
@@ -75,6 +77,7 @@ export class RecordingReader {
     if (!this.#chain.accepts(line)) throw this.#explained(line);
     const parsed = JSON.parse(line) as NumberedLine;
     this.#lines += 1;
+    this.lineCharacters = line.length;
     if ('commit' in parsed) {
       this.#jobs += parsed.commit.jobs.length;
       return parsed.commit;

@@ -10,6 +10,7 @@ import { RecordingReader } from '../recording/reader.ts';
 import { differenceBetween } from './difference.ts';
 import { allFailures, allResults, sumCounts } from './job-outcomes.ts';
 import { KeyCheck } from './key-check.ts';
+import { KEYS_AT_ONCE, KeysAtOnce } from './keys-at-once.ts';
 import { comparedLive, type ReadCell } from './live.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
@@ -44,6 +45,11 @@ export interface ReplayOptions {
    * whose beginning is not known, and those behind a key's first difference, once both values of it are known.
    */
   readonly onJob?: OnJob | undefined;
+  /**
+   * Keys whose asynchronous updates run at the same time; default 100. With `onJob` it is 1: each commit
+   * waits for the one before it in the file, of whatever key.
+   */
+  readonly keysAtOnce?: number | undefined;
   /** Told now and then how many commits were read. */
   readonly onProgress?: ((commits: number) => void) | undefined;
 }
@@ -64,7 +70,11 @@ export async function replay(
 ): Promise<ReplayReport> {
   const reader = new RecordingReader(nameOf(recording));
   const replaying = new Replay(reader, updates, options);
-  await commitsOf(recording, reader, (commit) => replaying.next(commit), options.onProgress);
+  try {
+    await commitsOf(recording, reader, (commit) => replaying.next(commit), options.onProgress);
+  } finally {
+    await replaying.idle(); // also of a damaged file: what was begun is finished
+  }
   return replaying.report(nameOf(recording));
 }
 
@@ -75,7 +85,7 @@ class Replay {
   readonly #options: ReplayOptions;
   readonly #keys = new Map<string, KeyCheck>();
   readonly #unknown = new Set<string>();
-  #isAsynchronous = false;
+  readonly #keysAtOnce: KeysAtOnce;
 
   constructor(reader: RecordingReader, updates: readonly AnyUpdate[], options: ReplayOptions) {
     if (options.key !== undefined) checkKey(options.key);
@@ -85,15 +95,29 @@ class Replay {
     this.#registry = new UpdateRegistry(updates, isVerified ? verify : undefined);
     this.#former = options.former && new UpdateRegistry(options.former);
     this.#options = options;
+    const { onJob, keysAtOnce = KEYS_AT_ONCE } = options;
+    this.#keysAtOnce = new KeysAtOnce(onJob === undefined ? keysAtOnce : 1);
   }
 
+  /** A promise: the next one must wait for it. */
   next(commit: RecordedCommit): void | Promise<void> {
-    const pending = this.#next(commit);
-    if (pending !== undefined) this.#isAsynchronous = true;
-    return pending;
+    const { key } = commit;
+    if (this.#options.key !== undefined && key !== this.#options.key) return undefined;
+    let check = this.#keys.get(key);
+    if (check === undefined) {
+      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#options.onJob);
+      this.#keys.set(key, check);
+    }
+    const [own, line] = [check, this.#reader.commits + 1];
+    return this.#keysAtOnce.next(key, this.#reader.lineCharacters, () => own.next(commit, line));
+  }
+
+  idle(): Promise<void> {
+    return this.#keysAtOnce.idle();
   }
 
   async report(name: string): Promise<ReplayReport> {
+    await this.#keysAtOnce.end();
     const end = this.#reader.end();
     const { header } = this.#reader;
     const { key, live } = this.#options;
@@ -125,22 +149,11 @@ class Replay {
         keys: this.#keys.values(),
         registry: this.#registry,
         former: this.#former,
-        isAsynchronous: this.#isAsynchronous,
+        isAsynchronous: this.#keysAtOnce.wasBusy,
       }),
       unknownUpdates: [...this.#unknown],
       keys,
     };
-  }
-
-  #next(commit: RecordedCommit): void | Promise<void> {
-    const { key } = commit;
-    if (this.#options.key !== undefined && key !== this.#options.key) return;
-    let check = this.#keys.get(key);
-    if (check === undefined) {
-      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#options.onJob);
-      this.#keys.set(key, check);
-    }
-    return check.next(commit, this.#reader.commits + 1);
   }
 
   async #keyReports({ results }: RecordingEnd): Promise<KeyReport[]> {
