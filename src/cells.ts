@@ -12,6 +12,12 @@ import type { MemcachedSetting } from './memcached/options.ts';
 import type { MemcachedServers } from './memcached/servers.ts';
 
 export type { CellState } from './cells/cells.ts';
+export {
+  type CellDefinition,
+  type CellSettings,
+  type CellUpdateSettings,
+  defineCell,
+} from './updates/cell-definition.ts';
 export { ERROR_CODES, type ErrorCode } from './errors.ts';
 export type { MemcachedSettings } from './memcached/options.ts';
 export { type Cells, type MemcachedSetting, TorilError };

@@ -20,6 +20,7 @@ export const ERROR_CODES = {
   // What an update got wrong: these use up an attempt of its job
   UPDATE_RETURNED_NOTHING: 'an update returned undefined instead of the new value',
   UPDATE_NOT_JSON: 'an update returned what JSON cannot hold',
+  INVALID_VALUE: 'a value does not fit the schema of its cell',
   UPDATE_THREW: 'an update threw something that is not an Error',
   UPDATE_TIMED_OUT: 'an update did not settle in time',
   UPDATE_NOT_REPEATABLE:

@@ -44,6 +44,12 @@ export type {
   UntriedReason,
 } from './history/replay/report.ts';
 export {
+  type CellDefinition,
+  type CellSettings,
+  type CellUpdateSettings,
+  defineCell,
+} from './updates/cell-definition.ts';
+export {
   type AnyUpdate,
   DELETE_CELL,
   defineUpdate,

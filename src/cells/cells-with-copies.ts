@@ -23,17 +23,17 @@ export class CellsWithCopies extends Cells {
     this.#copies = copies;
   }
 
-  override async read<Value = unknown>(key: string): Promise<CellState<Value> | undefined> {
+  protected override async stateOf(key: string): Promise<CellState<unknown> | undefined> {
     const answer = (await this.#readAll([key])).get(key);
     if (answer instanceof Error) throw answer;
-    return answer as CellState<Value> | undefined;
+    return answer;
   }
 
-  override async getMany<Value = unknown>(keys: Iterable<string>): Promise<Map<string, Value>> {
-    const values = new Map<string, Value>();
-    for (const [key, answer] of await this.#readAll([...new Set(keys)])) {
+  protected override async valuesOf(wanted: readonly string[]): Promise<Map<string, unknown>> {
+    const values = new Map<string, unknown>();
+    for (const [key, answer] of await this.#readAll(wanted)) {
       if (answer instanceof Error) throw answer;
-      if (answer?.value !== undefined) values.set(key, answer.value as Value);
+      if (answer?.value !== undefined) values.set(key, answer.value);
     }
     return values;
   }

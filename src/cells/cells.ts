@@ -4,6 +4,7 @@ import type { MemcachedServers } from '../memcached/servers.ts';
 import { checkKey } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';
 import { TorilError } from '../errors.ts';
+import type { CellDefinition } from '../updates/cell-definition.ts';
 import { decodeItem } from './envelope.ts';
 
 export interface CellState<Value> {
@@ -25,6 +26,9 @@ export interface FoundCell {
   readonly dataSet: string;
 }
 
+// oxlint-disable-next-line typescript/no-explicit-any -- `unknown` would fit no definition: ids go in
+type AnyCell = CellDefinition<any, unknown>;
+
 /**
  * A reader sees what memcached has: committed states only, one after the other, never half of one.
  * A cell that memcached has lost reads as undefined until its next update restores it.
@@ -37,17 +41,52 @@ export class Cells {
   }
 
   /**
-   * The value under `key`; undefined if there is none.
-   * @throws TorilError INVALID_KEY, FOREIGN_VALUE, ENVELOPE_NEWER, ENVELOPE_DAMAGED, MEMCACHED_*
+   * The value under `key`, or of the cell `id` of a definition; undefined if there is none.
+   * @throws TorilError INVALID_KEY, INVALID_VALUE, FOREIGN_VALUE, ENVELOPE_NEWER, ENVELOPE_DAMAGED, MEMCACHED_*
    */
-  async get<Value = unknown>(key: string): Promise<Value | undefined> {
-    return (await this.read<Value>(key))?.value;
+  get<Value = unknown>(key: string): Promise<Value | undefined>;
+  get<Id, Value>(cell: CellDefinition<Id, Value>, id: Id): Promise<Value | undefined>;
+  async get(at: string | AnyCell, id?: unknown): Promise<unknown> {
+    return (await this.#readAt(at, id))?.value;
   }
 
   /** The value and what is known of it; undefined if memcached has no cell there. Throws like `get`. */
-  async read<Value = unknown>(key: string): Promise<CellState<Value> | undefined> {
+  read<Value = unknown>(key: string): Promise<CellState<Value> | undefined>;
+  read<Id, Value>(cell: CellDefinition<Id, Value>, id: Id): Promise<CellState<Value> | undefined>;
+  async read(at: string | AnyCell, id?: unknown): Promise<unknown> {
+    return this.#readAt(at, id);
+  }
+
+  /** Many values in one round trip per server; keys, or ids, without a value are not in the map. Throws like `get`. */
+  getMany<Value = unknown>(keys: Iterable<string>): Promise<Map<string, Value>>;
+  getMany<Id, Value>(cell: CellDefinition<Id, Value>, ids: Iterable<Id>): Promise<Map<Id, Value>>;
+  async getMany(
+    wanted: Iterable<string> | AnyCell,
+    ids: Iterable<unknown> = [],
+  ): Promise<Map<unknown, unknown>> {
+    if (!isDefinition(wanted)) return this.valuesOf([...new Set(wanted)]);
+    const keys = new Map([...ids].map((id) => [id, wanted.key(id)]));
+    const values = await this.valuesOf([...new Set(keys.values())]);
+    const found = [...keys].filter(([, key]) => values.has(key));
+    return new Map(
+      await Promise.all(
+        found.map(async ([id, key]) => [id, await wanted.checked(values.get(key), key)] as const),
+      ),
+    );
+  }
+
+  async #readAt(at: string | AnyCell, id: unknown): Promise<CellState<unknown> | undefined> {
+    if (!isDefinition(at)) return this.stateOf(at);
+    const key = at.key(id);
+    const state = await this.stateOf(key);
+    if (state?.value !== undefined) await at.checked(state.value, key);
+    return state;
+  }
+
+  /** Throws what `get` throws. */
+  protected async stateOf(key: string): Promise<CellState<unknown> | undefined> {
     checkKey(key);
-    return (await this.find(key))?.state as CellState<Value> | undefined;
+    return (await this.find(key))?.state;
   }
 
   /** Throws what `get` throws. */
@@ -56,9 +95,8 @@ export class Cells {
     return foundCell(key, await connection.get(cellName(key)));
   }
 
-  /** Many values in one round trip per server; keys without a value are not in the map. Throws like `get`. */
-  async getMany<Value = unknown>(keys: Iterable<string>): Promise<Map<string, Value>> {
-    const wanted = [...new Set(keys)];
+  /** @param wanted each once; those without a value are not in the map. Throws what `get` throws. */
+  protected async valuesOf(wanted: readonly string[]): Promise<Map<string, unknown>> {
     wanted.forEach(checkKey);
     const connections = await this.#connectionsOf(wanted);
     const read = await Promise.all(
@@ -68,7 +106,7 @@ export class Cells {
         return [key, found?.state.value] as const;
       }),
     );
-    return new Map(read.filter(([, value]) => value !== undefined)) as Map<string, Value>;
+    return new Map(read.filter(([, value]) => value !== undefined));
   }
 
   async #connectionsOf(keys: readonly string[]): Promise<Map<MemcachedServer, Connection>> {
@@ -76,6 +114,10 @@ export class Cells {
     const connections = await Promise.all(servers.map((server) => server.connection()));
     return new Map(servers.map((server, index) => [server, connections[index] as Connection]));
   }
+}
+
+function isDefinition(given: string | Iterable<string> | AnyCell): given is AnyCell {
+  return typeof given === 'object' && given !== null && 'checked' in given;
 }
 
 /** @throws TorilError for what is no cell */

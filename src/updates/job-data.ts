@@ -3,6 +3,7 @@ import { isPromiseLike } from '../base/promise-like.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { type CallSite, settledInTime } from './call-site.ts';
+import { issuesText } from './schema-issues.ts';
 import type { AnyUpdate } from './update.ts';
 
 /**
@@ -54,13 +55,9 @@ type Settled = Awaited<ReturnType<NonNullable<AnyUpdate['schema']>['~standard'][
 
 function unwrap(update: AnyUpdate, outcome: Settled): unknown {
   if (outcome.issues === undefined) return outcome.value;
-  const issues = outcome.issues.map(({ message, path }) => {
-    const where = path?.map((step) => String(typeof step === 'object' ? step.key : step)).join('.');
-    return where === undefined || where === '' ? message : `${where}: ${message}`;
-  });
   throw new TorilError(
     'INVALID_DATA',
-    `the data of "${update.name}" does not fit its schema: ${issues.join('; ')}.`,
+    `the data of "${update.name}" does not fit its schema: ${issuesText(outcome.issues)}.`,
   );
 }
 
