@@ -34,6 +34,9 @@ export interface Delivered {
 /**
  * What is told of a delivered job: one of these, once. `Told` is whatever the engine needs back. What cannot be told at
  * once is repeated by the engine until it is told, or the job is no longer this delivery's.
+ *
+ * `survived`: under which tokens it was begun alone here, since it had stalled before. The process lives, so it is told
+ * whoever has the job by now (lanes.ts, `startAlone`).
  */
 export interface Deliveries<Job extends Delivered, Told> {
   /** It is in the value. @param resultJson empty: none */
@@ -42,15 +45,15 @@ export interface Deliveries<Job extends Delivered, Told> {
    * It failed for good. `left`: because it has left its lane so, and an operator's retry is a new beginning; `holds`: it
    * stays at its lane's head, and is kept for somebody to decide about it.
    */
-  fail(job: Job, thrown: Error, why?: 'left' | 'holds'): Told;
+  fail(job: Job, thrown: Error, survived: readonly number[], why?: 'left' | 'holds'): Told;
   /** Its attempt failed, and it has more of them: one is charged, and it comes again after its backoff. */
-  retry(job: Job, thrown: Error): Told;
+  retry(job: Job, thrown: Error, survived: readonly number[]): Told;
   /** It met a rate limit: it comes again when that is over, or after `elseMs` if there is none. No attempt is charged. */
-  waitForLimit(job: Job, elseMs: number): Told;
-  /** It gives its slot back for a while, without an attempt. `survivedStart`: it was begun alone, and its process lives. */
-  snooze(job: Job, delayMs: number, survivedStart: boolean): Told;
+  waitForLimit(job: Job, elseMs: number, survived: readonly number[]): Told;
+  /** It gives its slot back for a while, without an attempt. */
+  snooze(job: Job, delayMs: number, survived: readonly number[]): Told;
   /** Back to the front of the queue, without an attempt: its worker closes. */
-  giveBack(job: Job, survivedStart: boolean): Told;
+  giveBack(job: Job, survived: readonly number[]): Told;
   /**
    * A job without a name: takes it out of the queue if nothing is left of it (`dropped`), unless more is left
    * (`damaged`), or somebody else has it (`elsewhere`).

@@ -207,10 +207,11 @@ export interface Lanes {
    */
   putBack(key: string, token: number): Promise<void>;
   /**
-   * Notes that a job which stalled before is about to be applied alone. Returns of how many such
-   * starts the process died, and 1 for this one: the job has stalled since, without an attempt charged.
+   * Notes that a job which stalled before is about to be applied alone, under this token. Returns of how many such
+   * starts a process died, and 1 for this one: the job has stalled since, without an attempt charged.
+   * @param survived the tokens of earlier starts that this process has lived through
    */
-  startAlone(jobId: string): Promise<number>;
+  startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number>;
   /** What holds each of these lanes up now. Nobody need have told: a plain BullMQ client knows no lanes. */
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]>;
   /** What an operator sees. */

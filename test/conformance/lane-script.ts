@@ -75,10 +75,22 @@ export class LaneScript {
     if (draw < 0.75) return this.#add();
     if (draw < 0.8) return this.#locate();
     if (draw < 0.85) return this.#inspect();
-    if (draw < 0.9) return this.#stage.lanes.startAlone(this.#anyJob());
+    if (draw < 0.9) return this.#startAlone();
     if (draw < 0.95) return this.#stage.lanes.direct(this.#anyJob(), this.#pick(['skip', 'drop']));
     if (draw < 0.97) return this.#stage.removeJob(this.#anyJob());
     return this.#stage.forgetEntry(this.#anyJob());
+  }
+
+  async #startAlone(): Promise<unknown> {
+    const jobId = this.#anyJob();
+    const survived = this.#pick([[], [], [this.#below(9) + 1], [this.#below(9) + 1, 9]]);
+    if (this.#fraction() < 0.3) return this.#stage.noteSurvived(jobId, survived);
+    if (this.#fraction() < 0.5)
+      await this.#stage.changeJob(jobId, {
+        stalls: this.#below(4) + 1,
+        attemptsMade: this.#below(2),
+      });
+    return this.#stage.lanes.startAlone(jobId, this.#below(9) + 1, survived);
   }
 
   async #add(): Promise<string> {

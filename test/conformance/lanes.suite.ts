@@ -14,7 +14,6 @@ export interface JobFacts {
   /** How it left its lane; empty: it has not. */
   readonly outcome: string;
   /** Its process gave it back, as TorilBackend.snooze does, since it was last to be applied alone. */
-  readonly givenBack: boolean;
   /** Attempts made when it was last snoozed, as TorilBackend.snooze notes it. */
   readonly snoozedAtAttempt: number;
   /** Delayed until then: milliseconds since 1970; 0: not delayed. */
@@ -39,6 +38,8 @@ export interface Stage {
   forgetEntry(jobId: string): Promise<void>;
   /** As TorilBackend.remove, which may say no. */
   mayRemove(jobId: string): Promise<boolean>;
+  /** A process has lived through these starts alone, and says so when it gives the job back. */
+  noteSurvived(jobId: string, tokens: readonly number[]): Promise<void>;
   pauseQueue(): Promise<void>;
   /** Ids of the jobs that BullMQ holds back as delayed, by due time. */
   delayed(): Promise<string[]>;
@@ -552,7 +553,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       test('moves jobs to the end of the lane, with a new sequence and a clean slate', async () => {
         const taken = await enter('a', 'b', 'c');
         await lanes.direct('b', 'skip');
-        await lanes.startAlone('a');
+        await lanes.startAlone('a', 7, []);
         const decisions = new Map([
           ['a', 'm'],
           ['b', 'm'],
@@ -566,7 +567,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           ['b', ''],
         ]);
         expect(after.entries[1]?.sequence).toBeGreaterThan(taken.entries[2]?.sequence as number);
-        expect(await lanes.startAlone('a')).toBe(1);
+        expect(await lanes.startAlone('a', 8, [])).toBe(1);
       });
 
       test('marks a job that holds its lane, and lets it stay', async () => {
@@ -764,26 +765,73 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       ]);
     });
 
-    test('startAlone counts the starts of which the process died', async () => {
-      await stage.addJob('a', { stalls: 1 });
-      expect(await lanes.startAlone('a')).toBe(1);
-      await stage.changeJob('a', { stalls: 2 });
-      expect(await stage.other.startAlone('a')).toBe(2);
-      await stage.changeJob('a', { stalls: 3 });
-      expect(await lanes.startAlone('a')).toBe(3);
-      expect(await lanes.startAlone('ghost')).toBe(0);
-    });
+    describe('startAlone', () => {
+      test('counts the starts of which a process died', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        await stage.changeJob('a', { stalls: 2 });
+        expect(await stage.other.startAlone('a', 20, [])).toBe(2);
+        await stage.changeJob('a', { stalls: 3 });
+        expect(await lanes.startAlone('a', 30, [])).toBe(3);
+        expect(await lanes.startAlone('ghost', 40, [])).toBe(0);
+      });
 
-    test('startAlone does not count a start that was survived', async () => {
-      await stage.addJob('a', { stalls: 1 });
-      expect(await lanes.startAlone('a')).toBe(1);
-      expect(await lanes.startAlone('a')).toBe(1); // its commit was lost
-      await stage.changeJob('a', { stalls: 2, attemptsMade: 1 }); // it failed, and died waiting
-      expect(await lanes.startAlone('a')).toBe(1);
-      await stage.changeJob('a', { stalls: 3, givenBack: true }); // somebody else died of something else
-      expect(await lanes.startAlone('a')).toBe(1);
-      await stage.changeJob('a', { stalls: 4 });
-      expect(await lanes.startAlone('a')).toBe(2);
+      test('does not count one after which the job has not stalled, or was charged for', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        expect(await lanes.startAlone('a', 20, [])).toBe(1); // its commit was lost
+        await stage.changeJob('a', { stalls: 2, attemptsMade: 1 }); // it failed, and died waiting
+        expect(await lanes.startAlone('a', 30, [])).toBe(1);
+        await stage.changeJob('a', { stalls: 3 });
+        expect(await lanes.startAlone('a', 40, [])).toBe(2);
+      });
+
+      test('does not count one that its process has lived through: it begins the job again', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        await stage.changeJob('a', { stalls: 2 });
+        expect(await lanes.startAlone('a', 20, [10])).toBe(1);
+        await stage.changeJob('a', { stalls: 3 });
+        expect(await lanes.startAlone('a', 30, [])).toBe(2); // another process: that of 20 has died
+      });
+
+      test('or it has given the job back', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        await stage.noteSurvived('a', [10]);
+        await stage.changeJob('a', { stalls: 2 }); // somebody else died of something else
+        expect(await lanes.startAlone('a', 20, [])).toBe(1);
+        await stage.changeJob('a', { stalls: 3 });
+        expect(await lanes.startAlone('a', 30, [])).toBe(2);
+      });
+
+      test('takes one back that its process has lived through, and no other', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        for (const [at, token] of [10, 20, 30].entries()) {
+          await stage.changeJob('a', { stalls: at + 2 });
+          expect(await lanes.startAlone('a', token, [])).toBe(at + 1);
+        }
+        await stage.noteSurvived('a', [10]);
+        expect(await lanes.startAlone('a', 30, [])).toBe(2); // its answer was lost, and it was sent again
+        await stage.changeJob('a', { stalls: 5 });
+        expect(await lanes.startAlone('a', 40, [10, 30])).toBe(2);
+        await stage.noteSurvived('a', [20]);
+        expect(await lanes.startAlone('a', 40, [])).toBe(1);
+      });
+
+      test('heeds none that arrives too late', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        await stage.noteSurvived('a', [10]);
+        expect(await lanes.startAlone('a', 10, [])).toBe(1); // its process lives
+        await stage.changeJob('a', { stalls: 2 });
+        expect(await lanes.startAlone('a', 20, [])).toBe(1);
+        expect(await lanes.startAlone('a', 15, [])).toBe(1);
+        await stage.noteSurvived('a', [20]);
+        await stage.changeJob('a', { stalls: 3 });
+        expect(await lanes.startAlone('a', 30, [])).toBe(1);
+        await stage.noteSurvived('ghost', [30]);
+        expect(await lanes.startAlone('ghost', 40, [])).toBe(0);
+      });
     });
 
     test('direct leaves word for the next combiner', async () => {

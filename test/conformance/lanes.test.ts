@@ -10,7 +10,6 @@ import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import {
-  GIVEN_BACK_FIELD,
   LANE_FIELD,
   LATE_FIELD,
   OUTCOME_FIELD,
@@ -30,7 +29,6 @@ const PLAIN: JobFacts = {
   finished: 'no',
   failedReason: '',
   outcome: '',
-  givenBack: false,
   snoozedAtAttempt: 0,
   dueMs: 0,
 };
@@ -71,6 +69,9 @@ async function inMemory(): Promise<Stage> {
       jobs.leaveIfGone(taking().key, jobId);
       return true;
     },
+    async noteSurvived(jobId, tokens) {
+      jobs.noteSurvived(jobId, tokens);
+    },
     async pauseQueue() {
       jobs.paused = true;
     },
@@ -84,11 +85,10 @@ async function inMemory(): Promise<Stage> {
 }
 
 function changeInMemory(job: MemoryJob, facts: Partial<JobFacts>): void {
-  const { attemptsMade, stalls, finished = 'no', failedReason = '', givenBack } = facts;
+  const { attemptsMade, stalls, finished = 'no', failedReason = '' } = facts;
   const { snoozedAtAttempt, outcome } = facts;
   if (outcome !== undefined) job.outcome = outcome;
   if (snoozedAtAttempt !== undefined) job.snoozedAtAttempt = snoozedAtAttempt;
-  if (givenBack !== undefined) job.isGivenBack = givenBack;
   if (attemptsMade !== undefined) job.attemptsMade = attemptsMade;
   if (stalls !== undefined) job.stalls = stalls;
   if (failedReason !== '') job.failedReason = failedReason;
@@ -138,6 +138,7 @@ async function inRedis(): Promise<Stage> {
       await redis.hdel(prefix + jobId, LANE_FIELD, LATE_FIELD);
     },
     mayRemove: async (jobId) => (await queues[1].remove(jobId)) === 1,
+    noteSurvived: (jobId, tokens) => queues[1].backend.noteSurvived(jobId, tokens),
     async pauseQueue() {
       await redis.hset(`${prefix}meta`, 'paused', '1');
     },
@@ -163,7 +164,6 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
     ...(finished !== 'no' && { finishedOn: Date.now() }),
     ...(finished === 'completed' && { returnvalue: 'null' }),
     ...(facts.outcome !== undefined && { [OUTCOME_FIELD]: facts.outcome }),
-    ...(facts.givenBack === true && { [GIVEN_BACK_FIELD]: '1' }),
     ...(facts.snoozedAtAttempt !== undefined && { [SNOOZED_FIELD]: facts.snoozedAtAttempt }),
   };
 }

@@ -8,8 +8,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/base/clock.ts';
 import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { BullDeliveries, BullDelivery } from '../../src/jobs/bullmq/bull-deliveries.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
-import { GIVEN_BACK_FIELD } from '../../src/jobs/redis/scripts/script.ts';
+import { ALONE_FIELD } from '../../src/jobs/redis/scripts/script.ts';
 import { bullState } from '../../src/testing/bed-job.ts';
 import type { BedDeduplication } from '../../src/testing/bullmq/job-options.ts';
 import { JobQueue } from '../../src/testing/bullmq/job-queue.ts';
@@ -44,7 +45,7 @@ interface Side {
   complete(job: Handed): Promise<string>;
   fail(job: Handed, why: 'holds' | 'left'): Promise<string>;
   retry(job: Handed): Promise<string>;
-  snooze(job: Handed, delayMs: number, survivedStart?: boolean): Promise<string>;
+  snooze(job: Handed, delayMs: number, survived?: readonly number[]): Promise<string>;
   giveBack(job: Handed): Promise<string>;
   extend(job: Handed): Promise<void>;
   stall(job: Handed): Promise<void>;
@@ -71,13 +72,13 @@ function played(): Side {
     },
     fetch: async (lock) => bull.fetch(lock, clock.wallMs())?.jobId,
     complete: async ({ jobId, lock }) => bull.complete(jobId, lock, '1'),
-    fail: async ({ jobId, lock }, why) => bull.fail(jobId, lock, new Error('for good'), why),
+    fail: async ({ jobId, lock }, why) => bull.fail(jobId, lock, new Error('for good'), { why }),
     async retry({ jobId, lock }) {
       const { backoff = 0 } = bull.record(jobId)?.options ?? {};
       return bull.retry(jobId, lock, new Error('once'), Number(backoff));
     },
-    snooze: async ({ jobId, lock }, delayMs, survivedStart = false) =>
-      bull.snooze(jobId, lock, later(delayMs), survivedStart),
+    snooze: async ({ jobId, lock }, delayMs, survived = []) =>
+      bull.snooze(jobId, lock, later(delayMs), survived),
     giveBack: async ({ jobId, lock }) => bull.giveBack(jobId, lock),
     extend: async ({ jobId, lock }) => bull.extend(new Map([[jobId, lock]])),
     async stall({ jobId }) {
@@ -108,6 +109,8 @@ function played(): Side {
 
 interface Real extends Side {
   readonly prefix: string;
+  readonly deliveries: BullDeliveries;
+  delivery(lock: string): BullDelivery;
   close(): Promise<void>;
 }
 
@@ -142,6 +145,8 @@ async function real(redis: Redis): Promise<Real> {
     );
   return {
     prefix,
+    deliveries: new BullDeliveries(worker.backend),
+    delivery: (lock) => new BullDelivery(handed.get(lock) as Job, lock, worker.backend),
     async add(options, lane) {
       const job = await queue.add('update', lane ? { lane } : {}, { attempts: 1_000, ...options });
       return job.id as string;
@@ -158,10 +163,10 @@ async function real(redis: Redis): Promise<Real> {
       return answer(jobOf(job).moveToFailed(new UnrecoverableError('for good'), job.lock, false));
     },
     retry: (job) => answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false)),
-    snooze(job, delayMs, survivedStart = false) {
+    snooze(job, delayMs, survived = []) {
       const { jobId, lock } = job;
       const { attemptsMade } = jobOf(job);
-      return answer(worker.backend.snooze(jobId, survivedStart, delayMs, lock, attemptsMade));
+      return answer(worker.backend.snooze(jobId, survived, delayMs, lock, attemptsMade));
     },
     giveBack: ({ jobId, lock }) => answer(worker.backend.giveBack(jobId, lock)),
     async extend({ jobId, lock }) {
@@ -320,8 +325,28 @@ describe('the played BullMQ', () => {
       const lock = 'mine';
       await side.fetch(lock);
       await redis.del(`${side.prefix}${jobId}:lock`);
-      expect(await side.snooze({ jobId, lock }, 1_000, true)).toBe('missing lock');
-      expect(await redis.hget(`${side.prefix}${jobId}`, GIVEN_BACK_FIELD)).toBe('1');
+      expect(await side.snooze({ jobId, lock }, 1_000, [7])).toBe('missing lock');
+      expect(await redis.hget(`${side.prefix}${jobId}`, ALONE_FIELD)).toBe('0 0 +7');
+    } finally {
+      await side.close();
+    }
+  });
+
+  const failed = new Error('no');
+  const endings: Record<string, (of: Real, job: BullDelivery) => Promise<unknown>> = {
+    fails: ({ deliveries }, job) => deliveries.fail(job, failed, [7]),
+    'is to be tried again': ({ deliveries }, job) => deliveries.retry(job, failed, [7]),
+    'has met a rate limit': ({ deliveries }, job) => deliveries.waitForLimit(job, 1_000, [7]),
+    'is given back': ({ deliveries }, job) => deliveries.giveBack(job, [7]),
+  };
+  test.each(Object.keys(endings))('hears of one that was survived and %s', async (how) => {
+    const side = await real(redis);
+    try {
+      const jobId = await side.add({}, false);
+      await side.fetch('mine');
+      await redis.set(`${side.prefix}limiter`, '1', 'PX', 60_000);
+      await expect(endings[how]?.(side, side.delivery('mine'))).rejects.toThrow();
+      expect(await redis.hget(`${side.prefix}${jobId}`, ALONE_FIELD)).toBe('0 0 +7');
     } finally {
       await side.close();
     }

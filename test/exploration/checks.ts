@@ -217,6 +217,7 @@ function checkSettlement(
     case 'snoozed':
     case 'limited':
     case 'returned':
+    case 'superseded':
       return;
     case 'retry':
     case 'held':

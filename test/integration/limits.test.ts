@@ -158,7 +158,7 @@ describe('the count of a rate limit', () => {
     const { worker, backend, fetch, count } = await openWorker();
     const [a, b, c] = [await fetch('a'), await fetch('b'), await fetch('c')];
     expect(await count()).toBe(3);
-    await backend.snooze(a, false, 60_000, 'a');
+    await backend.snooze(a, [], 60_000, 'a');
     expect(await count()).toBe(2);
     await backend.giveBack(b, 'b');
     expect(await count()).toBe(1);
@@ -171,10 +171,10 @@ describe('the count of a rate limit', () => {
   it('is not given back twice, nor by somebody who has lost the job', async () => {
     const { backend, fetch, count } = await openWorker();
     const [a] = [await fetch('a'), await fetch('b')];
-    await backend.snooze(a, false, 60_000, 'another').catch(() => undefined);
+    await backend.snooze(a, [], 60_000, 'another').catch(() => undefined);
     expect(await count()).toBe(2);
-    await backend.snooze(a, false, 60_000, 'a');
-    await backend.snooze(a, false, 60_000, 'a').catch(() => undefined);
+    await backend.snooze(a, [], 60_000, 'a');
+    await backend.snooze(a, [], 60_000, 'a').catch(() => undefined);
     expect(await count()).toBe(1);
   });
 
@@ -184,7 +184,7 @@ describe('the count of a rate limit', () => {
     await redis.del(queue.toKey('limiter')); // its window is over
     await sleep(10);
     await fetch('new');
-    await backend.snooze(old, false, 60_000, 'old');
+    await backend.snooze(old, [], 60_000, 'old');
     expect(await count()).toBe(1);
   });
 
@@ -192,7 +192,7 @@ describe('the count of a rate limit', () => {
     const { queue, backend, fetch, count } = await openWorker();
     const a = await fetch('a');
     await queue.rateLimit(60_000);
-    await backend.snooze(a, false, 60_000, 'a');
+    await backend.snooze(a, [], 60_000, 'a');
     expect(await count()).toBe(Number.MAX_SAFE_INTEGER);
   });
 });

@@ -132,7 +132,7 @@ const STEPS: Readonly<
     ends: [['wait'], 1],
   },
   snoozing: {
-    act: ({ job, token, backend }) => backend.snooze(job.id as string, false, LOCK_MS, token, 0),
+    act: ({ job, token, backend }) => backend.snooze(job.id as string, [], LOCK_MS, token, 0),
     ends: [['delayed'], 0],
   },
   'giving back': {

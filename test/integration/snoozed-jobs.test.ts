@@ -46,7 +46,7 @@ async function snoozeAhead({ queue: { backend } }: Stage, key: string): Promise<
 async function snoozeNext(here: Stage, ms = 30_000): Promise<string> {
   return asWorker(here, async (worker) => {
     const job = (await worker.getNextJob('lock')) as Job;
-    await here.queue.backend.snooze(job.id as string, false, ms, 'lock', job.attemptsMade);
+    await here.queue.backend.snooze(job.id as string, [], ms, 'lock', job.attemptsMade);
     return job.id as string;
   });
 }

@@ -182,7 +182,7 @@ describe('a job that has failed before', () => {
       const first = await worker.getNextJob('somebody');
       const second = await worker.getNextJob('somebody');
       expect(second?.id).toBe(id);
-      await here.queue.backend.snooze(id as string, false, 60_000, 'somebody', 1);
+      await here.queue.backend.snooze(id as string, [], 60_000, 'somebody', 1);
       await here.queue.backend.moveJobFromActiveToWait(first?.id as string, 'somebody');
       await worker.close();
     }));
@@ -240,7 +240,7 @@ describe('a snoozed job that is decided', () => {
     const [job] = await enqueueLog(here, entries(here.key(), 1));
     await worker.getNextJob('lock');
     await here.redis.hset(here.redisKey(job?.id as string), 'toril', 'a');
-    await worker.backend.snooze(job?.id as string, false, 60_000, 'lock');
+    await worker.backend.snooze(job?.id as string, [], 60_000, 'lock');
     expect(await job?.getState()).toBe('waiting');
   });
 

@@ -121,7 +121,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
   it('removes, cleans, promotes and drains snoozed jobs', async () => {
     await enqueueLog(here, entries(here.key(), 6));
     const jobIds = await fetchSome(here, 6);
-    for (const jobId of jobIds) await here.queue.backend.snooze(jobId, false, 60_000, 'slot');
+    for (const jobId of jobIds) await here.queue.backend.snooze(jobId, [], 60_000, 'slot');
     expect(await here.queue.getJobCounts('waiting', 'delayed')).toEqual({ waiting: 6, delayed: 0 });
     expect(await here.queue.remove(jobIds[0] as string)).toBe(1);
     expect(await here.queue.clean(0, 2, 'wait')).toHaveLength(2);

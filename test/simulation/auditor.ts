@@ -162,8 +162,8 @@ export class Auditor implements BullObserver {
 
   // BullMQ
 
-  delivered(jobId: string): void {
-    this.jobs.delivered(jobId);
+  delivered(jobId: string, lock: string): void {
+    this.jobs.delivered(jobId, lock);
   }
 
   completed(jobId: string, result: string): void {
@@ -178,8 +178,8 @@ export class Auditor implements BullObserver {
     this.jobs.charged(jobId, reason);
   }
 
-  snoozed(jobId: string, lock: string): void {
-    this.jobs.snoozed(jobId, lock);
+  heard(jobId: string, lock: string): void {
+    this.jobs.heard(jobId, lock);
   }
 
   stalled(jobId: string): void {

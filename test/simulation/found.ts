@@ -68,4 +68,12 @@ export const FOUND: readonly Found[] = [
     cause: 'the same, with two processes',
     change: 'the same',
   },
+  {
+    seed: 28_748,
+    promise: 'P7',
+    cause:
+      'a job that was begun alone, and failed, was taken for stalled each time before its process could say so, which then said nothing: five starts counted as five deaths',
+    change:
+      'isolated-starts.ts and intake.ts: whoever begins a job once more, or says how its delivery ended, says which starts it has lived through',
+  },
 ];

@@ -28,16 +28,22 @@ interface JobRecord extends JobFacts {
   result: string | undefined;
   throws: number;
   charges: number;
-  /** The process that was to apply it alone, and was not heard of since. */
-  aloneIn: string | undefined;
-  /** Times it stalled so. */
-  deaths: number;
+  /** By fencing token, the times it was to be applied alone of which nobody knows that the process has lived through them. */
+  starts: Map<number, StartAlone>;
+  /** By process, the lock of its last delivery there. */
+  locks: Map<string, string>;
   isCascaded: boolean;
   /** A commit said that it holds its lane. */
   isHeld: boolean;
   /** What an operator has said of it since it last left its lane: each word may be on its way to be heeded. */
   directives: Set<'skip' | 'drop'>;
   wasRetried: boolean;
+}
+
+interface StartAlone {
+  readonly process: string;
+  /** `stalled`: for BullMQ its process has died since. */
+  state: 'sent' | 'begun' | 'stalled';
 }
 
 const OWN_FAILURE = 'own failure';
@@ -68,8 +74,8 @@ export class JobLedger {
       result: undefined,
       throws: 0,
       charges: 0,
-      aloneIn: undefined,
-      deaths: 0,
+      starts: new Map(),
+      locks: new Map(),
       isCascaded: false,
       isHeld: false,
       directives: new Set(),
@@ -107,9 +113,21 @@ export class JobLedger {
     this.#job(jobId).throws += 1;
   }
 
-  /** The process may die of it: a stall that follows is put down to it. */
-  startsAlone(process: string, jobId: string): void {
-    this.#job(jobId).aloneIn = process;
+  /** A process is about to apply it alone. */
+  startsAlone(process: string, jobId: string, token: number): void {
+    this.#job(jobId).starts.set(token, { process, state: 'sent' });
+  }
+
+  /** Redis knows that: a stall that follows is put down to it. */
+  startedAlone(jobId: string, token: number): void {
+    const { starts } = this.#job(jobId);
+    const start = starts.get(token);
+    if (start?.state !== 'sent') return;
+    start.state = 'begun';
+    for (const [earlier, { process, state }] of starts) {
+      const isOver = state === 'begun' || process === start.process;
+      if (earlier < token && isOver) starts.delete(earlier);
+    }
   }
 
   /** It has killed the process that applied it. */
@@ -117,21 +135,26 @@ export class JobLedger {
     this.stalled(jobId); // perhaps BullMQ had given it to somebody else already, and sees no stall
   }
 
-  /** If the process gave it back that had applied it, that one had not died of it. */
-  snoozed(jobId: string, lock: string): void {
-    const job = this.#job(jobId);
-    if (lock.startsWith(`${job.aloneIn}:`)) job.aloneIn = undefined;
+  /**
+   * A process says what became of its delivery: it has not died of it. Not if it has a newer one of the same job, for which
+   * it may be applying it.
+   */
+  heard(jobId: string, lock: string): void {
+    const { starts, locks } = this.#job(jobId);
+    const process = processOf(lock);
+    if (locks.get(process) !== lock) return;
+    for (const [token, start] of starts) if (start.process === process) starts.delete(token);
   }
 
-  /** For BullMQ a process that does not renew a job's lock has died, and Toril can know no better. */
+  /** For BullMQ a process that does not renew a job's lock has died; Toril knows better once it is heard again. */
   stalled(jobId: string): void {
-    const job = this.#job(jobId);
-    if (job.aloneIn !== undefined) job.deaths += 1;
-    job.aloneIn = undefined;
+    for (const start of this.#job(jobId).starts.values())
+      if (start.state === 'begun') start.state = 'stalled';
   }
 
-  delivered(jobId: string): void {
-    const { state } = this.#job(jobId);
+  delivered(jobId: string, lock: string): void {
+    const { state, locks } = this.#job(jobId);
+    locks.set(processOf(lock), lock);
     if (state === 'completed') this.#report('P3', `job ${jobId} is delivered, though completed`);
   }
 
@@ -195,7 +218,7 @@ export class JobLedger {
   charged(jobId: string, reason: string): void {
     const job = this.#job(jobId);
     job.charges += 1;
-    job.aloneIn = undefined;
+    for (const [token, { state }] of job.starts) if (state === 'begun') job.starts.delete(token);
     if (!this.#isOwnFault(job, reason)) {
       this.#report('P7', `job ${jobId} was charged for: ${reason}`);
     }
@@ -227,7 +250,8 @@ export class JobLedger {
 
   #mayFail(job: JobRecord, reason: string): boolean {
     if (reason.includes('JOB_STALLED_TOO_OFTEN') || reason.includes('died or froze')) {
-      return job.deaths >= this.#rules.stallsMax;
+      const deaths = [...job.starts.values()].filter(({ state }) => state === 'stalled');
+      return deaths.length >= this.#rules.stallsMax;
     }
     if (reason.includes('JOB_CASCADED')) return job.isCascaded;
     if (reason.includes('JOB_DROPPED')) return job.directives.has('drop');
@@ -251,4 +275,9 @@ export class JobLedger {
     if (job === undefined) throw new Error(`the auditor has never heard of job ${jobId}`);
     return job;
   }
+}
+
+/** A lock's token is that of a process's delivery (worker-process.ts). */
+function processOf(lock: string): string {
+  return lock.slice(0, lock.indexOf(':'));
 }

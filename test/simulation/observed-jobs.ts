@@ -69,8 +69,9 @@ export class ObservedJobs extends MemoryJobs {
     return answer;
   }
 
-  override startAlone(jobId: string): number {
-    const starts = super.startAlone(jobId);
+  override startAlone(jobId: string, token: number, survived: readonly number[]): number {
+    const starts = super.startAlone(jobId, token, survived);
+    this.#auditor.jobs.startedAlone(jobId, token);
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;
   }

@@ -8,8 +8,8 @@ export interface BullObserver {
   failed(jobId: string, reason: string): void;
   /** An attempt was used up, and the job will be tried again. */
   charged(jobId: string, reason: string): void;
-  /** Given back for a while, without an attempt. */
-  snoozed(jobId: string, lock: string): void;
+  /** A worker says what became of a delivery, which may be its own no more. */
+  heard(jobId: string, lock: string): void;
   stalled(jobId: string): void;
 }
 

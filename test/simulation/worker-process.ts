@@ -190,9 +190,9 @@ export class WorkerProcess {
       }),
     );
     const startAlone = lanes.startAlone.bind(lanes);
-    lanes.startAlone = (jobId) => {
-      this.#world.auditor.jobs.startsAlone(this.name, jobId);
-      return startAlone(jobId);
+    lanes.startAlone = (jobId, token, survived) => {
+      this.#world.auditor.jobs.startsAlone(this.name, jobId, token);
+      return startAlone(jobId, token, survived);
     };
     return lanes;
   }

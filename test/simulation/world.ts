@@ -211,7 +211,7 @@ function told(observer: BullObserver, trace: Trace): JobListener {
       note(id, `has used up an attempt: ${reasonOf(error)}`);
       observer.charged(id, reasonOf(error));
     },
-    snoozed: ({ job }, lock) => observer.snoozed(job.id, lock),
+    heard: (jobId, lock) => observer.heard(jobId, lock),
     stalled({ job: { id } }) {
       note(id, 'has stalled');
       observer.stalled(id);

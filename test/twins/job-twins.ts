@@ -15,14 +15,45 @@ export const JOB_TWINS: readonly Twin[] = [
     ],
   },
   {
-    name: 'no-given-back-mark',
-    guard: 'the mark of a job that was given back by the process that applied it alone',
-    hunt: SIMULATED,
+    name: 'survived-in-silence',
+    guard: 'however a delivery ends: that its process has lived through beginning the job alone',
+    hunt: { by: 'simulation', from: 18_200, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/gate/combiner.ts',
-        find: '      survivedStart: this.#memory.isolatedStarts.takeOut(jobId),\n',
-        replace: '      survivedStart: false,\n',
+        file: 'src/workers/deliveries/intake.ts',
+        find: "    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId);\n",
+        replace:
+          "    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId).slice(1e9);\n",
+      },
+    ],
+  },
+  {
+    name: 'retried-in-silence',
+    guard:
+      'the same where the attempt failed: BullMQ may have taken the job for stalled, and charges nothing',
+    hunt: { by: 'simulation', from: 28_700, seeds: 20_000 },
+    edits: [
+      {
+        file: 'src/workers/deliveries/delivery.ts',
+        find: '      return deliveries.retry(job, thrown, survived);\n',
+        replace: '      return deliveries.retry(job, thrown, survived.slice(1e9));\n',
+      },
+    ],
+  },
+  {
+    name: 'begun-again-in-silence',
+    guard: 'a process that begins a job alone once more has lived through the first time',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/fold.test.ts',
+      why: 'only of use if the job was taken for stalled between two batches of one process',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold/fold.ts',
+        find: '    const starts = await context.lanes.startAlone(jobId, token, survived);\n',
+        replace:
+          '    const starts = await context.lanes.startAlone(jobId, token, survived.slice(1e9));\n',
       },
     ],
   },

@@ -41,7 +41,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['fetched-again', 'closing-goes-on', 'lane-left-to-nobody'],
   ],
   'P7 fair attempts': [
-    ...['charged-in-absence', 'stalled-in-company', 'no-given-back-mark', 'limit-is-a-failure'],
+    ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],
+    ...['begun-again-in-silence', 'limit-is-a-failure'],
     ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
     ...['no-fresh-batch'],
   ],

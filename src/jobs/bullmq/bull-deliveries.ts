@@ -76,38 +76,60 @@ export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
     return resultJson === '' ? undefined : JSON.parse(resultJson);
   }
 
-  fail({ jobId }: BullDelivery, thrown: Error, why?: 'left' | 'holds'): never {
+  fail(
+    { jobId }: BullDelivery,
+    thrown: Error,
+    survived: readonly number[],
+    why?: 'left' | 'holds',
+  ): Promise<never> {
     if (why === 'left') this.#backend.forgetWhenFailed(jobId);
     if (why === 'holds') this.#backend.keepWhenFailed(jobId);
-    throw forGood(thrown);
+    return this.#endingIn(forGood(thrown), jobId, survived);
   }
 
-  retry({ jobId, attemptsMade }: BullDelivery, thrown: Error): never {
+  retry(
+    { jobId, attemptsMade }: BullDelivery,
+    thrown: Error,
+    survived: readonly number[],
+  ): Promise<never> {
     this.#backend.noteAttempts(jobId, attemptsMade);
-    throw forThisAttempt(thrown);
+    return this.#endingIn(forThisAttempt(thrown), jobId, survived);
   }
 
   /**
    * As BullMQ does it: back to the front of the queue, and this worker fetches nothing while the limit lasts. One who
    * has set none (`queue.rateLimit(ms)`) would be delivered again at once, and again.
    */
-  async waitForLimit(job: BullDelivery, elseMs: number): Promise<never> {
+  async waitForLimit(
+    job: BullDelivery,
+    elseMs: number,
+    survived: readonly number[],
+  ): Promise<never> {
     const limitMs = await this.#backend.getRateLimitTtl().catch(() => 0);
-    if (limitMs > 0) throw new RateLimitError();
-    return this.snooze(job, elseMs, false);
+    if (limitMs <= 0) return this.snooze(job, elseMs, survived);
+    return this.#endingIn(new RateLimitError(), job.jobId, survived);
+  }
+
+  /** BullMQ's own scripts, which come next, say nothing of what the process lived through. */
+  #endingIn(error: Error, jobId: string, survived: readonly number[]): Promise<never> {
+    if (survived.length === 0) return Promise.reject(error);
+    return endingIn(error, this.#backend.noteSurvived(jobId, survived));
   }
 
   // If these two cannot be carried out, the worker closes or the job is no longer its own: any other error would use up
   // an attempt.
 
-  snooze(job: BullDelivery, delayMs: number, survivedStart: boolean): Promise<never> {
+  snooze(job: BullDelivery, delayMs: number, survived: readonly number[]): Promise<never> {
     const { jobId, token, attemptsMade } = job;
-    const snoozing = this.#backend.snooze(jobId, survivedStart, delayMs, token, attemptsMade);
+    const snoozing = this.#backend.snooze(jobId, survived, delayMs, token, attemptsMade);
     return endingIn(new DelayedError(), snoozing);
   }
 
-  giveBack({ jobId, token, attemptsMade }: BullDelivery, survivedStart: boolean): Promise<never> {
-    const givenBack = this.#backend.giveBack(jobId, token, { attemptsMade, survivedStart });
+  giveBack(
+    { jobId, token, attemptsMade }: BullDelivery,
+    survived: readonly number[],
+  ): Promise<never> {
+    const givenBack = this.#backend.giveBack(jobId, token, { attemptsMade, survived });
     return endingIn(new WaitingError(), givenBack);
   }
 

@@ -21,10 +21,8 @@ export interface MemoryJob {
   failedReason: string | undefined;
   /** How the job left its lane (outcome.ts); empty: it has not, or it was taken back. */
   outcome: string;
-  /** Deaths of starts alone, and what stalls and attempts were at the last one. */
-  alone: { readonly deaths: number; readonly stalls: number; readonly attemptsMade: number };
-  /** Its process gave it back since. */
-  isGivenBack: boolean;
+  /** The last time it was begun alone, and the tokens of those times of which a process died. */
+  alone: StartsAlone;
   /** Attempts made when it was last snoozed. */
   snoozedAtAttempt: number | undefined;
   directive: LaneEntry['directive'];
@@ -45,7 +43,22 @@ export interface NewMemoryJob {
   readonly dueMs?: number;
 }
 
-export const NEVER_ALONE: MemoryJob['alone'] = { deaths: 0, stalls: 0, attemptsMade: 0 };
+interface StartsAlone {
+  readonly stalls: number;
+  readonly attemptsMade: number;
+  /** 0: none. */
+  readonly token: number;
+  readonly isSurvived: boolean;
+  readonly deaths: readonly number[];
+}
+
+export const NEVER_ALONE: StartsAlone = {
+  stalls: 0,
+  attemptsMade: 0,
+  token: 0,
+  isSurvived: false,
+  deaths: [],
+};
 
 export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJob {
   return {
@@ -60,7 +73,6 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     failedReason: undefined,
     outcome: '',
     alone: NEVER_ALONE,
-    isGivenBack: false,
     snoozedAtAttempt: undefined,
     directive: '',
     entered: undefined,
@@ -90,13 +102,25 @@ export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
   };
 }
 
-/** START_ALONE of scripts/locate.ts. */
-export function startAlone(job: MemoryJob): number {
-  const { alone, stalls, attemptsMade } = job;
-  const died =
-    alone !== NEVER_ALONE && alone.stalls !== stalls && alone.attemptsMade === attemptsMade;
-  const deaths = alone.deaths + (died && !job.isGivenBack ? 1 : 0);
-  job.isGivenBack = false;
-  job.alone = { deaths, stalls, attemptsMade };
-  return deaths + 1;
+/** START_ALONE of scripts/start-alone.ts. */
+export function startAlone(job: MemoryJob, token: number, survived: readonly number[]): number {
+  noteSurvived(job, survived);
+  const { stalls, attemptsMade, alone: last } = job;
+  const isNew = token > last.token;
+  const isOver = last.token === 0 || last.isSurvived || last.attemptsMade !== attemptsMade;
+  const died = isNew && !isOver && last.stalls !== stalls;
+  const deaths = died ? [...last.deaths, last.token] : last.deaths;
+  const isLate = !isNew && (token < last.token || last.isSurvived);
+  job.alone = isLate ? last : { stalls, attemptsMade, token, isSurvived: false, deaths };
+  return deaths.length + 1;
+}
+
+/** A process has lived through these starts. */
+export function noteSurvived(job: MemoryJob, tokens: readonly number[]): void {
+  if (tokens.length === 0) return;
+  const { alone } = job;
+  const token = Math.max(alone.token, ...tokens);
+  const isSurvived = alone.isSurvived || tokens.includes(token);
+  const deaths = alone.deaths.filter((death) => !tokens.includes(death));
+  job.alone = { ...alone, token, isSurvived, deaths };
 }

@@ -29,6 +29,7 @@ import {
   NEVER_ALONE,
   newJob,
   type NewMemoryJob,
+  noteSurvived,
   startAlone,
 } from './memory-job.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
@@ -237,9 +238,15 @@ export class MemoryJobs {
   }
 
   /** 0: the job is gone. */
-  startAlone(jobId: string): number {
+  startAlone(jobId: string, token: number, survived: readonly number[]): number {
     const job = this.#jobs.get(jobId);
-    return job === undefined ? 0 : startAlone(job);
+    return job === undefined ? 0 : startAlone(job, token, survived);
+  }
+
+  /** NOTE_SURVIVED of scripts/start-alone.ts. */
+  noteSurvived(jobId: string, tokens: readonly number[]): void {
+    const job = this.#jobs.get(jobId);
+    if (job !== undefined) noteSurvived(job, tokens);
   }
 
   direct(jobId: string, directive: 'skip' | 'drop'): boolean {

@@ -61,8 +61,8 @@ export class MemoryLanes implements Lanes {
     return this.#travel(() => this.#jobs.putBack(key, token));
   }
 
-  startAlone(jobId: string): Promise<number> {
-    return this.#travel(() => this.#jobs.startAlone(jobId));
+  startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
+    return this.#travel(() => this.#jobs.startAlone(jobId, token, survived));
   }
 
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]> {

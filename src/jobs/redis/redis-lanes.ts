@@ -19,7 +19,8 @@ import type {
 import { answersIn, type Finisher } from '../bullmq/fast-path/finisher.ts';
 import { acknowledgeArguments, copyOf, takeArguments, takenOf } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
-import { DIRECT, LOCATE, START_ALONE } from './scripts/locate.ts';
+import { DIRECT, LOCATE } from './scripts/locate.ts';
+import { START_ALONE } from './scripts/start-alone.ts';
 import { INSPECT } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
 import { RENUMBER } from './scripts/renumber.ts';
@@ -126,8 +127,8 @@ export class RedisLanes implements Lanes {
     await this.#run(PUT_BACK, [], [key, token]);
   }
 
-  async startAlone(jobId: string): Promise<number> {
-    return Number(await this.#run(START_ALONE, [], [jobId]));
+  async startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
+    return Number(await this.#run(START_ALONE, [], [jobId, token, survived.join(' ')]));
   }
 
   async direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {

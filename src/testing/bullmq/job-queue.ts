@@ -18,6 +18,17 @@ import type {
   PlayedDelivery,
 } from './job-record.ts';
 
+interface Failing {
+  readonly survived?: readonly number[];
+  readonly why?: 'holds' | 'left' | undefined;
+}
+
+interface Retrying {
+  readonly survived?: readonly number[];
+  /** Milliseconds since 1970, by Redis' clock as far as the worker knows it. */
+  readonly wallMs?: number;
+}
+
 export class JobQueue {
   readonly #jobs: MemoryJobs;
   readonly #clock: Clock;
@@ -157,7 +168,7 @@ export class JobQueue {
     if (record === undefined) return 'missing lock';
     const { removeOnComplete } = { ...this.#settings, ...record.options };
     const isGone = isRemoved(removeOnComplete);
-    if (this.#unlock(jobId, lock) === undefined) {
+    if (this.#hear(jobId, lock) === undefined) {
       // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
       const isDone = record.isRemoved ? isGone : record.job.state === 'completed';
       return isDone ? 'done' : 'missing lock';
@@ -173,8 +184,8 @@ export class JobQueue {
    * moveToFinished, as failed, with what bull-backend.ts adds: a job that `holds` its lane stays whatever
    * `removeOnFail` says, and one that has `left` it so forgets its outcome.
    */
-  fail(jobId: string, lock: string, error: Error, why?: 'holds' | 'left'): Answer {
-    const record = this.#unlock(jobId, lock);
+  fail(jobId: string, lock: string, error: Error, { survived, why }: Failing = {}): Answer {
+    const record = this.#hear(jobId, lock, survived);
     if (record === undefined) return 'missing lock';
     const { job } = record;
     job.attemptsMade += 1;
@@ -194,10 +205,10 @@ export class JobQueue {
     lock: string,
     error: Error,
     backoffMs: number,
-    wallMs: number = this.#clock.wallMs(),
+    { survived, wallMs = this.#clock.wallMs() }: Retrying = {},
   ): Answer {
     if (backoffMs <= 0) this.places.promoteDue(wallMs);
-    const record = this.#unlock(jobId, lock);
+    const record = this.#hear(jobId, lock, survived);
     if (record === undefined) return 'missing lock';
     record.job.attemptsMade += 1;
     record.job.failedReason = error.message;
@@ -209,21 +220,18 @@ export class JobQueue {
   }
 
   /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
-  snooze(jobId: string, lock: string, dueMs: number, survivedStart = false): Answer {
-    const record = this.#unlock(jobId, lock);
-    this.#noteSurvived(jobId, survivedStart);
+  snooze(jobId: string, lock: string, dueMs: number, survived?: readonly number[]): Answer {
+    const record = this.#hear(jobId, lock, survived);
     if (record === undefined) return 'missing lock';
     record.job.snoozedAtAttempt = record.job.attemptsMade;
     this.places.delay(record, dueMs, 'turn');
-    for (const listener of this.#listeners) listener.snoozed?.(record, lock);
     if (record.job.outcome !== '') this.promote(jobId);
     return 'done';
   }
 
   /** torilGiveBack. */
-  giveBack(jobId: string, lock: string, survivedStart = false): Answer {
-    const record = this.#unlock(jobId, lock);
-    this.#noteSurvived(jobId, survivedStart);
+  giveBack(jobId: string, lock: string, survived?: readonly number[]): Answer {
+    const record = this.#hear(jobId, lock, survived);
     if (record === undefined) return 'missing lock';
     this.places.backIn(record);
     return 'done';
@@ -355,13 +363,10 @@ export class JobQueue {
     this.#all.delete(record);
   }
 
-  /** It was begun alone, and the process lives: noted whoever has the job by now. */
-  #noteSurvived(jobId: string, survivedStart: boolean): void {
-    const job = survivedStart ? this.#jobs.get(jobId) : undefined;
-    if (job !== undefined) job.isGivenBack = true;
-  }
-
-  #unlock(jobId: string, lock: string): JobRecord | undefined {
+  /** What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. */
+  #hear(jobId: string, lock: string, survived: readonly number[] = []): JobRecord | undefined {
+    this.#jobs.noteSurvived(jobId, survived);
+    for (const listener of this.#listeners) listener.heard?.(jobId, lock);
     return this.places.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
   }
 }

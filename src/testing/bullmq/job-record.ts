@@ -55,11 +55,11 @@ export interface NewJob {
 export interface JobListener {
   added?(record: JobRecord, entered: boolean): void;
   delivered?(record: JobRecord, lock: string): void;
+  /** A worker says what became of a delivery, which may be its own no more. */
+  heard?(jobId: string, lock: string): void;
   finished?(record: JobRecord, state: 'completed' | 'failed'): void;
   /** An attempt failed that is not the last one. */
   retried?(record: JobRecord): void;
-  /** It gave its slot back for a while. */
-  snoozed?(record: JobRecord, lock: string): void;
   stalled?(record: JobRecord): void;
   /** An operator has it tried again. */
   reprocessed?(record: JobRecord): void;

@@ -36,18 +36,23 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     return call(() => queue.complete(jobId, lock, resultJson));
   }
 
-  fail({ jobId, lock }: PlayedDelivery, thrown: Error, why?: 'left' | 'holds'): Promise<void> {
+  fail(
+    { jobId, lock }: PlayedDelivery,
+    thrown: Error,
+    survived: readonly number[],
+    why?: 'left' | 'holds',
+  ): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.fail(jobId, lock, thrown, why));
+    return call(() => queue.fail(jobId, lock, thrown, { survived, why }));
   }
 
   /** The job stays active while a strategy of the user's takes its time. */
-  async retry(job: PlayedDelivery, thrown: Error): Promise<void> {
+  async retry(job: PlayedDelivery, thrown: Error, survived: readonly number[]): Promise<void> {
     const { queue, call, wallMs } = this.#options;
     const { jobId, lock } = job;
     const inMs = await this.#backoffMs(job, thrown);
-    if (inMs === GIVE_UP) return this.fail(job, thrown);
-    return call(() => queue.retry(jobId, lock, thrown, inMs, wallMs()));
+    if (inMs === GIVE_UP) return this.fail(job, thrown, survived);
+    return call(() => queue.retry(jobId, lock, thrown, inMs, { survived, wallMs: wallMs() }));
   }
 
   #backoffMs({ jobId, attemptsMade }: PlayedDelivery, thrown: Error): number | Promise<number> {
@@ -70,18 +75,22 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
   }
 
   /** There are none: as if the limit had been over by now. */
-  waitForLimit(job: PlayedDelivery, elseMs: number): Promise<void> {
-    return this.snooze(job, elseMs, false);
+  waitForLimit(job: PlayedDelivery, elseMs: number, survived: readonly number[]): Promise<void> {
+    return this.snooze(job, elseMs, survived);
   }
 
-  snooze({ jobId, lock }: PlayedDelivery, delayMs: number, survivedStart: boolean): Promise<void> {
+  snooze(
+    { jobId, lock }: PlayedDelivery,
+    delayMs: number,
+    survived: readonly number[],
+  ): Promise<void> {
     const { queue, call, wallMs } = this.#options;
-    return call(() => queue.snooze(jobId, lock, wallMs() + delayMs, survivedStart));
+    return call(() => queue.snooze(jobId, lock, wallMs() + delayMs, survived));
   }
 
-  giveBack({ jobId, lock }: PlayedDelivery, survivedStart: boolean): Promise<void> {
+  giveBack({ jobId, lock }: PlayedDelivery, survived: readonly number[]): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.giveBack(jobId, lock, survivedStart));
+    return call(() => queue.giveBack(jobId, lock, survived));
   }
 
   /** Each has its name. */

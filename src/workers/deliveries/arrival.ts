@@ -13,14 +13,11 @@ export type Settlement =
   /** Its attempts are used up, but it stays at the lane's head and holds the key. */
   | { readonly kind: 'held'; readonly thrown: Error }
   /** It gives its slot back for a while, without an attempt. */
-  | {
-      readonly kind: 'snoozed';
-      readonly delayMs: number;
-      /** It was applied alone here, and the process lived: if it dies later, it is not of that. */
-      readonly survivedStart?: boolean;
-    }
+  | { readonly kind: 'snoozed'; readonly delayMs: number }
   /** The worker closes: back to the front of the queue, without an attempt. */
-  | { readonly kind: 'returned'; readonly survivedStart?: boolean };
+  | { readonly kind: 'returned' }
+  /** BullMQ took it for stalled, and has delivered it to this worker once more: the newer delivery counts. */
+  | { readonly kind: 'superseded' };
 
 /** The asynchronous context in which a job was delivered: an `AsyncResource`. */
 interface Scope {

@@ -16,8 +16,7 @@ export class Arrivals {
   }
 
   add(arrival: Arrival): void {
-    // A job that BullMQ took for stalled may be delivered twice to one process: the newer one counts.
-    this.settle(arrival.jobId, { kind: 'returned' });
+    this.settle(arrival.jobId, { kind: 'superseded' });
     this.#waiting.set(arrival.jobId, arrival);
   }
 
@@ -66,7 +65,7 @@ export class Arrivals {
       if (settlement.kind !== 'decided') this.settle(jobId, settlement);
   }
 
-  settleAll(settlement: (jobId: string) => Settlement): void {
-    for (const jobId of this.jobIds()) this.settle(jobId, settlement(jobId));
+  settleAll(settlement: Settlement): void {
+    for (const jobId of this.jobIds()) this.settle(jobId, settlement);
   }
 }

@@ -7,6 +7,8 @@ import { messageOf, TorilError } from '../../errors.ts';
 
 /** Cancelled jobs that are remembered; of snoozed ones that never come back here, some must be forgotten. */
 const JOBS_MAX = 1_000;
+/** How a delivery ends without its attempt being over. */
+const STILL_WAITING: ReadonlySet<string> = new Set(['snoozed', 'returned', 'superseded']);
 
 interface Cancellation {
   readonly reason: unknown;
@@ -48,7 +50,7 @@ export class Cancellations {
 
   /** Its attempt is over, unless it only gives its slot back. */
   settled(jobId: string, { kind }: { readonly kind: string }): void {
-    if (this.#jobs.size === 0 || kind === 'snoozed' || kind === 'returned') return;
+    if (this.#jobs.size === 0 || STILL_WAITING.has(kind)) return;
     this.#jobs.delete(jobId);
   }
 }

@@ -19,6 +19,7 @@ export function tell<Job extends Delivered, Told>(
   deliveries: Deliveries<Job, Told>,
   job: Job,
   ending: Ending,
+  survived: readonly number[],
   blockedMs: number,
 ): Told {
   switch (ending.kind) {
@@ -26,22 +27,23 @@ export function tell<Job extends Delivered, Told>(
       const { outcome, thrown } = ending;
       return outcome.kind === 'applied'
         ? deliveries.complete(job, outcome.result)
-        : deliveries.fail(job, thrown ?? failureOf(outcome), 'left');
+        : deliveries.fail(job, thrown ?? failureOf(outcome), survived, 'left');
     }
     case 'retry': {
       const { thrown } = ending;
-      if (isLastAttempt(job, thrown)) return deliveries.fail(job, thrown);
-      return deliveries.retry(job, thrown);
+      if (isLastAttempt(job, thrown)) return deliveries.fail(job, thrown, survived);
+      return deliveries.retry(job, thrown, survived);
     }
     case 'held':
-      return deliveries.fail(job, ending.thrown, 'holds');
+      return deliveries.fail(job, ending.thrown, survived, 'holds');
     case 'limited':
-      return deliveries.waitForLimit(job, blockedMs);
+      return deliveries.waitForLimit(job, blockedMs, survived);
     case 'snoozed':
-      return deliveries.snooze(job, ending.delayMs, ending.survivedStart === true);
+      return deliveries.snooze(job, ending.delayMs, survived);
     case 'gone':
       return deliveries.leave(job);
     case 'returned':
-      return deliveries.giveBack(job, ending.survivedStart === true);
+    case 'superseded':
+      return deliveries.giveBack(job, survived);
   }
 }

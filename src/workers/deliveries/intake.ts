@@ -36,11 +36,13 @@ export class Intake<Job extends Delivered, Told> {
   /** From its delivery to what is told of it. What a schema or a key throws is the job's own failure. */
   async handle(job: Job): Promise<Awaited<Told>> {
     const { deliveries, blockedMs } = this.#options;
-    const { cancellations } = this.#options.gate;
+    const { cancellations, isolatedStarts } = this.#options.gate;
     cancellations.delivered(job.jobId, job.addedMs);
     const ending = await this.#take(job);
     cancellations.settled(job.jobId, ending);
-    return tell(deliveries, job, ending, blockedMs) as Awaited<Told>;
+    // What is superseded may be applied right now, for the newer delivery: nobody knows yet what the process lives through.
+    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId);
+    return tell(deliveries, job, ending, survived, blockedMs) as Awaited<Told>;
   }
 
   /** True if the job is here: its update, if it has been called, is told; else it will not be called. */

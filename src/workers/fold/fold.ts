@@ -146,8 +146,11 @@ class Folding {
   async #applyAlone(entry: LaneEntry, update: AnyUpdate): Promise<Verdict> {
     const { memory, context } = this.#turn;
     if (this.#batch.decided > 0) return COMMIT;
-    memory.isolatedStarts.note(entry.jobId);
-    const starts = await context.lanes.startAlone(entry.jobId);
+    const { jobId } = entry;
+    const { token } = this.#start;
+    const survived = memory.isolatedStarts.begin(jobId, token);
+    const starts = await context.lanes.startAlone(jobId, token, survived);
+    memory.isolatedStarts.told(jobId, token);
     this.#calls.restart();
     if (starts > context.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));

@@ -18,7 +18,7 @@ import type { Location } from '../../jobs/lanes.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { Lease } from '../../lock/lock.ts';
 import { TorilError } from '../../errors.ts';
-import type { Arrival } from '../deliveries/arrival.ts';
+import type { Arrival, Settlement } from '../deliveries/arrival.ts';
 import { Arrivals } from '../deliveries/arrivals.ts';
 import type { LeaseOverruns } from '../fold/lease-overruns.ts';
 import type { Cancellations } from '../deliveries/cancellations.ts';
@@ -51,6 +51,8 @@ const AGAIN_PAUSE_MS_MAX = 200;
  * how fast. Until then its jobs keep their slots. Each of 4 processes used to snooze 60 of its first 64 jobs.
  */
 const FIRST_COMMIT_MS = 20;
+
+const RETURNED: Settlement = { kind: 'returned' };
 
 /** What a combiner needs of its gate. */
 export interface CombinerHome {
@@ -136,11 +138,7 @@ export class Combiner implements Watched, SlotHolder {
 
   /** The deadline has passed: nobody waits any longer for an update that does not settle. */
   abandon(): void {
-    const { isolatedStarts } = this.#memory;
-    this.#arrivals.settleAll((jobId) => ({
-      kind: 'returned',
-      survivedStart: isolatedStarts.takeOut(jobId),
-    }));
+    this.#arrivals.settleAll(RETURNED);
   }
 
   async #run(): Promise<void> {
@@ -368,7 +366,6 @@ export class Combiner implements Watched, SlotHolder {
     const snoozed = {
       kind: 'snoozed',
       delayMs: delayMs(awayMs, options, random.fraction()),
-      survivedStart: this.#memory.isolatedStarts.takeOut(jobId),
     } as const;
     report('jobSnoozed', { key: this.#key, jobId, delayMs: snoozed.delayMs });
     this.#arrivals.settle(jobId, snoozed);

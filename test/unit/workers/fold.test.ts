@@ -8,7 +8,7 @@ import {
   type OnExhausted,
   type OnFailure,
 } from '../../../src/index.ts';
-import type { LaneEntry } from '../../../src/jobs/lanes.ts';
+import type { LaneEntry, Lanes } from '../../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
 import type { Arrival } from '../../../src/workers/deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch.ts';
@@ -86,7 +86,7 @@ interface Scene {
   readonly leaseHeld?: () => boolean;
   readonly closing?: () => boolean;
   readonly onlyDelivered?: () => boolean;
-  readonly startAlone?: (jobId: string) => Promise<number>;
+  readonly startAlone?: Lanes['startAlone'];
   readonly beginApply?: FoldTurn['beginApply'];
 }
 
@@ -381,6 +381,30 @@ describe('a job that has been through something', () => {
     const batch = await folded([entry('a', { stalls: 4 })], scene);
     expect(batch).toMatchObject({ decided: 1, applied: 0 });
     expect(batch.decisions.get('a')).toContain('JOB_STALLED_TOO_OFTEN');
+  });
+
+  it('says, when it begins a job alone, which of its starts this process has lived through', async () => {
+    const told: (readonly number[])[] = [];
+    let isAway = false;
+    const startAlone: Lanes['startAlone'] = async (_, __, survived) => {
+      told.push(survived);
+      if (isAway) throw new Error('no answer: nobody knows whether it was heard');
+      return 1;
+    };
+    const isolatedStarts = new IsolatedStarts();
+    const memory = new KeyMemory(new LeaseOverruns(), isolatedStarts);
+    const scene = { delivered: { a: 5 }, startAlone, memory };
+    const again = (token: number): Promise<Batch> =>
+      folded([entry('a', { stalls: 1 })], scene, { token });
+    await again(7);
+    await again(8);
+    isAway = true;
+    await expect(again(9)).rejects.toThrow('nobody knows');
+    isAway = false;
+    await again(10);
+    expect(told).toEqual([[], [7], [8], [8, 9]]);
+    expect(isolatedStarts.takeOut('a')).toEqual([10]);
+    expect(isolatedStarts.takeOut('a')).toEqual([]);
   });
 
   it('does what the operator said', async () => {

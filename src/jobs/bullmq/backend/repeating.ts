@@ -25,7 +25,15 @@ export interface Held {
 export type Standing = 'held' | 'finished' | 'gone' | 'lost';
 
 /** What is to be done, for people. */
-export type Step = 'complete' | 'fail' | 'retry' | 'snooze' | 'give back' | 'fetch' | 'keep locks';
+export type Step =
+  | 'complete'
+  | 'fail'
+  | 'retry'
+  | 'snooze'
+  | 'give back'
+  | 'note'
+  | 'fetch'
+  | 'keep locks';
 
 export interface RedisRefusal {
   /** Undefined: it is not about one job. */

@@ -14,6 +14,7 @@ import { ownPrefixOf } from '../../../redis/own-keys.ts';
 import { RedisTime } from '../../../redis/redis-time.ts';
 import type { ScriptClient } from '../../redis/redis-lanes.ts';
 import type { Script } from '../../redis/scripts/script.ts';
+import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { FILL } from '../fast-path/fill.ts';
 import { FINISH } from '../fast-path/finish.ts';
 import { DROP_MISSING } from '../state/drop-missing.ts';
@@ -29,7 +30,7 @@ import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 
 const SCRIPTS: readonly Script[] = [
-  ...[NOW, RECLAIM, DROP_MISSING, MOVE, REMOVE, ...SNOOZING_SCRIPTS],
+  ...[NOW, RECLAIM, DROP_MISSING, MOVE, REMOVE, NOTE_SURVIVED, ...SNOOZING_SCRIPTS],
 ];
 
 /** They do what BullMQ's scripts do, or have such a script in them as it is known. */

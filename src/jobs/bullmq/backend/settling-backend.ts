@@ -17,14 +17,18 @@ import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { CODE } from '../state/layout.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { GIVE_BACK, NOTE_GIVEN_BACK, SNOOZE } from '../state/snooze.ts';
+import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { AddingBackend } from './adding-backend.ts';
 import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
+
+/** Milliseconds for which it is said again that a job was survived. If it is never heard, that counts as one death. */
+const NOTE_WITHIN_MS = 10_000;
 
 /** How a job goes back to the front of the queue. */
 export interface GivingBack {
   readonly attemptsMade?: number;
   readonly begun?: boolean;
-  readonly survivedStart?: boolean;
+  readonly survived?: readonly number[];
 }
 
 export abstract class SettlingBackend extends AddingBackend {
@@ -40,13 +44,13 @@ export abstract class SettlingBackend extends AddingBackend {
   readonly #handingBack = new Set<string>();
 
   /**
-   * Gives a job back for a while, without an attempt. `survivedStart`: it was begun alone in this
-   * delivery, and the process lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
+   * Gives a job back for a while, without an attempt. `survived`: the tokens under which it was begun alone in this
+   * process, which lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
    * it does not wait for its backoff.
    */
   async snooze(
     jobId: string,
-    survivedStart: boolean,
+    survived: readonly number[],
     delayMs: number,
     token: string,
     attemptsMade = 0,
@@ -59,34 +63,34 @@ export abstract class SettlingBackend extends AddingBackend {
     if (!isKnownBullMQ()) {
       return this.#handBack('snooze', held, async () => {
         await super.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, options);
-        await this.#noteGivenBack(jobId, survivedStart);
+        await this.#noteGivenBack(jobId, survived);
       });
     }
     const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, options);
-    const args = [...bull, survivedStart ? '1' : '', ...this.#limiterArguments];
+    const args = [...bull, survived.join(' '), ...this.#limiterArguments];
     await this.#handBack('snooze', held, () => this.#carryOut(SNOOZE, jobId, args));
   }
 
   /**
    * To the front of the queue. `begun`: else it was fetched ahead, and nobody has begun to work on it.
-   * `survivedStart`: as for `snooze`.
+   * `survived`: as for `snooze`.
    */
   async giveBack(
     jobId: string,
     token: string,
-    { attemptsMade = 0, begun = true, survivedStart = false }: GivingBack = {},
+    { attemptsMade = 0, begun = true, survived = [] }: GivingBack = {},
   ): Promise<void> {
     const held = { jobId, token, attemptsMade };
     if (!isKnownBullMQ()) {
       return this.#handBack('give back', held, async () => {
         await super.moveJobFromActiveToWait(jobId, token);
-        await this.#noteGivenBack(jobId, survivedStart);
+        await this.#noteGivenBack(jobId, survived);
       });
     }
     const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
     const keys = [active, wait, stalled, paused, meta, limiter, prioritized, marker, events];
     const bull = [...keys, jobId, token, this.toKey(jobId)];
-    const flags = [begun ? '' : '1', survivedStart ? '1' : ''];
+    const flags = [begun ? '' : '1', survived.join(' ')];
     const args = [...bull, this.keys[''], ...flags, ...this.#limiterArguments];
     await this.#handBack('give back', held, () => this.#carryOut(GIVE_BACK, jobId, args));
   }
@@ -100,9 +104,16 @@ export abstract class SettlingBackend extends AddingBackend {
   }
 
   /** What BullMQ's own scripts know nothing of, when they have given it back. */
-  async #noteGivenBack(jobId: string, survivedStart: boolean): Promise<void> {
-    const isDecided = await this.runScript(NOTE_GIVEN_BACK, [jobId, survivedStart ? '1' : '']);
+  async #noteGivenBack(jobId: string, survived: readonly number[]): Promise<void> {
+    const isDecided = await this.runScript(NOTE_GIVEN_BACK, [jobId, survived.join(' ')]);
     if (isDecided === '1') await super.promote(jobId);
+  }
+
+  /** Whoever has the job by now. */
+  async noteSurvived(jobId: string, survived: readonly number[]): Promise<void> {
+    await this.repeating.within(NOTE_WITHIN_MS, 'note', () =>
+      this.runScript(NOTE_SURVIVED, [jobId, survived.join(' ')]),
+    );
   }
 
   async #handBack(step: Step, held: Held, act: () => Promise<void>): Promise<void> {

@@ -1,7 +1,8 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import { PROMOTE_LUA } from './promote.ts';
-import { GIVEN_BACK_FIELD, OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { SURVIVED_LUA } from '../../redis/scripts/start-alone.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 import { NOW_MS_LUA } from './timed.ts';
 import { FIELD } from './layout.ts';
@@ -27,12 +28,6 @@ local function uncount(jobId, limiterMax, limiterMs)
 end
 `;
 
-/** A fragment: notes that a process which began the job alone has lived through it. */
-const LIVED_THROUGH_LUA = (flag: string): string => `
-if ${flag} == '1' and redis.call('HEXISTS', prefix .. jobId, 'name') == 1 then
-  redis.call('HSET', prefix .. jobId, '${GIVEN_BACK_FIELD}', '1')
-end`;
-
 /**
  * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
  * the delivery is taken off the rate limit; it is noted that the job is snoozed; a job that was decided in the last moment before is promoted at once:
@@ -40,7 +35,7 @@ end`;
  * through it, whoever has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
  *
  *   KEYS, ARGV[1-9] of BullMQ's moveToDelayed: ARGV[1] prefix  ARGV[3] job id
- *   ARGV[10] '1': it was begun alone  ARGV[11], ARGV[12] the worker's rate limit: jobs, and milliseconds; '': none
+ *   ARGV[10] under which tokens it was begun alone  ARGV[11], ARGV[12] the worker's rate limit: jobs, and milliseconds; '': none
  *   Returns what BullMQ's script returns.
  */
 export const SNOOZE: Script = madeLater('torilSnooze', () => ({
@@ -48,7 +43,7 @@ export const SNOOZE: Script = madeLater('torilSnooze', () => ({
   lua: `
 local prefix, jobId = ARGV[1], ARGV[3]
 ${NOW_MS_LUA}ARGV[2] = nowMs
-${OWN_PREFIX_LUA}${SNOOZED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
+${OWN_PREFIX_LUA}${SNOOZED_LUA}${SURVIVED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
 local code = moveToDelayed(KEYS, ARGV)
 if code == 0 then
   uncount(jobId, ARGV[11], ARGV[12])
@@ -59,7 +54,7 @@ if code == 0 then
     noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })
   end
 end
-${LIVED_THROUGH_LUA('ARGV[10]')}
+noteSurvived(prefix .. jobId, ARGV[10])
 return code
 `,
 }));
@@ -68,15 +63,15 @@ return code
  * Notes what Toril keeps of a job that BullMQ's own scripts have just given back: that it is snoozed, if it lies in the delayed
  * set; and that a process which began it alone has lived through it.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] '1': it was begun alone
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] under which tokens it was begun alone
  *   Returns '1' if somebody has decided it meanwhile, so that it need not lie there
  */
 export const NOTE_GIVEN_BACK: Script = {
   name: 'torilNoteGivenBack',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
+  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}${SURVIVED_LUA}
 local prefix, jobId = ARGV[1], ARGV[2]
-${LIVED_THROUGH_LUA('ARGV[3]')}
+noteSurvived(prefix .. jobId, ARGV[3])
 local score = redis.call('ZSCORE', delayedSet, jobId)
 if not score then return '' end
 local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
@@ -92,20 +87,20 @@ return ''
  *
  *   KEYS, ARGV[1-3] of BullMQ's moveJobFromActiveToWait: ARGV[1] job id
  *   ARGV[4] prefix  ARGV[5] '1': it was fetched ahead, and nobody has begun to work on it
- *   ARGV[6] '1': it was begun alone  ARGV[7], ARGV[8] the worker's rate limit
+ *   ARGV[6] under which tokens it was begun alone  ARGV[7], ARGV[8] the worker's rate limit
  *   Returns what BullMQ's script returns.
  */
 export const GIVE_BACK: Script = madeLater('torilGiveBack', () => ({
   numberOfKeys: bullScript('moveJobFromActiveToWait').numberOfKeys,
   lua: `
 local jobId, prefix = ARGV[1], ARGV[4]
-${NOW_MS_LUA}${bullFunctionLua('moveJobFromActiveToWait')}${UNCOUNT_LUA}
+${NOW_MS_LUA}${SURVIVED_LUA}${bullFunctionLua('moveJobFromActiveToWait')}${UNCOUNT_LUA}
 local code = moveJobFromActiveToWait(KEYS, ARGV)
 if code >= 0 then
   uncount(jobId, ARGV[7], ARGV[8])
   if ARGV[5] == '1' then redis.call('HINCRBY', prefix .. jobId, '${FIELD.attemptsStarted}', -1) end
 end
-${LIVED_THROUGH_LUA('ARGV[6]')}
+noteSurvived(prefix .. jobId, ARGV[6])
 return code
 `,
 }));

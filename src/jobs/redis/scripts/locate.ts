@@ -1,13 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import {
-  ALONE_FIELD,
-  DIRECTIVE_FIELD,
-  FIELDS_LUA,
-  GIVEN_BACK_FIELD,
-  OUTCOME_FIELD,
-  type Script,
-} from './script.ts';
-import { FIELD } from '../../bullmq/state/layout.ts';
+import { DIRECTIVE_FIELD, FIELDS_LUA, OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
  * Where waiting jobs stand. Read only.
@@ -35,33 +27,6 @@ for i = 2, #ARGV, 2 do
   end
 end
 return result
-`,
-};
-
-/**
- * A job that stalled before is about to be applied alone: notes it, in case the process dies of it.
- * It did if the job has stalled once more since, without an attempt charged in between: a start that
- * ended with an error, or whose commit was lost, does not count; nor does one after which the process
- * gave the job back: whoever has it later may die of something else.
- *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- *   Returns how many such starts the process died of, and 1 for this one; 0 if the job is gone.
- */
-export const START_ALONE: Script = {
-  name: 'torilStartAlone',
-  numberOfKeys: 1,
-  lua: `
-local jobKey = ARGV[1] .. ARGV[2]
-local job = redis.call('HMGET', jobKey, 'name', '${FIELD.stalls}', '${FIELD.attemptsMade}', '${ALONE_FIELD}', '${GIVEN_BACK_FIELD}')
-if not job[1] then return 0 end
-local stalls, attempts = job[2] or '0', job[3] or '0'
-local deaths, stallsThen, attemptsThen = string.match(job[4] or '', '^(%d+) (%d+) (%d+)$')
-deaths = tonumber(deaths or '0')
-local died = stallsThen and stallsThen ~= stalls and attemptsThen == attempts
-if died and not job[5] then deaths = deaths + 1 end
-if job[5] then redis.call('HDEL', jobKey, '${GIVEN_BACK_FIELD}') end
-redis.call('HSET', jobKey, '${ALONE_FIELD}', deaths .. ' ' .. stalls .. ' ' .. attempts)
-return deaths + 1
 `,
 };
 

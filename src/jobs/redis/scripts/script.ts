@@ -49,7 +49,6 @@ end
 /** Fields that Toril keeps in BullMQ's job hash. */
 export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';
-export const GIVEN_BACK_FIELD = 'torilGivenBack';
 /** Attempts made when the job was last snoozed: it waits for its turn since, not for its backoff. */
 export const SNOOZED_FIELD = 'torilSnoozed';
 export const DIRECTIVE_FIELD = 'torilDirective';
