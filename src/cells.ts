@@ -27,7 +27,7 @@ export interface OpenCells extends Cells {
 }
 
 export interface CellsOptions {
-  readonly memcached: MemcachedSetting;
+  readonly memcached?: MemcachedSetting | undefined;
 }
 
 /**

@@ -63,6 +63,7 @@ export {
 } from './updates/update.ts';
 export { UncommittedError, type WriteFate } from './lock/strict/lease-session.ts';
 export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
+export type { MemjsClient } from './memcached/memjs-settings.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export {
   type CopiesOptions,

@@ -18,7 +18,7 @@ import { OpenRedis } from './redis/redis-connection.ts';
 export type { OpenCells };
 
 export interface OpenCellsOptions {
-  readonly memcached: MemcachedSetting;
+  readonly memcached?: MemcachedSetting | undefined;
   /**
    * Where the durable copies of one queue's values are: asked for a key whose cell is missing, out of reach, or
    * another queue's or Redis'. Default: readers see what memcached has.
@@ -58,7 +58,7 @@ export function openCells(options: OpenCellsOptions): OpenCells {
 }
 
 export interface OpenLocksOptions {
-  readonly memcached: MemcachedSetting;
+  readonly memcached?: MemcachedSetting | undefined;
   /**
    * Where fencing tokens are drawn: whatever `Queue` and `Worker` take (options, `{ url }`, a client of
    * ioredis, a Cluster). A client of yours stays open. An empty object means localhost, as with BullMQ;

@@ -2,19 +2,35 @@
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { binaryEngine } from './binary/binary-protocol.ts';
-import { type MemcachedSetting, resolveMemcached } from './options.ts';
+import { keysElsewhereWarning } from './memjs-settings.ts';
+import {
+  isNamedByMemjs,
+  type MemcachedSetting,
+  resolveMemcached,
+  type ServerOptions,
+} from './options.ts';
 import { RendezvousServers } from './rendezvous.ts';
 import type { MemcachedServers } from './servers.ts';
 import { SocketServer } from './socket/socket-server.ts';
 
 /** Connects to nothing yet. Throws INVALID_OPTIONS. */
 export function openServers(
-  setting: MemcachedSetting,
+  setting: MemcachedSetting | undefined,
   clock: Clock,
   random: Random,
 ): MemcachedServers {
   const options = resolveMemcached(setting);
+  if (options.length > 1 && isNamedByMemjs(setting)) warnOfOtherKeys(options);
   return new RendezvousServers(
     options.map((server) => new SocketServer(server, binaryEngine, clock, random)),
   );
+}
+
+let warned = false;
+
+/** Once per process. */
+function warnOfOtherKeys(servers: readonly ServerOptions[]): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(keysElsewhereWarning(servers), { code: 'TORIL_KEYS_ELSEWHERE' });
 }

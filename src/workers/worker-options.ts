@@ -14,8 +14,11 @@ import {
 export interface WorkerOptions
   extends Omit<BullWorkerOptions, 'maxStartedAttempts'>,
     Partial<TorilWorkerOptions> {
-  /** The memcached servers: `'host:port'`, several of them, or an object with credentials and TLS. */
-  readonly memcached: MemcachedSetting;
+  /**
+   * The memcached servers: `'host:port'`, several of them, an object with credentials and TLS, or a `memjs.Client`.
+   * Default: those of memjs' environment variables.
+   */
+  readonly memcached?: MemcachedSetting | undefined;
   /** The updates that this worker can apply; jobs of others wait for a worker that can. */
   readonly updates: readonly AnyUpdate[];
   /**
@@ -43,10 +46,6 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
   };
   if (typeof given !== 'object' || given === null)
     refuse('a worker needs options: connection, memcached and updates.');
-  if (given.memcached === undefined)
-    refuse(
-      'the option memcached is missing: say where the shared values live, as in "localhost:11211".',
-    );
   if (!Array.isArray(given.updates) || given.updates.length === 0) {
     refuse(
       'the option updates is missing or empty: pass what defineUpdate() returned, in an array.',

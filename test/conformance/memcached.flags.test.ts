@@ -1,5 +1,6 @@
 /** Real servers as operators start them, wrongly or with more than the basics. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, type TestContext, test } from 'vitest';
@@ -99,10 +100,14 @@ describeBuilds('memcached', (build) => {
   });
 
   describe('-S', () => {
-    async function withSasl({ skip }: TestContext): Promise<PrivateServer> {
+    /** `moreConfig`: further lines of its SASL configuration. */
+    async function withSasl(
+      { skip }: TestContext,
+      config: string = folder(),
+      moreConfig = '',
+    ): Promise<PrivateServer> {
       skip(!build.can['-S'], 'built without SASL');
-      const config = folder();
-      writeFileSync(path.join(config, 'memcached.conf'), 'mech_list: plain\n');
+      writeFileSync(path.join(config, 'memcached.conf'), `mech_list: plain\n${moreConfig}`);
       const before = process.env.SASL_CONF_PATH;
       process.env.SASL_CONF_PATH = config;
       toClose.push(() => {
@@ -117,6 +122,32 @@ describeBuilds('memcached', (build) => {
       await expect(client(address).connection()).rejects.toMatchObject({
         code: 'MEMCACHED_AUTH',
         message: expect.stringContaining('asks for a user name and a password'),
+      });
+    });
+
+    test('lets in who has a password', async (context) => {
+      const { saslPasswords } = build;
+      if (saslPasswords === undefined) return context.skip('no saslpasswd2 to make a user with');
+      const credentials = { username: 'alice', password: 'pa ss:w@rd' };
+      const config = folder();
+      const users = path.join(config, 'users');
+      const realm = ['-u', os.hostname(), '-a', 'memcached', '-f', users];
+      const made = spawnSync(saslPasswords, ['-p', '-c', ...realm, credentials.username], {
+        input: credentials.password,
+      });
+      expect(made.stderr.toString()).toBe('');
+      // memcached gives up its rights before it reads them.
+      for (const [file, mode] of [
+        [config, 0o755],
+        [users, 0o644],
+      ] as const)
+        chmodSync(file, mode);
+      const { address } = await withSasl(context, config, `sasldb_path: ${users}\n`);
+      const connection = await client(address, credentials).connection();
+      expect(textOf(await connection.add('item', newItem('x')))).toBe('done');
+      const wrong = { ...credentials, password: 'pa ss' };
+      await expect(client(address, wrong).connection()).rejects.toMatchObject({
+        code: 'MEMCACHED_AUTH',
       });
     });
 

@@ -338,7 +338,7 @@ describe('options', () => {
     [{ updates: [] }, /updates is missing or empty/],
     [{ updates: undefined }, /updates is missing or empty/],
     [{ updates: [{}] }, /what defineUpdate\(\) returned/],
-    [{ memcached: undefined }, /memcached is missing/],
+    [{ memcached: undefined }, /names no server, nor does the environment/],
     [{ memcached: [] }, /names no server/],
     [{ memcached: ['a', 'a'] }, /names a:11211 twice/],
     [{ memcached: { servers: 'a', typo: 1 } }, /no setting "typo"/],

@@ -1,4 +1,4 @@
-/** The part of memjs that is the reference for our codec. */
+/** The parts of memjs that Toril or its tests look at. */
 declare module 'memjs' {
   export interface Header {
     readonly opcode: number;
@@ -14,6 +14,15 @@ declare module 'memjs' {
     readonly key: Buffer;
     readonly extras: Buffer;
     readonly val: Buffer;
+  }
+
+  export class Client {
+    static create(servers?: string, options?: Readonly<Record<string, unknown>>): Client;
+    readonly servers: { host: string; port: number; username?: string; password?: string }[];
+    getServer: (key: string) => number;
+    perform(...args: unknown[]): unknown;
+    get(name: string): Promise<{ readonly value: Buffer | null }>;
+    close(): void;
   }
 
   export const Utils: {

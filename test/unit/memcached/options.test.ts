@@ -75,11 +75,11 @@ describe('settings', () => {
 
 describe('refused, with INVALID_OPTIONS:', () => {
   test.each<[unknown, string]>([
-    [undefined, 'it is undefined'],
+    [undefined, 'names no server, nor does the environment'],
     [null, 'it is null'],
     [7, 'it is 7'],
     [[], 'names no server'],
-    [{}, 'names no server'],
+    [{}, 'names no server, nor does the environment (MEMCACHIER_SERVERS, MEMCACHE_SERVERS)'],
     [{ servers: [] }, 'names no server'],
     [{ servers: 'a', timeout: 5 }, 'no setting "timeout"'],
     [[7], 'of type number'],
