@@ -5,8 +5,11 @@
 import { TorilError, messageOf } from '../errors.ts';
 import type { Item, NewItem } from '../memcached/server.ts';
 
-/** Marks an item as an envelope of Toril ("TORI"); any other flags make it a foreign value. */
-export const CELL_FLAGS = 0x544f5249;
+/**
+ * Marks an item as an envelope of Toril ("TO"); any other flags make it a foreign value. Clients of other
+ * languages take the low bits for the type of the value (php-memcached 16 of them, pylibmc 5): zero is plain text.
+ */
+export const CELL_FLAGS = 0x544f_0000;
 const FORMAT_VERSION = 1;
 
 interface EnvelopeHeader {

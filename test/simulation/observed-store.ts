@@ -6,7 +6,7 @@ import type { Auditor } from './auditor.ts';
 
 const LOCK_PREFIX = 'toril:lock:';
 /** Marks an item as an envelope of Toril's (docs/design.md). */
-const CELL_FLAGS = 0x544f5249;
+const CELL_FLAGS = 0x544f_0000;
 /** By which a stranger knows his own. */
 const STRANGE = 'stranger';
 
