@@ -24,6 +24,21 @@ export type { FieldReport, JobPlace, UpdateReport } from './history/compare/tall
 export { shrink, type ShrinkOptions, type Shrunk } from './history/cutting/shrink.ts';
 export { slice, type SliceOptions } from './history/cutting/slice.ts';
 export type { RecordingInput } from './history/recording/input.ts';
+export {
+  type AnyInvariant,
+  defineInvariant,
+  type Invariant,
+  type InvariantAnswer,
+  type InvariantJob,
+  type InvariantStep,
+  type InvariantTotal,
+  type TotalFacts,
+} from './history/invariants/invariant.ts';
+export type {
+  BrokenInvariant,
+  InvariantPlace,
+  InvariantReport,
+} from './history/invariants/report.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
 export type { ReplayedJob } from './history/replay/replayed-job.ts';
 export type {

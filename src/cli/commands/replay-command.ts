@@ -20,6 +20,7 @@ import { loadUpdates } from '../flags/load-updates.ts';
 import { openMemcached } from '../servers/memcached.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { inputOf } from '../recordings/recording-input.ts';
+import { loadInvariants } from '../recordings/load-invariants.ts';
 import { replayText } from '../recordings/replay-text.ts';
 import { print, printJson, warn } from '../terminal/terminal.ts';
 
@@ -35,6 +36,7 @@ interface ReplayFlags extends MemcachedFlags {
   readonly allowUnchecked?: readonly UncheckedReason[];
   readonly values?: boolean;
   readonly verifyUpdates?: boolean;
+  readonly invariants?: string;
   readonly json?: boolean;
 }
 
@@ -44,8 +46,8 @@ value. A key begins with its first commit, or behind the first one whose value w
 is written anywhere, and neither Redis nor memcached is needed, except with --live. Updates that act
 on the outside world (strict) are not run.
 
-Exit code 0: every commit was checked and is what it was, and every job ended as it did; 1: something
-differs; 7: nothing differs, but not everything could be checked; 2: the file is damaged, or a job's
+Exit code 0: every commit was checked and is what it was, every job ended as it did, and every invariant
+holds; 1: something differs, or an invariant does not hold; 7: nothing differs, but not everything could be checked; 2: the file is damaged, or a job's
 update is not registered; 4: the file has no such key. Commits that may stay unchecked are named with
 --allow-unchecked:
   ${UNCHECKED_REASONS.join(', ')}
@@ -67,6 +69,10 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
     .requiredOption('-u, --updates <file>', 'module with the updates (.mjs, .js)')
     .option('--former <file>', 'the updates as they were: shows which job differs, and how')
     .option('-k, --key <key>', 'only this key')
+    .option(
+      '--invariants <file>',
+      'module of what must hold of values, jobs and all keys (.mjs, .js)',
+    )
     .option('--live', 'compare the last values with the cells in memcached, too')
     .option(
       '--verify-updates',
@@ -97,6 +103,8 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
   if (flags.key !== undefined) checkKey(flags.key);
   const updates = await loadUpdates(flags.updates);
   const former = flags.former === undefined ? undefined : await loadUpdates(flags.former);
+  const invariants =
+    flags.invariants === undefined ? undefined : await loadInvariants(flags.invariants);
   const servers = flags.live === true ? openMemcached(flags) : undefined;
   const cells = servers && new Cells(servers);
   const progress = startProgress('replaying', await commitsIn(file), 'commits');
@@ -107,6 +115,7 @@ async function replayFile(file: string, flags: ReplayFlags): Promise<number> {
       former,
       allowUnchecked: flags.allowUnchecked,
       verifyUpdates: flags.verifyUpdates,
+      invariants,
       live: cells && ((key) => liveValue(cells, key)),
       onProgress: (commits) => progress.update(commits),
     });
@@ -150,7 +159,7 @@ function withoutCommit({ difference, last: _last, ...key }: KeyReport): object {
 
 function exitCodeOf(report: ReplayReport, { complete, json }: ReplayFlags): number {
   const { unknownUpdates, verdict } = report;
-  if (verdict === 'differs') return EXIT.checkFailed;
+  if (verdict === 'differs' || verdict === 'broken') return EXIT.checkFailed;
   if (unknownUpdates.length > 0) {
     if (json !== true) {
       noteError(

@@ -12,6 +12,7 @@ import type {
   UncheckedReason,
   UntriedReason,
 } from '../../history/replay/report.ts';
+import { invariantLine } from './invariant-text.ts';
 import { colours, grouped, sheet } from '../terminal/terminal.ts';
 
 /** Keys told one by one; what is well is only counted. */
@@ -79,6 +80,7 @@ export function replayText(report: ReplayReport): string {
     ...(torn.length > 0 ? [tornText] : []),
     ...failuresLines(report.failures, ''),
     ...resultsLines(report.results, ''),
+    ...report.invariants.map(invariantLine),
     notLookedAtLine(report.notLookedAt),
     verdict(report),
   ].join('\n');
@@ -235,7 +237,8 @@ function notLookedAtLine(settings: readonly NotLookedAt[]): string {
   return `Not looked at: ${named.join('; ')}.`;
 }
 
-function verdict({ checked, commits, keys, unknownUpdates, ...report }: ReplayReport): string {
+function verdict(report: ReplayReport): string {
+  const { checked, commits, keys, unknownUpdates, invariants } = report;
   const { green, red, yellow } = colours.out;
   if (unknownUpdates.length > 0)
     return red(`No update is registered that is named ${unknownUpdates.join(', ')}.`);
@@ -248,8 +251,19 @@ function verdict({ checked, commits, keys, unknownUpdates, ...report }: ReplayRe
       );
       return red(`${grouped(wrong.length)} of ${whole} keys differ.`);
     }
+    case 'broken': {
+      const names = invariants.flatMap(({ name, verdict }) => (verdict === 'broken' ? [name] : []));
+      return red(
+        `Every value is what it was, but an invariant does not hold: ${names.join(', ')}.`,
+      );
+    }
     case 'not-checked': {
       if (checked === 0) return red('NOT CHECKED: nothing could be checked.');
+      const unasked = invariants.filter(({ verdict }) => verdict !== 'holds');
+      if (checked === commits && unasked.length > 0) {
+        const names = unasked.map(({ name }) => name).join(', ');
+        return yellow(`NOT CHECKED: the invariants ${names}. Every value is what it was.`);
+      }
       const left = keys.filter(({ verdict: found }) => found !== 'agrees').length;
       return yellow(
         `NOT CHECKED: ${grouped(commits - checked)} of ${grouped(commits)} commits, in ${grouped(left)} of ${whole} keys. Everything else is what it was.`,

@@ -12,6 +12,10 @@ import { allFailures, allResults, sumCounts } from './job-outcomes.ts';
 import { KeyCheck } from './key-check.ts';
 import { KEYS_AT_ONCE, KeysAtOnce } from './keys-at-once.ts';
 import { comparedLive, type ReadCell } from './live.ts';
+import type { AnyInvariant } from '../invariants/invariant.ts';
+import { ReplayedSteps } from '../invariants/replayed-steps.ts';
+import type { InvariantReport } from '../invariants/report.ts';
+import { copyOfJson } from '../../updates/json-value.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
 import type { OnJob } from './replayed-job.ts';
@@ -46,10 +50,12 @@ export interface ReplayOptions {
    */
   readonly onJob?: OnJob | undefined;
   /**
-   * Keys whose asynchronous updates run at the same time; default 100. With `onJob` it is 1: each commit
+   * Keys whose asynchronous updates run at the same time; default 100. With `onJob` or `invariants` it is 1: each commit
    * waits for the one before it in the file, of whatever key.
    */
   readonly keysAtOnce?: number | undefined;
+  /** What must hold of values, of each job, or of all keys together. */
+  readonly invariants?: readonly AnyInvariant[] | undefined;
   /** Told now and then how many commits were read. */
   readonly onProgress?: ((commits: number) => void) | undefined;
 }
@@ -61,7 +67,8 @@ export interface ReplayOptions {
  *
  * @param recording a file's path or URL, its bytes, or its pieces (a stream, or lines with their newlines)
  * @throws TorilError BAD_FILE, RECORDING_DAMAGED, RECORDING_NEWER, RECORDING_MASKED, NOTHING_RECORDED
- *   (no such key), INVALID_KEY, INVALID_OPTIONS, DUPLICATE_UPDATE, whatever `live` throws. Whatever differs is in the report, not thrown.
+ *   (no such key), INVALID_KEY, INVALID_OPTIONS, DUPLICATE_UPDATE,
+ *   INVARIANT_UNUSABLE, whatever `live` and `onJob` throw. Whatever differs is in the report, not thrown.
  */
 export async function replay(
   recording: RecordingInput,
@@ -86,6 +93,8 @@ class Replay {
   readonly #keys = new Map<string, KeyCheck>();
   readonly #unknown = new Set<string>();
   readonly #keysAtOnce: KeysAtOnce;
+  readonly #steps: ReplayedSteps | undefined;
+  readonly #onJob: OnJob | undefined;
 
   constructor(reader: RecordingReader, updates: readonly AnyUpdate[], options: ReplayOptions) {
     if (options.key !== undefined) checkKey(options.key);
@@ -95,8 +104,10 @@ class Replay {
     this.#registry = new UpdateRegistry(updates, isVerified ? verify : undefined);
     this.#former = options.former && new UpdateRegistry(options.former);
     this.#options = options;
-    const { onJob, keysAtOnce = KEYS_AT_ONCE } = options;
-    this.#keysAtOnce = new KeysAtOnce(onJob === undefined ? keysAtOnce : 1);
+    const { invariants, onJob, keysAtOnce = KEYS_AT_ONCE } = options;
+    this.#steps = invariants && new ReplayedSteps(invariants);
+    this.#onJob = this.#steps === undefined ? onJob : asking(this.#steps, onJob);
+    this.#keysAtOnce = new KeysAtOnce(this.#onJob === undefined ? keysAtOnce : 1);
   }
 
   /** A promise: the next one must wait for it. */
@@ -105,11 +116,15 @@ class Replay {
     if (this.#options.key !== undefined && key !== this.#options.key) return undefined;
     let check = this.#keys.get(key);
     if (check === undefined) {
-      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#options.onJob);
+      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#onJob);
       this.#keys.set(key, check);
+      const isPart = this.#options.key !== undefined || this.#reader.header?.key !== null;
+      if (isPart) this.#steps?.onlySomeKeys();
     }
     const [own, line] = [check, this.#reader.commits + 1];
-    return this.#keysAtOnce.next(key, this.#reader.lineCharacters, () => own.next(commit, line));
+    return this.#keysAtOnce.next(key, this.#reader.lineCharacters, () =>
+      this.#fold(own, commit, line),
+    );
   }
 
   idle(): Promise<void> {
@@ -127,12 +142,13 @@ class Replay {
         `${name} has no commit of the key ${JSON.stringify(key)}.`,
       );
     }
+    const invariants = this.#steps?.end() ?? [];
     const own = await this.#keyReports(end);
     const keys = live === undefined ? own : await comparedLive(own, live);
     const checked = keys.reduce((sum, { checked: more }) => sum + more, 0);
     const commits = keys.reduce((sum, { commits: more }) => sum + more, 0);
     const torn = end.torn ?? [];
-    const verdict = this.#verdictOf(keys, checked, torn);
+    const verdict = this.#verdictOf(keys, checked, torn, invariants);
     return {
       recording: header as RecordingHeader,
       verdict,
@@ -145,6 +161,7 @@ class Replay {
       jobs: end.jobs,
       failures: allFailures(keys.map(({ failures }) => failures)),
       results: allResults(keys.map(({ results }) => results)),
+      invariants,
       notLookedAt: notLookedAt({
         keys: this.#keys.values(),
         registry: this.#registry,
@@ -154,6 +171,21 @@ class Replay {
       unknownUpdates: [...this.#unknown],
       keys,
     };
+  }
+
+  #fold(check: KeyCheck, commit: RecordedCommit, line: number): void | Promise<void> {
+    const pending = check.next(commit, line);
+    if (this.#steps === undefined) return pending;
+    const passOver = (): void => this.#passOver(commit.key, line, check.replay);
+    return pending === undefined ? passOver() : pending.then(passOver);
+  }
+
+  /** Invariants have not seen how the key has come to the value that it has now. */
+  #passOver(key: string, line: number, replayed: KeyCheck['replay']): void {
+    const { agrees, last } = replayed;
+    if (agrees) return;
+    if (last !== undefined) this.#steps?.learn(key, line, last.json);
+    else this.#steps?.lose(key, !replayed.isDone() && this.#isAllChecked(replayed));
   }
 
   async #keyReports({ results }: RecordingEnd): Promise<KeyReport[]> {
@@ -200,11 +232,16 @@ class Replay {
     keys: readonly KeyReport[],
     checked: number,
     torn: readonly number[],
+    invariants: readonly InvariantReport[],
   ): ReplayReport['verdict'] {
     if (keys.some(isOtherwise)) return 'differs';
+    if (invariants.some(({ verdict }) => verdict === 'broken')) return 'broken';
     const mayMiss = this.#options.allowUnchecked?.includes('commits-missing') === true;
     if (checked === 0 || (torn.length > 0 && !mayMiss)) return 'not-checked';
-    return keys.every(({ verdict }) => verdict === 'agrees') ? 'agrees' : 'not-checked';
+    const isSound =
+      keys.every(({ verdict }) => verdict === 'agrees') &&
+      invariants.every(({ verdict }) => verdict === 'holds');
+    return isSound ? 'agrees' : 'not-checked';
   }
 
   async #told(difference: Difference, inFull: boolean): Promise<Difference> {
@@ -217,6 +254,19 @@ class Replay {
     if (expected === undefined || actual === undefined) return exact;
     return { ...exact, diff: differenceBetween(expected.json, actual.json) };
   }
+}
+
+/** Invariants come first, with values that they freeze; the other one's are copies. */
+function asking(steps: ReplayedSteps, onJob: OnJob | undefined): OnJob {
+  return (job) => {
+    const copies = onJob && {
+      before: copyOfJson(job.before),
+      after: copyOfJson(job.after),
+      result: copyOfJson(job.result),
+    };
+    steps.take(job);
+    return onJob?.({ ...job, ...copies });
+  };
 }
 
 function isOtherwise({ verdict, live }: KeyReport): boolean {

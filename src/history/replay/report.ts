@@ -1,5 +1,6 @@
 /** What a replay finds out, key by key. */
 import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
+import type { InvariantReport } from '../invariants/report.ts';
 import type { Obstacle } from './commit.ts';
 
 /** A value that may be none, as the JSON text that is stored and compared. */
@@ -199,9 +200,10 @@ export interface ReplayReport {
   readonly recording: RecordingHeader;
   /**
    * `not-checked`: nothing differs, but a commit of some key was not checked for a reason that
-   * `allowUnchecked` does not name, or an update is not registered, or nothing was checked at all.
+   * `allowUnchecked` does not name, or an update is not registered, or nothing was checked at all, or an invariant
+   * was not always asked when it should have been. `broken`: nothing differs, but an invariant does not hold.
    */
-  readonly verdict: 'agrees' | 'differs' | 'not-checked';
+  readonly verdict: 'agrees' | 'differs' | 'broken' | 'not-checked';
   /** The verdict is `agrees`. */
   readonly agrees: boolean;
   /** Every commit was folded and compared, and none is missing. */
@@ -214,6 +216,8 @@ export interface ReplayReport {
   /** Of all keys. */
   readonly failures: FailuresReport | undefined;
   readonly results: ResultsReport | undefined;
+  /** In the order in which they were given. */
+  readonly invariants: readonly InvariantReport[];
   readonly notLookedAt: readonly NotLookedAt[];
   readonly jobs: number;
   /** Names that jobs bear and no registered update has. */
