@@ -3,12 +3,15 @@ export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
 export type { BedFaults, FaultTarget } from './testing/faults/bed-faults.ts';
 export type { TestBedOptions } from './testing/bed-options.ts';
 export {
-  expectExactlyOnce,
   ExpectationError,
+  VacuousExpectationError,
+} from './testing/assertions/expectation-error.ts';
+export {
+  expectExactlyOnce,
   expectInOrder,
+  expectInvariants,
   expectSequentialFold,
   expectValue,
-  VacuousExpectationError,
 } from './testing/assertions/expectations.ts';
 export { type ExpectedJob, expectEnqueued } from './testing/assertions/expect-enqueued.ts';
 export type { Backoff, BedDeduplication, BedJobOptions } from './testing/bullmq/job-options.ts';

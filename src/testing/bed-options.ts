@@ -5,6 +5,7 @@ import {
   type TorilWorkerOptions,
   checkedWorkerOptions,
 } from '../options.ts';
+import type { AnyInvariant } from '../history/invariants/invariant.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import type { RecordingSource } from './bed-start.ts';
 import type { BackoffStrategy, BedJobOptions } from './bullmq/job-options.ts';
@@ -21,6 +22,8 @@ export interface TestBedOptions extends Partial<BedWorkerOptions> {
   readonly updates: readonly AnyUpdate[];
   /** As a worker's: runs each update three times, and fails its job with UPDATE_NOT_REPEATABLE if it does not give the same again. */
   readonly verifyUpdates?: boolean | undefined;
+  /** What must hold: asked after each job, as its commit is acknowledged; running the bed fails at the first that does not. */
+  readonly invariants?: readonly AnyInvariant[] | undefined;
   /** A worker's, accepted and checked: nothing depends on it but speed. */
   readonly fastPath?: FastPath | undefined;
   /** The values that keys have at the beginning, as if they had been adopted. */
@@ -73,6 +76,7 @@ export interface BedSettings {
   readonly realWaitMs: number;
   readonly gate: TorilWorkerOptions;
   readonly verifies: boolean;
+  readonly invariants: readonly AnyInvariant[] | undefined;
   readonly removeOnComplete: BedJobOptions['removeOnComplete'];
   readonly removeOnFail: BedJobOptions['removeOnFail'];
   readonly backoffStrategy: BackoffStrategy | undefined;
@@ -133,6 +137,7 @@ export function bedSettings(options: TestBedOptions): BedSettings {
     realWaitMs: options.realWaitMs ?? 1_000,
     gate: checkedWorkerOptions(ownOptionsOf(options), REQUEST_DEADLINE_MS),
     verifies: options.verifyUpdates === true,
+    invariants: options.invariants,
     removeOnComplete: options.removeOnComplete,
     removeOnFail: options.removeOnFail,
     backoffStrategy: options.settings?.backoffStrategy,

@@ -10,6 +10,7 @@ import { UpdateRegistry } from '../updates/update-registry.ts';
 import { createLocks, type Locks } from '../lock/strict/with-lease.ts';
 import { MemoryServer } from '../memcached/memory/memory-server.ts';
 import { RendezvousServers } from '../memcached/rendezvous.ts';
+import { BedInvariants } from './assertions/bed-invariants.ts';
 import { BedFaults } from './faults/bed-faults.ts';
 import { BedJobs } from './bed-jobs.ts';
 import type { BedSettings } from './bed-options.ts';
@@ -23,7 +24,7 @@ import { OutsideWork } from './time/real-time.ts';
 import { explainStuck } from './stuck.ts';
 import { TestWorker } from './test-worker.ts';
 import { Tripwires } from './faults/tripwires.ts';
-import { staged, UpdateFaults } from './faults/update-faults.ts';
+import { staged, type Staging, UpdateFaults } from './faults/update-faults.ts';
 import type { WorkerEventName, EventReporter } from '../workers/worker-events.ts';
 import type { BedEvent } from './views.ts';
 import { VirtualClock } from './time/virtual-clock.ts';
@@ -54,6 +55,7 @@ export class BedParts {
   readonly cells: Cells;
   readonly locks: Locks;
   readonly concurrency: number;
+  readonly invariants: BedInvariants | undefined;
   readonly #settings: BedSettings;
   readonly #outside: OutsideWork;
   readonly #backoffFraction: () => number;
@@ -69,6 +71,8 @@ export class BedParts {
     const { journal } = this;
     this.#settings = settings;
     this.concurrency = settings.concurrency;
+    this.invariants = settings.invariants && new BedInvariants(settings.invariants);
+    journal.onCommit = (commit) => this.invariants?.committed(commit);
     this.registry = new UpdateRegistry(settings.updates);
     this.#outside = new OutsideWork(settings.realWaitMs);
     this.clock = new VirtualClock(settings.startMs, this.#outside);
@@ -142,6 +146,7 @@ export class BedParts {
       isMemcachedDown: () => this.#isMemcachedDown,
       quietMsMax: 4 * Math.max(gate.leaseMs, gate.snoozeMsMax, lockMs + stalledCheckMs),
       explain: () => explainStuck(parts),
+      news: () => this.invariants?.news,
     });
   }
 
@@ -170,7 +175,10 @@ export class BedParts {
     const calls = { pending: 0 };
     const crash = (): void => this.crew.crash(place);
     const faults = this.#updateFaults;
-    const staging = { faults, outside: this.#outside, clock, calls, crash };
+    const { invariants } = this;
+    const returned: Staging['returned'] =
+      invariants && ((context, value) => invariants.returned(context, value));
+    const staging = { faults, outside: this.#outside, clock, calls, crash, returned };
     const name = `worker ${place}#${life}`;
     const report: EventReporter = (type, facts) => {
       const atMs = this.clock.monotonicMs();

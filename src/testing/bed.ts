@@ -15,6 +15,7 @@ import { checkKey } from '../key.ts';
 import type { Locks } from '../lock/strict/with-lease.ts';
 import { cellName } from '../memcached/item-names.ts';
 import type { Worker } from '../workers/worker.ts';
+import type { BedInvariants } from './assertions/bed-invariants.ts';
 import type { BedFaults } from './faults/bed-faults.ts';
 import { bedSettings, type TestBedOptions } from './bed-options.ts';
 import { BedParts, type StoreOf } from './bed-parts.ts';
@@ -46,6 +47,8 @@ export class TestBed {
   /** What assertions read. */
   readonly journal: Journal;
   readonly registry: UpdateRegistry;
+  /** What `expectInvariants` reads. */
+  readonly invariants: BedInvariants | undefined;
   readonly #parts: BedParts;
   #queue: Queue | undefined;
   #worker: Worker | undefined;
@@ -64,6 +67,7 @@ export class TestBed {
     this.queue = parts.recordable;
     this.journal = parts.journal;
     this.registry = parts.registry;
+    this.invariants = parts.invariants;
   }
 
   // Enqueueing

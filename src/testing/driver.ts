@@ -1,6 +1,7 @@
 /** How far a test bed is run: what is due now, a while, or until nothing is left. */
 import type { Crew } from './crew.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
+import { ExpectationError } from './assertions/expectation-error.ts';
 import type { VirtualClock } from './time/virtual-clock.ts';
 
 /** Virtual milliseconds after which work in hand that still asks for more will never be idle. */
@@ -19,6 +20,8 @@ export interface DriverOptions {
   readonly isMemcachedDown: () => boolean;
   /** What is left undone, in words. */
   readonly explain: () => string;
+  /** An invariant that was found broken since this was asked. @throws TorilError INVARIANT_UNUSABLE */
+  readonly news: () => string | undefined;
 }
 
 export class Driver {
@@ -133,6 +136,13 @@ export class Driver {
       return await run();
     } finally {
       this.#running = false;
+      this.#tell();
     }
+  }
+
+  /** In place of whatever else has gone wrong: that may follow from it. */
+  #tell(): void {
+    const news = this.#options.news();
+    if (news !== undefined) throw new ExpectationError(`${news}.`);
   }
 }

@@ -68,6 +68,8 @@ export class Journal {
   readonly #commits = new Map<string, Commit[]>();
   readonly #cells = new Map<string, CellVersion>();
   readonly #setbacks = new Map<string, Setback[]>();
+  /** Told of each one. */
+  onCommit: ((commit: Commit) => void) | undefined;
 
   /** @param generation how many jobs have borne its id, this one included */
   enqueued(jobId: string, key: string, generation: number, isInPlace: boolean): void {
@@ -109,7 +111,9 @@ export class Journal {
     const valueGoneMs = expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY;
     let commits = this.#commits.get(key);
     if (commits === undefined) this.#commits.set(key, (commits = []));
-    commits.push({ key, token, watermark, origin, hash, applied, atMs: wallMs, valueGoneMs });
+    const noted = { key, token, watermark, origin, hash, applied, atMs: wallMs, valueGoneMs };
+    commits.push(noted);
+    this.onCommit?.(noted);
   }
 
   /** @param wasThere it was written over another version, not where nothing was */

@@ -17,17 +17,21 @@ type Question = Pick<BrokenInvariant, 'what' | 'at' | 'moment'> & {
   readonly after: unknown;
 };
 
+interface Found {
+  asked: number;
+  breaks: number;
+  broken: BrokenInvariant | undefined;
+  /** How often the total could not be known. */
+  times: number;
+}
+
 export class InvariantCheck {
   readonly #invariant: AnyInvariant;
   /** Not all keys are looked at, and it is about all of them. */
   #isPart = false;
   readonly #total: RunningTotal | undefined;
-  #asked = 0;
-  #breaks = 0;
-  #broken: BrokenInvariant | undefined;
+  #found: Found = { asked: 0, breaks: 0, broken: undefined, times: 0 };
   #isTold = false;
-  /** How often the total could not be known. */
-  #skipped = 0;
 
   constructor(invariant: AnyInvariant) {
     this.#invariant = invariant;
@@ -78,27 +82,34 @@ export class InvariantCheck {
 
   /** Undefined: it has not been broken, or that was told already. */
   get news(): string | undefined {
-    if (this.#broken === undefined || this.#isTold) return undefined;
+    if (this.#found.broken === undefined || this.#isTold) return undefined;
     this.#isTold = true;
-    return brokenText(this.#invariant.name, this.#broken);
+    return brokenText(this.#invariant.name, this.#found.broken);
   }
 
+  /** More steps may follow: what is asked behind the last one only is forgotten again. */
   end(): InvariantReport {
-    const { name, total } = this.#invariant;
-    if (total?.when === 'end') {
-      this.#askTotal({ at: undefined, moment: 'end', before: undefined, after: undefined });
-    }
+    if (this.#invariant.total?.when !== 'end') return this.#report();
+    const before = { ...this.#found };
+    this.#askTotal({ at: undefined, moment: 'end', before: undefined, after: undefined });
+    const report = this.#report();
+    this.#found = before;
+    return report;
+  }
+
+  #report(): InvariantReport {
+    const { name } = this.#invariant;
+    const { broken, ...counts } = this.#found;
     const unchecked = this.#unchecked();
     const isSound = unchecked === undefined;
-    const verdict = this.#broken !== undefined ? 'broken' : isSound ? 'holds' : 'not-checked';
-    const counts = { asked: this.#asked, breaks: this.#breaks, times: this.#skipped };
-    return { name, verdict, ...counts, broken: this.#broken, unchecked };
+    const verdict = broken !== undefined ? 'broken' : isSound ? 'holds' : 'not-checked';
+    return { name, verdict, ...counts, broken, unchecked };
   }
 
   #unchecked(): InvariantReport['unchecked'] {
     if (this.#isPart) return 'not-all-keys';
-    if (this.#skipped > 0) return 'values-unknown';
-    return this.#asked === 0 ? 'never-asked' : undefined;
+    if (this.#found.times > 0) return 'values-unknown';
+    return this.#found.asked === 0 ? 'never-asked' : undefined;
   }
 
   #count(at: InvariantPlace, value: unknown, isFound: boolean): void {
@@ -120,7 +131,7 @@ export class InvariantCheck {
     if (total === undefined || this.#isPart) return;
     if (!total.hasCounted) return;
     if (!total.isKnown) {
-      this.#skipped += 1;
+      this.#found.times += 1;
       return;
     }
     const { facts } = total;
@@ -135,10 +146,10 @@ export class InvariantCheck {
     if (typeof answer !== 'boolean' && typeof answer !== 'string') {
       this.#refuse(where, `returned ${described(answer)}`);
     }
-    this.#asked += 1;
+    this.#found.asked += 1;
     if (answer === true) return;
-    this.#breaks += 1;
-    this.#broken ??= this.#brokenBy(question, answer === false ? undefined : answer);
+    this.#found.breaks += 1;
+    this.#found.broken ??= this.#brokenBy(question, answer === false ? undefined : answer);
   }
 
   #brokenBy({ before, after, ...question }: Question, why: string | undefined): BrokenInvariant {

@@ -1,7 +1,7 @@
 /** Whether code under test has enqueued what it should. */
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { TestBed } from '../bed.ts';
-import { ExpectationError } from './expectations.ts';
+import { ExpectationError } from './expectation-error.ts';
 import { jsonDifference, shown } from './json-difference.ts';
 
 export interface ExpectedJob {

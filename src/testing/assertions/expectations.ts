@@ -1,7 +1,9 @@
 /** Assertions of one line, for any test runner: they throw, and need nothing of it. */
 import type { TestBed } from '../bed.ts';
 import type { AppliedJob, Journal } from '../journal.ts';
+import { ExpectationError, VacuousExpectationError } from './expectation-error.ts';
 import { differenceText, jsonDifference, shown } from './json-difference.ts';
+import { brokenText } from '../../history/invariants/report.ts';
 import { lossesOf } from '../losses.ts';
 import { sequentialFold } from './sequential-fold.ts';
 import { idOf, type JobRef, type JobView } from '../views.ts';
@@ -9,24 +11,6 @@ import { idOf, type JobRef, type JobView } from '../views.ts';
 const PROBLEMS_LISTED = 5;
 const KEYS_LISTED = 5;
 const JOBS_LISTED = 5;
-
-/** Runners that show a difference find it in `actual` and `expected`. */
-export class ExpectationError extends Error {
-  override readonly name: string = 'ExpectationError';
-  readonly actual: unknown;
-  readonly expected: unknown;
-
-  constructor(message: string, actual?: unknown, expected?: unknown) {
-    super(message);
-    this.actual = actual;
-    this.expected = expected;
-  }
-}
-
-/** There was nothing to be looked at, so that neither a pass nor a failure would show anything. */
-export class VacuousExpectationError extends ExpectationError {
-  override readonly name: string = 'VacuousExpectationError';
-}
 
 /**
  * The key's jobs were applied in the order in which they were enqueued, none passed over another, and
@@ -118,6 +102,26 @@ export async function expectSequentialFold(bed: TestBed, key?: string): Promise<
     refuseVacuous('no job is done yet: await bed.drain()');
   }
   for (const one of keys) await expectFoldOf(bed, one);
+}
+
+/**
+ * Every invariant of the bed has held, and each was asked.
+ * @throws ExpectationError
+ * @throws VacuousExpectationError there are none, one was never asked or not always, or a fault is armed still
+ * @throws TorilError INVARIANT_UNUSABLE
+ */
+export function expectInvariants(bed: TestBed): void {
+  if (bed.invariants === undefined) {
+    refuseVacuous('the test bed has no invariants: createTestBed({ invariants: [...] })');
+  }
+  refuseArmed(bed);
+  const reports = bed.invariants.reports();
+  const broken = reports.flatMap((one) => (one.broken ? [brokenText(one.name, one.broken)] : []));
+  if (broken.length > 0) throw new ExpectationError(`invariants do not hold${listed(broken)}`);
+  const unasked = reports.filter(({ verdict }) => verdict !== 'holds');
+  if (unasked.length === 0 && reports.length > 0) return;
+  const names = unasked.map(({ name, unchecked }) => `"${name}" (${unchecked})`).join(', ');
+  refuseVacuous(reports.length === 0 ? 'the list of invariants is empty' : `not asked: ${names}`);
 }
 
 async function expectFoldOf(bed: TestBed, key: string): Promise<void> {

@@ -1,12 +1,12 @@
 /** The assertions as matchers, for `expect.extend` of vitest and jest. */
 import type { TestBed } from '../bed.ts';
+import { ExpectationError, VacuousExpectationError } from './expectation-error.ts';
 import {
   expectExactlyOnce,
-  ExpectationError,
   expectInOrder,
+  expectInvariants,
   expectSequentialFold,
   expectValue,
-  VacuousExpectationError,
 } from './expectations.ts';
 import type { JobRef } from '../views.ts';
 
@@ -18,6 +18,8 @@ export interface TorilMatchers<R = unknown> {
   toBeExactlyOnce(jobs?: readonly JobRef[]): R;
   /** `expectValue(bed, key, expected)`. */
   toHoldValue(key: string, expected: unknown): R;
+  /** `expectInvariants(bed)`. */
+  toHoldInvariants(): R;
   /** `expectSequentialFold(bed, key)`; to be awaited. */
   toMatchSequentialFold(key?: string): Promise<void>;
 }
@@ -40,11 +42,13 @@ export const torilMatchers: {
   toBeInOrder(bed: TestBed, key?: string): MatcherResult;
   toBeExactlyOnce(bed: TestBed, jobs?: readonly JobRef[]): MatcherResult;
   toHoldValue(bed: TestBed, key: string, expected: unknown): MatcherResult;
+  toHoldInvariants(bed: TestBed): MatcherResult;
   toMatchSequentialFold(bed: TestBed, key?: string): Promise<MatcherResult>;
 } = {
   toBeInOrder: (bed, key) => verdict(() => expectInOrder(bed, key)),
   toBeExactlyOnce: (bed, jobs) => verdict(() => expectExactlyOnce(bed, jobs)),
   toHoldValue: (bed, key, expected) => verdict(() => expectValue(bed, key, expected)),
+  toHoldInvariants: (bed) => verdict(() => expectInvariants(bed)),
   async toMatchSequentialFold(bed, key) {
     try {
       await expectSequentialFold(bed, key);

@@ -96,6 +96,8 @@ function isMeant(target: UpdateOrJob, update: AnyUpdate, { jobId }: UpdateContex
 export interface Staging {
   readonly faults: UpdateFaults;
   readonly outside: OutsideWork;
+  /** Told of what a call has returned. */
+  readonly returned: ((context: UpdateContext, value: unknown) => void) | undefined;
   /** Of the worker that calls it. */
   readonly clock: Clock;
   /** Of that worker: calls that have not settled. */
@@ -108,18 +110,17 @@ export interface Staging {
 export function staged(update: AnyUpdate, staging: Staging): AnyUpdate {
   const { faults, outside, clock, calls, crash } = staging;
   const over = (): void => void calls.pending--;
+  const settle = <T>(context: UpdateContext, value: T): T => {
+    faults.succeeded(context);
+    staging.returned?.(context, value);
+    return value;
+  };
   const call = (value: unknown, data: unknown, context: UpdateContext): unknown => {
     const returned: unknown = update.apply(value, data, context);
-    if (!isPromiseLike(returned)) {
-      faults.succeeded(context);
-      return returned;
-    }
+    if (!isPromiseLike(returned)) return settle(context, returned);
     return outside
       .watch(returned, (waitedMs) => explain(context.signal, waitedMs))
-      .then((settled) => {
-        faults.succeeded(context);
-        return settled;
-      });
+      .then((settled) => settle(context, settled));
   };
   return {
     ...update,
