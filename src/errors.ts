@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   MEMCACHED_CLOSED: 'the connection to memcached is closed',
   MEMCACHED_PROTOCOL: 'the server does not speak the binary protocol of memcached',
   MEMCACHED_AUTH: 'memcached refused the user name or the password',
+  MEMCACHED_TLS: 'TLS with memcached failed: its certificate, or it speaks none',
   MEMCACHED_CAS_DISABLED: 'memcached was started with CAS switched off',
   MEMCACHED_REFUSED: 'memcached refused the request',
   REDIS_FAILED: 'Redis refused or failed a request',

@@ -6,6 +6,9 @@ const SCHEME = 'memcached://';
 const HOST = /^([\w.-]+|\[[\da-f:.]+\])$/i;
 const HOW_TO_WRITE =
   'Write host, host:port, [ipv6]:port or memcached://user:password@host:port, one string for each';
+const UNIX_SOCKET = /^(unix:|\.{0,2}\/)/;
+const WHY_NO_UNIX_SOCKET =
+  'It names another memcached on each machine, so that one key would have several locks. Give an address, such as "127.0.0.1:11211" (memcached -l)';
 
 export interface ServerAddress {
   /** `host:port`, in lower case. */
@@ -25,6 +28,7 @@ export function parseServer(text: unknown): ServerAddress {
   if (typeof text !== 'string') throw invalid(`a server is of type ${typeof text}, not a string`);
   const url = urlOf(text);
   const shown = `"${text.replace(/^.*@/s, '…@')}"`;
+  if (UNIX_SOCKET.test(text)) throw invalid(`${shown} is a Unix socket. ${WHY_NO_UNIX_SOCKET}`);
   if (url === undefined) throw invalid(`${shown} is no server. ${HOW_TO_WRITE}`);
   const port = url.port === '' ? PORT_DEFAULT : Number(url.port);
   if (port === 0) throw invalid(`${shown} has port 0`);

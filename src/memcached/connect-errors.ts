@@ -49,3 +49,37 @@ export function casDisabledError(address: string): TorilError {
 export function closedClientError(address: string): TorilError {
   return new TorilError('CLOSED', `the client of memcached at ${address} is closed`);
 }
+
+const UNTRUSTED = 'its certificate is signed by nobody that this program trusts';
+const GIVE_CA =
+  "Give the certificate of its authority, or a self-signed one itself, in tls: { ca }; this machine's own store is not asked then";
+/** What Node says about a certificate, or about an answer that is no TLS: what it means, and what to do. */
+const TLS_TROUBLES: Readonly<Record<string, readonly [what: string, advice: string]>> = {
+  DEPTH_ZERO_SELF_SIGNED_CERT: [UNTRUSTED, GIVE_CA],
+  SELF_SIGNED_CERT_IN_CHAIN: [UNTRUSTED, GIVE_CA],
+  UNABLE_TO_GET_ISSUER_CERT: [UNTRUSTED, GIVE_CA],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: [UNTRUSTED, GIVE_CA],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: [UNTRUSTED, GIVE_CA],
+  ERR_TLS_CERT_ALTNAME_INVALID: [
+    'its certificate is for another name',
+    'Use the name that stands in the certificate as the address, or say it in tls: { servername }',
+  ],
+  CERT_HAS_EXPIRED: ['its certificate has expired', "Renew it, or correct this machine's clock"],
+  CERT_NOT_YET_VALID: [
+    'its certificate is not valid yet',
+    "Correct this machine's clock, or the certificate",
+  ],
+  ERR_SSL_WRONG_VERSION_NUMBER: [
+    'it does not speak TLS',
+    'Leave the option tls away, or start it with -Z',
+  ],
+};
+
+/** Undefined: it has nothing to do with TLS. */
+export function tlsError(address: string, cause: unknown): TorilError | undefined {
+  if (!(cause instanceof Error) || !('code' in cause)) return undefined;
+  const [what, advice] = TLS_TROUBLES[String(cause.code)] ?? [];
+  if (what === undefined) return undefined;
+  const text = `memcached at ${address} cannot be spoken to over TLS: ${what} (${cause.message}). ${advice}.`;
+  return new TorilError('MEMCACHED_TLS', text, { cause });
+}

@@ -93,6 +93,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'MEMCACHED_TIMED_OUT',
   'MEMCACHED_CLOSED',
   'MEMCACHED_REFUSED',
+  'MEMCACHED_TLS', // certificates expire, and are renewed
 ]);
 
 /** Whether what failed with this error may go well later, without anybody's changing the configuration. */
@@ -111,7 +112,7 @@ export interface MemcachedServer {
   readonly facts: ServerFacts | undefined;
   /**
    * The living connection, or the next one. Rejects with a TorilError (MEMCACHED_UNREACHABLE,
-   * MEMCACHED_TIMED_OUT, MEMCACHED_CLOSED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
+   * MEMCACHED_TIMED_OUT, MEMCACHED_CLOSED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_TLS, MEMCACHED_CAS_DISABLED, CLOSED) when none comes within the
    * request deadline, or at once when an attempt shows that waiting cannot help; trying goes on in
    * the background, with backoff. Nothing is tried before the first call.
    */

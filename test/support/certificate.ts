@@ -1,4 +1,4 @@
-/** A self-signed certificate for 127.0.0.1, made on the spot: no tool, and no key in the repository. */
+/** A self-signed certificate, made on the spot: no tool, and no key in the repository. */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 const SEQUENCE = 0x30;
@@ -18,15 +18,23 @@ const ECDSA_WITH_SHA256 = Buffer.from('06082a8648ce3d040302', 'hex');
 const COMMON_NAME = Buffer.from('0603550403', 'hex');
 const SUBJECT_ALT_NAME = Buffer.from('0603551d11', 'hex');
 
-export function selfSignedCertificate(): { readonly cert: string; readonly key: string } {
+/** For 127.0.0.1 and from last year to ten years on, unless said otherwise. */
+export function selfSignedCertificate({
+  ip = [127, 0, 0, 1],
+  years = [-1, 10],
+}: {
+  readonly ip?: readonly number[];
+  /** Its first and its last day, from now. */
+  readonly years?: readonly [number, number];
+} = {}): { readonly cert: string; readonly key: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = der(SEQUENCE, ECDSA_WITH_SHA256);
   const name = der(
     SEQUENCE,
     der(SET, der(SEQUENCE, COMMON_NAME, der(UTF8_STRING, Buffer.from('toril test')))),
   );
-  const years = [-1, 10].map((more) => der(UTC_TIME, utcTime(more)));
-  const address = der(SEQUENCE, der(IP_ADDRESS, Buffer.of(127, 0, 0, 1)));
+  const validity = years.map((more) => der(UTC_TIME, utcTime(more)));
+  const address = der(SEQUENCE, der(IP_ADDRESS, Buffer.from(ip)));
   const extension = der(SEQUENCE, SUBJECT_ALT_NAME, der(OCTET_STRING, address));
   const body = der(
     SEQUENCE,
@@ -34,7 +42,7 @@ export function selfSignedCertificate(): { readonly cert: string; readonly key: 
     der(INTEGER, Buffer.concat([Buffer.of(1), randomBytes(8)])),
     algorithm,
     name,
-    der(SEQUENCE, ...years),
+    der(SEQUENCE, ...validity),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
     der(EXTENSIONS, der(SEQUENCE, extension)),

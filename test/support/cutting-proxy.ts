@@ -3,27 +3,34 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
+/** Called with whatever passes. */
+type Watch = (what: 'request' | 'reply', bytes: Buffer) => void;
+
 export class CuttingProxy {
   readonly port: number;
   readonly #listener: Server;
+  readonly #watch: Watch;
   readonly #sockets = new Set<Socket>();
   #left: Record<'request' | 'reply', number> = { request: Infinity, reply: Infinity };
   #holding = false;
+  #stalling = false;
+  #doubling = false;
   #held: { readonly upstream: Socket; readonly bytes: Buffer }[] = [];
   /** Connections cut so far. */
   cuts = 0;
 
-  private constructor(listener: Server, upstreamPort: number) {
+  private constructor(listener: Server, upstreamPort: number, watch: Watch) {
+    this.#watch = watch;
     this.#listener = listener;
     this.port = (listener.address() as AddressInfo).port;
     listener.on('connection', (client) => this.#accept(client, upstreamPort));
   }
 
   /** Closed when the test has finished. */
-  static async open(upstreamPort: number): Promise<CuttingProxy> {
+  static async open(upstreamPort: number, watch: Watch = () => undefined): Promise<CuttingProxy> {
     const listener = createServer().listen(0, '127.0.0.1');
     await once(listener, 'listening');
-    const proxy = new CuttingProxy(listener, upstreamPort);
+    const proxy = new CuttingProxy(listener, upstreamPort, watch);
     onTestFinished(() => proxy.#close());
     return proxy;
   }
@@ -31,6 +38,24 @@ export class CuttingProxy {
   /** The next connection that has anything to say is cut behind so many bytes of it. */
   cutBehind(what: 'request' | 'reply', bytes: number): void {
     this.#left[what] = bytes;
+  }
+
+  /** Of the next replies only so many bytes arrive; their connections stay open, and say nothing more. */
+  stallBehind(bytes: number): void {
+    this.#left.reply = bytes;
+    this.#stalling = true;
+  }
+
+  /** Replies arrive twice from now on. */
+  doubleReplies(): void {
+    this.#doubling = true;
+  }
+
+  /** Everything arrives as it should again. */
+  heal(): void {
+    this.#left = { request: Infinity, reply: Infinity };
+    this.#stalling = false;
+    this.#doubling = false;
   }
 
   /** The next request does not arrive; its connection breaks for the client, but not for the server. */
@@ -69,7 +94,13 @@ export class CuttingProxy {
   }
 
   #pass(what: 'request' | 'reply', bytes: Buffer, to: Socket, from: Socket): void {
+    this.#watch(what, bytes);
     const left = this.#left[what];
+    if (this.#stalling && what === 'reply') {
+      this.#left.reply = Math.max(0, left - bytes.length);
+      return void to.write(bytes.subarray(0, left));
+    }
+    if (this.#doubling && what === 'reply') to.write(bytes);
     if (left === Infinity) return void to.write(bytes);
     this.#left[what] = left - bytes.length;
     if (left > bytes.length) return void to.write(bytes);

@@ -41,6 +41,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   MEMCACHED_CLOSED: EXIT.server,
   MEMCACHED_PROTOCOL: EXIT.server,
   MEMCACHED_AUTH: EXIT.server,
+  MEMCACHED_TLS: EXIT.server,
   MEMCACHED_CAS_DISABLED: EXIT.server,
   MEMCACHED_REFUSED: EXIT.server,
   REDIS_FAILED: EXIT.server,

@@ -6,7 +6,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf, type TorilError } from '../../errors.ts';
-import { silenceError, unreachableError } from '../connect-errors.ts';
+import { silenceError, tlsError, unreachableError } from '../connect-errors.ts';
 import type { ServerOptions } from '../options.ts';
 import type { Greeted, ProtocolEngine } from '../protocol.ts';
 
@@ -58,7 +58,7 @@ export class Attempt {
       const fail = (what: string, cause?: unknown): void => {
         timer.cancel();
         socket.destroy();
-        reject(unreachableError(address, what, cause));
+        reject(tlsError(address, cause) ?? unreachableError(address, what, cause));
       };
       const onError = (cause: Error): void => fail(reasonOf(cause), cause);
       const onClose = (): void => fail('the connection was closed');
