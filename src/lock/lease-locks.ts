@@ -15,7 +15,7 @@ import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../memcach
 import { type Claim, HeldLease } from './held-lease.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS, trustEndMs } from './lease.ts';
 import { LeaseGroup } from './lease-group.ts';
-import type { Acquisition, LeaseLocks } from './lock.ts';
+import type { Acquisition, Beside, LeaseLocks } from './lock.ts';
 import { encodeLock, foreignLock, parseLock } from './lock-item.ts';
 import { retryAfterMs, LockObservations } from './lock-observations.ts';
 
@@ -28,8 +28,6 @@ export interface MemcachedLeaseLocksOptions {
   /** Default 10 s. */
   readonly leaseMs?: number;
 }
-
-type Beside = (connection: Connection) => void;
 
 export class MemcachedLeaseLocks implements LeaseLocks {
   readonly #clock: Clock;
@@ -63,8 +61,10 @@ export class MemcachedLeaseLocks implements LeaseLocks {
         if (this.#closing !== undefined) return closed();
         // From here to the request nothing may be awaited: the claim belongs to this connection.
         const claim = this.#claim(connection, lockName, leaseMs);
-        beside(connection);
-        const outcome = await ask(connection, claim);
+        const behind = beside(connection);
+        const asking = ask(connection, claim);
+        behind?.();
+        const outcome = await asking;
         if (outcome.kind === 'done') return this.#hold(connection, claim, outcome.value);
         if (wasNotSent(outcome) && tries < CONNECTIONS_PER_ATTEMPT) continue;
         return await this.#withoutLease(server, connection, claim, beside, outcome);

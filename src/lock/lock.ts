@@ -44,17 +44,21 @@ export type Acquisition =
   /** The server is out of reach or the outcome is unknown and could not be found out. */
   | { readonly kind: 'unavailable'; readonly cause: TorilError };
 
+/**
+ * Called with the connection immediately before the acquiring request is issued, so that its own request (reading the
+ * cell) runs first and travels in the same write. What it returns is called immediately behind that request, for what is
+ * to run last in the same write. It may be called again with another connection if the first one failed: only the last
+ * call counts, and it was made with the lease's connection. If the lease was found there only by looking (the answer to
+ * the acquiring request was lost), nothing is called behind.
+ */
+export type Beside = (connection: Connection) => void | (() => void);
+
 export interface LeaseLocks {
-  /**
-   * One attempt on one server. `beside` is called with the connection immediately before the
-   * acquiring request is issued, so that its own request (reading the cell) runs first and travels
-   * in the same write; it may be called again with another connection if the first one failed: only
-   * the last call counts, and it was made with the lease's connection. `leaseMs`: if not the default.
-   */
+  /** One attempt on one server. `leaseMs`: if not the default. */
   attempt(
     server: MemcachedServer,
     lockName: string,
-    beside: (connection: Connection) => void,
+    beside: Beside,
     leaseMs?: number,
   ): Promise<Acquisition>;
   /** Stops all renewals. Leases that are still held are lost for their holders, and released. */
@@ -78,7 +82,8 @@ export interface DrawnToken {
 /** Where fencing tokens come from; they must grow over all processes and restarts. */
 export interface TokenSource {
   /**
-   * Draws the next token. Call it only *after* the lease is held. Waits for what may pass by itself (no
+   * Draws the next token. Call it only *after* the lease is held, or where the acquisition then proves that nobody has
+   * closed the cell since (own-commits.ts). Waits for what may pass by itself (no
    * connection, a server that is loading), and rejects with what does not.
    */
   drawToken(drawing?: Drawing): Promise<DrawnToken>;

@@ -112,8 +112,14 @@ export class Checks {
     throw new Violation('P9', what);
   }
 
-  /** `others`: of the other workers, some are at work. */
-  heard(watch: Watch, event: WorkerEvent, redis: RedisState, othersRun: boolean): Watch {
+  /** `othersRun`: of the other workers, some are at work. `isCalm`: no fault has struck. */
+  heard(
+    watch: Watch,
+    event: WorkerEvent,
+    redis: RedisState,
+    othersRun: boolean,
+    isCalm: boolean,
+  ): Watch {
     switch (event.kind) {
       case 'began':
         return this.#began(watch, event.token, othersRun);
@@ -121,6 +127,10 @@ export class Checks {
         checkSettlement(event, redis);
         return watch;
       case 'told':
+        if (isCalm && event.fate !== 'written') {
+          const what = `${event.entry} was told "${event.fate}", though nothing had happened to its lease`;
+          throw new Violation('P6', what);
+        }
         return told(watch, event);
       case 'threw':
         throw new Violation('P9', `withLease threw ${event.what}`);

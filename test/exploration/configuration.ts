@@ -22,6 +22,9 @@ export interface Configuration {
   readonly jobs: number;
   /** Jobs per commit at most; 1: and one commit per lease. */
   readonly batch: number;
+  /** How often the first worker's user wants something written, and each other one's (`lease`). */
+  readonly commits: number;
+  readonly others: number;
   /** How often the length of a lease passes for a worker. */
   readonly expiries: number;
   readonly renewals: number;
@@ -53,6 +56,8 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   workers: 2,
   jobs: 2,
   batch: 500,
+  commits: 1,
+  others: 1,
   expiries: 0,
   renewals: 0,
   evictions: 0,
@@ -72,22 +77,27 @@ export interface Damage extends WorkerDamage {
 }
 
 const NAMES = ['A', 'B', 'C', 'D'];
+/** How often a user of the strict lock tries again after an error. */
+const FURTHER_CALLS_MAX = 1;
 
 /** Must be called from a macrotask: the workers are started, and promises drained. */
 export function worldOf(
   configuration: Configuration,
   damage: Damage = {},
 ): { readonly world: World; readonly first: State } {
-  const { path, workers, jobs, batch, clocks, cell } = configuration;
+  const { path, workers, jobs, batch, commits, others, clocks, cell } = configuration;
   const { store = () => {}, jobs: damageJobs = () => {} } = damage;
   const vocabulary = new Vocabulary();
   const inStep = clocks === 'step';
   const earlierJobs = cell === 'present' && path !== 'lease' ? 1 : 0;
+  const commitsOf = (index: number): number => (index === 0 ? commits : others);
   const planOf = (index: number, suffix: string): WorkerPlan => ({
     path,
     name: `${NAMES[index]}${suffix}`,
     jobId: String(earlierJobs + (index % jobs) + 1),
     batchJobsMax: batch,
+    commits: commitsOf(index),
+    callsMax: commitsOf(index) + FURTHER_CALLS_MAX,
     idsDrawn: 0,
     abandoned: [],
     callsMade: 0,
@@ -107,6 +117,7 @@ export function worldOf(
     comparesCas: damage.store === undefined,
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
+    faults: configuration.faults,
   };
   const nodes = indices.map((index) => world.workers.start(planOf(index, '')));
   const { expiries, renewals, evictions, restarts, timeouts, crashes, refusals, faults } =

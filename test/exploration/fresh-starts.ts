@@ -12,16 +12,21 @@
  *   counting where it was;
  * - when it asked for the lock: no time may have passed since;
  * - that a commit of its own was refused, and may still be in the cell: it is not taken for a new one;
+ * - the CAS of its own last commit (`OwnCommits`): whoever has just made one is taken for a new process that has
+ *   made one commit, by the shortest way; later it must have forgotten it, or have asked for a new CAS in its place and
+ *   seen it gone for good;
  * - how often in a row it had to wait: that only makes its pauses longer.
  *
  * `exploration-fresh-starts.test.ts` tells both the same for a while, and compares what they do.
  */
+import { encodeLock } from '../../src/lock/lock-item.ts';
 import type { Outcome } from '../../src/memcached/server.ts';
 import { CELL, LOCK } from './memcached-states.ts';
 import { ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
-import { isOwn, type WorkerNode, type WorkerTree } from './worker-tree.ts';
+import { LEASE_MS } from './worker-plan.ts';
+import { isOwn, isWritten, type WorkerNode, type WorkerTree } from './worker-tree.ts';
 
 const MISSING: Outcome<never> = { kind: 'refused', reason: 'missing' };
 const EXISTS: Outcome<never> = { kind: 'refused', reason: 'exists' };
@@ -37,34 +42,67 @@ export class FreshStarts {
 
   /** The worker itself, or the new process that it is taken for. */
   standIn(node: WorkerNode, who: number, state: State): WorkerNode {
-    const { calls, isDecided, working, wasRefused, over, parent } = node;
+    const { requests, calls, isDecided, working, wasRefused, over, parent, commit } = node;
     if (parent === undefined || calls.length > 1) return node;
     if (isDecided || working || wasRefused || over) return node;
+    const hasJustCommitted =
+      node.events.some(isWritten) && calls.length === 1 && requests.length === 1;
+    if (commit !== undefined && !hasJustCommitted && !isForgotten(node, state)) return node;
     const abandoned = this.#abandoned(node, who, state);
-    const key = abandoned.join(' ');
+    const key = `${hasJustCommitted ? 'committed ' : ''}${abandoned.join(' ')}`;
     const known = node.fresh.get(key);
     if (known !== undefined) return known;
-    const fresh = this.#find(node, abandoned) ?? node;
-    node.fresh.set(key, fresh);
-    return fresh;
+    const fresh = hasJustCommitted ? this.#committed(node, abandoned) : this.#find(node, abandoned);
+    node.fresh.set(key, fresh ?? node);
+    return fresh ?? node;
   }
 
   #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
     const told = this.#toldBegins(node) ?? this.#toldWaits(node) ?? this.#toldHolds(node);
-    if (told === undefined) return undefined;
+    if (told === undefined || this.#hasRead(node.commit, told)) return undefined;
     const { plan, callsMade, idsDrawn } = node;
     const calls = plan.path === 'lease' ? callsMade - 1 : 0;
-    let fresh = this.#workers.start({
-      ...plan,
-      abandoned,
-      idsDrawn: idsDrawn - 1,
-      callsMade: calls,
+    const commits = plan.commits - (node.commit?.count ?? 0);
+    const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: calls };
+    return this.#toldTo(begun, told.map(answer), node);
+  }
+
+  /** Its last commit is not as gone as it seems. */
+  #hasRead(commit: WorkerNode['commit'], told: readonly number[]): boolean {
+    if (commit === undefined) return false;
+    return told.some((id) => {
+      const outcome = this.#vocabulary.at('outcome', id);
+      return outcome.kind === 'done' && (outcome.value as { cas?: bigint }).cas === commit.cas;
     });
-    for (const outcome of told) {
-      fresh = this.#workers.next(fresh, TOLD.answer + outcome * TOLD_KINDS);
-    }
-    const isSame = isEqual(fresh.requests, node.requests) && isEqual(fresh.calls, node.calls);
-    return isSame ? fresh : undefined;
+  }
+
+  /** The shortest way to a commit with this CAS: there was no cell, and nobody else. Its lock is being deleted. */
+  #committed(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
+    const { plan, requests, callsMade, idsDrawn, commit, sighting } = node;
+    const vocabulary = this.#vocabulary;
+    const release = vocabulary.at('memcached', requests[0] as number);
+    if (release.command !== 'delete' || commit === undefined || sighting !== -1) return undefined;
+    const { cas } = release;
+    const held = vocabulary.idOf('outcome', { kind: 'done', value: cas });
+    const lock = { ...encodeLock(`${plan.name}-${idsDrawn}`, LEASE_MS), cas };
+    const confirmed = vocabulary.idOf('outcome', { kind: 'done', value: lock });
+    const missing = vocabulary.idOf('outcome', MISSING);
+    const { outcome: done } = commit;
+    const commits = plan.commits - commit.count + 1;
+    const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: callsMade - 2 };
+    const token = TOLD.reply + vocabulary.idOf('reply', 0) * TOLD_KINDS;
+    const told = [answer(missing), answer(held), token, answer(done), answer(confirmed)];
+    return this.#toldTo(begun, [...told, TOLD.worked, answer(done)], node);
+  }
+
+  #toldTo(
+    plan: WorkerNode['plan'],
+    told: readonly number[],
+    node: WorkerNode,
+  ): WorkerNode | undefined {
+    let fresh = this.#workers.start(plan);
+    for (const stimulus of told) fresh = this.#workers.next(fresh, stimulus);
+    return isSame(fresh, node) ? fresh : undefined;
   }
 
   /** What a new process has heard when it has just asked for the cell and the lock. */
@@ -126,6 +164,20 @@ export class FreshStarts {
     }
     return [...ids].sort((a, b) => a - b);
   }
+}
+
+/** It cannot be tried any more, and makes no difference to what is tried after the last write. */
+function isForgotten({ commit, epoch, plan }: WorkerNode, { memcached }: State): boolean {
+  if (commit === undefined || plan.commits - commit.count > 1) return false;
+  return commit.epoch !== epoch || (commit.isUsed && memcached.cell?.cas !== commit.cas);
+}
+
+function answer(outcome: number): number {
+  return TOLD.answer + outcome * TOLD_KINDS;
+}
+
+function isSame(fresh: WorkerNode, node: WorkerNode): boolean {
+  return isEqual(fresh.requests, node.requests) && isEqual(fresh.calls, node.calls);
 }
 
 /** Trust in a lease counts from the moment at which it was asked for. */

@@ -12,7 +12,15 @@ import { exploreAll } from './shards.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
 const PATHS = ['queue', 'strict', 'lease'] as const;
-const NUMBERS = ['workers', 'jobs', 'batch', ...FAULT_KINDS, 'faults'] as const;
+const NUMBERS = [
+  'workers',
+  'jobs',
+  'batch',
+  'commits',
+  'others',
+  ...FAULT_KINDS,
+  'faults',
+] as const;
 /** A worker's letter and its place among four: more are too many to search anyway. */
 const WORKERS_MAX = 4;
 /** A lane is read as a whole. */
@@ -22,7 +30,7 @@ const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
   --path queue|strict|lease   --clocks apart|step   --cell present|missing   --canary NAME (or "list")
-  --workers --jobs --batch, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
+  --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
 

@@ -58,10 +58,11 @@ function flagsText(configuration: Configuration): string {
   return flags.map(([name, value]) => `--${name} ${value}`).join(' ');
 }
 
-function pathText({ path, cell, batch, clocks }: Configuration): string {
+function pathText({ path, cell, batch, commits, others, clocks }: Configuration): string {
   const notes = [
     cell === 'missing' && 'no cell',
     batch === 1 && 'one job at a time',
+    commits + others > 2 && `${commits} and ${others} commits`,
     clocks === 'step' && 'clocks in step',
   ].filter((note) => note !== false);
   return [path, ...notes].join(', ');

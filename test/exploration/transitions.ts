@@ -197,7 +197,7 @@ function hears(state: State, who: number, world: World, told: number): State {
   }
   const moved = settled({ ...next, node: world.workers.next(node, stimulus) });
   const places = replaced(state.places, who, moved);
-  const watch = watchEvents({ ...state, places }, who, world);
+  const watch = watchEvents({ ...state, places, budget }, who, world);
   return forgetful({ ...state, places, orphans, budget, watch }, who, world);
 }
 
@@ -256,7 +256,8 @@ function watchEvents(state: State, who: number, world: World): State['watch'] {
   const { node } = state.places[who] as Place;
   for (const event of node.events) {
     const othersRun = state.places.some((place, other) => other !== who && place.node.running);
-    watch = world.checks.heard(watch, event, state.redis, othersRun);
+    const isCalm = state.budget.faults === world.faults;
+    watch = world.checks.heard(watch, event, state.redis, othersRun, isCalm);
   }
   return watch;
 }

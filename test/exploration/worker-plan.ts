@@ -7,6 +7,7 @@ import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
 
 export const KEY = 'k';
 export const QUEUE = 'bull:explored';
+export const LEASE_MS = 10_000;
 export const DATA_SET = 'explored';
 export const UPDATE = 'append';
 
@@ -20,6 +21,10 @@ export interface WorkerPlan {
   /** The job that BullMQ has delivered to it. */
   readonly jobId: string;
   readonly batchJobsMax: number;
+  /** `lease`: how often its user wants something written. */
+  readonly commits: number;
+  /** How often it calls withLease for that at most: a little more, since it tries again after an error. */
+  readonly callsMax: number;
   /** How many owner ids its name has drawn before. */
   readonly idsDrawn: number;
   /** Which of them it gave up without knowing whether they stand in the lock. */

@@ -15,6 +15,17 @@ const LIVE_MAX = 20_000;
 
 const LOCK_PREFIX = 'toril:lock:';
 
+export interface OwnCommit {
+  /** What memcached answered. */
+  readonly outcome: number;
+  readonly cas: bigint;
+  readonly epoch: number;
+  /** It has asked for a new CAS in its place. */
+  readonly isUsed: boolean;
+  /** How many of its user's writes are done. */
+  readonly count: number;
+}
+
 export interface WorkerNode {
   readonly id: number;
   readonly parent: WorkerNode | undefined;
@@ -32,6 +43,8 @@ export interface WorkerNode {
   readonly wasRefused: boolean;
   readonly running: boolean;
   readonly over: boolean;
+  /** Its own last commit, whose CAS it remembers; undefined: it has made none. */
+  readonly commit: OwnCommit | undefined;
   /** What happened in the last step. */
   readonly events: readonly WorkerEvent[];
   readonly hurrying: boolean;
@@ -70,8 +83,8 @@ export class WorkerTree {
 
   /** A worker that has just started. */
   start(plan: WorkerPlan): WorkerNode {
-    const { name, idsDrawn, abandoned, callsMade } = plan;
-    const root = `${name} ${idsDrawn} ${callsMade} ${abandoned.join(' ')}`;
+    const { name, commits, idsDrawn, abandoned, callsMade } = plan;
+    const root = `${name} ${commits} ${idsDrawn} ${callsMade} ${abandoned.join(' ')}`;
     const known = this.#roots.get(root);
     if (known !== undefined) return known;
     const node = this.#add(undefined, -1, plan, new Worker(plan, this.#vocabulary, this.#damage));
@@ -180,6 +193,7 @@ export class WorkerTree {
       wasRefused: worker.wasRefused,
       running: worker.running,
       over: worker.over,
+      commit: this.#commit(parent, stimulus, worker, events),
       events,
       hurrying: worker.hurrying,
       idsDrawn: worker.idsDrawn,
@@ -201,6 +215,35 @@ export class WorkerTree {
       }
     }
     return node;
+  }
+
+  #commit(
+    parent: WorkerNode | undefined,
+    stimulus: number,
+    worker: Worker,
+    events: readonly WorkerEvent[],
+  ): OwnCommit | undefined {
+    const before = parent?.commit;
+    const count = (before?.count ?? 0) + (events.some(isWritten) ? 1 : 0);
+    const asked = parent?.requests[0];
+    const outcome = Math.floor(stimulus / TOLD_KINDS);
+    if (asked !== undefined && stimulus % TOLD_KINDS === TOLD.answer) {
+      const request = this.#vocabulary.at('memcached', asked);
+      const answer = this.#vocabulary.at('outcome', outcome);
+      const isOfCell = !request.name.startsWith(LOCK_PREFIX);
+      if (request.command === 'replace' && isOfCell && answer.kind === 'done') {
+        const { epoch } = worker;
+        return { outcome, cas: answer.value as bigint, epoch, isUsed: false, count };
+      }
+    }
+    if (before === undefined) return undefined;
+    const isUsed = before.isUsed || worker.requests.some((id) => this.#isBumpOf(id, before.cas));
+    return { ...before, isUsed, count };
+  }
+
+  #isBumpOf(id: number, cas: bigint): boolean {
+    const request = this.#vocabulary.at('memcached', id);
+    return request.command === 'bump' && request.cas === cas;
   }
 
   /** What `LockObservations` remembers, or more: when in doubt, it remembers. */
@@ -251,6 +294,10 @@ export class WorkerTree {
 /** Drawn by this very process, not by the one whose place it has taken. */
 export function isOwn(owner: string, { plan }: WorkerNode): boolean {
   return owner.startsWith(`${plan.name}-`);
+}
+
+export function isWritten(event: WorkerEvent): boolean {
+  return event.kind === 'told' && event.fate === 'written';
 }
 
 function isDecision(event: WorkerEvent): boolean {

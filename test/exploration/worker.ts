@@ -19,6 +19,7 @@ import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { WorkerClock } from './worker-clock.ts';
 import {
   KEY,
+  LEASE_MS,
   QUEUE,
   UPDATE,
   type WorkerDamage,
@@ -26,7 +27,6 @@ import {
   type WorkerPlan,
 } from './worker-plan.ts';
 
-const LEASE_MS = 10_000;
 /** Longer than a takeover takes: the lease, a tenth of it, and 10 ms. */
 const LEASE_PASSES_MS = 11_050;
 /** A little more than when a renewal is due. */
@@ -37,8 +37,6 @@ const PAUSE_MAX_MS = 500;
 const HURRY_MS = 0.5;
 /** Nobody is snoozed for want of budget: that is BullMQ's business, and does not touch the protocol. */
 const PATIENCE_MS = 1_000_000_000;
-/** Times that a user of the strict lock tries again after an error. */
-const CALLS_MAX = 2;
 
 export class Worker {
   readonly #vocabulary: Vocabulary;
@@ -268,7 +266,7 @@ export class Worker {
       leaseMs: LEASE_MS,
       waitMs: 2 ** 31 - 1,
     });
-    while (this.#calls < CALLS_MAX) {
+    for (let left = this.#plan.commits; this.#calls < this.#plan.callsMax; ) {
       const entry = `${this.#plan.name}${++this.#calls}`;
       let token = 0;
       const append = async (held: HeldKey<string[]>): Promise<void> => {
@@ -281,7 +279,8 @@ export class Worker {
       try {
         await locks.withLease<void, string[]>(KEY, append);
         tell('written');
-        break;
+        left--;
+        if (left === 0) break;
       } catch (thrown) {
         const fate = fateOf(thrown);
         if (fate === undefined) {

@@ -22,4 +22,6 @@ export interface World {
   readonly successors: readonly WorkerPlan[];
   /** Clocks run in step: a lease's length passes for all workers at once. */
   readonly inStep: boolean;
+  /** How many may strike. */
+  readonly faults: number;
 }

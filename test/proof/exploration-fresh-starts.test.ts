@@ -47,7 +47,7 @@ class Searched {
       stimuli.push(TOLD.reply + reply * TOLD_KINDS);
     }
     for (const outcome of this.#outcomes.get(node.requests[0] ?? -1) ?? []) {
-      if (!this.#isImpossible(outcome, worn, abandoned)) {
+      if (!this.#isImpossible(outcome, worn, abandoned) && !this.#isBack(outcome, worn)) {
         stimuli.push(TOLD.answer + outcome * TOLD_KINDS);
       }
     }
@@ -63,9 +63,17 @@ class Searched {
     return isOwn(owner, worn) && number < worn.idsDrawn && !abandoned.includes(number);
   }
 
+  /** A CAS that the cell has had, and that the worker has seen gone. */
+  #isBack(id: number, { commit }: WorkerNode): boolean {
+    if (commit?.isUsed !== true) return false;
+    const outcome = this.#world.vocabulary.at('outcome', id);
+    if (outcome.kind !== 'done' || typeof outcome.value !== 'object') return false;
+    return (outcome.value as { cas: bigint }).cas === commit.cas;
+  }
+
   #note(node: WorkerNode): void {
     for (const [key, fresh] of node.fresh) {
-      const abandoned = key === '' ? [] : key.split(' ').map(Number);
+      const abandoned = (key.match(/\d+/g) ?? []).map(Number);
       if (fresh !== node) this.pairs.push({ worn: node, fresh, abandoned });
     }
     for (const stimulus of node.children.keys()) {
@@ -97,10 +105,12 @@ function deeds({
 }
 
 /** Searches until there is enough to compare: a busy machine finds less in the same time. */
-async function searched(path: Path): Promise<{ world: World; known: Searched }> {
+async function searched(path: Path, commits: number): Promise<{ world: World; known: Searched }> {
   const faults = { expiries: 1, timeouts: 1, restarts: 1, evictions: 1, faults: 1 };
   for (let seconds = 2; ; seconds *= 2) {
-    const { world, first } = await inMacrotask(() => worldOf({ ...NO_FAULTS, ...faults, path }));
+    const { world, first } = await inMacrotask(() =>
+      worldOf({ ...NO_FAULTS, ...faults, path, commits }),
+    );
     await new Search(world, first).run(seconds);
     const known = new Searched(world);
     if (known.pairs.length > PAIRS_MIN || seconds > 8) return { world, known };
@@ -108,8 +118,13 @@ async function searched(path: Path): Promise<{ world: World; known: Searched }> 
 }
 
 describe('a worker that begins again does what a new process does', () => {
-  test.each(['queue', 'strict', 'lease'] as const)('%s', { timeout: 60_000 }, async (path) => {
-    const { world, known } = await searched(path);
+  test.each([
+    ['queue', 1],
+    ['strict', 1],
+    ['lease', 1],
+    ['lease', 2],
+  ] as const)('%s, %d commits', { timeout: 60_000 }, async (path, commits) => {
+    const { world, known } = await searched(path, commits);
     const chance = seededFraction(path);
     expect(known.pairs.length).toBeGreaterThan(PAIRS_MIN);
     let steps = 0;

@@ -16,6 +16,7 @@ const SMALL: readonly Partial<Configuration>[] = [
   { path: 'strict' },
   { path: 'lease' },
   { path: 'lease', cell: 'missing' },
+  { path: 'lease', commits: 2 }, // whoever writes again knows the CAS of its own last commit
   { path: 'queue', expiries: 1 },
   { path: 'queue', cell: 'missing', expiries: 1, evictions: 1 }, // where a stale cell comes to be
   { path: 'lease', expiries: 1 },

@@ -224,4 +224,74 @@ export const LEASE_TWINS: readonly Twin[] = [
       },
     ],
   },
+  {
+    name: 'own-commit-of-any-connection',
+    guard: 'the CAS of the own last commit counts on the connection on which it was told',
+    hunt: { by: 'search', flags: '--path lease --commits 2 --restarts 1' },
+    edits: [
+      {
+        file: 'src/lock/own-commits.ts',
+        find: '    if (last === undefined || !last.isTried || last.connection !== connection) return undefined;',
+        replace: '    if (last === undefined || !last.isTried) return undefined;',
+      },
+    ],
+  },
+  {
+    name: 'closed-by-wish',
+    guard: 'the acquisition has closed the cell only if the own last commit was still there',
+    hunt: { by: 'search', flags: '--path lease --commits 2' },
+    edits: [
+      {
+        file: 'src/lock/strict/strict-cell.ts',
+        find: "  if (read.kind !== 'done' || closed?.kind !== 'done') return undefined;\n  return { kind: 'guarded', item: read.value, cas: closed.value };",
+        replace:
+          "  if (read.kind !== 'done' || closed === undefined) return undefined;\n  const cas = closed.kind === 'done' ? closed.value : read.value.cas;\n  return { kind: 'guarded', item: read.value, cas };",
+      },
+    ],
+  },
+  {
+    name: 'early-token-kept',
+    guard: 'a token drawn before the lease is used only if the acquisition has closed the cell',
+    hunt: { by: 'search', flags: '--path lease --commits 2' },
+    edits: [
+      {
+        file: 'src/lock/strict/with-lease.ts',
+        find: 'closed === undefined ? await this.#draw(leaseMs, budget) : early;',
+        replace: 'early ?? (await this.#draw(leaseMs, budget));',
+      },
+    ],
+  },
+  {
+    name: 'closed-before-the-lock',
+    guard: 'in the acquiring write, the cell is closed behind the lock',
+    hunt: { by: 'search', flags: '--path lease --commits 2 --clocks step' },
+    edits: [
+      {
+        file: 'src/lock/acquirer.ts',
+        find: 'return () => void (closing = connection.bump(cell, cas));',
+        replace: 'closing = connection.bump(cell, cas);',
+      },
+    ],
+  },
+  {
+    name: 'own-commit-from-a-read',
+    guard: "only a CAS from one's own commit is tried, none that was read",
+    hunt: { by: 'search', flags: '--path lease --commits 2' },
+    edits: [
+      {
+        file: 'src/lock/acquirer.ts',
+        find: '        read = connection.get(cell);\n',
+        replace: `        read = connection.get(cell);
+        void read.then((item) => {
+          if (item.kind === 'done') this.#commits?.note(cell, connection, item.value.cas);
+        });
+`,
+      },
+      {
+        file: 'src/lock/own-commits.ts',
+        find: '    const isTried = this.#last.get(cellName)?.isTried ?? true;\n',
+        replace: '    const isTried = true;\n',
+      },
+    ],
+  },
 ];

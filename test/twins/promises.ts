@@ -20,7 +20,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['trust-without-end', 'takeover-without-margin', 'takeover-of-any-version'],
     ...['connection-of-any-epoch', 'lock-not-looked-at', 'strict-without-guard'],
     ...['strict-once-per-lease', 'strict-without-bump', 'claim-before-check'],
-    ...['strict-on-unread-cell'],
+    ...['strict-on-unread-cell', 'own-commit-of-any-connection', 'closed-before-the-lock'],
+    ...['own-commit-from-a-read'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
@@ -34,7 +35,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['telemetry-throws', 'cancelled-is-called'],
   ],
   'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit'],
-  'P5 fencing': ['token-before-lease'],
+  'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
   'P6 no wedge': [
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],

@@ -6,8 +6,9 @@
  */
 import { type ErrorCode, TorilError } from '../../errors.ts';
 import { cellName } from '../../memcached/item-names.ts';
-import type { Cas, Item, NewItem, Outcome } from '../../memcached/server.ts';
+import type { Cas, Connection, Item, NewItem, Outcome } from '../../memcached/server.ts';
 import type { DrawnToken, Lease } from '../lock.ts';
+import type { OwnCommits } from '../own-commits.ts';
 import type { CellCodec, HeldKeys } from './with-lease.ts';
 
 /** A key whose lease is held and whose cell is closed to all older holders. */
@@ -50,25 +51,30 @@ export interface LeaseSessionParts {
   readonly cells: readonly HeldCell[];
   readonly codec: CellCodec;
   readonly drawn: DrawnToken;
+  /** Where commits are remembered. */
+  readonly commits: OwnCommits;
 }
 
 interface SentWrite {
   readonly key: string;
-  readonly outcome: Promise<Outcome<unknown>>;
+  readonly connection: Connection;
+  readonly outcome: Promise<Outcome<Cas>>;
 }
 
 export class LeaseSession {
   readonly #cells: readonly HeldCell[];
   readonly #codec: CellCodec;
   readonly #drawn: DrawnToken;
+  readonly #commits: OwnCommits;
   readonly #writes = new Map<string, NewItem>();
   readonly #controller = new AbortController();
   #over = false;
 
-  constructor({ cells, codec, drawn }: LeaseSessionParts) {
+  constructor({ cells, codec, drawn, commits }: LeaseSessionParts) {
     this.#cells = cells;
     this.#codec = codec;
     this.#drawn = drawn;
+    this.#commits = commits;
   }
 
   /** Single use. See `Locks.withLease` for what it throws. */
@@ -144,7 +150,8 @@ export class LeaseSession {
     for (const { key, lease, cas } of this.#cells) {
       const item = this.#writes.get(key);
       if (item === undefined) continue;
-      sent.push({ key, outcome: lease.connection.replace(cellName(key), item, cas) });
+      const { connection } = lease;
+      sent.push({ key, connection, outcome: connection.replace(cellName(key), item, cas) });
       void lease.release();
     }
     const givenBack = this.#giveBack();
@@ -155,10 +162,11 @@ export class LeaseSession {
   async #judge(sent: readonly SentWrite[]): Promise<void> {
     const writes = new Map<string, WriteFate>();
     let failed: { key: string; outcome: Outcome<unknown> } | undefined;
-    for (const { key, outcome: pending } of sent) {
+    for (const { key, connection, outcome: pending } of sent) {
       const outcome = await pending;
       writes.set(key, fateOf(outcome));
-      if (outcome.kind !== 'done') failed ??= { key, outcome };
+      if (outcome.kind === 'done') this.#commits.note(cellName(key), connection, outcome.value);
+      else failed ??= { key, outcome };
     }
     if (failed === undefined) return;
     const { key, outcome } = failed;

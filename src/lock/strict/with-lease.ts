@@ -5,13 +5,13 @@
  * holders, run the user's function, write and release.
  *
  * The token is drawn before the cells are closed, since closing also proves that the leases are
- * still held: so whoever acquires them later draws later, and gets a higher one.
+ * still held: so whoever acquires them later draws later, and gets a higher one. If this process was
+ * the last to change the keys, as far as it knows, it draws the token first of all, and has the acquisition close the cells.
  */
 import { type Clock, pause, systemClock } from '../../base/clock.ts';
 import { type Random, systemRandom } from '../../base/random.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
-import { cellName } from '../../memcached/item-names.ts';
 import type { Item, NewItem } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { type Acquired, Acquirer, releaseAll } from '../acquirer.ts';
@@ -19,8 +19,9 @@ import { checkLeaseMs, LEASE_DEFAULT_MS } from '../lease.ts';
 import { MemcachedLeaseLocks } from '../lease-locks.ts';
 import type { DrawnToken, TokenSource } from '../lock.ts';
 import { WaitBudget } from '../wait-budget.ts';
-import { guardCell } from './strict-cell.ts';
-import { type HeldCell, LeaseSession } from './lease-session.ts';
+import { OwnCommits } from '../own-commits.ts';
+import { closeCells, closedCells, heldCells, noteFound } from './closing.ts';
+import { LeaseSession } from './lease-session.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 
 /** Longer than the default lease and its takeover: outlasts a holder that died. */
@@ -139,6 +140,7 @@ class StrictLocks implements Locks {
   readonly #waitMs: number;
   readonly #leases: MemcachedLeaseLocks;
   readonly #acquirer: Acquirer;
+  readonly #commits = new OwnCommits();
   readonly #mutex = new KeyedMutex();
   readonly #waiting = new Set<WaitBudget>();
 
@@ -149,7 +151,8 @@ class StrictLocks implements Locks {
     this.#leaseMs = options.leaseMs ?? LEASE_DEFAULT_MS;
     this.#waitMs = checkedWaitMs(options.waitMs ?? WAIT_DEFAULT_MS);
     this.#leases = new MemcachedLeaseLocks({ clock, random, leaseMs: this.#leaseMs });
-    this.#acquirer = new Acquirer({ memcached, leases: this.#leases, clock });
+    const [leases, commits] = [this.#leases, this.#commits];
+    this.#acquirer = new Acquirer({ memcached, leases, clock, commits });
   }
 
   async withLease<Result, Value>(
@@ -202,10 +205,13 @@ class StrictLocks implements Locks {
     budget: WaitBudget,
   ): Promise<LeaseSession> {
     for (;;) {
-      const acquired = await this.#acquirer.acquireAll(keys, leaseMs, budget);
+      const mayClose = this.#acquirer.mayClose(keys);
+      const early = mayClose ? await this.#draw(leaseMs, budget) : undefined;
+      const closes = early !== undefined;
+      const acquired = await this.#acquirer.acquireAll(keys, leaseMs, budget, closes);
       let session: LeaseSession | undefined;
       try {
-        session = await this.#session(acquired, leaseMs, budget);
+        session = await this.#session(acquired, early, leaseMs, budget);
       } finally {
         if (session === undefined) releaseAll(acquired.map(({ lease }) => lease));
       }
@@ -214,17 +220,22 @@ class StrictLocks implements Locks {
     }
   }
 
-  /** Undefined: the leases are of no use any more. */
+  /** Undefined: the leases are of no use any more. `early`: was drawn before they were acquired. */
   async #session(
     acquired: readonly Acquired[],
+    early: DrawnToken | undefined,
     leaseMs: number,
     budget: WaitBudget,
   ): Promise<LeaseSession | undefined> {
     const { codec } = this.#options;
-    const drawn = await this.#draw(leaseMs, budget);
+    const commits = this.#commits;
+    await budget.within(noteFound(acquired, commits));
+    const closed = early && (await budget.within(closedCells(acquired)));
+    const drawn = closed === undefined ? await this.#draw(leaseMs, budget) : early;
     if (drawn === undefined) return undefined;
-    const cells = await budget.within(closeCells(acquired, codec, drawn));
-    if (cells !== undefined) return new LeaseSession({ cells, codec, drawn });
+    const guardings = closed ?? (await budget.within(closeCells(acquired, codec)));
+    const cells = heldCells(acquired, guardings, codec, drawn);
+    if (cells !== undefined) return new LeaseSession({ cells, codec, drawn, commits });
     budget.noteObstacle('the lease was lost again before it could be used');
     return undefined;
   }
@@ -247,29 +258,6 @@ class StrictLocks implements Locks {
       over.abort();
     }
   }
-}
-
-/** Undefined: a lease was lost on the way. Throws what makes a key unusable. */
-async function closeCells(
-  acquired: readonly Acquired[],
-  codec: CellCodec,
-  drawn: DrawnToken,
-): Promise<HeldCell[] | undefined> {
-  const guardings = await Promise.all(
-    acquired.map(async ({ key, lease, read }) =>
-      guardCell(lease, cellName(key), await read, () => codec.placeholder()),
-    ),
-  );
-  const cells: HeldCell[] = [];
-  for (const [index, guarding] of guardings.entries()) {
-    const { key, lease } = acquired[index] as Acquired;
-    if (guarding.kind === 'failed') throw guarding.cause;
-    if (guarding.kind === 'lost') return undefined;
-    const { item, cas } = guarding;
-    const value = item === undefined ? undefined : codec.decode(item, drawn);
-    cells.push({ key, lease, item, cas, value });
-  }
-  return cells;
 }
 
 function heldKey<Value>(key: string, held: HeldKeys<Value>): HeldKey<Value> {
