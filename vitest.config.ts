@@ -16,6 +16,13 @@ const forExamples = {
 
 export default defineConfig({
   test: {
+    tags: [
+      {
+        name: 'imitation',
+        description:
+          'what Toril does by imitating scripts of BullMQ: not with one that it does not know',
+      },
+    ],
     projects: [
       {
         test: {

@@ -14,6 +14,7 @@ import { verified } from '../updates/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
+import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
 import { CODE } from '../jobs/bullmq/state/layout.ts';
 import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
 import type { AnyUpdate, UpdateContext } from '../updates/update.ts';
@@ -108,6 +109,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
       finisher: () => this.backend.slots.finisher,
       concurrency: bull.concurrency ?? 1,
+      // What fails, comes back when it is due.
+      ...(!isKnownBullMQ() && {
+        decided: () => void this.backend.decided().catch(() => undefined),
+      }),
     });
     this.#gate = new Gate({
       queue: this.qualifiedName,

@@ -4,6 +4,8 @@
  * Random walks on two queues, one with a stock worker, one with Toril's backend: after each step the
  * whole queue is read, and must be the same. Times differ, and events of one moment may come in
  * another order: per job, they may not.
+ *
+ * @module-tag imitation
  */
 import { randomUUID } from 'node:crypto';
 import { type Job, Queue, UnrecoverableError, Worker } from 'bullmq';

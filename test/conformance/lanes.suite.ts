@@ -159,7 +159,9 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect([await locate('a'), await locate('new')]).toEqual(['a', 'waiting 0']);
       });
 
-      test('is delivered at once if it is held back as delayed', async () => {
+      test('is delivered at once if it is held back as delayed', {
+        tags: 'imitation',
+      }, async () => {
         await stage.addJob('a', { dueMs: 4_000_000_000_000 });
         const taken = await lanes.take(taking({ arrivals: ['a'] }));
         await stage.forgetEntry('a');
@@ -658,7 +660,9 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await jobsOf()).toEqual([]);
       });
 
-      test('has BullMQ deliver the decided jobs that it holds back as delayed', async () => {
+      test('has BullMQ deliver the decided jobs that it holds back as delayed', {
+        tags: 'imitation',
+      }, async () => {
         const dueMs = Date.now() + 60_000;
         for (const jobId of ['a', 'b', 'c', 'd']) await stage.addJob(jobId, { dueMs });
         await stage.addJob('e');

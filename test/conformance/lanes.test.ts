@@ -8,6 +8,7 @@ import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
+import { isKnownBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
 import { Queue } from '../../src/jobs/queue.ts';
 import {
   LANE_FIELD,
@@ -39,7 +40,8 @@ async function inMemory(): Promise<Stage> {
   const jobs = new MemoryJobs(systemClock);
   jobs.promote = (jobId) => {
     const job = jobs.get(jobId);
-    if (job !== undefined) job.state = 'waiting';
+    // With a BullMQ that is unknown, no script promotes.
+    if (job !== undefined && isKnownBullMQ()) job.state = 'waiting';
   };
   return {
     lanes: new MemoryLanes(jobs, systemClock),

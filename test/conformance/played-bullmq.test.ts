@@ -354,6 +354,7 @@ describe('the played BullMQ', () => {
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])(
     'does what BullMQ does, on walk %i',
+    { tags: 'imitation' },
     async (seed) => {
       const other = await real(redis);
       try {

@@ -276,11 +276,12 @@ describe('jobs enter their lane when they are first delivered', () => {
   it('if they are delayed', async () => {
     const here = stage();
     const key = here.key();
-    const late = await here.queue.enqueue(log, { key, n: 0 }, { delay: 300 });
+    const late = await here.queue.enqueue(log, { key, n: 0 }, { delay: 3_600_000 });
     expect(await laneKeys(here)).toEqual([]);
     await here.worker();
     await here.finished(await enqueueLog(here, [{ key, n: 1 }]));
     expect(await numbers(here, key)).toEqual([1]);
+    await late.promote();
     await here.finished([late]);
     expect(await numbers(here, key)).toEqual([1, 0]);
   });

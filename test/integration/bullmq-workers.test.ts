@@ -51,7 +51,7 @@ describe('the options of a worker', () => {
     expect(new Set(finished.map((job) => job.attemptsMade))).toEqual(new Set([1]));
   });
 
-  it('tell it when the fast path is off, and why', async () => {
+  it('tell it when the fast path is off, and why', { tags: 'imitation' }, async () => {
     const here = stage();
     const limiter = { max: 100, duration: 1_000 };
     const worker = here.startWorker({ limiter, metrics: { maxDataPoints: 1 } });

@@ -27,18 +27,23 @@ async function scene(): Promise<Scene> {
   );
   await snoozeNext(here);
   const jobs = await enqueueLog(here, entries(key, 6));
-  await snoozeAhead(here, key);
+  await snoozeAllButFirst(here, 6);
   const later = [7, 8].map((n) => ({ update: log, data: { key, n }, options: { delay: HOUR_MS } }));
   return { here, jobs, prioritized, delayed: await here.queue.enqueueBulk(later) };
 }
 
-/** Those of the key, except the first of its lane; each is back 100 ms after the one before it. */
-async function snoozeAhead({ queue: { backend } }: Stage, key: string): Promise<void> {
-  const snoozed = await backend.snoozeAhead(key);
-  await backend.scheduleSnoozed(key, snoozed, {
-    perRankMs: 100,
-    atLeastMs: 30_000,
-    atMostMs: HOUR_MS,
+/** They are delivered, and give their slots back: each is back 100 ms after the one before it. The first one is delivered next. */
+async function snoozeAllButFirst(here: Stage, count: number): Promise<void> {
+  const { backend } = here.queue;
+  await asWorker(here, async (worker) => {
+    const tokens = Array.from({ length: count }, (_, n) => `lock ${n}`);
+    const delivered = await Promise.all(tokens.map((token) => worker.getNextJob(token)));
+    const snoozing = delivered.map(async (job, n) =>
+      n === 0
+        ? backend.giveBack(job?.id as string, 'lock 0')
+        : backend.snooze(job?.id as string, [], 30_000 + n * 100, `lock ${n}`),
+    );
+    await Promise.all(snoozing);
   });
 }
 
@@ -125,7 +130,7 @@ describe('counts', () => {
   it('are right while thousands are snoozed, and clear away what is left of them', async () => {
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 2_600));
-    await snoozeAhead(here, here.key());
+    await snoozeAllButFirst(here, 2_600);
     await here.queue.enqueue(log, { key: here.key(), n: -1 }, { delay: HOUR_MS });
     expect(await here.queue.getJobCounts()).toMatchObject({ waiting: 2_600, delayed: 1 });
     expect(numbers(await here.queue.getWaiting(2_590))).toEqual(numbers(jobs).slice(2_590));

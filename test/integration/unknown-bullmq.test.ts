@@ -9,7 +9,9 @@ import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Worker } from '../../src/index.ts';
 import { addScript } from '../../src/jobs/bullmq/state/add.ts';
 import { bullScripts } from '../../src/jobs/bullmq/state/bullmq-text.ts';
+import { ALONE_FIELD } from '../../src/jobs/redis/scripts/script.ts';
 import { REMOVE } from '../../src/jobs/bullmq/state/remove.ts';
+import { committing, taking } from '../conformance/lanes.suite.ts';
 import { monitor } from '../support/monitor.ts';
 import { log } from '../support/updates.ts';
 import { enqueueLog, entries, expectExact, stage, type Stage } from '../support/workers.ts';
@@ -60,6 +62,12 @@ async function trespasses(here: Stage): Promise<{ readonly found: string[]; scri
   return seen;
 }
 
+/** From the first queue of this file on. */
+const warnings: Error[] = [];
+process.on('warning', (warning: Error & { code?: string }) => {
+  if (warning.code === 'BULLMQ_UNKNOWN') warnings.push(warning);
+});
+
 describe('with a BullMQ that it does not know, Toril', () => {
   let here: Stage;
   let watched: Awaited<ReturnType<typeof trespasses>>;
@@ -83,6 +91,14 @@ describe('with a BullMQ that it does not know, Toril', () => {
       bullmq: expect.stringMatching(/^\d+\.\d+\.\d+$/),
       costs: expect.stringMatching(/moveToFinished.*one by one.*stays exact/s),
     });
+  });
+
+  it('says so once per process, by a warning, also where there are only queues', async () => {
+    stage();
+    await vi.waitFor(() => expect(warnings).toHaveLength(1));
+    expect(warnings[0]?.message).toMatch(
+      /^BullMQ \d+\.\d+\.\d+ has other scripts \(moveToFinished\).*one by one.*stays exact/,
+    );
   });
 
   it('applies each job once and in order, of fast keys and of slow ones whose jobs give their slots back', async () => {
@@ -131,6 +147,45 @@ describe('with a BullMQ that it does not know, Toril', () => {
     expect(await here.redis.llen(here.redisKey('wait'))).toBe(2);
     await here.queue.drain();
     expect(await here.queue.count()).toBe(0);
+    await expectNoTrespass();
+  });
+
+  it('has a snoozed job delivered at once that somebody’s batch has applied', async () => {
+    const jobs = await enqueueLog(here, entries(here.key(), 3));
+    const jobIds = await fetchSome(here, 3);
+    const { backend } = here.queue;
+    for (const jobId of jobIds.slice(1)) await backend.snooze(jobId, [], 3_600_000, 'slot');
+    await backend.giveBack(jobIds[0] as string, 'slot');
+    here.startWorker();
+    expect(await expectExact(here, here.key(), await here.finished(jobs))).toEqual([0, 1, 2]);
+    await expectNoTrespass();
+  });
+
+  it('notes that a process has lived through a job which it began alone, though somebody else has it by now', async () => {
+    await enqueueLog(here, entries(here.key(), 2));
+    const [lost, held] = (await fetchSome(here, 2)) as [string, string];
+    await here.redis.del(here.redisKey(`${lost}:lock`));
+    const { backend } = here.queue;
+    await expect(backend.snooze(lost, [5], 60_000, 'slot')).rejects.toThrow('Missing lock');
+    await backend.giveBack(held, 'slot', { survived: [5] });
+    for (const jobId of [lost, held]) {
+      expect(await here.redis.hget(here.redisKey(jobId), ALONE_FIELD)).toBe('0 0 +5');
+    }
+    await expectNoTrespass();
+  });
+
+  it('keeps why a job holds its lane, though the process dies before BullMQ is told', async () => {
+    const key = here.key();
+    const [job] = await enqueueLog(here, entries(key, 1));
+    const jobId = job?.id as string;
+    const { lanes } = here.queue;
+    const taken = await lanes.take(taking({ key, arrivals: [jobId] }));
+    const decisions = new Map([[jobId, 'hwhy it failed']]);
+    const [dataSet, token] = [taken.dataSet.id, taken.token];
+    await lanes.acknowledge(committing({ key, dataSet, base: 0, token, watermark: 0, decisions }));
+    expect((await lanes.take(taking({ key }))).entries).toMatchObject([
+      { jobId, directive: 'held', failedReason: 'why it failed' },
+    ]);
     await expectNoTrespass();
   });
 

@@ -19,6 +19,7 @@ import {
   type RedisQueueBackend,
 } from 'bullmq';
 import { systemClock } from '../../base/clock.ts';
+import { Gather } from '../../base/gather.ts';
 import { TorilError } from '../../errors.ts';
 import { type AbandonableClient, abandonClient } from '../../redis/abandon-client.ts';
 import { OWN_MARK } from '../../redis/own-keys.ts';
@@ -35,6 +36,8 @@ import {
 import { checkBullMQ, isKnownBullMQ } from './state/known-bullmq.ts';
 import { DELIVER_NEXT } from './state/promote.ts';
 
+const LOOKS = { atMost: Number.POSITIVE_INFINITY, callsMax: 1 };
+
 /** As they stand in the job's hash; BullMQ's name for `keepLogs`. */
 interface JobOptions {
   readonly kl?: number;
@@ -42,6 +45,10 @@ interface JobOptions {
 
 export class TorilBackend extends CompletingBackend {
   protected override readonly owner: Owner;
+  readonly #waking = new Gather<undefined, undefined>(systemClock, LOOKS, async (asked) => {
+    await this.snoozed.wakeDecided();
+    return asked.map(() => undefined);
+  });
 
   constructor(owner: Owner, ...bull: ConstructorParameters<typeof RedisQueueBackend>) {
     super(...bull);
@@ -68,6 +75,11 @@ export class TorilBackend extends CompletingBackend {
   async deliverNext(jobId: string): Promise<void> {
     if (!isKnownBullMQ()) return this.snoozed.wake(jobId);
     await this.runScript(DELIVER_NEXT, [jobId]);
+  }
+
+  /** Jobs were decided. Where no script of ours may promote those that were snoozed, BullMQ's own does: one look at a time. */
+  decided(): Promise<void> {
+    return this.#waking.call(undefined);
   }
 
   /** As `job.log`: keeps as many rows as the job's `keepLogs` says. */

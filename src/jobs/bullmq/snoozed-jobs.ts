@@ -4,7 +4,7 @@
  * the wait list or, with a priority, in the prioritized set. How they are told apart: scripts/snoozed.ts.
  */
 import { ownPrefixOf } from '../../redis/own-keys.ts';
-import { WAKE } from './state/promote.ts';
+import { TAKE_PROMOTED, WAKE } from './state/promote.ts';
 import {
   COUNT_WAITING,
   FORGET_WOKEN,
@@ -58,6 +58,8 @@ const SAID_NO: ReadonlySet<unknown> = new Set([
 
 /** Entries that one call looks at, so that it does not block Redis for more than 1 or 2 ms. */
 const ENTRIES_PER_CALL = 1_000;
+/** Jobs that are taken at a time to be promoted one by one: so many lie until they are due if the process dies meanwhile. */
+const PROMOTED_PER_CALL = 20;
 
 const FATES: Readonly<Record<Fate, Script>> = {
   remove: setAsideScript('remove'),
@@ -67,7 +69,7 @@ const FATES: Readonly<Record<Fate, Script>> = {
 export const SNOOZING_SCRIPTS: readonly Script[] = [
   ...[COUNT_WAITING, FORGET_WOKEN, NOTE_PRIORITY, RANGE_DELAYED, RANGE_WAITING],
   ...[SNOOZED_AS, SNOOZED_PRIORITIES],
-  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE]),
+  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE, TAKE_PROMOTED]),
 ];
 
 /** BullMQ's own calls, each for one job: where its scripts are unknown. */
@@ -152,6 +154,18 @@ export class SnoozedJobs {
   async wake(jobId: string): Promise<void> {
     if (isKnownBullMQ()) await this.#run(WAKE, jobId);
     else if ((await this.stateOf(jobId)) !== undefined) await this.#meets('promote', jobId);
+  }
+
+  /**
+   * Has BullMQ deliver those that somebody's batch has decided. Not needed where that is known: then the step that decides them
+   * does it.
+   */
+  async wakeDecided(): Promise<void> {
+    let jobIds: string[];
+    do {
+      jobIds = (await this.#run(TAKE_PROMOTED, PROMOTED_PER_CALL)) as string[];
+      for (const jobId of jobIds) await this.#meets('promote', jobId);
+    } while (jobIds.length === PROMOTED_PER_CALL);
   }
 
   /**

@@ -68,6 +68,8 @@ export interface LanesOfWorker {
   readonly finisher: () => Finisher | undefined;
   /** Jobs that it works on at once. */
   readonly concurrency: number;
+  /** Jobs of its commits were decided, some of which may be snoozed. */
+  readonly decided?: () => void;
 }
 
 const OF_NO_WORKER: LanesOfWorker = {
@@ -84,6 +86,7 @@ export class RedisLanes implements Lanes {
   /** Of Toril's own keys. */
   readonly #own: string;
   readonly #finisher: () => Finisher | undefined;
+  readonly #decided: (() => void) | undefined;
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
@@ -98,12 +101,13 @@ export class RedisLanes implements Lanes {
     client: Promise<ScriptClient>,
     prefix: string,
     clock: Clock,
-    { finisher, concurrency }: LanesOfWorker = OF_NO_WORKER,
+    { finisher, concurrency, decided }: LanesOfWorker = OF_NO_WORKER,
   ) {
     const perCall = perCallOf(concurrency);
     this.#prefix = prefix;
     this.#own = ownPrefixOf(prefix);
     this.#finisher = finisher;
+    this.#decided = decided;
     this.#client = client.then((ready) => defineScripts(ready));
     this.#client.catch(() => undefined); // each call reports it
     this.#take = new Gather(clock, perCall, (requests) => this.#takeMany(requests));
@@ -292,6 +296,7 @@ export class RedisLanes implements Lanes {
     const keys = [`${this.#prefix}delayed`];
     const args = packing.arguments([completing ?? 0, ...all]);
     const reply = (await this.#run(ACKNOWLEDGE, keys, args)) as string;
+    this.#decided?.();
     if (completing === undefined || !reply.startsWith('[')) return answersTo(commits, reply);
     const told = JSON.parse(reply) as unknown[];
     const letters = told.pop() as string;

@@ -23,7 +23,7 @@ import { DELIVER_NEXT } from '../state/promote.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { MOVE, REMOVE } from '../state/remove.ts';
-import { GIVE_BACK, NOTE_GIVEN_BACK, SNOOZE } from '../state/snooze.ts';
+import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snooze.ts';
 import { NOW, timedScripts } from '../state/timed.ts';
 import { SNOOZING_SCRIPTS } from '../snoozed-jobs.ts';
 import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
@@ -37,7 +37,7 @@ const SCRIPTS: readonly Script[] = [
 const IMITATING: readonly Script[] = [
   ...[FINISH, FILL, SNOOZE_AHEAD, SCHEDULE_SNOOZED, DELIVER_NEXT, SNOOZE, GIVE_BACK],
 ];
-const INSTEAD: readonly Script[] = [NOTE_GIVEN_BACK];
+const INSTEAD: readonly Script[] = [NOTE_SNOOZED];
 
 function allScripts(): readonly Script[] {
   const others = isKnownBullMQ() ? [...IMITATING, ...timedScripts().values()] : INSTEAD;

@@ -16,12 +16,15 @@ import { DROP_MISSING } from '../state/drop-missing.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { CODE } from '../state/layout.ts';
 import { RECLAIM } from '../state/reclaim.ts';
-import { GIVE_BACK, NOTE_GIVEN_BACK, SNOOZE } from '../state/snooze.ts';
+import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snooze.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { AddingBackend } from './adding-backend.ts';
 import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
 
-/** Milliseconds for which it is said again that a job was survived. If it is never heard, that counts as one death. */
+/**
+ * Milliseconds for which a note about a job is tried again: that it was survived (if it is never heard, that counts as one
+ * death), or that it is snoozed.
+ */
 const NOTE_WITHIN_MS = 10_000;
 
 /** How a job goes back to the front of the queue. */
@@ -62,8 +65,9 @@ export abstract class SettlingBackend extends AddingBackend {
     };
     if (!isKnownBullMQ()) {
       return this.#handBack('snooze', held, async () => {
+        await this.#noteBefore(jobId, survived);
         await super.moveToDelayed(jobId, systemClock.wallMs(), delayMs, token, options);
-        await this.#noteGivenBack(jobId, survived);
+        await this.#noteSnoozed(jobId);
       });
     }
     const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, options);
@@ -83,8 +87,8 @@ export abstract class SettlingBackend extends AddingBackend {
     const held = { jobId, token, attemptsMade };
     if (!isKnownBullMQ()) {
       return this.#handBack('give back', held, async () => {
+        await this.#noteBefore(jobId, survived);
         await super.moveJobFromActiveToWait(jobId, token);
-        await this.#noteGivenBack(jobId, survived);
       });
     }
     const { active, wait, stalled, paused, meta, limiter, prioritized, marker, events } = this.keys;
@@ -103,9 +107,15 @@ export abstract class SettlingBackend extends AddingBackend {
       throw this.finishedErrors({ code, jobId, command: name, state: 'active' });
   }
 
-  /** What BullMQ's own scripts know nothing of, when they have given it back. */
-  async #noteGivenBack(jobId: string, survived: readonly number[]): Promise<void> {
-    const isDecided = await this.runScript(NOTE_GIVEN_BACK, [jobId, survived.join(' ')]);
+  /** BullMQ's own script is about to give it back, and refuses if somebody else has it by now. */
+  async #noteBefore(jobId: string, survived: readonly number[]): Promise<void> {
+    if (survived.length > 0) await this.runScript(NOTE_SURVIVED, [jobId, survived.join(' ')]);
+  }
+
+  /** BullMQ's own script has given it back. Without the note it counts as delayed, until it is back. */
+  async #noteSnoozed(jobId: string): Promise<void> {
+    const note = (): Promise<unknown> => this.runScript(NOTE_SNOOZED, [jobId]);
+    const isDecided = await this.repeating.within(NOTE_WITHIN_MS, 'snooze', note);
     if (isDecided === '1') await super.promote(jobId);
   }
 

@@ -18,6 +18,7 @@ export interface InstalledBullMQ {
 }
 
 let installed: InstalledBullMQ | undefined;
+let isWarned = false;
 
 export function installedBullMQ(): InstalledBullMQ {
   installed ??= look();
@@ -29,15 +30,33 @@ export function isKnownBullMQ(): boolean {
   return installedBullMQ().changed.length === 0;
 }
 
-/** When a queue or a worker is made. @throws TorilError BULLMQ_UNSUPPORTED */
+/**
+ * When a queue or a worker is made. One that is unknown is told by a warning of the process, once (`process.on('warning')`; Node
+ * prints it).
+ * @throws TorilError BULLMQ_UNSUPPORTED
+ */
 export function checkBullMQ(): void {
   const { version, missing } = installedBullMQ();
-  if (missing.length === 0) return;
-  throw new TorilError(
-    'BULLMQ_UNSUPPORTED',
-    `BullMQ ${version} has no script ${missing.map((name) => `"${name}"`).join(', ')}, which Toril needs. Install bullmq@${TRIED_VERSIONS.join(' or ')}.`,
-  );
+  if (missing.length > 0) {
+    throw new TorilError(
+      'BULLMQ_UNSUPPORTED',
+      `BullMQ ${version} has no script ${missing.map((name) => `"${name}"`).join(', ')}, which Toril needs. Install bullmq@${TRIED_VERSIONS.join(' or ')}.`,
+    );
+  }
+  if (isKnownBullMQ() || isWarned) return;
+  isWarned = true;
+  process.emitWarning(costsOfUnknown(), { type: 'TorilWarning', code: 'BULLMQ_UNKNOWN' });
 }
+
+/** For people. */
+export function costsOfUnknown(): string {
+  const { version, changed } = installedBullMQ();
+  return `BullMQ ${version} has other scripts (${changed.join(', ')}) than ${TRIED_VERSIONS.join(' or ')}, with which Toril was tried, so nothing that it keeps is written but by its own: ${ONE_BY_ONE}; jobs of a slow key are delivered, and snoozed, one by one; delays go by the clocks of workers and producers, not of Redis; deliveries that end in snoozing count for rate limits. What is applied stays exact.`;
+}
+
+/** For people: what it costs that the fast path is off. */
+export const ONE_BY_ONE =
+  'jobs are completed and fetched one by one, by the scripts of BullMQ: for each job these cost Redis three times, and the worker twice as much';
 
 function look(): InstalledBullMQ {
   const scripts = bullScripts();

@@ -8,13 +8,12 @@
  *   completing and fetching      one job per call; together with a commit not at all
  *   snoozing ahead                not: jobs of a slow lane are delivered, and snoozed one by one
  *   delivering a lane's head     as soon as BullMQ comes to it; a head that is snoozed is promoted
- *   waking what was decided      not: a snoozed job that somebody's batch has applied comes back when it is due
+ *   waking what was decided      a call of its own for each snoozed job that somebody's batch has applied
  *   Redis' time                  BullMQ's scripts are told the time of the machine that calls them
  *   a delivery ends in snoozing  it counts for the rate limit; it is noted in a script of its own that it was no start
  *   a script stopped half-way    its job is not put back: if it is in no list, it stays so, with its outcome in its hash
  *   a job without a name         is not dropped, but fails (JOB_DAMAGED)
  *   deduplication that replaces  may replace a snoozed job: it is told as missing
- *   a held job's reason          is written by BullMQ only
  *
  * What stays exact without all of this: a job's outcome is a field of Toril's in its hash, written with the acknowledgement, and asked for
  * at each delivery; so what is completed, retried, snoozed or lost wrongly is delivered once more at worst, never applied once more.

@@ -7,12 +7,31 @@ import { SNOOZED_LUA } from './snoozed.ts';
 /**
  * A fragment for scripts whose `prefix` is the queue's: what BullMQ's own `promote` does, for a job
  * that it holds back as delayed though nothing remains to wait for. In the same step as whatever
- * says so, since a process that dies in between would leave the job lying until it is due. With an unknown BullMQ, it lies
- * there until then.
+ * says so, since a process that dies in between would leave the job lying until it is due. With an unknown BullMQ, it is only
+ * noted: TAKE_PROMOTED.
  */
-export const PROMOTE_LUA: string = isKnownBullMQ()
-  ? promoteLua()
-  : 'local function promote() end\n';
+export const PROMOTE_LUA: string = isKnownBullMQ() ? promoteLua() : noteLua();
+
+function noteLua(): string {
+  return `
+local function promote(jobId)
+  if redis.call('ZSCORE', prefix .. 'delayed', jobId) then redis.call('SADD', own .. 'promoted', jobId) end
+end
+`;
+}
+
+/**
+ * Jobs that are to be promoted by BullMQ's own script, since it is an unknown BullMQ: whoever takes them sees to it.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] how many at most
+ */
+export const TAKE_PROMOTED: Script = {
+  name: 'torilTakePromoted',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}
+return redis.call('SPOP', own .. 'promoted', ARGV[2])
+`,
+};
 
 function promoteLua(): string {
   return `

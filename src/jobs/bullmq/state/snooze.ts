@@ -60,18 +60,16 @@ return code
 }));
 
 /**
- * Notes what Toril keeps of a job that BullMQ's own scripts have just given back: that it is snoozed, if it lies in the delayed
- * set; and that a process which began it alone has lived through it.
+ * Where BullMQ's own script has just given a job back for a while: notes that it is snoozed.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] under which tokens it was begun alone
- *   Returns '1' if somebody has decided it meanwhile, so that it need not lie there
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ *   Returns '1' if somebody has decided it meanwhile, so that it need not lie in the delayed set
  */
-export const NOTE_GIVEN_BACK: Script = {
-  name: 'torilNoteGivenBack',
+export const NOTE_SNOOZED: Script = {
+  name: 'torilNoteSnoozed',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}${SURVIVED_LUA}
+  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
 local prefix, jobId = ARGV[1], ARGV[2]
-noteSurvived(prefix .. jobId, ARGV[3])
 local score = redis.call('ZSCORE', delayedSet, jobId)
 if not score then return '' end
 local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')

@@ -2,7 +2,6 @@ import { PLAIN_APPLIED } from '../../../updates/outcome.ts';
 import { FINISHING_LUA, type FinishSettings } from '../../bullmq/fast-path/finish.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
-import { isKnownBullMQ } from '../../bullmq/state/known-bullmq.ts';
 import { PROMOTE_LUA } from '../../bullmq/state/promote.ts';
 import {
   ALONE_FIELD,
@@ -219,7 +218,7 @@ end
 
 local function hold(jobKey, reason, key)
   if mayKnow(jobKey, 'h', key) then
-    call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held'${isKnownBullMQ() ? ", 'failedReason', reason" : ''})
+    call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held ' .. reason)
   end
 end
 

@@ -129,8 +129,11 @@ local function entryOf(key, jobId, sequence, traces)
     local isApplied = result[2] and result[2] ~= ''
     finished = not result[1] and 'failed' or isApplied and 'completed' or 'unapplied'
   end
-  local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', packed(job[7] or '')
-  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, reason, trace and packed(trace) or nil }, #data
+  local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', job[7] or ''
+  -- Behind the mark of a job that holds its lane stands why: maybe BullMQ has not been told yet.
+  local held, why = string.match(directive, '^(held) (.*)$')
+  if held then directive, reason = held, why end
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or nil }, #data
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
