@@ -1,6 +1,5 @@
 /** `toril lane`: an operator's word on lanes that stand still. */
-import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
@@ -220,8 +219,10 @@ describe('--trust', () => {
     expect(refused.stderr).toContain('error LEASE_TIMED_OUT: ');
     expect((await lane()).cell).toMatchObject({ standing: 'refused' });
 
+    const asked = vi.spyOn(MemcachedLeaseLocks.prototype, 'attempt');
     const waiting = say('--trust', 'copy');
-    await sleep(300);
+    await eventually('it has met the lock, and asks again', () => asked.mock.calls.length > 1);
+    asked.mockRestore();
     if (held.kind === 'held') await held.lease.release();
     expect(await waiting).toMatchObject({ code: 0 });
   });

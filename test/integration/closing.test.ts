@@ -1,5 +1,4 @@
 /** Closing: what is being applied is finished, everything else is given back, and nothing stays open. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Job } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../src/index.ts';
@@ -212,6 +211,7 @@ describe('closing while memcached', () => {
 
 describe('closing while an update does not settle', () => {
   const never = gate();
+  const late = gate();
   const hang = defineUpdate({
     name: 'hang',
     key: (data: { key: string; once: string }) => data.key,
@@ -220,6 +220,7 @@ describe('closing while an update does not settle', () => {
       if (hung.has(data.once)) return [...lines, [0, sequence, token]] as Line[];
       hung.add(data.once);
       await never.opened;
+      setImmediate(late.open); // once what is made of it has been sent, if anything is
       return [...lines, [9, sequence, token]] as Line[];
     },
     result: (lines) => (lines?.length ?? 0) - 1,
@@ -243,7 +244,7 @@ describe('closing while an update does not settle', () => {
     const [finished] = await here.finished([job]);
     expect(finished).toMatchObject({ attemptsMade: 1, returnvalue: 0 });
     never.open();
-    await sleep(100);
+    await late.opened;
     expect((await here.cells.get<Line[]>(key))?.map(([n]) => n)).toEqual([0]);
   });
 });
@@ -262,8 +263,7 @@ describe('a worker process that closes', () => {
     const here = stage();
     const child = await startProcess(here, { concurrency: 4, closeMs: 200 });
     await enqueueLog(here, [{ key: here.key(), n: 0, hangs: true }]);
-    await eventually('it is active', async () => (await here.queue.getActiveCount()) === 1);
-    await sleep(100);
+    await eventually('it has the lease', () => hasItem(lockName(here.key())));
     const startedMs = performance.now();
     await child.close();
     expect(performance.now() - startedMs).toBeLessThan(1_500);

@@ -273,8 +273,10 @@ describe('a job that has used up its attempts', () => {
       const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 1 });
       // Whoever is not the first in a standing lane looks again later each time.
       const worker = here.startWorker({ concurrency: 8, blockedMs: 300 });
-      await nextEvent(worker, 'laneHeld');
-      await sleep(1_500);
+      const looks = new Map<string, number>();
+      worker.on('jobSnoozed', ({ jobId }) => looks.set(jobId, (looks.get(jobId) ?? 0) + 1));
+      const last = jobs.at(-1)?.id as string;
+      await eventually('they look again later each time', () => (looks.get(last) ?? 0) > 2);
       const plain = new BullQueue(here.name, { connection: { url: here.redisUrl } });
       if (way === 'remove') await (await here.queue.getJob(jobs[1]?.id as string))?.remove();
       else await (way === 'clean' ? here.queue : plain).clean(0, 100, 'failed');
@@ -417,8 +419,11 @@ describe('a lane that is held', () => {
     await worker.close();
     const [other] = await enqueueLog(here, [{ key: here.key(), n: 9 }]);
     const ignorant = here.startWorker({ updates: [log], concurrency: 8 });
+    const met = new Promise<void>((resolve) => {
+      ignorant.on('jobSnoozed', ({ jobId }) => jobId === other?.id && resolve());
+    });
     await nextEvent(ignorant, 'updateUnknown');
-    await sleep(300);
+    await met;
     expect(await (other as Job).getState()).not.toBe('completed');
     expect(await here.queue.lane(here.key()).report()).toMatchObject({ heldBy: jobs[1]?.id });
   });

@@ -5,6 +5,7 @@ import { type Job, Queue as BullQueue, Worker as BullWorker } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
 import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
+import { isKnownBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
 import { eventually } from '../support/memcached.ts';
 import { redisClient } from '../support/redis.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -56,8 +57,10 @@ describe('40 jobs, 10 per window', () => {
     for (let n = 0; n < 2; n++) await here.worker(options);
     const startMs = performance.now();
     const finished = await here.finished(await enqueueLog(here, load(here)));
-    // Deliveries that ended in snoozing once used up the limit, which took 4 to 8 times as long.
-    expect(performance.now() - startMs).toBeLessThan(3 * WINDOW_MS * 2.5 + 1_500);
+    // Deliveries that ended in snoozing once used up the limit, which took 4 to 8 times as long. With an unknown BullMQ they do.
+    if (isKnownBullMQ()) {
+      expect(performance.now() - startMs).toBeLessThan(3 * WINDOW_MS * 2.5 + 1_500);
+    }
     expectLimited(finished);
     for (const key of new Set(finished.map(({ data }) => (data as Entry).key))) {
       await expectExact(
@@ -126,7 +129,7 @@ describe('setGlobalConcurrency(1)', () => {
   });
 });
 
-describe('the count of a rate limit', () => {
+describe('the count of a rate limit', { tags: 'imitation' }, () => {
   async function openWorker() {
     const name = `limits-${randomUUID()}`;
     const connection = { url: redisUrl(), maxRetriesPerRequest: null };
