@@ -73,8 +73,14 @@ export class TorilBackend extends CompletingBackend {
 
   /** Has BullMQ deliver a job before all others: its lane waits for it. */
   async deliverNext(jobId: string): Promise<void> {
-    if (!isKnownBullMQ()) return this.snoozed.wake(jobId);
+    if (!isKnownBullMQ()) return this.#deliverNextByBullMQ(jobId);
     await this.runScript(DELIVER_NEXT, [jobId]);
+  }
+
+  /** One with a priority loses it: BullMQ delivers nothing before those without, and these come back again and again. */
+  async #deliverNextByBullMQ(jobId: string): Promise<void> {
+    await this.snoozed.wake(jobId);
+    if ((await this.getState(jobId)) === 'prioritized') await this.changePriority(jobId, 0, true);
   }
 
   /** Jobs were decided. Where no script of ours may promote those that were snoozed, BullMQ's own does: one look at a time. */

@@ -7,7 +7,7 @@
  *
  *   completing and fetching      one job per call; together with a commit not at all
  *   snoozing ahead                not: jobs of a slow lane are delivered, and snoozed one by one
- *   delivering a lane's head     as soon as BullMQ comes to it; a head that is snoozed is promoted
+ *   delivering a lane's head     as soon as BullMQ comes to it; a head that is snoozed is promoted, one with a priority loses it
  *   waking what was decided      a call of its own for each snoozed job that somebody's batch has applied
  *   Redis' time                  BullMQ's scripts are told the time of the machine that calls them
  *   a delivery ends in snoozing  it counts for the rate limit; it is noted in a script of its own that it was no start
