@@ -68,6 +68,7 @@ export const ERROR_CODES = {
   BAD_FILE: 'a file cannot be read or is not what it should be',
   FILE_NOT_WRITTEN: 'a file could not be written',
   INVARIANT_UNUSABLE: 'an invariant threw, or gave no answer',
+  FILE_EXISTS: 'a file would be overwritten',
   NOT_ON_A_TEST_BED: 'a test bed does not play this call of BullMQ',
   // History, recordings and replays
   NOTHING_RECORDED: 'the history, or the recording, has nothing of that',

@@ -58,6 +58,7 @@ export type {
   UncheckedReason,
   UntriedReason,
 } from './history/replay/report.ts';
+export type { Updates } from './updates/updates-of.ts';
 export {
   type CellDefinition,
   type CellSettings,

@@ -13,6 +13,7 @@ export {
   expectSequentialFold,
   expectValue,
 } from './testing/assertions/expectations.ts';
+export { expectAgrees } from './testing/assertions/expect-agrees.ts';
 export { type ExpectedJob, expectEnqueued } from './testing/assertions/expect-enqueued.ts';
 export type { Backoff, BedDeduplication, BedJobOptions } from './testing/bullmq/job-options.ts';
 export {

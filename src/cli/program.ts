@@ -6,6 +6,7 @@ import { addDemoCommand } from './commands/demo-command.ts';
 import { addEnqueueCommand } from './commands/enqueue-command.ts';
 import { EXIT, type ExitWith } from './terminal/exit-codes.ts';
 import { reportFailure } from './terminal/failure.ts';
+import { addFixtureCommand } from './commands/fixture-command.ts';
 import { addGetCommand } from './commands/get-command.ts';
 import { addLaneCommand } from './commands/lane-command.ts';
 import { addRecordCommand } from './commands/record-command.ts';
@@ -59,6 +60,7 @@ function createProgram(exitWith: ExitWith): Command {
   addCompareCommand(program, exitWith);
   addSliceCommand(program, exitWith);
   addShrinkCommand(program, exitWith);
+  addFixtureCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
   return program;

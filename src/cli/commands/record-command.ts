@@ -1,11 +1,9 @@
 /** `toril record`: the history of a queue as a file. */
 import type { Command } from 'commander';
-import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import { record } from '../../history/record.ts';
 import type { RecordingEnd } from '../../history/recording/recording.ts';
 import { writeRecording } from '../../history/recording/file.ts';
-import type { Mask } from '../../history/recording/mask.ts';
 import { closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
@@ -15,7 +13,8 @@ import {
   type RedisFlags,
   timeFlag,
 } from '../flags/flags.ts';
-import { importFile, loadUpdates } from '../flags/load-updates.ts';
+import { loadMask } from '../flags/load-mask.ts';
+import { loadUpdates } from '../flags/load-updates.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { grouped, note, warn } from '../terminal/terminal.ts';
 
@@ -108,21 +107,4 @@ async function printAll(lines: AsyncIterable<string>): Promise<void> {
     if (process.stdout.write(`${line}\n`)) continue;
     await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
   }
-}
-
-/** @throws TorilError BAD_FILE */
-async function loadMask(file: string): Promise<Mask> {
-  const exported = await importFile(file, '--mask');
-  const named = exported['default'] ?? exported;
-  const { data, value } = (typeof named === 'object' && named !== null ? named : {}) as Record<
-    string,
-    unknown
-  >;
-  if (typeof data === 'function' && (value === undefined || typeof value === 'function')) {
-    return (value === undefined ? { data } : { data, value }) as Mask;
-  }
-  throw new TorilError(
-    'BAD_FILE',
-    `${file} is no mask: it must export a function "data(data, job)", and may export "value(value, key)".`,
-  );
 }

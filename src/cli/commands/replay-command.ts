@@ -21,7 +21,7 @@ import { openMemcached } from '../servers/memcached.ts';
 import { startProgress } from '../terminal/progress.ts';
 import { inputOf } from '../recordings/recording-input.ts';
 import { loadInvariants } from '../recordings/load-invariants.ts';
-import { replayText } from '../recordings/replay-text.ts';
+import { replayText, unknownUpdatesText } from '../recordings/replay-text.ts';
 import { print, printJson, warn } from '../terminal/terminal.ts';
 
 /** Bytes at the end of a file in which its last line is looked for. */
@@ -162,10 +162,7 @@ function exitCodeOf(report: ReplayReport, { complete, json }: ReplayFlags): numb
   if (verdict === 'differs' || verdict === 'broken') return EXIT.checkFailed;
   if (unknownUpdates.length > 0) {
     if (json !== true) {
-      noteError(
-        'UNKNOWN_UPDATE',
-        `the recording has jobs of updates that --updates does not have: ${unknownUpdates.join(', ')}.`,
-      );
+      noteError('UNKNOWN_UPDATE', unknownUpdatesText(unknownUpdates));
     }
     return exitCodeFor('UNKNOWN_UPDATE');
   }

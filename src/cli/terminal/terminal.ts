@@ -1,7 +1,10 @@
 /** Writing for people and for programs: results to standard output, everything else to standard error. */
 import Table from 'cli-table3';
 import pc from 'picocolors';
+import { grouped } from '../../base/grouped.ts';
 import { EXIT } from './exit-codes.ts';
+
+export { grouped };
 
 type Colours = ReturnType<typeof pc.createColors>;
 
@@ -61,11 +64,6 @@ export function sheet(rows: readonly (readonly [string, Cell])[]): string {
 
 function shown(cell: Cell): string {
   return typeof cell === 'number' ? grouped(cell) : cell;
-}
-
-/** 67549 -> "67,549" */
-export function grouped(number: number): string {
-  return number.toLocaleString('en-US');
 }
 
 /** `toril ... | head -1` is no error: end without a word, as a process without a handler would. */

@@ -1,7 +1,7 @@
 /** Two versions of the updates on the same recorded traffic: what would be different, where and by how much. */
 import { TorilError } from '../../errors.ts';
-import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
+import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
@@ -11,8 +11,8 @@ import { KeyComparison } from './key-comparison.ts';
 import { Tally, type UpdateReport } from './tally.ts';
 
 export interface CompareOptions {
-  readonly old: readonly AnyUpdate[];
-  readonly new: readonly AnyUpdate[];
+  readonly old: Updates;
+  readonly new: Updates;
   /** Fields that may differ, with all below them: `.updatedAt`, `.lines[].at`. */
   readonly ignore?: readonly string[] | undefined;
   /** Only this key. */
@@ -51,7 +51,10 @@ export async function compare(
   if (!(sample > 0 && sample <= 1)) {
     throw new TorilError('INVALID_OPTIONS', `sample must be above 0 and at most 1, not ${sample}.`);
   }
-  const [old, now] = [new UpdateRegistry(options.old), new UpdateRegistry(options.new)];
+  const [old, now] = [
+    new UpdateRegistry(updatesOf(options.old)),
+    new UpdateRegistry(updatesOf(options.new)),
+  ];
   const tally = new Tally(options.ignore ?? []);
   const keys = new Map<string, KeyComparison | undefined>();
   const reader = new RecordingReader(nameOf(recording));

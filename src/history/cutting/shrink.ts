@@ -1,8 +1,8 @@
 /** The smallest recording that still shows where two versions of the updates part. */
 import { TorilError } from '../../errors.ts';
 import { copyOfJson } from '../../updates/json-value.ts';
-import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
+import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';
 import { isSame } from '../compare/fields.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
@@ -14,8 +14,8 @@ import { RecordingWriter } from './write-again.ts';
 
 export interface ShrinkOptions {
   /** The version that the small recording is what it was with. */
-  readonly old: readonly AnyUpdate[];
-  readonly new: readonly AnyUpdate[];
+  readonly old: Updates;
+  readonly new: Updates;
   /** Only this key; default: the first that shows a difference. */
   readonly key?: string | undefined;
 }
@@ -48,8 +48,8 @@ interface Step {
 export async function shrink(recording: RecordingInput, options: ShrinkOptions): Promise<Shrunk> {
   if (options.key !== undefined) checkKey(options.key);
   const versions: Versions = {
-    old: new UpdateRegistry(options.old),
-    new: new UpdateRegistry(options.new),
+    old: new UpdateRegistry(updatesOf(options.old)),
+    new: new UpdateRegistry(updatesOf(options.new)),
   };
   const reader = new RecordingReader(nameOf(recording));
   const keys = new Map<string, KeySearch>();

@@ -58,6 +58,24 @@ export async function commitsOf(
     }
     onProgress?.(reader.commits);
   }
+  atEnd(reader);
+}
+
+/** The same, for who asks for the next one. Slower: each commit is waited for. */
+export async function* eachCommit(
+  recording: RecordingInput,
+  reader: RecordingReader,
+): AsyncGenerator<RecordedCommit, void, undefined> {
+  for await (const piece of readable(recording)) {
+    for (const commit of reader.read(piece)) {
+      if (reader.commits === 1) refuseMasked(reader.header);
+      yield commit;
+    }
+  }
+  atEnd(reader);
+}
+
+function atEnd(reader: RecordingReader): void {
   reader.end();
   refuseMasked(reader.header);
 }

@@ -4,6 +4,7 @@ import { checkKey } from '../../key.ts';
 import { verified } from '../../updates/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
+import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording/recording.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
@@ -33,7 +34,7 @@ export interface ReplayOptions {
    * whether a job that failed then and succeeds now does so because the updates were changed. They are
    * believed only where they give the recorded hashes.
    */
-  readonly former?: readonly AnyUpdate[] | undefined;
+  readonly former?: Updates | undefined;
   /**
    * Runs each update three times, in other surroundings (another time, time zone and environment): a job
    * whose update does not give the same each time fails with UPDATE_NOT_REPEATABLE, so its key differs.
@@ -72,7 +73,7 @@ export interface ReplayOptions {
  */
 export async function replay(
   recording: RecordingInput,
-  updates: readonly AnyUpdate[],
+  updates: Updates,
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
   const reader = new RecordingReader(nameOf(recording));
@@ -96,13 +97,13 @@ class Replay {
   readonly #steps: ReplayedSteps | undefined;
   readonly #onJob: OnJob | undefined;
 
-  constructor(reader: RecordingReader, updates: readonly AnyUpdate[], options: ReplayOptions) {
+  constructor(reader: RecordingReader, updates: Updates, options: ReplayOptions) {
     if (options.key !== undefined) checkKey(options.key);
     this.#reader = reader;
     const verify = (update: AnyUpdate): AnyUpdate => verified(update, () => undefined);
     const isVerified = options.verifyUpdates === true;
-    this.#registry = new UpdateRegistry(updates, isVerified ? verify : undefined);
-    this.#former = options.former && new UpdateRegistry(options.former);
+    this.#registry = new UpdateRegistry(updatesOf(updates), isVerified ? verify : undefined);
+    this.#former = options.former && new UpdateRegistry(updatesOf(options.former));
     this.#options = options;
     const { invariants, onJob, keysAtOnce = KEYS_AT_ONCE } = options;
     this.#steps = invariants && new ReplayedSteps(invariants);

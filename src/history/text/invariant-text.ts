@@ -1,6 +1,7 @@
 /** What became of an invariant, in a line. */
-import { brokenText, type InvariantReport } from '../../history/invariants/report.ts';
-import { colours, grouped } from '../terminal/terminal.ts';
+import { grouped } from '../../base/grouped.ts';
+import { brokenText, type InvariantReport } from '../invariants/report.ts';
+import type { Colours } from './style.ts';
 
 const UNASKED: Readonly<Record<NonNullable<InvariantReport['unchecked']>, string>> = {
   'never-asked': 'there is no value, job or key that it is about',
@@ -8,9 +9,8 @@ const UNASKED: Readonly<Record<NonNullable<InvariantReport['unchecked']>, string
   'not-all-keys': 'only a part of the keys is replayed, or was recorded',
 };
 
-export function invariantLine(report: InvariantReport): string {
+export function invariantLine(report: InvariantReport, { red, yellow }: Colours): string {
   const { name, verdict: found, asked, breaks, broken, unchecked, times } = report;
-  const { red, yellow } = colours.out;
   const ofAll = unchecked === 'values-unknown' ? ` ${grouped(times)} times` : '';
   const left = unchecked === undefined ? '' : `; not asked${ofAll}: ${UNASKED[unchecked]}`;
   if (broken !== undefined) {

@@ -1,0 +1,4 @@
+/** 67549 -> "67,549" */
+export function grouped(number: number): string {
+  return number.toLocaleString('en-US');
+}

@@ -1,0 +1,112 @@
+/** A file that is there as a whole, or not at all: it is written beside its place, and put there at the end. */
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import { systemRandom } from '../../base/random.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+
+/** Characters gathered for one write. */
+const WRITE_CHARACTERS = 256 * 1024;
+const zipped = promisify(gzip);
+
+/** Ends with `put` or `abandon`. A name that ends with `.gz` makes it a compressed file. */
+export class WholeFile {
+  readonly #file: string;
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  /** Undefined: it is a device or a pipe, which nothing can take the place of. */
+  readonly #temporary: string | undefined;
+  #text = '';
+  #isOpen = true;
+
+  private constructor(
+    file: string,
+    path: string,
+    handle: FileHandle,
+    temporary: string | undefined,
+  ) {
+    this.#file = file;
+    this.#path = path;
+    this.#handle = handle;
+    this.#temporary = temporary;
+  }
+
+  /** @throws TorilError FILE_NOT_WRITTEN, as all methods but `abandon` */
+  static async begin(file: string): Promise<WholeFile> {
+    // A link stays one: what it points to is replaced.
+    const path = await realpath(file).catch(() => file);
+    const found = await stat(path).catch(() => undefined);
+    const isReplaced = found === undefined || found.isFile();
+    const temporary = isReplaced ? `${path}.${systemRandom.id()}.partial` : undefined;
+    const handle = await orNotWritten(file, () => open(temporary ?? path, 'w'));
+    return new WholeFile(file, path, handle, temporary);
+  }
+
+  /** Where its content is until it is put in its place. */
+  get partial(): string {
+    return this.#temporary ?? this.#path;
+  }
+
+  /** A promise now and then: wait for it before the next. */
+  write(text: string): void | Promise<void> {
+    this.#text += text;
+    return this.#text.length < WRITE_CHARACTERS ? undefined : this.#flush();
+  }
+
+  /** All of it is on the disk, beside its place. */
+  async finish(): Promise<void> {
+    if (!this.#isOpen) return;
+    await this.#flush();
+    await orNotWritten(this.#file, async () => {
+      if (this.#temporary !== undefined) await this.#handle.sync();
+      await this.#close();
+    });
+  }
+
+  async put(): Promise<void> {
+    await this.finish();
+    const temporary = this.#temporary;
+    if (temporary === undefined) return;
+    await orNotWritten(this.#file, () => rename(temporary, this.#path));
+  }
+
+  /** Leaves nothing of it, and what was there before. Never rejects. */
+  async abandon(): Promise<void> {
+    await this.#close().catch(() => undefined);
+    if (this.#temporary !== undefined) {
+      await rm(this.#temporary, { force: true }).catch(() => undefined);
+    }
+  }
+
+  async #close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    await this.#handle.close();
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#text === '') return;
+    const text = this.#text;
+    this.#text = '';
+    await orNotWritten(this.#file, async () => {
+      // Parts that were compressed one by one are one compressed file.
+      const bytes = this.#file.endsWith('.gz') ? await zipped(text) : Buffer.from(text);
+      let written = 0;
+      while (written < bytes.length) {
+        written += (await this.#handle.write(bytes, written)).bytesWritten;
+      }
+    });
+  }
+}
+
+export async function orNotWritten<T>(file: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (cause) {
+    throw new TorilError(
+      'FILE_NOT_WRITTEN',
+      `${file} cannot be written (${messageOf(cause)}). Nothing half-written is left, and what was there before still is.`,
+      { cause },
+    );
+  }
+}
