@@ -1,4 +1,8 @@
-/** A worker fills its free slots in few calls, and holds no job that it does not work on. */
+/**
+ * A worker fills its free slots in few calls, and holds no job that it does not work on.
+ *
+ * @module-tag imitation
+ */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { defineUpdate, type Worker } from '../../src/index.ts';
 import { TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';

@@ -22,7 +22,7 @@ describe('a key without jobs', () => {
     );
     await enqueueLog(here, jobs, options);
     // They are removed as they complete, so what is left of them is nothing.
-    await eventually('none is left', async () => (await here.queue.getJobs()).length === 0, 20_000);
+    await eventually('none is left', async () => (await here.queue.getJobs()).length === 0, 60_000);
     for (const key of keys) expect(await here.cells.get<Line[]>(key)).toHaveLength(30);
     const ofBullMQ = await redisKeys(here.redis, here.name);
     expect(ofBullMQ.filter((name) => !OF_THE_QUEUE.test(name))).toEqual([]);
