@@ -352,13 +352,15 @@ describe('a bed', () => {
   });
 
   test('applies a thousand jobs in well under a second', async () => {
-    const startedMs = performance.now();
+    // Of this process's own time, however busy the machine is.
+    const before = process.cpuUsage();
     const bed = createTestBed({ updates: [deposit] });
     for (let job = 0; job < 1_000; job++) {
       await bed.enqueue(deposit, { account: `a${job % 100}`, cents: 1 });
     }
     await bed.drain();
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
     expect(bed.value<Account>('account:a7')).toEqual({ cents: 10, deposits: 10 });
   });
 
