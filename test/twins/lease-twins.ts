@@ -243,9 +243,27 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/lock/strict/strict-cell.ts',
-        find: "  if (read.kind !== 'done' || closed?.kind !== 'done') return undefined;\n  return { kind: 'guarded', item: read.value, cas: closed.value };",
+        find: "  if (read.kind !== 'done' || closed?.kind !== 'done') return undefined;\n",
+        replace: "  if (read.kind !== 'done' || closed === undefined) return undefined;\n",
+      },
+      {
+        file: 'src/lock/strict/strict-cell.ts',
+        find: "  return { kind: 'guarded', item: read.value, cas: closed.value };\n}\n\n/** `firstRead`",
         replace:
-          "  if (read.kind !== 'done' || closed === undefined) return undefined;\n  const cas = closed.kind === 'done' ? closed.value : read.value.cas;\n  return { kind: 'guarded', item: read.value, cas };",
+          "  const cas = closed.kind === 'done' ? closed.value : read.value.cas;\n  return { kind: 'guarded', item: read.value, cas };\n}\n\n/** `firstRead`",
+      },
+    ],
+  },
+  {
+    name: 'closed-too-late',
+    guard:
+      'the lease is still trusted when the answer comes that the acquisition has closed the cell',
+    hunt: { by: 'search', flags: '--path lease --commits 2 --expiries 1 --clocks step' },
+    edits: [
+      {
+        file: 'src/lock/strict/strict-cell.ts',
+        find: "  if (lease.trustLeftMs() === 0) return { kind: 'lost' };\n",
+        replace: '',
       },
     ],
   },

@@ -21,7 +21,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['connection-of-any-epoch', 'lock-not-looked-at', 'strict-without-guard'],
     ...['strict-once-per-lease', 'strict-without-bump', 'claim-before-check'],
     ...['strict-on-unread-cell', 'own-commit-of-any-connection', 'closed-before-the-lock'],
-    ...['own-commit-from-a-read'],
+    ...['own-commit-from-a-read', 'closed-too-late'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],

@@ -39,11 +39,14 @@ export type Guarding =
 
 /** Undefined: the acquisition alone has not closed the cell; `guardCell` may. */
 export async function closedByAcquiring({
+  lease,
   read: reading,
   closing,
 }: Acquired): Promise<Guarding | undefined> {
   const [read, closed] = [await reading, await closing];
   if (read.kind !== 'done' || closed?.kind !== 'done') return undefined;
+  // This process may have stood still between the two answers, and somebody else begun.
+  if (lease.trustLeftMs() === 0) return { kind: 'lost' };
   return { kind: 'guarded', item: read.value, cas: closed.value };
 }
 

@@ -5,7 +5,7 @@ import type { HeldKey, HeldKeys } from '../../../src/lock/strict/with-lease.ts';
 import type { Connection } from '../../../src/memcached/server.ts';
 import { gate } from '../../support/gate.ts';
 import { wrapped } from '../../support/lock-twins.ts';
-import { type LockProcess, LockWorld } from '../../support/lock-world.ts';
+import { LEASE_MS, type LockProcess, LockWorld } from '../../support/lock-world.ts';
 
 const ONE_WAY_MS = 10;
 const ROUND_TRIP_MS = 2 * ONE_WAY_MS;
@@ -152,6 +152,40 @@ describe('whoever was not', () => {
     expect(asked).toEqual(IN_TWO_TRIPS);
     await begin(first);
     expect(asked).toEqual(IN_ONE_TRIP);
+  });
+});
+
+describe('whoever stands still between the two answers', () => {
+  it('does not begin once its lease may be over', async () => {
+    let late = false;
+    const slow = world.process({
+      wrap: (server) =>
+        wrapped(server, (connection) => ({
+          async bump(name, cas) {
+            const outcome = await connection.bump(name, cas);
+            if (late) {
+              slow.clock.freeze();
+              await new Promise<void>((resolve) => void world.clock.after(3 * LEASE_MS, resolve));
+              slow.clock.thaw();
+            }
+            return outcome;
+          },
+        })),
+    });
+    const order: string[] = [];
+    const work = (who: string) => async (): Promise<void> => {
+      order.push(`${who} begins`);
+      await new Promise<void>((resolve) => void world.clock.after(5 * LEASE_MS, resolve));
+      order.push(`${who} ends`);
+    };
+    await begin(slow);
+    late = true;
+    const standing = slow.strict.withLease('k', work('slow'));
+    await world.clock.advance(1);
+    late = false;
+    const other = world.process().strict.withLease('k', work('other'));
+    await world.clock.until(Promise.all([standing, other]), 20 * LEASE_MS);
+    expect(order).toEqual(['other begins', 'other ends', 'slow begins', 'slow ends']);
   });
 });
 
