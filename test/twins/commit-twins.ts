@@ -190,8 +190,8 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/gate/combiner.ts',
-        find: '      const owes = this.#memory.owesVisit;\n',
-        replace: '      const owes = this.#memory.owesVisit && this.#arrivals.size > 0;\n',
+        find: '      const owes = this.memory.owesVisit;\n',
+        replace: '      const owes = this.memory.owesVisit && this.arrivals.size > 0;\n',
       },
     ],
   },
@@ -346,10 +346,10 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/gate/combiner.ts',
-        find: '      const acquisition = await locks.attempt(',
-        replace: `      const early = await this.#context.lanes.take({ key: this.#key, cell: undefined, arrivals: [], jobsMax: 0, dataMax: 0 });
-      (this.#memory as { early?: number }).early = early.token;
-      const acquisition = await locks.attempt(`,
+        find: '      const acquisition = await context.locks.attempt(',
+        replace: `      const early = await context.lanes.take({ key: this.key, cell: undefined, arrivals: [], jobsMax: 0, dataMax: 0 });
+      (this.memory as { early?: number }).early = early.token;
+      const acquisition = await context.locks.attempt(`,
       },
       {
         file: 'src/workers/turn/turn.ts',

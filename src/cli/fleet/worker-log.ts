@@ -1,4 +1,5 @@
 /** A worker's log: a line per event, for people or (--json) for programs. */
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import { messageOf } from '../../errors.ts';
 import type { WorkerEvents } from '../../workers/worker-events.ts';
 import type { Worker } from '../../workers/worker.ts';
@@ -58,7 +59,7 @@ export interface WorkerLogOptions {
 
 export class WorkerLog {
   readonly #options: WorkerLogOptions;
-  readonly #toldAtMs = new Map<string, number>();
+  readonly #toldAtMs = new ForgetfulMap<string, number>(REMEMBERED_MAX);
 
   constructor(options: WorkerLogOptions) {
     this.#options = options;
@@ -109,7 +110,6 @@ export class WorkerLog {
     const nowMs = performance.now();
     const toldAtMs = this.#toldAtMs.get(what);
     if (toldAtMs !== undefined && nowMs - toldAtMs < LASTING_EVERY_MS) return true;
-    if (this.#toldAtMs.size >= REMEMBERED_MAX) this.#toldAtMs.clear();
     this.#toldAtMs.set(what, nowMs);
     return false;
   }

@@ -3,6 +3,7 @@
  * one that waits for its turn fails when it comes, without being called; one that gave its slot back meanwhile, when it
  * is delivered here again.
  */
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 
 /** Cancelled jobs that are remembered; of snoozed ones that never come back here, some must be forgotten. */
@@ -17,11 +18,10 @@ interface Cancellation {
 }
 
 export class Cancellations {
-  readonly #jobs = new Map<string, Cancellation>();
+  readonly #jobs = new ForgetfulMap<string, Cancellation>(JOBS_MAX);
   readonly #running = new Map<string, (reason: unknown) => void>();
 
   cancel(jobId: string, addedMs: number, reason: unknown): void {
-    if (this.#jobs.size >= JOBS_MAX) this.#jobs.clear();
     this.#jobs.set(jobId, { reason, addedMs });
     this.#running.get(jobId)?.(reason);
   }

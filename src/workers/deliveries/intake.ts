@@ -36,7 +36,7 @@ export class Intake<Job extends Delivered, Told> {
   /** From its delivery to what is told of it. What a schema or a key throws is the job's own failure. */
   async handle(job: Job): Promise<Awaited<Told>> {
     const { deliveries, blockedMs } = this.#options;
-    const { cancellations, isolatedStarts } = this.#options.gate;
+    const { cancellations, isolatedStarts } = this.#options.gate.memory;
     cancellations.delivered(job.jobId, job.addedMs);
     const ending = await this.#take(job);
     cancellations.settled(job.jobId, ending);
@@ -49,7 +49,7 @@ export class Intake<Job extends Delivered, Told> {
   cancel(jobId: string, reason: unknown): boolean {
     for (const job of this.#cancellable()) {
       if (job.jobId !== jobId) continue;
-      this.#options.gate.cancellations.cancel(jobId, job.addedMs, reason);
+      this.#options.gate.memory.cancellations.cancel(jobId, job.addedMs, reason);
       return true;
     }
     return false;
@@ -57,7 +57,7 @@ export class Intake<Job extends Delivered, Told> {
 
   cancelAll(reason: unknown): void {
     for (const { jobId, addedMs } of [...this.#cancellable()])
-      this.#options.gate.cancellations.cancel(jobId, addedMs, reason);
+      this.#options.gate.memory.cancellations.cancel(jobId, addedMs, reason);
   }
 
   *#cancellable(): Generator<{ readonly jobId: string; readonly addedMs: number }> {

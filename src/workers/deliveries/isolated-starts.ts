@@ -4,17 +4,18 @@
  * more, and however the delivery ends. BullMQ may have taken it for stalled meanwhile.
  */
 
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
+
 /** Jobs remembered; forgetting one may count it as a killer. */
 const JOBS_MAX = 1_000;
 const NONE: readonly number[] = [];
 
 export class IsolatedStarts {
   /** By job, the fencing tokens under which it was begun and of which nobody was told that they were survived. */
-  readonly #tokens = new Map<string, readonly number[]>();
+  readonly #tokens = new ForgetfulMap<string, readonly number[]>(JOBS_MAX);
 
   /** Returns those of earlier starts. */
   begin(jobId: string, token: number): readonly number[] {
-    if (this.#tokens.size >= JOBS_MAX) this.#tokens.clear();
     const survived = this.#tokens.get(jobId) ?? NONE;
     this.#tokens.set(jobId, [...survived, token]);
     return survived;

@@ -126,9 +126,9 @@ class Folding {
     if ((triedBefore || this.#turn.onlyDelivered()) && arrivals.get(entry.jobId) === undefined) {
       return needsDelivery(entry);
     }
-    const refused = tooLarge ?? memory.cancellations.errorFor(entry.jobId);
+    const refused = tooLarge ?? memory.worker.cancellations.errorFor(entry.jobId);
     if (refused !== undefined) return this.#charge(entry, update, refused);
-    const blockedMs = memory.overruns.givenUp(entry.jobId);
+    const blockedMs = memory.worker.overruns.givenUp(entry.jobId);
     if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);
     if (isFirst === true && batch.decided > 0) return COMMIT;
     if (entry.stalls > 0) return this.#applyAlone(entry, update);
@@ -138,7 +138,7 @@ class Folding {
   #giveUpOn(entry: LaneEntry, update: AnyUpdate, tookMs: number): Verdict {
     const { memory, arrivals, lease } = this.#turn;
     // With its next attempt it begins anew.
-    if (arrivals.get(entry.jobId) !== undefined) memory.overruns.forget(entry.jobId);
+    if (arrivals.get(entry.jobId) !== undefined) memory.worker.overruns.forget(entry.jobId);
     return this.#charge(entry, update, blockedTooLong(update, tookMs, lease.durationMs));
   }
 
@@ -148,9 +148,9 @@ class Folding {
     if (this.#batch.decided > 0) return COMMIT;
     const { jobId } = entry;
     const { token } = this.#start;
-    const survived = memory.isolatedStarts.begin(jobId, token);
+    const survived = memory.worker.isolatedStarts.begin(jobId, token);
     const starts = await context.lanes.startAlone(jobId, token, survived);
-    memory.isolatedStarts.told(jobId, token);
+    memory.worker.isolatedStarts.told(jobId, token);
     this.#calls.restart();
     if (starts > context.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));

@@ -2,6 +2,7 @@
  * Updates that blocked their process for longer than their lease, so that it could not be renewed:
  * nothing of them can be committed, and they would be tried for ever.
  */
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 
 /** Times in a row. One may be a process that was frozen just then. */
 const TIMES_MAX = 3;
@@ -9,10 +10,11 @@ const TIMES_MAX = 3;
 const JOBS_MAX = 1_000;
 
 export class LeaseOverruns {
-  readonly #jobs = new Map<string, { readonly times: number; readonly tookMs: number }>();
+  readonly #jobs = new ForgetfulMap<string, { readonly times: number; readonly tookMs: number }>(
+    JOBS_MAX,
+  );
 
   note(jobId: string, tookMs: number): void {
-    if (this.#jobs.size >= JOBS_MAX) this.#jobs.clear();
     this.#jobs.set(jobId, { times: (this.#jobs.get(jobId)?.times ?? 0) + 1, tookMs });
   }
 

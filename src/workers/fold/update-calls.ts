@@ -119,7 +119,7 @@ export class UpdateCalls implements CallSite {
 
   /** A job that may have kept the process from running is applied while no other of them is. */
   mayBegin(jobId: string): boolean {
-    if (!this.#turn.memory.overruns.isSuspect(jobId)) return true;
+    if (!this.#turn.memory.worker.overruns.isSuspect(jobId)) return true;
     this.#isSuspect = this.#pulse.enterAlone(this);
     return this.#isSuspect;
   }
@@ -158,8 +158,8 @@ export class UpdateCalls implements CallSite {
     this.#isSuspect = false;
     this.#pulse.leave(this);
     const { memory, lease } = this.#turn;
-    if (blockedMs < this.#losesMs || lease.trustLeftMs() > 0) memory.overruns.forget(jobId);
-    else memory.overruns.note(jobId, blockedMs);
+    if (blockedMs < this.#losesMs || lease.trustLeftMs() > 0) memory.worker.overruns.forget(jobId);
+    else memory.worker.overruns.note(jobId, blockedMs);
   }
 
   /** By a fault of ours it is not known how the call ended. */
@@ -175,7 +175,7 @@ export class UpdateCalls implements CallSite {
   }
 
   endsBy(abort: ((reason: unknown) => void) | undefined): void {
-    if (!this.#isRepeat) this.#turn.memory.cancellations.running(this.#jobId, abort);
+    if (!this.#isRepeat) this.#turn.memory.worker.cancellations.running(this.#jobId, abort);
   }
 
   log(row: string): void {

@@ -1,4 +1,5 @@
 /** Faults of Toril itself: each is told once per key, however often the key is tried again. */
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import { internalFault, isError, messageOf, stackOf } from '../../errors.ts';
 import type { EventReporter } from '../worker-events.ts';
 
@@ -6,13 +7,12 @@ import type { EventReporter } from '../worker-events.ts';
 const FAULTS_MAX = 1_000;
 
 export class Faults {
-  readonly #told = new Set<string>();
+  readonly #told = new ForgetfulMap<string, true>(FAULTS_MAX);
 
   tell(key: string, thrown: unknown, report: EventReporter): void {
     const fault = `${placeOf(thrown)}\n${key}`;
     if (this.#told.has(fault)) return;
-    if (this.#told.size >= FAULTS_MAX) this.#told.clear();
-    this.#told.add(fault);
+    this.#told.set(fault, true);
     report('internalFault', { key, cause: internalFault(thrown, key) });
   }
 }

@@ -2,23 +2,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import { settlesWithin } from '../../base/clock.ts';
 import type { Arrival } from '../deliveries/arrival.ts';
-import { LeaseOverruns } from '../fold/lease-overruns.ts';
-import { Cancellations } from '../deliveries/cancellations.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { SlotPressure } from '../waiting/slot-pressure.ts';
-import { Faults } from './faults.ts';
-import { SeenDataSets } from './seen-data-sets.ts';
-import { IsolatedStarts } from '../deliveries/isolated-starts.ts';
 import { Deadlines } from '../waiting/deadlines.ts';
+import { WorkerMemory } from './worker-memory.ts';
 
 export class Gate implements CombinerHome {
   readonly context: GateContext;
-  readonly overruns: LeaseOverruns = new LeaseOverruns();
-  readonly isolatedStarts: IsolatedStarts = new IsolatedStarts();
-  readonly cancellations: Cancellations = new Cancellations();
-  readonly faults: Faults = new Faults();
-  readonly dataSets: SeenDataSets = new SeenDataSets();
+  readonly memory: WorkerMemory = new WorkerMemory();
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
   readonly #root = new AsyncResource('TorilGate');
@@ -64,7 +56,7 @@ export class Gate implements CombinerHome {
 
   /** Jobs that wait here for their outcome. */
   *arrivals(): Generator<Arrival> {
-    for (const combiner of this.#combiners.values()) yield* combiner.waiting();
+    for (const combiner of this.#combiners.values()) yield* combiner.arrivals.waiting();
   }
 
   /** The key's combiner is over. */

@@ -1,9 +1,7 @@
 import type { TorilError } from '../../errors.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
-import type { LeaseOverruns } from '../fold/lease-overruns.ts';
-import { Cancellations } from '../deliveries/cancellations.ts';
 import { SLOW_PACE_MS } from '../waiting/snoozing.ts';
-import type { IsolatedStarts } from '../deliveries/isolated-starts.ts';
+import { WorkerMemory } from './worker-memory.ts';
 
 /** How much a new measurement of the pace counts. */
 const PACE_WEIGHT = 0.2;
@@ -27,9 +25,8 @@ const NOTHING: JobNote = {};
 
 /** What a process remembers of a key while it works on it. Forgetting it costs time, nothing else. */
 export class KeyMemory {
-  readonly overruns: LeaseOverruns;
-  readonly isolatedStarts: IsolatedStarts;
-  readonly cancellations: Cancellations;
+  /** Outlasts what is remembered of the key. */
+  readonly worker: WorkerMemory;
   /** Bytes that the server of a connection was seen to refuse, below what it says it can store. */
   #refused: { readonly epoch: number; readonly bytes: number } | undefined;
   /** A value was not what it had been: each is written as JSON as soon as its update has returned it. */
@@ -41,15 +38,8 @@ export class KeyMemory {
   /** Made on first use: there is nothing to tell of most jobs. */
   #notes: Map<string, JobNote> | undefined;
 
-  /** All belong to the whole worker: they outlast what is remembered of their key. */
-  constructor(
-    overruns: LeaseOverruns,
-    isolatedStarts: IsolatedStarts,
-    cancellations: Cancellations = new Cancellations(),
-  ) {
-    this.overruns = overruns;
-    this.isolatedStarts = isolatedStarts;
-    this.cancellations = cancellations;
+  constructor(worker: WorkerMemory = new WorkerMemory()) {
+    this.worker = worker;
   }
 
   of(jobId: string): JobNote {

@@ -43,10 +43,8 @@ export function findStart(turn: Turn, taken: Taken): Found {
   return { kind: 'start', start, isStrict: strict };
 }
 
-function viewpoint(
-  { context, key, dataSets }: Turn,
-  { dataSet, token, entries }: Taken,
-): Viewpoint {
+function viewpoint({ context, key, memory }: Turn, { dataSet, token, entries }: Taken): Viewpoint {
+  const { dataSets } = memory.worker;
   const from = dataSets.note(dataSet.id);
   if (from !== undefined) context.report('redisReplaced', { key, from, to: dataSet.id });
   const firstSequence = entries[0]?.sequence;

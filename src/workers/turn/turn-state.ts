@@ -7,7 +7,6 @@ import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { FoldTurn } from '../fold/batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 import type { KeyMemory } from '../gate/key-memory.ts';
-import type { SeenDataSets } from '../gate/seen-data-sets.ts';
 import { type KnownCell, NO_CELL } from './known-cell.ts';
 
 /** How a turn ended, and so what the combiner does next. */
@@ -33,21 +32,19 @@ export const NEXT: BatchEnd = { kind: 'next' };
 
 const NOTHING: readonly LaneEntry[] = [];
 
-/** What a turn is given. */
-export interface TurnInput {
+/** The key that is worked on, in this process. */
+export interface TurnSite {
   readonly context: GateContext;
   readonly key: string;
   readonly server: MemcachedServer;
   readonly cellName: string;
-  readonly lease: Lease;
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
-  readonly dataSets: SeenDataSets;
   /** The worker closes: nothing more is begun. */
   readonly closing: () => boolean;
 }
 
-export class Turn implements TurnInput, FoldTurn {
+export class Turn implements TurnSite, FoldTurn {
   readonly context: GateContext;
   readonly key: string;
   readonly server: MemcachedServer;
@@ -55,7 +52,6 @@ export class Turn implements TurnInput, FoldTurn {
   readonly lease: Lease;
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
-  readonly dataSets: SeenDataSets;
   readonly closing: () => boolean;
   /** As it was read with the lease, or as we last committed it. */
   cell: KnownCell = NO_CELL;
@@ -69,16 +65,15 @@ export class Turn implements TurnInput, FoldTurn {
   #applyingCount = 0;
   #released = false;
 
-  constructor(input: TurnInput) {
-    this.context = input.context;
-    this.key = input.key;
-    this.server = input.server;
-    this.cellName = input.cellName;
-    this.lease = input.lease;
-    this.arrivals = input.arrivals;
-    this.memory = input.memory;
-    this.dataSets = input.dataSets;
-    this.closing = input.closing;
+  constructor(site: TurnSite, lease: Lease) {
+    this.context = site.context;
+    this.key = site.key;
+    this.server = site.server;
+    this.cellName = site.cellName;
+    this.lease = lease;
+    this.arrivals = site.arrivals;
+    this.memory = site.memory;
+    this.closing = site.closing;
   }
 
   onlyDelivered(): boolean {

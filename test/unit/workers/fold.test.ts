@@ -12,9 +12,9 @@ import type { LaneEntry, Lanes } from '../../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
 import type { Arrival } from '../../../src/workers/deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch.ts';
-import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
+
 import { fold } from '../../../src/workers/fold/fold.ts';
-import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
+import { WorkerMemory } from '../../../src/workers/gate/worker-memory.ts';
 import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
 
 interface Data {
@@ -108,7 +108,7 @@ function turnOf(scene: Scene): FoldTurn {
       lanes: { startAlone: scene.startAlone ?? (() => Promise.resolve(1)) },
       report: scene.report ?? (() => {}),
     },
-    memory: scene.memory ?? new KeyMemory(new LeaseOverruns(), new IsolatedStarts()),
+    memory: scene.memory ?? new KeyMemory(),
     arrivals: { get: arrival },
     server: { facts: undefined },
     lease: {
@@ -287,7 +287,7 @@ describe('a job that throws', () => {
   ];
 
   it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
-    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+    const memory = new KeyMemory();
     const batch = await folded(failing(), { memory });
     expect(batch).toMatchObject({
       value: { text: 'a' },
@@ -432,7 +432,7 @@ describe('a job that has been through something', () => {
   });
 
   it('is too heavy', async () => {
-    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+    const memory = new KeyMemory();
     memory.note('a', { tooLarge: new TorilError('VALUE_TOO_LARGE', 'too much.') });
     const batch = await folded([entry('a')], { memory, delivered: { a: 9 } });
     expect(batch.decisions.get('a')).toContain('VALUE_TOO_LARGE');
@@ -570,7 +570,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     'is given up after the third time, charged in its own delivery, and then begins anew: %s',
     async (_, apply) => {
       const update = blocking(apply);
-      const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+      const memory = new KeyMemory();
       const job = entry('a', { name: 'block' });
       const before = nowMs;
       for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
@@ -606,7 +606,7 @@ describe('an update that blocks its process for longer than the lease', () => {
       apply: () => 1,
       ...slow,
     } as never);
-    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+    const memory = new KeyMemory();
     const job = entry('a', { name: 'block' });
     for (let i = 0; i < 3; i++) await folded([job], scene(update, memory, {}));
     expect((await folded([job], scene(update, memory, {}))).stop.kind).toBe('delivery');
@@ -617,7 +617,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     const update = blocking(
       (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
     );
-    const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+    const memory = new KeyMemory();
     let wake: () => void = () => undefined;
     const ticking = {
       ...clock,
@@ -639,12 +639,12 @@ describe('an update that blocks its process for longer than the lease', () => {
       settle();
       expect((await folding).stop.kind).toBe('lost');
     }
-    expect(memory.overruns.isSuspect('a')).toBe(false);
+    expect(memory.worker.overruns.isSuspect('a')).toBe(false);
   });
 
   it('is called alone once it is suspected, so that those beside it can show their innocence', async () => {
-    const overruns = new LeaseOverruns();
-    const memory = (): KeyMemory => new KeyMemory(overruns, new IsolatedStarts());
+    const worker = new WorkerMemory();
+    const memory = (): KeyMemory => new KeyMemory(worker);
     const held: (() => void)[] = [];
     const waiting = blocking(
       (value: number) => new Promise((resolve) => held.push(() => resolve(value + 1))),
@@ -655,7 +655,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     nowMs += 2_000; // one of them did that
     held.splice(0).forEach((settle) => settle());
     await Promise.all(pair);
-    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => worker.overruns.isSuspect(jobId))).toEqual([
       true,
       true,
     ]);
@@ -663,7 +663,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     expect((await start('culprit', () => true)).stop.kind).toBe('again');
     held.splice(0).forEach((settle) => settle());
     expect((await alone).applied).toBe(1);
-    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => worker.overruns.isSuspect(jobId))).toEqual([
       true,
       false,
     ]);
@@ -674,8 +674,8 @@ describe('an update that blocks its process for longer than the lease', () => {
   });
 
   it('does not make suspects of others if it was seen to do it', async () => {
-    const overruns = new LeaseOverruns();
-    const memory = (): KeyMemory => new KeyMemory(overruns, new IsolatedStarts());
+    const worker = new WorkerMemory();
+    const memory = (): KeyMemory => new KeyMemory(worker);
     let settle: () => void = () => undefined;
     const waiting = blocking(
       (value: number) => new Promise((resolve) => (settle = () => resolve(value))),
@@ -695,7 +695,7 @@ describe('an update that blocks its process for longer than the lease', () => {
     });
     settle();
     await neighbour;
-    expect(['culprit', 'neighbour'].map((jobId) => overruns.isSuspect(jobId))).toEqual([
+    expect(['culprit', 'neighbour'].map((jobId) => worker.overruns.isSuspect(jobId))).toEqual([
       true,
       false,
     ]);
@@ -719,7 +719,7 @@ describe('an update that fails when it is called again for its value', () => {
           return (isAsync ? Promise.resolve().then(go) : go()) as never;
         },
       });
-      const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+      const memory = new KeyMemory();
       const registry = new UpdateRegistry([fickle]);
       const entries = [
         entry('a', { name: 'fickle' }),

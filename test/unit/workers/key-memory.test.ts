@@ -1,12 +1,10 @@
 import { expect, it } from 'vitest';
-import { LeaseOverruns } from '../../../src/workers/fold/lease-overruns.ts';
 import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
-import { IsolatedStarts } from '../../../src/workers/deliveries/isolated-starts.ts';
 
 const limits = { batchJobsMax: 500, batchMs: 100 };
 
 function withPace(paceMs: number): KeyMemory {
-  const memory = new KeyMemory(new LeaseOverruns(), new IsolatedStarts());
+  const memory = new KeyMemory();
   if (paceMs > 0) memory.measured(1, paceMs);
   return memory;
 }

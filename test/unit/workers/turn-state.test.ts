@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest';
 import type { LaneEntry } from '../../../src/jobs/lanes.ts';
-import { Turn, type TurnInput } from '../../../src/workers/turn/turn-state.ts';
+import type { Lease } from '../../../src/lock/lock.ts';
+import { Turn, type TurnSite } from '../../../src/workers/turn/turn-state.ts';
 
 const entries = ['a', 'b', 'c'].map((jobId) => ({ jobId }) as LaneEntry);
 
 it('knows which jobs of its batch have had their turn, until the next batch', () => {
-  const turn = new Turn({} as TurnInput);
+  const turn = new Turn({} as TurnSite, {} as Lease);
   turn.beginApply(entries, 2);
   expect(['a', 'b', 'c'].filter((jobId) => turn.isApplying(jobId))).toEqual(['a', 'b']);
   turn.awaitingSinceMs = 5;
