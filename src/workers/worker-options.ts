@@ -31,7 +31,8 @@ export interface WorkerOptions
 }
 
 export interface SplitOptions {
-  readonly gate: TorilWorkerOptions;
+  /** Toril's, complete. */
+  readonly own: TorilWorkerOptions;
   readonly bull: BullWorkerOptions;
   readonly fastPath: FastPath;
 }
@@ -66,13 +67,13 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     stallsMax = maxStalledCount,
     ...others
   } = given;
-  const isOfGate = ([name]: [string, unknown]): boolean => Object.hasOwn(WORKER_DEFAULTS, name);
+  const isOwn = ([name]: [string, unknown]): boolean => Object.hasOwn(WORKER_DEFAULTS, name);
   const all = Object.entries(others);
-  const own = { ...Object.fromEntries(all.filter(isOfGate)), stallsMax };
-  const bull = Object.fromEntries(all.filter((option) => !isOfGate(option)));
+  const own = { ...Object.fromEntries(all.filter(isOwn)), stallsMax };
+  const bull = Object.fromEntries(all.filter((option) => !isOwn(option)));
   return {
     fastPath: fastPathOf(fastPath),
-    gate: checkedWorkerOptions(own as Partial<TorilWorkerOptions>, longestDeadlineMs(memcached)),
+    own: checkedWorkerOptions(own as Partial<TorilWorkerOptions>, longestDeadlineMs(memcached)),
     // BullMQ must not fail a job for stalling by itself: its update may be in the chain already.
     bull: {
       ...(bull as unknown as BullWorkerOptions),

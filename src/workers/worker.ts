@@ -4,62 +4,51 @@
  */
 import { Worker as BullWorker, WaitingChildrenError, type WorkerListener } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
-import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
-import { redisFailed } from '../errors.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
-import { BullDeliveries, BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
+import { BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
 import { thrownOf } from '../jobs/bullmq/told-failures.ts';
 import { verified } from '../updates/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
-import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
-import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
 import { CODE } from '../jobs/bullmq/state/layout.ts';
 import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
-import type { AnyUpdate, UpdateContext } from '../updates/update.ts';
+import type { AnyUpdate } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
-import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import { openServers } from '../memcached/open-servers.ts';
-import type { MemcachedServers } from '../memcached/servers.ts';
-import type { TorilWorkerOptions } from '../options.ts';
 import { tolerant } from './deliveries/backoff-strategy.ts';
-import { Gate } from './gate/gate.ts';
 import type { EventReporter, WorkerEvents } from './worker-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
 import { fastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import { inside } from '../jobs/bullmq/state/worker-internals.ts';
-import { Intake } from './deliveries/intake.ts';
-import { Lookout } from './watching/lookout.ts';
 import { notApplied } from './watching/missing-jobs.ts';
-import { StandingLanes } from './watching/standing-lanes.ts';
-import { Start } from './starting/start.ts';
+import { WorkerCore } from './worker-core.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 import { statusOf, type WorkerStatus } from './worker-status.ts';
 
-/** BullMQ's events and the gate's. */
+/** BullMQ's events and Toril's. */
 export type TorilListener = WorkerListener & {
   [Name in keyof WorkerEvents]: (event: WorkerEvents[Name]) => void;
 };
 
+// Only types: BullMQ's own methods do it, whatever the event is called.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export interface Worker {
+  on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this;
+  once<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this;
+  off<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this;
+}
+
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of Toril's has happened in this worker. */
   readonly counts: Partial<Record<keyof WorkerEvents, number>> = {};
-  readonly #options: TorilWorkerOptions;
-  readonly #servers: MemcachedServers;
-  readonly #locks: MemcachedLeaseLocks;
-  readonly #lanes: RedisLanes;
-  readonly #gate: Gate;
-  readonly #intake: Intake<BullDelivery, unknown>;
-  readonly #start: Start;
-  readonly #standing: StandingLanes;
-  readonly #lookout: Lookout;
+  readonly #core: WorkerCore;
   readonly #slotTokens: SlotTokens;
   readonly #closeNow = new AbortController();
   /** Resolves when nothing is being applied any more, once it closes. */
   #gateClosed: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
-  #snoozingAhead: Promise<void> | undefined;
 
   /**
    * Starts to work at once, unless `autorun` is false. What is wrong with the servers is an `error`
@@ -67,20 +56,24 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE
    */
   constructor(name: string, options: WorkerOptions) {
-    const { gate, bull, fastPath } = splitOptions(options);
+    const { own, bull, fastPath } = splitOptions(options);
+    const report: EventReporter = (event, facts) => this.#report(event, facts);
+    const tellError = (error: Error): void => void this.emit('error', error);
     const verify = (update: AnyUpdate): AnyUpdate =>
-      verified(update, (one, context) => this.#hint(one, context));
+      verified(update, (updateName, { key, jobId }) =>
+        report('updateChangesData', { key, jobId, name: updateName }),
+      );
     const registry = new UpdateRegistry(
       options.updates,
       options.verifyUpdates === true ? verify : undefined,
     );
     const servers = openServers(options.memcached, systemClock, systemRandom);
-    const telemetry =
-      bull.telemetry && tolerantTelemetry(bull.telemetry, (error) => this.emit('error', error));
-    const settings = tolerant(bull.settings, gate.blockedMs, (error) => this.emit('error', error));
+    const telemetry = bull.telemetry && tolerantTelemetry(bull.telemetry, tellError);
+    const settings = tolerant(bull.settings, own.blockedMs, tellError);
     super(
       name,
-      (job, token) => this.#intake.handle(new BullDelivery(job, token as string, this.backend)),
+      (job, token) =>
+        this.#core.intake.handle(new BullDelivery(job, token as string, this.backend)),
       {
         ...bull,
         settings: byRedisTime(settings, () => this.backend.cronTimes),
@@ -88,75 +81,26 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       },
       torilBackend({
         fastPath,
-        refused: (refusal) => this.#report('redisRefused', { key: undefined, ...refusal }),
+        refused: (refusal) => report('redisRefused', { key: undefined, ...refusal }),
         takesJobs: () => this.closing === undefined && !this.isPaused(),
         nextTokens: (token) =>
           this.#slotTokens.following(token, inside(this).mainLoopQueue, this.concurrency),
         expects: (token) =>
           this.#slotTokens.expects(token, inside(this).mainLoopQueue, this.concurrency),
-        isSlow: (reasons) => this.#report('fastPathOff', fastPathOff(reasons)),
+        isSlow: (reasons) => report('fastPathOff', fastPathOff(reasons)),
         beforeClose: () => this.#gateClosed,
       }),
     );
-    this.#options = gate;
-    this.#servers = servers;
-    this.#locks = new MemcachedLeaseLocks({
-      clock: systemClock,
-      random: systemRandom,
-      leaseMs: gate.leaseMs,
-    });
     this.#slotTokens = new SlotTokens(this.id);
-    this.#lanes = new RedisLanes(this.backend.scriptClient(), this.backend.toKey(''), systemClock, {
-      finisher: () => this.backend.slots.finisher,
-      concurrency: bull.concurrency ?? 1,
-      // What fails, comes back when it is due.
-      ...(!isKnownBullMQ() && {
-        decided: () => void this.backend.decided().catch(() => undefined),
-      }),
-    });
-    this.#gate = new Gate({
-      queue: this.qualifiedName,
-      servers,
-      locks: this.#locks,
-      lanes: this.#lanes,
-      registry,
-      clock: systemClock,
-      random: systemRandom,
-      options: gate,
-      report: this.#report,
+    this.#core = new WorkerCore({
+      ...{ queue: this.name, qualifiedName: this.qualifiedName, backend: this.backend },
+      ...{ options: own, servers, registry, report, failed: tellError },
+      inTrace: telemetry && inTraceOf(telemetry),
       rateLimited: bull.limiter !== undefined,
-      resting: () => this.isPaused() || this.#isLimited(),
+      concurrency: bull.concurrency ?? 1,
       slots: () => this.concurrency,
-      snoozeAhead: (key, perRankMs, atLeastMs) => this.#snoozeAhead(key, perRankMs, atLeastMs),
-      deliverNext: (jobId, key) => {
-        this.#standing.note(key, jobId);
-        // Then it is delivered when its turn comes.
-        this.backend.deliverNext(jobId).catch(() => undefined);
-      },
-      log: (key, jobId, row) => this.#log(key, jobId, row),
-      ...(telemetry && { inTrace: inTraceOf(telemetry) }),
+      resting: () => this.isPaused() || this.#isLimited(),
     });
-    const visit = (key: string): void => this.#gate.visit(key);
-    this.#standing = new StandingLanes({ clock: systemClock, lanes: this.#lanes, visit });
-    this.#lookout = new Lookout({
-      ...{ clock: systemClock, lanes: this.#lanes, visit },
-      notApplied: (jobIds) => this.#report('jobsNotApplied', { key: undefined, jobIds }),
-    });
-    this.#intake = new Intake({
-      gate: this.#gate,
-      deliveries: new BullDeliveries(this.backend),
-      registry,
-      clock: systemClock,
-      report: this.#report,
-      blockedMs: gate.blockedMs,
-    });
-    this.#start = new Start({
-      ...{ clock: systemClock, queue: this.name, servers, report: this.#report },
-      register: (fingerprint) => this.#lanes.registerServers(fingerprint),
-      failed: (cause) => void this.emit('error', cause),
-    });
-    this.backend.on('close', () => this.#start.redisIsGone());
-    this.backend.on('ready', () => this.#start.redisIsBack());
     if (options.autorun !== false) void this.run();
   }
 
@@ -166,8 +110,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * waited for. @throws as `run`; CLOSED
    */
   override waitUntilReady(): Promise<void> {
-    if (this.#start.outcome === 'ready') return this.#start.ready; // BullMQ asks for each job that it completes
-    return Promise.all([super.waitUntilReady(), this.#start.ready]).then(() => undefined);
+    if (this.#core.start.outcome === 'ready') return this.#core.start.ready; // BullMQ asks for each job that it completes
+    return Promise.all([super.waitUntilReady(), this.#core.start.ready]).then(() => undefined);
   }
 
   /**
@@ -183,20 +127,20 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   async #run(): Promise<void> {
     try {
-      await this.#start.again();
+      await this.#core.start.again();
       if (this.closing !== undefined) return;
-      this.#lookout.begin();
+      this.#core.lookout.begin();
       await super.run();
     } catch (cause) {
       if (this.#closed !== undefined) return;
-      if (cause !== this.#start.outcome) this.emit('error', cause as Error);
+      if (cause !== this.#core.start.outcome) this.emit('error', cause as Error);
       throw cause;
     }
   }
 
   /** What it does, and which of its servers it can use. */
   status(): WorkerStatus {
-    return statusOf(this.#start, {
+    return statusOf(this.#core.start, {
       isClosing: this.#closed !== undefined,
       isClosed: this.closed,
       isPaused: this.isPaused(),
@@ -207,7 +151,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** Stops fetching; resolves when nothing is being applied any more, unless it shall not wait. */
   override async pause(doNotWaitActive?: boolean): Promise<void> {
     await super.pause(doNotWaitActive);
-    if (doNotWaitActive !== true) await this.#gate.atRest();
+    if (doNotWaitActive !== true) await this.#core.gate.atRest();
   }
 
   /**
@@ -216,11 +160,11 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * that another worker applies in a batch of its own just then is applied all the same.
    */
   override cancelJob(jobId: string, reason?: string): boolean {
-    return this.#intake.cancel(jobId, reason);
+    return this.#core.intake.cancel(jobId, reason);
   }
 
   override cancelAllJobs(reason?: string): void {
-    this.#intake.cancelAll(reason);
+    this.#core.intake.cancelAll(reason);
   }
 
   /** Listeners get the error that was thrown, not the one that BullMQ was told. */
@@ -231,30 +175,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     if (event !== 'failed') return super.emit(event, ...args);
     const [job, error, ...more] = args as Parameters<WorkerListener['failed']>;
     return super.emit('failed', job, thrownOf(error) as Error, ...more);
-  }
-
-  override on<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
-    return super.on(
-      event as keyof WorkerListener,
-      listener as WorkerListener[keyof WorkerListener],
-    );
-  }
-
-  override once<Name extends keyof TorilListener>(
-    event: Name,
-    listener: TorilListener[Name],
-  ): this {
-    return super.once(
-      event as keyof WorkerListener,
-      listener as WorkerListener[keyof WorkerListener],
-    );
-  }
-
-  override off<Name extends keyof TorilListener>(event: Name, listener: TorilListener[Name]): this {
-    return super.off(
-      event as keyof WorkerListener,
-      listener as WorkerListener[keyof WorkerListener],
-    );
   }
 
   /**
@@ -270,33 +190,17 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   async #close(force: boolean): Promise<void> {
-    const { closeMs } = this.#options;
-    this.#start.close();
     const now = this.#closeNow.signal;
-    const inHand = inside(this).lockManager.getActiveJobCount();
-    const gate = this.#gate.close(closeMs, now);
-    this.#gateClosed = gate;
-    this.#standing.close();
-    this.#lookout.close();
+    const isIdle = inside(this).lockManager.getActiveJobCount() === 0;
+    const gateClosed = this.#core.closeGate(now);
+    this.#gateClosed = gateClosed;
     const bull = super.close(force);
-    const memcached = gate.then(() => this.#locks.close()).then(() => this.#servers.close());
-    await closeInTime({
-      ...{ clock: systemClock, orderly: Promise.all([bull, memcached]), now },
-      workMs: inHand === 0 ? 0 : closeMs,
-      left: () => this.backend.notHandedBack().size,
-      abandon: () => this.#abandon(),
-    });
-    const jobIds = [...this.backend.notHandedBack()];
-    if (jobIds.length > 0) this.#report('jobsNotGivenBack', { jobIds });
-  }
-
-  /** Nothing answers: what hangs on a connection ends with it, and what BullMQ would do later is done here. */
-  #abandon(): void {
-    this.backend.abandon();
-    void this.#servers.close(true);
-    const { lockManager, stalledCheckStopper } = inside(this);
-    void lockManager.close();
-    stalledCheckStopper?.();
+    const abandonWorker = (): void => {
+      const { lockManager, stalledCheckStopper } = inside(this);
+      void lockManager.close();
+      stalledCheckStopper?.();
+    };
+    await this.#core.closeServers(gateClosed, { bull, isIdle, now, abandonWorker });
   }
 
   /**
@@ -322,19 +226,6 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     return (inside(this).limitUntil ?? 0) > systemClock.wallMs();
   }
 
-  /** BullMQ's own script, as `job.log`; not waited for. */
-  #log(key: string, jobId: string, row: string): void {
-    this.backend
-      .log(jobId, row)
-      .catch((cause: unknown) =>
-        this.#report('logLost', { key, jobId, cause: redisFailed(cause) }),
-      );
-  }
-
-  #hint(name: string, { key, jobId }: UpdateContext): void {
-    this.#report('updateChangesData', { key, jobId, name });
-  }
-
   readonly #report: EventReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.emit(name as keyof WorkerListener, event as never);
@@ -343,28 +234,5 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     if (name === 'jobsNotApplied') {
       this.emit('error', notApplied(this.name, event as WorkerEvents['jobsNotApplied']));
     }
-    if (name === 'jobsMissing' && (event as WorkerEvents['jobsMissing']).key === undefined) {
-      this.#lookout.lookSoon();
-    }
-    if (name === 'laneHeld' || name === 'updateUnknown') {
-      const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
-      if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
-    }
   };
-
-  /** One call at a time: a second one would find what the first one has left. */
-  #snoozeAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
-    const { backend } = this;
-    const away = { perRankMs, atLeastMs, atMostMs: this.#options.snoozeMsMax };
-    this.#snoozingAhead ??= backend
-      .snoozeAhead(key)
-      .then(
-        (snoozed) => void backend.scheduleSnoozed(key, snoozed, away).catch(() => undefined),
-        () => undefined, // then they are snoozed one by one
-      )
-      .finally(() => {
-        this.#snoozingAhead = undefined;
-      });
-    return this.#snoozingAhead;
-  }
 }

@@ -391,8 +391,8 @@ describe('a job that has been through something', () => {
       if (isAway) throw new Error('no answer: nobody knows whether it was heard');
       return 1;
     };
-    const isolatedStarts = new IsolatedStarts();
-    const memory = new KeyMemory(new LeaseOverruns(), isolatedStarts);
+    const memory = new KeyMemory();
+    const { isolatedStarts } = memory.worker;
     const scene = { delivered: { a: 5 }, startAlone, memory };
     const again = (token: number): Promise<Batch> =>
       folded([entry('a', { stalls: 1 })], scene, { token });

@@ -1,0 +1,186 @@
+/**
+ * What a worker is made of beside BullMQ's own: servers, leases, lanes, the gate, and who looks after lanes. Put together
+ * here, once, and closed here.
+ */
+import { systemClock } from '../base/clock.ts';
+import { closeInTime } from '../base/close-in-time.ts';
+import { systemRandom } from '../base/random.ts';
+import { redisFailed } from '../errors.ts';
+import type { TorilBackend } from '../jobs/bullmq/bull-backend.ts';
+import { type BullDelivery, BullDeliveries } from '../jobs/bullmq/bull-deliveries.ts';
+import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
+import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
+import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+import type { TorilWorkerOptions } from '../options.ts';
+import type { UpdateRegistry } from '../updates/update-registry.ts';
+import { Intake } from './deliveries/intake.ts';
+import { Gate } from './gate/gate.ts';
+import type { GateContext } from './gate/gate-context.ts';
+import { Start } from './starting/start.ts';
+import { Lookout } from './watching/lookout.ts';
+import { StandingLanes } from './watching/standing-lanes.ts';
+import type { EventReporter, WorkerEvents } from './worker-events.ts';
+
+/** The worker. */
+export interface CoreSite {
+  readonly queue: string;
+  /** As it stands in cells ("bull:orders"). */
+  readonly qualifiedName: string;
+  readonly backend: TorilBackend;
+  readonly options: TorilWorkerOptions;
+  readonly servers: MemcachedServers;
+  readonly registry: UpdateRegistry;
+  readonly inTrace: GateContext['inTrace'] | undefined;
+  readonly rateLimited: boolean;
+  /** Jobs that it works on at once: now, and at the start. */
+  readonly slots: () => number;
+  readonly concurrency: number;
+  /** It is paused, or met a rate limit: nothing is begun for which no delivered job waits. */
+  readonly resting: () => boolean;
+  readonly report: EventReporter;
+  /** It cannot begin, or a server says later what no waiting mends. */
+  readonly failed: (cause: Error) => void;
+}
+
+export class WorkerCore {
+  readonly gate: Gate;
+  readonly intake: Intake<BullDelivery, unknown>;
+  readonly start: Start;
+  readonly lookout: Lookout;
+  readonly #site: CoreSite;
+  readonly #locks: MemcachedLeaseLocks;
+  readonly #standing: StandingLanes;
+  #snoozingAhead: Promise<void> | undefined;
+
+  constructor(site: CoreSite) {
+    const { backend, options, registry, servers, inTrace } = site;
+    const [clock, random] = [systemClock, systemRandom];
+    const report: EventReporter = (name, event) => {
+      site.report(name, event);
+      this.#follow(name, event);
+    };
+    const lanes = new RedisLanes(backend.scriptClient(), backend.toKey(''), clock, {
+      finisher: () => backend.slots.finisher,
+      concurrency: site.concurrency,
+      // What fails, comes back when it is due.
+      ...(!isKnownBullMQ() && { decided: () => void backend.decided().catch(() => undefined) }),
+    });
+    const visit = (key: string): void => this.gate.visit(key);
+    this.#site = site;
+    this.#locks = new MemcachedLeaseLocks({ clock, random, leaseMs: options.leaseMs });
+    this.#standing = new StandingLanes({ clock, lanes, visit });
+    this.lookout = new Lookout({
+      ...{ clock, lanes, visit },
+      notApplied: (jobIds) => report('jobsNotApplied', { key: undefined, jobIds }),
+    });
+    this.gate = new Gate({
+      ...{ queue: site.qualifiedName, servers, locks: this.#locks, lanes, registry, clock, random },
+      ...{
+        options,
+        report,
+        rateLimited: site.rateLimited,
+        resting: site.resting,
+        slots: site.slots,
+      },
+      snoozeAhead: (key, perRankMs, atLeastMs) => this.#snoozeAhead(key, perRankMs, atLeastMs),
+      deliverNext: (jobId, key) => {
+        this.#standing.note(key, jobId);
+        // Then it is delivered when its turn comes.
+        backend.deliverNext(jobId).catch(() => undefined);
+      },
+      log: (key, jobId, row) => this.#log(key, jobId, row),
+      ...(inTrace && { inTrace }),
+    });
+    this.intake = new Intake({
+      ...{ gate: this.gate, registry, clock, report, blockedMs: options.blockedMs },
+      deliveries: new BullDeliveries(backend),
+    });
+    this.start = new Start({
+      ...{ clock, queue: site.queue, servers, report, failed: site.failed },
+      register: (fingerprint) => lanes.registerServers(fingerprint),
+    });
+    backend.on('close', () => this.start.redisIsGone());
+    backend.on('ready', () => this.start.redisIsBack());
+  }
+
+  /** Lanes that stand still are looked at now and then, and so is what others may have left behind. */
+  #follow<Name extends keyof WorkerEvents>(name: Name, event: WorkerEvents[Name]): void {
+    if (name === 'jobsMissing' && (event as WorkerEvents['jobsMissing']).key === undefined) {
+      this.lookout.lookSoon();
+    }
+    if (name === 'laneHeld' || name === 'updateUnknown') {
+      const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
+      if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
+    }
+  }
+
+  /** BullMQ's own script, as `job.log`; not waited for. */
+  #log(key: string, jobId: string, row: string): void {
+    const { backend, report } = this.#site;
+    backend
+      .log(jobId, row)
+      .catch((cause: unknown) => report('logLost', { key, jobId, cause: redisFailed(cause) }));
+  }
+
+  /** One call at a time: a second one would find what the first one has left. */
+  #snoozeAhead(key: string, perRankMs: number, atLeastMs: number): Promise<void> {
+    const { backend, options } = this.#site;
+    const away = { perRankMs, atLeastMs, atMostMs: options.snoozeMsMax };
+    this.#snoozingAhead ??= backend
+      .snoozeAhead(key)
+      .then(
+        (snoozed) => void backend.scheduleSnoozed(key, snoozed, away).catch(() => undefined),
+        () => undefined, // then they are snoozed one by one
+      )
+      .finally(() => {
+        this.#snoozingAhead = undefined;
+      });
+    return this.#snoozingAhead;
+  }
+
+  /** Begins nothing more; resolves when nothing is being applied any more. @param now aborts when nothing is finished */
+  closeGate(now: AbortSignal): Promise<void> {
+    this.start.close();
+    const closed = this.gate.close(this.#site.options.closeMs, now);
+    this.#standing.close();
+    this.lookout.close();
+    return closed;
+  }
+
+  /**
+   * Closes the connections, in good order if that is possible within its time.
+   * @param bull BullMQ's worker has closed
+   * @param abandonWorker what BullMQ would do later is done at once
+   */
+  async closeServers(
+    gateClosed: Promise<void>,
+    {
+      bull,
+      isIdle,
+      now,
+      abandonWorker,
+    }: {
+      readonly bull: Promise<void>;
+      readonly isIdle: boolean;
+      readonly now: AbortSignal;
+      readonly abandonWorker: () => void;
+    },
+  ): Promise<void> {
+    const { backend, options, servers, report } = this.#site;
+    const memcached = gateClosed.then(() => this.#locks.close()).then(() => servers.close());
+    await closeInTime({
+      ...{ clock: systemClock, orderly: Promise.all([bull, memcached]), now },
+      workMs: isIdle ? 0 : options.closeMs,
+      left: () => backend.notHandedBack().size,
+      abandon: () => {
+        // Nothing answers: what hangs on a connection ends with it.
+        backend.abandon();
+        void servers.close(true);
+        abandonWorker();
+      },
+    });
+    const jobIds = [...backend.notHandedBack()];
+    if (jobIds.length > 0) report('jobsNotGivenBack', { jobIds });
+  }
+}
