@@ -228,8 +228,4 @@ export interface Lanes {
    * jobs that have one at or below the copy's watermark get new ones, in their order.
    */
   renumber(key: string, above: number): Promise<void>;
-  /** Registers the fingerprint of the memcached servers if none is, and returns the registered one. */
-  registerServers(fingerprint: string): Promise<string>;
-  /** Replaces the registered fingerprint deliberately. */
-  replaceServers(fingerprint: string): Promise<void>;
 }

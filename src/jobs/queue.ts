@@ -9,6 +9,7 @@ import {
   type JobsOptions,
   type QueueOptions as BullQueueOptions,
 } from 'bullmq';
+import { andThen } from '../base/and-then.ts';
 import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { TorilError } from '../errors.ts';
@@ -18,8 +19,11 @@ import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
-import { RedisHistory } from './redis/redis-history.ts';
-import { RedisLanes } from './redis/redis-lanes.ts';
+import type { RedisHistory } from './redis/redis-history.ts';
+import type { LaneUpkeep } from './redis/lane-upkeep.ts';
+import { QueueInRedis } from './redis/queue-in-redis.ts';
+import type { RedisLanes } from './redis/redis-lanes.ts';
+import type { RegisteredServers } from './redis/registered-servers.ts';
 import { byRedisTime } from './bullmq/backend/cron-times.ts';
 import { tolerantTelemetry } from './bullmq/telemetry.ts';
 import type { AnyUpdate, InputOf, ResultOf } from '../updates/update.ts';
@@ -71,8 +75,7 @@ export class Queue extends BullQueue<
   readonly #closeMs: number;
   readonly #underWay = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
-  #lanes: RedisLanes | undefined;
-  #history: RedisHistory | undefined;
+  #inRedis: QueueInRedis | undefined;
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
@@ -148,20 +151,29 @@ export class Queue extends BullQueue<
     return new LaneHandle(this, this.lanes, key);
   }
 
+  get #redis(): QueueInRedis {
+    this.#inRedis ??= new QueueInRedis(this.backend.queueScripts());
+    return this.#inRedis;
+  }
+
   /** The lanes in Redis, for whoever needs more than a lane at a time. */
   get lanes(): RedisLanes {
-    this.#lanes ??= new RedisLanes(
-      this.backend.scriptClient(),
-      this.backend.toKey(''),
-      systemClock,
-    );
-    return this.#lanes;
+    return this.#redis.lanes;
+  }
+
+  /** What is done for all lanes at once. */
+  get upkeep(): LaneUpkeep {
+    return this.#redis.upkeep;
+  }
+
+  /** Which memcached servers the queue's workers use. */
+  get registeredServers(): RegisteredServers {
+    return this.#redis.servers;
   }
 
   /** What was committed, if workers record it (`history`); `record()` makes a file of it. */
   get history(): RedisHistory {
-    this.#history ??= new RedisHistory(this.backend.scriptClient(), this.backend.toKey(''));
-    return this.#history;
+    return this.#redis.history;
   }
 
   /**
@@ -207,7 +219,7 @@ export class Queue extends BullQueue<
    */
   override async obliterate(options?: Parameters<BullQueue['obliterate']>[0]): Promise<void> {
     await super.obliterate(options);
-    await this.lanes.destroy();
+    await this.upkeep.destroy();
   }
 
   /** The jobs it makes enter their lane when they are first delivered. Throws like `enqueue`, but Redis' errors as they are. */
@@ -225,7 +237,7 @@ export class Queue extends BullQueue<
 
   /** A lane whose first job is gone goes on with the next one, which may have been told to look again later. */
   async #sweep(): Promise<void> {
-    for (const jobId of await this.lanes.sweep()) await this.backend.snoozed.wake(jobId);
+    for (const jobId of await this.upkeep.sweep()) await this.backend.snoozed.wake(jobId);
   }
 
   #know(update: AnyUpdate): void {
@@ -255,9 +267,7 @@ export class Queue extends BullQueue<
       throw this.#unknown(name);
     }
     const data = validated(update, JSON.parse(dataJson));
-    return data instanceof Promise
-      ? data.then((settled) => keyOf(update, settled))
-      : keyOf(update, data);
+    return andThen(data, (settled) => keyOf(update, settled));
   }
 
   /** Waited for when the queue closes. */

@@ -9,7 +9,9 @@ import { redisFailed } from '../errors.ts';
 import type { TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { type BullDelivery, BullDeliveries } from '../jobs/bullmq/bull-deliveries.ts';
 import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
+import { LaneUpkeep } from '../jobs/redis/lane-upkeep.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
+import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../options.ts';
@@ -60,7 +62,8 @@ export class WorkerCore {
       site.report(name, event);
       this.#follow(name, event);
     };
-    const lanes = new RedisLanes(backend.scriptClient(), backend.toKey(''), clock, {
+    const scripts = backend.queueScripts();
+    const lanes = new RedisLanes(scripts, clock, {
       finisher: () => backend.slots.finisher,
       concurrency: site.concurrency,
       // What fails, comes back when it is due.
@@ -71,7 +74,7 @@ export class WorkerCore {
     this.#locks = new MemcachedLeaseLocks({ clock, random, leaseMs: options.leaseMs });
     this.#standing = new StandingLanes({ clock, lanes, visit });
     this.lookout = new Lookout({
-      ...{ clock, lanes, visit },
+      ...{ clock, visit, upkeep: new LaneUpkeep(scripts, lanes) },
       notApplied: (jobIds) => report('jobsNotApplied', { key: undefined, jobIds }),
     });
     this.gate = new Gate({
@@ -98,7 +101,7 @@ export class WorkerCore {
     });
     this.start = new Start({
       ...{ clock, queue: site.queue, servers, report, failed: site.failed },
-      register: (fingerprint) => lanes.registerServers(fingerprint),
+      list: new RegisteredServers(scripts),
     });
     backend.on('close', () => this.start.redisIsGone());
     backend.on('ready', () => this.start.redisIsBack());

@@ -91,7 +91,7 @@ function backendOf(worker: Worker): TorilBackend {
 }
 
 function lanesOf(backend: TorilBackend): RedisLanes {
-  return new RedisLanes(backend.scriptClient(), backend.toKey(''), systemClock, {
+  return new RedisLanes(backend.queueScripts(), systemClock, {
     finisher: () => backend.slots.finisher,
     concurrency: 1,
   });

@@ -957,13 +957,6 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       await lanes.renumber(KEY, 5);
       expect((await lanes.take(taking())).token).toBeGreaterThan(after.token);
     });
-
-    test('registers the servers once, until they are replaced deliberately', async () => {
-      expect(await lanes.registerServers('one')).toBe('one');
-      expect(await stage.other.registerServers('two')).toBe('one');
-      await stage.other.replaceServers('two');
-      expect(await lanes.registerServers('one')).toBe('two');
-    });
   });
 }
 

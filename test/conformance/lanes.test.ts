@@ -113,7 +113,7 @@ async function inRedis(): Promise<Stage> {
   return {
     lanes: queues[0].lanes,
     other: queues[1].lanes,
-    history: new RedisHistory(queues[1].backend.scriptClient(), prefix),
+    history: new RedisHistory(queues[1].backend.queueScripts()),
     async addJob(jobId, facts) {
       const all = { ...PLAIN, ...facts };
       await redis.hset(prefix + jobId, hashOf(all));

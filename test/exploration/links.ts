@@ -172,14 +172,6 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
-  registerServers(): never {
-    throw notExplored();
-  }
-
-  replaceServers(): never {
-    throw notExplored();
-  }
-
   /** The reply to the oldest call arrives. */
   answer(reply: unknown): void {
     this.outstanding.shift()?.settle(reply);

@@ -1,6 +1,6 @@
 /** A worker that starts while servers are away, silent, frozen or wrong; what it says, and what it does meanwhile. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { defineUpdate, type Worker } from '../../src/index.ts';
+import { defineUpdate, Queue, type Worker } from '../../src/index.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
@@ -9,6 +9,7 @@ import { type Listener, listen } from '../support/scripted-memcached.ts';
 import {
   memcachedAddresses,
   type PrivateServer,
+  redisUrl,
   startMemcached,
   startRedis,
 } from '../support/servers.ts';
@@ -283,10 +284,22 @@ describe('what no waiting mends', () => {
     await first.close();
     const { fingerprint } = openServers(list, systemClock, systemRandom);
     await expectRefused(scene, 'SERVER_LIST_CHANGED', { memcached: quickly(list) }, () =>
-      scene.queue.lanes.replaceServers(fingerprint),
+      scene.queue.registeredServers.replace(fingerprint),
     );
     await scene.close();
     await another.stop();
+  });
+
+  it('is not the list that was registered first, for whichever worker', async () => {
+    const scene = here();
+    const other = new Queue(scene.queue.name, { connection: { url: redisUrl() } });
+    expect(await scene.queue.registeredServers.read()).toBeUndefined();
+    expect(await scene.queue.registeredServers.register('one')).toBe('one');
+    expect(await other.registeredServers.register('two')).toBe('one');
+    await other.registeredServers.replace('two');
+    expect(await scene.queue.registeredServers.register('one')).toBe('two');
+    await other.close();
+    await scene.close();
   });
 
   it('is a server without CAS, until it is restarted', async () => {

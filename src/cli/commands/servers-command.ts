@@ -50,10 +50,11 @@ async function servers(flags: ServersFlags): Promise<number> {
   const given = memcached.fingerprint;
   const queue = await openQueue(flags);
   try {
-    const registered = await asking(registeredServers(queue));
+    // Unlike a worker that starts, it registers none.
+    const registered = await asking(queue.registeredServers.read());
     if (flags.accept === true && registered !== given) {
       if (registered !== undefined) await refuseIfWorking(queue, flags.force === true);
-      await asking(queue.lanes.replaceServers(given));
+      await asking(queue.registeredServers.replace(given));
       report(flags, given, given);
       return EXIT.done;
     }
@@ -76,11 +77,6 @@ function report(flags: ServersFlags, registered: string | undefined, given: stri
       ['given here', given === registered ? 'the same' : given],
     ]),
   );
-}
-
-/** Looks without registering anything, unlike a worker that starts. */
-async function registeredServers(queue: Queue): Promise<string | undefined> {
-  return asking(queue.lanes.registeredServers());
 }
 
 /** A worker that runs on with the old list would keep locks where nobody looks any more. */

@@ -56,7 +56,6 @@ export class MemoryJobs {
   #lastDrawn = 0;
   #dataSet: DataSet | undefined;
   #lastId = 0;
-  #servers: string | undefined;
   /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
   promote: (jobId: string) => void = () => {};
   /** The queue is paused. */
@@ -269,15 +268,6 @@ export class MemoryJobs {
     const copy = this.#copies.seenWith(key, undefined);
     const nextToken = Math.max(this.#lastDrawn + 1, this.#nowMicros());
     return { copy, length: lane.size, paceMs, head, dataSet: this.dataSet(), nextToken };
-  }
-
-  registerServers(fingerprint: string): string {
-    this.#servers ??= fingerprint;
-    return this.#servers;
-  }
-
-  replaceServers(fingerprint: string): void {
-    this.#servers = fingerprint;
   }
 
   /** The counter of sequences and tokens: `max(last + 1, time in µs)`. */

@@ -84,14 +84,6 @@ export class MemoryLanes implements Lanes {
   async renumber(key: string, above: number): Promise<void> {
     await this.#travel(() => this.#jobs.renumber(key, above));
   }
-
-  registerServers(fingerprint: string): Promise<string> {
-    return this.#travel(() => this.#jobs.registerServers(fingerprint));
-  }
-
-  replaceServers(fingerprint: string): Promise<void> {
-    return this.#travel(() => this.#jobs.replaceServers(fingerprint));
-  }
 }
 
 function byMoments(clock: Clock): Travel {

@@ -1,6 +1,4 @@
 /** Reading the history in Redis. It is written by scripts/acknowledge.ts. */
-import { ownPrefixOf } from '../../redis/own-keys.ts';
-import { redisFailed } from '../../errors.ts';
 import type {
   History,
   HistoryEntry,
@@ -9,7 +7,7 @@ import type {
   HistoryRequest,
   Origin,
 } from '../../history/history.ts';
-import type { ScriptClient } from './redis-lanes.ts';
+import type { QueueScripts } from './queue-scripts.ts';
 import { JOB_SEPARATOR, READ_HISTORY } from './scripts/history.ts';
 
 /** Entries that one call looks at, so that no script blocks Redis for long, and bytes that it brings. */
@@ -17,22 +15,14 @@ const ENTRIES_PER_PAGE = 1000;
 const BYTES_PER_PAGE = 1_000_000;
 
 export class RedisHistory implements History {
-  readonly #client: Promise<ScriptClient>;
-  readonly #prefix: string;
+  readonly #scripts: QueueScripts;
 
-  /** @param prefix of the queue's Redis keys, with the colon at its end (`bull:orders:`) */
-  constructor(client: Promise<ScriptClient>, prefix: string) {
-    this.#prefix = prefix;
-    this.#client = client.then((ready) => {
-      const { name, numberOfKeys, lua } = READ_HISTORY;
-      ready.defineCommand(name, { numberOfKeys, lua });
-      return ready;
-    });
-    this.#client.catch(() => undefined); // each call reports it
+  constructor(scripts: QueueScripts) {
+    this.#scripts = scripts;
   }
 
   async read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
-    const [untilMs, last, torn, ...entries] = (await this.#run([
+    const [untilMs, last, torn, ...entries] = (await this.#scripts.run(READ_HISTORY, [
       typeof after === 'number' ? String(after) : `(${after}`,
       until ?? '',
       key ?? '',
@@ -45,20 +35,6 @@ export class RedisHistory implements History {
       until: Number(untilMs),
       isTorn: torn !== '',
     };
-  }
-
-  async #run(args: readonly (string | number)[]): Promise<unknown> {
-    const { name } = READ_HISTORY;
-    try {
-      const client = await this.#client;
-      return await client.runCommand(name, [
-        `${ownPrefixOf(this.#prefix)}sequence`,
-        this.#prefix,
-        ...args,
-      ]);
-    } catch (thrown) {
-      throw redisFailed(thrown);
-    }
   }
 }
 

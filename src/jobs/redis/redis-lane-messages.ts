@@ -5,12 +5,16 @@ import {
   COPY_GRACE_MS,
   type Delivery,
   type LaneEntry,
+  type LaneJob,
+  type LaneState,
   type Taken,
   type TakeRequest,
   TOMBSTONE_MS,
 } from '../lanes.ts';
+import type { DataSet } from '../../redis/data-set.ts';
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
 import { noteArguments } from './scripts/history.ts';
+import type { InspectReply } from './scripts/inspect.ts';
 import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
 import type { EntryReply, TakeArguments, TakeReply, TakeReplyRest } from './scripts/take.ts';
 
@@ -79,13 +83,23 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
   };
 }
 
-export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
   return {
     token: Number(token),
     watermark: Number(watermark),
     value: decodeValue(value),
     cascadeTo: Number(cascadeTo),
   };
+}
+
+export function laneStateOf(reply: InspectReply, dataSet: DataSet): LaneState {
+  const [token, watermark, value, cascadeTo, length, pace, listed, , next] = reply;
+  const head: LaneJob[] = [];
+  for (let i = 0; i < listed.length; i += 2) {
+    head.push({ jobId: listed[i] as string, sequence: Number(listed[i + 1]) });
+  }
+  const copy = copyOf(token, watermark, value, cascadeTo);
+  return { copy, length, paceMs: Number(pace), head, dataSet, nextToken: Number(next) };
 }
 
 function decodeValue(text: string): Copy['value'] {

@@ -5,6 +5,7 @@
  */
 import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
 import { redisFailed, TorilError } from '../../errors.ts';
+import type { RegisteredServers } from '../../jobs/redis/registered-servers.ts';
 import { mayComeLater } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import type { EventReporter } from '../worker-events.ts';
@@ -25,8 +26,8 @@ export interface StartOptions {
   /** The queue's name, for messages. */
   readonly queue: string;
   readonly servers: MemcachedServers;
-  /** Registers the list of memcached servers if none is; what is registered. */
-  readonly register: (fingerprint: string) => Promise<string>;
+  /** Of the queue's memcached servers. */
+  readonly list: Pick<RegisteredServers, 'register'>;
   readonly report: EventReporter;
   /** An attempt has failed, or a server says later what no waiting mends. */
   readonly failed: (cause: TorilError) => void;
@@ -120,13 +121,13 @@ export class Start {
 }
 
 async function listIsRegistered(
-  { clock, servers, queue, register }: StartOptions,
+  { clock, servers, queue, list }: StartOptions,
   redis: ServerState,
   closing: AbortSignal,
 ): Promise<void> {
   const { fingerprint } = servers;
   while (!closing.aborted) {
-    const asking = register(fingerprint);
+    const asking = list.register(fingerprint);
     if (!(await settlesWithin(clock, REDIS_SILENCE_MS, asking, closing)) && !closing.aborted)
       redis.isUnavailable(noAnswer());
     let registered: string;

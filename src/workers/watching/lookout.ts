@@ -5,7 +5,7 @@
  * the queue's workers.
  */
 import { type Clock, pause } from '../../base/clock.ts';
-import type { RedisLanes } from '../../jobs/redis/redis-lanes.ts';
+import type { LaneUpkeep } from '../../jobs/redis/lane-upkeep.ts';
 
 const EVERY_MS = 60_000;
 /** Of a queue's workers, one looks on each occasion. */
@@ -21,7 +21,7 @@ const REST_FACTOR = 50;
 
 export interface LookoutOptions {
   readonly clock: Clock;
-  readonly lanes: Pick<RedisLanes, 'claim' | 'released' | 'unapplied'>;
+  readonly upkeep: Pick<LaneUpkeep, 'claim' | 'released' | 'unapplied'>;
   /** A lane can go on. */
   readonly visit: (key: string) => void;
   /** Completed by somebody else; in no lane, as far as is known. */
@@ -83,15 +83,15 @@ export class Lookout {
   async #look({ what, everyMs }: Occasion): Promise<boolean> {
     const { signal } = this.#closing;
     if (signal.aborted) return false;
-    const { clock, lanes, visit, notApplied } = this.#options;
+    const { clock, upkeep, visit, notApplied } = this.#options;
     // Everybody asks: each knows only up to when it has asked itself.
-    const isFirst = await lanes.claim(what, everyMs);
-    const { since, jobIds } = await lanes.unapplied(this.#since);
+    const isFirst = await upkeep.claim(what, everyMs);
+    const { since, jobIds } = await upkeep.unapplied(this.#since);
     this.#since = since;
     if (!isFirst) return false;
     if (jobIds.length > 0) notApplied(jobIds);
     let calledMs = clock.monotonicMs();
-    for await (const keys of lanes.released()) {
+    for await (const keys of upkeep.released()) {
       if (signal.aborted) return true;
       keys.forEach(visit);
       await pause(clock, REST_FACTOR * (clock.monotonicMs() - calledMs), signal);

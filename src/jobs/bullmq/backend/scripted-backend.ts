@@ -12,7 +12,7 @@ import {
 import { systemClock } from '../../../base/clock.ts';
 import { ownPrefixOf } from '../../../redis/own-keys.ts';
 import { RedisTime } from '../../../redis/redis-time.ts';
-import type { ScriptClient } from '../../redis/redis-lanes.ts';
+import { QueueScripts, type ScriptClient } from '../../redis/queue-scripts.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { FILL } from '../fast-path/fill.ts';
@@ -73,9 +73,9 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
     return client;
   }
 
-  /** What lanes need of the client. */
-  scriptClient(): Promise<ScriptClient> {
-    return Promise.resolve(this.client) as Promise<ScriptClient>;
+  /** For lanes and history. */
+  queueScripts(): QueueScripts {
+    return new QueueScripts(Promise.resolve(this.client) as Promise<ScriptClient>, this.toKey(''));
   }
 
   /** What Toril had noted of the job when it was delivered, once. */

@@ -2,13 +2,24 @@ import { DATA_SET_LUA } from '../../../redis/data-set.ts';
 import type { Script } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
+export type InspectReply = [
+  copyToken: string,
+  watermark: string,
+  value: string,
+  cascadeTo: string,
+  length: number,
+  pace: string,
+  head: string[],
+  dataSet: string,
+  nextToken: string,
+];
+
 /**
  * What an operator sees of a lane. Changes nothing, but gives the data set a name if it has none.
  *
  *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] lane's key  ARGV[3] jobs at most
  *   ARGV[4] a name for the data set if it has none
- *   Returns [copy token, watermark, value, cascade to, length, pace in ms, [job id, sequence, ...],
- *     the data set, the token that would be drawn next]
+ *   Returns an InspectReply: pace in ms, head as job id, sequence, ..., the token that would be drawn next
  */
 export const INSPECT: Script = {
   name: 'torilInspect',
