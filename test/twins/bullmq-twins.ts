@@ -50,7 +50,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/worker.ts',
-        find: '      this.#lookout.begin();\n',
+        find: '      this.#core.lookout.begin();\n',
         replace: '',
       },
     ],

@@ -88,7 +88,7 @@ export const CALL_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    const refused = tooLarge ?? memory.cancellations.errorFor(entry.jobId);\n',
+        find: '    const refused = tooLarge ?? memory.worker.cancellations.errorFor(entry.jobId);\n',
         replace: '    const refused = tooLarge;\n',
       },
     ],
@@ -112,8 +112,8 @@ export const CALL_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/worker.ts',
-        find: "      bull.telemetry && tolerantTelemetry(bull.telemetry, (error) => this.emit('error', error));\n",
-        replace: '      bull.telemetry;\n    void tolerantTelemetry;\n',
+        find: '    const telemetry = bull.telemetry && tolerantTelemetry(bull.telemetry, tellError);\n',
+        replace: '    const telemetry = bull.telemetry;\n    void tolerantTelemetry;\n',
       },
     ],
   },
