@@ -15,8 +15,6 @@ const EVENT_DEADLINE_MS = 20_000;
 
 export interface CliOptions {
   readonly input?: string;
-  /** Its input does not end. */
-  readonly keepsInput?: boolean;
   /** Added to ours; undefined takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -60,7 +58,7 @@ export class RunningCli {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[], { input = '', keepsInput = false, env = {} }: CliOptions) {
+  constructor(args: readonly string[], { input = '', env = {} }: CliOptions) {
     this.#child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
       cwd: ROOT,
       env: { ...process.env, NO_COLOR: undefined, DEBUG: undefined, ...env },
@@ -69,7 +67,7 @@ export class RunningCli {
     this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.#child.stdin?.on('error', () => undefined); // it may end without reading
-    if (!keepsInput) this.#child.stdin?.end(input);
+    this.#child.stdin?.end(input);
   }
 
   get pid(): number {

@@ -76,4 +76,11 @@ export const FOUND: readonly Found[] = [
     change:
       'isolated-starts.ts and intake.ts: whoever begins a job once more, or says how its delivery ended, says which starts it has lived through',
   },
+  {
+    seed: 31_512,
+    promise: 'P6',
+    cause:
+      'a worker closed, and gave a job back, while its commit was acknowledged: the job that came into its slot in the same step lay there until its lock ran out',
+    change: 'slots.ts gives back what nobody has asked for, also what came with a commit',
+  },
 ];

@@ -64,6 +64,10 @@ export interface RunOptions {
   /** How many steps of the protocol have a fault right behind them. */
   readonly stepFaultRate: number;
   readonly faults: readonly FaultKind[];
+  /** Jobs are completed and fetched many at a time, also in the step that acknowledges their commit. */
+  readonly fastPath: boolean;
+  /** Milliseconds, at most, between two slots that a worker's main loop fills: BullMQ adds a scheduler's next job first. */
+  readonly loopLagMs: number;
 }
 
 /** Two clocks within this differ by less than the margin of a takeover. */
@@ -75,6 +79,7 @@ export function optionsFrom(seed: number): RunOptions {
   const dice = new Dice(seed, 'options');
   const producers = new Dice(seed, 'producer options');
   const later = new Dice(seed, 'later faults');
+  const fastPath = new Dice(seed, 'shortcuts');
   const leaseMs = Math.round(dice.magnitude(...LEASE_MS));
   const requestDeadlineMs = Math.round(dice.between(20, leaseMs * 0.8));
   const jobs = Math.round(dice.magnitude(2, 30));
@@ -125,6 +130,8 @@ export function optionsFrom(seed: number): RunOptions {
     faultEveryMs: dice.magnitude(10, safetyMs * 2),
     stepFaultRate: dice.pick([0, 0.05, 0.15, 0.4]),
     faults: FAULT_KINDS.filter((kind) => (isLater(kind) ? later : dice).chance(faultsShare)),
+    fastPath: fastPath.chance(0.3),
+    loopLagMs: fastPath.pick([0, 0, 5]),
   };
 }
 

@@ -32,6 +32,7 @@ export class RedisLink {
   /** Counts connections; replies of an older one do not arrive. */
   #epoch = 0;
   #up = true;
+  #wasRefused = false;
   #upFreeMs = 0;
   #downFreeMs = 0;
   #underWay: Disconnect['underWay'] = 'lost';
@@ -49,6 +50,17 @@ export class RedisLink {
       this.#pending.add(command);
       if (this.#up) this.#send(command);
     });
+
+  /** It was interrupted, or a call was refused: something may have been done of which nobody was told. */
+  get hasLostAnswers(): boolean {
+    return this.#epoch > 0 || this.#wasRefused;
+  }
+
+  /** It is up, and nothing that is sent or answered now comes later than usual. */
+  get isQuiet(): boolean {
+    const { nowMs } = this.#network;
+    return this.#up && this.#upFreeMs <= nowMs && this.#downFreeMs <= nowMs;
+  }
 
   disconnect({ downMs, pending, underWay }: Disconnect): void {
     if (!this.#up) return;
@@ -100,6 +112,7 @@ export class RedisLink {
   }
 
   #execute(command: Command): Done {
+    this.#wasRefused ||= this.#isRefusing();
     return this.#isRefusing() ? { thrown: redisFailed(REFUSAL) } : execute(command);
   }
 

@@ -3,27 +3,29 @@
  * over a played BullMQ. A process lives once; after a crash the next one takes its place.
  */
 import type { Random } from '../../src/base/random.ts';
-import { pause, type Timer } from '../../src/base/clock.ts';
-import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
+import { pause } from '../../src/base/clock.ts';
+import type { Finisher } from '../../src/jobs/bullmq/fast-path/finisher.ts';
+import { MemoryLanes, type Travel } from '../../src/jobs/memory/memory-lanes.ts';
 import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { RendezvousServers } from '../../src/memcached/rendezvous.ts';
-import type { Answer, PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
-import { PlayedDeliveries } from '../../src/testing/bullmq/played-deliveries.ts';
+import type { PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
+import {
+  PlayedDeliveries,
+  type PlayedDeliveriesOptions,
+} from '../../src/testing/bullmq/played-deliveries.ts';
 import { Intake } from '../../src/workers/deliveries/intake.ts';
 import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
+import { CompletingLanes } from './completing-lanes.ts';
 import type { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
+import { PlayedSlots } from './played-slots.ts';
+import { PlayedWorker } from './played-worker.ts';
 import { ProcessClock } from './process-clock.ts';
 import { type Disconnect, RedisLink } from './redis-link.ts';
 import { type UpdateKind, updatesFor } from './updates.ts';
 import type { World } from './world.ts';
-
-/** A worker that found nothing looks again after so long, as BullMQ's drainDelay. */
-const IDLE_MS = 1_000;
-/** What becomes of a job is told to Redis until it takes it (repeating.ts). */
-const REPORT_RETRY_MS = 20;
 
 export class WorkerProcess {
   readonly name: string;
@@ -36,15 +38,8 @@ export class WorkerProcess {
   readonly #registry: UpdateRegistry;
   readonly #gate: Gate;
   readonly #intake: Intake<PlayedDelivery, Promise<void>>;
-  /** The locks in BullMQ of the jobs that are in hand. */
-  readonly #held = new Map<string, string>();
-  #deliveries = 0;
-  #fetching = false;
-  /** Something may have come since the fetch under way was sent. */
-  #fetchAgain = false;
-  #nextFetch: Timer | undefined;
+  readonly #worker: PlayedWorker;
   #closing = false;
-  #resting = false;
 
   constructor(world: World, name: string, dice: Dice, kinds: readonly UpdateKind[]) {
     const { scheduler, network, options } = world;
@@ -83,18 +78,27 @@ export class WorkerProcess {
       world.count(event);
       world.trace.note(this.name, `${event} ${key}${whyOf(more)}`);
     };
+    const fastPath = options.fastPath
+      ? new PlayedSlots(world.bull, () => world.redisClock.wallMs())
+      : undefined;
+    this.#worker = new PlayedWorker({
+      ...{ world, name, clock: this.clock, link: this.link, fastPath },
+      handle: (delivery) => this.#intake.handle(delivery),
+      fraction: () => dice.fraction(),
+      idle: () => world.waitForJobs(this),
+    });
     this.#gate = new Gate({
       queue: 'bull:simulated',
       servers: world.damageServers(new RendezvousServers(this.servers)),
       locks: this.#locks,
-      lanes: world.damageLanes(this.#lanes()),
+      lanes: world.damageLanes(this.#lanes(fastPath)),
       registry: this.#registry,
       clock: this.clock,
       random,
       options: options.gate,
       report,
       rateLimited: options.rateLimited,
-      resting: () => this.#resting,
+      resting: () => this.#worker.resting,
       slots: () => options.concurrency,
       snoozeAhead: (key, perRankMs, atLeastMs) => {
         const { snoozeMsMax } = options.gate;
@@ -108,10 +112,10 @@ export class WorkerProcess {
     this.#intake = new Intake({
       ...{ gate: this.#gate, registry: this.#registry, clock: this.clock, report },
       blockedMs: options.gate.blockedMs,
-      deliveries: new PlayedDeliveries({
+      deliveries: deliveriesOf(this.#worker, {
         queue: world.bull,
         wallMs: () => world.timeFor(this.clock),
-        call: (tell) => this.#untilTold(tell),
+        call: (tell) => this.#worker.untilTold(tell),
         blockedMs: options.gate.blockedMs,
         fraction: () => dice.fraction(),
       }),
@@ -132,19 +136,7 @@ export class WorkerProcess {
 
   /** Jobs can be delivered, or may soon be. */
   wake(): void {
-    const { concurrency } = this.#world.options;
-    this.#fetchAgain = true;
-    if (this.#fetching || this.#closing || this.#resting || this.#held.size >= concurrency) return;
-    this.#fetching = true;
-    this.#fetchAgain = false;
-    this.#nextFetch?.cancel();
-    const lock = `${this.name}:${++this.#deliveries}`;
-    this.link
-      .call(() => this.#world.bull.fetch(lock, this.#world.timeFor(this.clock)))
-      .then(
-        (delivery) => this.#fetched(delivery),
-        () => this.#fetched(undefined),
-      );
+    this.#worker.wake();
   }
 
   /** As SIGKILL. Another one will take its place. */
@@ -169,26 +161,34 @@ export class WorkerProcess {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
+    this.#worker.stop();
     await this.#gate.close(this.#world.options.gate.closeMs);
-    while (this.#held.size > 0) await pause(this.clock, 1);
+    while (this.#worker.held.size > 0) await pause(this.clock, 1);
+    if (this.#world.options.fastPath) await this.#endInOrder();
     await this.#locks.close();
     await Promise.all(this.servers.map((server) => server.close()));
     this.crash('lost');
   }
 
-  /** worker.pause(): fetches nothing. */
-  rest(resting: boolean): void {
-    this.#resting = resting;
-    if (!resting) this.wake();
+  /** As BullMQ: what is on its way is waited for. Without the fast path it is left to whoever finds it, which is harder. */
+  async #endInOrder(): Promise<void> {
+    while (!this.#worker.isEmpty) await pause(this.clock, 1);
+    await this.#worker.settled();
+    this.#world.idleHands.closes(this);
   }
 
-  #lanes(): MemoryLanes {
-    const lanes = new MemoryLanes(this.#world.jobs, this.clock, (execute) =>
+  /** worker.pause(): fetches nothing. */
+  rest(resting: boolean): void {
+    this.#worker.rest(resting);
+  }
+
+  #lanes(played: PlayedSlots | undefined): MemoryLanes {
+    const travel: Travel = (execute) =>
       this.link.call(() => {
         this.#world.onStep(this);
         return execute();
-      }),
-    );
+      });
+    const lanes = this.#lanesOver(travel, played);
     const startAlone = lanes.startAlone.bind(lanes);
     lanes.startAlone = (jobId, token, survived) => {
       this.#world.auditor.jobs.startsAlone(this.name, jobId, token);
@@ -197,47 +197,19 @@ export class WorkerProcess {
     return lanes;
   }
 
-  #fetched(delivery: PlayedDelivery | undefined): void {
-    this.#fetching = false;
-    if (delivery === undefined) {
-      if (this.#fetchAgain) return this.wake();
-      this.#world.waitForJobs(this);
-      const dueMs = this.#world.bull.places.delayed.nextDueMs - this.#world.timeFor(this.clock);
-      const delayMs = Math.min(Math.max(dueMs, 1), IDLE_MS);
-      this.#nextFetch = this.clock.after(delayMs, () => this.wake());
-      return;
-    }
-    this.#held.set(delivery.jobId, delivery.lock);
-    void this.#process(delivery);
-    this.wake();
-  }
-
-  async #process(delivery: PlayedDelivery): Promise<void> {
-    const { jobId, lock } = delivery;
-    await this.#intake.handle(delivery);
-    if (this.#held.get(jobId) === lock) this.#held.delete(jobId);
-    this.wake();
-  }
-
-  /** As repeating.ts. */
-  async #untilTold(tell: () => Answer): Promise<void> {
-    while (this.clock.alive) {
-      try {
-        const answer = await this.link.call(tell);
-        if (answer !== 'done') this.#world.trace.note(this.name, answer);
-        return;
-      } catch {
-        await pause(this.clock, REPORT_RETRY_MS);
-      }
-    }
+  #lanesOver(travel: Travel, played: PlayedSlots | undefined): MemoryLanes {
+    const { jobs } = this.#world;
+    if (played === undefined) return new MemoryLanes(jobs, this.clock, travel);
+    const finisher = (): Finisher<PlayedDelivery> | undefined => this.#worker.slots?.finisher;
+    return new CompletingLanes({ jobs, clock: this.clock, travel, played, finisher });
   }
 
   /** BullMQ's lock manager. */
   #renewLocks(): void {
     const { bull, options } = this.#world;
     this.clock.after(options.bull.lockMs / 4, () => {
-      if (this.#held.size > 0) {
-        const locks = new Map(this.#held);
+      if (this.#worker.held.size > 0) {
+        const locks = new Map(this.#worker.held);
         this.link.call(() => bull.extend(locks)).catch(() => undefined);
       }
       this.#renewLocks();
@@ -252,6 +224,14 @@ export class WorkerProcess {
       this.#checkStalled();
     });
   }
+}
+
+/** With the fast path, only completing goes another way. */
+function deliveriesOf(worker: PlayedWorker, options: PlayedDeliveriesOptions): PlayedDeliveries {
+  const deliveries = new PlayedDeliveries(options);
+  if (worker.slots !== undefined)
+    deliveries.complete = (job, resultJson) => worker.complete(job, resultJson);
+  return deliveries;
 }
 
 /** What an event of the gate tells besides its key, as far as it says why. */

@@ -7,6 +7,7 @@ import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { Auditor } from './auditor.ts';
 import { Dice } from './dice.ts';
 import { Network } from './network.ts';
+import { IdleHands } from './idle-hands.ts';
 import type { BullObserver } from './observer.ts';
 import { ObservedJobs } from './observed-jobs.ts';
 import { ObservedStore } from './observed-store.ts';
@@ -42,6 +43,7 @@ export class World {
   readonly redisClock: ProcessClock;
   readonly jobs: ObservedJobs;
   readonly bull: JobQueue;
+  readonly idleHands: IdleHands;
   readonly stores: readonly ObservedStore[];
   readonly keys: readonly string[];
   readonly counts: Record<string, number> = {};
@@ -89,6 +91,12 @@ export class World {
     damage.jobs?.(this.jobs);
     this.bull = new JobQueue(this.jobs, this.redisClock, options.bull);
     this.bull.listen(told(this.auditor, trace));
+    this.idleHands = new IdleHands(
+      this.bull.places.locks,
+      () => this.processes,
+      (what) => this.auditor.violations.push({ promise: 'P6', what, atMs: scheduler.nowMs }),
+    );
+    this.bull.listen(this.idleHands);
     this.bull.places.onWaiting = () => this.#mark();
     const keyOf = new Map(this.keys.map((key) => [cellName(key), key]));
     this.stores = Array.from({ length: options.servers }, () => {

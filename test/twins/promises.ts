@@ -39,7 +39,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P6 no wedge': [
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
-    ...['fetched-again', 'closing-goes-on', 'lane-left-to-nobody'],
+    ...['fetched-again', 'kept-ahead', 'closed-before-given-back', 'unasked-for'],
+    ...['closing-goes-on', 'lane-left-to-nobody'],
   ],
   'P7 fair attempts': [
     ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],

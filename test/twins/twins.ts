@@ -3,6 +3,7 @@ import { ADDING_TWINS } from './adding-twins.ts';
 import { BULLMQ_TWINS } from './bullmq-twins.ts';
 import { CALL_TWINS } from './call-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
+import { FAST_PATH_TWINS } from './fast-path-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
 import { REDIS_TWINS } from './redis-twins.ts';
@@ -15,5 +16,6 @@ export const TWINS: readonly Twin[] = [
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
   ...REDIS_TWINS,
+  ...FAST_PATH_TWINS,
   ...CALL_TWINS,
 ];

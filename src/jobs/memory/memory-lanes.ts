@@ -25,7 +25,7 @@ export type Travel = <Reply>(execute: () => Reply) => Promise<Reply>;
 
 export class MemoryLanes implements Lanes {
   readonly #jobs: MemoryJobs;
-  readonly #travel: Travel;
+  protected readonly travel: Travel;
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
@@ -33,12 +33,12 @@ export class MemoryLanes implements Lanes {
   /** @param travel default: a moment of the clock for each way */
   constructor(jobs: MemoryJobs, clock: Clock, travel: Travel = byMoments(clock)) {
     this.#jobs = jobs;
-    this.#travel = travel;
+    this.travel = travel;
     this.#take = new Gather(clock, { atMost: KEYS_PER_CALL }, (requests) =>
       travel(() => requests.map((request) => jobs.take(request))),
     );
     this.#acknowledge = new Gather(clock, { atMost: KEYS_PER_CALL }, (commits) =>
-      travel(() => commits.map((commit) => jobs.acknowledge(commit))),
+      this.acknowledgeMany(commits),
     );
     this.#locate = new Gather(clock, { atMost: KEYS_PER_CALL }, (waiting) =>
       travel(() => waiting.map(({ key, jobId }) => jobs.locate(key, jobId))),
@@ -53,36 +53,40 @@ export class MemoryLanes implements Lanes {
     return this.#acknowledge.call(commit);
   }
 
+  protected acknowledgeMany(commits: readonly Acknowledgement[]): Promise<Acknowledged[]> {
+    return this.travel(() => commits.map((commit) => this.#jobs.acknowledge(commit)));
+  }
+
   locate(key: string, jobId: string): Promise<Location> {
     return this.#locate.call({ key, jobId });
   }
 
   putBack(key: string, token: number): Promise<void> {
-    return this.#travel(() => this.#jobs.putBack(key, token));
+    return this.travel(() => this.#jobs.putBack(key, token));
   }
 
   startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
-    return this.#travel(() => this.#jobs.startAlone(jobId, token, survived));
+    return this.travel(() => this.#jobs.startAlone(jobId, token, survived));
   }
 
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]> {
-    return this.#travel(() => standing.map((lane) => this.#jobs.lookAt(lane)));
+    return this.travel(() => standing.map((lane) => this.#jobs.lookAt(lane)));
   }
 
   inspect(key: string, jobsMax: number): Promise<LaneState> {
-    return this.#travel(() => this.#jobs.inspect(key, jobsMax));
+    return this.travel(() => this.#jobs.inspect(key, jobsMax));
   }
 
   direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {
-    return this.#travel(() => this.#jobs.direct(jobId, directive));
+    return this.travel(() => this.#jobs.direct(jobId, directive));
   }
 
   async overwriteCopy(commit: Acknowledgement): Promise<void> {
-    await this.#travel(() => this.#jobs.overwriteCopy(commit));
+    await this.travel(() => this.#jobs.overwriteCopy(commit));
   }
 
   async renumber(key: string, above: number): Promise<void> {
-    await this.#travel(() => this.#jobs.renumber(key, above));
+    await this.travel(() => this.#jobs.renumber(key, above));
   }
 }
 

@@ -14,7 +14,8 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
-import { answersIn, type Finisher } from '../bullmq/fast-path/finisher.ts';
+import type { Finisher } from '../bullmq/fast-path/finisher.ts';
+import { answersIn } from '../bullmq/fast-path/redis-slot-calls.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import {
   acknowledgeArguments,

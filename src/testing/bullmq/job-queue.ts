@@ -29,6 +29,11 @@ interface Retrying {
   readonly wallMs?: number;
 }
 
+interface GivingBack {
+  readonly survived?: readonly number[];
+  readonly begun?: boolean;
+}
+
 export class JobQueue {
   readonly #jobs: MemoryJobs;
   readonly #clock: Clock;
@@ -229,10 +234,11 @@ export class JobQueue {
     return 'done';
   }
 
-  /** torilGiveBack. */
-  giveBack(jobId: string, lock: string, survived?: readonly number[]): Answer {
-    const record = this.#hear(jobId, lock, survived);
+  /** torilGiveBack. `begun`: else it was fetched ahead, and nobody has begun to work on it. */
+  giveBack(jobId: string, lock: string, { survived, begun = true }: GivingBack = {}): Answer {
+    const record = begun ? this.#hear(jobId, lock, survived) : this.#unlock(jobId, lock);
     if (record === undefined) return 'missing lock';
+    if (!begun) record.deliveries -= 1;
     this.places.backIn(record);
     return 'done';
   }
@@ -319,6 +325,10 @@ export class JobQueue {
     return true;
   }
 
+  get isPaused(): boolean {
+    return this.#jobs.paused;
+  }
+
   setPaused(paused: boolean): void {
     this.#jobs.paused = paused;
     if (!paused && this.places.waiting > 0) this.places.onWaiting();
@@ -367,6 +377,10 @@ export class JobQueue {
   #hear(jobId: string, lock: string, survived: readonly number[] = []): JobRecord | undefined {
     this.#jobs.noteSurvived(jobId, survived);
     for (const listener of this.#listeners) listener.heard?.(jobId, lock);
+    return this.#unlock(jobId, lock);
+  }
+
+  #unlock(jobId: string, lock: string): JobRecord | undefined {
     return this.places.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
   }
 }

@@ -90,7 +90,7 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
 
   giveBack({ jobId, lock }: PlayedDelivery, survived: readonly number[]): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.giveBack(jobId, lock, survived));
+    return call(() => queue.giveBack(jobId, lock, { survived }));
   }
 
   /** Each has its name. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { Finisher } from '../../../src/jobs/bullmq/fast-path/finisher.ts';
+import type { Answers } from '../../../src/jobs/bullmq/fast-path/slot-calls.ts';
 
 const CONCURRENCY = 64;
 
@@ -17,21 +18,21 @@ function stage(active: { jobs: number }) {
     },
     takesJobs: () => true,
     tellTime: () => undefined,
-    lockMs: 30_000,
-    workerName: undefined,
+    settings: ['30000', ''],
     concurrency: CONCURRENCY,
     activeJobs: () => {
       looks.push(moment.nowMs);
       return Promise.resolve(active.jobs);
     },
-    run: (args) => {
-      const jobs = (JSON.parse(args[0] as string) as unknown[]).length - 1;
-      return new Promise((resolve) => {
-        calls.push({
-          jobs,
-          answer: () => resolve(JSON.stringify([...Array(jobs).fill(0), '1704067200000'])),
-        });
-      });
+    calls: {
+      finish: (jobs) =>
+        new Promise<Answers>((resolve) => {
+          const answers = jobs.map(() => undefined);
+          calls.push({
+            jobs: jobs.length,
+            answer: () => resolve({ nowMs: 1_704_067_200_000, answers }),
+          });
+        }),
     },
   });
   /** A full house of jobs at once; resolves when all are completed. Returns the sizes of the calls, as they were under way together. */

@@ -21,11 +21,14 @@ function stage(...waiting: string[]) {
       },
     },
     expects: (token) => expected.has(token),
-    ...{ lockMs: 30_000, workerName: undefined, tellTime: () => undefined },
-    run: ([, , ...tokens]) =>
-      Promise.resolve(
-        JSON.stringify([...waiting.splice(0, tokens.length).map(jobOf), '1704067200000']),
-      ),
+    ...{ lockMs: 30_000, tellTime: () => undefined },
+    calls: {
+      fill: (tokens) =>
+        Promise.resolve({
+          nowMs: 1_704_067_200_000,
+          answers: waiting.splice(0, tokens.length).map(jobOf),
+        }),
+    },
     giveBack: (jobId, token) => Promise.resolve(givenBack.push(`${jobId} of ${token}`)),
   });
   /** So many milliseconds later it is looked again at what is left. */

@@ -4,8 +4,10 @@
  */
 import { type KeepJobs, type MinimalJob, raw2NextJobData, type RedisQueueBackend } from 'bullmq';
 import { systemClock } from '../../../base/clock.ts';
-import type { Completion, NextJob } from '../fast-path/finisher.ts';
+import { Completing, type DoneJob, type OwnCompletion } from '../fast-path/completing.ts';
 import { peculiaritiesOf } from '../fast-path/peculiarities.ts';
+import { RedisSlotCalls } from '../fast-path/redis-slot-calls.ts';
+import type { NextJob } from '../fast-path/slot-calls.ts';
 import { Slots } from '../fast-path/slots.ts';
 import { CODE, FINISHED_AS } from '../state/layout.ts';
 import { isRefusal, type Standing } from './repeating.ts';
@@ -18,10 +20,17 @@ const MISSED: ReadonlySet<unknown> = new Set([
 /** Milliseconds for which jobs are asked for again before BullMQ is told that they are refused. */
 const FETCH_WITHIN_MS = 10_000;
 
-type Completing = ReturnType<RedisQueueBackend['moveToCompleted']>;
+/** What BullMQ takes for a job that comes into the slot. */
+type Next = unknown[];
+type Completed = Promise<OwnCompletion<Next>>;
 
 export abstract class CompletingBackend extends SettlingBackend {
   readonly slots: Slots = this.#makeSlots();
+  readonly #completing: Completing<string[], Next> = new Completing(this.slots, {
+    fetch: (token) => super.moveToActive(token, this.workerOptions.name),
+    ownOf: (next) => this.#nextJob(next),
+    isRefusal,
+  });
 
   override moveToCompleted<T, R, N extends string>(
     job: MinimalJob<T, R, N>,
@@ -29,24 +38,20 @@ export abstract class CompletingBackend extends SettlingBackend {
     removeOnComplete: boolean | number | KeepJobs,
     token: string,
     fetchNext: boolean,
-  ): Completing {
-    const wantsNext = fetchNext && this.closing === undefined;
-    const before = this.slots.completedBefore(job.id as string, token, wantsNext);
-    if (before === undefined)
-      return this.#complete(job, returnValue, removeOnComplete, token, fetchNext);
-    return this.#withNext(before, token);
+  ): ReturnType<RedisQueueBackend['moveToCompleted']> {
+    const done = (): DoneJob => ({
+      ...{ jobId: job.id as string, token, returnValue, removeOnComplete },
+      fetchNext: fetchNext && this.closing === undefined,
+    });
+    const byOwn = (): Completed =>
+      super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext) as Completed;
+    return this.#completing.before(done()) ?? this.#complete(job, done, byOwn);
   }
 
   /** However long it takes: what it would complete is decided. */
-  async #complete<T, R, N extends string>(
-    job: MinimalJob<T, R, N>,
-    returnValue: R,
-    removeOnComplete: boolean | number | KeepJobs,
-    token: string,
-    fetchNext: boolean,
-  ): Completing {
-    const act = (): Completing =>
-      this.#completeOnce(job, returnValue, removeOnComplete, token, fetchNext);
+  async #complete(job: MinimalJob, done: () => DoneJob, byOwn: () => Completed): Completed {
+    const act = (): Completed => this.#completing.complete(done(), byOwn);
+    const { token, removeOnComplete } = done();
     const held = heldOf(job, token);
     this.repeating.check('complete', held.jobId);
     try {
@@ -70,51 +75,9 @@ export abstract class CompletingBackend extends SettlingBackend {
     return code === FINISHED_AS.missing ? 'gone' : 'lost';
   }
 
-  /** With all others of this moment, where they are ordinary ones. */
-  async #completeOnce<T, R, N extends string>(
-    job: MinimalJob<T, R, N>,
-    returnValue: R,
-    removeOnComplete: boolean | number | KeepJobs,
-    token: string,
-    fetchNext: boolean,
-  ): Completing {
-    const completed = await this.slots.complete(
-      job.id as string,
-      token,
-      returnValue,
-      removeOnComplete,
-      fetchNext && this.closing === undefined,
-    );
-    if (completed === undefined) {
-      return super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext);
-    }
-    return this.#withNext(completed, token);
-  }
-
-  async #withNext({ answer, finishedOn }: Completion, token: string): Completing {
-    if (answer !== 'fetch') return { result: this.#nextJob(answer), finishedOn };
-    return { result: await this.#fetchInstead(token), finishedOn };
-  }
-
-  /** The job before it is completed, whatever comes of this: the slot asks again. */
-  async #fetchInstead(token: string): Promise<unknown[] | undefined> {
-    try {
-      return await super.moveToActive(token, this.workerOptions.name);
-    } catch (thrown) {
-      if (!isRefusal(thrown)) throw thrown;
-      return undefined;
-    }
-  }
-
   /** It may have been fetched already, or is fetched together with others. */
-  override async moveToActive(
-    token: string,
-    name?: string,
-  ): ReturnType<RedisQueueBackend['moveToActive']> {
-    const fetch = async (): Promise<unknown[]> => {
-      const answer = await this.slots.fetch(token);
-      return answer === 'fetch' ? super.moveToActive(token, name) : this.#nextJob(answer);
-    };
+  override async moveToActive(token: string): ReturnType<RedisQueueBackend['moveToActive']> {
+    const fetch = (): Promise<Next> => this.#completing.fetch(token);
     // BullMQ has used up the marker that says that jobs are waiting: it would not ask again before `drainDelay`.
     return this.repeating.within(FETCH_WITHIN_MS, 'fetch', fetch, () => this.slots.takesJobs());
   }
@@ -127,16 +90,17 @@ export abstract class CompletingBackend extends SettlingBackend {
   }
 
   #makeSlots(): Slots {
-    const { lockDuration = 0, name, concurrency = 1, removeOnComplete } = this.workerOptions;
+    const { lockDuration = 0, name = '', concurrency = 1, removeOnComplete } = this.workerOptions;
+    const settings = [String(lockDuration), name] as const;
     return new Slots({
-      ...{ lockMs: lockDuration, workerName: name, concurrency, removeOnComplete },
+      ...{ clock: systemClock, lockMs: lockDuration, settings, concurrency, removeOnComplete },
+      calls: new RedisSlotCalls(settings, (script, args) => this.runScript(script, args)),
       takesJobs: () => this.owner.takesJobs?.() ?? true,
       nextTokens: (token) => this.owner.nextTokens?.(token) ?? [],
       expects: (token) => this.owner.expects?.(token) ?? false,
       isSlow: (reasons) => this.owner.isSlow?.(reasons),
       peculiarities: () => peculiaritiesOf(this.workerOptions, this.owner.fastPath ?? 'auto'),
       activeJobs: async () => (await this.scripts()).llen(this.keys['active'] as string),
-      run: (script, args) => this.runScript(script, args),
       giveBack: (jobId, token) => this.giveBack(jobId, token, { begun: false }),
       tellTime: (nowMs) => this.redisTime.learn(nowMs),
     });

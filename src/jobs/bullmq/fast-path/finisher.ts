@@ -10,8 +10,8 @@ import type { Clock } from '../../../base/clock.ts';
 import { Gather } from '../../../base/gather.ts';
 import type { Delivery } from '../../lanes.ts';
 import type { CompletingArguments } from '../../redis/scripts/acknowledge.ts';
-import type { FinishArguments, FinishSettings } from './finish.ts';
-import { Packing } from '../../redis/scripts/packing.ts';
+import type { FinishSettings } from './finish.ts';
+import type { Answers, Completed, NextJob, SlotCalls, ToComplete } from './slot-calls.ts';
 
 /** Jobs per script call, and calls at a time (why: gather.ts; on one key a fifth more than 64 and any number). */
 const PER_CALL = { atMost: 16, callsMax: 2 };
@@ -25,66 +25,53 @@ const PER_CALL_AMONG_OTHERS = { atMost: 32, callsMax: 1 };
 /** Milliseconds between two looks at whether there are others. */
 const LOOK_EVERY_MS = 50;
 
-export interface ToComplete extends Delivery {
-  /** JSON. */
-  readonly result: string;
-  readonly fetchNext: boolean;
-}
-
-/** `slow`: nothing was done, BullMQ's own script must; `fetch`: completed, but BullMQ's own must fetch. */
-export type Completed = 'slow' | 'fetch' | NextJob;
-
-/** Undefined: none was fetched. Else as BullMQ's script answers: fields and values, id; rate limit, due (missing: 0). */
-export type NextJob = undefined | readonly [string[] | 0, string | 0, number?, number?];
-
-export interface CompletedAt {
-  readonly answer: Completed;
+export interface CompletedAt<Fields = string[]> {
+  readonly answer: Completed<Fields>;
   /** Milliseconds since 1970, by Redis's clock. */
   readonly finishedOn: number;
 }
 
 /** A job is completed; `answer`: what its slot has to do next. */
-export interface Completion {
-  readonly answer: Exclude<Completed, 'slow'>;
+export interface Completion<Fields = string[]> {
+  readonly answer: Exclude<Completed<Fields>, 'slow'>;
   /** Milliseconds since 1970, by Redis's clock. */
   readonly finishedOn: number;
 }
 
 /** What was done for a slot before BullMQ asked for it. */
-export interface CompletedBefore extends Completion {
+export interface CompletedBefore<Fields = string[]> extends Completion<Fields> {
   readonly jobId: string;
   /** Whether another job was asked for. */
   readonly wantedNext: boolean;
 }
 
-export interface FinisherOptions {
+export interface FinisherOptions<Fields = string[]> {
   readonly clock: Clock;
-  readonly lockMs: number;
-  readonly workerName: string | undefined;
+  readonly settings: FinishSettings;
   /** Jobs that this process works on at most. */
   readonly concurrency: number;
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
   /** Whether the worker takes on further jobs. */
   readonly takesJobs: () => boolean;
-  readonly run: (args: string[]) => Promise<unknown>;
+  readonly calls: Pick<SlotCalls<Fields>, 'finish'>;
   /** What time it is in Redis: milliseconds since 1970. */
   readonly tellTime: (nowMs: number) => void;
 }
 
-export class Finisher {
-  readonly #options: FinisherOptions;
-  readonly #completions: Gather<ToComplete, CompletedAt>;
+export class Finisher<Fields = string[]> {
+  readonly #options: FinisherOptions<Fields>;
+  readonly #completions: Gather<ToComplete, CompletedAt<Fields>>;
   #lookedMs = Number.NEGATIVE_INFINITY;
-  readonly #before = new Map<string, CompletedBefore>();
+  readonly #before = new Map<string, CompletedBefore<Fields>>();
   #wantsNext = true;
 
-  constructor(options: FinisherOptions) {
+  constructor(options: FinisherOptions<Fields>) {
     this.#options = options;
     this.#completions = new Gather(options.clock, PER_CALL, (jobs) => this.#completeMany(jobs));
   }
 
-  complete(job: ToComplete): Promise<CompletedAt> {
+  complete(job: ToComplete): Promise<CompletedAt<Fields>> {
     return this.#completions.call(job);
   }
 
@@ -95,14 +82,14 @@ export class Finisher {
 
   /** For the script that acknowledges commits. */
   argumentsWithCommits(): Exclude<CompletingArguments, 0> {
-    return [...this.#settings(), this.#wantsNext && this.#options.takesJobs() ? 1 : 0];
+    return [...this.#options.settings, this.#wantsNext && this.#options.takesJobs() ? 1 : 0];
   }
 
   /** @param reply of that script to these arguments, with an answer per delivery */
   completed(
     [, , wanted]: Exclude<CompletingArguments, 0>,
     deliveries: readonly Delivery[],
-    { nowMs, answers }: Answers,
+    { nowMs, answers }: Answers<Fields>,
   ): void {
     const wantedNext = wanted === 1;
     this.#options.tellTime(nowMs);
@@ -114,33 +101,27 @@ export class Finisher {
   }
 
   /** What was done already for the slot of this token, once. */
-  takeCompleted(token: string): CompletedBefore | undefined {
+  takeCompleted(token: string): CompletedBefore<Fields> | undefined {
     const before = this.#before.get(token);
     if (before !== undefined) this.#before.delete(token);
     return before;
   }
 
-  async #completeMany(jobs: readonly ToComplete[]): Promise<CompletedAt[]> {
-    const packing = new Packing();
-    const all = jobs.map(
-      ({ jobId, token, result, fetchNext, remove }): FinishArguments => [
-        jobId,
-        token,
-        packing.text(result),
-        fetchNext ? 1 : 0,
-        remove ? 1 : 0,
-      ],
-    );
-    const args = packing.arguments([this.#settings(), ...all]);
-    this.#lookForOthers();
-    const { nowMs, answers } = answersOf((await this.#options.run(args)) as string);
-    this.#options.tellTime(nowMs);
-    return answers.map((answer) => ({ answer, finishedOn: nowMs }));
+  /** Jobs that came into slots which did not ask for them: the job before was given back while its commit was acknowledged. */
+  takeUnasked(): Map<string, NextJob<Fields>> {
+    const unasked = new Map<string, NextJob<Fields>>();
+    for (const [token, { answer }] of this.#before)
+      if (typeof answer === 'object' && answer[0] !== 0) unasked.set(token, answer);
+    this.#before.clear();
+    return unasked;
   }
 
-  #settings(): FinishSettings {
-    const { lockMs, workerName = '' } = this.#options;
-    return [String(lockMs), workerName];
+  async #completeMany(jobs: readonly ToComplete[]): Promise<CompletedAt<Fields>[]> {
+    const { calls, tellTime } = this.#options;
+    this.#lookForOthers();
+    const { nowMs, answers } = await calls.finish(jobs);
+    tellTime(nowMs);
+    return answers.map((answer) => ({ answer, finishedOn: nowMs }));
   }
 
   /** Nothing but speed depends on it: whoever's concurrency has been changed since may judge wrongly. */
@@ -156,23 +137,4 @@ export class Finisher {
       () => undefined, // the call beside it fails, too
     );
   }
-}
-
-/** What the scripts answer (`told` in scripts/finish.ts). */
-export interface Answers {
-  /** Redis's time in milliseconds since 1970. */
-  readonly nowMs: number;
-  /** One per job or slot. */
-  readonly answers: readonly Completed[];
-}
-
-export function answersOf(reply: string): Answers {
-  return answersIn(JSON.parse(reply) as unknown[]);
-}
-
-/** @param told is used up */
-export function answersIn(told: unknown[]): Answers {
-  const nowMs = Number(told.pop());
-  const answers = told as (Completed | 0)[];
-  return { nowMs, answers: answers.map((answer) => (answer === 0 ? undefined : answer)) };
 }

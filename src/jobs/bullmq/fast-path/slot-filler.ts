@@ -9,8 +9,7 @@
  * works on fewer jobs, goes back, and was not started.
  */
 import type { Clock, Timer } from '../../../base/clock.ts';
-import { answersOf, type Completed, type NextJob } from './finisher.ts';
-import type { FillArguments } from './fill.ts';
+import type { Completed, NextJob, SlotCalls } from './slot-calls.ts';
 
 /** Milliseconds between two looks at what has not been asked for, and until it goes back in any case. */
 const LOOK_EVERY_MS = 5;
@@ -18,11 +17,10 @@ const HELD_MS_MAX = 1_000;
 /** Share of a lock's time for which a job may wait for its slot, so that its lock never runs out. */
 const HELD_SHARE = 0.25;
 
-export interface SlotFillerOptions {
+export interface SlotFillerOptions<Fields = string[]> {
   readonly clock: Clock;
   readonly lockMs: number;
-  readonly workerName: string | undefined;
-  readonly run: (args: FillArguments) => Promise<unknown>;
+  readonly calls: Pick<SlotCalls<Fields>, 'fill'>;
   /** Whether BullMQ's main loop is going to ask with this token. */
   readonly expects: (token: string) => boolean;
   readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
@@ -31,35 +29,33 @@ export interface SlotFillerOptions {
 }
 
 /** What BullMQ is to be told of a slot; `fetch`: its own script must. */
-type Filled = Exclude<Completed, 'slow'>;
+type Filled<Fields> = Exclude<Completed<Fields>, 'slow'>;
 
-export class SlotFiller {
-  readonly #options: SlotFillerOptions;
-  readonly #fetched = new Map<string, NextJob>();
+export class SlotFiller<Fields = string[]> {
+  readonly #options: SlotFillerOptions<Fields>;
+  readonly #fetched = new Map<string, NextJob<Fields>>();
   readonly #goingBack = new Set<Promise<unknown>>();
   /** Until when what is here may wait: monotonic milliseconds. */
   #heldUntilMs = 0;
   #look: Timer | undefined;
 
-  constructor(options: SlotFillerOptions) {
+  constructor(options: SlotFillerOptions<Fields>) {
     this.#options = options;
   }
 
   /** What was fetched for this slot already, once. */
-  take(token: string): NextJob {
+  take(token: string): NextJob<Fields> {
     const fetched = this.#fetched.get(token);
     if (fetched !== undefined) this.#fetched.delete(token);
     return fetched;
   }
 
   /** Fetches for the slot of `token`, and for those which BullMQ is about to fill next. */
-  async fill(token: string, next: readonly string[]): Promise<Filled> {
-    const { clock, lockMs, workerName = '', run, tellTime } = this.#options;
-    const tokens = [token, ...next];
-    const reply = await run([String(lockMs), workerName, ...tokens]);
-    const { nowMs, answers } = answersOf(reply as string);
+  async fill(token: string, next: readonly string[]): Promise<Filled<Fields>> {
+    const { clock, lockMs, calls, tellTime } = this.#options;
+    const { nowMs, answers } = await calls.fill([token, ...next]);
     tellTime(nowMs);
-    const [first, ...others] = answers as Filled[];
+    const [first, ...others] = answers as Filled<Fields>[];
     for (const [at, answer] of others.entries()) {
       if (typeof answer === 'object' && answer[0] !== 0)
         this.#fetched.set(next[at] as string, answer);
@@ -71,8 +67,9 @@ export class SlotFiller {
     return first;
   }
 
-  /** Nothing is asked for any more. Resolves when nothing is on its way back. */
-  async settled(): Promise<void> {
+  /** Nothing is asked for any more, nor are these. Resolves when nothing is on its way back. */
+  async settled(unasked: ReadonlyMap<string, NextJob<Fields>> = new Map()): Promise<void> {
+    for (const [token, job] of unasked) this.#fetched.set(token, job);
     this.#heldUntilMs = 0;
     this.#giveBackUnexpected();
     await Promise.allSettled(this.#goingBack);

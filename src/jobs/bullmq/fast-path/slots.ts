@@ -3,17 +3,16 @@
  * which ones come next. By scripts of ours wherever worker, job and BullMQ are the ordinary ones that
  * these were written for, else by BullMQ's own.
  */
-import { systemClock } from '../../../base/clock.ts';
-import { type Completed, type Completion, Finisher } from './finisher.ts';
-import type { Peculiarity } from './peculiarities.ts';
+import type { Clock } from '../../../base/clock.ts';
 import type { Delivery } from '../../lanes.ts';
-import { FILL } from './fill.ts';
-import { FINISH } from './finish.ts';
-import type { Script } from '../../redis/scripts/script.ts';
+import { type Completion, Finisher } from './finisher.ts';
+import type { FinishSettings } from './finish.ts';
+import type { Peculiarity } from './peculiarities.ts';
+import type { Completed, SlotCalls } from './slot-calls.ts';
 import { SlotFiller } from './slot-filler.ts';
 
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
-type Removal = boolean | number | object | undefined;
+export type Removal = boolean | number | object | undefined;
 
 /** The worker whose slots they are. */
 export interface SlotOwner {
@@ -31,34 +30,34 @@ export interface SlotOwner {
 }
 
 /** The worker and its connection. */
-export interface SlotSite extends SlotOwner {
+export interface SlotSite<Fields = string[]> extends SlotOwner {
+  readonly clock: Clock;
   readonly removeOnComplete: Removal;
   readonly lockMs: number;
-  readonly workerName: string | undefined;
+  readonly settings: FinishSettings;
   readonly concurrency: number;
   /** What is not ordinary about the worker or BullMQ, so that BullMQ's own scripts must do all. */
   readonly peculiarities: () => readonly Peculiarity[];
   /** Jobs of the queue that are being worked on, by whomever. */
   readonly activeJobs: () => Promise<number>;
-  readonly run: (script: Script, args: readonly string[]) => Promise<unknown>;
+  readonly calls: SlotCalls<Fields>;
   /** From active to waiting. */
   readonly giveBack: (jobId: string, token: string) => Promise<unknown>;
   /** What time it is in Redis: milliseconds since 1970. */
   readonly tellTime: (nowMs: number) => void;
 }
 
-export class Slots {
-  readonly #site: SlotSite;
-  readonly #filler: SlotFiller;
-  #made: Promise<Finisher | undefined> | undefined;
-  #finisher: Finisher | undefined;
+export class Slots<Fields = string[]> {
+  readonly #site: SlotSite<Fields>;
+  readonly #filler: SlotFiller<Fields>;
+  #made: Promise<Finisher<Fields> | undefined> | undefined;
+  #finisher: Finisher<Fields> | undefined;
 
-  constructor(site: SlotSite) {
-    const { lockMs, workerName, giveBack, tellTime } = site;
+  constructor(site: SlotSite<Fields>) {
+    const { clock, lockMs, calls, giveBack, tellTime } = site;
     this.#site = site;
     this.#filler = new SlotFiller({
-      ...{ clock: systemClock, lockMs, workerName, giveBack, tellTime },
-      run: (args) => site.run(FILL, args),
+      ...{ clock, lockMs, calls, giveBack, tellTime },
       expects: (token) => site.takesJobs() && site.expects(token),
     });
   }
@@ -69,7 +68,7 @@ export class Slots {
   }
 
   /** Once it is known that there is one. */
-  get finisher(): Finisher | undefined {
+  get finisher(): Finisher<Fields> | undefined {
     return this.#finisher;
   }
 
@@ -85,7 +84,11 @@ export class Slots {
   }
 
   /** Of a job that was completed in the step that acknowledged its commit: most are. Undefined: it was not. */
-  completedBefore(jobId: string, token: string, fetchNext: boolean): Completion | undefined {
+  completedBefore(
+    jobId: string,
+    token: string,
+    fetchNext: boolean,
+  ): Completion<Fields> | undefined {
     const finisher = this.#finisher;
     if (finisher === undefined) return undefined;
     finisher.heard(fetchNext);
@@ -103,7 +106,7 @@ export class Slots {
     returnValue: unknown,
     removeOnComplete: Removal,
     fetchNext: boolean,
-  ): Promise<Completion | undefined> {
+  ): Promise<Completion<Fields> | undefined> {
     const remove = this.#removes(removeOnComplete);
     if (remove === undefined) return undefined;
     const finisher = this.#finisher ?? (await this.#ready());
@@ -115,7 +118,7 @@ export class Slots {
   }
 
   /** What comes into the slot: it may have been fetched already, or is fetched together with others. */
-  async fetch(token: string): Promise<Exclude<Completed, 'slow'>> {
+  async fetch(token: string): Promise<Exclude<Completed<Fields>, 'slow'>> {
     const finisher = await this.#ready();
     if (finisher === undefined) return 'fetch';
     const next = this.#site.nextTokens(token);
@@ -126,10 +129,10 @@ export class Slots {
 
   /** Resolves when no job is on its way back to the queue any more. */
   settled(): Promise<void> {
-    return this.#filler.settled();
+    return this.#filler.settled(this.#finisher?.takeUnasked());
   }
 
-  #ready(): Promise<Finisher | undefined> {
+  #ready(): Promise<Finisher<Fields> | undefined> {
     this.#made ??= this.#make().then((finisher) => {
       this.#finisher = finisher;
       return finisher;
@@ -137,18 +140,16 @@ export class Slots {
     return this.#made;
   }
 
-  async #make(): Promise<Finisher | undefined> {
-    const { lockMs, workerName, concurrency, peculiarities, activeJobs, run, tellTime } =
-      this.#site;
+  async #make(): Promise<Finisher<Fields> | undefined> {
+    const { clock, settings, concurrency, peculiarities, activeJobs, calls, tellTime } = this.#site;
     const reasons = peculiarities();
     if (reasons.length > 0) {
       this.#site.isSlow(reasons);
       return undefined;
     }
     return new Finisher({
-      ...{ clock: systemClock, lockMs, workerName, concurrency, activeJobs, tellTime },
+      ...{ clock, settings, concurrency, activeJobs, calls, tellTime },
       takesJobs: () => this.takesJobs(),
-      run: (args) => run(FINISH, args),
     });
   }
 
