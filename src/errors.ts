@@ -67,6 +67,7 @@ export const ERROR_CODES = {
   SERVER_MISSING: 'no Redis or memcached could be found or started',
   BAD_FILE: 'a file cannot be read or is not what it should be',
   FILE_NOT_WRITTEN: 'a file could not be written',
+  PEER_MISSING: 'a package that this entry point needs is not installed',
   INVARIANT_UNUSABLE: 'an invariant threw, or gave no answer',
   FILE_EXISTS: 'a file would be overwritten',
   NOT_ON_A_TEST_BED: 'a test bed does not play this call of BullMQ',

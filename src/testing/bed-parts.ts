@@ -55,6 +55,7 @@ export class BedParts {
   readonly cells: Cells;
   readonly locks: Locks;
   readonly concurrency: number;
+  readonly keepsCopies: boolean;
   readonly invariants: BedInvariants | undefined;
   readonly #settings: BedSettings;
   readonly #outside: OutsideWork;
@@ -71,6 +72,7 @@ export class BedParts {
     const { journal } = this;
     this.#settings = settings;
     this.concurrency = settings.concurrency;
+    this.keepsCopies = gate.durableCopies;
     this.invariants = settings.invariants && new BedInvariants(settings.invariants);
     journal.onCommit = (commit) => this.invariants?.committed(commit);
     this.registry = new UpdateRegistry(settings.updates);

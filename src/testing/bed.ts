@@ -49,6 +49,8 @@ export class TestBed {
   readonly registry: UpdateRegistry;
   /** What `expectInvariants` reads. */
   readonly invariants: BedInvariants | undefined;
+  /** The option `durableCopies`. */
+  readonly keepsCopies: boolean;
   readonly #parts: BedParts;
   #queue: Queue | undefined;
   #worker: Worker | undefined;
@@ -68,6 +70,7 @@ export class TestBed {
     this.journal = parts.journal;
     this.registry = parts.registry;
     this.invariants = parts.invariants;
+    this.keepsCopies = parts.keepsCopies;
   }
 
   // Enqueueing
@@ -214,6 +217,11 @@ export class TestBed {
   }
 
   // Looking
+
+  /** How many worker processes there are, dead ones included. */
+  get workers(): number {
+    return this.#parts.crew.workers.length;
+  }
 
   /**
    * What a reader of memcached sees under the key; undefined: nothing.

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -35,6 +35,10 @@ function examples(): Map<string, string> {
 
 function fromSources(code: string): string {
   return code
+    .replace(
+      `from 'toril/testing/fast-check'`,
+      `from '${relative(FOLDER, join(SRC, 'testing', 'fast-check.ts'))}'`,
+    )
     .replace(`from 'toril/testing'`, `from '${relative(FOLDER, join(SRC, 'testing.ts'))}'`)
     .replace(`from 'toril'`, `from '${relative(FOLDER, join(SRC, 'index.ts'))}'`);
 }
@@ -118,6 +122,24 @@ describe('what it imports', () => {
     const names = [...files].map((file) => relative(SRC, file));
     expect(names).toContain('workers/gate/gate.ts');
     expect(names).toContain('lock/lease-locks.ts');
+  });
+
+  test('of toril/testing/fast-check is fast-check, and it says so where that is missing', async () => {
+    const { packages } = reachable(join(SRC, 'testing', 'fast-check.ts'));
+    expect([...packages].filter((name) => !name.startsWith('node:'))).toEqual(['fast-check']);
+    const hooks = `export const resolve = (name, context, next) => {
+      if (name !== 'fast-check') return next(name, context);
+      throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
+    };`;
+    const script = `
+      import { register } from 'node:module';
+      register('data:text/javascript,' + encodeURIComponent(${JSON.stringify(hooks)}));
+      await import(${JSON.stringify(pathToFileURL(join(SRC, 'testing', 'fast-check.ts')).href)});`;
+    const args = ['--import', 'tsx', '--input-type=module', '--eval', script];
+    const { code, output } = await run(args);
+    expect(output).toContain("code: 'PEER_MISSING'");
+    expect(output).toContain('npm install --save-dev fast-check');
+    expect(code).toBe(1);
   });
 
   test('is found out by this very check where it should be', () => {

@@ -114,6 +114,11 @@ export class BedFaults {
     return [...this.#parts.updates.armed, ...this.#parts.tripwires.armed];
   }
 
+  /** How often workers have come to each moment of a turn. */
+  get reached(): Readonly<Record<WorkerMoment, number>> {
+    return { ...this.#parts.tripwires.reached };
+  }
+
   /** Takes back whatever has not happened yet, `failNext` and the like with all their times. */
   disarm(): void {
     this.#parts.updates.disarm();

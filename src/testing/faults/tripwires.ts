@@ -35,6 +35,14 @@ interface Tripwire {
 
 export class Tripwires {
   #armed: Tripwire[] = [];
+  /** How often each moment has come. */
+  readonly reached: Record<WorkerMoment, number> = {
+    'before-take': 0,
+    'after-take': 0,
+    'before-commit': 0,
+    'after-commit': 0,
+    'after-acknowledge': 0,
+  };
 
   arm(wire: Tripwire): void {
     this.#armed.push(wire);
@@ -54,6 +62,7 @@ export class Tripwires {
 
   /** A worker is at this point now. True: something struck it. Each wire strikes once. */
   reach(worker: number, moment: WorkerMoment): boolean {
+    this.reached[moment] += 1;
     const met = this.#armed.filter(
       (one) => one.moment === moment && (one.worker === undefined || one.worker === worker),
     );
