@@ -51,7 +51,7 @@ export const ERROR_CODES = {
   MEMCACHED_UNREACHABLE: 'the memcached server does not answer',
   MEMCACHED_TIMED_OUT: 'memcached did not answer within the request deadline',
   MEMCACHED_CLOSED: 'the connection to memcached is closed',
-  MEMCACHED_PROTOCOL: 'the server does not speak the binary protocol of memcached',
+  MEMCACHED_PROTOCOL: 'the server does not speak a protocol of memcached',
   MEMCACHED_AUTH: 'memcached refused the user name or the password',
   MEMCACHED_TLS: 'TLS with memcached failed: its certificate, or it speaks none',
   MEMCACHED_CAS_DISABLED: 'memcached was started with CAS switched off',

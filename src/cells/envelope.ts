@@ -95,16 +95,17 @@ function shifted(late: Iterable<[string, number]>, watermark: number): Record<st
 const TOMBSTONE_SECONDS = 60;
 
 /** The item of a cell. */
-export function cellItem(envelope: NewEnvelope): NewItem {
-  return cellItemOf(encodeEnvelope(envelope), envelope);
+export function cellItem(envelope: NewEnvelope, isCopied = false): NewItem {
+  return cellItemOf(encodeEnvelope(envelope), envelope, isCopied);
 }
 
 export function cellItemOf(
   bytes: Buffer,
   { valueJson, expireMs }: Pick<NewEnvelope, 'valueJson' | 'expireMs'>,
+  isCopied: boolean,
 ): NewItem {
   const ttlSeconds = valueJson === undefined ? TOMBSTONE_SECONDS : Math.ceil(expireMs / 1000);
-  return { value: bytes, flags: CELL_FLAGS, ttlSeconds };
+  return { value: bytes, flags: CELL_FLAGS, ttlSeconds, isCopied };
 }
 
 /** What was found under a cell's name. `missing`: also for a placeholder. */

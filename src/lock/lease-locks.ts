@@ -105,7 +105,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     if (outcome.kind === 'unknown') return this.#findOut(server, claim, beside);
     switch (outcome.reason) {
       case 'exists':
-        return this.#look(connection, claim.lockName);
+        return this.#look(connection, claim.lockName, outcome.found);
       case 'missing':
         return this.#free(claim.lockName);
       case 'not-sent':
@@ -137,8 +137,14 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   }
 
   /** Somebody holds the lock: who, which version, and since when have we seen that? */
-  async #look(connection: Connection, lockName: string): Promise<Acquisition> {
-    return this.#seen(connection, lockName, await connection.get(lockName));
+  async #look(
+    connection: Connection,
+    lockName: string,
+    found: Item | undefined,
+  ): Promise<Acquisition> {
+    const outcome: Outcome<Item> =
+      found === undefined ? await connection.get(lockName) : { kind: 'done', value: found };
+    return this.#seen(connection, lockName, outcome);
   }
 
   #seen(connection: Connection, lockName: string, outcome: Outcome<Item>): Acquisition {

@@ -3,7 +3,7 @@ import { TorilError } from '../errors.ts';
 
 const WHAT_SPEAKS_IT =
   'Toril needs memcached itself, reached directly: mcrouter, twemproxy, its built-in proxy and ' +
-  'ElastiCache Serverless do not speak the binary protocol. Give the address of the server behind them';
+  'ElastiCache Serverless are not one. Give the address of the server behind them';
 
 export function unreachableError(address: string, what: string, cause?: unknown): TorilError {
   const message = `memcached at ${address} cannot be reached: ${what}. Check that it runs and that the address is right.`;
@@ -17,16 +17,18 @@ export function fullError(address: string, cause: TorilError): TorilError {
 
 /** The connection was taken and nothing came. A frozen memcached looks the same as none: it may yet answer. */
 export function silenceError(address: string, cause?: TorilError): TorilError {
-  const what = `${address} takes connections, but does not answer in the binary protocol of memcached`;
-  const why = 'It hangs, or it is no memcached, or one started with -B ascii';
+  const what = `${address} takes connections, but does not answer as memcached does`;
+  const why =
+    'It hangs, or it is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password), ' +
+    'or the protocol "binary" is set for one started with -B ascii';
   return new TorilError('MEMCACHED_TIMED_OUT', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
 
 /** So do TCP forwarders behind which nothing runs yet. */
 export function closedAtOnceError(address: string, cause?: TorilError): TorilError {
-  const what = `${address} closes the connection at the first message of the binary protocol of memcached`;
+  const what = `${address} closes the connection at the first message`;
   const why =
-    'It is no memcached, or one started with -B ascii, or one that wants TLS (-Z: set tls)';
+    'It is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password), or one that does not speak the protocol that is set';
   return new TorilError('MEMCACHED_CLOSED', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
 

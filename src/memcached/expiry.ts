@@ -4,8 +4,10 @@ import type { Clock } from '../base/clock.ts';
 
 /** Seconds; memcached takes anything longer for a date. */
 export const RELATIVE_TTL_MAX: number = 60 * 60 * 24 * 30;
-/** The field has 32 bits. */
+/** The binary field has 32 bits. */
 const EXPIRY_MAX = 0xffff_ffff;
+/** In the text protocols: with more, 1.6.18 and 1.6.38 say "stored", and the item is gone at once. */
+export const EXPIRY_MAX_TEXT = 0x7fff_ffff;
 
 /**
  * What goes into a request for an item that is to live `ttlSeconds`: up to 30 days the seconds

@@ -3,15 +3,25 @@ import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
 import { binaryEngine } from './binary/binary-protocol.ts';
 import { keysElsewhereWarning } from './memjs-settings.ts';
+import { metaEngine } from './meta/meta-protocol.ts';
 import {
   isNamedByMemjs,
   type MemcachedSetting,
+  type ProtocolSetting,
   resolveMemcached,
   type ServerOptions,
 } from './options.ts';
+import type { ProtocolEngine } from './protocol.ts';
 import { RendezvousServers } from './rendezvous.ts';
 import type { MemcachedServers } from './servers.ts';
 import { SocketServer } from './socket/socket-server.ts';
+
+/** What is tried, in this order. */
+export const ENGINES: { readonly [P in ProtocolSetting]: readonly ProtocolEngine[] } = {
+  auto: [metaEngine, binaryEngine],
+  meta: [metaEngine],
+  binary: [binaryEngine],
+};
 
 /** Connects to nothing yet. Throws INVALID_OPTIONS. */
 export function openServers(
@@ -22,7 +32,7 @@ export function openServers(
   const options = resolveMemcached(setting);
   if (options.length > 1 && isNamedByMemjs(setting)) warnOfOtherKeys(options);
   return new RendezvousServers(
-    options.map((server) => new SocketServer(server, binaryEngine, clock, random)),
+    options.map((server) => new SocketServer(server, ENGINES[server.protocol], clock, random)),
   );
 }
 

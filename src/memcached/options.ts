@@ -33,20 +33,29 @@ export type MemcachedSetting = string | readonly string[] | MemcachedSettings | 
 export interface MemcachedSettings {
   /** Default: those in the environment variable MEMCACHIER_SERVERS or MEMCACHE_SERVERS, as memjs reads them. */
   readonly servers?: string | readonly string[] | MemjsClient | undefined;
-  /** For servers started with `-S`, unless a server has its own. */
+  /** For servers started with `-S` or `-Y`, unless a server has its own. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
   /** For servers started with `-Z`; `true`: with Node's defaults. */
   readonly tls?: ConnectionOptions | boolean | undefined;
+  /**
+   * `meta`: from memcached 1.6.13 on; `binary`: for older ones. Default `binary`; `auto` finds out with each server, and prefers meta.
+   */
+  readonly protocol?: ProtocolSetting | undefined;
   /** Milliseconds; default 1000. An answer that takes longer ends the connection. */
   readonly requestDeadlineMs?: number | undefined;
   /** Milliseconds; default 2000. */
   readonly connectDeadlineMs?: number | undefined;
 }
 
+const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
+export type ProtocolSetting = (typeof PROTOCOLS)[number];
+const PROTOCOL_DEFAULT: ProtocolSetting = 'binary';
+
 /** Everything that is needed to talk to one server. */
 export interface ServerOptions extends ServerAddress {
   readonly tls: ConnectionOptions | undefined;
+  readonly protocol: ProtocolSetting;
   readonly requestDeadlineMs: number;
   readonly connectDeadlineMs: number;
 }
@@ -56,6 +65,7 @@ const SETTING_NAMES: ReadonlySet<string> = new Set<keyof MemcachedSettings>([
   'username',
   'password',
   'tls',
+  'protocol',
   'requestDeadlineMs',
   'connectDeadlineMs',
 ]);
@@ -66,6 +76,7 @@ export function resolveMemcached(setting: MemcachedSetting | undefined): readonl
   const named = serversOf(settings);
   const shared = {
     tls: tlsOf(settings.tls),
+    protocol: protocolOf(settings.protocol),
     requestDeadlineMs: deadlineOf(
       'requestDeadlineMs',
       settings.requestDeadlineMs ?? named.requestDeadlineMs,
@@ -131,6 +142,13 @@ function tlsOf(tls: unknown): ConnectionOptions | undefined {
   if (typeof tls !== 'object' || tls === null)
     throw invalid('tls must be true or the options of tls.connect');
   return tls;
+}
+
+function protocolOf(protocol: unknown): ProtocolSetting {
+  if (protocol === undefined) return PROTOCOL_DEFAULT;
+  const known = PROTOCOLS.find((one) => one === protocol);
+  if (known !== undefined) return known;
+  throw invalid(`protocol is ${inspect(protocol)}. Give ${PROTOCOLS.join(', ')}`);
 }
 
 function deadlineOf(name: string, value: unknown, byDefault: number): number {

@@ -1,10 +1,11 @@
 /**
  * What one TCP connection needs of a protocol: requests as bytes, bytes as replies, and what a reply means to
- * the request that it answers. `socket/` has everything else, and knows no protocol; `binary/` is the engine.
+ * the request that it answers. `socket/` has everything else, and knows no protocol; `meta/` and `binary/` are the
+ * engines.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode, TorilError } from '../errors.ts';
 import type { Credentials } from './options.ts';
 import type { Cas, Connection, NewItem, Outcome, ServerFacts } from './server.ts';
 import type { Room } from './socket/room.ts';
@@ -56,6 +57,8 @@ export interface Protocol<Q extends Request<Reply>, Reply> {
   bump(name: string, cas: Cas): Q;
   getAndTouch(name: string, ttlSeconds: number): Q;
 
+  /** False: the item is known to be too large, and is not to be sent. */
+  fits(name: string, item: NewItem): boolean;
   /** Bytes that a request takes at most. */
   bytesAtMost(request: Q): number;
   /** Writes a request into a room that has so many left. `number` counts the connection's requests, in 32 bits. */
@@ -88,14 +91,22 @@ export interface GreetingOptions {
 }
 
 export interface Greeted {
+  readonly kind: 'greeted';
   readonly facts: ServerFacts;
   connect(epoch: number): OwnedConnection;
+}
+
+/** The server speaks something else. Nothing more may be said on this connection: it is destroyed. */
+export interface NotSpoken {
+  readonly kind: 'not-spoken';
+  /** What is said if nothing else is tried. */
+  readonly error: TorilError;
 }
 
 export interface ProtocolEngine {
   /**
    * Finds out on a fresh socket whether the server can be used: it lets us in, speaks the protocol, and has CAS.
-   * Rejects with a TorilError; the socket is destroyed then.
+   * Rejects with a TorilError if it does not; the socket is destroyed then.
    */
-  greet(socket: Socket, options: GreetingOptions): Promise<Greeted>;
+  greet(socket: Socket, options: GreetingOptions): Promise<Greeted | NotSpoken>;
 }

@@ -12,11 +12,11 @@ import type { ErrorCode, TorilError } from '../errors.ts';
  */
 export type Outcome<T> =
   | { readonly kind: 'done'; readonly value: T }
-  | { readonly kind: 'refused'; readonly reason: Refusal }
+  | { readonly kind: 'refused'; readonly reason: Refusal; readonly found?: Item }
   | { readonly kind: 'unknown'; readonly cause: TorilError };
 
 /**
- * Why a request certainly did nothing.
+ * Why a request certainly did nothing; but see `NewItem.isCopied`.
  * - `missing`: no such item (get, replace, delete, bump, touch); bump also: no room for its copy
  * - `exists`: add found an item; a conditional write found another CAS
  * - `too-large`: the value exceeds `item_size_max`
@@ -34,6 +34,11 @@ export const REFUSED: { readonly [R in Refusal]: Outcome<never> } = {
   'not-sent': { kind: 'refused', reason: 'not-sent' },
 };
 
+/** An add or a replace was refused for what stands there: some engines know it by then. */
+export function refusedFor(found: Item): Outcome<never> {
+  return { kind: 'refused', reason: 'exists', found };
+}
+
 export interface Item {
   readonly value: Buffer;
   readonly flags: number;
@@ -49,6 +54,12 @@ export interface NewItem {
   readonly flags: number;
   /** Whole seconds; 0: no expiry. Longer than 30 days must be converted to an absolute time by the engine. */
   readonly ttlSeconds: number;
+  /**
+   * What it is written over is kept elsewhere, too. Then a refusal for want of room (`out-of-memory`, `too-large`)
+   * may have taken along what stood there, whatever the condition; as an eviction does. It is the cheaper way in the
+   * meta protocol. Never for a lock, nor for a write that has no copy behind it.
+   */
+  readonly isCopied?: boolean;
 }
 
 /**
@@ -83,8 +94,13 @@ export interface Connection {
 /** What a server says of itself when it is first met. */
 export interface ServerFacts {
   readonly version: string;
+  readonly protocol: 'meta' | 'binary' | 'memory';
   /** Bytes of the largest item, headers included (`item_size_max`). */
   readonly itemSizeMax: number;
+  /** Bytes that flags other than 0 take of an item: 8 if the server was built for 64 bits of them. */
+  readonly flagsBytes: number;
+  /** A writer may say which CAS its item gets (the meta flag E, from 1.6.27 on). */
+  readonly casByUs: boolean;
 }
 
 /** Others mean that a server is wrong, or set up wrongly: the next attempt ends the same way. */

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { MemoryServer } from '../../src/memcached/memory/memory-server.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { describeBuilds } from '../support/memcached-builds.ts';
@@ -32,15 +32,21 @@ describeBuilds('memcached', ({ binary }) => {
   });
   afterAll(() => memcached.stop());
 
-  memcachedSuite('over the binary protocol', async () => ({
-    server: clientOf(memcached.address, { requestDeadlineMs: 300 }),
-    other: clientOf(memcached.address),
-    async restart() {
-      await memcached.kill();
-      await memcached.start();
-    },
-    stop: () => memcached.freeze(),
-    resume: () => memcached.thaw(),
-    until: eventually,
-  }));
+  /** The second client speaks the other one: what one writes, the other reads. */
+  describe.each([
+    ['meta', 'binary'],
+    ['binary', 'meta'],
+  ] as const)('over %s', (protocol, other) => {
+    memcachedSuite('a real server', async () => ({
+      server: clientOf(memcached.address, { requestDeadlineMs: 300, protocol }),
+      other: clientOf(memcached.address, { protocol: other }),
+      async restart() {
+        await memcached.kill();
+        await memcached.start();
+      },
+      stop: () => memcached.freeze(),
+      resume: () => memcached.thaw(),
+      until: eventually,
+    }));
+  });
 });

@@ -13,6 +13,7 @@ import type {
   Taken,
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
+import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
 import { DATA_SET } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
 import type {
@@ -22,6 +23,7 @@ import type {
   MemcachedServer,
   NewItem,
   Outcome,
+  ServerFacts,
 } from '../../src/memcached/server.ts';
 import type { MemcachedRequest, RedisRequest } from './requests.ts';
 
@@ -100,7 +102,10 @@ export class ExploredConnection implements Connection {
 export class ExploredServer implements MemcachedServer {
   readonly address = 'explored:11211';
   readonly trouble = undefined;
-  readonly facts = { version: 'explored', itemSizeMax: 1024 * 1024 };
+  readonly facts: ServerFacts = {
+    ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
+    ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
+  };
   /** The last connection, which may have ended. */
   last: ExploredConnection | undefined;
 

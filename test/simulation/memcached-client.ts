@@ -110,7 +110,7 @@ export class MemcachedClient implements MemcachedServer {
     this.#trouble = undefined;
     const wire = new Wire({ ...this.#options, epoch: this.#epoch });
     this.#wire = wire;
-    this.#facts = { version: 'simulated', itemSizeMax: this.#options.store.itemSizeMax };
+    this.#facts = this.#options.store.facts;
     void wire.ended.then(() => this.#connectSoon(RECONNECT_MS));
     for (const { deadline, resolve } of this.#waiters) {
       deadline.cancel();

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { binaryEngine } from '../../src/memcached/binary/binary-protocol.ts';
+import { ENGINES } from '../../src/memcached/open-servers.ts';
 import { type MemcachedSettings, resolveMemcached } from '../../src/memcached/options.ts';
 import type { NewItem, Outcome } from '../../src/memcached/server.ts';
 import { SocketServer } from '../../src/memcached/socket/socket-server.ts';
@@ -47,5 +47,5 @@ export function clientOf(
 ): SocketServer {
   const [options] = resolveMemcached({ servers: address, ...settings });
   if (options === undefined) throw new Error('no server');
-  return new SocketServer(options, binaryEngine, clock, systemRandom);
+  return new SocketServer(options, ENGINES[options.protocol], clock, systemRandom);
 }

@@ -18,16 +18,13 @@ export const COMMIT_TWINS: readonly Twin[] = [
   },
   {
     name: 'set-for-replace',
-    guard: 'REPLACE (a SET that finds no room deletes what is there)',
+    guard: 'a write without a copy behind it (a lock) leaves what is there if there is no room',
     hunt: SIMULATED,
     edits: [
       {
         file: 'src/memcached/memory/memory-store.ts',
-        find: `    if (this.#full) return refused('out-of-memory');
-    const refusal = this.#mismatch(name, cas);`,
-        replace: `    if (this.#full) this.#items.delete(name);
-    if (this.#full) return refused('out-of-memory');
-    const refusal = this.#mismatch(name, cas);`,
+        find: `    if (isCopied === true) this.#items.delete(name);`,
+        replace: `    if (isCopied !== undefined || true) this.#items.delete(name);`,
       },
     ],
   },
@@ -206,10 +203,10 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/putting-right.ts',
-        find: '    const written = await connection.replace(cellName, cellItem(envelope), cas);\n',
+        find: '    const written = await connection.replace(cellName, cellItem(envelope, true), cas);\n',
         replace: `    const now = await connection.get(cellName);
     const any = now.kind === 'done' ? now.value.cas : cas;
-    const written = await connection.replace(cellName, cellItem(envelope), any);
+    const written = await connection.replace(cellName, cellItem(envelope, true), any);
 `,
       },
     ],

@@ -65,10 +65,19 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     advice: 'a connection knows no protocol: what does belongs to an engine of protocol.ts',
   },
+  'memcached/meta': {
+    mayImport: [
+      ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts', 'memcached/socket'],
+      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/expiry.ts'],
+      'memcached/item-size.ts',
+    ],
+    advice: 'an engine imports its contract, never another engine',
+  },
   'memcached/binary': {
     mayImport: [
       ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts', 'memcached/socket'],
       ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/expiry.ts'],
+      'memcached/item-size.ts',
     ],
     advice: 'an engine imports its contract, never another engine',
   },

@@ -72,6 +72,11 @@ export class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
     return requestOf(OPCODE.getAndTouch, parts, readItem);
   }
 
+  /** The server decides, and leaves what is there. */
+  fits(): boolean {
+    return true;
+  }
+
   bytesAtMost({ parts }: BinaryRequest): number {
     return bytesAtMost(parts);
   }
@@ -108,7 +113,11 @@ export const binaryEngine: ProtocolEngine = {
     const wire = new Wire(socket, protocol, options);
     try {
       const facts = await handshake(wire, credentials);
-      return { facts, connect: (epoch) => new SocketConnection(wire, protocol, epoch) };
+      return {
+        kind: 'greeted',
+        facts,
+        connect: (epoch) => new SocketConnection(wire, protocol, epoch),
+      };
     } catch (error) {
       wire.destroy();
       throw error;

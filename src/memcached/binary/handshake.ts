@@ -11,6 +11,7 @@ import {
   protocolError,
   silenceError,
 } from '../connect-errors.ts';
+import { FLAGS_BYTES } from '../item-size.ts';
 import type { Credentials } from '../options.ts';
 import type { Meaning } from '../protocol.ts';
 import type { ServerFacts } from '../server.ts';
@@ -46,7 +47,7 @@ export async function handshake(
       'does not tell cas_enabled and item_size_max in "stats settings"',
     );
   }
-  return { version, itemSizeMax };
+  return { version, protocol: 'binary', itemSizeMax, flagsBytes: FLAGS_BYTES, casByUs: false };
 }
 
 async function logIn(wire: BinaryWire, { username, password }: Credentials): Promise<void> {

@@ -145,7 +145,7 @@ export class MemoryServer implements MemcachedServer, StoreListener {
       oneWayMs: this.#options.oneWayMs,
     });
     this.#connection = connection;
-    this.#facts = { version: 'memory', itemSizeMax: this.#store.itemSizeMax };
+    this.#facts = this.#store.facts;
     void connection.ended.then(() => this.#connectSoon());
     for (const waiter of this.#waiters) {
       waiter.deadline.cancel();

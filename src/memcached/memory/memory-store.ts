@@ -7,11 +7,9 @@
 import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { expiryField, RELATIVE_TTL_MAX } from '../expiry.ts';
-import type { Cas, Item, NewItem, Outcome, Refusal } from '../server.ts';
+import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
+import type { Cas, Item, NewItem, Outcome, Refusal, ServerFacts } from '../server.ts';
 
-/** memcached 1.6 stores this beside name and value: 48 header, 8 CAS, 4 flags (if any), 1 + 2 terminators. */
-const ITEM_HEADER_BYTES = 48 + 8 + 1 + 2;
-const ITEM_FLAGS_BYTES = 4;
 const ITEM_SIZE_MAX_DEFAULT = 1024 * 1024;
 
 interface StoredItem {
@@ -50,22 +48,30 @@ export class MemoryStore {
     this.itemSizeMax = options.itemSizeMax ?? ITEM_SIZE_MAX_DEFAULT;
   }
 
+  get facts(): ServerFacts {
+    const { itemSizeMax } = this;
+    return {
+      ...{ version: 'memory', protocol: 'memory', itemSizeMax },
+      ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
+    };
+  }
+
   get(name: string): Outcome<Item> {
     const item = this.#find(name);
     return item === undefined ? refused('missing') : done(snapshot(item));
   }
 
   add(name: string, item: NewItem): Outcome<Cas> {
-    if (this.#sizeOf(name, item) > this.itemSizeMax) return refused('too-large');
-    if (this.#full) return refused('out-of-memory');
+    if (itemBytes(name, item) > this.itemSizeMax) return refused('too-large');
+    if (this.#full) return this.#noRoom(name, item);
     if (this.#find(name) !== undefined) return refused('exists');
     return done(this.#store(name, item));
   }
 
   /** The size is looked at first, the item second, the CAS last: as memcached does it. */
   replace(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
-    if (this.#sizeOf(name, item) > this.itemSizeMax) return refused('too-large');
-    if (this.#full) return refused('out-of-memory');
+    if (itemBytes(name, item) > this.itemSizeMax) return refused('too-large');
+    if (this.#full) return this.#noRoom(name, item);
     const refusal = this.#mismatch(name, cas);
     return refusal ?? done(this.#store(name, item));
   }
@@ -166,6 +172,12 @@ export class MemoryStore {
     return undefined;
   }
 
+  /** As an `ms` of the meta protocol: whatever its condition. */
+  #noRoom(name: string, { isCopied }: NewItem): Outcome<never> {
+    if (isCopied === true) this.#items.delete(name);
+    return refused('out-of-memory');
+  }
+
   #mismatch(name: string, cas: Cas): Outcome<never> | undefined {
     assert(cas !== 0n, 'a condition on CAS 0, which is none');
     const item = this.#find(name);
@@ -196,11 +208,6 @@ export class MemoryStore {
     if (field === 0) return Infinity;
     if (field <= RELATIVE_TTL_MAX) return this.#second() + field;
     return this.#second() + field - Math.floor(this.clock.wallMs() / 1000);
-  }
-
-  #sizeOf(name: string, { value, flags }: NewItem): number {
-    const flagsBytes = flags === 0 ? 0 : ITEM_FLAGS_BYTES;
-    return ITEM_HEADER_BYTES + flagsBytes + Buffer.byteLength(name) + value.length;
   }
 }
 

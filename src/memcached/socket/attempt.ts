@@ -1,6 +1,7 @@
 /**
  * One attempt to reach a server: a socket (TCP or TLS) under the connect deadline, then the
- * greeting, each message of it under the request deadline.
+ * greeting, each message of it under the request deadline. What does not speak one protocol is
+ * greeted in the next, on a socket of its own.
  */
 import net from 'node:net';
 import tls from 'node:tls';
@@ -10,34 +11,43 @@ import { silenceError, tlsError, unreachableError } from '../connect-errors.ts';
 import type { ServerOptions } from '../options.ts';
 import type { Greeted, ProtocolEngine } from '../protocol.ts';
 
+export interface Reached extends Greeted {
+  readonly engine: ProtocolEngine;
+}
+
 export class Attempt {
   readonly #options: ServerOptions;
-  readonly #engine: ProtocolEngine;
+  readonly #engines: readonly ProtocolEngine[];
   readonly #clock: Clock;
-  readonly #socket: net.Socket;
+  #socket: net.Socket | undefined;
   #isGreeting = false;
+  #isAborted = false;
 
-  constructor(options: ServerOptions, engine: ProtocolEngine, clock: Clock) {
+  /** @param engines at least one, in the order in which they are tried */
+  constructor(options: ServerOptions, engines: readonly ProtocolEngine[], clock: Clock) {
     this.#options = options;
-    this.#engine = engine;
+    this.#engines = engines;
     this.#clock = clock;
-    const { host, port } = options;
-    this.#socket =
-      options.tls === undefined
-        ? net.connect({ host, port })
-        : tls.connect({ ...options.tls, host, port });
   }
 
   /** Rejects with a TorilError. Call it once. */
-  async result(): Promise<Greeted> {
-    await this.#established();
+  async result(): Promise<Reached> {
     const { address, requestDeadlineMs, credentials, tls } = this.#options;
-    const encrypted = tls !== undefined;
     const clock = this.#clock;
-    this.#isGreeting = true;
-    return this.#engine.greet(this.#socket, {
-      ...{ address, requestDeadlineMs, credentials, clock, encrypted },
-    });
+    const encrypted = tls !== undefined;
+    let error = unreachableError(address, 'no protocol to speak');
+    for (const engine of this.#engines) {
+      if (this.#isAborted) break;
+      const socket = this.#open();
+      await this.#established(socket);
+      this.#isGreeting = true;
+      const greeting = await engine.greet(socket, {
+        ...{ address, requestDeadlineMs, credentials, clock, encrypted },
+      });
+      if (greeting.kind === 'greeted') return { ...greeting, engine };
+      ({ error } = greeting);
+    }
+    throw error;
   }
 
   /** What one may say about the server while it still goes on. */
@@ -48,12 +58,19 @@ export class Attempt {
   }
 
   abort(): void {
-    this.#socket.destroy();
+    this.#isAborted = true;
+    this.#socket?.destroy();
   }
 
-  #established(): Promise<void> {
+  #open(): net.Socket {
+    const { host, port, tls: secure } = this.#options;
+    this.#socket =
+      secure === undefined ? net.connect({ host, port }) : tls.connect({ ...secure, host, port });
+    return this.#socket;
+  }
+
+  #established(socket: net.Socket): Promise<void> {
     const { address, connectDeadlineMs } = this.#options;
-    const socket = this.#socket;
     return new Promise((resolve, reject) => {
       const fail = (what: string, cause?: unknown): void => {
         timer.cancel();

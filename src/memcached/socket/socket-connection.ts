@@ -1,7 +1,7 @@
 /** The contract's requests on one connection, in whatever protocol it speaks. */
 import { assert } from '../../base/assert.ts';
 import type { OwnedConnection, Protocol, Request } from '../protocol.ts';
-import type { Cas, Item, NewItem, Outcome } from '../server.ts';
+import { type Cas, type Item, type NewItem, type Outcome, REFUSED } from '../server.ts';
 import type { Wire } from './wire.ts';
 
 export class SocketConnection<Q extends Request<Reply> = Request<unknown>, Reply = unknown>
@@ -30,11 +30,13 @@ export class SocketConnection<Q extends Request<Reply> = Request<unknown>, Reply
   }
 
   add(name: string, item: NewItem): Promise<Outcome<Cas>> {
+    if (!this.#protocol.fits(name, item)) return this.#tooLarge();
     return this.#wire.request(this.#protocol.add(name, item));
   }
 
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>> {
     checkCondition(cas);
+    if (!this.#protocol.fits(name, item)) return this.#tooLarge();
     return this.#wire.request(this.#protocol.replace(name, item, cas));
   }
 
@@ -58,6 +60,10 @@ export class SocketConnection<Q extends Request<Reply> = Request<unknown>, Reply
 
   drain(): Promise<void> {
     return this.#wire.drain();
+  }
+
+  #tooLarge(): Promise<Outcome<never>> {
+    return Promise.resolve(REFUSED[this.alive ? 'too-large' : 'not-sent']);
   }
 }
 

@@ -49,7 +49,7 @@ interface Waiter {
 export class SocketServer implements MemcachedServer {
   readonly address: string;
   readonly #options: ServerOptions;
-  readonly #engine: ProtocolEngine;
+  readonly #engines: readonly ProtocolEngine[];
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #waiters = new Set<Waiter>();
@@ -57,14 +57,22 @@ export class SocketServer implements MemcachedServer {
   #running: Promise<void> | undefined;
   #connection: OwnedConnection | undefined;
   #attempt: Attempt | undefined;
+  /** What it spoke last; undefined: that is to be found out. */
+  #spoken: readonly ProtocolEngine[] | undefined;
   #lastError: TorilError | undefined;
   #facts: ServerFacts | undefined;
   #epoch = 0;
 
-  constructor(options: ServerOptions, engine: ProtocolEngine, clock: Clock, random: Random) {
+  /** @param engines at least one, in the order in which they are tried */
+  constructor(
+    options: ServerOptions,
+    engines: readonly ProtocolEngine[],
+    clock: Clock,
+    random: Random,
+  ) {
     this.address = options.address;
     this.#options = options;
-    this.#engine = engine;
+    this.#engines = engines;
     this.#clock = clock;
     this.#random = random;
   }
@@ -119,15 +127,17 @@ export class SocketServer implements MemcachedServer {
 
   /** Resolves, when the connection has ended or could not be made, with the milliseconds it lived. */
   async #connectOnce(): Promise<number> {
-    this.#attempt = new Attempt(this.#options, this.#engine, this.#clock);
+    this.#attempt = new Attempt(this.#options, this.#spoken ?? this.#engines, this.#clock);
     try {
-      const { facts, connect } = await this.#attempt.result();
+      const { facts, connect, engine } = await this.#attempt.result();
+      this.#spoken = [engine];
       this.#attempt = undefined;
       this.#facts = facts;
       this.#epoch++;
       this.#connection = connect(this.#epoch);
     } catch (error) {
       this.#attempt = undefined;
+      this.#spoken = undefined; // it may come back as another one
       this.#fail(error as TorilError);
       return 0;
     }

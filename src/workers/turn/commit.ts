@@ -22,18 +22,32 @@ export function mustCommit({ arrivals }: Turn, { decided, stop }: Batch): boolea
   return stop.kind === 'held' && arrivals.get(stop.jobId) !== undefined;
 }
 
+/**
+ * Whether what is written over is in Redis as well, so that memcached may lose it if it has no room: the next turn
+ * restores it. A value that is adopted is nowhere else; and what a strict update has closed stays closed.
+ */
+function isCopied(
+  { context }: Turn,
+  { copy }: Taken,
+  { origin }: FittingBatch,
+  isStrict: boolean,
+): boolean {
+  if (!context.options.durableCopies || isStrict || copy.value === 'not-kept') return false;
+  return origin === 'base' || origin === 'nothing';
+}
+
 /** @param last nothing more will be done under this lease */
 export async function commit(
   turn: Turn,
   taken: Taken,
   fitting: FittingBatch,
-  last: boolean,
+  { last, isStrict }: { readonly last: boolean; readonly isStrict: boolean },
 ): Promise<Committed> {
   const { lease, cellName, context, key, memory } = turn;
   const { bytes } = fitting;
   turn.takenToken = 0;
   const { cas } = turn.cell;
-  const item = cellItemOf(bytes, fitting);
+  const item = cellItemOf(bytes, fitting, isCopied(turn, taken, fitting, isStrict));
   const writing =
     cas === undefined
       ? lease.connection.add(cellName, item)

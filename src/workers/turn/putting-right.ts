@@ -29,7 +29,7 @@ async function becomesTheCopy(turn: Turn, cas: Cas, taken: Taken): Promise<boole
   const { connection } = lease;
   const envelope = copied(taken, context.queue);
   if (envelope !== undefined) {
-    const written = await connection.replace(cellName, cellItem(envelope), cas);
+    const written = await connection.replace(cellName, cellItem(envelope, true), cas);
     if (written.kind === 'done') return true;
     if (!hasNoRoom(written)) return false;
   }

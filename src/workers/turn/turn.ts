@@ -81,7 +81,9 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   if (batch.stop.kind === 'lost' || turn.lease.trustLeftMs() <= 0) return turn.lost();
   if (!mustCommit(turn, batch)) return settleUncommitted(turn, taken, batch);
 
-  const committed = await commit(turn, taken, fitting, isLast(taken, batch));
+  const committed = await commit(turn, taken, fitting, {
+    ...{ last: isLast(taken, batch), isStrict: found.isStrict },
+  });
   if (committed.kind !== 'committed') return committed;
 
   const answer = await context.lanes.acknowledge(acknowledgement(turn, taken, fitting));

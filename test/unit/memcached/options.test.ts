@@ -37,6 +37,7 @@ describe('settings', () => {
       address: 'a:11211',
       host: 'a',
       port: 11211,
+      protocol: 'binary',
       credentials: undefined,
       tls: undefined,
       requestDeadlineMs: 1000,

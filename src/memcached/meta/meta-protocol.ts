@@ -1,0 +1,136 @@
+/** The meta protocol as an engine, from memcached 1.6.13 on: in order, nothing quiet, no numbers. */
+import type { Socket } from 'node:net';
+import type { Clock } from '../../base/clock.ts';
+import { EXPIRY_MAX_TEXT, expiryField } from '../expiry.ts';
+import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
+import type {
+  Greeted,
+  GreetingOptions,
+  NotSpoken,
+  Protocol,
+  ProtocolEngine,
+  ReplyParser,
+  ReplySink,
+} from '../protocol.ts';
+import type { Cas, NewItem } from '../server.ts';
+import type { Room } from '../socket/room.ts';
+import { SocketConnection } from '../socket/socket-connection.ts';
+import { Wire } from '../socket/wire.ts';
+import { sayHello } from './hello.ts';
+import { MetaParser, type MetaReply } from './replies.ts';
+import {
+  ADD,
+  ADD_ALONE,
+  BUMP,
+  DELETE,
+  GET,
+  GET_AND_TOUCH,
+  MetaRequest,
+  NOOP,
+  REPLACE,
+  REPLACE_ALONE,
+} from './requests.ts';
+
+/** What a server can hold, as it told in the hello. */
+interface Limits {
+  readonly itemSizeMax: number;
+  readonly flagsBytes: number;
+}
+
+class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
+  readonly goodbye: Buffer = Buffer.from('quit\r\n');
+  limits: Limits = { itemSizeMax: 0, flagsBytes: FLAGS_BYTES };
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get(name: string): MetaRequest {
+    return new MetaRequest(GET, { name });
+  }
+
+  add(name: string, item: NewItem): MetaRequest {
+    const operation = item.isCopied === true ? ADD : ADD_ALONE;
+    return new MetaRequest(operation, this.#storing(name, item, 0n));
+  }
+
+  replace(name: string, item: NewItem, cas: Cas): MetaRequest {
+    const operation = item.isCopied === true ? REPLACE : REPLACE_ALONE;
+    return new MetaRequest(operation, this.#storing(name, item, cas));
+  }
+
+  delete(name: string, cas: Cas): MetaRequest {
+    return new MetaRequest(DELETE, { name, cas });
+  }
+
+  bump(name: string, cas: Cas): MetaRequest {
+    return new MetaRequest(BUMP, { name, cas });
+  }
+
+  getAndTouch(name: string, ttlSeconds: number): MetaRequest {
+    return new MetaRequest(GET_AND_TOUCH, { name, expiry: this.#expiry(ttlSeconds) });
+  }
+
+  /** Decided here: an `ms` that is too large deletes what is there. */
+  fits(name: string, item: NewItem): boolean {
+    const { itemSizeMax, flagsBytes } = this.limits;
+    return itemBytes(name, item, flagsBytes) <= itemSizeMax;
+  }
+
+  bytesAtMost(request: MetaRequest): number {
+    return request.bytesAtMost;
+  }
+
+  write(request: MetaRequest, _number: number, room: Room): void {
+    request.operation.write(room, request);
+  }
+
+  parser(sink: ReplySink<MetaReply>): ReplyParser {
+    return new MetaParser(sink);
+  }
+
+  /** The oldest is the one. */
+  answers(): boolean {
+    return true;
+  }
+
+  described({ words }: MetaReply): string {
+    return JSON.stringify(words.slice(0, 80));
+  }
+
+  barrier(): MetaRequest {
+    return new MetaRequest(NOOP, { name: '' });
+  }
+
+  #storing(name: string, item: NewItem, cas: Cas): ConstructorParameters<typeof MetaRequest>[1] {
+    const { value, flags, ttlSeconds } = item;
+    return { name, value, flags, expiry: this.#expiry(ttlSeconds), cas };
+  }
+
+  #expiry(ttlSeconds: number): number {
+    return Math.min(EXPIRY_MAX_TEXT, expiryField(ttlSeconds, this.#clock));
+  }
+}
+
+export const metaEngine: ProtocolEngine = {
+  async greet(socket: Socket, options: GreetingOptions): Promise<Greeted | NotSpoken> {
+    const protocol = new MetaProtocol(options.clock);
+    const wire = new Wire(socket, protocol, options);
+    try {
+      const hello = await sayHello(wire, options.credentials);
+      if (hello.kind === 'not-spoken') {
+        wire.destroy();
+        return hello;
+      }
+      const { facts } = hello;
+      protocol.limits = facts;
+      const connect = (epoch: number): SocketConnection<MetaRequest, MetaReply> =>
+        new SocketConnection(wire, protocol, epoch);
+      return { kind: 'greeted', facts, connect };
+    } catch (error) {
+      wire.destroy();
+      throw error;
+    }
+  },
+};

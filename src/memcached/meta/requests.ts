@@ -1,0 +1,291 @@
+/**
+ * The contract's requests as commands of the meta protocol, and what each reply means. Replies come strictly in
+ * order, one for each command; each command knows what may answer it, and all else ends the connection: after
+ * an error in the middle, memcached may take the rest of a value for commands.
+ *
+ * `ms` deletes what stands under the name if it cannot store, whatever its mode and condition: too large, or out of
+ * memory. So what has no copy elsewhere is written by the classic `add` and `cas`, which leave it alone. They tell
+ * no CAS: a get behind them does, and whether the item is still the one that was stored.
+ */
+import type { Distrust, Meaning, Request } from '../protocol.ts';
+import { type Cas, type Item, type Outcome, REFUSED, refusedFor } from '../server.ts';
+import type { Room } from '../socket/room.ts';
+import { commandBytesAtMost, decimal, writeAscii, writeBlock, writeLine } from './codec.ts';
+import { CODE, type MetaReply } from './replies.ts';
+
+/** One or two commands, executed one behind the other. */
+interface Operation {
+  /** For messages. */
+  readonly verb: string;
+  readonly commands: 1 | 2;
+  write(room: Room, request: MetaRequest): void;
+  read(reply: MetaReply, request: MetaRequest): Meaning<unknown>;
+}
+
+export interface RequestParts {
+  readonly name: string;
+  readonly value?: Buffer;
+  readonly flags?: number;
+  readonly expiry?: number;
+  /** 0n: unconditional. */
+  readonly cas?: Cas;
+}
+
+export class MetaRequest implements Request<MetaReply> {
+  /** Everything is answered. */
+  readonly silence = undefined;
+  readonly operation: Operation;
+  readonly name: string;
+  readonly value: Buffer;
+  readonly flags: number;
+  readonly expiry: number;
+  readonly cas: Cas;
+  /** What the first of two commands has led to. */
+  first: Outcome<unknown> | undefined;
+
+  constructor(
+    operation: Operation,
+    { name, value = NO_VALUE, flags = 0, expiry = 0, cas = 0n }: RequestParts,
+  ) {
+    this.operation = operation;
+    this.name = name;
+    this.value = value;
+    this.flags = flags;
+    this.expiry = expiry;
+    this.cas = cas;
+    this.first = undefined;
+  }
+
+  get bytesAtMost(): number {
+    const { operation, name, value } = this;
+    const second = operation.commands === 2 ? commandBytesAtMost(name, undefined) : 0;
+    return commandBytesAtMost(name, value) + second;
+  }
+
+  read(reply: MetaReply): Meaning<unknown> {
+    return this.operation.read(reply, this);
+  }
+}
+
+const NO_VALUE = Buffer.alloc(0);
+const DONE: Outcome<void> = { kind: 'done', value: undefined };
+const OUT_OF_MEMORY = 'SERVER_ERROR out of memory storing object';
+const TOO_LARGE = 'SERVER_ERROR object too large for cache';
+
+export const GET: Operation = {
+  verb: 'mg',
+  commands: 1,
+  write: (room, { name }) => writeLine(room, 'mg ', name, ' v c f'),
+  read: readItem,
+};
+
+export const GET_AND_TOUCH: Operation = {
+  verb: 'mg',
+  commands: 1,
+  write: (room, { name, expiry }) => writeLine(room, 'mg ', name, ` v c f T${expiry}`),
+  read: readItem,
+};
+
+export const ADD: Operation = {
+  verb: 'ms',
+  commands: 1,
+  write(room, request) {
+    writeLine(room, 'ms ', request.name, ` ${request.value.length} ME c${attributes(request)}`);
+    writeBlock(room, request.value);
+  },
+  read(reply, { operation }) {
+    if (reply.code === CODE.notStored) return REFUSED.exists;
+    return readStored(reply, operation);
+  },
+};
+
+export const REPLACE: Operation = {
+  verb: 'ms',
+  commands: 1,
+  write(room, request) {
+    const { name, value, cas } = request;
+    const condition = ` ${value.length} MR C${decimal(cas)} c`;
+    writeLine(room, 'ms ', name, condition + attributes(request));
+    writeBlock(room, value);
+  },
+  read(reply, { operation }) {
+    return mismatchOf(reply) ?? readStored(reply, operation);
+  },
+};
+
+export const DELETE: Operation = {
+  verb: 'md',
+  commands: 1,
+  write: (room, { name, cas }) => writeLine(room, 'md ', name, ` C${decimal(cas)}`),
+  read(reply, { operation }) {
+    if (reply.code === CODE.done) return DONE;
+    return mismatchOf(reply) ?? unexpected(reply, operation);
+  },
+};
+
+/**
+ * An `md I` gives a new CAS and moves no bytes, but does not tell it. It marks the item until the next store: a get
+ * that finds the mark finds the very item. (An empty append tells it, and deletes the item if there is no room.)
+ */
+export const BUMP: Operation = {
+  verb: 'md',
+  commands: 2,
+  write(room, { name, cas }) {
+    writeLine(room, 'md ', name, ` I C${decimal(cas)}`);
+    writeLine(room, 'mg ', name, ' c');
+  },
+  read(reply, request) {
+    const { first, operation } = request;
+    if (first === undefined) {
+      request.first = reply.code === CODE.done ? DONE : mismatchOf(reply);
+      return request.first === undefined ? unexpected(reply, operation) : 'more';
+    }
+    if (reply.code !== CODE.done && reply.code !== CODE.miss) return unexpected(reply, operation);
+    if (first.kind === 'refused') return first;
+    if (reply.code === CODE.miss) return REFUSED.missing;
+    return reply.isStale ? casOf(reply, operation) : REFUSED.exists;
+  },
+};
+
+export const ADD_ALONE: Operation = {
+  verb: 'add',
+  commands: 2,
+  write(room, request) {
+    const { name, value, flags, expiry } = request;
+    writeLine(room, 'add ', name, ` ${flags} ${expiry} ${value.length}`);
+    writeBlock(room, value);
+    writeLine(room, 'mg ', name, ' v c f');
+  },
+  read(reply, request) {
+    if (request.first !== undefined) return readStanding(reply, request);
+    request.first = reply.words === 'NOT_STORED' ? REFUSED.exists : storedAlone(reply);
+    return request.first === undefined ? unexpected(reply, request.operation) : 'more';
+  },
+};
+
+export const REPLACE_ALONE: Operation = {
+  verb: 'cas',
+  commands: 2,
+  write(room, request) {
+    const { name, value, flags, expiry, cas } = request;
+    writeLine(room, 'cas ', name, ` ${flags} ${expiry} ${value.length} ${decimal(cas)}`);
+    writeBlock(room, value);
+    writeLine(room, 'mg ', name, ' v c f');
+  },
+  read(reply, request) {
+    if (request.first !== undefined) return readStanding(reply, request);
+    const { words } = reply;
+    if (words === 'EXISTS') request.first = REFUSED.exists;
+    else if (words === 'NOT_FOUND') request.first = REFUSED.missing;
+    else request.first = storedAlone(reply);
+    return request.first === undefined ? unexpected(reply, request.operation) : 'more';
+  },
+};
+
+/** Bytes of one's own making, and one's own way of reading what comes back. */
+export function textRequest(
+  text: string,
+  read: (reply: MetaReply) => Meaning<unknown>,
+): MetaRequest {
+  const operation: Operation = {
+    verb: 'hello',
+    commands: 1,
+    write: (room, { value }) => {
+      room.bytes.set(value, room.used);
+      room.used += value.length;
+    },
+    read,
+  };
+  return new MetaRequest(operation, { name: '', value: Buffer.from(text) });
+}
+
+export const NOOP: Operation = {
+  verb: 'mn',
+  commands: 1,
+  write: (room) => writeAscii(room, 'mn\r\n'),
+  read: (reply, { operation }) => (reply.code === CODE.noop ? DONE : unexpected(reply, operation)),
+};
+
+/** Without F flags become 0, without T an item never expires: just what 0 means. */
+function attributes({ flags, expiry }: MetaRequest): string {
+  const first = flags === 0 ? '' : ` F${flags}`;
+  return expiry === 0 ? first : `${first} T${expiry}`;
+}
+
+function readItem(reply: MetaReply, { operation }: MetaRequest): Meaning<Item> {
+  if (reply.code === CODE.miss) return REFUSED.missing;
+  return itemOf(reply, operation);
+}
+
+function itemOf(reply: MetaReply, operation: Operation): Outcome<Item> | Distrust {
+  const { code, cas, flags } = reply;
+  if (code !== CODE.value) return unexpected(reply, operation);
+  if (cas === 0n) return withoutCas(operation);
+  if (cas === undefined || flags === undefined) return incomplete(operation);
+  return { kind: 'done', value: { value: reply.value, flags, cas } };
+}
+
+function readStored(reply: MetaReply, operation: Operation): Meaning<Cas> {
+  if (reply.code === CODE.done) return casOf(reply, operation);
+  return noRoomOf(reply) ?? unexpected(reply, operation);
+}
+
+function casOf({ cas }: MetaReply, operation: Operation): Meaning<Cas> {
+  if (cas === undefined) return incomplete(operation);
+  return cas === 0n ? withoutCas(operation) : { kind: 'done', value: cas };
+}
+
+function mismatchOf({ code }: MetaReply): Outcome<never> | undefined {
+  if (code === CODE.exists) return REFUSED.exists;
+  return code === CODE.notFound ? REFUSED.missing : undefined;
+}
+
+function noRoomOf(reply: MetaReply): Outcome<never> | undefined {
+  const { code, words } = reply;
+  if (code !== CODE.other) return undefined;
+  if (words === OUT_OF_MEMORY) return REFUSED['out-of-memory'];
+  return words === TOO_LARGE ? REFUSED['too-large'] : undefined;
+}
+
+function storedAlone(reply: MetaReply): Outcome<void> | undefined {
+  return reply.words === 'STORED' ? DONE : noRoomOf(reply);
+}
+
+/**
+ * What stands there behind a classic store. Ours, byte for byte: its CAS. Another one's, or nothing, although it was
+ * stored: what became of it, nobody can tell. What refused the store is handed over: it saves a look at it.
+ */
+function readStanding(reply: MetaReply, request: MetaRequest): Meaning<Cas> {
+  const { first, operation, value, flags } = request;
+  const standing = reply.code === CODE.miss ? undefined : itemOf(reply, operation);
+  if (standing?.kind === 'distrusted') return standing;
+  const item = standing?.kind === 'done' ? standing.value : undefined;
+  if (first?.kind === 'refused') {
+    return first.reason === 'exists' && item !== undefined ? refusedFor(item) : first;
+  }
+  if (item !== undefined && item.flags === flags && item.value.equals(value))
+    return { kind: 'done', value: item.cas };
+  const what = `it answered ${operation.verb} with STORED, but something else stands there`;
+  return { kind: 'distrusted', code: 'MEMCACHED_REFUSED', what };
+}
+
+function unexpected(reply: MetaReply, { verb }: Operation): Distrust {
+  const { words } = reply;
+  const code = /ERROR/.test(words) ? 'MEMCACHED_REFUSED' : 'MEMCACHED_PROTOCOL';
+  return {
+    kind: 'distrusted',
+    code,
+    what: `it answered ${verb} with ${JSON.stringify(words.slice(0, 80))}`,
+  };
+}
+
+function incomplete({ verb }: Operation): Distrust {
+  const what = `it answered ${verb} with parts missing`;
+  return { kind: 'distrusted', code: 'MEMCACHED_PROTOCOL', what };
+}
+
+/** Success, but no CAS. */
+function withoutCas({ verb }: Operation): Distrust {
+  const what = `it answered ${verb} with CAS 0. Start memcached without -C`;
+  return { kind: 'distrusted', code: 'MEMCACHED_CAS_DISABLED', what };
+}
