@@ -19,7 +19,7 @@ export function fullError(address: string, cause: TorilError): TorilError {
 export function silenceError(address: string, cause?: TorilError): TorilError {
   const what = `${address} takes connections, but does not answer as memcached does`;
   const why =
-    'It hangs, or it is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password), ' +
+    'It hangs, or it is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password, and the right ones), ' +
     'or the protocol "binary" is set for one started with -B ascii';
   return new TorilError('MEMCACHED_TIMED_OUT', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
@@ -28,7 +28,7 @@ export function silenceError(address: string, cause?: TorilError): TorilError {
 export function closedAtOnceError(address: string, cause?: TorilError): TorilError {
   const what = `${address} closes the connection at the first message`;
   const why =
-    'It is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password), or one that does not speak the protocol that is set';
+    'It is no memcached, or one that wants TLS (-Z: set tls) or a login (-Y: set username and password, and the right ones), or one that does not speak the protocol that is set';
   return new TorilError('MEMCACHED_CLOSED', `${what}. ${why}. ${WHAT_SPEAKS_IT}.`, { cause });
 }
 

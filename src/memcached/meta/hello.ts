@@ -88,7 +88,7 @@ function loginOf(credentials: Credentials | undefined): string {
 }
 
 function checkLogin(address: string, answers: Answers, credentials: Credentials | undefined): void {
-  if (answers.login.startsWith('CLIENT_ERROR authentication failure')) {
+  if (answers.login.startsWith('CLIENT_ERROR')) {
     const { username } = credentials ?? { username: '' };
     const what = `refused the user "${username}". Check username and password`;
     throw authError(address, what);

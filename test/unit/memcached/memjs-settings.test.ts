@@ -33,7 +33,12 @@ describe('a memjs client', () => {
   test('gives its servers, users and time-outs', () => {
     const options = { username: 'shared', password: 'secret', timeout: 0.25, conntimeout: 1.5 };
     const client = Client.create('Example:1, other,own:pass@127.0.0.1:22', options);
-    const shared = { tls: undefined, requestDeadlineMs: 250, connectDeadlineMs: 1500 };
+    const shared = {
+      tls: undefined,
+      protocol: 'binary',
+      requestDeadlineMs: 250,
+      connectDeadlineMs: 1500,
+    };
     const credentials = { username: 'shared', password: 'secret' };
     expect(resolveMemcached(client)).toEqual([
       { ...shared, address: 'example:1', host: 'example', port: 1, credentials },
