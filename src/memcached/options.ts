@@ -39,7 +39,7 @@ export interface MemcachedSettings {
   /** For servers started with `-Z`; `true`: with Node's defaults. */
   readonly tls?: ConnectionOptions | boolean | undefined;
   /**
-   * `meta`: from memcached 1.6.13 on; `binary`: for older ones. Default `binary`; `auto` finds out with each server, and prefers meta.
+   * `meta`: from memcached 1.6.13 on; `binary`: for older ones. Default `auto`: asks each server, and prefers meta.
    */
   readonly protocol?: ProtocolSetting | undefined;
   /** Milliseconds; default 1000. An answer that takes longer ends the connection. */
@@ -50,7 +50,7 @@ export interface MemcachedSettings {
 
 const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
 export type ProtocolSetting = (typeof PROTOCOLS)[number];
-const PROTOCOL_DEFAULT: ProtocolSetting = 'binary';
+const PROTOCOL_DEFAULT: ProtocolSetting = 'auto';
 
 /** Everything that is needed to talk to one server. */
 export interface ServerOptions extends ServerAddress {

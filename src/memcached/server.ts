@@ -83,7 +83,10 @@ export interface Connection {
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>>;
   /** Deletes only an item with exactly this CAS (asserted not to be 0n). */
   delete(name: string, cas: Cas): Promise<Outcome<void>>;
-  /** Gives the item with this CAS a new one without moving its bytes (an empty append). */
+  /**
+   * Gives the item with this CAS a new one without moving its bytes. Resolves with it; nobody else is told the same one.
+   * Refused (`missing`, `exists`), it may have been done all the same: whoever wants it looks, and asks again.
+   */
   bump(name: string, cas: Cas): Promise<Outcome<Cas>>;
   /** Reads and sets the expiry in one step; the CAS stays as it is. */
   getAndTouch(name: string, ttlSeconds: number): Promise<Outcome<Item>>;

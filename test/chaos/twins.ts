@@ -3,7 +3,8 @@
  * the worker processes.
  */
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
-import { BinaryProtocol } from '../../src/memcached/binary/binary-protocol.ts';
+import type { Connection } from '../../src/memcached/server.ts';
+import { SocketConnection } from '../../src/memcached/socket/socket-connection.ts';
 
 export const TWINS = {
   'no condition': 'Redis takes every acknowledgement',
@@ -16,11 +17,13 @@ export function takeGuardAway(twin: TwinName): void {
   if (twin === 'no fences') withoutCas();
 }
 
-/** On the wire, CAS 0 means no condition. */
+/** With whatever CAS the cell has by then, in any protocol. */
 function withoutCas(): void {
-  const { replace } = BinaryProtocol.prototype;
-  BinaryProtocol.prototype.replace = function (this: BinaryProtocol, name, item, cas) {
-    return replace.call(this, name, item, name.startsWith('toril:lock:') ? cas : 0n);
+  const { replace } = SocketConnection.prototype;
+  SocketConnection.prototype.replace = async function (this: Connection, name, item, cas) {
+    const isCommit = !name.startsWith('toril:lock:');
+    const now = isCommit ? await this.get(name) : undefined;
+    return replace.call(this, name, item, now?.kind === 'done' ? now.value.cas : cas);
   };
 }
 

@@ -1,5 +1,5 @@
 /** The simulation's memcached must be one: the same cases as for the real one and the one in memory. */
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { Dice } from '../simulation/dice.ts';
 import { MemcachedClient } from '../simulation/memcached-client.ts';
@@ -19,33 +19,36 @@ beforeAll(() => {
 });
 afterAll(() => clearInterval(pump));
 
-memcachedSuite('memcached in the simulation', async () => {
-  const newClock = (): ProcessClock =>
-    new ProcessClock(scheduler, dice, { rate: 1, latenessMs: 1 });
-  const latency = { latencyMsMin: 0.02, latencyMsMax: 5, splitRate: 0.5 };
-  const network = new Network(scheduler, dice, latency);
-  const store = new MemoryStore({ clock: newClock() });
-  const newClient = (): MemcachedClient =>
-    new MemcachedClient({
-      network,
-      clock: newClock(),
-      store,
-      address: 'simulated:11211',
-      requestDeadlineMs: 300,
-      note: () => {},
-    });
-  return {
-    server: newClient(),
-    other: newClient(),
-    restart: async () => store.restart(),
-    stop: () => store.stop(),
-    resume: () => store.resume(),
-    async until(what, holds) {
-      const limitMs = scheduler.nowMs + 60_000;
-      while (!(await holds())) {
-        if (scheduler.nowMs > limitMs) throw new Error(`not within a minute: ${what}`);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-    },
-  };
+describe.each(['meta', 'binary'] as const)('over %s', (protocol) => {
+  memcachedSuite('memcached in the simulation', async () => {
+    const newClock = (): ProcessClock =>
+      new ProcessClock(scheduler, dice, { rate: 1, latenessMs: 1 });
+    const latency = { latencyMsMin: 0.02, latencyMsMax: 5, splitRate: 0.5 };
+    const network = new Network(scheduler, dice, latency);
+    const store = new MemoryStore({ clock: newClock() });
+    const newClient = (): MemcachedClient =>
+      new MemcachedClient({
+        network,
+        clock: newClock(),
+        store,
+        address: 'simulated:11211',
+        requestDeadlineMs: 300,
+        protocol,
+        note: () => {},
+      });
+    return {
+      server: newClient(),
+      other: newClient(),
+      restart: async () => store.restart(),
+      stop: () => store.stop(),
+      resume: () => store.resume(),
+      async until(what, holds) {
+        const limitMs = scheduler.nowMs + 60_000;
+        while (!(await holds())) {
+          if (scheduler.nowMs > limitMs) throw new Error(`not within a minute: ${what}`);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      },
+    };
+  });
 });

@@ -308,8 +308,9 @@ describe('toril worker', () => {
     const first = startToril(['worker', '-u', UPDATES, '-q', queue, '--json']);
     await first.event('started');
     const { stdout } = await torilHere(['servers', '-q', queue, '--json']);
-    const { registered, given } = JSON.parse(stdout) as Record<string, string>;
+    const { registered, given, servers } = JSON.parse(stdout) as Record<string, string>;
     expect(registered).toBe(given);
+    expect(servers).toMatchObject([{ version: expect.stringMatching(/^\d/), protocol: 'meta' }]);
 
     // The same server by another name: a list of its own, as far as hashing is concerned.
     const renamed = given?.replace(/^.*127\.0\.0\.1/, 'localhost') ?? '';

@@ -16,6 +16,7 @@ export interface ClientOptions {
   readonly store: MemoryStore;
   readonly address: string;
   readonly requestDeadlineMs: number;
+  readonly protocol: 'meta' | 'binary';
   readonly note: (what: string) => void;
 }
 

@@ -6,12 +6,21 @@
  *
  *   made -> gathered (a moment) -> under way -> executed -> reply under way -> settled
  *
- * A fault can strike at each arrow.
+ * A fault can strike at each arrow. In the meta protocol some requests are two commands, between which those of
+ * other connections may run (src/memcached/meta/requests.ts).
  */
 import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';
 import type { MemoryStore, StoreListener } from '../../src/memcached/memory/memory-store.ts';
-import type { Cas, Connection, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import {
+  type Cas,
+  type Connection,
+  type Item,
+  type NewItem,
+  type Outcome,
+  REFUSED,
+  refusedFor,
+} from '../../src/memcached/server.ts';
 import type { Timer } from '../../src/base/clock.ts';
 import type { Network } from './network.ts';
 import type { ProcessClock } from './process-clock.ts';
@@ -22,6 +31,7 @@ export interface WireOptions {
   readonly store: MemoryStore;
   readonly epoch: number;
   readonly requestDeadlineMs: number;
+  readonly protocol: 'meta' | 'binary';
   /** For the trace. */
   readonly note: (what: string) => void;
 }
@@ -80,16 +90,18 @@ export class Wire implements Connection, StoreListener {
   }
 
   add(name: string, item: NewItem): Promise<Outcome<Cas>> {
-    const sent = copyOf(item);
-    return this.#request(`add ${name}`, () => this.#options.store.add(name, sent));
+    const sent = this.#sent(item);
+    const added = this.#request(`add ${name}`, () => this.#options.store.add(name, sent));
+    return this.#isAlone(item) ? this.#standing(name, sent, added) : added;
   }
 
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>> {
     checkCas(cas);
-    const sent = copyOf(item);
-    return this.#request(`replace ${name} #${cas}`, () =>
+    const sent = this.#sent(item);
+    const replaced = this.#request(`replace ${name} #${cas}`, () =>
       this.#options.store.replace(name, sent, cas),
     );
+    return this.#isAlone(item) ? this.#standing(name, sent, replaced) : replaced;
   }
 
   delete(name: string, cas: Cas): Promise<Outcome<void>> {
@@ -99,7 +111,13 @@ export class Wire implements Connection, StoreListener {
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
     checkCas(cas);
-    return this.#request(`bump ${name} #${cas}`, () => this.#options.store.bump(name, cas));
+    const { store, protocol } = this.#options;
+    const bumped = this.#request(`bump ${name} #${cas}`, () => this.#options.store.bump(name, cas));
+    if (protocol === 'binary') return bumped;
+    return this.#marked(
+      bumped,
+      this.#request(`look at ${name}`, () => store.bumped(name)),
+    );
   }
 
   getAndTouch(name: string, ttlSeconds: number): Promise<Outcome<Item>> {
@@ -171,10 +189,47 @@ export class Wire implements Connection, StoreListener {
     for (const parcel of this.#waiting.splice(0)) this.#execute(parcel);
   }
 
+  // Two commands
+
+  /** A classic store, and a get behind it that tells the CAS. */
+  #isAlone({ isCopied }: NewItem): boolean {
+    return this.#options.protocol === 'meta' && isCopied !== true;
+  }
+
+  async #standing(
+    name: string,
+    sent: NewItem,
+    storing: Promise<Outcome<Cas>>,
+  ): Promise<Outcome<Cas>> {
+    const looking = this.get(name);
+    const [stored, found] = await Promise.all([storing, looking]);
+    if (stored.kind === 'unknown' || found.kind === 'unknown')
+      return stored.kind === 'unknown' ? stored : (found as Outcome<never>);
+    const item = found.kind === 'done' ? found.value : undefined;
+    if (stored.kind === 'refused')
+      return stored.reason === 'exists' && item !== undefined ? refusedFor(item) : stored;
+    const isOurs = item?.flags === sent.flags && item.value.equals(sent.value);
+    if (item !== undefined && isOurs) return { kind: 'done', value: item.cas };
+    const cause = this.#end(
+      'MEMCACHED_REFUSED',
+      'answered STORED, but something else stands there',
+    );
+    return { kind: 'unknown', cause };
+  }
+
+  /** A bump, and a get behind it that tells the CAS if it is the first one since. */
+  async #marked(
+    bumping: Promise<Outcome<Cas>>,
+    looking: Promise<Outcome<Cas>>,
+  ): Promise<Outcome<Cas>> {
+    const [bumped, found] = await Promise.all([bumping, looking]);
+    return bumped.kind === 'done' ? found : bumped;
+  }
+
   // The way of a request
 
   #request<T>(what: string, run: () => Outcome<T>): Promise<Outcome<T>> {
-    if (!this.#alive) return Promise.resolve({ kind: 'refused', reason: 'not-sent' });
+    if (!this.#alive) return Promise.resolve(REFUSED['not-sent']);
     return new Promise((resolve) => {
       if (this.#gathered.length === 0) this.#options.clock.soon(() => this.#flush());
       const settle = resolve as (outcome: Outcome<unknown>) => void;
@@ -252,12 +307,15 @@ export class Wire implements Connection, StoreListener {
     });
   }
 
-  #end(code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT', how: string): void {
-    if (this.#over) return;
+  #end(
+    code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT' | 'MEMCACHED_REFUSED',
+    how: string,
+  ): TorilError {
+    const cause = new TorilError(code, `the connection to memcached ${how}`);
+    if (this.#over) return cause;
     this.#alive = false;
     this.#over = true;
     this.#deadline?.cancel();
-    const cause = new TorilError(code, `the connection to memcached ${how}`);
     for (const { exchange } of this.#outstanding.splice(0)) {
       exchange.settle({ kind: 'unknown', cause });
     }
@@ -265,16 +323,18 @@ export class Wire implements Connection, StoreListener {
       settle({ kind: 'refused', reason: 'not-sent' });
     }
     this.#resolveEnded();
+    return cause;
+  }
+
+  /** A real engine encodes at once, so that whoever reuses the buffer changes nothing. */
+  #sent(item: NewItem): NewItem {
+    const isCopied = item.isCopied === true && this.#options.protocol === 'meta';
+    return { ...item, value: Buffer.from(item.value), isCopied };
   }
 }
 
 function checkCas(cas: Cas): void {
   assert(cas !== 0n, 'a condition on CAS 0, which is none');
-}
-
-/** A real engine encodes at once, so that whoever reuses the buffer changes nothing. */
-function copyOf(item: NewItem): NewItem {
-  return { ...item, value: Buffer.from(item.value) };
 }
 
 function answerOf(outcome: Outcome<unknown>): string {

@@ -54,6 +54,8 @@ export interface RunOptions {
   readonly bull: BullSettings;
   readonly network: NetworkOptions;
   readonly requestDeadlineMs: number;
+  /** What the processes speak with memcached. */
+  readonly protocol: 'meta' | 'binary';
   readonly itemSizeMax: number;
   readonly driftMax: number;
   readonly timerLatenessMs: number;
@@ -123,6 +125,7 @@ export function optionsFrom(seed: number): RunOptions {
       splitRate: dice.pick([0, 0.2, 1]),
     },
     requestDeadlineMs,
+    protocol: new Dice(seed, 'protocol').pick(['meta', 'binary']),
     itemSizeMax: 8_192,
     driftMax: dice.pick([0, 0, DRIFT_MAX]),
     timerLatenessMs: dice.pick([0, 1, 5]),

@@ -57,6 +57,7 @@ export class WorkerProcess {
           store,
           address: `memcached-${index}`,
           requestDeadlineMs: options.requestDeadlineMs,
+          protocol: options.protocol,
           note: (what) => {
             world.trace.note(this.name, what);
             world.onStep(this);

@@ -39,13 +39,13 @@ export function newItem(value: string | Buffer, ttlSeconds = 0, flags = 0): NewI
   return { value: Buffer.from(value), flags, ttlSeconds };
 }
 
-/** A client of one server. */
+/** A client of one server, over the binary protocol unless it is said. */
 export function clientOf(
   address: string,
   settings: Omit<MemcachedSettings, 'servers'> = {},
   clock: Clock = systemClock,
 ): SocketServer {
-  const [options] = resolveMemcached({ servers: address, ...settings });
+  const [options] = resolveMemcached({ servers: address, protocol: 'binary', ...settings });
   if (options === undefined) throw new Error('no server');
   return new SocketServer(options, ENGINES[options.protocol], clock, systemRandom);
 }

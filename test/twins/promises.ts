@@ -21,7 +21,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['connection-of-any-epoch', 'lock-not-looked-at', 'strict-without-guard'],
     ...['strict-once-per-lease', 'strict-without-bump', 'claim-before-check'],
     ...['strict-on-unread-cell', 'own-commit-of-any-connection', 'closed-before-the-lock'],
-    ...['own-commit-from-a-read', 'closed-too-late'],
+    ...['own-commit-from-a-read', 'closed-too-late', 'ms-for-locks', 'ms-without-condition'],
+    ...['stored-is-ours', 'bump-of-any-item', 'any-answer-is-a-refusal'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
@@ -34,7 +35,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['refusal-is-a-failure', 'repeated-blindly', 'failed-after-giving-up'],
     ...['telemetry-throws', 'cancelled-is-called'],
   ],
-  'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit'],
+  'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit', 'size-after-sending'],
   'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
   'P6 no wedge': [
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],

@@ -170,7 +170,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'redis/redis-connection.ts',
   ],
   ioredis: [],
-  memjs: [], // the reference of the codec's tests, and no more
+  memjs: ['memcached/binary/codec.ts', 'memcached/binary/replies.ts'],
 };
 
 interface Import {
@@ -274,7 +274,7 @@ describe('the checker', () => {
     ['base/clock.ts', `const x = await import('../errors.ts');`, 'belongs to their folder'],
     ['workers/gate/combiner.ts', `import {\n  Toril,\n} from "../../index.ts";`, 'public surface'],
     ['workers/gate/combiner.ts', `import { Redis } from 'ioredis';`, 'must not import ioredis'],
-    ['memcached/binary/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
+    ['memcached/meta/codec.ts', `import { Utils } from 'memjs';`, 'must not import memjs'],
     ['memcached/socket/wire.ts', `import '../binary/codec.ts';`, 'knows no protocol'],
     ['jobs/lanes.ts', `import x from '../../scripts/servers.ts';`, 'reaches out of src'],
     ['helpers/x.ts', `import { z } from 'zod';`, 'no rule for its folder'],
@@ -286,6 +286,7 @@ describe('the checker', () => {
   test.each([
     ['lock/lock.ts', `import type { Connection } from '../memcached/server.ts';`],
     ['lock/lock.ts', `import { TorilError } from '../errors.ts';`],
+    ['memcached/binary/codec.ts', `import { Utils } from 'memjs';`],
     ['redis/redis-connection.ts', `import { RedisConnection } from 'bullmq';`],
     ['workers/gate/combiner.ts', `import { Lanes } from '../../jobs/lanes.ts';`],
     ['jobs/lanes.ts', `import { createHash } from 'node:crypto';`],

@@ -1,7 +1,8 @@
 /** `toril servers`: which memcached servers a queue's values live on, and changing that deliberately. */
 import type { Command } from 'commander';
-import { TorilError } from '../../errors.ts';
+import { messageOf, TorilError } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
+import type { MemcachedServer } from '../../memcached/server.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import {
@@ -55,19 +56,43 @@ async function servers(flags: ServersFlags): Promise<number> {
     if (flags.accept === true && registered !== given) {
       if (registered !== undefined) await refuseIfWorking(queue, flags.force === true);
       await asking(queue.registeredServers.replace(given));
-      report(flags, given, given);
+      report(flags, given, given, await Promise.all(memcached.all.map(lookedAt)));
       return EXIT.done;
     }
-    report(flags, registered, given);
+    report(flags, registered, given, await Promise.all(memcached.all.map(lookedAt)));
     return registered === undefined || registered === given ? EXIT.done : EXIT.server;
   } finally {
     await closeQuietly(queue, memcached);
   }
 }
 
-function report(flags: ServersFlags, registered: string | undefined, given: string): void {
+interface LookedAt {
+  readonly server: string;
+  readonly version?: string;
+  readonly protocol?: string;
+  /** Why it cannot be used now. */
+  readonly error?: string;
+}
+
+async function lookedAt(memcached: MemcachedServer): Promise<LookedAt> {
+  const server = memcached.address;
+  try {
+    await memcached.connection();
+    const { version, protocol } = memcached.facts ?? {};
+    return { server, ...(version && { version }), ...(protocol && { protocol }) };
+  } catch (error) {
+    return { server, error: messageOf(error) };
+  }
+}
+
+function report(
+  flags: ServersFlags,
+  registered: string | undefined,
+  given: string,
+  servers: readonly LookedAt[],
+): void {
   if (flags.json === true) {
-    printJson({ queue: flags.queue, registered: registered ?? null, given });
+    printJson({ queue: flags.queue, registered: registered ?? null, given, servers });
     return;
   }
   print(
@@ -75,6 +100,10 @@ function report(flags: ServersFlags, registered: string | undefined, given: stri
       ['queue', flags.queue],
       ['registered', registered ?? 'none yet: the first worker registers its own'],
       ['given here', given === registered ? 'the same' : given],
+      ...servers.map(({ server, version, protocol, error }): [string, string] => [
+        server,
+        error ?? `memcached ${version}, protocol ${protocol}`,
+      ]),
     ]),
   );
 }

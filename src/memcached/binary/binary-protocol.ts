@@ -35,7 +35,7 @@ import {
   requestOf,
 } from './requests.ts';
 
-export class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
+class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
   readonly goodbye: Buffer = encodeRequest(OPCODE.quitQuietly, 0, plain(''));
   readonly #clock: Clock;
 

@@ -1,4 +1,8 @@
-/** Replies as bytes, read in place. */
+/**
+ * Replies, read by memjs: one whole reply at a time, behind checks of our own. memjs takes anything for a reply whose
+ * lengths agree, whatever its first byte; and of what contradicts itself it says that there is more to come.
+ */
+import { type Message, Utils } from 'memjs';
 import { HEADER, REPLY_MAGIC } from './codec.ts';
 import type { ReplyParser, ReplySink } from '../protocol.ts';
 import type { Cas } from '../server.ts';
@@ -8,69 +12,43 @@ const BODY_BYTES_MAX = 1024 * 1024 * 1024 + 1024;
 /** Of what is shown of bytes that are no reply. */
 const EXCERPT_BYTES = 64;
 const FLAGS_BYTES = 4;
-const NOTHING = Buffer.alloc(0);
-const NO_VIEW: DataView = viewOf(NOTHING);
 
-/** The reply that is being delivered. One object serves for all of them: take what you need at once. */
+/** A reply; its value is a view of the bytes that came. */
 export class Reply {
-  #bytes: Buffer = NOTHING;
-  #view: DataView = NO_VIEW;
-  #start = 0;
-  #nameAt = 0;
-  #valueAt = 0;
-  #end = 0;
+  readonly #message: Message;
+
+  constructor(message: Message) {
+    this.#message = message;
+  }
 
   get opcode(): number {
-    return this.#view.getUint8(this.#start + HEADER.opcode);
+    return this.#message.header.opcode;
   }
 
   get status(): number {
-    return this.#view.getUint16(this.#start + HEADER.status);
+    return this.#message.header.status;
   }
 
   get opaque(): number {
-    return this.#view.getUint32(this.#start + HEADER.opaque);
+    return this.#message.header.opaque;
   }
 
   get cas(): Cas {
-    return this.#view.getBigUint64(this.#start + HEADER.cas);
+    return this.#message.header.cas.readBigUInt64BE(0);
   }
 
   /** An item's; undefined if the reply has none. */
   get flags(): number | undefined {
-    const at = this.#start + HEADER.bytes;
-    return this.#nameAt - at < FLAGS_BYTES ? undefined : this.#view.getUint32(at);
+    const { extras } = this.#message;
+    return extras.length < FLAGS_BYTES ? undefined : extras.readUInt32BE(0);
   }
 
   get name(): string {
-    return this.#bytes.toString('latin1', this.#nameAt, this.#valueAt);
+    return this.#message.key.toString('latin1');
   }
 
-  /** A view of the bytes that came. */
   get value(): Buffer {
-    return this.#bytes.subarray(this.#valueAt, this.#end);
-  }
-
-  /** Bytes in which replies stand. */
-  enter(bytes: Buffer): void {
-    this.#bytes = bytes;
-    this.#view = viewOf(bytes);
-  }
-
-  /** The bytes are not kept from being freed any longer. */
-  leave(): void {
-    this.#bytes = NOTHING;
-    this.#view = NO_VIEW;
-  }
-
-  /** Becomes the reply that stands at `start`. False: its lengths contradict each other. */
-  moveTo(start: number, length: number): boolean {
-    const view = this.#view;
-    this.#start = start;
-    this.#nameAt = start + HEADER.bytes + view.getUint8(start + HEADER.extrasLength);
-    this.#valueAt = this.#nameAt + view.getUint16(start + HEADER.nameLength);
-    this.#end = start + length;
-    return this.#valueAt <= this.#end;
+    return this.#message.val;
   }
 }
 
@@ -78,7 +56,6 @@ export class Reply {
 export class BinaryParser implements ReplyParser {
   needed = 1;
   readonly #sink: ReplySink<Reply>;
-  readonly #reply = new Reply();
   #stopped = false;
 
   constructor(sink: ReplySink<Reply>) {
@@ -90,20 +67,19 @@ export class BinaryParser implements ReplyParser {
   }
 
   parse(bytes: Buffer): number {
-    const reply = this.#reply;
     let start = 0;
-    reply.enter(bytes);
     while (!this.#stopped) {
       const left = bytes.length - start;
       const length = this.#lengthAt(bytes, start);
       // One byte is enough to know garbage: "ERROR" would never fill a header.
       this.needed = length ?? (left === 0 ? 1 : HEADER.bytes);
       if (length === undefined || left < length) break;
-      if (reply.moveTo(start, length)) this.#sink.receive(reply);
-      else this.#fail(bytes, start);
+      const message =
+        agrees(bytes, start) && Utils.parseMessage(bytes.subarray(start, start + length));
+      if (message === false) this.#fail(bytes, start);
+      else this.#sink.receive(new Reply(message));
       start += length;
     }
-    reply.leave();
     return start;
   }
 
@@ -122,6 +98,9 @@ export class BinaryParser implements ReplyParser {
   }
 }
 
-function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
+/** Whether name and extras fit into the body. */
+function agrees(bytes: Buffer, start: number): boolean {
+  const name = bytes.readUInt16BE(start + HEADER.nameLength);
+  const extras = bytes.readUInt8(start + HEADER.extrasLength);
+  return name + extras <= bytes.readUInt32BE(start + HEADER.bodyLength);
 }

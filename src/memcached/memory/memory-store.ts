@@ -18,6 +18,8 @@ interface StoredItem {
   cas: Cas;
   /** By memcached's clock, which counts whole seconds; Infinity: never. */
   expiresAtSecond: number;
+  /** Bumped, and neither stored nor looked at since. */
+  isBumped: boolean;
 }
 
 export interface MemoryStoreOptions {
@@ -58,7 +60,9 @@ export class MemoryStore {
 
   get(name: string): Outcome<Item> {
     const item = this.#find(name);
-    return item === undefined ? refused('missing') : done(snapshot(item));
+    if (item === undefined) return refused('missing');
+    item.isBumped = false;
+    return done(snapshot(item));
   }
 
   add(name: string, item: NewItem): Outcome<Cas> {
@@ -90,6 +94,16 @@ export class MemoryStore {
     const item = this.#find(name);
     if (item === undefined || this.#full) return refused('missing');
     item.cas = this.#nextCas();
+    item.isBumped = true;
+    return done(item.cas);
+  }
+
+  /** The CAS, for the first who looks at the item since the last bump: as a get of the meta protocol tells it. */
+  bumped(name: string): Outcome<Cas> {
+    const item = this.#find(name);
+    if (item === undefined) return refused('missing');
+    if (!item.isBumped) return refused('exists');
+    item.isBumped = false;
     return done(item.cas);
   }
 
@@ -189,7 +203,13 @@ export class MemoryStore {
     assert(flags === flags >>> 0, `flags ${flags}, which are not 32 bits`);
     const cas = this.#nextCas();
     const expiresAtSecond = this.#expiresAtSecond(ttlSeconds);
-    this.#items.set(name, { value: Buffer.from(value), flags, cas, expiresAtSecond });
+    this.#items.set(name, {
+      value: Buffer.from(value),
+      flags,
+      cas,
+      expiresAtSecond,
+      isBumped: false,
+    });
     return cas;
   }
 

@@ -40,8 +40,8 @@ export class MetaReply {
   /** An item's; undefined if the reply has none. */
   cas: Cas | undefined = undefined;
   flags: number | undefined = undefined;
-  /** The item was invalidated (`md I`), and not stored since. */
-  isStale = false;
+  /** The item was bumped (`md I`), not stored since, and this is the first look at it since the last bump. */
+  isFirstLook = false;
   #bytes: Buffer = NOTHING;
   #lineStart = 0;
   #lineEnd = 0;
@@ -76,7 +76,7 @@ export class MetaReply {
     this.#lineEnd = end;
     this.cas = undefined;
     this.flags = undefined;
-    this.isStale = false;
+    this.isFirstLook = false;
     this.code = this.#codeAt(start, end);
     if (this.code === CODE.other) return 0;
     let blockBytes = 0;
@@ -125,8 +125,8 @@ export class MetaReply {
       } else if (letter === LETTER.f) {
         this.flags = this.#number(numberAt, at);
         if (this.flags === undefined) return false;
-      } else if (letter === LETTER.X) this.isStale = true;
-      else if (letter !== LETTER.W && letter !== LETTER.Z) return false;
+      } else if (letter === LETTER.W) this.isFirstLook = true;
+      else if (letter !== LETTER.X && letter !== LETTER.Z) return false;
     }
     return true;
   }

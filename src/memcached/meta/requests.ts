@@ -124,8 +124,9 @@ export const DELETE: Operation = {
 };
 
 /**
- * An `md I` gives a new CAS and moves no bytes, but does not tell it. It marks the item until the next store: a get
- * that finds the mark finds the very item. (An empty append tells it, and deletes the item if there is no room.)
+ * An `md I` gives a new CAS and moves no bytes, but does not tell it. It marks the item until the next store, and only
+ * the first get since the last `md I` is told that it is the first: so of several that bump an item at once, each CAS is
+ * taken for his own by one of them at most. (An empty append tells the CAS, and deletes the item if there is no room.)
  */
 export const BUMP: Operation = {
   verb: 'md',
@@ -143,7 +144,7 @@ export const BUMP: Operation = {
     if (reply.code !== CODE.done && reply.code !== CODE.miss) return unexpected(reply, operation);
     if (first.kind === 'refused') return first;
     if (reply.code === CODE.miss) return REFUSED.missing;
-    return reply.isStale ? casOf(reply, operation) : REFUSED.exists;
+    return reply.isFirstLook ? casOf(reply, operation) : REFUSED.exists;
   },
 };
 

@@ -1,6 +1,5 @@
-/** Our codec, held against the protocol's own examples and against memjs's. */
+/** memjs's codec and what we add to it, held against the protocol by code that shares nothing with either. */
 import fc from 'fast-check';
-import { Utils } from 'memjs';
 import { describe, expect, test } from 'vitest';
 import {
   bytesAtMost,
@@ -51,30 +50,42 @@ describe('requests', () => {
   });
 
   const uint32 = fc.nat({ max: 0xffff_ffff });
-  const partsOfAnyKind: fc.Arbitrary<RequestParts> = fc.record({
+  /** Flags never come without an expiry. */
+  const extras = fc.oneof(
+    fc.constant({ flags: undefined, expiry: undefined }),
+    fc.record({ flags: fc.option(uint32, { nil: undefined }), expiry: uint32 }),
+  );
+  const partsWithoutExtras = fc.record({
     name: fc.string({ unit: 'grapheme', maxLength: 60 }).filter((n) => Buffer.byteLength(n) <= 250),
-    flags: fc.option(uint32, { nil: undefined }),
-    expiry: fc.option(uint32, { nil: undefined }),
     value: fc.option(
       fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
       { nil: undefined },
     ),
     cas: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
   });
+  const partsOfAnyKind: fc.Arbitrary<RequestParts> = fc
+    .tuple(partsWithoutExtras, extras)
+    .map(([parts, fields]) => ({ ...parts, ...fields }));
   const anyOpcode = fc.constantFrom(...Object.values(OPCODE));
 
-  /** By memjs, which leaves the CAS to its caller. */
   function reference(opcode: number, opaque: number, parts: RequestParts): Buffer {
     const { name, flags, expiry, value, cas } = parts;
-    const fields = [flags, expiry].filter((field) => field !== undefined);
-    const extras = Buffer.alloc(fields.length * 4);
-    fields.forEach((field, index) => extras.writeUInt32BE(field, index * 4));
-    const request = Utils.makeRequestBuffer(opcode, name, extras, value ?? '', opaque);
-    request.writeBigUInt64BE(cas, 16);
-    return request;
+    const extras = [flags, expiry].filter((field) => field !== undefined);
+    const bytes = Buffer.from(name);
+    const body = extras.length * 4 + bytes.length + (value?.length ?? 0);
+    const hex = (field: number | bigint, digits: number): string =>
+      field.toString(16).padStart(digits, '0');
+    const header = `80${hex(opcode, 2)}${hex(bytes.length, 4)}${hex(extras.length * 4, 2)}000000`;
+    const fields = `${hex(body, 8)}${hex(opaque, 8)}${hex(cas, 16)}`;
+    const rest = extras.map((field) => hex(field, 8)).join('');
+    return Buffer.concat([
+      Buffer.from(header + fields + rest, 'hex'),
+      bytes,
+      value ?? bytes.subarray(0, 0),
+    ]);
   }
 
-  test('are those of memjs, byte for byte, whatever the memory held before', () => {
+  test('are right, byte for byte, whatever the memory held before', () => {
     fc.assert(
       fc.property(
         fc.array(fc.tuple(anyOpcode, uint32, partsOfAnyKind), { maxLength: 5 }),
@@ -136,7 +147,7 @@ describe('replies', () => {
     ]);
   });
 
-  test('are read as memjs reads them', () => {
+  test('are read as they were made', () => {
     const bytes = fc.uint8Array({ maxLength: 40 }).map((some) => Buffer.from(some));
     const uint32 = fc.nat({ max: 0xffff_ffff });
     const anyAnswer = fc.record({
@@ -152,21 +163,11 @@ describe('replies', () => {
       fc.property(fc.array(anyAnswer, { maxLength: 5 }), (some) => {
         const { reader, replies } = reading();
         reader.push(Buffer.concat(some.map(encodeReply)));
-        const expected = some.map((answer) => {
-          const message = Utils.parseMessage(encodeReply(answer));
-          if (message === false) throw new Error('memjs cannot read it');
-          const { header, key, extras, val } = message;
-          return {
-            opcode: header.opcode,
-            status: header.status,
-            opaque: header.opaque,
-            cas: header.cas.readBigUInt64BE(0),
-            flags: extras.length < 4 ? undefined : extras.readUInt32BE(0),
-            name: key.toString('latin1'),
-            value: val,
-          };
-        });
-        expect(replies).toEqual(expected);
+        const made = some.map(({ extras, ...answer }) => ({
+          ...answer,
+          flags: extras.length < 4 ? undefined : extras.readUInt32BE(0),
+        }));
+        expect(replies).toEqual(made);
       }),
     );
   });

@@ -35,7 +35,7 @@ describe('a memjs client', () => {
     const client = Client.create('Example:1, other,own:pass@127.0.0.1:22', options);
     const shared = {
       tls: undefined,
-      protocol: 'binary',
+      protocol: 'auto',
       requestDeadlineMs: 250,
       connectDeadlineMs: 1500,
     };

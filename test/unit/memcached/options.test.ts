@@ -37,7 +37,7 @@ describe('settings', () => {
       address: 'a:11211',
       host: 'a',
       port: 11211,
-      protocol: 'binary',
+      protocol: 'auto',
       credentials: undefined,
       tls: undefined,
       requestDeadlineMs: 1000,

@@ -182,16 +182,20 @@ describe('what is stored alone', () => {
 });
 
 describe('a bump', () => {
-  test('is the CAS of the item that bears its mark', async () => {
+  test('is the CAS that the first look at the item finds', async () => {
     const { connection } = await open(answering({ md: 'HD\r\n', mg: 'HD c6 X W\r\n' }));
     expect(valueOf(await connection.bump('a', 5n))).toBe(6n);
   });
 
   test.each([
     ['HD c7\r\n', 'refused: exists'],
+    ['HD c7 Z X\r\n', 'refused: exists'],
     ['EN\r\n', 'refused: missing'],
-  ])('is none if another item stands there by then: %j', async (mg, refusal) => {
-    const { connection } = await open(answering({ md: 'HD\r\n', mg }));
-    expect(textOf(await connection.bump('a', 5n))).toBe(refusal);
-  });
+  ])(
+    'is none if another item stands there by then, or somebody has looked at it: %j',
+    async (mg, refusal) => {
+      const { connection } = await open(answering({ md: 'HD\r\n', mg }));
+      expect(textOf(await connection.bump('a', 5n))).toBe(refusal);
+    },
+  );
 });

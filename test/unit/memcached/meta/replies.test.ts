@@ -8,14 +8,14 @@ interface Kept {
   readonly code: number;
   readonly cas: bigint | undefined;
   readonly flags: number | undefined;
-  readonly isStale: boolean;
+  readonly isFirstLook: boolean;
   readonly words: string;
   readonly value: string;
 }
 
-function kept({ code, cas, flags, isStale, words, value }: MetaReply): Kept {
+function kept({ code, cas, flags, isFirstLook, words, value }: MetaReply): Kept {
   const text = code === CODE.value ? value.toString('latin1') : '';
-  return { code, cas, flags, isStale, words, value: text };
+  return { code, cas, flags, isFirstLook, words, value: text };
 }
 
 function reading(): { inbox: Inbox; replies: Kept[]; garbage: string[] } {
@@ -44,8 +44,8 @@ const whole = reading();
 whole.inbox.push(STREAM);
 
 test('are read: codes, 64 bits of the CAS, flags, marks, values and words', () => {
-  const brief = whole.replies.map(({ code, cas, flags, isStale, value, words }) =>
-    code === CODE.other ? words : [code, cas, flags, isStale, value.slice(0, 8)],
+  const brief = whole.replies.map(({ code, cas, flags, isFirstLook, value, words }) =>
+    code === CODE.other ? words : [code, cas, flags, isFirstLook, value.slice(0, 8)],
   );
   expect(brief).toEqual([
     [CODE.value, 18446744073709551615n, 4294967295, false, 'a\r\nbc'],
@@ -58,7 +58,7 @@ test('are read: codes, 64 bits of the CAS, flags, marks, values and words', () =
     [CODE.notFound, 0n, undefined, false, ''],
     [CODE.noop, undefined, undefined, false, ''],
     [CODE.value, 5n, 1, true, 'xy'],
-    [CODE.done, 6n, undefined, true, ''],
+    [CODE.done, 6n, undefined, false, ''],
     'STORED',
     'EXISTS',
     'SERVER_ERROR out of memory storing object',

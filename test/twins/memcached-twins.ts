@@ -1,0 +1,86 @@
+/** Guards of the meta protocol: what a write may do, and what its answer means. */
+import type { Hunt, Twin } from './twin.ts';
+
+const BY_TEST: Hunt = {
+  by: 'test',
+  file: 'test/unit/memcached/meta/connection.test.ts',
+  why: 'the simulation has no bytes',
+};
+
+export const MEMCACHED_TWINS: readonly Twin[] = [
+  {
+    name: 'size-after-sending',
+    guard:
+      'in the meta protocol, what is too large is not sent (an `ms` would delete what is there)',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/meta-protocol.ts',
+        find: 'return itemBytes(name, item, flagsBytes) <= itemSizeMax;',
+        replace: 'return itemBytes(name, item, flagsBytes) > 0 || itemSizeMax > 0;',
+      },
+    ],
+  },
+  {
+    name: 'ms-for-locks',
+    guard:
+      'in the meta protocol, what has no copy is not written by `ms` (without memory it deletes)',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/meta-protocol.ts',
+        find: 'const operation = item.isCopied === true ? REPLACE : REPLACE_ALONE;',
+        replace: 'const operation = item.isCopied === null ? REPLACE_ALONE : REPLACE;',
+      },
+    ],
+  },
+  {
+    name: 'ms-without-condition',
+    guard: 'in the meta protocol, the CAS in every commit',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/requests.ts',
+        find: '` ${value.length} MR C${decimal(cas)} c`',
+        replace: "` ${value.length} MR ${decimal(cas) && ''}c`",
+      },
+    ],
+  },
+  {
+    name: 'stored-is-ours',
+    guard:
+      'in the meta protocol, what stands there behind a classic store is ours only with our bytes (the id of the owner)',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/requests.ts',
+        find: 'if (item !== undefined && item.flags === flags && item.value.equals(value))',
+        replace: 'if (item !== undefined && item.flags === flags && value.length >= 0)',
+      },
+    ],
+  },
+  {
+    name: 'bump-of-any-item',
+    guard: 'in the meta protocol, a bump is known by the mark that the first look at it finds',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/requests.ts',
+        find: 'return reply.isFirstLook ? casOf(reply, operation) : REFUSED.exists;',
+        replace: 'return casOf(reply, operation);',
+      },
+    ],
+  },
+  {
+    name: 'any-answer-is-a-refusal',
+    guard: 'in the meta protocol, an answer that its request cannot have ends the connection',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/requests.ts',
+        find: '  return noRoomOf(reply) ?? unexpected(reply, operation);',
+        replace: '  return noRoomOf(reply) ?? REFUSED.exists;',
+      },
+    ],
+  },
+];
