@@ -3,7 +3,7 @@
  * once, retried, failed. Completing, which may be done for many jobs at a time, has a file of its own.
  */
 import type { MinimalJob, RedisQueueBackend } from 'bullmq';
-import { systemClock } from '../../../base/clock.ts';
+import { pause, systemClock } from '../../../base/clock.ts';
 import { systemRandom } from '../../../base/random.ts';
 import {
   ALONE_FIELD,
@@ -26,6 +26,9 @@ import { type Held, isRefusal, Repeating, type Standing, type Step } from './rep
  * death), or that it is snoozed.
  */
 const NOTE_WITHIN_MS = 10_000;
+
+/** Milliseconds after which a lock that lasts for one is over. */
+const LOCK_OVER_MS = 10;
 
 /** How a job goes back to the front of the queue. */
 export interface GivingBack {
@@ -160,7 +163,11 @@ export abstract class SettlingBackend extends AddingBackend {
    */
   async dropMissing(jobId: string, token: string): Promise<'dropped' | 'damaged' | 'elsewhere'> {
     const answer = await this.runScript(DROP_MISSING, [jobId, token]);
-    return answer as 'dropped' | 'damaged' | 'elsewhere';
+    if (answer !== 'missing') return answer as 'dropped' | 'damaged' | 'elsewhere';
+    // BullMQ's own removes nothing that is locked, and ends no lock before its time: so that is a moment.
+    await super.extendLocks([jobId], [token], 1);
+    await pause(systemClock, LOCK_OVER_MS);
+    return (await this.remove(jobId, false)) === 1 ? 'dropped' : 'elsewhere';
   }
 
   /** A job that holds its lane must stay until somebody decides about it, whatever `removeOnFail` says. */

@@ -14,8 +14,8 @@ const WRITTEN_ANEW = [
  * are told to complete it.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] token of the delivery
- *   Returns dropped; damaged, if more of the job is left, or BullMQ is unknown (then nothing is done); elsewhere, if it is there again or
- *   somebody else has it
+ *   Returns dropped; damaged, if more of the job is left; elsewhere, if it is there again or somebody else has it; missing, if
+ *   BullMQ is unknown, whose own scripts are to drop it
  */
 export const DROP_MISSING: Script = {
   name: 'torilDropMissing',
@@ -35,7 +35,7 @@ if isHash then
     if not anew[fields[i]] and string.sub(fields[i], 1, 5) ~= 'toril' and fields[i] ~= '${LANE_FIELD}' then return 'damaged' end
   end
 end
-if not ${isKnownBullMQ()} then return 'damaged' end
+if not ${isKnownBullMQ()} then return 'missing' end
 redis.call('LREM', prefix .. 'active', 0, jobId)
 redis.call('LREM', prefix .. 'wait', 0, jobId)
 redis.call('SREM', prefix .. 'stalled', jobId)

@@ -12,7 +12,6 @@
  *   Redis' time                  BullMQ's scripts are told the time of the machine that calls them
  *   a delivery ends in snoozing  it counts for the rate limit; it is noted in a script of its own that it was no start
  *   a script stopped half-way    its job is not put back: if it is in no list, it stays so, with its outcome in its hash
- *   a job without a name         is not dropped, but fails (JOB_DAMAGED)
  *   deduplication that replaces  may replace a snoozed job: it is told as missing
  *
  * What stays exact without all of this: a job's outcome is a field of Toril's in its hash, written with the acknowledgement, and asked for
