@@ -161,6 +161,18 @@ describe('with a BullMQ that it does not know, Toril', () => {
     await expectNoTrespass();
   });
 
+  it('has the first of a lane delivered though its process died before it was noted as snoozed', async () => {
+    const [job] = await enqueueLog(here, entries(here.key(), 1));
+    const [jobId] = (await fetchSome(here, 1)) as [string];
+    const { backend } = here.queue;
+    await backend.snooze(jobId, [], 3_600_000, 'slot');
+    await here.redis.del(here.ownKey('snoozed:wait'));
+    expect(await job?.getState()).toBe('delayed');
+    await backend.deliverNext(jobId);
+    expect(await job?.getState()).toBe('waiting');
+    await expectNoTrespass();
+  });
+
   it('notes that a process has lived through a job which it began alone, though somebody else has it by now', async () => {
     await enqueueLog(here, entries(here.key(), 2));
     const [lost, held] = (await fetchSome(here, 2)) as [string, string];

@@ -79,7 +79,7 @@ export class TorilBackend extends CompletingBackend {
 
   /** One with a priority loses it: BullMQ delivers nothing before those without, and these come back again and again. */
   async #deliverNextByBullMQ(jobId: string): Promise<void> {
-    await this.snoozed.wake(jobId);
+    await this.snoozed.wakeFirst(jobId);
     if ((await this.getState(jobId)) === 'prioritized') await this.changePriority(jobId, 0, true);
   }
 

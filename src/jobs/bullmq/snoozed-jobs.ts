@@ -4,7 +4,7 @@
  * the wait list or, with a priority, in the prioritized set. How they are told apart: scripts/snoozed.ts.
  */
 import { ownPrefixOf } from '../../redis/own-keys.ts';
-import { TAKE_PROMOTED, WAKE } from './state/promote.ts';
+import { IS_HELD_BACK, TAKE_PROMOTED, WAKE } from './state/promote.ts';
 import {
   COUNT_WAITING,
   FORGET_WOKEN,
@@ -69,7 +69,7 @@ const FATES: Readonly<Record<Fate, Script>> = {
 export const SNOOZING_SCRIPTS: readonly Script[] = [
   ...[COUNT_WAITING, FORGET_WOKEN, NOTE_PRIORITY, RANGE_DELAYED, RANGE_WAITING],
   ...[SNOOZED_AS, SNOOZED_PRIORITIES],
-  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE, TAKE_PROMOTED]),
+  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE, IS_HELD_BACK, TAKE_PROMOTED]),
 ];
 
 /** BullMQ's own calls, each for one job: where its scripts are unknown. */
@@ -154,6 +154,11 @@ export class SnoozedJobs {
   async wake(jobId: string): Promise<void> {
     if (isKnownBullMQ()) await this.#run(WAKE, jobId);
     else if ((await this.stateOf(jobId)) !== undefined) await this.#meets('promote', jobId);
+  }
+
+  /** Has BullMQ deliver a job that its lane waits for, unless it waits for its backoff. As `wakeDecided`, where BullMQ is unknown. */
+  async wakeFirst(jobId: string): Promise<void> {
+    if ((await this.#run(IS_HELD_BACK, jobId)) === 1) await this.#meets('promote', jobId);
   }
 
   /**

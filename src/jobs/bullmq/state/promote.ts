@@ -71,6 +71,28 @@ end
 `;
 }
 
+/** A fragment, of a job's attempts made and SNOOZED_FIELD: whether it waits for its turn, not for its backoff, if it is held back. */
+const WAITS_LUA = `
+local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${SNOOZED_FIELD}')
+local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
+`;
+
+/**
+ * Whether BullMQ holds the job back though it waits for nothing but its turn: also one whose process died before it was noted as
+ * snoozed.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ */
+export const IS_HELD_BACK: Script = {
+  name: 'torilIsHeldBack',
+  numberOfKeys: 1,
+  lua: `
+local prefix, jobId = ARGV[1], ARGV[2]
+${WAITS_LUA}
+return waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) and 1 or 0
+`,
+};
+
 /**
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
  * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
@@ -84,9 +106,7 @@ export const DELIVER_NEXT: Script = {
   numberOfKeys: 1,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
-${PROMOTE_LUA}
-local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${SNOOZED_FIELD}')
-local waitsForTurn = not job[1] or job[1] == '0' or job[1] == job[2]
+${PROMOTE_LUA}${WAITS_LUA}
 local isUndelayed = waitsForTurn and undelay(jobId)
 if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end
 redis.call('RPUSH', prefix .. 'wait', jobId)
