@@ -190,6 +190,7 @@ describe('the job that a lane waits for', () => {
     const head = await here.queue.enqueue(logOr.hold, { key, n: -1, failures: 9 });
     const later = await here.queue.enqueue(logOr.hold, { key, n: 0 });
     await eventually('it is held', async () => (worker.counts.laneHeld ?? 0) > 0);
+    await eventually('BullMQ has failed it', () => head.isFailed());
     await plainQueue(here).clean(0, 10, 'failed');
     expect(await expectExact(here, key, await here.finished([later], 8_000))).toEqual([0]);
     await expectNothingOf(here, head.id as string);
