@@ -15,6 +15,7 @@ test(
     const run = await runChaos({
       minutes: MINUTES,
       seed,
+      protocol: 'auto',
       faults: FAULT_KINDS,
       say: () => undefined,
     });

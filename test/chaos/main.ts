@@ -5,16 +5,18 @@
 import { figuresText, violationsText } from './report.ts';
 import { auditAgain, runChaos, type RunResult } from './run.ts';
 import { FAULT_KINDS, type FaultKind } from './schedule.ts';
+import { type Protocol, PROTOCOLS } from './site.ts';
 import { type TwinName, TWINS } from './twins.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
 const MINUTES_DEFAULT = '1';
 const SEED_MAX = 2 ** 31;
 
-const USAGE = `npm run chaos -- --minutes N [--seed S] [--only FAULT,FAULT] [--without FAULT,FAULT] [--twin NAME] [--keep]
+const USAGE = `npm run chaos -- --minutes N [--seed S] [--protocol P] [--only FAULT,FAULT] [--without FAULT,FAULT] [--twin NAME] [--keep]
 npm run chaos -- --audit FOLDER
   --minutes N      minutes of faults, 1 by default
   --seed S         draws the faults and their times
+  --protocol P     that is spoken with memcached: auto (the default), meta or binary
   --only FAULTS    of these kinds; "list" names them
   --without FAULTS of all other kinds
   --twin NAME      with a guard taken away, which must be noticed; "list" names them
@@ -24,6 +26,7 @@ npm run chaos -- --audit FOLDER
 const values = commandLine(USAGE, {
   minutes: { type: 'string', default: MINUTES_DEFAULT },
   seed: { type: 'string', default: String(Math.floor(Math.random() * SEED_MAX)) },
+  protocol: { type: 'string', default: 'auto' },
   only: { type: 'string' },
   without: { type: 'string' },
   twin: { type: 'string' },
@@ -41,16 +44,21 @@ if (values.twin === 'list') {
 
 async function main(): Promise<number> {
   const { only, without, keep } = values;
+  const protocol = protocolOf(values.protocol);
   const minutes = numberOf('minutes', values.minutes, 0.05);
   const seed = numberOf('seed', values.seed, 0);
   const twin = twinOf(values.twin);
+  if (twin === 'no fences' && protocol !== 'binary')
+    usageError('the twin "no fences" lives in the binary protocol: add --protocol binary');
   const faults = faultsOf(only, without);
   const more = Object.entries({ only, without, twin }).map(([option, value]) =>
     value === undefined ? '' : ` --${option} "${value}"`,
   );
-  console.log(`npm run chaos -- --minutes ${minutes} --seed ${seed}${more.join('')}`);
+  console.log(
+    `npm run chaos -- --minutes ${minutes} --seed ${seed} --protocol ${protocol}${more.join('')}`,
+  );
   const say = (line: string): void => console.log(line);
-  return conclude(await runChaos({ minutes, seed, twin, faults, keeps: keep, say }));
+  return conclude(await runChaos({ minutes, seed, protocol, twin, faults, keeps: keep, say }));
 }
 
 /** Tells people, and returns the exit code. */
@@ -66,6 +74,11 @@ function numberOf(option: string, text: string, least: number): number {
   const number = Number(text);
   if (text !== '' && Number.isFinite(number) && number >= least) return number;
   usageError(`--${option} must be a number from ${least} on, not "${text}"`);
+}
+
+function protocolOf(name: string): Protocol {
+  const found = PROTOCOLS.find((protocol) => protocol === name);
+  return found ?? usageError(`no protocol "${name}": ${PROTOCOLS.join(', ')}`);
 }
 
 function twinOf(name: string | undefined): TwinName | undefined {

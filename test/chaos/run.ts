@@ -13,7 +13,7 @@ import { figuresOf, type Figures } from './figures.ts';
 import { type Happened, readHistory } from './history.ts';
 import { keep, type Played, readKept } from './kept.ts';
 import { drawSchedule, type FaultKind } from './schedule.ts';
-import { KEYS, openSite, QUEUE, type Site } from './site.ts';
+import { KEYS, openSite, type Protocol, QUEUE, type Site } from './site.ts';
 import type { TwinName } from './twins.ts';
 
 const ROUND_MS = 60_000;
@@ -23,6 +23,8 @@ const AHEAD_US = 3_600_000_000;
 export interface RunOptions {
   readonly minutes: number;
   readonly seed: number;
+  /** Spoken with memcached. */
+  readonly protocol: Protocol;
   readonly twin?: TwinName | undefined;
   /** Which kinds strike. */
   readonly faults: readonly FaultKind[];
@@ -44,7 +46,8 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
   const folder = mkdtempSync(join(tmpdir(), 'toril-chaos-'));
   let isKept = false;
   try {
-    const site = await openSite({ seed: options.seed, folder, twin: options.twin });
+    const { seed, protocol, twin } = options;
+    const site = await openSite({ seed, protocol, folder, twin });
     // By way of its proxy: which of the two servers it is may change.
     const redis = new Redis({
       host: site.network.host,

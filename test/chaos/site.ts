@@ -27,10 +27,15 @@ const WORKERS = 4;
 const PRODUCERS = 2;
 const ROOT = new URL('../../', import.meta.url);
 
+export const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
+/** Spoken with memcached. */
+export type Protocol = (typeof PROTOCOLS)[number];
+
 export interface SiteOptions {
   readonly seed: number;
   /** For history and logs. */
   readonly folder: string;
+  readonly protocol: Protocol;
   readonly twin?: TwinName | undefined;
 }
 

@@ -11,7 +11,7 @@ import { MemcachedLeaseLocks } from '../../../src/lock/lease-locks.ts';
 import { openServers } from '../../../src/memcached/open-servers.ts';
 import { trustCopy } from '../../../src/workers/trust.ts';
 import { nowUs } from '../history.ts';
-import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
+import { memcached, orders, ready, recorder, redisConnection, serve } from './orders.ts';
 
 const PAUSE_MS = 1_000;
 const WAIT_MS = 5_000;
@@ -22,7 +22,8 @@ const SETTLED: ReadonlySet<string | undefined> = new Set([
 
 const queue = new Queue(orders.queue, { connection: redisConnection });
 queue.on('error', () => undefined);
-const servers = openServers([...orders.memcached], systemClock, systemRandom);
+const { servers: addresses, protocol } = memcached;
+const servers = openServers({ servers: addresses, protocol }, systemClock, systemRandom);
 const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
 const context = {
   queue: queue.qualifiedName,

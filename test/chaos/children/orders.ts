@@ -1,5 +1,6 @@
 /** What a child process is told when it starts, and afterwards. */
 import { Recorder } from '../history.ts';
+import type { MemcachedSettings } from '../../../src/memcached/options.ts';
 import type { TwinName } from '../twins.ts';
 import { setClockAhead } from './wrong-clock.ts';
 
@@ -13,6 +14,7 @@ export interface Orders {
   readonly redis: { readonly host: string; readonly port: number };
   /** As its role reaches them: through the proxies, or not. */
   readonly memcached: readonly string[];
+  readonly protocol: MemcachedSettings['protocol'];
   readonly twin?: TwinName | undefined;
 }
 
@@ -24,6 +26,13 @@ export type Order = 'rest' | 'touch' | 'go' | 'close' | `clock ${number}`;
 
 export const orders = JSON.parse(process.argv[2] as string) as Orders;
 export const recorder: Recorder = new Recorder(orders.folder, orders.name);
+
+export const memcached: MemcachedSettings = {
+  servers: orders.memcached,
+  protocol: orders.protocol,
+  requestDeadlineMs: 400,
+  connectDeadlineMs: 400,
+};
 
 /** Serves orders, one after the other; answers each with its own name when it is carried out. */
 export function serve(carryOut: (order: Order) => Promise<void>): void {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Queue, Worker } from '../../../src/index.ts';
 import { Dice } from '../../simulation/dice.ts';
 import { updatesWith } from '../workload.ts';
-import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
+import { memcached, orders, ready, recorder, redisConnection, serve } from './orders.ts';
 
 const DB = 1;
 const PAUSE_MS = [10, 200] as const;
@@ -27,7 +27,7 @@ let asked = 0;
 async function work(): Promise<void> {
   const worker = new Worker(orders.queue, {
     connection,
-    memcached: { servers: orders.memcached, requestDeadlineMs: 400, connectDeadlineMs: 400 },
+    memcached,
     updates,
     concurrency: 8,
     leaseMs: 1_000,

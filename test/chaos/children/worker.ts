@@ -3,7 +3,7 @@ import { type WorkerEventName, Worker } from '../../../src/index.ts';
 import type { Value } from '../history.ts';
 import { takeGuardAway } from '../twins.ts';
 import { updatesWith } from '../workload.ts';
-import { orders, ready, recorder, redisConnection, serve } from './orders.ts';
+import { memcached, orders, ready, recorder, redisConnection, serve } from './orders.ts';
 
 /** Everything that is noted; `jobSnoozed` and `unavailable` would only fill the disk. */
 const NOTED: readonly WorkerEventName[] = [
@@ -21,7 +21,7 @@ const NOTED: readonly WorkerEventName[] = [
 function open(): Worker {
   const worker = new Worker(orders.queue, {
     connection: redisConnection,
-    memcached: { servers: orders.memcached, requestDeadlineMs: 400, connectDeadlineMs: 400 },
+    memcached,
     updates: updatesWith((call) => recorder.note({ e: 'called', ...call })),
     concurrency: 16,
     // What takes half a minute in production takes a second here.
