@@ -142,12 +142,15 @@ describe('a name', () => {
 });
 
 /** How many bytes the greeting takes, there or back. */
-async function lengthOfGreeting(what: 'request' | 'reply'): Promise<number> {
+async function lengthOfGreeting(
+  what: 'request' | 'reply',
+  protocol: 'meta' | 'binary',
+): Promise<number> {
   let bytes = 0;
   const proxy = await CuttingProxy.open(memcached.port, (side, chunk) => {
     if (side === what) bytes += chunk.length;
   });
-  await client(`127.0.0.1:${proxy.port}`).connection();
+  await client(`127.0.0.1:${proxy.port}`, { protocol }).connection();
   return bytes;
 }
 
@@ -166,19 +169,19 @@ const OUTCOMES = ['missing', 'done', 'missing', 'missing', 'missing', 'done'].ma
   end === 'done' ? end : `refused: ${end}`,
 );
 
-describe('the other end', () => {
+describe.each(['meta', 'binary'] as const)('%s: the other end', (protocol) => {
   test.each(['request', 'reply'] as const)(
     'closes at any byte of the greeting (%s): the next attempt succeeds',
     async (what) => {
       const proxy = await CuttingProxy.open(memcached.port);
-      const length = await lengthOfGreeting(what);
+      const length = await lengthOfGreeting(what, protocol);
       // Each byte at first; then they repeat themselves: one setting after the other.
       const cuts = Array.from({ length }, (_, at) => at + 1).filter(
         (at) => at < 60 || at % 97 === 0,
       );
       for (const bytes of cuts.filter((at) => at < length)) {
         proxy.cutBehind(what, bytes);
-        const server = clientOf(`127.0.0.1:${proxy.port}`, { requestDeadlineMs: 2_000 });
+        const server = clientOf(`127.0.0.1:${proxy.port}`, { protocol, requestDeadlineMs: 2_000 });
         expect((await server.connection()).alive).toBe(true);
         await server.close();
       }
@@ -192,9 +195,9 @@ describe('the other end', () => {
       const proxy = await CuttingProxy.open(memcached.port);
       for (let bytes = 1; ; bytes++) {
         // A new one: the same would wait before it connects again so soon.
-        const server = client(`127.0.0.1:${proxy.port}`);
+        const server = client(`127.0.0.1:${proxy.port}`, { protocol });
         const connection = await server.connection();
-        const name = `cut-${what}-${bytes}`;
+        const name = `cut-${protocol}-${what}-${bytes}`;
         proxy.cutBehind(what, bytes);
         const outcomes = (await Promise.all(oneOfEach(connection, name))).map(textOf);
         const known = outcomes.findIndex((outcome) => outcome.startsWith('unknown'));
@@ -217,7 +220,10 @@ describe('the other end', () => {
     async (bytes) => {
       const proxy = await CuttingProxy.open(memcached.port);
       proxy.stallBehind(bytes);
-      const server = client(`127.0.0.1:${proxy.port}`, { requestDeadlineMs: DEADLINE_MS });
+      const server = client(`127.0.0.1:${proxy.port}`, {
+        protocol,
+        requestDeadlineMs: DEADLINE_MS,
+      });
       await expect(server.connection()).rejects.toMatchObject({ code: 'MEMCACHED_TIMED_OUT' });
       proxy.heal();
       await eventually('it is connected', () => server.current !== undefined);
@@ -226,10 +232,10 @@ describe('the other end', () => {
 
   test.each([0, 1, 5, 30])('sends %d bytes of replies and stops: unknown', async (bytes) => {
     const proxy = await CuttingProxy.open(memcached.port);
-    const server = client(`127.0.0.1:${proxy.port}`, { requestDeadlineMs: DEADLINE_MS });
+    const server = client(`127.0.0.1:${proxy.port}`, { protocol, requestDeadlineMs: DEADLINE_MS });
     const connection = await server.connection();
     proxy.stallBehind(bytes);
-    const outcomes = await Promise.all(oneOfEach(connection, `stalled-${bytes}`));
+    const outcomes = await Promise.all(oneOfEach(connection, `stalled-${protocol}-${bytes}`));
     expect(outcomes.map(textOf).at(-1)).toBe('unknown: MEMCACHED_TIMED_OUT');
     expect(connection.alive).toBe(false);
     proxy.heal();
@@ -238,7 +244,7 @@ describe('the other end', () => {
 
   test('answers twice: the second answer ends the connection', async () => {
     const proxy = await CuttingProxy.open(memcached.port);
-    const server = client(`127.0.0.1:${proxy.port}`);
+    const server = client(`127.0.0.1:${proxy.port}`, { protocol });
     const connection = await server.connection();
     proxy.doubleReplies();
     expect(textOf(await connection.get('nothing'))).toBe('refused: missing');
@@ -251,14 +257,14 @@ describe('the other end', () => {
   test('answers twice from the beginning: not let in, and said within the deadline', async () => {
     const proxy = await CuttingProxy.open(memcached.port);
     proxy.doubleReplies();
-    const server = client(`127.0.0.1:${proxy.port}`, { requestDeadlineMs: DEADLINE_MS });
+    const server = client(`127.0.0.1:${proxy.port}`, { protocol, requestDeadlineMs: DEADLINE_MS });
     await expect(server.connection()).rejects.toMatchObject({
       code: expect.stringMatching(/^MEMCACHED_(PROTOCOL|CLOSED)$/),
     });
   });
 });
 
-describe('a certificate', () => {
+describe.each(['meta', 'binary'] as const)('%s: a certificate', (protocol) => {
   async function overTls(certificate: { readonly cert: string; readonly key: string }) {
     const folder = mkdtempSync(path.join(os.tmpdir(), 'toril-test-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -276,12 +282,12 @@ describe('a certificate', () => {
       code: 'MEMCACHED_TLS',
       message: expect.stringMatching(message),
     });
-  const soon = { requestDeadlineMs: 500 };
+  const soon = { protocol, requestDeadlineMs: 500 };
 
   test('of its own is trusted if it is given, and only then', async () => {
     const certificate = selfSignedCertificate();
     const address = await overTls(certificate);
-    await isServed(client(address, { tls: { ca: certificate.cert } }));
+    await isServed(client(address, { protocol, tls: { ca: certificate.cert } }));
     const untrusted = /signed by nobody that this program trusts .*Give the certificate/;
     await refused(client(address, { ...soon, tls: true }), untrusted);
     const another = { ca: selfSignedCertificate().cert };
