@@ -52,6 +52,14 @@ export function closedClientError(address: string): TorilError {
   return new TorilError('CLOSED', `the client of memcached at ${address} is closed`);
 }
 
+/** So do ElastiCache Serverless, and proxies. */
+export function unprovenError(address: string): TorilError {
+  const what = `${address} does not tell its settings ("stats settings"), as memcached does`;
+  const why =
+    'There may be several memcached behind it, and so several locks for one key. Give the address of one, or read in docs/memcached.md what unproven: "accept" means';
+  return new TorilError('MEMCACHED_PROTOCOL', `${what}. ${why}.`);
+}
+
 const UNTRUSTED = 'its certificate is signed by nobody that this program trusts';
 const GIVE_CA =
   "Give the certificate of its authority, or a self-signed one itself, in tls: { ca }; this machine's own store is not asked then";

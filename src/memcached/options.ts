@@ -42,6 +42,11 @@ export interface MemcachedSettings {
    * `meta`: from memcached 1.6.13 on; `binary`: for older ones. Default `auto`: asks each server, and prefers meta.
    */
   readonly protocol?: ProtocolSetting | undefined;
+  /**
+   * `accept`: also what does not tell its settings, and so may be several memcached behind one address (docs/memcached.md).
+   * Locks then exclude nobody for certain. Default `refuse`.
+   */
+  readonly unproven?: 'refuse' | 'accept' | undefined;
   /** Milliseconds; default 1000. An answer that takes longer ends the connection. */
   readonly requestDeadlineMs?: number | undefined;
   /** Milliseconds; default 2000. */
@@ -56,6 +61,7 @@ const PROTOCOL_DEFAULT: ProtocolSetting = 'auto';
 export interface ServerOptions extends ServerAddress {
   readonly tls: ConnectionOptions | undefined;
   readonly protocol: ProtocolSetting;
+  readonly acceptsUnproven: boolean;
   readonly requestDeadlineMs: number;
   readonly connectDeadlineMs: number;
 }
@@ -66,6 +72,7 @@ const SETTING_NAMES: ReadonlySet<string> = new Set<keyof MemcachedSettings>([
   'password',
   'tls',
   'protocol',
+  'unproven',
   'requestDeadlineMs',
   'connectDeadlineMs',
 ]);
@@ -77,6 +84,7 @@ export function resolveMemcached(setting: MemcachedSetting | undefined): readonl
   const shared = {
     tls: tlsOf(settings.tls),
     protocol: protocolOf(settings.protocol),
+    acceptsUnproven: acceptsUnproven(settings.unproven),
     requestDeadlineMs: deadlineOf(
       'requestDeadlineMs',
       settings.requestDeadlineMs ?? named.requestDeadlineMs,
@@ -149,6 +157,12 @@ function protocolOf(protocol: unknown): ProtocolSetting {
   const known = PROTOCOLS.find((one) => one === protocol);
   if (known !== undefined) return known;
   throw invalid(`protocol is ${inspect(protocol)}. Give ${PROTOCOLS.join(', ')}`);
+}
+
+function acceptsUnproven(unproven: unknown): boolean {
+  if (unproven === undefined || unproven === 'refuse' || unproven === 'accept')
+    return unproven === 'accept';
+  throw invalid(`unproven is ${inspect(unproven)}. Give 'refuse' or 'accept'`);
 }
 
 function deadlineOf(name: string, value: unknown, byDefault: number): number {

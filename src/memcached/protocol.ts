@@ -88,6 +88,8 @@ export interface GreetingOptions {
   /** The socket is a TLS one. */
   readonly encrypted: boolean;
   readonly credentials: Credentials | undefined;
+  /** What does not tell its settings may be used, if it shows a CAS. */
+  readonly acceptsUnproven: boolean;
 }
 
 export interface Greeted {

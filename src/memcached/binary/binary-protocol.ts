@@ -108,11 +108,10 @@ class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
 
 export const binaryEngine: ProtocolEngine = {
   async greet(socket: Socket, options: GreetingOptions): Promise<Greeted> {
-    const { clock, credentials } = options;
-    const protocol = new BinaryProtocol(clock);
+    const protocol = new BinaryProtocol(options.clock);
     const wire = new Wire(socket, protocol, options);
     try {
-      const facts = await handshake(wire, credentials);
+      const facts = await handshake(wire, options);
       return {
         kind: 'greeted',
         facts,

@@ -8,6 +8,7 @@ import type { Cas } from '../server.ts';
 import type { Room } from '../socket/room.ts';
 
 export const OPCODE = {
+  set: 0x01,
   add: 0x02,
   replace: 0x03,
   /** Answered only if the item is there. */

@@ -10,10 +10,11 @@ import {
   fullError,
   protocolError,
   silenceError,
+  unprovenError,
 } from '../connect-errors.ts';
-import { FLAGS_BYTES } from '../item-size.ts';
+import { FLAGS_BYTES, ITEM_SIZE_MAX_DEFAULT } from '../item-size.ts';
 import type { Credentials } from '../options.ts';
-import type { Meaning } from '../protocol.ts';
+import type { GreetingOptions, Meaning } from '../protocol.ts';
 import type { ServerFacts } from '../server.ts';
 import type { Wire } from '../socket/wire.ts';
 import { OPCODE, type Opcode, plain, type RequestParts, STATUS } from './codec.ts';
@@ -27,27 +28,40 @@ const CONNECTIONS_USED_UP = 'Too many open connections';
 
 interface Answer {
   readonly status: number;
+  readonly cas: bigint;
   readonly text: string;
 }
 
 /** Throws a TorilError: MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE. */
 export async function handshake(
   wire: BinaryWire,
-  credentials: Credentials | undefined,
+  { credentials, acceptsUnproven }: Pick<GreetingOptions, 'credentials' | 'acceptsUnproven'>,
 ): Promise<ServerFacts> {
   if (credentials !== undefined) await logIn(wire, credentials);
   const version = await askVersion(wire);
   const settings = await askSettings(wire);
   const cas = settings.get('cas_enabled');
   if (cas === 'no') throw casDisabledError(wire.address);
-  const itemSizeMax = Number(settings.get('item_size_max'));
-  if (cas !== 'yes' || !Number.isInteger(itemSizeMax)) {
-    throw protocolError(
-      wire.address,
-      'does not tell cas_enabled and item_size_max in "stats settings"',
-    );
-  }
+  const isTold = cas === 'yes' && settings.has('item_size_max');
+  if (!isTold && !acceptsUnproven) throw unprovenError(wire.address);
+  if (cas !== 'yes') await checkCas(wire);
+  const itemSizeMax = Number(settings.get('item_size_max') ?? ITEM_SIZE_MAX_DEFAULT);
+  if (!Number.isInteger(itemSizeMax)) throw protocolError(wire.address, 'tells no item_size_max');
   return { version, protocol: 'binary', itemSizeMax, flagsBytes: FLAGS_BYTES, casByUs: false };
+}
+
+const PROBE_NAME = 'toril:p';
+const PROBE_SECONDS = 1;
+
+/** An item that is gone within a second: its reply has a CAS, or 0. */
+async function checkCas(wire: BinaryWire): Promise<void> {
+  const item = { flags: 0, expiry: PROBE_SECONDS, value: Buffer.alloc(0) };
+  const { status, cas } = await ask(wire, OPCODE.set, { ...plain(PROBE_NAME), ...item });
+  if (status !== STATUS.ok) {
+    const what = 'tells no settings, and could not store an item to show a CAS by';
+    throw protocolError(wire.address, `${what} (status ${status})`);
+  }
+  if (cas === 0n) throw casDisabledError(wire.address);
 }
 
 async function logIn(wire: BinaryWire, { username, password }: Credentials): Promise<void> {
@@ -81,7 +95,7 @@ async function askVersion(wire: BinaryWire): Promise<string> {
   return text;
 }
 
-/** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. */
+/** The reply to STAT is a row of replies, one for each setting, and an empty one at the end. Empty: it does not tell. */
 async function askSettings(wire: BinaryWire): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
   const collect = (reply: Reply): Meaning<Answer> => {
@@ -90,7 +104,7 @@ async function askSettings(wire: BinaryWire): Promise<ReadonlyMap<string, string
     return 'more';
   };
   const { status } = await ask(wire, OPCODE.stat, plain('settings'), collect);
-  checkAnswered(wire, '"stats settings"', status);
+  if (status === STATUS.authRefused) checkAnswered(wire, '"stats settings"', status);
   return settings;
 }
 
@@ -127,6 +141,6 @@ async function ask(
   }
 }
 
-function answerOf({ status, value }: Reply): Meaning<Answer> {
-  return { kind: 'done', value: { status, text: value.toString('latin1') } };
+function answerOf({ status, cas, value }: Reply): Meaning<Answer> {
+  return { kind: 'done', value: { status, cas, text: value.toString('latin1') } };
 }

@@ -14,10 +14,11 @@ import {
   fullError,
   protocolError,
   silenceError,
+  unprovenError,
 } from '../connect-errors.ts';
-import { FLAGS_BYTES } from '../item-size.ts';
+import { FLAGS_BYTES, ITEM_SIZE_MAX_DEFAULT } from '../item-size.ts';
 import type { Credentials } from '../options.ts';
-import type { Meaning, NotSpoken } from '../protocol.ts';
+import type { GreetingOptions, Meaning, NotSpoken } from '../protocol.ts';
 import type { ServerFacts } from '../server.ts';
 import type { Wire } from '../socket/wire.ts';
 import { CODE, type MetaReply } from './replies.ts';
@@ -31,8 +32,6 @@ type MetaWire = Wire<MetaRequest, MetaReply>;
 const CONNECTIONS_USED_UP = 'Too many open connections';
 /** Before it, `md C` with the right CAS deletes nothing (1.6.12), or there is another dialect. */
 const FIRST_VERSION: readonly [number, number, number] = [1, 6, 13];
-/** Bytes; memcached's default, for servers that do not tell. */
-const ITEM_SIZE_MAX_DEFAULT = 1024 * 1024;
 const SETTINGS = 'stats settings\r\n';
 /** Known from 1.6.27 on: the E flag. The item is missing: nothing is made. */
 const PROBE_E = 'mg toril:e E1\r\n';
@@ -47,7 +46,7 @@ const WIDE_FLAGS_BYTES = 8;
 /** Rejects with a TorilError: MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED, MEMCACHED_UNREACHABLE, MEMCACHED_TIMED_OUT. */
 export async function sayHello(
   wire: MetaWire,
-  credentials: Credentials | undefined,
+  { credentials, acceptsUnproven }: Pick<GreetingOptions, 'credentials' | 'acceptsUnproven'>,
 ): Promise<Hello> {
   const { address } = wire;
   const text = `${loginOf(credentials)}version\r\n${PROBE_E}${SETTINGS}mn\r\n`;
@@ -63,6 +62,8 @@ export async function sayHello(
   if (credentials !== undefined && settings.get('auth_enabled_ascii') === 'no')
     throw needlessLogin(address);
   if (settings.get('cas_enabled') === 'no') throw casDisabledError(address);
+  const isTold = settings.has('cas_enabled') && settings.has('item_size_max');
+  if (!isTold && !acceptsUnproven) throw unprovenError(address);
   const probe = await probeItem(wire);
   if (!settings.has('cas_enabled') && probe.cas === undefined) throw withoutSettings(address);
   const itemSizeMax = Number(settings.get('item_size_max') ?? ITEM_SIZE_MAX_DEFAULT);

@@ -118,7 +118,7 @@ export const metaEngine: ProtocolEngine = {
     const protocol = new MetaProtocol(options.clock);
     const wire = new Wire(socket, protocol, options);
     try {
-      const hello = await sayHello(wire, options.credentials);
+      const hello = await sayHello(wire, options);
       if (hello.kind === 'not-spoken') {
         wire.destroy();
         return hello;

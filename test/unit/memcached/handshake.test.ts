@@ -18,6 +18,8 @@ const SASL_MECHANISMS = 0x20;
 const SASL_AUTH = 0x21;
 const UNKNOWN_COMMAND = 0x81;
 const AUTH_ERROR = 0x20;
+const SET = 0x01;
+const OUT_OF_MEMORY = 0x82;
 /** Long enough never to pass in a test: what ends by itself must not wait for it. */
 const NEVER_MS = 60_000;
 
@@ -117,12 +119,47 @@ describe('a memcached that cannot be used', () => {
     expect(error.code).toBe('MEMCACHED_PROTOCOL');
   });
 
+  test('refuses to tell them: said what is unproven then', async () => {
+    const error = await failure(
+      answering(({ opcode, reply }) =>
+        reply(opcode === STAT ? { status: UNKNOWN_COMMAND } : { value: '1' }),
+      ),
+    );
+    expect(error.code).toBe('MEMCACHED_PROTOCOL');
+    expect(error.message).toMatch(/does not tell its settings .*several locks for one key/);
+  });
+
+  test.each([
+    ['which is 0', { cas: 0n }, 'MEMCACHED_CAS_DISABLED'],
+    ['since it stores nothing', { status: OUT_OF_MEMORY }, 'MEMCACHED_PROTOCOL'],
+  ])('is accepted unproven, and shows no CAS, %s', async (_, answer, code) => {
+    const untold = answering(({ opcode, reply }) => {
+      if (opcode === STAT) return reply({ status: UNKNOWN_COMMAND });
+      reply(opcode === SET ? answer : { value: '1' });
+    });
+    const error = await failure(untold, { unproven: 'accept', requestDeadlineMs: NEVER_MS });
+    expect(error.code).toBe(code);
+  });
+
   test('has no connection left', async () => {
     const words = 'ERROR Too many open connections\r\n';
     const error = await failure((socket) => socket.end(words), { requestDeadlineMs: 50 });
     expect(error.code).toBe('MEMCACHED_UNREACHABLE');
     expect(error.message).toContain('-c');
   });
+});
+
+test('one that does not tell its settings is used if that is accepted', async () => {
+  const listener = await listen(
+    answering(({ opcode, reply }) =>
+      reply(opcode === STAT ? { status: UNKNOWN_COMMAND } : { value: '1.5.0' }),
+    ),
+  );
+  toClose.push(() => listener.close());
+  const server = clientOf(listener.address, { protocol: 'binary', unproven: 'accept' });
+  toClose.push(() => server.close(true));
+  await server.connection();
+  expect(server.facts).toMatchObject({ protocol: 'binary', itemSizeMax: 1024 * 1024 });
 });
 
 describe('logging in', () => {
