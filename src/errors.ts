@@ -75,6 +75,7 @@ export const ERROR_CODES = {
   NOTHING_RECORDED: 'the history, or the recording, has nothing of that',
   RECORDING_DAMAGED: 'a recording was cut off, changed, or put together anew',
   RECORDING_NEWER: 'a recording was written by a newer version of Toril',
+  RECORDING_TOO_LARGE: 'a key of a recording has too many values to be stepped through',
   RECORDING_MASKED: 'a recording cannot be replayed, because its data were masked',
 } as const;
 

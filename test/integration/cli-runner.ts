@@ -15,6 +15,8 @@ const EVENT_DEADLINE_MS = 20_000;
 
 export interface CliOptions {
   readonly input?: string;
+  /** Its input does not end. */
+  readonly keepsInput?: boolean;
   /** Added to ours; undefined takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -58,7 +60,7 @@ export class RunningCli {
   stdout = '';
   stderr = '';
 
-  constructor(args: readonly string[], { input = '', env = {} }: CliOptions) {
+  constructor(args: readonly string[], { input = '', keepsInput = false, env = {} }: CliOptions) {
     this.#child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
       cwd: ROOT,
       env: { ...process.env, NO_COLOR: undefined, DEBUG: undefined, ...env },
@@ -67,7 +69,7 @@ export class RunningCli {
     this.#child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
     this.#child.stdin?.on('error', () => undefined); // it may end without reading
-    this.#child.stdin?.end(input);
+    if (!keepsInput) this.#child.stdin?.end(input);
   }
 
   get pid(): number {

@@ -22,6 +22,7 @@ import { startProgress } from '../terminal/progress.ts';
 import { inputOf } from '../recordings/recording-input.ts';
 import { loadInvariants } from '../recordings/load-invariants.ts';
 import { replayText, unknownUpdatesText } from '../recordings/replay-text.ts';
+import { stepFile } from '../recordings/stepping/step-file.ts';
 import { print, printJson, warn } from '../terminal/terminal.ts';
 
 /** Bytes at the end of a file in which its last line is looked for. */
@@ -37,6 +38,8 @@ interface ReplayFlags extends MemcachedFlags {
   readonly values?: boolean;
   readonly verifyUpdates?: boolean;
   readonly invariants?: string;
+  readonly step?: boolean;
+  readonly page?: string;
   readonly json?: boolean;
 }
 
@@ -55,6 +58,7 @@ update is not registered; 4: the file has no such key. Commits that may stay unc
 Examples:
   toril replay accounts.jsonl --updates updates.mjs
   toril replay accounts.jsonl --updates updates.mjs --key a-1 --values
+  toril replay accounts.jsonl --updates updates.mjs --key a-1 --step
   toril replay accounts.jsonl --updates new/updates.mjs --former old/updates.mjs
   toril replay accounts.jsonl --updates updates.mjs --live --memcached 10.0.0.6,10.0.0.7`;
 
@@ -78,6 +82,8 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
       '--verify-updates',
       'run each update three times, at other times, in other time zones and environments',
     )
+    .option('--step', 'with --key: go through its jobs one by one (help tells how)')
+    .option('--page <file>', 'with --key: the same as an HTML file that needs no server')
     .option('--values', 'print the last values, one JSON object per line')
     .option('--complete', 'a commit that cannot be checked is a failure (exit code 1 instead of 7)')
     .option(
@@ -88,7 +94,8 @@ export function addReplayCommand(program: Command, exitWith: ExitWith): void {
   addJsonFlag(addMemcachedFlags(command))
     .addHelpText('after', EXAMPLES)
     .action(async (file: string, flags: ReplayFlags) => {
-      exitWith(await replayFile(file, flags));
+      const isStepping = flags.step === true || flags.page !== undefined;
+      exitWith(await (isStepping ? stepFile(file, flags) : replayFile(file, flags)));
     });
 }
 

@@ -22,7 +22,7 @@ const KEYS_TOLD = 20;
 const JOBS_TOLD = 5;
 const VALUE_MAX = 300;
 
-const UNCHECKED_TEXTS: Readonly<Record<UncheckedReason, string>> = {
+export const UNCHECKED_TEXTS: Readonly<Record<UncheckedReason, string>> = {
   'commits-missing': 'commits are missing before it',
   'start-unknown': 'nobody knows which value it began with',
   'unknown-update': 'the update of a job is not registered',
