@@ -35,7 +35,7 @@ export interface Step {
   readonly commit: CommitVerdict | undefined;
 }
 
-export type CommitVerdict =
+type CommitVerdict =
   | { readonly kind: 'agrees' }
   /** @property expected the recorded value's JSON; undefined: only its hash was recorded */
   | { readonly kind: 'differs'; readonly expected: string | undefined }

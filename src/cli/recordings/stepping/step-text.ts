@@ -6,7 +6,7 @@ import { differenceBetween } from '../../../history/replay/difference.ts';
 import { UNCHECKED_TEXTS } from '../../../history/text/report-text.ts';
 import { colours, grouped } from '../../terminal/terminal.ts';
 
-export function beginningText({ key, queue, steps }: KeySteps): string {
+function beginningText({ key, queue, steps }: KeySteps): string {
   const { bold } = colours.out;
   return `${bold(key)} of ${queue}: ${grouped(steps.length)} jobs. Before the first one.`;
 }
