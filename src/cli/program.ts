@@ -9,6 +9,7 @@ import { reportFailure } from './terminal/failure.ts';
 import { addFixtureCommand } from './commands/fixture-command.ts';
 import { addGetCommand } from './commands/get-command.ts';
 import { addLaneCommand } from './commands/lane-command.ts';
+import { addLoadCommand } from './commands/load-command.ts';
 import { addRecordCommand } from './commands/record-command.ts';
 import { addReplayCommand } from './commands/replay-command.ts';
 import { addShrinkCommand, addSliceCommand } from './commands/slice-command.ts';
@@ -61,6 +62,7 @@ function createProgram(exitWith: ExitWith): Command {
   addSliceCommand(program, exitWith);
   addShrinkCommand(program, exitWith);
   addFixtureCommand(program, exitWith);
+  addLoadCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
   return program;

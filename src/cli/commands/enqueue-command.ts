@@ -12,7 +12,7 @@ import {
   type QueueFlags,
   type RedisFlags,
 } from '../flags/flags.ts';
-import { type JobOptions, parseLine } from '../enqueue/job-lines.ts';
+import { jobOptions, type JobOptions, parseLine } from '../enqueue/job-lines.ts';
 import { loadUpdates } from '../flags/load-updates.ts';
 import { print, printJson } from '../terminal/terminal.ts';
 
@@ -64,7 +64,7 @@ async function enqueue(
   json: string | undefined,
   flags: EnqueueFlags,
 ): Promise<number> {
-  const options = optionsOf(flags.options);
+  const options = jobOptions(flags.options);
   const fromLines = json === STANDARD_INPUT || name === STANDARD_INPUT;
   if (name === STANDARD_INPUT && json !== undefined) {
     throw new TorilError(
@@ -114,18 +114,4 @@ function dataOf(json: string): unknown {
       { cause },
     );
   }
-}
-
-function optionsOf(json: string | undefined): JobOptions {
-  if (json === undefined) return {};
-  try {
-    const options: unknown = JSON.parse(json);
-    if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options;
-  } catch {
-    // said below
-  }
-  throw new TorilError(
-    'INVALID_OPTIONS',
-    `--options must be a JSON object of BullMQ's job options, as in '{"attempts":3}'.`,
-  );
 }

@@ -55,3 +55,18 @@ function parseJson(line: string): unknown {
 function invalid(what: string): TorilError {
   return new TorilError('INVALID_DATA', what);
 }
+
+/** The options in a flag. @throws TorilError INVALID_OPTIONS */
+export function jobOptions(json: string | undefined): JobOptions {
+  if (json === undefined) return {};
+  try {
+    const options: unknown = JSON.parse(json);
+    if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options;
+  } catch {
+    // said below
+  }
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `--options must be a JSON object of BullMQ's job options, as in '{"attempts":3}'.`,
+  );
+}
