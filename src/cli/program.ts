@@ -1,18 +1,18 @@
 /** All commands of `toril`. */
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { addCompareCommand } from './commands/compare-command.ts';
+import { addCompareCommand } from './commands/recordings/compare-command.ts';
 import { addDemoCommand } from './commands/demo-command.ts';
 import { addEnqueueCommand } from './commands/enqueue-command.ts';
 import { EXIT, type ExitWith } from './terminal/exit-codes.ts';
 import { reportFailure } from './terminal/failure.ts';
-import { addFixtureCommand } from './commands/fixture-command.ts';
+import { addFixtureCommand } from './commands/recordings/fixture-command.ts';
 import { addGetCommand } from './commands/get-command.ts';
 import { addLaneCommand } from './commands/lane-command.ts';
-import { addLoadCommand } from './commands/load-command.ts';
-import { addRecordCommand } from './commands/record-command.ts';
-import { addReplayCommand } from './commands/replay-command.ts';
-import { addShrinkCommand, addSliceCommand } from './commands/slice-command.ts';
+import { addLoadCommand } from './commands/recordings/load-command.ts';
+import { addRecordCommand } from './commands/recordings/record-command.ts';
+import { addReplayCommand } from './commands/recordings/replay-command.ts';
+import { addShrinkCommand, addSliceCommand } from './commands/recordings/slice-command.ts';
 import { addServersCommand } from './commands/servers-command.ts';
 import { addTraceCommand } from './commands/trace-command.ts';
 import { addWorkerCommand } from './commands/worker-command.ts';

@@ -1,22 +1,22 @@
 /** `toril record`: the history of a queue as a file. */
 import type { Command } from 'commander';
-import { checkKey } from '../../key.ts';
-import { record } from '../../history/record.ts';
-import type { RecordingEnd } from '../../history/recording/recording.ts';
-import { writeRecording } from '../../history/recording/file.ts';
-import { closeQuietly, openQueue } from '../servers/connections.ts';
-import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
+import { checkKey } from '../../../key.ts';
+import { record } from '../../../history/record.ts';
+import type { RecordingEnd } from '../../../history/recording/recording.ts';
+import { writeRecording } from '../../../history/recording/file.ts';
+import { closeQuietly, openQueue } from '../../servers/connections.ts';
+import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import {
   addQueueFlags,
   addRedisFlags,
   type QueueFlags,
   type RedisFlags,
   timeFlag,
-} from '../flags/flags.ts';
-import { loadMask } from '../flags/load-mask.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { startProgress } from '../terminal/progress.ts';
-import { grouped, note, warn } from '../terminal/terminal.ts';
+} from '../../flags/flags.ts';
+import { loadMask } from '../../flags/load-mask.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { startProgress } from '../../terminal/progress.ts';
+import { grouped, note, warn } from '../../terminal/terminal.ts';
 
 interface RecordFlags extends QueueFlags, RedisFlags {
   readonly key?: string;

@@ -1,29 +1,29 @@
 /** `toril replay`: a recorded history once more, with the updates of today. */
 import { type FileHandle, open } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { Cells } from '../../cells/cells.ts';
-import type { RecordingEnd } from '../../history/recording/recording.ts';
-import { replay } from '../../history/replay/replay.ts';
+import { Cells } from '../../../cells/cells.ts';
+import type { RecordingEnd } from '../../../history/recording/recording.ts';
+import { replay } from '../../../history/replay/replay.ts';
 import {
   type CommittedValue,
   type KeyReport,
   type ReplayReport,
   UNCHECKED_REASONS,
   type UncheckedReason,
-} from '../../history/replay/report.ts';
-import { checkKey } from '../../key.ts';
-import { closeQuietly } from '../servers/connections.ts';
-import { EXIT, type ExitWith, exitCodeFor } from '../terminal/exit-codes.ts';
-import { noteError } from '../terminal/failure.ts';
-import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../flags/flags.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { openMemcached } from '../servers/memcached.ts';
-import { startProgress } from '../terminal/progress.ts';
-import { inputOf } from '../recordings/recording-input.ts';
-import { loadInvariants } from '../recordings/load-invariants.ts';
-import { replayText, unknownUpdatesText } from '../recordings/replay-text.ts';
-import { stepFile } from '../recordings/stepping/step-file.ts';
-import { print, printJson, warn } from '../terminal/terminal.ts';
+} from '../../../history/replay/report.ts';
+import { checkKey } from '../../../key.ts';
+import { closeQuietly } from '../../servers/connections.ts';
+import { EXIT, type ExitWith, exitCodeFor } from '../../terminal/exit-codes.ts';
+import { noteError } from '../../terminal/failure.ts';
+import { addJsonFlag, addMemcachedFlags, type MemcachedFlags } from '../../flags/flags.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { openMemcached } from '../../servers/memcached.ts';
+import { startProgress } from '../../terminal/progress.ts';
+import { inputOf } from '../../recordings/recording-input.ts';
+import { loadInvariants } from '../../recordings/load-invariants.ts';
+import { replayText, unknownUpdatesText } from '../../recordings/replay-text.ts';
+import { stepFile } from '../../recordings/stepping/step-file.ts';
+import { print, printJson, warn } from '../../terminal/terminal.ts';
 
 /** Bytes at the end of a file in which its last line is looked for. */
 const TAIL_BYTES = 4096;

@@ -1,13 +1,13 @@
 /** `toril slice` and `toril shrink`: smaller recordings out of large ones. */
 import type { Command } from 'commander';
-import { shrink } from '../../history/cutting/shrink.ts';
-import { slice } from '../../history/cutting/slice.ts';
-import { writeRecording } from '../../history/recording/file.ts';
-import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { inputOf } from '../recordings/recording-input.ts';
-import { share, timeFlag } from '../flags/flags.ts';
-import { grouped, note, print } from '../terminal/terminal.ts';
+import { shrink } from '../../../history/cutting/shrink.ts';
+import { slice } from '../../../history/cutting/slice.ts';
+import { writeRecording } from '../../../history/recording/file.ts';
+import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { inputOf } from '../../recordings/recording-input.ts';
+import { share, timeFlag } from '../../flags/flags.ts';
+import { grouped, note, print } from '../../terminal/terminal.ts';
 
 interface SliceFlags {
   readonly key: readonly string[];

@@ -1,22 +1,22 @@
 /** `toril load`: a recording's jobs once more, into a queue, with their gaps. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { TorilError } from '../../errors.ts';
-import { jobOptions } from '../enqueue/job-lines.ts';
+import { TorilError } from '../../../errors.ts';
+import { jobOptions } from '../../enqueue/job-lines.ts';
 import {
   addJsonFlag,
   addQueueFlags,
   addRedisFlags,
   type QueueFlags,
   type RedisFlags,
-} from '../flags/flags.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { load, type Loaded, type Surveyed, survey } from '../recordings/load/load.ts';
-import { STANDARD_INPUT } from '../recordings/recording-input.ts';
-import { closeQuietly, openQueue } from '../servers/connections.ts';
-import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
-import { startProgress } from '../terminal/progress.ts';
-import { interruptible } from '../terminal/signals.ts';
-import { grouped, note, print, printJson, warn } from '../terminal/terminal.ts';
+} from '../../flags/flags.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { load, type Loaded, type Surveyed, survey } from '../../recordings/load/load.ts';
+import { STANDARD_INPUT } from '../../recordings/recording-input.ts';
+import { closeQuietly, openQueue } from '../../servers/connections.ts';
+import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
+import { startProgress } from '../../terminal/progress.ts';
+import { interruptible } from '../../terminal/signals.ts';
+import { grouped, note, print, printJson, warn } from '../../terminal/terminal.ts';
 
 interface LoadFlags extends QueueFlags, RedisFlags {
   readonly rate: number;

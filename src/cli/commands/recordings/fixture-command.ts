@@ -1,20 +1,20 @@
 /** `toril fixture`: a recording, and the test that replays it. */
 import { basename } from 'node:path';
 import { type Command, Option } from 'commander';
-import { TorilError } from '../../errors.ts';
-import { Masking } from '../../history/recording/mask.ts';
-import type { ReplayReport } from '../../history/replay/report.ts';
-import { loadMask } from '../flags/load-mask.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { TEST_RUNNERS, type TestRunner } from '../recordings/fixture/test-runner.ts';
-import { type Fixture, writeFixture } from '../recordings/fixture/write-fixture.ts';
-import { inputOf, STANDARD_INPUT } from '../recordings/recording-input.ts';
-import { replayText, unknownUpdatesText } from '../recordings/replay-text.ts';
-import { EXIT, type ExitWith, exitCodeFor } from '../terminal/exit-codes.ts';
-import { noteError } from '../terminal/failure.ts';
-import { startProgress } from '../terminal/progress.ts';
-import { interruptible } from '../terminal/signals.ts';
-import { grouped, note, print, warn } from '../terminal/terminal.ts';
+import { TorilError } from '../../../errors.ts';
+import { Masking } from '../../../history/recording/mask.ts';
+import type { ReplayReport } from '../../../history/replay/report.ts';
+import { loadMask } from '../../flags/load-mask.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { TEST_RUNNERS, type TestRunner } from '../../recordings/fixture/test-runner.ts';
+import { type Fixture, writeFixture } from '../../recordings/fixture/write-fixture.ts';
+import { inputOf, STANDARD_INPUT } from '../../recordings/recording-input.ts';
+import { replayText, unknownUpdatesText } from '../../recordings/replay-text.ts';
+import { EXIT, type ExitWith, exitCodeFor } from '../../terminal/exit-codes.ts';
+import { noteError } from '../../terminal/failure.ts';
+import { startProgress } from '../../terminal/progress.ts';
+import { interruptible } from '../../terminal/signals.ts';
+import { grouped, note, print, warn } from '../../terminal/terminal.ts';
 
 interface FixtureFlags {
   readonly out: string;

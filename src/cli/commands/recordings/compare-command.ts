@@ -1,14 +1,14 @@
 /** `toril compare`: two versions of the updates on the same recorded traffic. */
 import type { Command } from 'commander';
-import { compare, type CompareReport } from '../../history/compare/compare.ts';
-import type { FieldReport, UpdateReport } from '../../history/compare/tally.ts';
-import { checkKey } from '../../key.ts';
-import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
-import { addJsonFlag, share } from '../flags/flags.ts';
-import { loadUpdates } from '../flags/load-updates.ts';
-import { startProgress } from '../terminal/progress.ts';
-import { inputOf } from '../recordings/recording-input.ts';
-import { colours, grouped, print, printJson, sheet } from '../terminal/terminal.ts';
+import { compare, type CompareReport } from '../../../history/compare/compare.ts';
+import type { FieldReport, UpdateReport } from '../../../history/compare/tally.ts';
+import { checkKey } from '../../../key.ts';
+import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
+import { addJsonFlag, share } from '../../flags/flags.ts';
+import { loadUpdates } from '../../flags/load-updates.ts';
+import { startProgress } from '../../terminal/progress.ts';
+import { inputOf } from '../../recordings/recording-input.ts';
+import { colours, grouped, print, printJson, sheet } from '../../terminal/terminal.ts';
 
 /** Fields of an update that are told; --json has all. */
 const FIELDS_TOLD = 10;
