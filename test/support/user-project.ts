@@ -62,9 +62,14 @@ export class UserProject {
     return this.node([this.at('node_modules/toril/dist/cli/main.js'), ...args], input);
   }
 
-  node(args: readonly string[], input: string | Buffer = ''): Promise<Ended> {
+  /** @param env added to the project's own */
+  node(
+    args: readonly string[],
+    input: string | Buffer = '',
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<Ended> {
     return new Promise((resolve) => {
-      const options = { cwd: this.folder, env: this.#env, maxBuffer: 2 ** 26 };
+      const options = { cwd: this.folder, env: { ...this.#env, ...env }, maxBuffer: 2 ** 26 };
       const child = execFile(process.execPath, args, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
         resolve({ code, stdout, stderr });
