@@ -1,7 +1,7 @@
 /** Installs the dependencies, unless exactly those of package-lock.json are there already. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { withLock } from './lock-directory.mjs';
 import { SetupError, say } from './setup-error.mjs';
@@ -13,6 +13,7 @@ const NODE_MIN = [20, 19];
 export async function installDependencies(root) {
   checkNodeVersion(process.versions.node);
   if (isInstalled(root)) return;
+  refuseLink(root);
   const waits = () => say('another process is installing the dependencies: waiting for it');
   await withLock(
     join(root, '.toril', 'install.lock'),
@@ -32,6 +33,18 @@ function checkNodeVersion(version) {
   if (major > minMajor || (major === minMajor && minor >= minMinor)) return;
   throw new SetupError(
     `this is Node ${version}, and Toril needs Node ${NODE_MIN.join('.')} or newer.`,
+  );
+}
+
+/**
+ * Several trees that share one node_modules by links: installing for one of them would replace what all of them use.
+ * @param {string} root
+ */
+function refuseLink(root) {
+  const modules = join(root, 'node_modules');
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink() !== true) return;
+  throw new SetupError(
+    `node_modules is a link (to ${readlinkSync(modules)}), and is not what package-lock.json says. Install the dependencies in the tree that it belongs to, or remove the link.`,
   );
 }
 

@@ -1,7 +1,15 @@
 /** Installing the dependencies, against an npm that only pretends. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -77,6 +85,17 @@ test.each([
   writeInstalled(packages);
   expect(await install()).toBe(0);
   expect(npmCalls()).toBe(1);
+});
+
+test('nothing is installed through a link: other trees use what it leads to', async () => {
+  const shared = join(root, 'shared');
+  mkdirSync(shared);
+  symlinkSync(shared, join(root, 'node_modules'), 'dir');
+  expect(await install()).not.toBe(0);
+  expect(npmCalls()).toBe(0);
+  writeFileSync(join(shared, '.package-lock.json'), JSON.stringify(INSTALLED));
+  expect(await install()).toBe(0);
+  expect(npmCalls()).toBe(0);
 });
 
 test('the lock of a process that died is taken over', async () => {
