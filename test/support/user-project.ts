@@ -14,7 +14,8 @@ export interface Ended {
 
 export class UserProject {
   readonly folder: string;
-  readonly #env: NodeJS.ProcessEnv;
+  /** What its processes are started with. */
+  readonly env: NodeJS.ProcessEnv;
 
   /** Below the root, so that what Toril depends on is found. */
   constructor(env: NodeJS.ProcessEnv = {}) {
@@ -34,7 +35,7 @@ export class UserProject {
       ...[tsc, '-p', join(ROOT, 'tsconfig.build.json'), ...output, '--sourceMap', 'false'],
     ]);
     if (built.status !== 0) throw new Error(String(built.stdout));
-    this.#env = {
+    this.env = {
       ...process.env,
       ...{ NODE_OPTIONS: '', NODE_TEST_CONTEXT: undefined, FORCE_COLOR: undefined, NO_COLOR: '1' },
       ...{
@@ -69,7 +70,7 @@ export class UserProject {
     env: NodeJS.ProcessEnv = {},
   ): Promise<Ended> {
     return new Promise((resolve) => {
-      const options = { cwd: this.folder, env: { ...this.#env, ...env }, maxBuffer: 2 ** 26 };
+      const options = { cwd: this.folder, env: { ...this.env, ...env }, maxBuffer: 2 ** 26 };
       const child = execFile(process.execPath, args, options, (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === 'number' ? error.code : null;
         resolve({ code, stdout, stderr });
