@@ -154,7 +154,7 @@ function resultOf(decision: string): Pick<RecordedJob, 'result' | 'resultHash'> 
 
 function outcomeOf(decision: string): RecordedOutcome | undefined {
   if (decision === 'm') return { kind: 'moved' };
-  if (decision === 's') return { kind: 'stray' };
+  if (decision === 's') return { kind: 'withdrawn' };
   const outcome = decodeOutcome(decision);
   return outcome?.kind === 'failed' ? outcome : undefined;
 }

@@ -21,8 +21,8 @@ export type LaneDecision =
   | JobOutcome
   /** Goes to the lane's end under a new sequence (`skip`). */
   | { readonly kind: 'moved' }
-  /** Was in the wrong lane; it enters the right one when it is delivered. */
-  | { readonly kind: 'stray' }
+  /** Leaves its lane without an outcome: it enters one when it is delivered again, or BullMQ has finished it already. */
+  | { readonly kind: 'withdrawn' }
   /** Stays where it is and holds its lane: nobody may try it until an operator has decided about it. */
   | { readonly kind: 'held'; readonly message: string };
 
@@ -41,14 +41,14 @@ export function encodeDecision(decision: LaneDecision): string {
     }
     case 'moved':
       return MOVED;
-    case 'stray':
+    case 'withdrawn':
       return WITHDRAWN;
     case 'held':
       return `h${decision.message}`;
   }
 }
 
-/** Undefined for what is no outcome of a job (moved, stray, held, or nothing Toril wrote). */
+/** Undefined for what is no outcome of a job (moved, withdrawn, held, or nothing Toril wrote). */
 export function decodeOutcome(text: string): JobOutcome | undefined {
   const kind = text[0];
   if (kind === PLAIN_APPLIED) return { kind: 'applied', result: text.slice(1) };

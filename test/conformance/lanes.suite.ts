@@ -590,7 +590,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await locate('b')).toBe('waiting 0');
       });
 
-      test('lets strays go without an outcome, so that they can enter their lane again', async () => {
+      test('lets the withdrawn go without an outcome, so that they can enter their lane again', async () => {
         const taken = await enter('a');
         await lanes.acknowledge(commit(taken, { decisions: new Map([['a', 's']]) }));
         expect(await locate('a')).toBe('absent');

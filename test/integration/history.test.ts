@@ -90,7 +90,7 @@ describe('a history', () => {
     expect(new Set(applied.map(({ id }) => id)).size).toBe(applied.length);
     expect(applied.filter(({ attempt }) => attempt === 2).length).toBeGreaterThan(2);
     const kindsOfOutcome = new Set(decided.map(({ outcome }) => outcome?.kind));
-    expect(kindsOfOutcome).toEqual(new Set([undefined, 'failed', 'stray']));
+    expect(kindsOfOutcome).toEqual(new Set([undefined, 'failed', 'withdrawn']));
   });
 
   const GAPS: readonly Step[] = ['taken', 'folded', 'committed', 'acknowledged', 'completing'];

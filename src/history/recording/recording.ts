@@ -52,7 +52,7 @@ export interface RecordedJob {
 export type RecordedOutcome =
   | Pick<Extract<JobOutcome, { kind: 'failed' }>, 'kind' | 'code' | 'message' | 'cascades'>
   | { readonly kind: 'moved' }
-  | { readonly kind: 'stray' };
+  | { readonly kind: 'withdrawn' };
 
 /** One line: one commit. */
 export interface RecordedCommit {

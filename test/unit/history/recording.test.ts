@@ -229,7 +229,7 @@ describe('the schema in docs', () => {
         value: [],
         recovered: true,
         jobs: [
-          { id: '1', sequence: 1, attempt: 1, outcome: { kind: 'stray' } },
+          { id: '1', sequence: 1, attempt: 1, outcome: { kind: 'withdrawn' } },
           {
             id: '2',
             update: 'u',
@@ -246,7 +246,7 @@ describe('the schema in docs', () => {
       expect(fits(line.replace('"n":', '"m":'))).toBe(false);
       expect(fits(line.replace(/}}\n$/, ',"more":1}}'))).toBe(false);
     }
-    expect(fits(commit.replace('"stray"', '"lost"'))).toBe(false);
+    expect(fits(commit.replace('"withdrawn"', '"lost"'))).toBe(false);
     expect(fits(header.replace('"format":1', '"format":2'))).toBe(false);
   });
 });
@@ -342,7 +342,7 @@ describe('record', () => {
         jobs: [
           { ...plain, outcome: { kind: 'failed', code: 'X', message: 'why', cascades: true } },
           { ...plain, outcome: { kind: 'moved' } },
-          { ...plain, outcome: { kind: 'stray' } },
+          { ...plain, outcome: { kind: 'withdrawn' } },
           { id: '1', sequence: 15, attempt: 1 },
           { ...plain, outcome: { kind: 'failed', code: 'Y', message: '', cascades: false } },
         ],

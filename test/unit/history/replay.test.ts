@@ -124,7 +124,7 @@ describe('a history that is right', () => {
       jobs: [
         { ...job, data, outcome: { kind: 'failed', code: 'X', message: '', cascades: false } },
         { ...job, data, outcome: { kind: 'moved' } },
-        { ...job, outcome: { kind: 'stray' } },
+        { ...job, outcome: { kind: 'withdrawn' } },
         ...commit.jobs,
       ],
     }));

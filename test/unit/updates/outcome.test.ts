@@ -34,7 +34,7 @@ describe('an outcome', () => {
 
   it('is not what only moves a job', () => {
     expect(decodeOutcome(encodeDecision({ kind: 'moved' }))).toBeUndefined();
-    expect(decodeOutcome(encodeDecision({ kind: 'stray' }))).toBeUndefined();
+    expect(decodeOutcome(encodeDecision({ kind: 'withdrawn' }))).toBeUndefined();
     expect(decodeOutcome('')).toBeUndefined();
   });
 
