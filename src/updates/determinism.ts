@@ -3,6 +3,7 @@
  * three times on copies of its input, each time with another clock, time zone, environment and chance, so
  * that what depends on these or on memory shows. Updates that act on the outside world (`strict`) run only once.
  */
+import { andThen } from '../base/and-then.ts';
 import { systemClock } from '../base/clock.ts';
 import { isPromiseLike } from '../base/promise-like.ts';
 import { messageOf, TorilError } from '../errors.ts';
@@ -118,9 +119,7 @@ class Runs {
 
   run(): unknown {
     const first = this.#outcomeOf(this.#value, this.#data, this.#context);
-    return first instanceof Promise
-      ? first.then((settled) => this.#seen(settled))
-      : this.#seen(first);
+    return andThen(first, (settled) => this.#seen(settled));
   }
 
   #seen(first: Outcome): unknown {

@@ -1,4 +1,5 @@
 /** Folding one recorded commit again, with the updates of today. */
+import { andThen } from '../../base/and-then.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import { applyUpdate } from '../../updates/apply.ts';
@@ -158,9 +159,7 @@ function applyJob(
   value: unknown,
 ): Folded | Promise<Folded> {
   const data = validated(update, job.data);
-  return data instanceof Promise
-    ? data.then((settled) => applyTo(job, update, commit, value, settled))
-    : applyTo(job, update, commit, value, data);
+  return andThen(data, (settled) => applyTo(job, update, commit, value, settled));
 }
 
 function applyTo(
@@ -175,7 +174,5 @@ function applyTo(
   }
   const facts = { key, jobId: id, sequence, attempt, token };
   const applied = applyUpdate(update, value, data, facts, { clock: systemClock });
-  return applied instanceof Promise
-    ? applied.then((settled) => ({ kind: 'value', ...settled }))
-    : { kind: 'value', value: applied.value, result: applied.result };
+  return andThen(applied, (settled) => ({ kind: 'value', ...settled }));
 }

@@ -2,6 +2,7 @@
  * What single jobs do when their commit is folded again, besides what they do to its value: whether
  * their result is the one that was recorded, and whether those that failed then fail again.
  */
+import { andThen } from '../../base/and-then.ts';
 import { copyOfJson } from '../../updates/json-value.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { resultHash } from '../history.ts';
@@ -85,7 +86,7 @@ export class JobTrials implements JobWatch {
       if (this.#onJob === undefined || settled.kind === 'obstacle') return undefined;
       return this.#onJob(this.#replayed(job, commit, settled, copyOfJson(value)));
     };
-    return folded instanceof Promise ? folded.then(settle) : settle(folded);
+    return andThen(folded, settle);
   }
 
   #lookAtResult(job: RecordedJob, result: string): void {
