@@ -44,6 +44,17 @@ export interface Batch {
   readonly stop: Stop;
 }
 
+/** A batch and what will be stored of it. */
+export interface FittingBatch {
+  readonly batch: Batch;
+  /** The envelope; empty if there is nothing to commit. */
+  readonly bytes: Buffer;
+  /** Undefined: deleted. */
+  readonly valueJson: string | undefined;
+  readonly expireMs: number;
+  readonly origin: Origin;
+}
+
 export interface FoldStart {
   /** Makes the value the fold starts from, anew each time, since updates may change what they get. */
   readonly fresh: () => unknown;

@@ -3,9 +3,8 @@ import { andThen } from '../../base/and-then.ts';
 import { encodeEnvelope } from '../../cells/envelope.ts';
 import { encodeSequences } from '../../cells/sequences.ts';
 import { TorilError } from '../../errors.ts';
-import type { Origin } from '../../history/history.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
-import type { Batch, FoldStart, FoldTurn } from './batch.ts';
+import type { Batch, FittingBatch, FoldStart, FoldTurn } from './batch.ts';
 import { fold } from './fold.ts';
 import { envelopeOrigin } from './history-notes.ts';
 import { jsonOf } from './replayable-value.ts';
@@ -17,17 +16,6 @@ const RESERVED_BYTES = 4096;
 /** but not more than this share of a small item. */
 const RESERVED_SHARE = 0.25;
 const NOTHING: Buffer = Buffer.alloc(0);
-
-/** A batch and what will be stored of it. */
-export interface FittingBatch {
-  readonly batch: Batch;
-  /** The envelope; empty if there is nothing to commit. */
-  readonly bytes: Buffer;
-  /** Undefined: deleted. */
-  readonly valueJson: string | undefined;
-  readonly expireMs: number;
-  readonly origin: Origin;
-}
 
 /** An error: nothing of the lane can be stored, whatever its jobs do. */
 export type Fitting = FittingBatch | TorilError;

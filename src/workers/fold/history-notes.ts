@@ -2,8 +2,7 @@
 import type { Envelope } from '../../cells/envelope.ts';
 import { type HistoryNote, historyNote, type Origin } from '../../history/history.ts';
 import type { Taken } from '../../jobs/lanes.ts';
-import { isStrict } from './batch.ts';
-import type { FittingBatch } from './fitting.ts';
+import { type FittingBatch, isStrict } from './batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 
 /** What of its gate's context a note depends on. */

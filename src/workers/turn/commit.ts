@@ -2,8 +2,7 @@
 import { cellItemOf } from '../../cells/envelope.ts';
 import { TorilError } from '../../errors.ts';
 import type { Taken } from '../../jobs/lanes.ts';
-import type { Batch } from '../fold/batch.ts';
-import type { FittingBatch } from '../fold/fitting.ts';
+import type { Batch, FittingBatch } from '../fold/batch.ts';
 import { committedCell } from './known-cell.ts';
 import { AGAIN, type Turn, type TurnEnd } from './turn-state.ts';
 

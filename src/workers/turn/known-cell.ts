@@ -2,7 +2,7 @@
 import { type CellContent, decodeItem } from '../../cells/envelope.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import type { Cas, Item } from '../../memcached/server.ts';
-import type { FittingBatch } from '../fold/fitting.ts';
+import type { FittingBatch } from '../fold/batch.ts';
 
 export interface KnownCell {
   readonly content: CellContent;
