@@ -162,7 +162,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/jobs/redis/scripts/acknowledge.ts',
+        file: 'src/jobs/redis/scripts/late-jobs.ts',
         find: '  if isInLane and not job[5] then return false end\n',
         replace: '',
       },

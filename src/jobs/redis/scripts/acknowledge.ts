@@ -1,6 +1,7 @@
 import { PLAIN_APPLIED } from '../../../updates/outcome.ts';
 import { FINISHING_LUA, type FinishSettings } from '../../bullmq/fast-path/finish.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
+import { LATE_JOBS_LUA } from './late-jobs.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import { PROMOTE_LUA } from '../../bullmq/state/promote.ts';
 import {
@@ -8,7 +9,6 @@ import {
   DIRECTIVE_FIELD,
   IN_HAND_KEY,
   LANE_FIELD,
-  LATE_FIELD,
   OUTCOME_FIELD,
   type Script,
   UNFINISHED_LUA,
@@ -144,37 +144,7 @@ local function mayKnow(jobKey, kind, key)
   return isOurs and (kind == '${PLAIN_APPLIED}' or not job[2])
 end
 
--- Jobs that entered late and are not in the lane with their number: Redis has gone back to before they entered, and
--- they wait to enter anew, or have. What entered otherwise is another job of the same id.
-local function isForgotten(jobId, key, laneKey, decision)
-  local job = fieldsOf(prefix .. jobId, 'name', 'finishedOn', '${LANE_FIELD}', '${OUTCOME_FIELD}', '${LATE_FIELD}')
-  if not job[1] or job[2] or (job[3] and job[3] ~= key) or (job[4] or '') ~= '' then return false end
-  local isInLane = call('ZSCORE', laneKey, jobId)
-  if isInLane and not job[5] then return false end
-  -- One that has left without an outcome enters anew, too.
-  if isInLane and decision ~= 's' then call('ZREM', laneKey, jobId) end
-  return true
-end
-
--- Adds to what leaves, and to entries (for the history: in order) what Redis has forgotten of it.
-local function addLate(late, key, laneKey, jobIds, entries, watermark, decisions)
-  local isThere = {}
-  for i = 1, #jobIds do isThere[jobIds[i]] = true end
-  for i = 1, #late, 2 do
-    local jobId = late[i]
-    if not isThere[jobId] then
-      if isForgotten(jobId, key, laneKey, decisions[jobId]) then jobIds[#jobIds + 1] = jobId end
-      if entries then
-        local sequence, at = tonumber(watermark) - late[i + 1], #entries + 1
-        while at > 1 and tonumber(entries[at - 1]) > sequence do at = at - 2 end
-        table.insert(entries, at, string.format('%d', sequence))
-        table.insert(entries, at, jobId)
-      end
-    end
-  end
-end
-
-local function leaveOutcome(jobId, kind, decision, key)
+${LATE_JOBS_LUA}local function leaveOutcome(jobId, kind, decision, key)
   local jobKey = prefix .. jobId
   if not mayKnow(jobKey, kind, key) then return end
   call('HSET', jobKey, '${OUTCOME_FIELD}', decision)
