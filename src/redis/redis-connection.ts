@@ -4,6 +4,7 @@
  * BullMQ's wrapped clients. What names no server is refused: it would end at localhost.
  */
 import { type ConnectionOptions, isRedisInstance, RedisConnection } from 'bullmq';
+import { rawClientOf } from './raw-client.ts';
 import { abandonClient } from './abandon-client.ts';
 import { messageOf, TorilError } from '../errors.ts';
 
@@ -25,7 +26,7 @@ const WITHOUT_A_PLACE: ReadonlySet<string> = new Set([
 type Options = Readonly<Record<string, unknown>>;
 
 export class OpenRedis {
-  readonly #connection: OwnConnection;
+  readonly #connection: RedisConnection;
   readonly #isShared: boolean;
   /** One wait for all who need the client while it is not connected. */
   #connecting: Promise<unknown> | undefined;
@@ -45,7 +46,7 @@ export class OpenRedis {
   }
 
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void {
-    this.#connection.raw.defineCommand(name, definition);
+    rawClientOf(this.#connection).defineCommand(name, definition);
   }
 
   /**
@@ -53,7 +54,7 @@ export class OpenRedis {
    * queue would be carried out some time, for a caller who has long given up.
    */
   async runCommand(name: string, args: unknown[]): Promise<unknown> {
-    const { raw } = this.#connection;
+    const raw = rawClientOf(this.#connection);
     if (!isLive(raw)) {
       if (this.#trouble !== undefined) throw this.#trouble; // the client tries again by itself
       this.#connecting ??= RedisConnection.waitUntilReady(raw).finally(() => {
@@ -66,23 +67,17 @@ export class OpenRedis {
 
   /** At once, whatever is under way; a client that was given stays open. */
   async close(): Promise<void> {
-    if (!this.#isShared) abandonClient(this.#connection.raw);
+    if (!this.#isShared) abandonClient(rawClientOf(this.#connection));
     await this.#connection.close(true);
   }
 }
 
-class OwnConnection extends RedisConnection {
-  get raw(): RedisConnection['_client'] {
-    return this._client;
-  }
-}
-
-function connect(connection: ConnectionOptions, shared: boolean): OwnConnection {
+function connect(connection: ConnectionOptions, shared: boolean): RedisConnection {
   const options = shared
     ? connection
     : { retryStrategy, ...checkedOptions(connection), maxRetriesPerRequest: null };
   try {
-    return new OwnConnection(options, {
+    return new RedisConnection(options, {
       ...{ shared, blocking: false, skipVersionCheck: true, skipWaitingForReady: true },
     });
   } catch (cause) {

@@ -167,6 +167,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'workers/worker-options.ts',
     'workers/worker.ts',
     'open.ts', // a type of its options
+    'redis/raw-client.ts',
     'redis/redis-connection.ts',
   ],
   ioredis: [],

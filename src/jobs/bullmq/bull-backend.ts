@@ -21,8 +21,9 @@ import {
 import { systemClock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
 import { TorilError } from '../../errors.ts';
-import { type AbandonableClient, abandonClient } from '../../redis/abandon-client.ts';
+import { abandonClient } from '../../redis/abandon-client.ts';
 import { OWN_MARK } from '../../redis/own-keys.ts';
+import { rawClientOf } from '../../redis/raw-client.ts';
 import { CompletingBackend } from './backend/completing-backend.ts';
 import type { Owner } from './backend/owner.ts';
 import {
@@ -110,10 +111,8 @@ export class TorilBackend extends CompletingBackend {
     this.repeating.stop();
     const connections = [this.blockingConnection];
     if (!isRedisInstance(this.queue.opts.connection)) connections.push(this.connection);
-    for (const connection of connections) {
-      const { _client } = (connection ?? {}) as unknown as { _client?: AbandonableClient };
-      if (_client !== undefined) abandonClient(_client);
-    }
+    for (const connection of connections)
+      if (connection !== undefined) abandonClient(rawClientOf(connection));
   }
 }
 
