@@ -72,6 +72,15 @@ export const SNOOZING_SCRIPTS: readonly Script[] = [
   ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE, IS_HELD_BACK, TAKE_PROMOTED]),
 ];
 
+/** What a walk through the delayed set has come to. */
+interface Step {
+  /** The rank to go on at; negative: it is through. */
+  readonly next: number;
+  /** Jobs that were removed or promoted. */
+  readonly went: number;
+  readonly reply: unknown;
+}
+
 /** BullMQ's own calls, each for one job: where its scripts are unknown. */
 export interface OneByOne {
   /** @throws what BullMQ says of a job that is not delayed */
@@ -187,25 +196,28 @@ export class SnoozedJobs {
     let rank = 0;
     while (rank >= 0 && jobs < most) {
       const atMost = Math.min(most - jobs, ENTRIES_PER_CALL);
-      if (!isKnownBullMQ()) {
-        const args = [which, rank, ENTRIES_PER_CALL, atMost, notAfterMs ?? ''];
-        const [next, jobIds] = (await this.#run(CHOOSE, ...args)) as [number, string[]];
-        const went: string[] = [];
-        for (const jobId of jobIds) if (await this.#meets(fate, jobId)) went.push(jobId);
-        replies.push(went);
-        jobs += went.length;
-        // What has left the delayed set stays in that of the snoozed ones, until it is forgotten.
-        rank = next < 0 || which !== 'delayed' ? next : next - went.length;
-        continue;
-      }
       const args = [which, rank, ENTRIES_PER_CALL, atMost, notAfterMs ?? ''];
-      const reply = (await this.#run(FATES[fate], ...args)) as [number, number, unknown];
-      const [next, went, result] = reply;
-      if (went > 0) replies.push(result);
-      jobs += went;
-      rank = next;
+      const step = await (isKnownBullMQ() ? this.#byScript(fate, args) : this.#byCalls(fate, args));
+      if (step.went > 0) replies.push(step.reply);
+      jobs += step.went;
+      rank = step.next;
     }
     return { jobs, replies };
+  }
+
+  async #byScript(fate: Fate, args: (string | number)[]): Promise<Step> {
+    const reply = (await this.#run(FATES[fate], ...args)) as [number, number, unknown];
+    return { next: reply[0], went: reply[1], reply: reply[2] };
+  }
+
+  async #byCalls(fate: Fate, args: (string | number)[]): Promise<Step> {
+    const [next, jobIds] = (await this.#run(CHOOSE, ...args)) as [number, string[]];
+    const gone: string[] = [];
+    for (const jobId of jobIds) if (await this.#meets(fate, jobId)) gone.push(jobId);
+    const went = gone.length;
+    // What has left the delayed set stays in that of the snoozed ones, until it is forgotten.
+    const isShorter = next >= 0 && args[0] === 'delayed';
+    return { next: isShorter ? next - went : next, went, reply: gone };
   }
 
   /** Whether it did, by BullMQ's own call. */
