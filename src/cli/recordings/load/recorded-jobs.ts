@@ -47,7 +47,7 @@ export async function* recordedJobs(
 
 function entriesOf({ jobs }: RecordedCommit, line: number, onLeftOut: () => void): Entry[] {
   return jobs.flatMap(({ update: name, data, outcome, sequence }) => {
-    if (outcome?.kind === 'moved' || outcome?.kind === 'stray') return []; // it comes again
+    if (outcome?.kind === 'moved' || outcome?.kind === 'withdrawn') return []; // it comes again
     if (name === undefined || data === undefined) {
       onLeftOut();
       return [];

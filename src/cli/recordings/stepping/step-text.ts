@@ -57,7 +57,7 @@ function thenText({ outcome }: Step['job']): string | undefined {
       return `failed then: ${outcome.code} ${outcome.message}`.trimEnd();
     case 'moved':
       return 'moved to the end of its lane';
-    case 'stray':
+    case 'withdrawn':
       return 'left this lane without being applied';
   }
 }
