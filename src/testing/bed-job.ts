@@ -1,7 +1,7 @@
 /** A job as BullMQ's queue and worker hand it out, as far as a test bed plays it: as of the moment it was asked for. */
 import type { JobRecord } from './bullmq/job-record.ts';
 
-/** BullMQ's names of states: the wait of a turn is a delay to BullMQ. */
+/** BullMQ's names of states. What waits for its turn counts as waiting, as in a real queue. */
 export type BullState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'completed' | 'failed';
 
 export interface BedJobParts {
@@ -12,6 +12,8 @@ export interface BedJobParts {
   /** Resolves when the job is completed or failed, as the bed is run. */
   readonly finished: (record: JobRecord) => Promise<void>;
   readonly retry: (jobId: string) => void;
+  /** False: a worker has it in hand. */
+  readonly remove: (jobId: string) => boolean;
 }
 
 export class BedJob {
@@ -99,13 +101,22 @@ export class BedJob {
     return Promise.resolve();
   }
 
+  /** @throws Error, in BullMQ's words, if a worker has it in hand */
+  async remove(_options?: object): Promise<void> {
+    if (this.#parts.remove(this.id)) return;
+    throw new Error(`Job ${this.id} could not be removed because it is locked by another worker`);
+  }
+
   toJSON(): object {
     const { id, name, data, opts, timestamp, attemptsMade, returnvalue, failedReason } = this;
     return { id, name, data, opts, timestamp, attemptsMade, returnvalue, failedReason };
   }
 }
 
-export function bullState({ job, isPrioritized }: JobRecord): BullState {
+export function bullState({ job, isPrioritized, delayedFor, options }: JobRecord): BullState {
+  if (job.state === 'delayed' && delayedFor === 'turn') {
+    return (options.priority ?? 0) > 0 ? 'prioritized' : 'waiting';
+  }
   if (job.state !== 'waiting') return job.state;
   return isPrioritized ? 'prioritized' : 'waiting';
 }

@@ -91,6 +91,7 @@ export class BedParts {
       added: ({ job, key, generation }, entered) =>
         journal.enqueued(job.id, key, generation, entered),
       reprocessed: ({ job }) => journal.retried(job.id),
+      removed: ({ job }) => journal.removed(job.id),
     });
     this.#backoffFraction = seededFraction(`${settings.seed} backoff`);
     for (const [key, json] of startValues(settings.start, this.registry)) {

@@ -7,14 +7,16 @@ import { TorilError } from '../errors.ts';
 import type { History } from '../history/history.ts';
 import type { LaneHandle } from '../jobs/lane-handle.ts';
 import type { AnyUpdate } from '../updates/update.ts';
-import type { WorkerEventName } from '../workers/worker-events.ts';
 import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
+import type { BedRemoving } from './bed-removing.ts';
+import { BedWorker } from './bed-worker.ts';
 import type { BedJobOptions } from './bullmq/job-options.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { JobRecord } from './bullmq/job-record.ts';
 
-export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | 'retry'> {
+export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | 'retry' | 'remove'> {
   readonly queue: JobQueue;
+  readonly removing: BedRemoving;
   readonly history: History;
   readonly lane: (key: string) => LaneHandle;
   /** Checked as the queue does, and added; in one step, or none of them. */
@@ -47,6 +49,7 @@ export class BedQueue extends EventEmitter {
       find: (jobId) => this.#find(jobId),
       finished: (record) => this.#finished(record),
       retry: (jobId) => void queue.reprocess(jobId),
+      remove: (jobId) => parts.removing.remove(jobId),
     };
     queue.listen({
       finished: (record) => this.#tellFinished(record),
@@ -136,6 +139,21 @@ export class BedQueue extends EventEmitter {
     return this.getJobs('prioritized');
   }
 
+  /** 1: there is no such job any more; 0: a worker has it in hand. */
+  async remove(jobId: string, _options?: object): Promise<number> {
+    return this.#parts.removing.remove(jobId) ? 1 : 0;
+  }
+
+  async drain(delayed = false): Promise<void> {
+    this.#parts.removing.drain(delayed);
+  }
+
+  async clean(graceMs: number, limit: number, type = 'completed'): Promise<string[]> {
+    const jobIds = this.#parts.removing.clean(graceMs, limit, type);
+    this.emit('cleaned', jobIds, type === 'waiting' ? 'wait' : type);
+    return jobIds;
+  }
+
   async waitUntilReady(): Promise<void> {}
   async close(): Promise<void> {}
   async disconnect(): Promise<void> {}
@@ -176,84 +194,6 @@ export class BedQueue extends EventEmitter {
     this.#waiting.delete(record);
     for (const resolve of told) resolve();
   }
-}
-
-export interface BedWorkerParts extends BedQueueParts {
-  readonly concurrency: number;
-  /** Whether jobs are handed out. */
-  readonly setResting: (isResting: boolean) => void;
-}
-
-/** All workers of a bed as one. */
-export class BedWorker extends EventEmitter {
-  readonly name: string;
-  readonly qualifiedName: string;
-  readonly concurrency: number;
-  readonly counts: Partial<Record<WorkerEventName, number>> = {};
-  closing: Promise<void> | undefined;
-  readonly #setResting: (isResting: boolean) => void;
-  #isPaused = false;
-
-  constructor(parts: BedWorkerParts) {
-    super();
-    const { queue, queueName, qualifiedName } = parts;
-    this.name = queueName;
-    this.qualifiedName = qualifiedName;
-    this.concurrency = parts.concurrency;
-    this.#setResting = parts.setResting;
-    const jobs: BedJobParts = {
-      ...{ queueName, qualifiedName },
-      find: (jobId) => queue.record(jobId),
-      finished: () => Promise.resolve(),
-      retry: (jobId) => void queue.reprocess(jobId),
-    };
-    queue.listen({
-      finished: (record, state) => {
-        const job = new BedJob(record, jobs);
-        if (state === 'completed') this.emit('completed', job, job.returnvalue, 'active');
-        else this.emit('failed', job, record.error, 'active');
-      },
-      retried: (record) => {
-        this.emit('failed', new BedJob(record, jobs), record.error, 'active');
-      },
-    });
-  }
-
-  /** What a gate reported. */
-  tell(type: WorkerEventName, facts: object): void {
-    this.counts[type] = (this.counts[type] ?? 0) + 1;
-    this.emit(type, facts);
-  }
-
-  async waitUntilReady(): Promise<void> {}
-  async run(): Promise<void> {}
-
-  /** No job is handed out any more; the bed's other ways to run it go on. */
-  async pause(): Promise<void> {
-    this.#isPaused = true;
-    this.#setResting(true);
-  }
-
-  async resume(): Promise<void> {
-    this.#isPaused = false;
-    if (this.closing === undefined) this.#setResting(false);
-  }
-
-  isPaused(): boolean {
-    return this.#isPaused;
-  }
-
-  isRunning(): boolean {
-    return this.closing === undefined;
-  }
-
-  close(): Promise<void> {
-    this.#setResting(true);
-    this.closing ??= Promise.resolve();
-    return this.closing;
-  }
-
-  async disconnect(): Promise<void> {}
 }
 
 /** BullMQ's own default. */

@@ -19,7 +19,9 @@ import type { BedInvariants } from './assertions/bed-invariants.ts';
 import type { BedFaults } from './faults/bed-faults.ts';
 import { bedSettings, type TestBedOptions } from './bed-options.ts';
 import { BedParts, type StoreOf } from './bed-parts.ts';
-import { BedQueue, type BedQueueParts, BedWorker, playing } from './bed-queue.ts';
+import { BedQueue, type BedQueueParts, playing } from './bed-queue.ts';
+import { BedWorker } from './bed-worker.ts';
+import { BedRemoving } from './bed-removing.ts';
 import { BedStore } from './bed-store.ts';
 import { type BedJobOptions, checkJobOptions } from './bullmq/job-options.ts';
 import type { JobRecord, NewJob } from './bullmq/job-record.ts';
@@ -159,9 +161,11 @@ export class TestBed {
   }
 
   #queueParts(): BedQueueParts {
-    const { queue, recordable } = this.#parts;
+    const { queue, jobs: kept, recordable, clock } = this.#parts;
+    const leaveLane = (key: string, jobId: string): string => kept.leaveIfGone(key, jobId);
     return {
       queue,
+      removing: new BedRemoving({ queue, leaveLane, wallMs: () => clock.wallMs() }),
       queueName: recordable.qualifiedName.slice(recordable.qualifiedName.indexOf(':') + 1),
       qualifiedName: recordable.qualifiedName,
       history: recordable.history,

@@ -88,6 +88,12 @@ export class Journal {
     place.decided = undefined;
   }
 
+  /** It is gone, and its place with it, unless it was decided before. */
+  removed(jobId: string): void {
+    const place = this.#places.get(jobId);
+    if (place !== undefined && place.decided === undefined) place.isInPlace = false;
+  }
+
   taken({ token, entries, copy }: Taken): void {
     if (entries.length > 0) this.#takes.set(token, { entries, from: copy.watermark });
   }

@@ -4,7 +4,7 @@ import type { Job } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type OpenCells, openCells, Queue, Worker } from '../../src/index.ts';
 import { createTestBed } from '../../src/testing.ts';
-import { parityRows, parityUpdates, type Row, type World } from '../support/parity.ts';
+import { parityRows, parityUpdates, type Row, TableError, type World } from '../support/parity.ts';
 import { memcachedAddresses, redisUrl } from '../support/servers.ts';
 import { QUICK, quickly } from '../support/workers.ts';
 
@@ -69,7 +69,10 @@ async function outcomeOf(
   const said = await row
     .run({ ...world, done: remember })
     .then((answer: unknown) => (typeof answer === 'object' ? 'accepted' : answer))
-    .catch((thrown: unknown) => told(thrown, world.key('')));
+    .catch((thrown: unknown) => {
+      if (thrown instanceof TableError) throw thrown;
+      return told(thrown, world.key(''));
+    });
   const after = await Promise.all(
     jobs.map(async ({ id, data }) => {
       const { who } = data as { who: string };

@@ -93,6 +93,7 @@ const ODD: readonly AnyUpdate[] = [
       throw new Error('no result');
     },
   }),
+  noting('hold', { onExhausted: 'hold' }),
   noting('slow', { timeoutMs: 30, apply: () => new Promise(() => {}) }),
 ];
 
@@ -113,8 +114,14 @@ export interface Row {
   run(world: World): Promise<unknown>;
 }
 
-const update = (name: string): AnyUpdate =>
-  parityUpdates.find((one) => one.name === name) as AnyUpdate;
+/** A mistake of the table's own, which would come out alike on both sides. */
+export class TableError extends Error {}
+
+function update(name: string): AnyUpdate {
+  const found = parityUpdates.find((one) => one.name === name);
+  if (found === undefined) throw new TableError(`the table has no update "${name}"`);
+  return found;
+}
 
 type Draft = readonly [who: string, failures?: number | undefined, options?: JobsOptions];
 
@@ -321,4 +328,86 @@ const ofOptions: Row[] = [
   },
 ];
 
-export const parityRows: readonly Row[] = [...ofKinds, ...ofOdd, ...ofOptions];
+/** Jobs are removed; what waits behind them goes on. */
+const later: JobsOptions = { delay: 3_600_000 };
+const ofRemoving: Row[] = [
+  {
+    name: 'a delayed job that is removed',
+    async run({ queue, key: named, done }) {
+      const job = await queue.enqueue(update('plain'), { key: named(), who: 'a' }, later);
+      await job.remove();
+      const states = [await job.getState(), await queue.remove(job.id as string)];
+      await done([(await queue.add('plain', { key: named(), who: 'b' })) as Job]);
+      return String(states);
+    },
+  },
+  {
+    name: 'a job that is done is removed, and its value stays',
+    async run({ queue, key: named, done }) {
+      const options = { jobId: `${named()}-id` };
+      const job = await queue.enqueue(update('plain'), { key: named(), who: 'a' }, options);
+      await done([job as Job]);
+      const removed = await queue.remove(job.id as string);
+      await done([
+        (await queue.enqueue(update('plain'), { key: named(), who: 'b' }, options)) as Job,
+      ]);
+      return String([removed, await queue.remove('nobody')]);
+    },
+  },
+  {
+    name: 'a job that holds its lane is removed, and the lane goes on',
+    async run({ queue, key: named, done }) {
+      const first = await queue.enqueue(update('hold'), { key: named(), who: 'a', failures: 9 });
+      await done([first as Job]);
+      const second = await queue.enqueue(update('hold'), { key: named(), who: 'b' });
+      await first.remove();
+      await done([second as Job]);
+      return first.getState();
+    },
+  },
+  {
+    name: 'jobs that failed are cleaned, and their lane goes on',
+    async run({ queue, key: named, done }) {
+      const first = await queue.enqueue(update('hold'), { key: named(), who: 'a', failures: 9 });
+      await done([first as Job]);
+      const second = await queue.enqueue(update('hold'), { key: named(), who: 'b' });
+      const early = await queue.clean(3_600_000, 0, 'failed');
+      const cleaned = await queue.clean(0, 0, 'failed');
+      await done([second as Job]);
+      return String([early.length, cleaned.includes(first.id as string), await first.getState()]);
+    },
+  },
+  {
+    name: 'jobs that are done are cleaned, one at a time',
+    async run({ queue, key: named, done }) {
+      await queue.clean(0, 0);
+      const jobs = await queue.enqueueBulk(
+        ['a', 'b', 'c'].map((who) => ({ update: update('plain'), data: { key: named(), who } })),
+      );
+      await done(jobs as Job[]);
+      const some = await queue.clean(0, 2, 'completed');
+      return String([some.length, await queue.getJobCountByTypes('completed')]);
+    },
+  },
+  {
+    name: 'what is delayed is drained with the others, and not without a word',
+    async run({ queue, key: named, done }) {
+      const job = await queue.enqueue(update('plain'), { key: named(), who: 'a' }, later);
+      await queue.drain();
+      const before = await job.getState();
+      await queue.drain(true);
+      await done([(await queue.add('plain', { key: named(), who: 'b' })) as Job]);
+      return String([before, await job.getState()]);
+    },
+  },
+  {
+    name: 'delayed jobs are cleaned',
+    async run({ queue, key: named }) {
+      const job = await queue.enqueue(update('plain'), { key: named(), who: 'a' }, later);
+      const cleaned = await queue.clean(0, 0, 'delayed');
+      return String([cleaned.includes(job.id as string), await job.getState()]);
+    },
+  },
+];
+
+export const parityRows: readonly Row[] = [...ofKinds, ...ofOdd, ...ofOptions, ...ofRemoving];

@@ -322,6 +322,7 @@ export class JobQueue {
     if (isLocked || this.#jobs.mayBeApplied(jobId)) return false;
     this.#forget(record);
     this.#deduplication.removed(record);
+    for (const listener of this.#listeners) listener.removed?.(record);
     return true;
   }
 

@@ -61,6 +61,8 @@ export interface JobListener {
   /** An attempt failed that is not the last one. */
   retried?(record: JobRecord): void;
   stalled?(record: JobRecord): void;
+  /** Nobody will deliver it any more. */
+  removed?(record: JobRecord): void;
   /** An operator has it tried again. */
   reprocessed?(record: JobRecord): void;
 }

@@ -96,6 +96,31 @@ describe('an application on a bed', () => {
     expectExactlyOnce(bed);
   });
 
+  test('removes, drains and cleans jobs, and none that a worker has in hand', async () => {
+    const bed = createTestBed({ updates: [append], workers: 1, concurrency: 1, patienceMs: 0 });
+    const queue = bed.asQueue();
+    const cleaned: unknown[] = [];
+    queue.on('cleaned', (...args: unknown[]) => cleaned.push(args));
+    const jobs = await queue.enqueueBulk(
+      ['a', 'b', 'c', 'd'].map((text) => ({ update: append, data: { key: 'k', text } })),
+    );
+    bed.fault.delayNext('1', 2_000);
+    await bed.advance(1_000);
+    await expect((jobs[0] as Job).remove()).rejects.toThrow(/Job 1 could not be removed because/);
+    expect(await queue.remove('1')).toBe(0);
+    const counts = await queue.getJobCounts('active', 'waiting', 'delayed');
+    expect(counts['delayed']).toBe(0); // whoever waits for its turn waits
+    expect((counts['waiting'] ?? 0) + (counts['active'] ?? 0)).toBe(4);
+    await queue.drain();
+    await bed.drain();
+    expect(bed.jobs().every(({ state }) => state === 'completed')).toBe(true);
+    expectInOrder(bed);
+    expectExactlyOnce(bed);
+    expect(await queue.clean(0, 0)).toEqual(bed.history('k').map((_, at) => String(at + 1)));
+    expect(cleaned).toHaveLength(1);
+    expect(await queue.getJobCountByTypes('completed')).toBe(0);
+  });
+
   test('is told what a bed does not play, when it calls that', async () => {
     const bed = createTestBed({ updates: [append] });
     for (const [call, name] of [
