@@ -11,6 +11,7 @@ import {
   trustEndMs,
 } from '../../../src/lock/lease.ts';
 import { encodeLock, LOCK_FLAGS, parseLock } from '../../../src/lock/lock-item.ts';
+import type { Item } from '../../../src/memcached/server.ts';
 
 const leaseMs = fc.integer({ min: LEASE_MIN_MS, max: LEASE_MAX_MS });
 /** performance.now() of a process that has run for up to ten years, with its fractions. */
@@ -137,5 +138,33 @@ describe("the lock's item", () => {
     'abc 1e3',
   ])('refuses "%s"', (text) => {
     expect(parseLock({ value: Buffer.from(text), flags: LOCK_FLAGS, cas: 1n })).toBeUndefined();
+  });
+
+  describe('without a value', () => {
+    const chosen = (durationMs: number, chance = 5n): bigint =>
+      (1n << 63n) | (chance << 24n) | BigInt(durationMs);
+    const without = (cas: bigint): Item => ({ value: Buffer.alloc(0), flags: 0, cas });
+
+    it('has its owner and duration in the CAS that its writer chose', () => {
+      fc.assert(
+        fc.property(leaseMs, fc.bigInt({ min: 0n, max: 2n ** 39n - 1n }), (durationMs, chance) => {
+          const cas = chosen(durationMs, chance);
+          expect(parseLock(without(cas))).toEqual({ owner: `cas-${cas}`, durationMs });
+        }),
+      );
+    });
+
+    it.each([
+      ['a CAS that a counter gave', 2n ** 40n + 1000n],
+      ['no lease', chosen(99)],
+    ])('is none with %s', (_, cas) => {
+      expect(parseLock(without(cas))).toBeUndefined();
+    });
+
+    it('is none with a value or flags', () => {
+      const cas = chosen(1000);
+      expect(parseLock({ ...without(cas), flags: 1 })).toBeUndefined();
+      expect(parseLock({ ...without(cas), value: Buffer.from('x') })).toBeUndefined();
+    });
   });
 });
