@@ -37,7 +37,7 @@ describe('jobs of a slow key', () => {
     await eventually('few are active', async () => (await here.queue.getActiveCount()) <= 2);
   });
 
-  it('do not take the slots that those before them give back', async () => {
+  it('do not take the slots that those before them give back', { tags: 'imitation' }, async () => {
     const here = stage();
     const worker = await here.worker({ concurrency: 20, autorun: false, closeMs: 100 });
     // More than are snoozed ahead in one call.
@@ -49,7 +49,9 @@ describe('jobs of a slow key', () => {
     await eventually('people are told of all', async () => ((await last())?.delay ?? 0) > 0);
   });
 
-  it('are not snoozed ahead any further once enough others are to be delivered first', async () => {
+  it('are not snoozed ahead any further once enough others are to be delivered first', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     const two = [...entries(here.key('other'), 200), ...entries(here.key('slow'), 3_000)];
     await enqueueLog(here, two);
@@ -58,7 +60,9 @@ describe('jobs of a slow key', () => {
     expect(snoozed).toBeLessThan(1_000);
   });
 
-  it('that are snoozed ahead look as BullMQ leaves them, once people have been told', async () => {
+  it('that are snoozed ahead look as BullMQ leaves them, once people have been told', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     const { backend } = here.queue;
     // More than one call snoozes or tells of.
@@ -87,7 +91,9 @@ describe('jobs of a slow key', () => {
     expect((await here.queue.getJob(jobs[7]?.id as string))?.delay).toBe(0);
   });
 
-  it('are done no later for it: whoever is decided is delivered at once', async () => {
+  it('are done no later for it: whoever is decided is delivered at once', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     const key = here.key();
     await here.worker({ concurrency: 4 });
@@ -138,7 +144,9 @@ describe('jobs of a slow key', () => {
     expect(await here.queue.getJobCounts()).toMatchObject({ delayed: 0, waiting: 0 });
   });
 
-  it('are snoozed before they are delivered; the first one and those of others keep their places', async () => {
+  it('are snoozed before they are delivered; the first one and those of others keep their places', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     const jobs = await enqueueLog(
       here,
@@ -170,10 +178,11 @@ describe('a job that has failed before', () => {
     expect(finished.map((job) => job.attemptsMade)).toEqual([1, 2, 1]);
   }
 
-  it('and was snoozed ahead is delivered when its turn has come', () =>
+  it('and was snoozed ahead is delivered when its turn has come', { tags: 'imitation' }, () =>
     snoozed(async (here, key) => {
       expect(await snoozeAhead(here, key, away(60_000, 60_000))).toBe(2);
-    }));
+    }),
+  );
 
   it('and gave its slot back is delivered when its turn has come', () =>
     snoozed(async (here, _, { id }) => {
@@ -223,7 +232,7 @@ describe('a snoozed job that is decided', () => {
     onTestFinished(() => promote.mockRestore());
   }
 
-  it('is delivered at once though whoever decided it has died', async () => {
+  it('is delivered at once though whoever decided it has died', { tags: 'imitation' }, async () => {
     diesBeforePromoting();
     const here = stage();
     const jobs = await enqueueLog(here, entries(here.key(), 20));
@@ -248,44 +257,50 @@ describe('a snoozed job that is decided', () => {
     ['an ordinary one', {}, false],
     ['one with a priority', { priority: 3 }, false],
     ['one of a paused queue', {}, true],
-  ])('is left as by the promotion of BullMQ: %s', async (_, options, paused) => {
-    const promotions = [
-      (here: Stage, job: Job) => here.queue.backend.promote(job.id as string),
-      (here: Stage, _job: Job, taken: Taken) =>
-        here.queue.lanes.acknowledge({
-          key: here.key(),
-          dataSet: taken.dataSet.id,
-          base: 0,
-          token: taken.token,
-          watermark: taken.entries[0]?.sequence as number,
-          decided: 1,
-          value: { json: '1' },
-          expireMs: 0,
-          decisions: new Map(),
-          paceMs: 1,
-        }),
-    ];
-    const pictures = promotions.map(async (promote) => {
-      const here = stage();
-      if (paused) await here.queue.pause();
-      const opts = { ...options, delay: 60_000 };
-      const job = await here.queue.add('log', { key: here.key(), n: 0 }, opts);
-      const arrivals = [job.id as string];
-      const taking = { key: here.key(), cell: undefined, arrivals, jobsMax: 9, dataMax: 999 };
-      const taken = await here.queue.lanes.take(taking);
-      await here.redis.del(here.redisKey('marker'));
-      await promote(here, job, taken);
-      return Promise.all([
-        here.redis.lrange(here.redisKey('wait'), '0', '-1'),
-        here.redis.zrange(here.redisKey('prioritized'), '0', '-1', 'WITHSCORES'),
-        here.redis.zrange(here.redisKey('delayed'), '0', '-1'),
-        here.redis.zrange(here.redisKey('marker'), '0', '-1', 'WITHSCORES'),
-        here.redis.hget(here.redisKey(arrivals[0] as string), 'delay'),
-        here.redis.xrevrange(here.redisKey('events'), '+', '-', 'COUNT', '1').then(([e]) => e?.[1]),
-      ]);
-    });
-    const [theirs, ours] = await Promise.all(pictures);
-    expect(ours).toEqual(theirs);
-    expect(theirs?.[2]).toEqual([]);
-  });
+  ])(
+    'is left as by the promotion of BullMQ: %s',
+    { tags: 'imitation' },
+    async (_, options, paused) => {
+      const promotions = [
+        (here: Stage, job: Job) => here.queue.backend.promote(job.id as string),
+        (here: Stage, _job: Job, taken: Taken) =>
+          here.queue.lanes.acknowledge({
+            key: here.key(),
+            dataSet: taken.dataSet.id,
+            base: 0,
+            token: taken.token,
+            watermark: taken.entries[0]?.sequence as number,
+            decided: 1,
+            value: { json: '1' },
+            expireMs: 0,
+            decisions: new Map(),
+            paceMs: 1,
+          }),
+      ];
+      const pictures = promotions.map(async (promote) => {
+        const here = stage();
+        if (paused) await here.queue.pause();
+        const opts = { ...options, delay: 60_000 };
+        const job = await here.queue.add('log', { key: here.key(), n: 0 }, opts);
+        const arrivals = [job.id as string];
+        const taking = { key: here.key(), cell: undefined, arrivals, jobsMax: 9, dataMax: 999 };
+        const taken = await here.queue.lanes.take(taking);
+        await here.redis.del(here.redisKey('marker'));
+        await promote(here, job, taken);
+        return Promise.all([
+          here.redis.lrange(here.redisKey('wait'), '0', '-1'),
+          here.redis.zrange(here.redisKey('prioritized'), '0', '-1', 'WITHSCORES'),
+          here.redis.zrange(here.redisKey('delayed'), '0', '-1'),
+          here.redis.zrange(here.redisKey('marker'), '0', '-1', 'WITHSCORES'),
+          here.redis.hget(here.redisKey(arrivals[0] as string), 'delay'),
+          here.redis
+            .xrevrange(here.redisKey('events'), '+', '-', 'COUNT', '1')
+            .then(([e]) => e?.[1]),
+        ]);
+      });
+      const [theirs, ours] = await Promise.all(pictures);
+      expect(ours).toEqual(theirs);
+      expect(theirs?.[2]).toEqual([]);
+    },
+  );
 });
