@@ -21,6 +21,7 @@ import type {
 } from '../lanes.ts';
 import type { HistoryJob, HistoryNote } from '../../history/history.ts';
 import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
+import { type Entry, LaneOrders } from './lane-orders.ts';
 import { MemoryCopies } from './memory-copies.ts';
 import {
   entryOf,
@@ -41,19 +42,16 @@ export {
   type NewMemoryJob,
 } from './memory-job.ts';
 
-/** Job ids with their sequences. A number is always drawn above all others, so insertion is order. */
-type Lane = Map<string, number>;
 const NOBODY: ReadonlyMap<string, number> = new Map();
 
 export class MemoryJobs {
   readonly #clock: Clock;
   readonly #dataSetId: string;
   readonly #jobs = new Map<string, MemoryJob>();
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes: LaneOrders;
   readonly #copies: MemoryCopies;
   /** The batch of each key that somebody has in hand: its token, and its last sequence. */
   readonly #inHand = new Map<string, { readonly token: number; readonly last: number }>();
-  #lastDrawn = 0;
   #dataSet: DataSet | undefined;
   #lastId = 0;
   /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
@@ -66,6 +64,7 @@ export class MemoryJobs {
   constructor(clock: Clock, dataSetId = 'memory') {
     this.#clock = clock;
     this.#dataSetId = dataSetId;
+    this.#lanes = new LaneOrders(clock);
     this.#copies = new MemoryCopies(clock);
     this.history = new MemoryHistory(clock);
   }
@@ -100,7 +99,7 @@ export class MemoryJobs {
   /** It has entered a lane, and is in it still. */
   isInLane(jobId: string): boolean {
     const { entered } = this.#jobs.get(jobId) ?? {};
-    return entered !== undefined && this.#lanes.get(entered.key)?.has(jobId) === true;
+    return entered !== undefined && this.#lanes.has(entered.key, jobId);
   }
 
   /** MAY_BE_APPLIED_LUA of scripts/remove.ts: whoever removes jobs asks. */
@@ -109,7 +108,7 @@ export class MemoryJobs {
     if (job?.entered === undefined || isFinished(job)) return false;
     if (job.outcome !== '') return true;
     const { key } = job.entered;
-    const sequence = this.#lanes.get(key)?.get(jobId) ?? Number.POSITIVE_INFINITY;
+    const sequence = this.#lanes.sequenceOf(key, jobId) ?? Number.POSITIVE_INFINITY;
     return sequence <= (this.#inHand.get(key)?.last ?? 0);
   }
 
@@ -121,9 +120,9 @@ export class MemoryJobs {
   /** Takes the entry of a removed job out of its lane. Returns who is first now, if it was and is untried; else ''. */
   leaveIfGone(key: string, jobId: string): string {
     if (this.#jobs.has(jobId)) return '';
-    const [first] = this.#lanes.get(key)?.keys() ?? [];
-    this.#leave(key, jobId);
-    const [next] = this.#lanes.get(key)?.keys() ?? [];
+    const first = this.#lanes.first(key);
+    this.#lanes.leave(key, jobId);
+    const next = this.#lanes.first(key);
     if (first !== jobId || next === undefined) return '';
     return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
   }
@@ -141,15 +140,14 @@ export class MemoryJobs {
     const entries: LaneEntry[] = [];
     const gone: string[] = [];
     const present = new Set<string>();
-    const lane = this.#lanes.get(key) ?? new Map<string, number>();
     let data = 0;
-    for (const [jobId, sequence] of headOf(lane, jobsMax)) {
+    for (const [jobId, sequence] of this.#lanes.head(key, jobsMax)) {
       present.add(jobId);
       if (data >= dataMax) continue;
       const entry = this.#entry(key, jobId, sequence);
       if (entry === undefined) {
         gone.push(jobId);
-        this.#leave(key, jobId);
+        this.#lanes.leave(key, jobId);
       } else data += append(entries, entry);
     }
     const headLength = present.size;
@@ -170,7 +168,7 @@ export class MemoryJobs {
       this.#copies.keep(key);
       this.#inHand.set(key, { token, last: last.sequence });
     }
-    const length = this.#lanes.get(key)?.size ?? 0;
+    const length = this.#lanes.length(key);
     const headDueInMs = this.#dueInMs(entries[0]);
     const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
     const facts = {
@@ -188,7 +186,7 @@ export class MemoryJobs {
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;
     if (copyToken === commit.token) return { accepted: true };
     if (copyToken !== commit.base) return { accepted: false };
-    if (commit.token > this.#lastDrawn || hasStrangers(commit, this.#leaving(commit)))
+    if (commit.token > this.#lanes.lastDrawn || hasStrangers(commit, this.#leaving(commit)))
       return { accepted: false, wentBack: true };
     return this.overwriteCopy(commit);
   }
@@ -209,7 +207,7 @@ export class MemoryJobs {
   forgetEntry(jobId: string): void {
     const job = this.#jobs.get(jobId);
     if (job?.entered === undefined) return;
-    this.#leave(job.entered.key, jobId);
+    this.#lanes.leave(job.entered.key, jobId);
     job.entered = undefined;
     job.isLate = false;
   }
@@ -220,9 +218,9 @@ export class MemoryJobs {
 
   renumber(key: string, above: number): void {
     const { token = 0, watermark = 0 } = this.#copies.of(key) ?? {};
-    this.#lastDrawn = Math.max(this.#lastDrawn, above, token, watermark);
+    this.#lanes.skipTo(Math.max(above, token, watermark));
     for (const [jobId] of this.#leaving({ key, watermark })) {
-      this.#leave(key, jobId);
+      this.#lanes.leave(key, jobId);
       this.#enter(key, jobId);
     }
   }
@@ -230,9 +228,8 @@ export class MemoryJobs {
   locate(key: string, jobId: string): Location {
     const outcome = this.#jobs.get(jobId)?.outcome ?? '';
     if (outcome !== '') return { kind: 'decided', outcome };
-    const lane = this.#lanes.get(key);
-    if (lane === undefined || !lane.has(jobId)) return { kind: 'absent' };
-    const rank = [...lane.keys()].indexOf(jobId);
+    const rank = this.#lanes.rank(key, jobId);
+    if (rank < 0) return { kind: 'absent' };
     return { kind: 'waiting', rank, paceMs: this.#copies.of(key)?.paceMs ?? 0 };
   }
 
@@ -255,61 +252,51 @@ export class MemoryJobs {
   }
 
   lookAt({ key, jobId }: StandingLane): LaneSight {
-    const [first] = this.#lanes.get(key)?.keys() ?? [];
+    const first = this.#lanes.first(key);
     if (first !== jobId) return 'moved-on';
     const state = this.#jobs.get(jobId)?.state ?? 'completed';
     return state === 'completed' ? 'released' : 'stands';
   }
 
   inspect(key: string, jobsMax: number): LaneState {
-    const lane = this.#lanes.get(key) ?? new Map<string, number>();
-    const head: LaneJob[] = headOf(lane, jobsMax).map(([jobId, sequence]) => ({ jobId, sequence }));
+    const head: LaneJob[] = this.#lanes
+      .head(key, jobsMax)
+      .map(([jobId, sequence]) => ({ jobId, sequence }));
     const paceMs = this.#copies.of(key)?.paceMs ?? 0;
     const copy = this.#copies.seenWith(key, undefined);
-    const nextToken = Math.max(this.#lastDrawn + 1, this.#nowMicros());
-    return { copy, length: lane.size, paceMs, head, dataSet: this.dataSet(), nextToken };
+    const nextToken = this.#lanes.next;
+    return {
+      copy,
+      length: this.#lanes.length(key),
+      paceMs,
+      head,
+      dataSet: this.dataSet(),
+      nextToken,
+    };
   }
 
   /** The counter of sequences and tokens: `max(last + 1, time in µs)`. */
   drawToken(): number {
-    this.#lastDrawn = Math.max(this.#lastDrawn + 1, this.#nowMicros());
-    return this.#lastDrawn;
+    return this.#lanes.draw();
   }
 
   /** Made by whoever asks first. */
   dataSet(): DataSet {
-    this.#dataSet ??= { id: this.#dataSetId, madeAt: this.#nowMicros() };
+    this.#dataSet ??= { id: this.#dataSetId, madeAt: this.#lanes.nowMicros() };
     return this.#dataSet;
-  }
-
-  #nowMicros(): number {
-    return Math.floor(this.#clock.wallMs() * 1000);
   }
 
   // Lanes
 
   #mayEnter(key: string, job: MemoryJob): boolean {
-    return this.#lanes.get(key)?.has(job.id) !== true && isOf(key, job);
+    return !this.#lanes.has(key, job.id) && isOf(key, job);
   }
 
   #enter(key: string, jobId: string): number {
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      lane = new Map();
-      this.#lanes.set(key, lane);
-    }
-    const sequence = this.drawToken();
-    lane.delete(jobId); // a former job of this id may be in it still
-    lane.set(jobId, sequence);
+    const sequence = this.#lanes.enter(key, jobId);
     const job = this.#jobs.get(jobId);
     if (job !== undefined) job.entered = { key, sequence };
     return sequence;
-  }
-
-  #leave(key: string, jobId: string): void {
-    const lane = this.#lanes.get(key);
-    lane?.delete(jobId);
-    if (lane?.size === 0) this.#lanes.delete(key);
   }
 
   /** Undefined: nobody's, or of a former job; a new one of its id is in another lane. */
@@ -346,21 +333,20 @@ export class MemoryJobs {
   }
 
   /** What is at or below the watermark. */
-  #leaving({ key, watermark }: Pick<Acknowledgement, 'key' | 'watermark'>): [string, number][] {
-    return [...(this.#lanes.get(key) ?? [])].filter(([, sequence]) => sequence <= watermark);
+  #leaving({ key, watermark }: Pick<Acknowledgement, 'key' | 'watermark'>): Entry[] {
+    return this.#lanes.upTo(key, watermark);
   }
 
   /** Those of the commit's jobs that entered late and are not in the lane with their number, with that number. */
-  #forgotten({ key, late = NOBODY }: Acknowledgement): [string, number][] {
-    const lane = this.#lanes.get(key);
-    return [...late].filter(([jobId, sequence]) => lane?.get(jobId) !== sequence);
+  #forgotten({ key, late = NOBODY }: Acknowledgement): Entry[] {
+    return [...late].filter(([jobId, sequence]) => this.#lanes.sequenceOf(key, jobId) !== sequence);
   }
 
   /** Redis has gone back to before it entered: it waits to enter anew, or has. Else it is another job of its id. */
   #isToldOf({ key }: Acknowledgement, jobId: string): boolean {
     const job = this.#jobs.get(jobId);
     const isOpen = job !== undefined && isOf(key, job) && !isFinished(job) && job.outcome === '';
-    return isOpen && (job.isLate || this.#lanes.get(key)?.has(jobId) !== true);
+    return isOpen && (job.isLate || !this.#lanes.has(key, jobId));
   }
 
   /** Everything at or below the watermark leaves; if the sequences are told, only these. And what Redis has forgotten. */
@@ -389,7 +375,8 @@ export class MemoryJobs {
       }
       cascades ||= kind === 'c';
       // One that has left without an outcome may have entered anew.
-      if (kind !== 's' || this.#lanes.get(key)?.get(jobId) === sequence) this.#leave(key, jobId);
+      if (kind !== 's' || this.#lanes.sequenceOf(key, jobId) === sequence)
+        this.#lanes.leave(key, jobId);
     }
     if (cascades) this.#cascade(key);
     for (const [jobId, decision] of decisions) {
@@ -408,7 +395,7 @@ export class MemoryJobs {
 
   /** What waits now fails; what comes later does not. */
   #cascade(key: string): void {
-    const last = [...(this.#lanes.get(key)?.values() ?? [])].at(-1);
+    const last = this.#lanes.lastSequence(key);
     const copy = this.#copies.of(key);
     if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
   }
@@ -417,7 +404,7 @@ export class MemoryJobs {
 /** Whether others than the commit's own jobs would leave with it. */
 function hasStrangers(
   { watermark, decided, sequences }: Acknowledgement,
-  leaving: readonly [string, number][],
+  leaving: readonly Entry[],
 ): boolean {
   const own = sequences ?? (decided === 1 ? [watermark] : undefined);
   if (own === undefined) return leaving.length > decided;
@@ -430,15 +417,6 @@ function isOf(key: string, { entered }: MemoryJob): boolean {
 
 function isFailure(kind: string | undefined): boolean {
   return kind === 'f' || kind === 'c';
-}
-
-function headOf(lane: Lane, jobsMax: number): [string, number][] {
-  const head: [string, number][] = [];
-  for (const entry of lane) {
-    if (head.length >= jobsMax) break;
-    head.push(entry);
-  }
-  return head;
 }
 
 /** Returns the size of its data in bytes, as Redis counts. */
