@@ -2,7 +2,15 @@
 import { hash } from 'node:crypto';
 import { TorilError } from '../../errors.ts';
 import { NO_VALUE_HASH } from '../history.ts';
-import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
+import {
+  asLines,
+  commitsOf,
+  eachCommit,
+  nameOf,
+  type RecordedLines,
+  type RecordingInput,
+  readableAgain,
+} from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import type { RecordedCommit, RecordingHeader } from '../recording/recording.ts';
 import { RecordingWriter } from './write-again.ts';
@@ -22,34 +30,56 @@ export interface SliceOptions {
 
 /**
  * The lines of the slice, without their newlines. Of each key it has the commits that are wanted and those
- * between them, and before them what is needed to begin: from the last one whose value is known.
+ * between them, and before them what is needed to begin: from the last one whose value is known. The recording
+ * is read twice, so that no commit is kept in memory; a stream is kept as it comes.
  * @throws TorilError as `replay`; NOTHING_RECORDED if nothing is left; INVALID_OPTIONS
  */
-export async function slice(recording: RecordingInput, options: SliceOptions): Promise<string[]> {
+export function slice(recording: RecordingInput, options: SliceOptions): RecordedLines {
+  return asLines(linesOf(recording, options));
+}
+
+async function* linesOf(
+  recording: RecordingInput,
+  options: SliceOptions,
+): AsyncGenerator<string, void, undefined> {
   const { sample = 1 } = options;
   if (!(sample > 0 && sample <= 1)) {
     throw new TorilError('INVALID_OPTIONS', `sample must be above 0 and at most 1, not ${sample}.`);
   }
-  const reader = new RecordingReader(nameOf(recording));
-  const keys = new Map<string, KeySlice>();
+  const name = nameOf(recording);
+  const source = await readableAgain(recording);
+  const keys = await partsOf(source, name, options);
+  if (![...keys.values()].some(({ last }) => last > 0)) {
+    throw new TorilError('NOTHING_RECORDED', `${name} has nothing of that.`);
+  }
+  const reader = new RecordingReader(name);
+  const writer = new RecordingWriter();
+  let hasHeader = false;
+  for await (const commit of eachCommit(source, reader)) {
+    if (!hasHeader) yield writer.header(reader.header as RecordingHeader);
+    hasHeader = true;
+    if (keys.get(commit.key)?.has(reader.commits) === true) yield writer.commit(commit);
+  }
+  yield writer.end(reader.end());
+}
+
+async function partsOf(
+  recording: RecordingInput,
+  name: string,
+  options: SliceOptions,
+): Promise<ReadonlyMap<string, KeyPart>> {
+  const { sample = 1 } = options;
+  const reader = new RecordingReader(name);
+  const keys = new Map<string, KeyPart>();
   const isWanted = wanting(options);
   await commitsOf(recording, reader, (commit) => {
     const { key } = commit;
     if (options.keys?.includes(key) === false || !isSampled(key, sample)) return;
-    let kept = keys.get(key);
-    if (kept === undefined) keys.set(key, (kept = new KeySlice()));
-    kept.next(commit, reader.commits, isWanted(commit));
+    let part = keys.get(key);
+    if (part === undefined) keys.set(key, (part = new KeyPart()));
+    part.next(commit, reader.commits, isWanted(commit));
   });
-  const kept = [...keys.values()].flatMap((each) => each.commits);
-  if (kept.length === 0) {
-    throw new TorilError('NOTHING_RECORDED', `${nameOf(recording)} has nothing of that.`);
-  }
-  const writer = new RecordingWriter();
-  return [
-    writer.header(reader.header as RecordingHeader),
-    ...kept.toSorted((a, b) => a.at - b.at).map(({ commit }) => writer.commit(commit)),
-    writer.end(reader.end()),
-  ];
+  return keys;
 }
 
 /** Of a key, always the same answer. */
@@ -58,26 +88,25 @@ export function isSampled(key: string, share: number): boolean {
   return Number.parseInt(hash('sha1', key, 'hex').slice(0, 8), 16) / 2 ** 32 < share;
 }
 
-interface Placed {
-  readonly commit: RecordedCommit;
-  /** Its place in the recording. */
-  readonly at: number;
-}
-
-class KeySlice {
-  readonly commits: Placed[] = [];
-  /** What comes before the next wanted one: since a known value, or since the last wanted one. */
-  #pending: Placed[] = [];
+/** Which commits of a key are kept, by their places in the recording, counted from 1. */
+class KeyPart {
+  #first = 0;
+  /** 0: none is wanted. */
+  last = 0;
 
   next(commit: RecordedCommit, at: number, isWanted: boolean): void {
-    if (this.commits.length === 0 && begins(commit)) this.#pending = [];
-    this.#pending.push({ commit, at });
     if (isWanted) {
-      this.commits.push(...this.#pending);
-      this.#pending = [];
-    } else if (this.commits.length === 0 && isKnown(commit)) {
-      this.#pending = [{ commit, at }]; // it is folded from behind this one
+      if (this.#first === 0 || (this.last === 0 && begins(commit))) this.#first = at;
+      this.last = at;
+      return;
     }
+    // It is folded from the beginning that comes last before the first wanted one, or behind a known value.
+    const isStart = this.#first === 0 || begins(commit) || isKnown(commit);
+    if (this.last === 0 && isStart) this.#first = at;
+  }
+
+  has(at: number): boolean {
+    return at >= this.#first && at <= this.last;
   }
 }
 

@@ -110,6 +110,19 @@ function piecesOf(
   return createReadStream(recording, { highWaterMark: PIECE_BYTES }) as AsyncIterable<Buffer>;
 }
 
+/** The same for who reads it more than once: what comes only once is kept, as it came. */
+export async function readableAgain(recording: RecordingInput): Promise<RecordingInput> {
+  const isOnce =
+    typeof recording === 'object' &&
+    !(recording instanceof URL) &&
+    !Buffer.isBuffer(recording) &&
+    !Array.isArray(recording);
+  if (!isOnce) return recording;
+  const pieces: Buffer[] = [];
+  for await (const piece of piecesOf(recording)) pieces.push(Buffer.from(piece));
+  return Buffer.concat(pieces);
+}
+
 async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string> {
   for await (const line of lines) yield `${line}\n`;
 }

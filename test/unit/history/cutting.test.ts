@@ -1,8 +1,11 @@
 /** Smaller recordings out of large ones: slices, and the smallest that shows a difference. */
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { shrink } from '../../../src/history/cutting/shrink.ts';
 import { slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
 import { record } from '../../../src/history/record.ts';
+import type { RecordingInput } from '../../../src/history/recording/input.ts';
 import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
 import { replay } from '../../../src/history/replay/replay.ts';
 import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
@@ -10,6 +13,11 @@ import { createTestBed } from '../../../src/testing.ts';
 import { deposit, History, interest, linesOf } from '../../support/recorded.ts';
 
 const updates: readonly AnyUpdate[] = [deposit, interest];
+async function sliced(recording: RecordingInput, options: SliceOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of slice(recording, options)) lines.push(line);
+  return lines;
+}
 const withNewlines = (lines: readonly string[]): string[] => lines.map((line) => `${line}\n`);
 
 describe('a slice', () => {
@@ -22,7 +30,7 @@ describe('a slice', () => {
     return history;
   };
   const cut = async (options: SliceOptions): Promise<{ tokens: number[]; agrees: boolean }> => {
-    const lines = withNewlines(await slice(traffic().lines(), options));
+    const lines = withNewlines(await sliced(traffic().lines(), options));
     const commits = lines.flatMap(
       (line) => (JSON.parse(line) as { commit?: RecordedCommit }).commit ?? [],
     );
@@ -52,9 +60,20 @@ describe('a slice', () => {
     });
   });
 
+  test('is the same of a stream, which comes only once, and of what it was compressed to', async () => {
+    const lines = traffic().lines();
+    const expected = await sliced(lines, { keys: ['ada'] });
+    const once = (function* () {
+      yield* lines;
+    })();
+    expect(await sliced(once, { keys: ['ada'] })).toEqual(expected);
+    const zipped = gzipSync(lines.join(''));
+    expect(await sliced(Readable.from([zipped]), { keys: ['ada'] })).toEqual(expected);
+  });
+
   test('says if the whole was trimmed while it was recorded', async () => {
     const torn = linesOf(commits, {}, { torn: [7] });
-    const lines = withNewlines(await slice(torn, { keys: ['ada'] }));
+    const lines = withNewlines(await sliced(torn, { keys: ['ada'] }));
     expect(await replay(lines, updates)).toMatchObject({ verdict: 'not-checked', torn: [1] });
   });
 
@@ -65,7 +84,7 @@ describe('a slice', () => {
       .step('bob', [['deposit', 1]]);
     day.commits.forEach((commit, n) => void (day.commits[n] = { ...commit, id: `${1_000 * n}-0` }));
     const kept = async (options: SliceOptions): Promise<number> =>
-      (await slice(day.lines(), options)).length - 2;
+      (await sliced(day.lines(), options)).length - 2;
     expect(await kept({ since: 2_000 })).toBe(1);
     expect(await kept({ since: 1_000, until: 2_000 })).toBe(2); // with the one it begins with
     expect(await kept({ until: 1_000 })).toBe(1);

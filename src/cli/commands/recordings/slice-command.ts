@@ -7,7 +7,7 @@ import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
 import { inputOf } from '../../recordings/recording-input.ts';
 import { share, timeFlag } from '../../flags/flags.ts';
-import { grouped, note, print } from '../../terminal/terminal.ts';
+import { grouped, note } from '../../terminal/terminal.ts';
 
 interface SliceFlags {
   readonly key: readonly string[];
@@ -59,15 +59,14 @@ export function addSliceCommand(program: Command, exitWith: ExitWith): void {
     .addHelpText('after', SLICE_EXAMPLES)
     .action(async (file: string, flags: SliceFlags) => {
       const { key, job, since, until, sample } = flags;
-      const lines = await slice(inputOf(file), {
+      const lines = slice(inputOf(file), {
         keys: key.length > 0 ? key : undefined,
         jobs: job.length > 0 ? job : undefined,
         since: since === undefined ? undefined : timeFlag('--since', since),
         until: until === undefined ? undefined : timeFlag('--until', until),
         sample,
       });
-      await put(lines, flags.out);
-      note(`${grouped(lines.length - 2)} commits`);
+      note(`${grouped((await put(lines, flags.out)) - 2)} commits`);
       exitWith(EXIT.done);
     });
 }
@@ -92,14 +91,24 @@ export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
     });
 }
 
-async function put(lines: readonly string[], out: string | undefined): Promise<void> {
-  if (out === undefined) return print(lines.join('\n'));
-  await writeRecording(
-    out,
-    (async function* () {
-      yield* lines;
-    })(),
-  );
+/** @returns the number of lines */
+async function put(
+  lines: AsyncIterable<string> | Iterable<string>,
+  out: string | undefined,
+): Promise<number> {
+  if (out !== undefined) return writeRecording(out, each(lines));
+  let count = 0;
+  for await (const line of lines) {
+    count += 1;
+    if (process.stdout.write(`${line}\n`)) continue;
+    // No faster than whoever reads it.
+    await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
+  }
+  return count;
+}
+
+async function* each(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
+  yield* lines;
 }
 
 function gather(one: string, before: readonly string[]): string[] {
