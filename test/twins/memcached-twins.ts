@@ -83,4 +83,36 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
       },
     ],
   },
+  {
+    name: 'unproven-is-trusted',
+    guard: 'what does not tell its settings, and may be several memcached, is refused',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/memcached/meta/unproven.test.ts',
+      why: 'a server in memory is one server',
+    },
+    edits: [
+      {
+        file: 'src/memcached/meta/hello.ts',
+        find: '  if (!isTold && !acceptsUnproven) throw unprovenError(address);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'failover-of-memjs',
+    guard: 'a memjs client that moves keys to other servers is refused: a second lock for one key',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/memcached/memjs-settings.test.ts',
+      why: 'the simulation has no options',
+    },
+    edits: [
+      {
+        file: 'src/memcached/memjs-settings.ts',
+        find: '  if (client.servers.length > 1) checkRouting(client, optionsOf(client));\n',
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -57,6 +57,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],
     ...['forget-refused-commit', 'completed-is-applied', 'nobody-looks', 'gone-in-silence'],
     ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
+    ...['unproven-is-trusted', 'failover-of-memjs'],
   ],
 };
 
