@@ -55,7 +55,15 @@ export async function compare(
     new UpdateRegistry(updatesOf(options.old)),
     new UpdateRegistry(updatesOf(options.new)),
   ];
-  const tally = new Tally(options.ignore ?? []);
+  const { ignore = [] } = options;
+  // It would be the whole value, so that nothing differs ever.
+  if (ignore.some((field) => typeof field !== 'string' || field.trim() === '')) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      'ignore must name fields, as .updatedAt, and one is empty.',
+    );
+  }
+  const tally = new Tally(ignore);
   const keys = new Map<string, KeyComparison | undefined>();
   const reader = new RecordingReader(nameOf(recording));
   let commits = 0;

@@ -76,6 +76,7 @@ export function defineInvariant<Value = unknown>(invariant: Invariant<Value>): I
 /** @throws TorilError INVALID_OPTIONS */
 export function checkInvariants(invariants: unknown): readonly AnyInvariant[] {
   if (!Array.isArray(invariants)) refuse('invariants must be an array');
+  if ((invariants as unknown[]).length === 0) refuse('the list of invariants is empty');
   const names = new Set<string>();
   for (const one of invariants as unknown[]) {
     checkInvariant(one);

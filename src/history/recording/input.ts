@@ -103,6 +103,12 @@ function piecesOf(
 ): AsyncIterable<Buffer | string> | Iterable<Buffer | string> {
   if (Buffer.isBuffer(recording)) return [recording];
   if (typeof recording === 'string' && recording.startsWith(LINE_OPEN)) return [recording];
+  if (!isReadable(recording)) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `a recording is a file's path or URL, its text or bytes, a stream, lines, or what record(queue) gives, not ${recording === null ? 'null' : `a value of type ${typeof recording}`}.`,
+    );
+  }
   if (typeof recording === 'object' && ARE_LINES in recording) {
     return withNewlines(recording as RecordedLines);
   }
@@ -121,6 +127,12 @@ export async function readableAgain(recording: RecordingInput): Promise<Recordin
   const pieces: Buffer[] = [];
   for await (const piece of piecesOf(recording)) pieces.push(Buffer.from(piece));
   return Buffer.concat(pieces);
+}
+
+function isReadable(recording: unknown): boolean {
+  if (typeof recording === 'string' || recording instanceof URL) return true;
+  if (typeof recording !== 'object' || recording === null) return false;
+  return Symbol.asyncIterator in recording || Symbol.iterator in recording;
 }
 
 async function* withNewlines(lines: AsyncIterable<string>): AsyncGenerator<string> {

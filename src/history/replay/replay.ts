@@ -86,6 +86,12 @@ export async function replay(
   return replaying.report(nameOf(recording));
 }
 
+/** One that is misspelt would never be looked at: so might an invariant. */
+const OPTIONS: Readonly<Record<keyof ReplayOptions, true>> = {
+  ...{ key: true, former: true, verifyUpdates: true, allowUnchecked: true, live: true },
+  ...{ onJob: true, invariants: true, keysAtOnce: true, onProgress: true },
+};
+
 class Replay {
   readonly #reader: RecordingReader;
   readonly #registry: UpdateRegistry;
@@ -98,6 +104,10 @@ class Replay {
   readonly #onJob: OnJob | undefined;
 
   constructor(reader: RecordingReader, updates: Updates, options: ReplayOptions) {
+    const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
+    if (unknown !== undefined) {
+      throw new TorilError('INVALID_OPTIONS', `replay has no option ${unknown}.`);
+    }
     if (options.key !== undefined) checkKey(options.key);
     this.#reader = reader;
     const verify = (update: AnyUpdate): AnyUpdate => verified(update, () => undefined);

@@ -1,7 +1,7 @@
 /** Whether code under test has enqueued what it should. */
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { TestBed } from '../bed.ts';
-import { ExpectationError } from './expectation-error.ts';
+import { ExpectationError, VacuousExpectationError } from './expectation-error.ts';
 import { jsonDifference, shown } from './json-difference.ts';
 
 export interface ExpectedJob {
@@ -18,9 +18,11 @@ const JOBS_SHOWN = 5;
 /**
  * Jobs like this one have been enqueued on the bed, whatever has become of them.
  * @throws ExpectationError
+ * @throws VacuousExpectationError what is expected is misspelt, or of an update that the bed does not know
  */
 export function expectEnqueued(bed: TestBed, expected: ExpectedJob): void {
   const { count } = expected;
+  checkExpected(bed, expected);
   const jobs = bed.jobs();
   const found = jobs.filter((job) => isLike(job, expected));
   if (count === undefined ? found.length > 0 : found.length === count) return;
@@ -36,6 +38,26 @@ export function expectEnqueued(bed: TestBed, expected: ExpectedJob): void {
     `expected ${count ?? 'a'} job${count === undefined || count === 1 ? '' : 's'} like ${wanted}, found ${found.length}. ${all}`,
     found.length,
     count ?? 1,
+  );
+}
+
+const MEMBERS: ReadonlySet<string> = new Set(['update', 'key', 'data', 'count']);
+
+/** What is misspelt would fit every job, and an update that there is not none. */
+function checkExpected(bed: TestBed, { update, count, ...expected }: ExpectedJob): void {
+  const unknown = Object.keys(expected).find((member) => !MEMBERS.has(member));
+  if (unknown !== undefined) {
+    throw new VacuousExpectationError(
+      `expectEnqueued does not know ${unknown}: update, key, data, count.`,
+    );
+  }
+  if (count !== undefined && !(Number.isInteger(count) && count >= 0)) {
+    throw new VacuousExpectationError(`count must be a whole number from 0, not ${count}.`);
+  }
+  const name = typeof update === 'object' ? update.name : update;
+  if (name === undefined || bed.registry.names.includes(name)) return;
+  throw new VacuousExpectationError(
+    `the test bed knows no update "${name}", so that no job could be like that (known: ${bed.registry.names.join(', ')}).`,
   );
 }
 

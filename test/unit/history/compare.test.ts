@@ -88,6 +88,9 @@ describe('compare', () => {
       ignore: ['.cents', '.log'],
     });
     expect(ignored).toMatchObject({ verdict: 'same', differingKeys: 0 });
+    // It would be the whole value.
+    const nothing = compare(traffic().lines(), { old: [deposit], new: [deposit], ignore: [''] });
+    await expect(nothing).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
   });
 
   test('tells of jobs that fail with one version only, also of those that failed then', async () => {

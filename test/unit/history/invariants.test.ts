@@ -221,6 +221,13 @@ describe('an invariant that gives no answer is refused, with the place:', () => 
     });
   });
 
+  test('there are none, or their option is misspelt', async () => {
+    await expect(run(traffic(), [])).rejects.toThrow(/list of invariants is empty/);
+    const misspelt = replay(traffic().lines(), updates, { invariant: [adds] } as never);
+    await expect(misspelt).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+    await expect(misspelt).rejects.toThrow('replay has no option invariant.');
+  });
+
   test('two have one name', async () => {
     await expect(run(traffic(), [adds, { ...adds }])).rejects.toThrow(/two invariants are named/);
   });

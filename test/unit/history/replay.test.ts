@@ -53,6 +53,10 @@ function of(report: ReplayReport, key: string): KeyReport {
   return report.keys.find((one) => one.key === key) as KeyReport;
 }
 
+test.each([5, null, undefined, {}, true])('no recording: %s', async (input) => {
+  await expect(replay(input as never, updates)).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+});
+
 describe('a history that is right', () => {
   test('of an update that asks the time zone agrees here, and nowhere else', async () => {
     const hours = (update: AnyUpdate): AnyUpdate => ({

@@ -18,6 +18,7 @@ import {
   expectSequentialFold,
   expectValue,
   type TestBed,
+  VacuousExpectationError,
   WORKER_MOMENTS,
 } from '../../../src/testing.ts';
 import type { Worker } from '../../../src/workers/worker.ts';
@@ -354,6 +355,14 @@ describe('faults', () => {
 });
 
 describe('expectEnqueued', () => {
+  test('is not green because it is misspelt', async () => {
+    const bed = createTestBed({ updates: [append] });
+    await bed.enqueue(append, { key: 'k', text: 'a' });
+    for (const wrong of [{ udpate: append }, { update: 'apend', count: 0 }, { count: 0.5 }]) {
+      expect(() => expectEnqueued(bed, wrong as never)).toThrow(VacuousExpectationError);
+    }
+  });
+
   test('finds jobs by update, key and part of their data', async () => {
     const bed = createTestBed({ updates: [append] });
     expect(() => expectEnqueued(bed, { update: append })).toThrow('No job was enqueued.');
