@@ -54,8 +54,8 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/memcached/meta/requests.ts',
-        find: 'if (item !== undefined && item.flags === flags && item.value.equals(value))',
-        replace: 'if (item !== undefined && item.flags === flags && value.length >= 0)',
+        find: '    if (reply.hasValue(value)) return casOf(reply, operation);',
+        replace: '    if (value.length >= 0) return casOf(reply, operation);',
       },
     ],
   },

@@ -12,6 +12,8 @@ export const CODE = {
   exists: 5,
   notFound: 6,
   noop: 7,
+  /** Of a classic store. */
+  stored: 8,
 } as const;
 type Code = (typeof CODE)[keyof typeof CODE];
 
@@ -24,7 +26,10 @@ const EXCERPT_BYTES = 64;
 /** Digits of numbers that fit into a Number; those of 64 bits have up to 20. */
 const SAFE_DIGITS = 15;
 const DIGITS_MAX = 20;
+/** Bytes up to which a loop is faster than a call out of JavaScript. */
+const SHORT_BYTES = 96;
 const NOTHING = Buffer.alloc(0);
+const STORED = Buffer.from('STORED');
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -53,6 +58,15 @@ export class MetaReply {
     return this.#bytes.toString('latin1', this.#lineStart, this.#lineEnd);
   }
 
+  /** Whether the block is this value. The loop is faster for what is short, as locks are. */
+  hasValue(value: Buffer): boolean {
+    if (this.#blockEnd - this.#blockStart !== value.length) return false;
+    if (value.length > SHORT_BYTES) return this.value.equals(value);
+    for (let index = 0; index < value.length; index++)
+      if (this.#bytes[this.#blockStart + index] !== value[index]) return false;
+    return true;
+  }
+
   /** The block behind the line: a view of the bytes that came. */
   get value(): Buffer {
     return this.#bytes.subarray(this.#blockStart, this.#blockEnd);
@@ -78,7 +92,7 @@ export class MetaReply {
     this.flags = undefined;
     this.isFirstLook = false;
     this.code = this.#codeAt(start, end);
-    if (this.code === CODE.other) return 0;
+    if (this.code === CODE.other || this.code === CODE.stored) return 0;
     let blockBytes = 0;
     let at = start + 2;
     if (this.code === CODE.value) {
@@ -98,7 +112,8 @@ export class MetaReply {
 
   #codeAt(start: number, end: number): Code {
     const bytes = this.#bytes;
-    if (end - start < 2 || (end - start > 2 && bytes[start + 2] !== BLANK)) return CODE.other;
+    if (end - start < 2) return CODE.other;
+    if (end - start > 2 && bytes[start + 2] !== BLANK) return this.#wordAt(start, end);
     const first = bytes[start];
     const second = bytes[start + 1];
     if (first === LETTER.H && second === LETTER.D) return CODE.done;
@@ -109,6 +124,13 @@ export class MetaReply {
     if (first === LETTER.N && second === LETTER.F) return CODE.notFound;
     if (first === LETTER.M && second === LETTER.N) return CODE.noop;
     return CODE.other;
+  }
+
+  #wordAt(start: number, end: number): Code {
+    if (end - start !== STORED.length) return CODE.other;
+    for (let index = 0; index < STORED.length; index++)
+      if (this.#bytes[start + index] !== STORED[index]) return CODE.other;
+    return CODE.stored;
   }
 
   /** False for anything that was not asked for: nobody vouches for the rest then. */
@@ -196,7 +218,7 @@ export class MetaParser implements ReplyParser {
     if (left === 0) return undefined;
     // One byte is enough to know garbage, such as a reply of the binary protocol.
     if (!isCapital(bytes[start] as number)) return this.#fail(bytes, start);
-    const lineEnd = bytes.indexOf(LF, start);
+    const lineEnd = lineEndOf(bytes, start);
     if (lineEnd === -1) return left > LINE_BYTES_MAX ? this.#fail(bytes, start) : undefined;
     if (bytes[lineEnd - 1] !== CR) return this.#fail(bytes, start);
     const blockBytes = this.#reply.readLine(start, lineEnd - 1);
@@ -217,6 +239,13 @@ export class MetaParser implements ReplyParser {
     this.#stopped = true;
     this.#sink.garbage(JSON.stringify(bytes.toString('latin1', start, start + EXCERPT_BYTES)));
   }
+}
+
+/** Where the line's LF is; -1: not there yet. */
+function lineEndOf(bytes: Buffer, start: number): number {
+  const soon = Math.min(bytes.length, start + SHORT_BYTES);
+  for (let at = start; at < soon; at++) if (bytes[at] === LF) return at;
+  return bytes.indexOf(LF, soon);
 }
 
 function isDigit(byte: number): boolean {

@@ -159,7 +159,8 @@ export const ADD_ALONE: Operation = {
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
-    request.first = reply.words === 'NOT_STORED' ? REFUSED.exists : storedAlone(reply);
+    request.first = storedAlone(reply);
+    if (request.first === undefined && reply.words === 'NOT_STORED') request.first = REFUSED.exists;
     return request.first === undefined ? unexpected(reply, request.operation) : 'more';
   },
 };
@@ -175,10 +176,7 @@ export const REPLACE_ALONE: Operation = {
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
-    const { words } = reply;
-    if (words === 'EXISTS') request.first = REFUSED.exists;
-    else if (words === 'NOT_FOUND') request.first = REFUSED.missing;
-    else request.first = storedAlone(reply);
+    request.first = storedAlone(reply) ?? classicMismatchOf(reply);
     return request.first === undefined ? unexpected(reply, request.operation) : 'more';
   },
 };
@@ -248,8 +246,13 @@ function noRoomOf(reply: MetaReply): Outcome<never> | undefined {
   return words === TOO_LARGE ? REFUSED['too-large'] : undefined;
 }
 
+function classicMismatchOf({ words }: MetaReply): Outcome<never> | undefined {
+  if (words === 'EXISTS') return REFUSED.exists;
+  return words === 'NOT_FOUND' ? REFUSED.missing : undefined;
+}
+
 function storedAlone(reply: MetaReply): Outcome<void> | undefined {
-  return reply.words === 'STORED' ? DONE : noRoomOf(reply);
+  return reply.code === CODE.stored ? DONE : noRoomOf(reply);
 }
 
 /**
@@ -258,14 +261,15 @@ function storedAlone(reply: MetaReply): Outcome<void> | undefined {
  */
 function readStanding(reply: MetaReply, request: MetaRequest): Meaning<Cas> {
   const { first, operation, value, flags } = request;
+  if (first?.kind === 'done' && reply.flags === flags && reply.code === CODE.value) {
+    if (reply.hasValue(value)) return casOf(reply, operation);
+  }
   const standing = reply.code === CODE.miss ? undefined : itemOf(reply, operation);
   if (standing?.kind === 'distrusted') return standing;
   const item = standing?.kind === 'done' ? standing.value : undefined;
   if (first?.kind === 'refused') {
     return first.reason === 'exists' && item !== undefined ? refusedFor(item) : first;
   }
-  if (item !== undefined && item.flags === flags && item.value.equals(value))
-    return { kind: 'done', value: item.cas };
   const what = `it answered ${operation.verb} with STORED, but something else stands there`;
   return { kind: 'distrusted', code: 'MEMCACHED_REFUSED', what };
 }

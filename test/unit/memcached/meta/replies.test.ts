@@ -59,7 +59,7 @@ test('are read: codes, 64 bits of the CAS, flags, marks, values and words', () =
     [CODE.noop, undefined, undefined, false, ''],
     [CODE.value, 5n, 1, true, 'xy'],
     [CODE.done, 6n, undefined, false, ''],
-    'STORED',
+    [CODE.stored, undefined, undefined, false, ''],
     'EXISTS',
     'SERVER_ERROR out of memory storing object',
     'END',
