@@ -1,7 +1,7 @@
 /** A job as BullMQ's queue and worker hand it out, as far as a test bed plays it: as of the moment it was asked for. */
 import type { JobRecord } from './bullmq/job-record.ts';
 
-/** BullMQ's names of states. What waits for its turn counts as waiting, as in a real queue. */
+/** BullMQ's names of states. */
 export type BullState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'completed' | 'failed';
 
 export interface BedJobParts {
@@ -62,7 +62,7 @@ export class BedJob {
 
   getState(): Promise<BullState | 'unknown'> {
     const record = this.#parts.find(this.id);
-    return Promise.resolve(record === undefined ? 'unknown' : bullState(record));
+    return Promise.resolve(record === undefined ? 'unknown' : queueState(record));
   }
 
   async isCompleted(): Promise<boolean> {
@@ -113,10 +113,15 @@ export class BedJob {
   }
 }
 
-export function bullState({ job, isPrioritized, delayedFor, options }: JobRecord): BullState {
-  if (job.state === 'delayed' && delayedFor === 'turn') {
-    return (options.priority ?? 0) > 0 ? 'prioritized' : 'waiting';
-  }
+/** As a queue of Toril tells it: who waits for its turn waits, though BullMQ keeps it among the delayed ones. */
+export function queueState(record: JobRecord): BullState {
+  const { job, delayedFor, options } = record;
+  if (job.state !== 'delayed' || delayedFor !== 'turn') return bullState(record);
+  return (options.priority ?? 0) > 0 ? 'prioritized' : 'waiting';
+}
+
+/** As BullMQ itself has it. */
+export function bullState({ job, isPrioritized }: JobRecord): BullState {
   if (job.state !== 'waiting') return job.state;
   return isPrioritized ? 'prioritized' : 'waiting';
 }

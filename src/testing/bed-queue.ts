@@ -7,7 +7,7 @@ import { TorilError } from '../errors.ts';
 import type { History } from '../history/history.ts';
 import type { LaneHandle } from '../jobs/lane-handle.ts';
 import type { AnyUpdate } from '../updates/update.ts';
-import { BedJob, type BedJobParts, bullState } from './bed-job.ts';
+import { BedJob, type BedJobParts, queueState } from './bed-job.ts';
 import type { BedRemoving } from './bed-removing.ts';
 import { BedWorker } from './bed-worker.ts';
 import type { BedJobOptions } from './bullmq/job-options.ts';
@@ -89,14 +89,14 @@ export class BedQueue extends EventEmitter {
 
   async getJobState(jobId: string): Promise<string> {
     const record = this.#find(jobId);
-    return record === undefined ? 'unknown' : bullState(record);
+    return record === undefined ? 'unknown' : queueState(record);
   }
 
   /** Of these states, in the order in which they were enqueued; without states: all. */
   async getJobs(types: string | readonly string[] = []): Promise<BedJob[]> {
     const wanted = stateNames(typeof types === 'string' ? [types] : types);
     return this.#kept()
-      .filter((record) => wanted.size === 0 || wanted.has(bullState(record)))
+      .filter((record) => wanted.size === 0 || wanted.has(queueState(record)))
       .map((record) => this.#jobOf(record));
   }
 
@@ -105,14 +105,14 @@ export class BedQueue extends EventEmitter {
     const counts: Record<string, number> = {};
     for (const name of names) {
       const states = stateNames([name]);
-      counts[name] = this.#kept().filter((record) => states.has(bullState(record))).length;
+      counts[name] = this.#kept().filter((record) => states.has(queueState(record))).length;
     }
     return counts;
   }
 
   async getJobCountByTypes(...types: string[]): Promise<number> {
     const states = stateNames(types);
-    return this.#kept().filter((record) => states.has(bullState(record))).length;
+    return this.#kept().filter((record) => states.has(queueState(record))).length;
   }
 
   /** What is not done, as BullMQ counts. */

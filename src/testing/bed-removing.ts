@@ -1,5 +1,5 @@
 /** Removing jobs from the played queue, one by one or many, as `Queue` and `Job` do. */
-import { bullState, type BullState } from './bed-job.ts';
+import { queueState, type BullState } from './bed-job.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { JobRecord } from './bullmq/job-record.ts';
 
@@ -34,7 +34,7 @@ export class BedRemoving {
   /** What waits, also for its turn; `delayed`: and what is delayed. */
   drain(delayed: boolean): void {
     for (const record of this.#kept()) {
-      const state = bullState(record);
+      const state = queueState(record);
       if (DRAINED.has(state) || (delayed && state === 'delayed')) this.remove(record.job.id);
     }
   }
@@ -51,7 +51,7 @@ export class BedRemoving {
     for (const record of this.#kept()) {
       if (limit > 0 && removed.length >= limit) break;
       const { id, finishedOn = record.timestamp } = record.job;
-      if (bullState(record) !== wanted || finishedOn > untilMs) continue;
+      if (queueState(record) !== wanted || finishedOn > untilMs) continue;
       if (this.remove(id)) removed.push(id);
     }
     return removed;
