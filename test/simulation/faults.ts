@@ -113,7 +113,6 @@ export class Faults {
       for (const server of process.servers) server.setReachable(true);
     }
     this.#operator.settleHolds();
-    this.#world.idleHands.healed();
   }
 
   #next(): void {

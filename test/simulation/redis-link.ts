@@ -56,12 +56,6 @@ export class RedisLink {
     return this.#epoch > 0 || this.#wasRefused;
   }
 
-  /** It is up, and nothing that is sent or answered now comes later than usual. */
-  get isQuiet(): boolean {
-    const { nowMs } = this.#network;
-    return this.#up && this.#upFreeMs <= nowMs && this.#downFreeMs <= nowMs;
-  }
-
   disconnect({ downMs, pending, underWay }: Disconnect): void {
     if (!this.#up) return;
     this.#up = false;

@@ -91,12 +91,9 @@ export class World {
     damage.jobs?.(this.jobs);
     this.bull = new JobQueue(this.jobs, this.redisClock, options.bull);
     this.bull.listen(told(this.auditor, trace));
-    this.idleHands = new IdleHands(
-      this.bull.places.locks,
-      () => this.processes,
-      (what) => this.auditor.violations.push({ promise: 'P6', what, atMs: scheduler.nowMs }),
+    this.idleHands = new IdleHands(this.bull.places.locks, (what) =>
+      this.auditor.violations.push({ promise: 'P6', what, atMs: scheduler.nowMs }),
     );
-    this.bull.listen(this.idleHands);
     this.bull.places.onWaiting = () => this.#mark();
     const keyOf = new Map(this.keys.map((key) => [cellName(key), key]));
     this.stores = Array.from({ length: options.servers }, () => {
