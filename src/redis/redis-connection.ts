@@ -3,7 +3,7 @@
  * as `connection` is taken here, by its shape: options, a client of any copy of ioredis, a Cluster,
  * BullMQ's wrapped clients. What names no server is refused: it would end at localhost.
  */
-import { type ConnectionOptions, isRedisInstance, RedisConnection } from 'bullmq';
+import { type ConnectionOptions, isRedisInstance, type RedisClient, RedisConnection } from 'bullmq';
 import { rawClientOf } from './raw-client.ts';
 import { abandonClient } from './abandon-client.ts';
 import { messageOf, TorilError } from '../errors.ts';
@@ -27,6 +27,7 @@ type Options = Readonly<Record<string, unknown>>;
 
 export class OpenRedis {
   readonly #connection: RedisConnection;
+  readonly #client: RedisClient;
   readonly #isShared: boolean;
   /** One wait for all who need the client while it is not connected. */
   #connecting: Promise<unknown> | undefined;
@@ -37,6 +38,9 @@ export class OpenRedis {
   constructor(connection: ConnectionOptions) {
     this.#isShared = isRedisInstance(connection);
     this.#connection = connect(connection, this.#isShared);
+    const client = rawClientOf(this.#connection);
+    if (client === undefined) throw invalid('no client could be made of it');
+    this.#client = client;
     this.#connection.on('error', (cause: Error) => {
       this.#trouble = cause;
     });
@@ -46,7 +50,7 @@ export class OpenRedis {
   }
 
   defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void {
-    rawClientOf(this.#connection).defineCommand(name, definition);
+    this.#client.defineCommand(name, definition);
   }
 
   /**
@@ -54,20 +58,20 @@ export class OpenRedis {
    * queue would be carried out some time, for a caller who has long given up.
    */
   async runCommand(name: string, args: unknown[]): Promise<unknown> {
-    const raw = rawClientOf(this.#connection);
-    if (!isLive(raw)) {
+    const client = this.#client;
+    if (!isLive(client)) {
       if (this.#trouble !== undefined) throw this.#trouble; // the client tries again by itself
-      this.#connecting ??= RedisConnection.waitUntilReady(raw).finally(() => {
+      this.#connecting ??= RedisConnection.waitUntilReady(client).finally(() => {
         this.#connecting = undefined;
       });
       await this.#connecting;
     }
-    return raw.runCommand(name, args);
+    return client.runCommand(name, args);
   }
 
   /** At once, whatever is under way; a client that was given stays open. */
   async close(): Promise<void> {
-    if (!this.#isShared) abandonClient(rawClientOf(this.#connection));
+    if (!this.#isShared) abandonClient(this.#client);
     await this.#connection.close(true);
   }
 }

@@ -111,8 +111,10 @@ export class TorilBackend extends CompletingBackend {
     this.repeating.stop();
     const connections = [this.blockingConnection];
     if (!isRedisInstance(this.queue.opts.connection)) connections.push(this.connection);
-    for (const connection of connections)
-      if (connection !== undefined) abandonClient(rawClientOf(connection));
+    for (const connection of connections) {
+      const client = connection && rawClientOf(connection);
+      if (client !== undefined) abandonClient(client);
+    }
   }
 }
 
