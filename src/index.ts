@@ -78,7 +78,8 @@ export {
   type UpdateSettings,
 } from './updates/update.ts';
 export { UncommittedError, type WriteFate } from './lock/strict/lease-session.ts';
-export type { HeldKey, HeldKeys, Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
+export type { HeldKey, HeldKeys } from './lock/strict/held-keys.ts';
+export type { Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
 export type { MemjsClient } from './memcached/memjs-settings.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export {

@@ -2,7 +2,7 @@
 import { TorilError } from '../errors.ts';
 import { jsonTextOf } from '../updates/json-value.ts';
 import type { DrawnToken } from '../lock/lock.ts';
-import type { CellCodec, EncodeContext } from '../lock/strict/with-lease.ts';
+import type { CellCodec, EncodeContext } from '../lock/strict/cell-codec.ts';
 import type { Item, NewItem } from '../memcached/server.ts';
 import {
   CELL_FLAGS,

@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import { seededFraction } from '../../src/base/random.ts';
 import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-session.ts';
-import type { HeldKey } from '../../src/lock/strict/with-lease.ts';
+import type { HeldKey } from '../../src/lock/strict/held-keys.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Cas, MemcachedServer, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { withoutBump } from '../support/lock-twins.ts';

@@ -1,5 +1,5 @@
 /** A codec for cells that hold nothing but JSON and the token of their last write. */
-import type { CellCodec } from '../../src/lock/strict/with-lease.ts';
+import type { CellCodec } from '../../src/lock/strict/cell-codec.ts';
 import type { DrawnToken } from '../../src/lock/lock.ts';
 import { TorilError } from '../../src/errors.ts';
 

@@ -6,7 +6,7 @@ import type { DrawnToken } from '../lock.ts';
 import type { OwnCommits } from '../own-commits.ts';
 import type { HeldCell } from './lease-session.ts';
 import { closedByAcquiring, guardCell, type Guarding } from './strict-cell.ts';
-import type { CellCodec } from './with-lease.ts';
+import type { CellCodec } from './cell-codec.ts';
 
 /** What was read beside the locks, for the next acquisitions. */
 export async function noteFound(acquired: readonly Acquired[], commits: OwnCommits): Promise<void> {

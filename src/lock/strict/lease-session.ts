@@ -9,7 +9,8 @@ import { cellName } from '../../memcached/item-names.ts';
 import type { Cas, Connection, Item, NewItem, Outcome } from '../../memcached/server.ts';
 import type { DrawnToken, Lease } from '../lock.ts';
 import type { OwnCommits } from '../own-commits.ts';
-import type { CellCodec, HeldKeys } from './with-lease.ts';
+import type { CellCodec } from './cell-codec.ts';
+import type { HeldKeys } from './held-keys.ts';
 
 /** A key whose lease is held and whose cell is closed to all older holders. */
 export interface HeldCell {

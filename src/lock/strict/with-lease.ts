@@ -12,7 +12,6 @@ import { type Clock, pause, systemClock } from '../../base/clock.ts';
 import { type Random, systemRandom } from '../../base/random.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
-import type { Item, NewItem } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { type Acquired, Acquirer, releaseAll } from '../acquirer.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS } from '../lease.ts';
@@ -20,7 +19,9 @@ import { MemcachedLeaseLocks } from '../lease-locks.ts';
 import type { DrawnToken, TokenSource } from '../lock.ts';
 import { WaitBudget } from '../wait-budget.ts';
 import { OwnCommits } from '../own-commits.ts';
+import type { CellCodec } from './cell-codec.ts';
 import { closeCells, closedCells, heldCells, noteFound } from './closing.ts';
+import type { HeldKey, HeldKeys } from './held-keys.ts';
 import { LeaseSession } from './lease-session.ts';
 import { KeyedMutex } from './keyed-mutex.ts';
 
@@ -30,27 +31,6 @@ const WAIT_DEFAULT_MS = 30_000;
 const WAIT_MAX_MS: number = 2 ** 31 - 1;
 /** All of them are held at the same time. */
 const KEYS_MAX = 100;
-/** How a cell's bytes are read and written. The lock itself has never seen inside one. */
-export interface CellCodec {
-  /**
-   * The value; undefined for a placeholder. `drawn`: the token of whoever reads, drawn after the value was written.
-   * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell; REDIS_WENT_BACK,
-   *   CELL_OF_ANOTHER_REDIS for one whose token shows that `drawn` is not to be used
-   */
-  decode(item: Item, drawn: DrawnToken): unknown;
-  /**
-   * `previous`: the item that is replaced; undefined if there was none.
-   * @throws TorilError for a value that cannot be stored as it is
-   */
-  encode(value: unknown, context: EncodeContext): NewItem;
-  /** Stands for a missing cell while it is locked: an item that `decode` takes for no value. */
-  placeholder(): NewItem;
-}
-
-export interface EncodeContext extends DrawnToken {
-  readonly key: string;
-  readonly previous: Item | undefined;
-}
 
 export interface LocksOptions {
   readonly memcached: MemcachedServers;
@@ -69,33 +49,6 @@ export interface WithLeaseOptions {
   readonly waitMs?: number;
   /** Gives up waiting. Once the function runs, it is left to its own signal. */
   readonly signal?: AbortSignal;
-}
-
-/** What the function gets for one key. */
-export interface HeldKey<Value = unknown> {
-  readonly key: string;
-  /** Grows with every acquisition: other stores can refuse writes with a lower one. */
-  readonly token: number;
-  /** Aborts with LEASE_LOST: stop, whatever you do will not be written. */
-  readonly signal: AbortSignal;
-  /** As it was when the lease was acquired; undefined: there is none. */
-  readonly value: Value | undefined;
-  /**
-   * The value as it is now, written when the function has returned. The last call counts.
-   * @throws TorilError VALUE_NOT_JSON, LEASE_LOST: that call does not count
-   */
-  write(value: Value): void;
-}
-
-/** What the function gets for several keys. */
-export interface HeldKeys<Value = unknown> {
-  /** Sorted, each once. */
-  readonly keys: readonly string[];
-  /** One token for all keys, drawn when all were held. */
-  readonly token: number;
-  readonly signal: AbortSignal;
-  read(key: string): Value | undefined;
-  write(key: string, value: Value): void;
 }
 
 type ForOne<Value, Result> = (held: HeldKey<Value>) => Promise<Result> | Result;

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lockCodec } from '../../../src/cells/lock-codec.ts';
 import type { TokenSource } from '../../../src/lock/lock.ts';
-import { createLocks, type HeldKey, type Locks } from '../../../src/lock/strict/with-lease.ts';
+import type { HeldKey } from '../../../src/lock/strict/held-keys.ts';
+import { createLocks, type Locks } from '../../../src/lock/strict/with-lease.ts';
 import { MemoryServer } from '../../../src/memcached/memory/memory-server.ts';
 import { RendezvousServers } from '../../../src/memcached/rendezvous.ts';
 import { NOBODY } from '../../support/lock-codec.ts';

@@ -1,7 +1,7 @@
 /** Acquiring with the CAS of the own last commit: one round trip less, and when it must not be. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OWN_COMMITS_MAX, OwnCommits } from '../../../src/lock/own-commits.ts';
-import type { HeldKey, HeldKeys } from '../../../src/lock/strict/with-lease.ts';
+import type { HeldKey, HeldKeys } from '../../../src/lock/strict/held-keys.ts';
 import type { Connection } from '../../../src/memcached/server.ts';
 import { gate } from '../../support/gate.ts';
 import { wrapped } from '../../support/lock-twins.ts';

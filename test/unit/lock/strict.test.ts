@@ -1,7 +1,7 @@
 /** Once acquire has returned, no write of an older holder lands any more. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { UncommittedError } from '../../../src/lock/strict/lease-session.ts';
-import type { HeldKey } from '../../../src/lock/strict/with-lease.ts';
+import type { HeldKey } from '../../../src/lock/strict/held-keys.ts';
 import type { MemcachedServer } from '../../../src/memcached/server.ts';
 import { jsonCodec, NOBODY } from '../../support/lock-codec.ts';
 import { LEASE_MS, LockWorld } from '../../support/lock-world.ts';

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { UncommittedError } from '../../../src/lock/strict/lease-session.ts';
-import type { HeldKey } from '../../../src/lock/strict/with-lease.ts';
+import type { HeldKey } from '../../../src/lock/strict/held-keys.ts';
 import { gate } from '../../support/gate.ts';
 import { LEASE_MS, LockWorld } from '../../support/lock-world.ts';
 
