@@ -145,13 +145,19 @@ export function bedSettings(options: TestBedOptions): BedSettings {
   };
 }
 
+/** The type lists each of a worker's options, so that a new one that is not passed on does not compile. */
+type PassedOn = { [Name in keyof BedWorkerOptions]: BedWorkerOptions[Name] | undefined };
+
 function ownOptionsOf(options: TestBedOptions): Partial<TorilWorkerOptions> {
   const { leaseMs, batchJobsMax, batchDataMax, batchMs, batchesPerLease } = options;
   const { patienceMs, snoozeMsMax, blockedMs, closeMs, durableCopies, maxStalledCount } = options;
   const { stallsMax = maxStalledCount } = options;
-  const batches = { batchJobsMax, batchDataMax, batchMs, batchesPerLease };
-  const waiting = {
+  const own: PassedOn = {
     leaseMs,
+    batchJobsMax,
+    batchDataMax,
+    batchMs,
+    batchesPerLease,
     patienceMs,
     snoozeMsMax,
     blockedMs,
@@ -160,7 +166,7 @@ function ownOptionsOf(options: TestBedOptions): Partial<TorilWorkerOptions> {
     durableCopies,
   };
   const history = { history: 'on', historyLengthMax: HISTORY_LENGTH } as const;
-  return { ...batches, ...waiting, ...history } as Partial<TorilWorkerOptions>;
+  return { ...own, ...history } as Partial<TorilWorkerOptions>;
 }
 
 function refuse(what: string): never {

@@ -41,6 +41,24 @@ describe('an envelope', () => {
     });
   });
 
+  it('comes back with every field that it can have', () => {
+    // By its type, a field that is new must be added here.
+    const all: Required<NewEnvelope> = {
+      ...plain,
+      valueJson: '{"n":1}',
+      jobs: '1*1',
+      late: new Map([['9', 2]]),
+      decisions: new Map([['7', 'a1']]),
+      expireMs: 5,
+      origin: 'adopted',
+    };
+    const { valueJson, ...header } = all;
+    expect(decodeItem(item(encodeEnvelope(all)))).toEqual({
+      kind: 'envelope',
+      envelope: { ...header, value: JSON.parse(valueJson as string) },
+    });
+  });
+
   it('comes back as it was written, whatever is in it', () => {
     const number = fc.nat(2 ** 31);
     const decisions = fc
