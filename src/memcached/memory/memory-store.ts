@@ -132,7 +132,7 @@ export class MemoryStore {
     return this.#store(name, { value, flags, ttlSeconds });
   }
 
-  /** As memcached does it for want of room, at any moment. True if it was there. */
+  /** As memcached does it for want of room, at any moment, and a refused `ms` to what was there. True if it was there. */
   evict(name: string): boolean {
     const present = this.#find(name) !== undefined;
     this.#items.delete(name);
@@ -188,7 +188,7 @@ export class MemoryStore {
 
   /** As an `ms` of the meta protocol: whatever its condition. */
   #noRoom(name: string, { isCopied }: NewItem): Outcome<never> {
-    if (isCopied === true) this.#items.delete(name);
+    if (isCopied === true) this.evict(name);
     return refused('out-of-memory');
   }
 
