@@ -13,7 +13,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: SNOOZED,
     edits: [
       {
-        file: 'src/jobs/bullmq/state/snooze.ts',
+        file: 'src/jobs/bullmq/state/snoozing/snooze.ts',
         find: "    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })\n",
         replace: '',
       },
@@ -25,7 +25,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     hunt: SNOOZED,
     edits: [
       {
-        file: 'src/jobs/bullmq/state/snoozed.ts',
+        file: 'src/jobs/bullmq/state/snoozing/snoozed.ts',
         find: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) == due then return 'wait' end\n",
         replace: "  if redis.call('ZSCORE', own .. 'snoozed:wait', jobId) then return 'wait' end\n",
       },

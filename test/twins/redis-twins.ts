@@ -101,7 +101,7 @@ export const REDIS_TWINS: readonly Twin[] = [
     hunt: testedBy('test/integration/limits.test.ts'),
     edits: [
       {
-        file: 'src/jobs/bullmq/state/snooze.ts',
+        file: 'src/jobs/bullmq/state/snoozing/snooze.ts',
         find: "  if startedMs + 1 >= beganMs then redis.call('DECR', limiter) end\n",
         replace: '',
       },

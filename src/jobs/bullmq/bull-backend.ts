@@ -35,7 +35,7 @@ import {
   scheduleSnoozed,
 } from './snoozing-ahead.ts';
 import { checkBullMQ, isKnownBullMQ } from './state/known-bullmq.ts';
-import { DELIVER_NEXT } from './state/promote.ts';
+import { DELIVER_NEXT } from './state/snoozing/promote.ts';
 
 const LOOKS = { atMost: Number.POSITIVE_INFINITY, callsMax: 1 };
 

@@ -4,7 +4,7 @@
  * the wait list or, with a priority, in the prioritized set. How they are told apart: scripts/snoozed.ts.
  */
 import { ownPrefixOf } from '../../redis/own-keys.ts';
-import { IS_HELD_BACK, TAKE_PROMOTED, WAKE } from './state/promote.ts';
+import { IS_HELD_BACK, TAKE_PROMOTED, WAKE } from './state/snoozing/promote.ts';
 import {
   COUNT_WAITING,
   FORGET_WOKEN,
@@ -13,7 +13,7 @@ import {
   RANGE_WAITING,
   SNOOZED_AS,
   SNOOZED_PRIORITIES,
-} from './state/snoozed.ts';
+} from './state/snoozing/snoozed.ts';
 import type { Script } from '../redis/scripts/script.ts';
 import { isKnownBullMQ } from './state/known-bullmq.ts';
 import { CODE } from './state/layout.ts';

@@ -2,7 +2,7 @@
 import { type Clock, pause } from '../../base/clock.ts';
 import { ownPrefixOf } from '../../redis/own-keys.ts';
 import type { Script } from '../redis/scripts/script.ts';
-import { SNOOZE_AHEAD, SCHEDULE_SNOOZED } from './state/snooze-ahead.ts';
+import { SNOOZE_AHEAD, SCHEDULE_SNOOZED } from './state/snoozing/snooze-ahead.ts';
 
 /** Jobs that one call looks at, so that it does not block Redis for more than 1 ms; calls at a time; calls in all. */
 const SNOOZED_PER_CALL = 500;

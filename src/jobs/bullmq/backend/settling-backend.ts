@@ -16,7 +16,7 @@ import { DROP_MISSING } from '../state/drop-missing.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { CODE } from '../state/layout.ts';
 import { RECLAIM } from '../state/reclaim.ts';
-import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snooze.ts';
+import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snoozing/snooze.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { AddingBackend } from './adding-backend.ts';
 import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';

@@ -1,7 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { bullFunctionLua, madeLater } from './bullmq-text.ts';
 import type { Script } from '../../redis/scripts/script.ts';
-import { SNOOZED_LUA } from './snoozed.ts';
+import { SNOOZED_LUA } from './snoozing/snoozed.ts';
 import { FIELD } from './layout.ts';
 
 /** What BullMQ's script is to do with the jobs. */

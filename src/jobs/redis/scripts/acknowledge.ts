@@ -3,7 +3,7 @@ import { FINISHING_LUA, type FinishSettings } from '../../bullmq/fast-path/finis
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { LATE_JOBS_LUA } from './late-jobs.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
-import { PROMOTE_LUA } from '../../bullmq/state/promote.ts';
+import { PROMOTE_LUA } from '../../bullmq/state/snoozing/promote.ts';
 import {
   ALONE_FIELD,
   DIRECTIVE_FIELD,

@@ -1,7 +1,7 @@
-import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import { SNOOZED_FIELD, type Script } from '../../../redis/scripts/script.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
-import { FIELD, SCORE_PER_MS } from './layout.ts';
+import { FIELD, SCORE_PER_MS } from '../layout.ts';
 
 const NOW_MS_LUA = `local time = call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

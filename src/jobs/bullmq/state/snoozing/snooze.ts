@@ -1,11 +1,11 @@
-import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import { bullFunctionLua, bullScript, madeLater } from '../bullmq-text.ts';
 import { PROMOTE_LUA } from './promote.ts';
-import { OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
-import { SURVIVED_LUA } from '../../redis/scripts/start-alone.ts';
+import { OUTCOME_FIELD, type Script } from '../../../redis/scripts/script.ts';
+import { SURVIVED_LUA } from '../../../redis/scripts/start-alone.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
-import { NOW_MS_LUA } from './timed.ts';
-import { FIELD } from './layout.ts';
+import { NOW_MS_LUA } from '../timed.ts';
+import { FIELD } from '../layout.ts';
 
 /**
  * A fragment for scripts that give a delivered job back, whose `prefix` is the queue's. BullMQ's rate limit counts

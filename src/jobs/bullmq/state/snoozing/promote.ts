@@ -1,7 +1,7 @@
-import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
-import { isKnownBullMQ } from './known-bullmq.ts';
-import { FIELD, SCORE_PER_PRIORITY } from './layout.ts';
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import { SNOOZED_FIELD, type Script } from '../../../redis/scripts/script.ts';
+import { isKnownBullMQ } from '../known-bullmq.ts';
+import { FIELD, SCORE_PER_PRIORITY } from '../layout.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 
 /**

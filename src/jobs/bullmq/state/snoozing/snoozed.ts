@@ -1,6 +1,6 @@
-import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import type { Script } from '../../redis/scripts/script.ts';
-import { SCORE_PER_MS } from './layout.ts';
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import type { Script } from '../../../redis/scripts/script.ts';
+import { SCORE_PER_MS } from '../layout.ts';
 
 /**
  * A job that gave its slot back until its turn (*snoozed*) lies in BullMQ's delayed set, among those that
