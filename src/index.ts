@@ -40,7 +40,7 @@ export type {
   InvariantReport,
 } from './history/invariants/report.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
-export type { ReplayedJob } from './history/replay/replayed-job.ts';
+export type { ReplayedJob } from './history/replay/jobs/replayed-job.ts';
 export type {
   CommittedValue,
   Difference,

@@ -1,6 +1,6 @@
 /** The jobs of a replay as the steps that invariants are asked about. */
 import type { RecordedCommit } from '../recording/recording.ts';
-import type { ReplayedJob } from '../replay/replayed-job.ts';
+import type { ReplayedJob } from '../replay/jobs/replayed-job.ts';
 import { InvariantChecks } from './checks.ts';
 import type { AnyInvariant } from './invariant.ts';
 import type { InvariantReport } from './report.ts';

@@ -1,10 +1,10 @@
 /** One key of a replay: its values, how its jobs end, and the same with the former updates, if they are given. */
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { RecordedCommit } from '../recording/recording.ts';
-import { JobOutcomes } from './job-outcomes.ts';
-import { JobTrials } from './job-trials.ts';
+import { JobOutcomes } from './jobs/job-outcomes.ts';
+import { JobTrials } from './jobs/job-trials.ts';
 import { KeyReplay } from './key.ts';
-import type { OnJob } from './replayed-job.ts';
+import type { OnJob } from './jobs/replayed-job.ts';
 
 /** One set of updates, following the key. */
 interface Follower {

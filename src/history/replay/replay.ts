@@ -9,7 +9,7 @@ import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import { differenceBetween } from './difference.ts';
-import { allFailures, allResults, sumCounts } from './job-outcomes.ts';
+import { allFailures, allResults, sumCounts } from './jobs/job-outcomes.ts';
 import { KeyCheck } from './key-check.ts';
 import { KEYS_AT_ONCE, KeysAtOnce } from './keys-at-once.ts';
 import { comparedLive, type ReadCell } from './live.ts';
@@ -19,7 +19,7 @@ import type { InvariantReport } from '../invariants/report.ts';
 import { copyOfJson } from '../../updates/json-value.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
-import type { OnJob } from './replayed-job.ts';
+import type { OnJob } from './jobs/replayed-job.ts';
 import type { Difference, KeyReport, ReplayReport, UncheckedReason } from './report.ts';
 
 /** Keys whose difference is shown with its values; of more, only the place is told. */

@@ -6,9 +6,9 @@ import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { JobTrials } from '../replay/job-trials.ts';
+import { JobTrials } from '../replay/jobs/job-trials.ts';
 import { KeyReplay } from '../replay/key.ts';
-import type { ReplayedJob } from '../replay/replayed-job.ts';
+import type { ReplayedJob } from '../replay/jobs/replayed-job.ts';
 import type { UncheckedReason } from '../replay/report.ts';
 import { editBetween, type TextEdit } from './text-edit.ts';
 

@@ -1,5 +1,5 @@
 /** One job of a replay, as `onJob` is told of it. */
-import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
+import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';
 
 export interface ReplayedJob {
   readonly key: string;

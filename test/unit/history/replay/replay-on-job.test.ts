@@ -1,10 +1,10 @@
 /** `onJob` of a replay: each job with the value before and after it. */
 import { expect, test } from 'vitest';
-import { record } from '../../../src/history/record.ts';
-import type { ReplayedJob } from '../../../src/history/replay/replayed-job.ts';
-import { replay } from '../../../src/history/replay/replay.ts';
-import { createTestBed } from '../../../src/testing.ts';
-import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
+import { record } from '../../../../src/history/record.ts';
+import type { ReplayedJob } from '../../../../src/history/replay/jobs/replayed-job.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import { createTestBed } from '../../../../src/testing.ts';
+import { type AnyUpdate, defineUpdate } from '../../../../src/updates/update.ts';
 
 interface Draft {
   readonly key: string;

@@ -1,9 +1,9 @@
 /** Replay of asynchronous updates: many keys at once, each in its own order. */
 import { describe, expect, test } from 'vitest';
-import { TorilError } from '../../../src/errors.ts';
-import { replay } from '../../../src/history/replay/replay.ts';
-import type { AnyUpdate } from '../../../src/updates/update.ts';
-import { deposit, History, linesOf } from '../../support/recorded.ts';
+import { TorilError } from '../../../../src/errors.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import type { AnyUpdate } from '../../../../src/updates/update.ts';
+import { deposit, History, linesOf } from '../../../support/recorded.ts';
 
 const KEYS = 300;
 const COMMITS_EACH = 4;

@@ -1,9 +1,9 @@
 /** Replaying recordings of a history that is right, and of ones with gaps; with updates that are right, and not. */
 import { describe, expect, test } from 'vitest';
-import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../../src/updates/update.ts';
-import { replay, type ReplayOptions } from '../../../src/history/replay/replay.ts';
-import type { KeyReport, ReplayReport } from '../../../src/history/replay/report.ts';
-import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
+import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../../../src/updates/update.ts';
+import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import type { KeyReport, ReplayReport } from '../../../../src/history/replay/report.ts';
+import type { RecordedCommit } from '../../../../src/history/recording/recording.ts';
 import {
   type Account,
   type Amount,
@@ -11,7 +11,7 @@ import {
   History,
   interest,
   linesOf,
-} from '../../support/recorded.ts';
+} from '../../../support/recorded.ts';
 
 const close = defineUpdate({
   name: 'close',

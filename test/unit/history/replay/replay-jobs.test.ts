@@ -1,10 +1,10 @@
 /** What a replay finds out about single jobs: those that failed then, results, and what nobody looked at. */
 import { describe, expect, test } from 'vitest';
-import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
-import { record, type RecordOptions } from '../../../src/history/record.ts';
-import { replay, type ReplayOptions } from '../../../src/history/replay/replay.ts';
-import type { ReplayReport } from '../../../src/history/replay/report.ts';
-import { createTestBed, type TestBedOptions } from '../../../src/testing.ts';
+import { type AnyUpdate, defineUpdate } from '../../../../src/updates/update.ts';
+import { record, type RecordOptions } from '../../../../src/history/record.ts';
+import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import type { ReplayReport } from '../../../../src/history/replay/report.ts';
+import { createTestBed, type TestBedOptions } from '../../../../src/testing.ts';
 
 interface Draft {
   readonly key: string;

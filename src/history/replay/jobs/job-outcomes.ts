@@ -7,7 +7,7 @@ import type {
   ResultExample,
   ResultsReport,
   UntriedReason,
-} from './report.ts';
+} from '../report.ts';
 
 /** Examples of a kind that are kept for each key, and for all. */
 const EXAMPLES_MAX = 3;

@@ -2,14 +2,14 @@
  * What single jobs do when their commit is folded again, besides what they do to its value: whether
  * their result is the one that was recorded, and whether those that failed then fail again.
  */
-import { andThen } from '../../base/and-then.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
-import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import { resultHash } from '../history.ts';
-import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { type EndedJob, type Folded, foldJob, type JobWatch } from './commit.ts';
+import { andThen } from '../../../base/and-then.ts';
+import { copyOfJson } from '../../../updates/json-value.ts';
+import type { UpdateRegistry } from '../../../updates/update-registry.ts';
+import { resultHash } from '../../history.ts';
+import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';
+import { type EndedJob, type Folded, foldJob, type JobWatch } from '../commit.ts';
 import type { OnJob, ReplayedJob } from './replayed-job.ts';
-import type { UntriedReason } from './report.ts';
+import type { UntriedReason } from '../report.ts';
 
 /** A job that failed then, tried again on the value as it was. */
 export type Trial = { readonly job: RecordedJob } & (
