@@ -6,7 +6,7 @@ export {
   type CheckedCall,
   checkDeterminism,
   type DeterminismFinding,
-} from './updates/determinism.ts';
+} from './updates/calling/determinism.ts';
 export type { History, HistoryEntry, HistoryJob } from './history/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
 export { record, type RecordOptions } from './history/record.ts';

@@ -1,6 +1,6 @@
 /** Cells that belong to no queue: what a lock's user reads and writes under its lease. */
 import { TorilError } from '../errors.ts';
-import { jsonTextOf } from '../updates/json-value.ts';
+import { jsonTextOf } from '../updates/values/json-value.ts';
 import type { DrawnToken } from '../lock/lock.ts';
 import type { CellCodec, EncodeContext } from '../lock/strict/cell-codec.ts';
 import type { Item, NewItem } from '../memcached/server.ts';

@@ -2,7 +2,7 @@
 import { hash32, type Random, seededFraction } from '../base/random.ts';
 import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
-import { type OnChangedData, verified } from '../updates/determinism.ts';
+import { type OnChangedData, verified } from '../updates/calling/determinism.ts';
 import { MemoryLanes } from '../jobs/memory/memory-lanes.ts';
 import type { Recordable } from '../history/record.ts';
 import type { AnyUpdate } from '../updates/update.ts';

@@ -5,7 +5,7 @@ import { messageOf, TorilError } from '../errors.ts';
 import { valueHash } from '../history/history.ts';
 import { RecordingReader } from '../history/recording/reader.ts';
 import { KeyReplay } from '../history/replay/key.ts';
-import { asJsonValue } from '../updates/json-value.ts';
+import { asJsonValue } from '../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { checkKey } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';

@@ -5,7 +5,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { isPromiseLike } from '../base/promise-like.ts';
 import { TorilError } from '../errors.ts';
-import type { JsonProblem } from './json-type.ts';
+import type { JsonProblem } from './values/json-type.ts';
 import { issuesText } from './schema-issues.ts';
 import { DELETE_CELL, defineUpdate, type Update, type UpdateSettings } from './update.ts';
 

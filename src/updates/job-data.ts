@@ -2,7 +2,7 @@
 import { isPromiseLike } from '../base/promise-like.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { checkKey } from '../key.ts';
-import { type CallSite, settledInTime } from './call-site.ts';
+import { type CallSite, settledInTime } from './calling/call-site.ts';
 import { issuesText } from './schema-issues.ts';
 import type { AnyUpdate } from './update.ts';
 

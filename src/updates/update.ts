@@ -1,6 +1,6 @@
 /**
  * An update: a named, deterministic function that changes one shared value. This file is what users
- * write against; validate.ts checks data, workers/fold.ts calls `apply`.
+ * write against; job-data.ts checks data, calling/apply.ts calls `apply`.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { TorilError } from '../errors.ts';

@@ -8,7 +8,7 @@ import { systemRandom } from '../base/random.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
 import { thrownOf } from '../jobs/bullmq/told-failures.ts';
-import { verified } from '../updates/determinism.ts';
+import { verified } from '../updates/calling/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { CODE } from '../jobs/bullmq/state/layout.ts';

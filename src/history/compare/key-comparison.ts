@@ -1,5 +1,5 @@
 /** One key under two versions of the updates, each going on from its own value. */
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';

@@ -1,6 +1,6 @@
 /** The smallest recording that still shows where two versions of the updates part. */
 import { TorilError } from '../../errors.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';

@@ -1,5 +1,5 @@
 /** Asking invariants, job by job: of a recording that is replayed, or of a test bed. */
-import { frozenValue } from '../../updates/frozen-value.ts';
+import { frozenValue } from '../../updates/values/frozen-value.ts';
 import { InvariantCheck } from './check.ts';
 import { type AnyInvariant, checkInvariants, type InvariantStep } from './invariant.ts';
 import type { InvariantPlace, InvariantReport } from './report.ts';

@@ -4,7 +4,7 @@ import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { KnownValue } from '../replay/report.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 

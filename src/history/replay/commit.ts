@@ -2,11 +2,11 @@
 import { andThen } from '../../base/and-then.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
-import { applyUpdate } from '../../updates/apply.ts';
+import { applyUpdate } from '../../updates/calling/apply.ts';
 import { validated } from '../../updates/job-data.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { codeOf, errorOf } from '../../updates/thrown.ts';
+import { codeOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 

@@ -1,7 +1,7 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
-import { verified } from '../../updates/determinism.ts';
+import { verified } from '../../updates/calling/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
@@ -16,7 +16,7 @@ import { comparedLive, type ReadCell } from './live.ts';
 import type { AnyInvariant } from '../invariants/invariant.ts';
 import { ReplayedSteps } from '../invariants/replayed-steps.ts';
 import type { InvariantReport } from '../invariants/report.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
 import type { OnJob } from './jobs/replayed-job.ts';

@@ -1,7 +1,7 @@
 /** The sequential fold that a key's value is held against, and the failures that nothing explains. */
 import { NO_VALUE_HASH } from '../../history/history.ts';
 import { foldJob } from '../../history/replay/commit.ts';
-import { copyOfJson } from '../../updates/json-value.ts';
+import { copyOfJson } from '../../updates/values/json-value.ts';
 import { ExpectationError } from '../assertions/expectation-error.ts';
 import { differenceText, jsonDifference } from '../assertions/json-difference.ts';
 import type { TestBed } from '../bed.ts';

@@ -1,5 +1,5 @@
 /** A delivered job whose schema or key throws: it never comes to a gate. */
-import { cannotMoveJob, controlOf, errorOf } from '../../updates/thrown.ts';
+import { cannotMoveJob, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { Settlement } from './arrival.ts';
 

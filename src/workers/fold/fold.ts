@@ -9,11 +9,11 @@
  *   charge      whether its job has attempts left
  *   exhaust     what becomes of the lane if it has none
  */
-import type { AppliedUpdate } from '../../updates/apply.ts';
-import { isUnchangeable } from '../../updates/frozen-value.ts';
-import { writtenAndRead } from '../../updates/json-value.ts';
+import type { AppliedUpdate } from '../../updates/calling/apply.ts';
+import { isUnchangeable } from '../../updates/values/frozen-value.ts';
+import { writtenAndRead } from '../../updates/values/json-value.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
-import { cannotMoveJob, controlOf, errorOf } from '../../updates/thrown.ts';
+import { cannotMoveJob, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';

@@ -8,7 +8,7 @@ import {
   PLAIN_APPLIED,
   WITHDRAWN,
 } from '../../updates/outcome.ts';
-import { codeOf } from '../../updates/thrown.ts';
+import { codeOf } from '../../updates/calling/thrown.ts';
 import type { Settlement } from '../deliveries/arrival.ts';
 import type { Batch, Stop } from './batch.ts';
 

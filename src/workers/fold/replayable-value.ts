@@ -1,5 +1,5 @@
 /** The value that a fold works on, and how to make it again: an update that throws may have changed it half-way. */
-import type { AppliedUpdate } from '../../updates/apply.ts';
+import type { AppliedUpdate } from '../../updates/calling/apply.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
 
 /** Applies a job to a value. */

@@ -4,9 +4,9 @@
  * so for longer than its lease loses it, since nobody can renew it, and would be called again for ever.
  */
 import type { Clock } from '../../base/clock.ts';
-import { type AppliedUpdate, applyUpdate } from '../../updates/apply.ts';
+import { type AppliedUpdate, applyUpdate } from '../../updates/calling/apply.ts';
 import { messageOf } from '../../errors.ts';
-import type { CallSite } from '../../updates/call-site.ts';
+import type { CallSite } from '../../updates/calling/call-site.ts';
 import { schemaInTime, validated } from '../../updates/job-data.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
 import type { AnyUpdate } from '../../updates/update.ts';

@@ -8,7 +8,7 @@ import type { Envelope } from '../../cells/envelope.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import type { Origin } from '../../history/history.ts';
 import type { Taken } from '../../jobs/lanes.ts';
-import { asJsonValue } from '../../updates/json-value.ts';
+import { asJsonValue } from '../../updates/values/json-value.ts';
 import { type FoldStart, isStrict } from '../fold/batch.ts';
 import { unchangedTooLarge } from '../fold/fitting.ts';
 import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';

@@ -3,7 +3,7 @@
  * their result is the one that was recorded, and whether those that failed then fail again.
  */
 import { andThen } from '../../../base/and-then.ts';
-import { copyOfJson } from '../../../updates/json-value.ts';
+import { copyOfJson } from '../../../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../../../updates/update-registry.ts';
 import { resultHash } from '../../history.ts';
 import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';

@@ -1,10 +1,10 @@
 /** Calling one update with one job's data: nothing of batches, leases or lanes. */
-import { isPromiseLike } from '../base/promise-like.ts';
-import { TorilError } from '../errors.ts';
-import { asJsonValue, copyOfJson } from './json-value.ts';
+import { isPromiseLike } from '../../base/promise-like.ts';
+import { TorilError } from '../../errors.ts';
+import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 import { type CallSite, settledInTime } from './call-site.ts';
-import { asFrozenValue, frozenValue, thawed } from './frozen-value.ts';
-import { DELETE_CELL, type AnyUpdate, type UpdateContext } from './update.ts';
+import { asFrozenValue, frozenValue, thawed } from '../values/frozen-value.ts';
+import { DELETE_CELL, type AnyUpdate, type UpdateContext } from '../update.ts';
 import { type ApplyFacts, Context, UpdateCall } from './update-context.ts';
 
 export interface AppliedUpdate {

@@ -3,13 +3,13 @@
  * three times on copies of its input, each time with another clock, time zone, environment and chance, so
  * that what depends on these or on memory shows. Updates that act on the outside world (`strict`) run only once.
  */
-import { andThen } from '../base/and-then.ts';
-import { systemClock } from '../base/clock.ts';
-import { isPromiseLike } from '../base/promise-like.ts';
-import { messageOf, TorilError } from '../errors.ts';
+import { andThen } from '../../base/and-then.ts';
+import { systemClock } from '../../base/clock.ts';
+import { isPromiseLike } from '../../base/promise-like.ts';
+import { messageOf, TorilError } from '../../errors.ts';
 import { applyUpdate } from './apply.ts';
 import { OTHER_SURROUNDINGS, within } from './surroundings.ts';
-import { type AnyUpdate, DELETE_CELL, type UpdateContext } from './update.ts';
+import { type AnyUpdate, DELETE_CELL, type UpdateContext } from '../update.ts';
 import { type ApplyFacts, repeatedContext } from './update-context.ts';
 
 /** Characters of two values that are shown on both sides of where they part. */

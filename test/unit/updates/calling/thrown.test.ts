@@ -7,11 +7,11 @@ import {
   WaitingError,
 } from 'bullmq';
 import { describe, expect, it } from 'vitest';
-import { isError, messageOf, nameOf, stackOf, TorilError } from '../../../src/errors.ts';
-import { codeOf, controlOf, errorOf } from '../../../src/updates/thrown.ts';
-import { isFinal } from '../../../src/workers/fold/fold-errors.ts';
-import { forGood, forThisAttempt, thrownOf } from '../../../src/jobs/bullmq/told-failures.ts';
-import { hostileThings } from '../../support/hostile.ts';
+import { isError, messageOf, nameOf, stackOf, TorilError } from '../../../../src/errors.ts';
+import { codeOf, controlOf, errorOf } from '../../../../src/updates/calling/thrown.ts';
+import { isFinal } from '../../../../src/workers/fold/fold-errors.ts';
+import { forGood, forThisAttempt, thrownOf } from '../../../../src/jobs/bullmq/told-failures.ts';
+import { hostileThings } from '../../../support/hostile.ts';
 
 describe('whatever is thrown', () => {
   it.each(Object.entries(hostileThings))('%s: can be described, and told to BullMQ', (_, make) => {

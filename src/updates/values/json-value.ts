@@ -1,5 +1,5 @@
 /** Values live in JSON: whether a value survives the way there and back unchanged. */
-import { messageOf, TorilError } from '../errors.ts';
+import { messageOf, TorilError } from '../../errors.ts';
 
 /** Nesting levels; deeper than any sane value. */
 const DEPTH_MAX = 500;

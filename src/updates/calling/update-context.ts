@@ -1,8 +1,8 @@
 /** What an update is told besides value and data. Made once per job: what costs something is made when it is asked for. */
-import { messageOf } from '../errors.ts';
-import { seededFraction, seededUuid } from '../base/random.ts';
+import { messageOf } from '../../errors.ts';
+import { seededFraction, seededUuid } from '../../base/random.ts';
 import type { CallSite } from './call-site.ts';
-import type { UpdateContext } from './update.ts';
+import type { UpdateContext } from '../update.ts';
 
 export interface ApplyFacts {
   readonly key: string;

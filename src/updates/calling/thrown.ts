@@ -1,5 +1,5 @@
 /** What code of users' throws: made an error that is safe to read, and what it means to BullMQ. */
-import { isError, messageOf, nameOf, TorilError } from '../errors.ts';
+import { isError, messageOf, nameOf, TorilError } from '../../errors.ts';
 
 /** Characters. */
 const CODE_MAX = 100;

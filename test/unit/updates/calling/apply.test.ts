@@ -1,14 +1,14 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/base/clock.ts';
+import { systemClock } from '../../../../src/base/clock.ts';
 import {
   type AnyUpdate,
   DELETE_CELL,
   defineUpdate,
   type UpdateContext,
-} from '../../../src/index.ts';
-import { type AppliedUpdate, applyUpdate } from '../../../src/updates/apply.ts';
-import { errorOf } from '../../../src/updates/thrown.ts';
+} from '../../../../src/index.ts';
+import { type AppliedUpdate, applyUpdate } from '../../../../src/updates/calling/apply.ts';
+import { errorOf } from '../../../../src/updates/calling/thrown.ts';
 
 const facts = { key: 'k', jobId: '7', token: 99, sequence: 1_700_000_000_000_123, attempt: 2 };
 

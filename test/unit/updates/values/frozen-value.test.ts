@@ -1,17 +1,21 @@
 /** Updates that are `immutable`: their value is frozen, and only what is new in it is looked at. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/base/clock.ts';
-import { type AnyUpdate, checkDeterminism, defineUpdate } from '../../../src/index.ts';
-import { applyUpdate } from '../../../src/updates/apply.ts';
-import { asFrozenValue, frozenValue, isUnchangeable } from '../../../src/updates/frozen-value.ts';
-import { asJsonValue, examineJson } from '../../../src/updates/json-value.ts';
+import { systemClock } from '../../../../src/base/clock.ts';
+import { type AnyUpdate, checkDeterminism, defineUpdate } from '../../../../src/index.ts';
+import { applyUpdate } from '../../../../src/updates/calling/apply.ts';
+import {
+  asFrozenValue,
+  frozenValue,
+  isUnchangeable,
+} from '../../../../src/updates/values/frozen-value.ts';
+import { asJsonValue, examineJson } from '../../../../src/updates/values/json-value.ts';
 import {
   createTestBed,
   expectExactlyOnce,
   expectInOrder,
   expectValue,
-} from '../../../src/testing.ts';
+} from '../../../../src/testing.ts';
 
 interface Table {
   readonly rows: readonly { readonly id: number; readonly tags: readonly string[] }[];

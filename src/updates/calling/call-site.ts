@@ -1,6 +1,6 @@
 /** What surrounds a call of users' code that takes its time: it must end some time, and can be told to end early. */
-import type { Clock, Timer } from '../base/clock.ts';
-import { TorilError } from '../errors.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import { TorilError } from '../../errors.ts';
 
 export interface CallSite {
   readonly clock: Clock;

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { asJsonValue, copyOfJson } from '../../../src/updates/json-value.ts';
+import { asJsonValue, copyOfJson } from '../../../../src/updates/values/json-value.ts';
 
 const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 const refusal = (value: unknown): string => {

@@ -4,14 +4,17 @@ import {
   OTHER_SURROUNDINGS,
   type Surroundings,
   within,
-} from '../../../src/updates/surroundings.ts';
-import { checkDeterminism, type DeterminismFinding } from '../../../src/updates/determinism.ts';
+} from '../../../../src/updates/calling/surroundings.ts';
+import {
+  checkDeterminism,
+  type DeterminismFinding,
+} from '../../../../src/updates/calling/determinism.ts';
 import {
   type AnyUpdate,
   DELETE_CELL,
   defineUpdate,
   type UpdateContext,
-} from '../../../src/updates/update.ts';
+} from '../../../../src/updates/update.ts';
 
 interface Data {
   readonly list: number[];
