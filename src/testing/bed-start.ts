@@ -9,8 +9,8 @@ import { asJsonValue } from '../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { checkKey } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';
-import type { BedJobs } from './bed-jobs.ts';
-import type { BedStore } from './bed-store.ts';
+import type { BedJobs } from './journal/bed-jobs.ts';
+import type { BedStore } from './journal/bed-store.ts';
 
 /** A file's path, or its lines with their newlines. */
 export type RecordingSource = string | Iterable<string | Buffer>;

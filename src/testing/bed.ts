@@ -19,13 +19,13 @@ import type { BedInvariants } from './assertions/bed-invariants.ts';
 import type { BedFaults } from './faults/bed-faults.ts';
 import { bedSettings, type TestBedOptions } from './bed-options.ts';
 import { BedParts, type StoreOf } from './bed-parts.ts';
-import { BedQueue, type BedQueueParts, playing } from './bed-queue.ts';
-import { BedWorker } from './bed-worker.ts';
-import { BedRemoving } from './bed-removing.ts';
-import { BedStore } from './bed-store.ts';
+import { BedQueue, type BedQueueParts, playing } from './app/bed-queue.ts';
+import { BedWorker } from './app/bed-worker.ts';
+import { BedRemoving } from './app/bed-removing.ts';
+import { BedStore } from './journal/bed-store.ts';
 import { type BedJobOptions, checkJobOptions } from './bullmq/job-options.ts';
 import type { JobRecord, NewJob } from './bullmq/job-record.ts';
-import type { Journal } from './journal.ts';
+import type { Journal } from './journal/journal.ts';
 import { laneReport, operatorsQueue } from './operator.ts';
 import { type BedEvent, idOf, type JobHandle, type JobRef, type JobView, viewOf } from './views.ts';
 

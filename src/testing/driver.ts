@@ -1,5 +1,5 @@
 /** How far a test bed is run: what is due now, a while, or until nothing is left. */
-import type { Crew } from './crew.ts';
+import type { Crew } from './workers/crew.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import { ExpectationError } from './assertions/expectation-error.ts';
 import type { VirtualClock } from './time/virtual-clock.ts';

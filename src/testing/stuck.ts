@@ -1,6 +1,6 @@
 /** Why jobs are not done: words for whoever waits for them. */
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
-import type { Crew } from './crew.ts';
+import type { Crew } from './workers/crew.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { JobRecord } from './bullmq/job-record.ts';
 import type { BedEvent } from './views.ts';

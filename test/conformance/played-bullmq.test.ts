@@ -11,7 +11,7 @@ import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-back
 import { BullDeliveries, BullDelivery } from '../../src/jobs/bullmq/bull-deliveries.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { ALONE_FIELD } from '../../src/jobs/redis/scripts/script.ts';
-import { bullState } from '../../src/testing/bed-job.ts';
+import { bullState } from '../../src/testing/app/bed-job.ts';
 import type { BedDeduplication } from '../../src/testing/bullmq/job-options.ts';
 import { JobQueue } from '../../src/testing/bullmq/job-queue.ts';
 import { Dice } from '../simulation/dice.ts';

@@ -8,7 +8,7 @@ import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { defineInvariant } from '../../src/history/invariants/invariant.ts';
 import { createTestBed } from '../../src/testing.ts';
 import { TestBed } from '../../src/testing/bed.ts';
-import { BedStore } from '../../src/testing/bed-store.ts';
+import { BedStore } from '../../src/testing/journal/bed-store.ts';
 import {
   bedCommands,
   bedProperty,

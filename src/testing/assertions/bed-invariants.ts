@@ -3,7 +3,7 @@ import { InvariantChecks } from '../../history/invariants/checks.ts';
 import type { AnyInvariant } from '../../history/invariants/invariant.ts';
 import type { InvariantReport } from '../../history/invariants/report.ts';
 import { DELETE_CELL, type UpdateContext } from '../../updates/update.ts';
-import type { AppliedJob, Commit } from '../journal.ts';
+import type { AppliedJob, Commit } from '../journal/journal.ts';
 
 interface Made {
   /** JSON; undefined: deleted. */

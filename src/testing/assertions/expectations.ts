@@ -1,10 +1,10 @@
 /** Assertions of one line, for any test runner: they throw, and need nothing of it. */
 import type { TestBed } from '../bed.ts';
-import type { AppliedJob, Journal } from '../journal.ts';
+import type { AppliedJob, Journal } from '../journal/journal.ts';
 import { ExpectationError, VacuousExpectationError } from './expectation-error.ts';
 import { differenceText, jsonDifference, shown } from './json-difference.ts';
 import { brokenText } from '../../history/invariants/report.ts';
-import { lossesOf } from '../losses.ts';
+import { lossesOf } from '../journal/losses.ts';
 import { sequentialFold } from './sequential-fold.ts';
 import { idOf, type JobRef, type JobView } from '../views.ts';
 

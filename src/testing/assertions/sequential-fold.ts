@@ -6,7 +6,7 @@ import { valueHash } from '../../history/history.ts';
 import type { RecordedCommit, RecordedJob } from '../../history/recording/recording.ts';
 import { foldJob } from '../../history/replay/commit.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import type { AppliedJob, Commit } from '../journal.ts';
+import type { AppliedJob, Commit } from '../journal/journal.ts';
 
 export interface SequentialFold {
   /** Undefined: deleted, or there was nothing. */

@@ -1,7 +1,7 @@
 /** What may go wrong in a test bed, on command. */
 import { cellName, lockName } from '../../memcached/item-names.ts';
 import type { MemoryStore } from '../../memcached/memory/memory-store.ts';
-import type { Crew } from '../crew.ts';
+import type { Crew } from '../workers/crew.ts';
 import type { JobQueue } from '../bullmq/job-queue.ts';
 import { type Tripwires, WORKER_MOMENTS, type WorkerMoment } from './tripwires.ts';
 import type { UpdateFaults, UpdateOrJob } from './update-faults.ts';

@@ -5,7 +5,7 @@ import { copyOfJson } from '../../updates/values/json-value.ts';
 import { ExpectationError } from '../assertions/expectation-error.ts';
 import { differenceText, jsonDifference } from '../assertions/json-difference.ts';
 import type { TestBed } from '../bed.ts';
-import type { AppliedJob, Commit } from '../journal.ts';
+import type { AppliedJob, Commit } from '../journal/journal.ts';
 import type { JobView } from '../views.ts';
 import type { BedModel } from './model.ts';
 

@@ -14,7 +14,7 @@ import {
   VacuousExpectationError,
 } from '../../../src/testing.ts';
 import { TestBed } from '../../../src/testing/bed.ts';
-import { BedStore } from '../../../src/testing/bed-store.ts';
+import { BedStore } from '../../../src/testing/journal/bed-store.ts';
 import { jsonDifference } from '../../../src/testing/assertions/json-difference.ts';
 
 declare module 'vitest' {

@@ -2,23 +2,23 @@
  * One worker process of a test bed: the real gate with everything below it, and the real way from a delivery to it and
  * back, over a played BullMQ. It lives once; after a crash another one takes its place.
  */
-import type { Random } from '../base/random.ts';
-import type { AnyUpdate } from '../updates/update.ts';
-import { UpdateRegistry } from '../updates/update-registry.ts';
-import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
-import type { MemoryServer } from '../memcached/memory/memory-server.ts';
-import { RendezvousServers } from '../memcached/rendezvous.ts';
-import type { TorilWorkerOptions } from '../options.ts';
-import { Gate } from '../workers/gate/gate.ts';
-import { Intake } from '../workers/deliveries/intake.ts';
-import type { EventReporter } from '../workers/worker-events.ts';
-import type { BedJobs } from './bed-jobs.ts';
-import type { BackoffStrategy } from './bullmq/job-options.ts';
-import type { JobQueue } from './bullmq/job-queue.ts';
-import type { PlayedDelivery } from './bullmq/job-record.ts';
-import { PlayedDeliveries } from './bullmq/played-deliveries.ts';
-import { type Reach, WatchedLanes, WatchedServer } from './faults/watched-turn.ts';
-import type { WorkerClock } from './time/worker-clock.ts';
+import type { Random } from '../../base/random.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
+import { UpdateRegistry } from '../../updates/update-registry.ts';
+import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
+import type { MemoryServer } from '../../memcached/memory/memory-server.ts';
+import { RendezvousServers } from '../../memcached/rendezvous.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
+import { Gate } from '../../workers/gate/gate.ts';
+import { Intake } from '../../workers/deliveries/intake.ts';
+import type { EventReporter } from '../../workers/worker-events.ts';
+import type { BedJobs } from '../journal/bed-jobs.ts';
+import type { BackoffStrategy } from '../bullmq/job-options.ts';
+import type { JobQueue } from '../bullmq/job-queue.ts';
+import type { PlayedDelivery } from '../bullmq/job-record.ts';
+import { PlayedDeliveries } from '../bullmq/played-deliveries.ts';
+import { type Reach, WatchedLanes, WatchedServer } from '../faults/watched-turn.ts';
+import type { WorkerClock } from '../time/worker-clock.ts';
 
 export interface TestWorkerOptions {
   readonly place: number;

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Job } from 'bullmq';
 import { afterAll, describe, expect, test } from 'vitest';
-import { record } from '../../../src/history/record.ts';
-import { replay } from '../../../src/history/replay/replay.ts';
-import type { Queue } from '../../../src/jobs/queue.ts';
-import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
+import { record } from '../../../../src/history/record.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import type { Queue } from '../../../../src/jobs/queue.ts';
+import { type AnyUpdate, defineUpdate } from '../../../../src/updates/update.ts';
 import {
   createTestBed,
   expectEnqueued,
@@ -20,8 +20,8 @@ import {
   type TestBed,
   VacuousExpectationError,
   WORKER_MOMENTS,
-} from '../../../src/testing.ts';
-import type { Worker } from '../../../src/workers/worker.ts';
+} from '../../../../src/testing.ts';
+import type { Worker } from '../../../../src/workers/worker.ts';
 
 interface Note {
   readonly key: string;

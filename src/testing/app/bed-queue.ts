@@ -3,16 +3,16 @@
  * Queue and Worker do as far as values, orders and outcomes go; what is not played says so when it is called.
  */
 import { EventEmitter } from 'node:events';
-import { TorilError } from '../errors.ts';
-import type { History } from '../history/history.ts';
-import type { LaneHandle } from '../jobs/lane-handle.ts';
-import type { AnyUpdate } from '../updates/update.ts';
+import { TorilError } from '../../errors.ts';
+import type { History } from '../../history/history.ts';
+import type { LaneHandle } from '../../jobs/lane-handle.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
 import { BedJob, type BedJobParts, queueState } from './bed-job.ts';
 import type { BedRemoving } from './bed-removing.ts';
 import { BedWorker } from './bed-worker.ts';
-import type { BedJobOptions } from './bullmq/job-options.ts';
-import type { JobQueue } from './bullmq/job-queue.ts';
-import type { JobRecord } from './bullmq/job-record.ts';
+import type { BedJobOptions } from '../bullmq/job-options.ts';
+import type { JobQueue } from '../bullmq/job-queue.ts';
+import type { JobRecord } from '../bullmq/job-record.ts';
 
 export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | 'retry' | 'remove'> {
   readonly queue: JobQueue;

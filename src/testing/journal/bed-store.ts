@@ -1,9 +1,9 @@
 /** A memcached in memory that notes what its readers can see. */
-import type { Clock } from '../base/clock.ts';
-import { decodeItem } from '../cells/envelope.ts';
-import { cellName } from '../memcached/item-names.ts';
-import { MemoryStore } from '../memcached/memory/memory-store.ts';
-import type { Cas, NewItem, Outcome } from '../memcached/server.ts';
+import type { Clock } from '../../base/clock.ts';
+import { decodeItem } from '../../cells/envelope.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import { MemoryStore } from '../../memcached/memory/memory-store.ts';
+import type { Cas, NewItem, Outcome } from '../../memcached/server.ts';
 import type { Journal } from './journal.ts';
 
 export interface BedStoreOptions {

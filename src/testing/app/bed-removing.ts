@@ -1,7 +1,7 @@
 /** Removing jobs from the played queue, one by one or many, as `Queue` and `Job` do. */
 import { queueState, type BullState } from './bed-job.ts';
-import type { JobQueue } from './bullmq/job-queue.ts';
-import type { JobRecord } from './bullmq/job-record.ts';
+import type { JobQueue } from '../bullmq/job-queue.ts';
+import type { JobRecord } from '../bullmq/job-record.ts';
 
 const DRAINED: ReadonlySet<BullState> = new Set(['waiting', 'prioritized']);
 

@@ -1,6 +1,6 @@
 /** The workers of a test bed: who gets the next job, who is frozen, who takes a dead one's place. */
-import type { Clock } from '../base/clock.ts';
-import type { JobQueue } from './bullmq/job-queue.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { JobQueue } from '../bullmq/job-queue.ts';
 import type { TestWorker } from './test-worker.ts';
 import { Upkeep } from './upkeep.ts';
 

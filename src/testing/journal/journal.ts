@@ -2,9 +2,9 @@
  * What happened to each key: which jobs entered its lane, which commits were acknowledged, and what
  * readers could see in memcached. Plain bookkeeping beside the product, for assertions.
  */
-import type { Origin } from '../history/history.ts';
-import type { Acknowledgement, LaneEntry, Taken } from '../jobs/lanes.ts';
-import { PLAIN_APPLIED } from '../updates/outcome.ts';
+import type { Origin } from '../../history/history.ts';
+import type { Acknowledgement, LaneEntry, Taken } from '../../jobs/lanes.ts';
+import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 
 /** A job that a commit applied. */
 export interface AppliedJob {

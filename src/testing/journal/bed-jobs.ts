@@ -1,7 +1,7 @@
 /** A Redis in memory that keeps a journal of what its scripts do. */
-import type { Clock } from '../base/clock.ts';
-import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../jobs/lanes.ts';
-import { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
+import type { Clock } from '../../base/clock.ts';
+import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
 import type { Journal } from './journal.ts';
 
 export class BedJobs extends MemoryJobs {

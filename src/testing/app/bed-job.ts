@@ -1,5 +1,5 @@
 /** A job as BullMQ's queue and worker hand it out, as far as a test bed plays it: as of the moment it was asked for. */
-import type { JobRecord } from './bullmq/job-record.ts';
+import type { JobRecord } from '../bullmq/job-record.ts';
 
 /** BullMQ's names of states. */
 export type BullState = 'waiting' | 'active' | 'delayed' | 'prioritized' | 'completed' | 'failed';

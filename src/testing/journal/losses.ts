@@ -1,7 +1,7 @@
 /** Jobs that were acknowledged, and whose work is not in their key's value any more. */
-import { NO_VALUE_HASH, valueHash } from '../history/history.ts';
-import { TorilError } from '../errors.ts';
-import type { TestBed } from './bed.ts';
+import { NO_VALUE_HASH, valueHash } from '../../history/history.ts';
+import { TorilError } from '../../errors.ts';
+import type { TestBed } from '../bed.ts';
 import type { Commit } from './journal.ts';
 
 export interface Loss {

@@ -3,8 +3,8 @@
  * run, and look for stalled ones at whole multiples of an interval. Renewing is not played: a lock holds as long as its
  * worker runs, and for `lockMs` after that.
  */
-import type { Clock, Timer } from '../base/clock.ts';
-import type { JobQueue } from './bullmq/job-queue.ts';
+import type { Clock, Timer } from '../../base/clock.ts';
+import type { JobQueue } from '../bullmq/job-queue.ts';
 
 export interface UpkeepOptions {
   readonly clock: Clock;

@@ -1,6 +1,6 @@
 /** All workers of a test bed as one Worker: `bed.asWorker()`. */
 import { EventEmitter } from 'node:events';
-import type { WorkerEventName } from '../workers/worker-events.ts';
+import type { WorkerEventName } from '../../workers/worker-events.ts';
 import { BedJob, type BedJobParts } from './bed-job.ts';
 import type { BedQueueParts } from './bed-queue.ts';
 
