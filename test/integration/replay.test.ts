@@ -386,13 +386,18 @@ describe('record and replay', () => {
       ...['shrink', recording, '--old', UPDATES, '--new', other, '--out', small],
     ]);
     expect(shrunk.stderr).toMatch(new RegExp(`1 jobs of ${key}: 23; they part at line`));
+    expect(shrunk.stderr).not.toContain('is it what was run?');
+    const stranger = await torilHere(['shrink', recording, '--old', other, '--new', UPDATES]);
+    expect(stranger.stderr).toContain('is it what was run?');
     expect((await replayed(small)).code).toBe(0);
     const differs = await torilHere(['replay', small, '--updates', other]);
     expect(differs.stdout).toContain('+  "jobs": 0');
     expect(differs.code).toBe(1);
     for (const [args, code, message] of [
       [['slice', recording, '--key', 'eve'], 4, /error NOTHING_RECORDED/],
+      [['slice', recording, '--key', key, '--key', 'eve'], 4, /error NOTHING_RECORDED: .*"eve"/],
       [['slice', recording, '--until', 'then'], 2, /--until "then" is no time/],
+      [['slice', recording, '--since', '1h', '--until', '2h'], 2, /since must be before until/],
       [['slice', recording, '--out', '/dev/full'], 2, /error FILE_NOT_WRITTEN/],
       [['shrink', recording, '--old', UPDATES, '--new', UPDATES], 4, /nothing in .* differs/],
     ] as const) {

@@ -3,9 +3,10 @@ import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { type Folded, foldJob, isApplied } from '../replay/commit.ts';
+import { type Folded, foldJob } from '../replay/commit.ts';
 import { type Differences, differencesOf, isSame, NONE } from './fields.ts';
 import type { Tally } from './tally.ts';
+import { isTried } from './tried.ts';
 
 interface Version {
   readonly which: 'old' | 'new';
@@ -124,23 +125,6 @@ export class KeyComparison {
     this.#isRepeating = true;
   }
 }
-
-/** Applied then, or failed by its own update: then the new version may succeed. */
-function isTried(job: RecordedJob, watermark: number): boolean {
-  if (job.outcome?.kind === 'failed') return !OUTSIDE.has(job.outcome.code);
-  return isApplied(job, watermark);
-}
-
-/** Failures in which the update had no part. */
-const OUTSIDE: ReadonlySet<string> = new Set([
-  ...[
-    'JOB_DROPPED',
-    'JOB_CASCADED',
-    'JOB_STALLED_TOO_OFTEN',
-    'UPDATE_TIMED_OUT',
-    'VALUE_TOO_LARGE',
-  ],
-]);
 
 function endOf(ended: Ended): string {
   return ended.kind === 'failed' ? 'failed' : `+${ended.result}`;

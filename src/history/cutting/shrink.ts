@@ -4,12 +4,12 @@ import { copyOfJson } from '../../updates/values/json-value.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';
-import { isSame } from '../compare/fields.ts';
-import { NO_VALUE_HASH, valueHash } from '../history.ts';
+import { valueHash } from '../history.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
-import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
-import { foldJob, isApplied } from '../replay/commit.ts';
+import type { RecordingHeader } from '../recording/recording.ts';
+import { foldJob } from '../replay/commit.ts';
+import { both, jsonOf, KeySearch, type Step, type Versions } from './parting.ts';
 import { RecordingWriter } from './write-again.ts';
 
 export interface ShrinkOptions {
@@ -26,6 +26,11 @@ export interface Shrunk {
   readonly line: number;
   /** Ids of the jobs that are left; the last one shows the difference. */
   readonly jobs: readonly string[];
+  /**
+   * False: up to that line, `old` does not give what was recorded of the key. It is not what was run then, and the
+   * small recording is true to `old`, not to what happened.
+   */
+  readonly oldRepeats: boolean;
   /** Lines of the small recording, without their newlines. */
   readonly lines: readonly string[];
 }
@@ -34,11 +39,6 @@ export interface Shrunk {
 const FOLDS_MAX = 3_000_000;
 /** More jobs than these are harder to read than one job and the value that it met. */
 const JOBS_FEW = 3;
-
-interface Step {
-  readonly job: RecordedJob;
-  readonly commit: RecordedCommit;
-}
 
 /**
  * Looks for the first job at which the two versions part, and leaves out what it does not need: from the key's
@@ -71,131 +71,16 @@ export async function shrink(recording: RecordingInput, options: ShrinkOptions):
       `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.`,
     );
   }
-  const { parting, steps, start } = found;
+  const { parting, steps, start, oldRepeats } = found;
   const few = await fewest(steps, start, versions);
   const [chosen, from] = few.length <= JOBS_FEW ? [few, start] : [steps.slice(-1), parting.before];
   return {
     key: parting.step.commit.key,
     line: parting.line,
     jobs: chosen.map(({ job }) => job.id),
+    oldRepeats,
     lines: await written(chosen, from, versions.old, reader.header as RecordingHeader),
   };
-}
-
-interface Versions {
-  readonly old: UpdateRegistry;
-  readonly new: UpdateRegistry;
-}
-
-/** Follows one key with the old version, and tries each job with both on the same value. */
-class KeySearch {
-  readonly #versions: Versions;
-  /** Jobs since the value was known. */
-  steps: Step[] = [];
-  /** Undefined: nothing. */
-  start: unknown;
-  parting: { readonly step: Step; readonly line: number; readonly before: unknown } | undefined;
-  #value: unknown;
-  #isKnown = false;
-  #token = 0;
-  #watermark = 0;
-
-  constructor(versions: Versions) {
-    this.#versions = versions;
-  }
-
-  next(commit: RecordedCommit, line: number): void | Promise<void> {
-    const { origin, base } = commit;
-    if (origin === 'unknown' || (origin === undefined && base !== this.#token))
-      this.#isKnown = false;
-    else if (origin !== undefined) this.#begin(origin === 'nothing' ? undefined : origin.adopted);
-    if (!this.#isKnown) return this.#beginBehind(commit);
-    return this.#jobs(commit, line, 0);
-  }
-
-  #jobs(commit: RecordedCommit, line: number, from: number): void | Promise<void> {
-    for (let at = from; at < commit.jobs.length; at++) {
-      const job = commit.jobs[at] as RecordedJob;
-      if (!isApplied(job, this.#watermark) && job.outcome?.kind !== 'failed') continue;
-      const step = { job, commit };
-      const tried = both(step, this.#value, this.#value, this.#versions);
-      if (tried instanceof Promise) {
-        return tried.then((settled) => {
-          if (this.#take(step, line, settled)) return this.#jobs(commit, line, at + 1);
-          return undefined;
-        });
-      }
-      if (!this.#take(step, line, tried)) return;
-    }
-    this.#token = commit.token;
-    this.#watermark = commit.watermark;
-  }
-
-  /** False: the search ends here, or begins again behind this commit. */
-  #take(step: Step, line: number, tried: Tried): boolean {
-    if (tried.kind === 'unknown') {
-      this.#isKnown = false;
-      this.#beginBehind(step.commit);
-      return false;
-    }
-    this.steps.push(step);
-    if (tried.differs) {
-      this.parting = { step, line, before: this.#value };
-      return false;
-    }
-    this.#value = tried.old;
-    return true;
-  }
-
-  #beginBehind({ hash, value, token, watermark }: RecordedCommit): void {
-    if (value === undefined && hash !== NO_VALUE_HASH) return;
-    this.#begin(value);
-    this.#token = token;
-    this.#watermark = watermark;
-  }
-
-  #begin(value: unknown): void {
-    this.start = value;
-    this.#value = value;
-    this.steps = [];
-    this.#isKnown = true;
-  }
-}
-
-type Tried =
-  | {
-      readonly kind: 'known';
-      readonly old: unknown;
-      readonly new: unknown;
-      readonly differs: boolean;
-    }
-  /** The job cannot be run again. */
-  | { readonly kind: 'unknown' };
-
-/** One job with both versions; an update may change what it is given, and then throw. */
-function both(
-  { job, commit }: Step,
-  old: unknown,
-  now: unknown,
-  versions: Versions,
-): Tried | Promise<Tried> {
-  const one = foldJob(job, commit, versions.old, copyOfJson(old));
-  const other = foldJob(job, commit, versions.new, copyOfJson(now));
-  const settle = (a: Awaited<typeof one>, b: Awaited<typeof other>): Tried => {
-    if (a.kind === 'obstacle' || b.kind === 'obstacle') return { kind: 'unknown' };
-    const after = {
-      old: a.kind === 'value' ? a.value : old,
-      new: b.kind === 'value' ? b.value : now,
-    };
-    const ends = [a, b].map((ended) => (ended.kind === 'value' ? `+${ended.result}` : '-'));
-    return {
-      kind: 'known',
-      ...after,
-      differs: ends[0] !== ends[1] || !isSame(after.old, after.new),
-    };
-  };
-  if (!(one instanceof Promise) && !(other instanceof Promise)) return settle(one, other);
-  return Promise.all([one, other]).then(([a, b]) => settle(a, b));
 }
 
 /** Zeller's ddmin: leaves out ever smaller parts, as long as the difference stays. The last step stays, too. */
@@ -247,7 +132,7 @@ async function written(
   header: RecordingHeader,
 ): Promise<string[]> {
   const writer = new RecordingWriter();
-  const lines = [writer.header(header)];
+  const lines = [writer.header({ ...header, part: true })];
   let value = start;
   let base = 0;
   for (const { job, commit } of steps) {
@@ -256,7 +141,7 @@ async function written(
     const folded = await foldJob(job, commit, old, copyOfJson(value));
     const isFailed = folded.kind === 'failed';
     if (folded.kind === 'value') ({ value } = folded);
-    const json = value === undefined ? undefined : JSON.stringify(value);
+    const json = jsonOf(value);
     const failed = isFailed
       ? ({ kind: 'failed', code: folded.code, message: folded.message, cascades: false } as const)
       : undefined;

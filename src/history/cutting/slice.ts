@@ -42,44 +42,92 @@ async function* linesOf(
   recording: RecordingInput,
   options: SliceOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const { sample = 1 } = options;
-  if (!(sample > 0 && sample <= 1)) {
-    throw new TorilError('INVALID_OPTIONS', `sample must be above 0 and at most 1, not ${sample}.`);
-  }
+  checkOptions(options);
   const name = nameOf(recording);
   const source = await readableAgain(recording);
-  const keys = await partsOf(source, name, options);
-  if (![...keys.values()].some(({ last }) => last > 0)) {
-    throw new TorilError('NOTHING_RECORDED', `${name} has nothing of that.`);
-  }
+  const { keys, isWhole } = await partsOf(source, name, options);
   const reader = new RecordingReader(name);
   const writer = new RecordingWriter();
   let hasHeader = false;
   for await (const commit of eachCommit(source, reader)) {
-    if (!hasHeader) yield writer.header(reader.header as RecordingHeader);
+    const header = reader.header as RecordingHeader;
+    if (!hasHeader) yield writer.header(isWhole ? header : { ...header, part: true });
     hasHeader = true;
     if (keys.get(commit.key)?.has(reader.commits) === true) yield writer.commit(commit);
   }
   yield writer.end(reader.end());
 }
 
+interface Parts {
+  readonly keys: ReadonlyMap<string, KeyPart>;
+  /** No commit is left out. */
+  readonly isWhole: boolean;
+}
+
 async function partsOf(
   recording: RecordingInput,
   name: string,
   options: SliceOptions,
-): Promise<ReadonlyMap<string, KeyPart>> {
+): Promise<Parts> {
   const { sample = 1 } = options;
   const reader = new RecordingReader(name);
   const keys = new Map<string, KeyPart>();
   const isWanted = wanting(options);
+  const wantedKeys = options.keys && new Set(options.keys);
+  const unseen = { key: new Set(options.keys), job: new Set(options.jobs) };
+  let isWhole = true;
   await commitsOf(recording, reader, (commit) => {
-    const { key } = commit;
-    if (options.keys?.includes(key) === false || !isSampled(key, sample)) return;
+    const { key, jobs } = commit;
+    unseen.key.delete(key);
+    if (unseen.job.size > 0) for (const { id } of jobs) unseen.job.delete(id);
+    if (wantedKeys?.has(key) === false || !isSampled(key, sample)) {
+      isWhole = false;
+      return;
+    }
     let part = keys.get(key);
     if (part === undefined) keys.set(key, (part = new KeyPart()));
     part.next(commit, reader.commits, isWanted(commit));
   });
-  return keys;
+  for (const [what, [missing]] of Object.entries(unseen)) {
+    if (missing === undefined) continue;
+    throw new TorilError('NOTHING_RECORDED', `${name} has no ${what} ${JSON.stringify(missing)}.`);
+  }
+  const parts = [...keys.values()];
+  if (!parts.some(({ last }) => last > 0)) {
+    throw new TorilError(
+      'NOTHING_RECORDED',
+      `${name} has nothing that all the given options allow.`,
+    );
+  }
+  return { keys, isWhole: isWhole && parts.every((part) => part.isWhole) };
+}
+
+const OPTIONS: Readonly<Record<keyof SliceOptions, 'list' | 'time' | 'share'>> = {
+  ...({ keys: 'list', jobs: 'list', since: 'time', until: 'time', sample: 'share' } as const),
+};
+
+/** What is misspelt or of another type would leave nothing out. */
+function checkOptions(options: SliceOptions): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(OPTIONS, name)) refuse(`slice has no option ${name}`);
+    if (value === undefined) continue;
+    const kind = OPTIONS[name as keyof SliceOptions];
+    if (kind === 'list') {
+      const isList = Array.isArray(value) && value.every((one) => typeof one === 'string');
+      if (!isList || value.length === 0)
+        refuse(`${name} must be a list of texts, and not be empty`);
+    } else if (kind === 'time' && !Number.isFinite(value)) {
+      refuse(`${name} must be a time in milliseconds since 1970`);
+    } else if (kind === 'share' && !(typeof value === 'number' && value > 0 && value <= 1)) {
+      refuse(`sample must be above 0 and at most 1, not ${value}`);
+    }
+  }
+  const { since = -Infinity, until = Infinity } = options;
+  if (since >= until) refuse('since must be before until: nothing is between them');
+}
+
+function refuse(what: string): never {
+  throw new TorilError('INVALID_OPTIONS', `${what}.`);
 }
 
 /** Of a key, always the same answer. */
@@ -93,8 +141,17 @@ class KeyPart {
   #first = 0;
   /** 0: none is wanted. */
   last = 0;
+  /** Of the key's own commits, wanted or not. */
+  #firstOwn = 0;
+  #lastOwn = 0;
+
+  get isWhole(): boolean {
+    return this.#first === this.#firstOwn && this.last === this.#lastOwn;
+  }
 
   next(commit: RecordedCommit, at: number, isWanted: boolean): void {
+    if (this.#firstOwn === 0) this.#firstOwn = at;
+    this.#lastOwn = at;
     if (isWanted) {
       if (this.#first === 0 || (this.last === 0 && begins(commit))) this.#first = at;
       this.last = at;

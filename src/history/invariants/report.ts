@@ -12,7 +12,8 @@ export interface InvariantReport {
   readonly broken: BrokenInvariant | undefined;
   /**
    * `never-asked`: no value, job or key that it is about; `values-unknown`: the value of a key was not known
-   * (`times`), so that the total was not; `not-all-keys`: only a part of them is replayed or was recorded.
+   * (`times`), so that the total was not; `not-all-keys`: only a part of them is replayed
+   * or was recorded, or the recording is a part of another (`slice`).
    */
   readonly unchecked: 'never-asked' | 'values-unknown' | 'not-all-keys' | undefined;
   /** How often its total could not be known. */

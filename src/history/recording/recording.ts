@@ -23,6 +23,8 @@ export interface RecordingHeader {
   readonly key: string | null;
   /** Only commits acknowledged since then: ISO 8601; null: all that the history had. */
   readonly since: string | null;
+  /** Keys or commits were left out afterwards (`slice`, `shrink`): what is said of all keys together is not known. */
+  readonly part?: true;
   /** Data and values went through a user's function. */
   readonly masked: boolean;
   /**

@@ -129,8 +129,9 @@ class Replay {
     if (check === undefined) {
       check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#onJob);
       this.#keys.set(key, check);
-      const isPart = this.#options.key !== undefined || this.#reader.header?.key !== null;
-      if (isPart) this.#steps?.onlySomeKeys();
+      const { header } = this.#reader;
+      const isPart = header?.key !== null || header.part === true;
+      if (isPart || this.#options.key !== undefined) this.#steps?.onlySomeKeys();
     }
     const [own, line] = [check, this.#reader.commits + 1];
     return this.#keysAtOnce.next(key, this.#reader.lineCharacters, () =>

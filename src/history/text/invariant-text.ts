@@ -6,7 +6,7 @@ import type { Colours } from './style.ts';
 const UNASKED: Readonly<Record<NonNullable<InvariantReport['unchecked']>, string>> = {
   'never-asked': 'there is no value, job or key that it is about',
   'values-unknown': 'the value of a key was not known, so the total was not either',
-  'not-all-keys': 'only a part of the keys is replayed, or was recorded',
+  'not-all-keys': 'only a part of the keys, or of their commits, is replayed or was recorded',
 };
 
 export function invariantLine(report: InvariantReport, { red, yellow }: Colours): string {

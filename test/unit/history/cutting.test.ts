@@ -3,14 +3,23 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { shrink } from '../../../src/history/cutting/shrink.ts';
-import { slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
+import { isSampled, slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
 import { record } from '../../../src/history/record.ts';
 import type { RecordingInput } from '../../../src/history/recording/input.ts';
 import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
 import { replay } from '../../../src/history/replay/replay.ts';
-import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
+import { defineInvariant } from '../../../src/history/invariants/invariant.ts';
+import { type AnyUpdate, defineUpdate, type UpdateContext } from '../../../src/updates/update.ts';
+
 import { createTestBed } from '../../../src/testing.ts';
-import { deposit, History, interest, linesOf } from '../../support/recorded.ts';
+import {
+  type Account,
+  type Amount,
+  deposit,
+  History,
+  interest,
+  linesOf,
+} from '../../support/recorded.ts';
 
 const updates: readonly AnyUpdate[] = [deposit, interest];
 async function sliced(recording: RecordingInput, options: SliceOptions): Promise<string[]> {
@@ -91,6 +100,84 @@ describe('a slice', () => {
     await expect(kept({ since: 9_000 })).rejects.toMatchObject({ code: 'NOTHING_RECORDED' });
     await expect(kept({ keys: ['eve'] })).rejects.toMatchObject({ code: 'NOTHING_RECORDED' });
     await expect(kept({ sample: 0 })).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+  });
+
+  test('says that it is a part, so that no total over all keys is believed', async () => {
+    const total = defineInvariant({
+      name: 'a total',
+      total: { of: ({ cents }: Account) => cents, holds: () => true },
+    });
+    const daily = traffic();
+    daily.commits.forEach((one, n) => void (daily.commits[n] = { ...one, id: `${1_000 * n}-0` }));
+    const asked = async (options: SliceOptions): Promise<string | undefined> => {
+      const lines = withNewlines(await sliced(daily.lines(), options));
+      const { verdict, invariants } = await replay(lines, updates, { invariants: [total] });
+      expect(verdict).toBe(invariants[0]?.verdict === 'holds' ? 'agrees' : 'not-checked');
+      return invariants[0]?.unchecked;
+    };
+    const half = [0.2, 0.4, 0.6, 0.8].find(
+      (one) => isSampled('ada', one) !== isSampled('bob', one),
+    );
+    expect(await asked({})).toBe(undefined);
+    expect(await asked({ keys: ['bob', 'ada'], since: 0, sample: 1 })).toBe(undefined);
+    expect(await asked({ keys: ['bob'] })).toBe('not-all-keys');
+    expect(await asked({ sample: half })).toBe('not-all-keys');
+    expect(await asked({ until: 9_000 })).toBe('not-all-keys');
+    expect(await asked({ since: 9_000 })).toBe('not-all-keys');
+    expect(await asked({ jobs: ['1', '20'] })).toBe('not-all-keys');
+    const again = await sliced(
+      withNewlines(await sliced(traffic().lines(), { keys: ['bob'] })),
+      {},
+    );
+    expect(JSON.parse(again[0] as string)).toMatchObject({ recording: { part: true } });
+  });
+
+  const lines = traffic().lines();
+  const changed = lines.with(5, (lines[5] as string).replace('"cents":2', '"cents":3'));
+  test.each<[string, RecordingInput, object, string, RegExp]>([
+    ['an empty file', '/dev/null', {}, 'BAD_FILE', /it is empty/],
+    ['no file', '/no/such.jsonl', {}, 'BAD_FILE', /cannot be read/],
+    ['no recording', ['{}\n'], {}, 'BAD_FILE', /its first line is no header/],
+    [
+      'a file that is cut off',
+      lines.slice(0, -3),
+      {},
+      'RECORDING_DAMAGED',
+      /cut off behind line 19/,
+    ],
+    ['a changed line', changed, {}, 'RECORDING_DAMAGED', /line 6 /],
+    ['a masked one', traffic().lines({ replayable: false }), {}, 'RECORDING_MASKED', /masked/],
+    ['one without commits', linesOf([]), {}, 'NOTHING_RECORDED', /has nothing/],
+    ['an unknown key', lines, { keys: ['ada', 'eve'] }, 'NOTHING_RECORDED', /no key "eve"/],
+    ['an unknown job', lines, { jobs: ['1', '99'] }, 'NOTHING_RECORDED', /no job "99"/],
+    [
+      'a job of another key',
+      lines,
+      { keys: ['bob'], jobs: ['1'] },
+      'NOTHING_RECORDED',
+      /all the given/,
+    ],
+    [
+      'an end before the beginning',
+      lines,
+      { since: 2, until: 1 },
+      'INVALID_OPTIONS',
+      /since must be/,
+    ],
+    [
+      'a time that is none',
+      lines,
+      { since: Number.NaN },
+      'INVALID_OPTIONS',
+      /since must be a time/,
+    ],
+    ['a text for a list', lines, { keys: 'ada' }, 'INVALID_OPTIONS', /keys must be a list/],
+    ['an empty list', lines, { keys: [] }, 'INVALID_OPTIONS', /keys must be a list/],
+    ['a share that is none', lines, { sample: '1' }, 'INVALID_OPTIONS', /sample must be/],
+    ['a misspelt option', lines, { key: 'ada' }, 'INVALID_OPTIONS', /has no option key/],
+  ])('is refused of %s', async (_, recording, options, code, message) => {
+    const refused = expect(sliced(recording, options as SliceOptions)).rejects;
+    await refused.toMatchObject({ code, message: expect.stringMatching(message) as string });
   });
 });
 
@@ -195,6 +282,50 @@ describe('shrinking', () => {
     });
     const other = await shrink(recording, { old: [draw(0)], new: [draw(0, { result: () => 5 })] });
     expect(other.jobs).toEqual(['1']);
+  });
+
+  test('says that the old version is not what was run', async () => {
+    const history = new History();
+    for (let n = 1; n < 9; n++) history.step('ada', [['deposit', n]]);
+    const adding = (more: Readonly<Record<number, number>>): readonly AnyUpdate[] => [
+      {
+        ...deposit,
+        apply: (value: Account, data: Amount, context: UpdateContext) =>
+          deposit.apply(value, { ...data, cents: data.cents + (more[data.cents] ?? 0) }, context),
+      } as AnyUpdate,
+    ];
+    type More = Parameters<typeof adding>[0];
+    const repeats = async (old: More, now: More): Promise<boolean> => {
+      const small = await shrink(history.lines(), { old: adding(old), new: adding(now) });
+      expect(small).toMatchObject({ line: 6, jobs: ['5'] });
+      return small.oldRepeats;
+    };
+    expect(await repeats({}, { 5: 1 })).toBe(true);
+    expect(await repeats({ 4: 100 }, { 4: 100, 5: 1 })).toBe(false);
+    expect(await repeats({ 5: 100 }, { 5: 101 })).toBe(false); // in the very commit in which they part
+    expect(await repeats({ 6: 100 }, { 6: 100, 5: 1 })).toBe(true);
+  });
+
+  test('leaves out what failed for other reasons than the update', async () => {
+    const history = new History();
+    history.step('ada', [['deposit', 1]]).step('ada', [['deposit', 2]]);
+    const failed = { kind: 'failed', code: 'JOB_DROPPED', message: '', cascades: false } as const;
+    const dropped = { id: 'x', update: 'deposit', sequence: 1, attempt: 1, outcome: failed };
+    const job = { ...dropped, data: { account: 'ada', cents: 500 } };
+    history.amend((commit) => ({ ...commit, jobs: [job, ...commit.jobs] }));
+    const planted = (isOther: (cents: number) => boolean): AnyUpdate =>
+      ({
+        ...deposit,
+        apply: (value: Account, data: Amount, context: UpdateContext) =>
+          isOther(data.cents) ? { cents: 0, log: [] } : deposit.apply(value, data, context),
+      }) as AnyUpdate;
+    const small = await shrink(history.lines(), {
+      ...{ old: [deposit], new: [planted((cents) => cents === 2)] },
+    });
+    expect(small).toMatchObject({ oldRepeats: true, jobs: ['2'] });
+    await expect(
+      shrink(history.lines(), { old: [deposit], new: [planted((cents) => cents === 500)] }),
+    ).rejects.toMatchObject({ code: 'NOTHING_RECORDED' });
   });
 
   test('says where nothing differs', async () => {

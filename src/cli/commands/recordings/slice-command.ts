@@ -7,7 +7,7 @@ import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
 import { inputOf } from '../../recordings/recording-input.ts';
 import { share, timeFlag } from '../../flags/flags.ts';
-import { grouped, note } from '../../terminal/terminal.ts';
+import { grouped, note, warn } from '../../terminal/terminal.ts';
 
 interface SliceFlags {
   readonly key: readonly string[];
@@ -33,7 +33,7 @@ Examples:
   toril slice accounts.jsonl --key a-1 --key a-2 --out two.jsonl
   toril slice accounts.jsonl --job 4711 --out one.jsonl
   toril slice accounts.jsonl --since 2026-03-01T00:00:00Z --until 2026-03-02T00:00:00Z --out day.jsonl
-  toril slice accounts.jsonl --sample 0.01 --out sample.jsonl.`;
+  toril slice accounts.jsonl --sample 0.01 --out sample.jsonl`;
 
 const SHRINK_EXAMPLES = `
 Looks for the first job at which the two versions part, and leaves out all that it does not need: a
@@ -85,8 +85,13 @@ export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
       const [old, now] = [await loadUpdates(flags.old), await loadUpdates(flags.new)];
       const small = await shrink(inputOf(file), { old, new: now, key: flags.key });
       await put(small.lines, flags.out);
-      const { key, line, jobs } = small;
+      const { key, line, jobs, oldRepeats } = small;
       note(`${grouped(jobs.length)} jobs of ${key}: ${jobs.join(', ')}; they part at line ${line}`);
+      if (!oldRepeats) {
+        warn(
+          `--old does not give what was recorded of ${key} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
+        );
+      }
       exitWith(EXIT.done);
     });
 }
