@@ -1,5 +1,5 @@
 /** What a run leaves beside its history, so that it can be audited again. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EndState } from './end-state.ts';
 import type { FaultKind } from './schedule.ts';
@@ -36,6 +36,11 @@ export function keep(folder: string, { faults, ...played }: Played, end: EndStat
     copies: [...copies],
   };
   writeFileSync(join(folder, FILE), JSON.stringify(kept));
+}
+
+/** False: the run did not come to its end, or this is not what a run has left. */
+export function isKept(folder: string): boolean {
+  return existsSync(join(folder, FILE));
 }
 
 export function readKept(folder: string): { readonly played: Played; readonly end: EndState } {

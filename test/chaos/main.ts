@@ -2,6 +2,7 @@
  * `npm run chaos -- --minutes N [--seed S]`: real processes, real servers, real faults; then the audit.
  * `--twin NAME` takes a guard away, and the auditor must notice; `--twin list` names them.
  */
+import { isKept } from './kept.ts';
 import { figuresText, violationsText } from './report.ts';
 import { auditAgain, runChaos, type RunResult } from './run.ts';
 import { FAULT_KINDS, type FaultKind } from './schedule.ts';
@@ -39,6 +40,10 @@ if (values.twin === 'list') {
 } else if (values.only === 'list') {
   console.log(FAULT_KINDS.join('\n'));
 } else if (values.audit !== undefined) {
+  if (!isKept(values.audit))
+    usageError(
+      `${values.audit} has no end.json: either the run did not come to its end, and only its logs can be read, or this is not a folder that a run has left`,
+    );
   process.exitCode = conclude(auditAgain(values.audit));
 } else process.exitCode = await main();
 

@@ -23,6 +23,7 @@ export function knownCell(item: Item): KnownCell {
   return { content, cas: item.cas, fresh: freshValues(content, () => valueOf(decodeItem(item))) };
 }
 
+/** Without what only a successor needs of an envelope (jobs, late, origin): the turn goes on with it only once it is acknowledged. */
 export function committedCell(
   { batch, valueJson, expireMs }: FittingBatch,
   taken: Taken,
