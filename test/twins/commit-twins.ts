@@ -23,8 +23,9 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/memcached/memory/memory-store.ts',
-        find: `    if (isCopied === true) this.#items.delete(name);`,
-        replace: `    if (isCopied !== undefined || true) this.#items.delete(name);`,
+        find: '    if (isCopied === true) this.evict(name);\n',
+        replace:
+          '    if (isCopied === true) this.evict(name);\n    else this.#items.delete(name);\n',
       },
     ],
   },
@@ -295,7 +296,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     hunt: SIMULATED,
     edits: [
       {
-        file: 'src/jobs/memory/memory-jobs.ts',
+        file: 'src/jobs/memory/departures.ts',
         find: '        job.outcome = decision;\n',
         replace: '',
       },

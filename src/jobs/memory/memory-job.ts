@@ -84,6 +84,11 @@ export function isFinished({ finishedOn }: MemoryJob): boolean {
   return finishedOn !== undefined;
 }
 
+/** Its lane is this key's, or it has entered none. */
+export function isOf(key: string, { entered }: MemoryJob): boolean {
+  return (entered?.key ?? key) === key;
+}
+
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
   const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome, isLate } = job;
   const completed = outcome === '' ? 'unapplied' : 'completed';

@@ -19,21 +19,20 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
-import type { HistoryJob, HistoryNote } from '../../history/history.ts';
-import { attemptOf, MemoryHistory, recordedDecision } from './memory-history.ts';
-import { type Entry, LaneOrders } from './lane-orders.ts';
+import { Departures } from './departures.ts';
+import { MemoryHistory } from './memory-history.ts';
+import { LaneOrders } from './lane-orders.ts';
 import { MemoryCopies } from './memory-copies.ts';
 import {
   entryOf,
   isFinished,
+  isOf,
   type MemoryJob,
-  NEVER_ALONE,
   newJob,
   type NewMemoryJob,
   noteSurvived,
   startAlone,
 } from './memory-job.ts';
-import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 
 export {
   type MemoryJob,
@@ -42,14 +41,13 @@ export {
   type NewMemoryJob,
 } from './memory-job.ts';
 
-const NOBODY: ReadonlyMap<string, number> = new Map();
-
 export class MemoryJobs {
   readonly #clock: Clock;
   readonly #dataSetId: string;
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #lanes: LaneOrders;
   readonly #copies: MemoryCopies;
+  readonly #departures: Departures;
   /** The batch of each key that somebody has in hand: its token, and its last sequence. */
   readonly #inHand = new Map<string, { readonly token: number; readonly last: number }>();
   #dataSet: DataSet | undefined;
@@ -66,6 +64,13 @@ export class MemoryJobs {
     this.#dataSetId = dataSetId;
     this.#lanes = new LaneOrders(clock);
     this.#copies = new MemoryCopies(clock);
+    this.#departures = new Departures({
+      jobs: this.#jobs,
+      lanes: this.#lanes,
+      copies: this.#copies,
+      enter: (key, jobId) => void this.#enter(key, jobId),
+      promote: (jobId) => this.promote(jobId),
+    });
     this.history = new MemoryHistory(clock);
   }
 
@@ -186,7 +191,7 @@ export class MemoryJobs {
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;
     if (copyToken === commit.token) return { accepted: true };
     if (copyToken !== commit.base) return { accepted: false };
-    if (commit.token > this.#lanes.lastDrawn || hasStrangers(commit, this.#leaving(commit)))
+    if (commit.token > this.#lanes.lastDrawn || this.#departures.hasStrangers(commit))
       return { accepted: false, wentBack: true };
     return this.overwriteCopy(commit);
   }
@@ -195,10 +200,10 @@ export class MemoryJobs {
     const { key, history } = commit;
     if (history !== undefined) {
       const base = this.#copies.of(key)?.token ?? 0;
-      this.history.add(commit, history, base, this.#historyJobs(commit, history));
+      this.history.add(commit, history, base, this.#departures.recorded(commit, history));
     }
     this.#copies.write(commit);
-    const left = this.#leaveLane(commit);
+    const left = this.#departures.carryOut(commit);
     this.#inHand.delete(key);
     return { accepted: true, ...(left !== commit.decided && { missing: true }) };
   }
@@ -219,7 +224,7 @@ export class MemoryJobs {
   renumber(key: string, above: number): void {
     const { token = 0, watermark = 0 } = this.#copies.of(key) ?? {};
     this.#lanes.skipTo(Math.max(above, token, watermark));
-    for (const [jobId] of this.#leaving({ key, watermark })) {
+    for (const [jobId] of this.#lanes.upTo(key, watermark)) {
       this.#lanes.leave(key, jobId);
       this.#enter(key, jobId);
     }
@@ -312,111 +317,6 @@ export class MemoryJobs {
     if (job.snoozedAtAttempt === job.attemptsMade) return 0;
     return Math.max(0, Math.floor(job.dueMs - this.#clock.wallMs()));
   }
-
-  /** What is about to leave, as the history has it. */
-  #historyJobs(commit: Acknowledgement, note: HistoryNote): HistoryJob[] {
-    const { decisions } = commit;
-    const jobs = [...this.#leaving(commit), ...this.#forgotten(commit)];
-    return jobs
-      .toSorted(([, a], [, b]) => a - b)
-      .map(([jobId, sequence]) => {
-        const job = this.#jobs.get(jobId);
-        return {
-          jobId,
-          name: job?.name,
-          sequence,
-          attempt: attemptOf(note, jobId, job?.attemptsMade ?? 0),
-          decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
-          data: job?.data ?? '',
-        };
-      });
-  }
-
-  /** What is at or below the watermark. */
-  #leaving({ key, watermark }: Pick<Acknowledgement, 'key' | 'watermark'>): Entry[] {
-    return this.#lanes.upTo(key, watermark);
-  }
-
-  /** Those of the commit's jobs that entered late and are not in the lane with their number, with that number. */
-  #forgotten({ key, late = NOBODY }: Acknowledgement): Entry[] {
-    return [...late].filter(([jobId, sequence]) => this.#lanes.sequenceOf(key, jobId) !== sequence);
-  }
-
-  /** Redis has gone back to before it entered: it waits to enter anew, or has. Else it is another job of its id. */
-  #isToldOf({ key }: Acknowledgement, jobId: string): boolean {
-    const job = this.#jobs.get(jobId);
-    const isOpen = job !== undefined && isOf(key, job) && !isFinished(job) && job.outcome === '';
-    return isOpen && (job.isLate || !this.#lanes.has(key, jobId));
-  }
-
-  /** Everything at or below the watermark leaves; if the sequences are told, only these. And what Redis has forgotten. */
-  #leaveLane(commit: Acknowledgement): number {
-    const { key, decisions, sequences } = commit;
-    const moved: string[] = [];
-    let [left, cascades] = [0, false];
-    const own = this.#leaving(commit).filter(([, at]) => sequences?.includes(at) !== false);
-    const forgotten = this.#forgotten(commit).filter(([jobId]) => this.#isToldOf(commit, jobId));
-    for (const [jobId, sequence] of [...own, ...forgotten]) {
-      left += 1;
-      const job = this.#jobs.get(jobId);
-      const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
-      const kind = decision[0];
-      if (kind === 'm') {
-        moved.push(jobId);
-        if (job !== undefined) job.directive = '';
-      } else if (
-        kind !== 's' &&
-        job !== undefined &&
-        isOf(key, job) &&
-        !(isFailure(kind) && isFinished(job))
-      ) {
-        job.outcome = decision;
-        if (job.state === 'delayed') this.promote(jobId);
-      }
-      cascades ||= kind === 'c';
-      // One that has left without an outcome may have entered anew.
-      if (kind !== 's' || this.#lanes.sequenceOf(key, jobId) === sequence)
-        this.#lanes.leave(key, jobId);
-    }
-    if (cascades) this.#cascade(key);
-    for (const [jobId, decision] of decisions) {
-      const job = this.#jobs.get(jobId);
-      if (decision[0] !== 'h' || job === undefined || !isOf(key, job) || isFinished(job)) continue;
-      job.directive = 'held';
-      job.failedReason = decision.slice(1);
-    }
-    for (const jobId of moved) {
-      const job = this.#jobs.get(jobId);
-      if (job !== undefined) job.alone = NEVER_ALONE;
-      this.#enter(key, jobId);
-    }
-    return left;
-  }
-
-  /** What waits now fails; what comes later does not. */
-  #cascade(key: string): void {
-    const last = this.#lanes.lastSequence(key);
-    const copy = this.#copies.of(key);
-    if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
-  }
-}
-
-/** Whether others than the commit's own jobs would leave with it. */
-function hasStrangers(
-  { watermark, decided, sequences }: Acknowledgement,
-  leaving: readonly Entry[],
-): boolean {
-  const own = sequences ?? (decided === 1 ? [watermark] : undefined);
-  if (own === undefined) return leaving.length > decided;
-  return leaving.some(([, sequence]) => !own.includes(sequence));
-}
-
-function isOf(key: string, { entered }: MemoryJob): boolean {
-  return (entered?.key ?? key) === key;
-}
-
-function isFailure(kind: string | undefined): boolean {
-  return kind === 'f' || kind === 'c';
 }
 
 /** Returns the size of its data in bytes, as Redis counts. */
