@@ -30,6 +30,15 @@ export interface WorkerOptions
   readonly fastPath?: FastPath | undefined;
 }
 
+/** An option that is neither BullMQ's nor a setting of the gate must be taken out by `splitOptions`, or that does not compile. */
+type TakenOut = {
+  readonly [Name in keyof WorkerOptions]?: Name extends
+    | keyof BullWorkerOptions
+    | keyof TorilWorkerOptions
+    ? unknown
+    : never;
+};
+
 export interface SplitOptions {
   /** Toril's, complete. */
   readonly own: TorilWorkerOptions;
@@ -68,7 +77,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     ...others
   } = given;
   const isOwn = ([name]: [string, unknown]): boolean => Object.hasOwn(WORKER_DEFAULTS, name);
-  const all = Object.entries(others);
+  const all = Object.entries(others satisfies TakenOut);
   const own = { ...Object.fromEntries(all.filter(isOwn)), stallsMax };
   const bull = Object.fromEntries(all.filter((option) => !isOwn(option)));
   return {
