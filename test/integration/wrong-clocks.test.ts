@@ -38,7 +38,9 @@ describe.each([
   ['ahead', HOUR_MS],
   ['behind', -HOUR_MS],
 ])('a clock that is an hour %s', (_, aheadMs) => {
-  it('neither starts delayed jobs early nor late, be it a worker or a producer', async () => {
+  it('neither starts delayed jobs early nor late, be it a worker or a producer', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     setClock(aheadMs);
     await here.worker();
@@ -51,7 +53,7 @@ describe.each([
     }
   });
 
-  it('does not change when a job is tried again', async () => {
+  it('does not change when a job is tried again', { tags: 'imitation' }, async () => {
     const here = stage();
     setClock(aheadMs);
     await here.worker();
@@ -64,7 +66,9 @@ describe.each([
     expect(afterMs).toBeLessThan(500 + LATE_MS);
   });
 
-  it('does not change for how long a job is snoozed, nor what is noted of it', async () => {
+  it('does not change for how long a job is snoozed, nor what is noted of it', {
+    tags: 'imitation',
+  }, async () => {
     const here = stage();
     setClock(aheadMs);
     await here.worker({ concurrency: 8, patienceMs: 5 });
@@ -84,7 +88,7 @@ describe.each([
     }
   });
 
-  it('does not move the jobs of a cron pattern', async () => {
+  it('does not move the jobs of a cron pattern', { tags: 'imitation' }, async () => {
     const here = stage();
     setClock(aheadMs);
     const worker = await here.worker();
