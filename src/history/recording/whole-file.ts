@@ -1,5 +1,6 @@
 /** A file that is there as a whole, or not at all: it is written beside its place, and put there at the end. */
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { systemRandom } from '../../base/random.ts';
@@ -16,6 +17,8 @@ export class WholeFile {
   readonly #handle: FileHandle;
   /** Undefined: it is a device or a pipe, which nothing can take the place of. */
   readonly #temporary: string | undefined;
+  /** A copy of what was there before, while there is one. */
+  #kept: string | undefined;
   #text = '';
   #isOpen = true;
 
@@ -78,6 +81,39 @@ export class WholeFile {
     }
   }
 
+  /** What is there now can come back. */
+  async keep(): Promise<void> {
+    const found = await stat(this.#path).catch(() => undefined);
+    if (found?.isFile() !== true) return;
+    const kept = `${this.#path}.${systemRandom.id()}.partial`;
+    this.#kept = kept;
+    // It may share its blocks with the other, if the file system can do that.
+    await orNotWritten(this.#file, () => copyFile(this.#path, kept, constants.COPYFILE_FICLONE));
+  }
+
+  /** After `put`: what was there before is there again. */
+  async restore(): Promise<void> {
+    const kept = this.#kept;
+    if (kept === undefined) return rm(this.#path, { force: true });
+    this.#kept = undefined; // it stays if it cannot be moved
+    try {
+      await rename(kept, this.#path);
+    } catch (cause) {
+      throw new TorilError(
+        'FILE_NOT_WRITTEN',
+        `${this.#file} was replaced and cannot be put back (${messageOf(cause)}). What it was is in ${kept}.`,
+        { cause },
+      );
+    }
+  }
+
+  /** What was there before is of no more use. Never rejects. */
+  async forget(): Promise<void> {
+    const kept = this.#kept;
+    this.#kept = undefined;
+    if (kept !== undefined) await rm(kept, { force: true }).catch(() => undefined);
+  }
+
   async #close(): Promise<void> {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -96,6 +132,27 @@ export class WholeFile {
         written += (await this.#handle.write(bytes, written)).bytesWritten;
       }
     });
+  }
+}
+
+/**
+ * All of them are in their places, or none, and what was there before is there again. (A process that is killed
+ * between two of them leaves one, and the copy of the other.)
+ * @throws TorilError FILE_NOT_WRITTEN
+ */
+export async function putAll(files: readonly WholeFile[]): Promise<void> {
+  const put: WholeFile[] = [];
+  try {
+    for (const file of files) await file.keep();
+    for (const file of files) {
+      await file.put();
+      put.push(file);
+    }
+  } catch (thrown) {
+    for (const file of put) await file.restore();
+    throw thrown;
+  } finally {
+    for (const file of files) await file.forget();
   }
 }
 

@@ -1,9 +1,9 @@
 /** Recordings as files: whole or refused, with the place. */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { TorilError } from '../../../src/errors.ts';
@@ -12,6 +12,7 @@ import { record } from '../../../src/history/record.ts';
 import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
 import { writeRecording } from '../../../src/history/recording/file.ts';
 import { RecordingReader } from '../../../src/history/recording/reader.ts';
+import { putAll, WholeFile } from '../../../src/history/recording/whole-file.ts';
 import { deposit, History, interest, linesOf } from '../../support/recorded.ts';
 
 const small = new History()
@@ -188,6 +189,26 @@ describe('writing', () => {
     await writeRecording(join(folder, 'link.jsonl'), from(['new']));
     expect(await readFile(join(folder, 'real.jsonl'), 'utf8')).toBe('new\n');
     expect(await readdir(folder)).toEqual(['link.jsonl', 'real.jsonl']);
+  });
+
+  test.each([true, false])('puts two in their places, or none (there before: %s)', async (was) => {
+    const places = ['one.gz', 'two'].map((name) => join(folder, name)) as [string, string];
+    if (was) await writeFile(places[0], 'old');
+    const begin = async (): Promise<WholeFile[]> => {
+      const files = await Promise.all(places.map((place) => WholeFile.begin(place)));
+      for (const file of files) await file.write('new');
+      return files;
+    };
+    const failing = await begin();
+    await mkdir(places[1]); // nothing can take its place
+    await expect(putAll(failing)).rejects.toMatchObject({ code: 'FILE_NOT_WRITTEN' });
+    for (const file of failing) await file.abandon();
+    expect(await readdir(folder)).toEqual(was ? ['one.gz', 'two'] : ['two']);
+    if (was) expect(await readFile(places[0], 'utf8')).toBe('old');
+    await rmdir(places[1]);
+    await putAll(await begin());
+    expect(await readdir(folder)).toEqual(['one.gz', 'two']);
+    expect(gunzipSync(await readFile(places[0])).toString()).toBe('new');
   });
 
   test('says so when the disk is full', async () => {

@@ -15,6 +15,8 @@ import {
 } from '../../flags/flags.ts';
 import { loadMask } from '../../flags/load-mask.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
+import { abortable } from '../../recordings/abortable.ts';
+import { interruptible } from '../../terminal/signals.ts';
 import { startProgress } from '../../terminal/progress.ts';
 import { grouped, note, warn } from '../../terminal/terminal.ts';
 
@@ -82,7 +84,13 @@ async function recordTo(flags: RecordFlags): Promise<number> {
   };
   try {
     if (out === undefined) await printAll(counted());
-    else await writeRecording(out, counted());
+    else {
+      const code = await interruptible(async (signal) => {
+        await writeRecording(out, abortable(counted(), signal));
+        return EXIT.done;
+      });
+      if (code !== EXIT.done) return code;
+    }
   } finally {
     progress.stop();
     await closeQuietly(queue);

@@ -5,8 +5,10 @@ import { slice } from '../../../history/cutting/slice.ts';
 import { writeRecording } from '../../../history/recording/file.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
+import { abortable } from '../../recordings/abortable.ts';
 import { inputOf } from '../../recordings/recording-input.ts';
 import { share, timeFlag } from '../../flags/flags.ts';
+import { interruptible } from '../../terminal/signals.ts';
 import { grouped, note, warn } from '../../terminal/terminal.ts';
 
 interface SliceFlags {
@@ -66,8 +68,8 @@ export function addSliceCommand(program: Command, exitWith: ExitWith): void {
         until: until === undefined ? undefined : timeFlag('--until', until),
         sample,
       });
-      note(`${grouped((await put(lines, flags.out)) - 2)} commits`);
-      exitWith(EXIT.done);
+      const done = (count: number): void => note(`${grouped(count - 2)} commits`);
+      exitWith(await put(lines, flags.out, done));
     });
 }
 
@@ -84,24 +86,37 @@ export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
     .action(async (file: string, flags: ShrinkFlags) => {
       const [old, now] = [await loadUpdates(flags.old), await loadUpdates(flags.new)];
       const small = await shrink(inputOf(file), { old, new: now, key: flags.key });
-      await put(small.lines, flags.out);
       const { key, line, jobs, oldRepeats } = small;
-      note(`${grouped(jobs.length)} jobs of ${key}: ${jobs.join(', ')}; they part at line ${line}`);
-      if (!oldRepeats) {
+      const done = (): void => {
+        note(
+          `${grouped(jobs.length)} jobs of ${key}: ${jobs.join(', ')}; they part at line ${line}`,
+        );
+        if (oldRepeats) return;
         warn(
           `--old does not give what was recorded of ${key} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
         );
-      }
-      exitWith(EXIT.done);
+      };
+      exitWith(await put(small.lines, flags.out, done));
     });
 }
 
-/** @returns the number of lines */
+/** @param done told the number of lines */
 async function put(
   lines: AsyncIterable<string> | Iterable<string>,
   out: string | undefined,
+  done: (count: number) => void,
 ): Promise<number> {
-  if (out !== undefined) return writeRecording(out, each(lines));
+  if (out === undefined) {
+    done(await printed(lines));
+    return EXIT.done;
+  }
+  return interruptible(async (signal) => {
+    done(await writeRecording(out, abortable(lines, signal)));
+    return EXIT.done;
+  });
+}
+
+async function printed(lines: AsyncIterable<string> | Iterable<string>): Promise<number> {
   let count = 0;
   for await (const line of lines) {
     count += 1;
@@ -110,10 +125,6 @@ async function put(
     await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
   }
   return count;
-}
-
-async function* each(lines: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
-  yield* lines;
 }
 
 function gather(one: string, before: readonly string[]): string[] {

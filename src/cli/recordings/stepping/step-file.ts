@@ -4,6 +4,7 @@ import { WholeFile } from '../../../history/recording/whole-file.ts';
 import { type KeySteps, stepsOf } from '../../../history/stepping/key-steps.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
 import { EXIT } from '../../terminal/exit-codes.ts';
+import { interruptible } from '../../terminal/signals.ts';
 import { grouped, print } from '../../terminal/terminal.ts';
 import { inputOf, STANDARD_INPUT } from '../recording-input.ts';
 import { stepPage } from './step-page.ts';
@@ -36,7 +37,14 @@ export async function stepFile(file: string, flags: StepFlags): Promise<number> 
     refuse('--step takes its commands from standard input, so the recording must be a file');
   }
   const steps = await stepsOf(inputOf(file), await loadUpdates(flags.updates), key);
-  if (page !== undefined) await writePage(page, steps);
+  if (page !== undefined) {
+    const code = await interruptible(async (signal) => {
+      await writePage(page, steps);
+      signal.throwIfAborted();
+      return EXIT.done;
+    });
+    if (code !== EXIT.done) return code;
+  }
   return step === true
     ? stepThrough(steps, { input: process.stdin, output: process.stdout })
     : EXIT.done;
