@@ -242,6 +242,13 @@ describe('the sources', () => {
     expect(listed.filter((one) => !found.has(one) && !one.includes('.d.ts'))).toEqual([]);
   });
 
+  test('have no room of more than a dozen files', () => {
+    const rooms = [...new Set(files.map((file) => dirname(file)))];
+    const sizeOf = (room: string): number => files.filter((file) => dirname(file) === room).length;
+    const full = rooms.filter((room) => sizeOf(room) > 12);
+    expect(full, 'what shares a subject moves into a room of its own').toEqual([]);
+  });
+
   test('of a program that only reads cells need neither BullMQ nor a Redis client', () => {
     const loaded = new Set(['cells.ts']);
     for (const file of loaded)
