@@ -70,19 +70,20 @@ function played(): Side {
       const job = { name: 'update', data: '{}', key: KEY, enters: lane };
       return bull.add({ ...job, options: { attempts: 1_000, ...options } }).job.id;
     },
-    fetch: async (lock) => bull.fetch(lock, clock.wallMs())?.jobId,
-    complete: async ({ jobId, lock }) => bull.complete(jobId, lock, '1'),
-    fail: async ({ jobId, lock }, why) => bull.fail(jobId, lock, new Error('for good'), { why }),
+    fetch: async (lock) => bull.delivered.fetch(lock, clock.wallMs())?.jobId,
+    complete: async ({ jobId, lock }) => bull.delivered.complete(jobId, lock, '1'),
+    fail: async ({ jobId, lock }, why) =>
+      bull.delivered.fail(jobId, lock, new Error('for good'), { why }),
     async retry({ jobId, lock }) {
       const { backoff = 0 } = bull.record(jobId)?.options ?? {};
-      return bull.retry(jobId, lock, new Error('once'), Number(backoff));
+      return bull.delivered.retry(jobId, lock, new Error('once'), Number(backoff));
     },
     snooze: async ({ jobId, lock }, delayMs, survived = []) =>
-      bull.snooze(jobId, lock, later(delayMs), survived),
-    giveBack: async ({ jobId, lock }) => bull.giveBack(jobId, lock),
-    extend: async ({ jobId, lock }) => bull.extend(new Map([[jobId, lock]])),
+      bull.delivered.snooze(jobId, lock, later(delayMs), survived),
+    giveBack: async ({ jobId, lock }) => bull.delivered.giveBack(jobId, lock),
+    extend: async ({ jobId, lock }) => bull.delivered.extend(new Map([[jobId, lock]])),
     async stall({ jobId }) {
-      bull.stall(jobId);
+      bull.delivered.stall(jobId);
     },
     promote: async (jobId) => bull.promote(jobId),
     deliverNext: async (jobId) => bull.deliverNext(jobId),

@@ -292,7 +292,7 @@ export class Faults {
     this.#world.count('jobs that entered late, forgotten');
     for (const jobId of lost) {
       jobs.forgetEntry(jobId);
-      bull.forgetDelivery(jobId);
+      bull.delivered.forgetDelivery(jobId);
     }
   }
 
@@ -302,7 +302,7 @@ export class Faults {
     if (active.length === 0) return;
     const jobId = this.#dice.pick(active);
     this.#note(`job ${jobId} is taken for stalled`);
-    this.#world.bull.stall(jobId);
+    this.#world.bull.delivered.stall(jobId);
   }
 
   #setWallClock(process: WorkerProcess): void {

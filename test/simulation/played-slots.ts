@@ -68,7 +68,7 @@ export class PlayedSlots {
   #complete({ jobId, token, result }: ToComplete): boolean {
     const queue = this.#queue;
     if (queue.isPaused || queue.places.locks.tokenOf(jobId) !== token) return false;
-    return queue.complete(jobId, token, result === 'null' ? '' : result) === 'done';
+    return queue.delivered.complete(jobId, token, result === 'null' ? '' : result) === 'done';
   }
 
   #fetch(slots: readonly { at: number; token: string }[], answers: PlayedAnswer[]): void {
@@ -79,7 +79,7 @@ export class PlayedSlots {
         answers[at] = 'fetch';
         continue;
       }
-      const job = this.#queue.fetch(token, this.#wallMs());
+      const job = this.#queue.delivered.fetch(token, this.#wallMs());
       const dueMs = places.delayed.nextDueMs;
       if (job !== undefined) answers[at] = [job, job.jobId];
       else if (dueMs < Number.POSITIVE_INFINITY) answers[at] = [0, 0, 0, dueMs];

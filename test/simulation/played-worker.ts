@@ -149,7 +149,7 @@ export class PlayedWorker {
   /** moveToActive. */
   #fetchOne(lock: string): Promise<Next> {
     const { world, link, clock } = this.#options;
-    return link.call(() => world.bull.fetch(lock, world.timeFor(clock)));
+    return link.call(() => world.bull.delivered.fetch(lock, world.timeFor(clock)));
   }
 
   /** moveToFinished. */
@@ -163,8 +163,9 @@ export class PlayedWorker {
     return link
       .call(() => {
         const isHeld = world.bull.places.locks.tokenOf(jobId) === lock;
-        const answer = world.bull.complete(jobId, lock, result);
-        const next = isHeld && fetchNext ? world.bull.fetch(lock, world.timeFor(clock)) : undefined;
+        const answer = world.bull.delivered.complete(jobId, lock, result);
+        const next =
+          isHeld && fetchNext ? world.bull.delivered.fetch(lock, world.timeFor(clock)) : undefined;
         return { answer, next };
       })
       .then(({ answer, next }) => {
@@ -265,7 +266,7 @@ export class PlayedWorker {
       giveBack: (jobId, token) =>
         this.untilTold(() => {
           world.count('fetched ahead, and given back');
-          return world.bull.giveBack(jobId, token, { begun: false });
+          return world.bull.delivered.giveBack(jobId, token, { begun: false });
         }),
       tellTime: () => undefined,
     });

@@ -211,7 +211,7 @@ export class WorkerProcess {
     this.clock.after(options.bull.lockMs / 4, () => {
       if (this.#worker.held.size > 0) {
         const locks = new Map(this.#worker.held);
-        this.link.call(() => bull.extend(locks)).catch(() => undefined);
+        this.link.call(() => bull.delivered.extend(locks)).catch(() => undefined);
       }
       this.#renewLocks();
     });
@@ -221,7 +221,7 @@ export class WorkerProcess {
     const { bull, options } = this.#world;
     const { stalledCheckMs } = options.bull;
     this.clock.after(stalledCheckMs, () => {
-      this.link.call(() => bull.lookForStalled(stalledCheckMs)).catch(() => undefined);
+      this.link.call(() => bull.delivered.lookForStalled(stalledCheckMs)).catch(() => undefined);
       this.#checkStalled();
     });
   }

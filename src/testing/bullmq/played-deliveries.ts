@@ -33,7 +33,7 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
 
   complete({ jobId, lock }: PlayedDelivery, resultJson: string): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.complete(jobId, lock, resultJson));
+    return call(() => queue.delivered.complete(jobId, lock, resultJson));
   }
 
   fail(
@@ -43,7 +43,7 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     why?: 'left' | 'holds',
   ): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.fail(jobId, lock, thrown, { survived, why }));
+    return call(() => queue.delivered.fail(jobId, lock, thrown, { survived, why }));
   }
 
   /** The job stays active while a strategy of the user's takes its time. */
@@ -52,7 +52,9 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     const { jobId, lock } = job;
     const inMs = await this.#backoffMs(job, thrown);
     if (inMs === GIVE_UP) return this.fail(job, thrown, survived);
-    return call(() => queue.retry(jobId, lock, thrown, inMs, { survived, wallMs: wallMs() }));
+    return call(() =>
+      queue.delivered.retry(jobId, lock, thrown, inMs, { survived, wallMs: wallMs() }),
+    );
   }
 
   #backoffMs({ jobId, attemptsMade }: PlayedDelivery, thrown: Error): number | Promise<number> {
@@ -85,12 +87,12 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     survived: readonly number[],
   ): Promise<void> {
     const { queue, call, wallMs } = this.#options;
-    return call(() => queue.snooze(jobId, lock, wallMs() + delayMs, survived));
+    return call(() => queue.delivered.snooze(jobId, lock, wallMs() + delayMs, survived));
   }
 
   giveBack({ jobId, lock }: PlayedDelivery, survived: readonly number[]): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.giveBack(jobId, lock, { survived }));
+    return call(() => queue.delivered.giveBack(jobId, lock, { survived }));
   }
 
   /** Each has its name. */

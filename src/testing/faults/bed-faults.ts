@@ -49,7 +49,7 @@ export class BedFaults {
   /** BullMQ delivers the job once more than it should, whatever its state; one that waits twice at once. */
   duplicate(job: JobRef): void {
     this.#known(job);
-    this.#parts.queue.duplicate(idOf(job));
+    this.#parts.queue.delivered.duplicate(idOf(job));
   }
 
   /**

@@ -121,7 +121,7 @@ export class Crew {
       const free = this.#running().filter((worker) => worker.jobsInHand < concurrency);
       const worker = free[Math.floor(fraction() * free.length)];
       if (worker === undefined) return;
-      const delivery = queue.fetch(this.upkeep.tokenFor(worker.name));
+      const delivery = queue.delivered.fetch(this.upkeep.tokenFor(worker.name));
       if (delivery === undefined) return;
       this.upkeep.delivered(delivery.jobId, delivery.lock);
       worker.process(delivery);

@@ -32,7 +32,7 @@ export class Upkeep {
   }
 
   delivered(jobId: string, token: string): void {
-    this.#options.queue.extend(new Map([[jobId, token]]), Number.POSITIVE_INFINITY);
+    this.#options.queue.delivered.extend(new Map([[jobId, token]]), Number.POSITIVE_INFINITY);
   }
 
   /** Undefined: nobody has the job, or its lock is gone. */
@@ -58,7 +58,7 @@ export class Upkeep {
       const token = locks.tokenOf(jobId);
       return token !== undefined && workerOf(token) === worker ? [[jobId, token]] : [];
     });
-    queue.extend(new Map(held), forMs);
+    queue.delivered.extend(new Map(held), forMs);
   }
 
   #lookSoon(): void {
@@ -68,7 +68,7 @@ export class Upkeep {
     const dueMs = (Math.floor(nowMs / stalledCheckMs) + 1) * stalledCheckMs;
     this.#look = clock.after(dueMs - nowMs, () => {
       this.#look = undefined;
-      if (isWatched()) queue.lookForStalled();
+      if (isWatched()) queue.delivered.lookForStalled();
       this.#lookSoon();
     });
   }

@@ -1,0 +1,220 @@
+/** Delivering the jobs of a played queue, and what workers say of those that were delivered to them. */
+import type { Clock } from '../../base/clock.ts';
+import { type MemoryJobs, NEVER_ALONE } from '../../jobs/memory/memory-jobs.ts';
+import type { Deduplication } from './deduplication.ts';
+import { isRemoved } from './job-options.ts';
+import type { JobPlaces } from './job-places.ts';
+import type { Answer, JobQueueSettings, JobRecord, PlayedDelivery } from './job-record.ts';
+import type { JobRecords } from './job-records.ts';
+
+interface Failing {
+  readonly survived?: readonly number[];
+  readonly why?: 'holds' | 'left' | undefined;
+}
+
+interface Retrying {
+  readonly survived?: readonly number[];
+  /** Milliseconds since 1970, by Redis' clock as far as the worker knows it. */
+  readonly wallMs?: number;
+}
+
+interface GivingBack {
+  readonly survived?: readonly number[];
+  readonly begun?: boolean;
+}
+
+export interface DeliveredJobsParts {
+  readonly jobs: MemoryJobs;
+  /** Of the Redis server. */
+  readonly clock: Clock;
+  readonly settings: JobQueueSettings;
+  readonly records: JobRecords;
+  readonly places: JobPlaces;
+  readonly deduplication: Deduplication;
+}
+
+export class DeliveredJobs {
+  readonly #parts: DeliveredJobsParts;
+  /** Those that are taken for stalled as soon as they are delivered. */
+  readonly #duplicates = new Set<string>();
+  #nextLookMs = 0;
+
+  constructor(parts: DeliveredJobsParts) {
+    this.#parts = parts;
+  }
+
+  /** moveToActive. @param wallMs by Redis' clock, as far as the worker knows it */
+  fetch(lock: string, wallMs: number = this.#parts.clock.wallMs()): PlayedDelivery | undefined {
+    this.#parts.places.promoteDue(wallMs);
+    if (this.#parts.jobs.paused) return undefined;
+    const jobId = this.#parts.places.activate(lock);
+    const record = jobId === undefined ? undefined : this.#parts.records.get(jobId);
+    if (record === undefined) return undefined;
+    const { job, options } = record;
+    job.state = 'active';
+    record.deliveries += 1;
+    for (const listener of this.#parts.records.listeners) listener.delivered?.(record, lock);
+    record.delayedFor = undefined;
+    const { id, name, data, attemptsMade, stalls, outcome, entered } = job;
+    if (this.#duplicates.delete(id)) this.stall(id);
+    const { attempts = 1 } = options;
+    return {
+      ...{ jobId: id, lock, name, attemptsMade, stalls, outcome },
+      data: JSON.parse(data) as unknown,
+      addedMs: record.timestamp,
+      deliveries: record.deliveries,
+      lane: entered?.key ?? '',
+      completion: undefined,
+      isLastAttempt: () => attemptsMade + 1 >= attempts,
+    };
+  }
+
+  /** moveToFinished, as completed. */
+  complete(jobId: string, lock: string, result: string): Answer {
+    const record = this.#parts.records.get(jobId);
+    if (record === undefined) return 'missing lock';
+    const { removeOnComplete } = { ...this.#parts.settings, ...record.options };
+    const isGone = isRemoved(removeOnComplete);
+    if (this.#hear(jobId, lock) === undefined) {
+      // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
+      const isDone = record.isRemoved ? isGone : record.job.state === 'completed';
+      return isDone ? 'done' : 'missing lock';
+    }
+    record.job.attemptsMade += 1;
+    record.result = result;
+    record.error = undefined;
+    this.#finish(record, 'completed', isGone);
+    return 'done';
+  }
+
+  /**
+   * moveToFinished, as failed, with what bull-backend.ts adds: a job that `holds` its lane stays whatever
+   * `removeOnFail` says, and one that has `left` it so forgets its outcome.
+   */
+  fail(jobId: string, lock: string, error: Error, { survived, why }: Failing = {}): Answer {
+    const record = this.#hear(jobId, lock, survived);
+    if (record === undefined) return 'missing lock';
+    const { job } = record;
+    job.attemptsMade += 1;
+    job.failedReason = error.message;
+    job.alone = NEVER_ALONE;
+    job.directive = '';
+    record.error = error;
+    const { removeOnFail } = { ...this.#parts.settings, ...record.options };
+    this.#finish(record, 'failed', why !== 'holds' && isRemoved(removeOnFail));
+    if (why === 'left') job.outcome = '';
+    return 'done';
+  }
+
+  /** retryJob (which looks for delayed jobs first), or moveToDelayed: an attempt is charged. */
+  retry(
+    jobId: string,
+    lock: string,
+    error: Error,
+    backoffMs: number,
+    { survived, wallMs = this.#parts.clock.wallMs() }: Retrying = {},
+  ): Answer {
+    if (backoffMs <= 0) this.#parts.places.promoteDue(wallMs);
+    const record = this.#hear(jobId, lock, survived);
+    if (record === undefined) return 'missing lock';
+    record.job.attemptsMade += 1;
+    record.job.failedReason = error.message;
+    record.error = error;
+    for (const listener of this.#parts.records.listeners) listener.retried?.(record);
+    if (backoffMs > 0) this.#parts.places.delay(record, wallMs + backoffMs, 'backoff');
+    else this.#parts.places.toBack(record, record.options.lifo);
+    return 'done';
+  }
+
+  /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
+  snooze(jobId: string, lock: string, dueMs: number, survived?: readonly number[]): Answer {
+    const record = this.#hear(jobId, lock, survived);
+    if (record === undefined) return 'missing lock';
+    record.job.snoozedAtAttempt = record.job.attemptsMade;
+    this.#parts.places.delay(record, dueMs, 'turn');
+    if (record.job.outcome !== '') this.#parts.places.promote(record);
+    return 'done';
+  }
+
+  /** torilGiveBack. `begun`: else it was fetched ahead, and nobody has begun to work on it. */
+  giveBack(jobId: string, lock: string, { survived, begun = true }: GivingBack = {}): Answer {
+    const record = begun ? this.#hear(jobId, lock, survived) : this.#unlock(jobId, lock);
+    if (record === undefined) return 'missing lock';
+    if (!begun) record.deliveries -= 1;
+    this.#parts.places.backIn(record);
+    return 'done';
+  }
+
+  /** extendLocks. @param locks tokens by job id */
+  extend(locks: ReadonlyMap<string, string>, forMs?: number): void {
+    for (const [jobId, token] of locks) this.#parts.places.locks.extend(jobId, token, forMs);
+  }
+
+  /** moveStalledJobsToWait; whoever asks again within `everyMs` is not heard. */
+  lookForStalled(everyMs = 0): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + everyMs;
+    for (const jobId of this.#parts.places.locks.look()) this.stall(jobId);
+  }
+
+  /** What BullMQ does with a job whose lock is gone; also a fault: the lock is lost too early. */
+  stall(jobId: string): void {
+    const record = this.#parts.records.get(jobId);
+    if (record === undefined || !this.#parts.places.locks.drop(jobId)) return;
+    record.job.stalls += 1;
+    for (const listener of this.#parts.records.listeners) listener.stalled?.(record);
+    this.#parts.places.toFront(record);
+  }
+
+  /** A fault: as if a replica had taken Redis' place that has not seen the job's delivery. It is delivered again. */
+  forgetDelivery(jobId: string): void {
+    const record = this.#parts.records.get(jobId);
+    if (record !== undefined && this.#parts.places.locks.drop(jobId))
+      this.#parts.places.toFront(record);
+  }
+
+  /** One more delivery than there should be, whatever the job's state: at least once is all that BullMQ promises. */
+  duplicate(jobId: string): void {
+    const record = this.#parts.records.get(jobId);
+    if (record === undefined) return;
+    const { job } = record;
+    if (job.state === 'active') this.stall(jobId);
+    else if (job.finishedOn === undefined) this.#duplicates.add(jobId);
+    else {
+      // As if its worker had died just before it could report the job.
+      this.#parts.jobs.restore(job);
+      record.isRemoved = false;
+      job.finishedOn = undefined;
+      job.failedReason = undefined;
+      job.attemptsMade -= 1;
+      job.stalls += 1;
+      job.outcome = record.lastOutcome;
+      this.#parts.places.toFront(record);
+    }
+  }
+
+  #finish(record: JobRecord, state: 'completed' | 'failed', isGone: boolean): void {
+    const { job } = record;
+    job.state = state;
+    job.finishedOn = this.#parts.clock.wallMs();
+    record.lastOutcome = job.outcome;
+    record.isRemoved = isGone;
+    if (isGone) this.#parts.jobs.remove(job.id);
+    this.#parts.deduplication.finished(record);
+    for (const listener of this.#parts.records.listeners) listener.finished?.(record, state);
+  }
+
+  /** What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. */
+  #hear(jobId: string, lock: string, survived: readonly number[] = []): JobRecord | undefined {
+    this.#parts.jobs.noteSurvived(jobId, survived);
+    for (const listener of this.#parts.records.listeners) listener.heard?.(jobId, lock);
+    return this.#unlock(jobId, lock);
+  }
+
+  #unlock(jobId: string, lock: string): JobRecord | undefined {
+    return this.#parts.places.locks.unlock(jobId, lock)
+      ? this.#parts.records.get(jobId)
+      : undefined;
+  }
+}
