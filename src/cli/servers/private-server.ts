@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,7 @@ const POLL_MS = 15;
 const NO_PORT_EXIT_MS = 200;
 const ASK_DEADLINE_MS = 300;
 const LOG_LINES_SHOWN = 5;
+const FREEZE_DEADLINE_MS = 1_000;
 
 export interface StartOptions {
   /** Command line flags after our own, so that they win. */
@@ -119,9 +120,17 @@ export class PrivateServer {
     await exited;
   }
 
-  /** Stops its process where it stands, as a paused machine would: it keeps its port, silently. */
+  /**
+   * Stops its process where it stands, as a paused machine would: it keeps its port, silently. Waits until it
+   * does: on a busy machine memcached's other threads answered for some milliseconds after the signal.
+   */
   freeze(): void {
-    this.#child?.kill('SIGSTOP');
+    const pid = this.#child?.pid;
+    if (pid === undefined || this.#child?.kill('SIGSTOP') !== true) return;
+    const deadlineMs = performance.now() + FREEZE_DEADLINE_MS;
+    while (!isStopped(pid) && performance.now() < deadlineMs) {
+      // A turn of this process's event loop would send what is to meet a frozen server.
+    }
   }
 
   /** Lets it go on after `freeze`. */
@@ -202,4 +211,16 @@ async function freePort(): Promise<number> {
   await once(server, 'close');
   if (address === null || typeof address === 'string') throw new Error('no port was given');
   return address.port;
+}
+
+/** Whether all its threads stand still; taken for granted where there is no /proc to ask. */
+function isStopped(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+      return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+    });
+  } catch {
+    return true;
+  }
 }
