@@ -19,9 +19,15 @@ export const deposit = defineUpdate({
   }),
 });
 `;
-const recordingOf = (key: string): string => {
+/** @param id behind each job's number */
+const recordingOf = (key: string, id = ''): string => {
   const history = new History();
-  for (const cents of [10, 20, 30]) history.step(key, [['deposit', cents]], { full: true });
+  for (const cents of [10, 20, 30]) {
+    history.step(key, [['deposit', cents]], { full: true });
+    history.amend(({ jobs, ...commit }) => ({
+      ...{ ...commit, jobs: jobs.map((job) => ({ ...job, id: job.id + id })) },
+    }));
+  }
   return linesOf(history.commits).join('');
 };
 /** Tries to get out of a code span, a fence, a table and a workflow command. */
@@ -116,10 +122,11 @@ describe('bad input', () => {
 
   test('hostile text stays text', async () => {
     project.write('updates.mjs', updates('1'));
-    project.write('recordings/ada.jsonl', recordingOf(HOSTILE));
+    project.write('recordings/ada.jsonl', recordingOf(HOSTILE, HOSTILE));
     const { stdout } = await act({});
     expect(stdout.match(/^::/gm)).toHaveLength(1);
-    expect(stdout).toContain('%250A<img'); // a percent sign of its own is none of the command's
+    // Of the key and of the job: a percent sign of their own is none of the command's.
+    expect(stdout.match(/%250A<img/g)).toHaveLength(2);
     const summary = written('summary.md');
     // Outside of spans and blocks of code, nothing of it is left.
     const outside = summary

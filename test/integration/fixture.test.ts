@@ -84,6 +84,35 @@ describe.each(['node', 'vitest'] as const)('for %s', (runner) => {
   });
 });
 
+test.each([
+  ['vitest', 'npx vitest run ', RUNNERS.vitest],
+  [
+    'node',
+    'node --import tsx --test ',
+    () => project.node(['--import', 'tsx', '--test', at('test/traffic.test.ts')]),
+  ],
+] as const)('updates in TypeScript have a test in TypeScript, for %s', async (runner, how, run) => {
+  const typed = UPDATES().replace('defineUpdate({', 'defineUpdate<string, Account, Amount>({');
+  write(
+    'updates.ts',
+    `interface Account { cents: number; log: string[] }
+     interface Amount { account: string; cents: number }\n${typed}`,
+  );
+  const main = project.at('node_modules/toril/dist/cli/main.js');
+  const args = [at('traffic.jsonl'), '-u', at('updates.ts'), '--out', at('test')];
+  const written = await project.node([
+    ...['--import', 'tsx', main, 'fixture', ...args, '--runner', runner],
+  ]);
+  expect(written.stdout).toContain(`traffic.test.ts: ${how}`);
+  expect(written.code).toBe(0);
+  expect(text('test/traffic.test.ts')).toContain(`from '../updates.ts';`);
+  expect((await run()).code).toBe(0);
+  write('updates.ts', `${text('updates.ts').replace('+ more', '+ more + 1')}`);
+  const red = await run();
+  expect(red.stdout + red.stderr).toContain('job 1 (deposit)');
+  expect(red.code).toBe(1);
+});
+
 describe('the runner', () => {
   test.each([
     [{ devDependencies: { vitest: '^4' } }, `import { test } from 'vitest';`, '.mjs'],

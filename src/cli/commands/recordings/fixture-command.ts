@@ -96,13 +96,18 @@ function told({ report, recordingFile, testFile, runner, allowUnchecked }: Fixtu
   print(
     `${recordingFile}: ${grouped(commits)} commits, ${grouped(jobs)} jobs, ${grouped(keys.length)} keys`,
   );
-  print(`${testFile}: ${RUN[runner]} ${testFile}`);
+  print(`${testFile}: ${runOf(runner, testFile)} ${testFile}`);
   if (allowUnchecked.length > 0) {
     warn(
       `not all of it can be checked; the test lets that pass (allowUnchecked: ${allowUnchecked.join(', ')}).`,
     );
   }
   return EXIT.done;
+}
+
+/** Node 20 needs a loader for TypeScript. */
+function runOf(runner: TestRunner, testFile: string): string {
+  return runner === 'node' && testFile.endsWith('.ts') ? 'node --import tsx --test' : RUN[runner];
 }
 
 function refused(report: ReplayReport): number {
