@@ -1,8 +1,7 @@
 /** Folding one recorded commit again, with the updates of today. */
-import { andThen } from '../../base/and-then.ts';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf, TorilError } from '../../errors.ts';
-import { applyUpdate } from '../../updates/calling/apply.ts';
+import { type AppliedUpdate, applyUpdate } from '../../updates/calling/apply.ts';
 import { validated } from '../../updates/job-data.ts';
 import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
@@ -159,7 +158,8 @@ function applyJob(
   value: unknown,
 ): Folded | Promise<Folded> {
   const data = validated(update, job.data);
-  return andThen(data, (settled) => applyTo(job, update, commit, value, settled));
+  if (!(data instanceof Promise)) return applyTo(job, update, commit, value, data);
+  return data.then((settled) => applyTo(job, update, commit, value, settled));
 }
 
 function applyTo(
@@ -174,5 +174,10 @@ function applyTo(
   }
   const facts = { key, jobId: id, sequence, attempt, token };
   const applied = applyUpdate(update, value, data, facts, { clock: systemClock });
-  return andThen(applied, (settled) => ({ kind: 'value', ...settled }));
+  return applied instanceof Promise ? applied.then(asValue) : asValue(applied);
+}
+
+/** Not by `...`, which took 1.3 % of a replay. */
+function asValue({ value, result }: AppliedUpdate): FoldedValue {
+  return { kind: 'value', value, result };
 }
