@@ -32,6 +32,7 @@ import {
   type CliResult,
   jsonLines,
   RunningCli,
+  startToril,
   toril,
   torilHere,
   unique,
@@ -252,6 +253,25 @@ describe('record and replay', () => {
     expect((await torilHere(again)).code).toBe(0);
     expect((await replayed(out, '--complete')).code).toBe(0);
     expect((await replayed(out, '--values')).stdout).toContain('"cents":10,');
+  });
+
+  test('leave what was there before when a signal comes in the middle', async () => {
+    const mask = write(
+      'waiting.mjs',
+      `export const data = () => {
+         process.stderr.write('the mask waits\\n');
+         return new Promise((resolve) => setTimeout(resolve, 1e6));
+       };`,
+    );
+    const out = write('kept.jsonl', 'what was there');
+    const running = startToril(['record', ...servers, '--out', out, '--mask', mask]);
+    await running.printed('the mask waits');
+    running.signal('SIGTERM');
+    const { code, stderr } = await running.ended();
+    expect(stderr).toContain('SIGTERM: cleaning up');
+    expect(code).toBe(143);
+    expect(readFileSync(out, 'utf8')).toBe('what was there');
+    expect(readdirSync(folder).filter((name) => name.endsWith('.partial'))).toEqual([]);
   });
 
   const record = (...args: string[]) => torilHere(['record', ...servers, ...args]);
