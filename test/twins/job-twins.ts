@@ -41,6 +41,22 @@ export const JOB_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'begun-too-late',
+    guard: 'a strict update begins only while the lease is trusted',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/fold.test.ts',
+      why: 'one seed of 100,000 shows it',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold/update-calls.ts',
+        find: '    return strict && this.#turn.lease.trustLeftMs() <= 0;\n',
+        replace: '    return strict && this.#turn.lease.trustLeftMs() < 0;\n',
+      },
+    ],
+  },
+  {
     name: 'begun-again-in-silence',
     guard: 'a process that begins a job alone once more has lived through the first time',
     hunt: {

@@ -22,7 +22,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['strict-once-per-lease', 'strict-without-bump', 'claim-before-check'],
     ...['strict-on-unread-cell', 'own-commit-of-any-connection', 'closed-before-the-lock'],
     ...['own-commit-from-a-read', 'closed-too-late', 'ms-for-locks', 'ms-without-condition'],
-    ...['stored-is-ours', 'bump-of-any-item', 'any-answer-is-a-refusal'],
+    ...['stored-is-ours', 'bump-of-any-item', 'any-answer-is-a-refusal', 'begun-too-late'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],

@@ -160,6 +160,7 @@ class Folding {
   }
 
   #apply(entry: LaneEntry, update: AnyUpdate): Verdict | Promise<Verdict> {
+    if (this.#calls.isTooLate(update)) return { kind: 'lost' };
     const value = this.#work.handOut();
     if (!this.#calls.mayBegin(entry.jobId)) return this.#batch.decided > 0 ? COMMIT : AGAIN;
     let applied: AppliedUpdate | Promise<AppliedUpdate>;

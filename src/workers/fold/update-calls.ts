@@ -17,8 +17,8 @@ import { Pulse } from './pulse.ts';
 const LOSES_SHARE = 2 / 3;
 const TICKS_PER_LEASE = 8;
 
-/** Thrown where the worker was told to close while the data were being checked. */
-export const NOT_BEGUN: Error = new Error('not begun: the worker closes');
+/** Thrown where the worker was told to close, or the lease was lost, while the data were being checked. */
+export const NOT_BEGUN: Error = new Error('not begun: the worker closes, or has lost the lease');
 
 export class UpdateCalls implements CallSite {
   readonly clock: Clock;
@@ -91,7 +91,7 @@ export class UpdateCalls implements CallSite {
     const data = validated(update, JSON.parse(entry.data));
     return data instanceof Promise
       ? schemaInTime(data, update, this).then((settled) => {
-          if (!this.#isRepeat && this.#turn.closing()) throw NOT_BEGUN;
+          if (!this.#isRepeat && (this.#turn.closing() || this.isTooLate(update))) throw NOT_BEGUN;
           return this.#applyTo(entry, update, value, settled);
         })
       : this.#applyTo(entry, update, value, data);
@@ -122,6 +122,14 @@ export class UpdateCalls implements CallSite {
     if (!this.#turn.memory.worker.overruns.isSuspect(jobId)) return true;
     this.#isSuspect = this.#pulse.enterAlone(this);
     return this.#isSuspect;
+  }
+
+  /**
+   * A strict update acts on the outside world, and must not begin beside a later holder: this process may have stood
+   * still while a start alone was noted (simulation, seed 94894), or its data were checked.
+   */
+  isTooLate({ strict }: AnyUpdate): boolean {
+    return strict && this.#turn.lease.trustLeftMs() <= 0;
   }
 
   /** What was waited for meanwhile is nobody's call. */

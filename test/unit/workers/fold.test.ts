@@ -7,6 +7,7 @@ import {
   defineUpdate,
   type OnExhausted,
   type OnFailure,
+  type UpdateContext,
 } from '../../../src/index.ts';
 import type { LaneEntry, Lanes } from '../../../src/jobs/lanes.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
@@ -405,6 +406,40 @@ describe('a job that has been through something', () => {
     expect(told).toEqual([[], [7], [8], [8, 9]]);
     expect(isolatedStarts.takeOut('a')).toEqual([10]);
     expect(isolatedStarts.takeOut('a')).toEqual([]);
+  });
+
+  it.each([
+    ['was begun alone', { name: 'strict', stalls: 1 }],
+    ['had its data checked', { name: 'checked' }],
+  ])('does not begin, if it is strict and the lease was lost while it %s', async (_, more) => {
+    const begun: string[] = [];
+    let isHeld = true;
+    const loses = async <T>(answer: T): Promise<T> => {
+      await Promise.resolve();
+      isHeld = false;
+      return answer;
+    };
+    const strict = {
+      ...{ strict: true, key: () => 'k', initial: () => 0 },
+      apply(n: number, _data: object, { jobId }: UpdateContext) {
+        begun.push(jobId);
+        return n + 1;
+      },
+    };
+    const validate = (value: unknown): unknown => loses({ value });
+    const schema = { '~standard': { version: 1 as const, vendor: 'test', validate } };
+    const registry = new UpdateRegistry([
+      defineUpdate({ name: 'strict', ...strict }),
+      defineUpdate({ name: 'checked', ...strict, schema: schema as never }),
+    ]);
+    const leaseHeld = (): boolean => isHeld;
+    const startAlone = (): Promise<number> => loses(1);
+    const scene = { delivered: { a: 5 }, registry, leaseHeld, startAlone };
+    expect(await folded([entry('a', more)], scene)).toMatchObject({
+      decided: 0,
+      stop: { kind: 'lost' },
+    });
+    expect(begun).toEqual([]);
   });
 
   it('does what the operator said', async () => {
