@@ -1,7 +1,7 @@
 /**
  * BullMQ's questions about jobs that wait, answered as its users mean them. A job that gave its slot back
  * until its turn (*snoozed*) lies in BullMQ's delayed set, but nobody delayed it: it waits, like those in
- * the wait list or, with a priority, in the prioritized set. How they are told apart: scripts/snoozed.ts.
+ * the wait list or, with a priority, in the prioritized set. How they are told apart: state/snoozing/snoozed.ts.
  */
 import { ownPrefixOf } from '../../redis/own-keys.ts';
 import { IS_HELD_BACK, TAKE_PROMOTED, WAKE } from './state/snoozing/promote.ts';
