@@ -1,7 +1,19 @@
 /** What users of Toril import. */
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
-export { LaneHandle, type LaneReport } from './jobs/lane-handle.ts';
+export { LaneHandle } from './jobs/lane-handle.ts';
+export type {
+  LaneContents,
+  LaneCounts,
+  LaneHead,
+  LaneJobReport,
+  LanePage,
+  LaneReport,
+  LanesRequest,
+  LaneState,
+  LaneSummary,
+} from './jobs/reports/lane-report.ts';
+export { type LaneAction, type Why, why } from './jobs/reports/why.ts';
 export {
   type CheckedCall,
   checkDeterminism,

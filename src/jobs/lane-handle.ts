@@ -1,32 +1,11 @@
 /** One lane, for an operator: what waits, why it stands still, and how to make it go on. */
 import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
-import type { LaneJob, Lanes } from './lanes.ts';
+import type { Lanes } from './lanes.ts';
+import type { LaneContents } from './reports/lane-report.ts';
 
 /** Jobs of a lane that are listed at most. */
 const JOBS_LISTED = 20;
-
-export interface LaneReport {
-  readonly key: string;
-  /** Jobs that wait, including the one being applied. */
-  readonly length: number;
-  /** The first of them. */
-  readonly jobs: readonly (LaneJob & {
-    readonly name: string;
-    readonly state: string;
-    readonly attemptsMade: number;
-    readonly failedReason: string | undefined;
-  })[];
-  /** The job that holds the lane, because its attempts are used up. */
-  readonly heldBy: string | undefined;
-  /** The fencing token of the last acknowledged commit; 0: none. */
-  readonly token: number;
-  readonly watermark: number;
-  /** The durable copy's value; undefined: none is kept, or it is deleted. */
-  readonly copy: unknown;
-  /** Milliseconds that a job of this key takes at present; 0: not known. */
-  readonly paceMs: number;
-}
 
 export class LaneHandle {
   readonly #queue: BullQueue;
@@ -39,7 +18,7 @@ export class LaneHandle {
     this.key = key;
   }
 
-  async report(): Promise<LaneReport> {
+  async report(): Promise<LaneContents> {
     const { copy, length, paceMs, head } = await this.#lanes.inspect(this.key, JOBS_LISTED);
     const jobs = await Promise.all(
       head.map(async ({ jobId, sequence }) => {

@@ -6,7 +6,8 @@
 import { type Cells, type CellState, foundCell } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../updates/job-data.ts';
-import { LaneHandle, type LaneReport } from '../jobs/lane-handle.ts';
+import { LaneHandle } from '../jobs/lane-handle.ts';
+import type { LaneContents } from '../jobs/reports/lane-report.ts';
 import type { Recordable } from '../history/record.ts';
 import type { Queue } from '../jobs/queue.ts';
 import type { AnyUpdate, InputOf } from '../updates/update.ts';
@@ -243,7 +244,7 @@ export class TestBed {
   }
 
   /** What waits for the key, and its durable copy: as `queue.lane(key).report()`, with all jobs. */
-  lane(key: string): LaneReport {
+  lane(key: string): LaneContents {
     checkKey(key);
     return laneReport(key, this.#parts.jobs, this.#parts.queue);
   }

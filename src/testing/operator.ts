@@ -1,9 +1,10 @@
 /** A lane of a test bed, as an operator sees it and acts on it. */
-import type { LaneHandle, LaneReport } from '../jobs/lane-handle.ts';
+import type { LaneHandle } from '../jobs/lane-handle.ts';
+import type { LaneContents } from '../jobs/reports/lane-report.ts';
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 
-export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneReport {
+export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneContents {
   const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
   const listed = head.map(({ jobId, sequence }) => {
     const record = queue.record(jobId);
