@@ -14,7 +14,12 @@ const ALONE = ['test/integration/isolation.test.ts', 'test/chaos/**/*.test.ts'];
 
 /** The examples import what users do. */
 const forExamples = {
-  resolve: { alias: [{ find: /^toril$/, replacement: fromRoot('src/index.ts') }] },
+  resolve: {
+    alias: [
+      { find: /^toril$/, replacement: fromRoot('src/index.ts') },
+      { find: /^toril\/(cells|testing)$/, replacement: fromRoot('src/$1.ts') },
+    ],
+  },
 };
 
 export default defineConfig({

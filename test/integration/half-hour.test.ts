@@ -6,53 +6,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Queue } from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
+import { isAsShown, stepsOf } from '../support/pages.ts';
 import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
 import { UserProject } from '../support/user-project.ts';
 
 const PAGE = readFileSync(new URL('../../docs/half-hour.md', import.meta.url), 'utf8');
 const PAGE_MS = 300_000;
 const QUEUE = 'bank';
-
-interface Command {
-  readonly line: string;
-  readonly shown: readonly string[];
-}
-
-/** In the page's order: files with their names, and commands with what they print. */
-function blocks(): { readonly files: Map<string, string>; readonly commands: Command[] } {
-  const files = new Map<string, string>();
-  const commands: Command[] = [];
-  for (const [, kind, text = ''] of PAGE.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)) {
-    if (kind !== 'console') {
-      const [, name = '', content = ''] = /^\/\/ (\S+)\n([\s\S]*)$/.exec(text) ?? [];
-      files.set(name, content);
-      continue;
-    }
-    for (const [, line = '', shown = ''] of text.matchAll(/^\$ (.*)\n((?:(?!\$ ).*\n)*)/gm)) {
-      commands.push({ line, shown: shown.split('\n').slice(0, -1) });
-    }
-  }
-  return { files, commands };
-}
-
-/** Tokens are other ones each time, and which key's turn it was. */
-function steady(line: string): string {
-  return line
-    .replaceAll(/\d{12,}/g, 'N')
-    .replaceAll(/\bline \d+/g, 'line N')
-    .trimEnd();
-}
-
-/** `...` is any number of lines. */
-function matches(printed: readonly string[], shown: readonly string[]): boolean {
-  const [first, ...rest] = shown;
-  if (first === undefined) return printed.length === 0;
-  if (first === '...') {
-    return printed.some((_, at) => matches(printed.slice(at), rest)) || matches([], rest);
-  }
-  const [line, ...others] = printed;
-  return line !== undefined && steady(line) === steady(first) && matches(others, rest);
-}
 
 let project: UserProject;
 let servers: PrivateServer[];
@@ -117,10 +77,12 @@ async function settled(jobs: number): Promise<void> {
 }
 
 test('every command prints what the page says', { timeout: PAGE_MS }, async () => {
-  const { files, commands } = blocks();
-  expect([...files.keys()]).toEqual(['updates.js', 'traffic.jsonl']);
+  const steps = stepsOf(PAGE);
+  const files = steps.filter((step) => step.kind === 'file');
+  const commands = steps.filter((step) => step.kind === 'command');
+  expect(files.map(({ name }) => name)).toEqual(['updates.js', 'traffic.jsonl']);
   expect(commands.length).toBeGreaterThanOrEqual(14);
-  for (const [name, content] of files) project.write(name, content);
+  for (const { name, content } of files) project.write(name, content);
   const others: string[] = [];
   for (const { line, shown } of commands) {
     if (line.endsWith(' &')) {
@@ -128,7 +90,7 @@ test('every command prints what the page says', { timeout: PAGE_MS }, async () =
       continue;
     }
     const printed = await run(line);
-    if (!matches(printed, shown)) {
+    if (!isAsShown(printed, shown)) {
       others.push(`$ ${line}\n${printed.join('\n')}\n--- but the page:\n${shown.join('\n')}`);
     }
     if (line.startsWith('toril enqueue')) await settled(7);

@@ -1,4 +1,4 @@
-/** The parts of memjs that Toril or its tests look at. */
+/** The parts of memjs that Toril, its tests or its guide look at. */
 declare module 'memjs' {
   export interface Header {
     readonly opcode: number;
@@ -22,6 +22,7 @@ declare module 'memjs' {
     getServer: (key: string) => number;
     perform(...args: unknown[]): unknown;
     get(name: string): Promise<{ readonly value: Buffer | null }>;
+    set(name: string, value: string, options: { readonly expires?: number }): Promise<boolean>;
     close(): void;
   }
 

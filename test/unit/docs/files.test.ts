@@ -9,7 +9,7 @@ const PAGES = [
   'CONTRIBUTING.md',
   'src/README.md',
   'src/jobs/bullmq/state/README.md',
-  ...readdirSync(new URL('docs', ROOT))
+  ...readdirSync(new URL('docs', ROOT), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.md'))
     .map((file) => `docs/${file}`),
 ];
