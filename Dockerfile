@@ -12,7 +12,8 @@ FROM base AS build
 RUN npm install --no-save --workspaces=false --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
-RUN npx tsc -p tsconfig.build.json
+COPY scripts/package ./scripts/package
+RUN npx tsc -p tsconfig.build.json && node --import tsx scripts/package/build.ts
 
 FROM base AS dependencies
 RUN npm install --no-save --omit=dev --workspaces=false --ignore-scripts --no-audit --no-fund

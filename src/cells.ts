@@ -1,57 +1,15 @@
 /**
- * `toril/cells`: what a program imports that only reads cells. Needs memcached alone, and loads neither BullMQ nor
- * a Redis client.
+ * `toril/cells`: what a program imports that only reads cells. Needs memcached alone, and loads neither BullMQ nor a
+ * Redis client. Published as one file (scripts/package/bundle-cells.mjs), because loading 45 costs five times as much.
  */
-import { systemClock } from './base/clock.ts';
-import { closeInTime } from './base/close-in-time.ts';
-import { systemRandom } from './base/random.ts';
-import { Cells } from './cells/cells.ts';
-import { TorilError } from './errors.ts';
-import { openServers } from './memcached/open-servers.ts';
-import type { MemcachedSetting } from './memcached/options.ts';
-import type { MemcachedServers } from './memcached/servers.ts';
-
-export type { CellState } from './cells/cells.ts';
+export type { Cells, CellState } from './cells/cells.ts';
+export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
+export type { MemjsClient } from './memcached/memjs-settings.ts';
+export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
+export { type CellsOptions, type OpenCells, openCells } from './open-cells.ts';
 export {
   type CellDefinition,
   type CellSettings,
   type CellUpdateSettings,
   defineCell,
 } from './updates/cell-definition.ts';
-export { ERROR_CODES, type ErrorCode } from './errors.ts';
-export type { MemcachedSettings } from './memcached/options.ts';
-export { type Cells, type MemcachedSetting, TorilError };
-
-export interface OpenCells extends Cells {
-  close(): Promise<void>;
-}
-
-export interface CellsOptions {
-  readonly memcached?: MemcachedSetting | undefined;
-}
-
-/**
- * Reads cells as memcached has them. Connects when it is first used.
- * @throws TorilError INVALID_OPTIONS
- */
-export function openCells(options: CellsOptions): OpenCells {
-  if ('copies' in options && options.copies !== undefined) {
-    throw new TorilError(
-      'INVALID_OPTIONS',
-      'toril/cells has no Redis client to read "copies" with. Import openCells from "toril".',
-    );
-  }
-  const servers = openServers(options.memcached, systemClock, systemRandom);
-  return Object.assign(new Cells(servers), { close: () => closeServers(servers, servers.close()) });
-}
-
-/** However long a request to a frozen server may take. */
-export async function closeServers(
-  servers: MemcachedServers,
-  orderly: Promise<unknown>,
-): Promise<void> {
-  await closeInTime({
-    ...{ clock: systemClock, orderly, workMs: 0, left: () => 0 },
-    abandon: () => void servers.close(true),
-  });
-}

@@ -104,6 +104,7 @@ export {
 } from './open.ts';
 export { WORKER_DEFAULTS, type TorilWorkerOptions } from './options.ts';
 export type { KeyEvents, WorkerEventName, WorkerEvents } from './workers/worker-events.ts';
+export { noProcessor, type UncalledProcessor } from './workers/uncalled-processor.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';

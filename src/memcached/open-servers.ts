@@ -1,7 +1,6 @@
 /** Where options become real servers: the one place that chooses engines and hashing. */
 import type { Clock } from '../base/clock.ts';
 import type { Random } from '../base/random.ts';
-import { binaryEngine } from './binary/binary-protocol.ts';
 import { keysElsewhereWarning } from './memjs-settings.ts';
 import { metaEngine } from './meta/meta-protocol.ts';
 import {
@@ -15,6 +14,11 @@ import type { ProtocolEngine } from './protocol.ts';
 import { RendezvousServers } from './rendezvous.ts';
 import type { MemcachedServers } from './servers.ts';
 import { SocketServer } from './socket/socket-server.ts';
+
+/** memjs and what it loads take 6 MB and 20 ms, for servers that speak nothing newer. */
+const binaryEngine = loadedLater(
+  async () => (await import('./binary/binary-protocol.ts')).binaryEngine,
+);
 
 /** What is tried, in this order. */
 export const ENGINES: { readonly [P in ProtocolSetting]: readonly ProtocolEngine[] } = {
@@ -34,6 +38,16 @@ export function openServers(
   return new RendezvousServers(
     options.map((server) => new SocketServer(server, ENGINES[server.protocol], clock, random)),
   );
+}
+
+function loadedLater(load: () => Promise<ProtocolEngine>): ProtocolEngine {
+  let engine: ProtocolEngine | undefined;
+  return {
+    ready: async () => {
+      engine ??= await load();
+    },
+    greet: async (socket, options) => (engine as ProtocolEngine).greet(socket, options),
+  };
 }
 
 let warned = false;

@@ -106,6 +106,8 @@ export interface NotSpoken {
 }
 
 export interface ProtocolEngine {
+  /** Loads what it consists of; waited for before a socket is opened. Undefined: it is there. */
+  readonly ready?: () => Promise<void>;
   /**
    * Finds out on a fresh socket whether the server can be used: it lets us in, speaks the protocol, and has CAS.
    * Rejects with a TorilError if it does not; the socket is destroyed then.

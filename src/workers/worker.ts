@@ -23,6 +23,11 @@ import { fastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import { inside } from '../jobs/bullmq/state/worker-internals.ts';
 import { notApplied } from './watching/missing-jobs.ts';
 import { WorkerCore } from './worker-core.ts';
+import {
+  optionsAmong,
+  type UncalledProcessor,
+  type WorkerArguments,
+} from './uncalled-processor.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 import { statusOf, type WorkerStatus } from './worker-status.ts';
 
@@ -55,7 +60,11 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * event and rejects `waitUntilReady()`.
    * @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE
    */
-  constructor(name: string, options: WorkerOptions) {
+  constructor(name: string, options: WorkerOptions);
+  /** As frameworks call BullMQ's. The processor is never called: one that does something is refused. */
+  constructor(name: string, processor: UncalledProcessor, options: WorkerOptions);
+  constructor(name: string, ...given: WorkerArguments) {
+    const options = optionsAmong(given);
     const { own, bull, fastPath } = splitOptions(options);
     const report: EventReporter = (event, facts) => this.#report(event, facts);
     const tellError = (error: Error): void => void this.emit('error', error);

@@ -1,7 +1,7 @@
 /** BullMQ's options, calls and events of workers, where the jobs are updates. */
 import { type Job, QueueEvents } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { defineUpdate, Worker } from '../../src/index.ts';
+import { defineUpdate, noProcessor, Worker } from '../../src/index.ts';
 import { isKnownBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
 import { eventually } from '../support/memcached.ts';
 import { log } from '../support/updates.ts';
@@ -27,6 +27,18 @@ describe('the options of a worker', () => {
     const here = stage();
     const options = { ...here.workerOptions(), maxStartedAttempts: 3 };
     expect(() => new Worker(here.name, options)).toThrow('maxStartedAttempts counts deliveries');
+  });
+
+  it('take a processor that does nothing, and no other', async () => {
+    const here = stage();
+    const job = await enqueueLog(here, entries(here.key(), 1));
+    const bound = noProcessor.bind({});
+    const worker = new Worker(here.name, bound, here.workerOptions());
+    onTestFinished(() => worker.close());
+    await expectExact(here, here.key(), await here.finished(job));
+    const processor = async ({ data }: Job): Promise<unknown> => data;
+    const asFrameworksDo = (): Worker => new Worker(here.name, processor, here.workerOptions());
+    expect(asFrameworksDo).toThrow('never calls a processor ("processor")');
   });
 
   it('collect metrics of updates as of any jobs', async () => {

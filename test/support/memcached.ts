@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
+// Loaded beforehand: a deadline of 100 ms is for connecting alone.
+import '../../src/memcached/binary/binary-protocol.ts';
 import { ENGINES } from '../../src/memcached/open-servers.ts';
 import { type MemcachedSettings, resolveMemcached } from '../../src/memcached/options.ts';
 import type { NewItem, Outcome } from '../../src/memcached/server.ts';

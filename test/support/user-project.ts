@@ -32,7 +32,7 @@ export class UserProject {
       this.at('.tsbuildinfo'),
     ];
     const built = spawnSync(process.execPath, [
-      ...[tsc, '-p', join(ROOT, 'tsconfig.build.json'), ...output, '--sourceMap', 'false'],
+      ...[tsc, '-p', join(ROOT, 'tsconfig.build.json'), ...output],
     ]);
     if (built.status !== 0) throw new Error(String(built.stdout));
     this.env = {

@@ -129,11 +129,15 @@ const RULES: Readonly<Record<string, Rule>> = {
     advice: 'testing.ts gathers what the tests of users import',
   },
   'cells.ts': {
-    mayImport: ['base', 'updates', 'memcached', 'cells', ...FOR_ALL],
-    advice: 'cells.ts is what a program loads that only reads cells',
+    mayImport: ['updates', 'memcached', 'cells', 'open-cells.ts', 'errors.ts'],
+    advice: 'cells.ts gathers what a program imports that only reads cells',
+  },
+  'open-cells.ts': {
+    mayImport: ['base', 'memcached', 'cells', ...FOR_ALL],
+    advice: 'open-cells.ts is what a program loads that only reads cells',
   },
   'open.ts': {
-    mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', 'cells.ts', ...FOR_ALL],
+    mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', 'open-cells.ts', ...FOR_ALL],
     advice: 'open.ts is the composition root of what needs no queue',
   },
   'index.ts': {

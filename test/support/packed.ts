@@ -1,0 +1,56 @@
+/** What npm would publish of this tree, and projects that have installed just that. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { finishDist } from '../../scripts/package/finish-dist.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+interface PackedFile {
+  readonly path: string;
+  readonly size: number;
+}
+
+export interface Packed {
+  /** Below the root, so that the packages that Toril depends on are found. */
+  readonly folder: string;
+  readonly tarball: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly PackedFile[];
+  remove(): void;
+}
+
+/** Compiles, finishes and packs a copy, whose files are then in `node_modules/toril` of the folder. */
+export async function packed(): Promise<Packed> {
+  mkdirSync(join(ROOT, '.toril'), { recursive: true });
+  const folder = mkdtempSync(join(ROOT, '.toril', 'packed-'));
+  const copy = join(folder, 'copy');
+  mkdirSync(copy);
+  for (const name of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs'])
+    cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  const output = ['--outDir', join(copy, 'dist'), '--tsBuildInfoFile', join(folder, 'info')];
+  const project = ['-p', join(ROOT, 'tsconfig.build.json')];
+  const built = spawnSync(process.execPath, [tsc, ...project, ...output]);
+  if (built.status !== 0) throw new Error(String(built.stdout));
+  await finishDist(ROOT, join(copy, 'dist'));
+
+  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const told = execFileSync('npm', pack, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'] });
+  const [facts] = JSON.parse(String(told)) as [Packed & { filename: string }];
+  const tarball = join(folder, facts.filename);
+  const installed = join(folder, 'node_modules', 'toril');
+  mkdirSync(installed, { recursive: true });
+  execFileSync('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
+  rmSync(copy, { recursive: true });
+  const { size, unpackedSize, files } = facts;
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  return { folder, tarball, size, unpackedSize, files, remove };
+}
+
+export function textOf({ folder }: Packed, path: string): string {
+  return readFileSync(join(folder, 'node_modules', 'toril', path), 'utf8');
+}
