@@ -12,4 +12,6 @@ export {
   type CellSettings,
   type CellUpdateSettings,
   defineCell,
+  type InJson,
 } from './updates/cell-definition.ts';
+export type { JsonProblem } from './updates/values/json-type.ts';

@@ -1,4 +1,4 @@
-/** What users of Toril import. */
+/** What users of Toril import: queues and workers, updates and cells, readers and locks. @module toril */
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle } from './jobs/lane-handle.ts';
@@ -19,9 +19,16 @@ export {
   checkDeterminism,
   type DeterminismFinding,
 } from './updates/calling/determinism.ts';
-export type { History, HistoryEntry, HistoryJob } from './history/history.ts';
+export type {
+  History,
+  HistoryEntry,
+  HistoryJob,
+  HistoryPage,
+  HistoryRequest,
+  Origin,
+} from './history/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
-export { record, type RecordOptions } from './history/record.ts';
+export { record, type Recordable, type RecordOptions } from './history/record.ts';
 export type {
   RecordedCommit,
   RecordedJob,
@@ -31,11 +38,12 @@ export type {
 } from './history/recording/recording.ts';
 export { writeRecording } from './history/recording/file.ts';
 export type { Mask, MaskedJob } from './history/recording/mask.ts';
+export type { FieldDifference } from './history/compare/fields.ts';
 export { compare, type CompareOptions, type CompareReport } from './history/compare/compare.ts';
 export type { FieldReport, JobPlace, UpdateReport } from './history/compare/tally.ts';
 export { shrink, type ShrinkOptions, type Shrunk } from './history/cutting/shrink.ts';
 export { slice, type SliceOptions } from './history/cutting/slice.ts';
-export type { RecordingInput } from './history/recording/input.ts';
+export type { RecordedLines, RecordingInput } from './history/recording/input.ts';
 export {
   type AnyInvariant,
   defineInvariant,
@@ -52,8 +60,11 @@ export type {
   InvariantReport,
 } from './history/invariants/report.ts';
 export { replay, type ReplayOptions } from './history/replay/replay.ts';
-export type { ReplayedJob } from './history/replay/jobs/replayed-job.ts';
+export type { Obstacle } from './history/replay/commit.ts';
+export type { ReadCell } from './history/replay/live.ts';
+export type { OnJob, ReplayedJob } from './history/replay/jobs/replayed-job.ts';
 export type {
+  CommitPlace,
   CommittedValue,
   Difference,
   FailureExample,
@@ -70,12 +81,16 @@ export type {
   UncheckedReason,
   UntriedReason,
 } from './history/replay/report.ts';
+export type { JsonProblem } from './updates/values/json-type.ts';
+export type { JobOutcome } from './updates/outcome.ts';
+export type { ApplyFacts } from './updates/calling/update-context.ts';
 export type { Updates } from './updates/updates-of.ts';
 export {
   type CellDefinition,
   type CellSettings,
   type CellUpdateSettings,
   defineCell,
+  type InJson,
 } from './updates/cell-definition.ts';
 export {
   type AnyUpdate,
@@ -91,7 +106,7 @@ export {
 } from './updates/update.ts';
 export { UncommittedError, type WriteFate } from './lock/strict/lease-session.ts';
 export type { HeldKey, HeldKeys } from './lock/strict/held-keys.ts';
-export type { Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
+export type { ForMany, ForOne, Locks, WithLeaseOptions } from './lock/strict/with-lease.ts';
 export type { MemjsClient } from './memcached/memjs-settings.ts';
 export type { MemcachedSetting, MemcachedSettings } from './memcached/options.ts';
 export {
@@ -102,9 +117,11 @@ export {
   openLocks,
   type OpenLocksOptions,
 } from './open.ts';
-export { WORKER_DEFAULTS, type TorilWorkerOptions } from './options.ts';
+export { type FastPath, WORKER_DEFAULTS, type TorilWorkerOptions } from './options.ts';
 export type { KeyEvents, WorkerEventName, WorkerEvents } from './workers/worker-events.ts';
 export { noProcessor, type UncalledProcessor } from './workers/uncalled-processor.ts';
+export type { FastPathOff, Peculiarity } from './jobs/bullmq/fast-path/peculiarities.ts';
+export type { RedisRefusal, SettlingStep } from './jobs/bullmq/backend/repeating.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';

@@ -12,6 +12,7 @@ export class LaneHandle {
   readonly #lanes: Lanes;
   readonly key: string;
 
+  /** By `queue.lane(key)`. @internal */
   constructor(queue: BullQueue, lanes: Lanes, key: string) {
     this.#queue = queue;
     this.#lanes = lanes;

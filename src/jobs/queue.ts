@@ -19,7 +19,7 @@ import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
-import type { RedisHistory } from './redis/redis-history.ts';
+import type { History } from '../history/history.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import type { RedisLanes } from './redis/redis-lanes.ts';
@@ -156,23 +156,23 @@ export class Queue extends BullQueue<
     return this.#inRedis;
   }
 
-  /** The lanes in Redis, for whoever needs more than a lane at a time. */
+  /** The lanes in Redis, for whoever needs more than a lane at a time. @internal */
   get lanes(): RedisLanes {
     return this.#redis.lanes;
   }
 
-  /** What is done for all lanes at once. */
+  /** What is done for all lanes at once. @internal */
   get upkeep(): LaneUpkeep {
     return this.#redis.upkeep;
   }
 
-  /** Which memcached servers the queue's workers use. */
+  /** Which memcached servers the queue's workers use. @internal */
   get registeredServers(): RegisteredServers {
     return this.#redis.servers;
   }
 
   /** What was committed, if workers record it (`history`); `record()` makes a file of it. */
-  get history(): RedisHistory {
+  get history(): History {
     return this.#redis.history;
   }
 

@@ -47,10 +47,11 @@ export class TestBed {
   readonly locks: Locks;
   /** For `record(bed.queue)`: what was committed, as a recording that `replay` reads. */
   readonly queue: Recordable;
-  /** What assertions read. */
+  /** What assertions read. @internal */
   readonly journal: Journal;
+  /** @internal */
   readonly registry: UpdateRegistry;
-  /** What `expectInvariants` reads. */
+  /** What `expectInvariants` reads. @internal */
   readonly invariants: BedInvariants | undefined;
   /** The option `durableCopies`. */
   readonly keepsCopies: boolean;

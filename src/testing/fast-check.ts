@@ -20,7 +20,7 @@ import { fc } from './property/peer.ts';
 import { expectSettled, settle } from './property/settle.ts';
 
 export { type CrashedRun, everyCrash } from './every-crash.ts';
-export type { BedCommand, FaultName, JobArbitrary } from './property/commands.ts';
+export type { BedCommand, FaultName, JobArbitraries, JobArbitrary } from './property/commands.ts';
 export type { BedModel, ModelJob } from './property/model.ts';
 
 export interface BedCommandsOptions<Updates extends readonly AnyUpdate[] = readonly AnyUpdate[]> {

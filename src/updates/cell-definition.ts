@@ -63,7 +63,7 @@ export interface CellDefinition<Id, Value> {
 }
 
 /** What the compiler asks for besides, if a value would not come back from JSON as it was. */
-type InJson<Value> = [JsonProblem<Value>] extends [never]
+export type InJson<Value> = [JsonProblem<Value>] extends [never]
   ? unknown
   : { readonly valueMustBeJson: JsonProblem<Value> };
 

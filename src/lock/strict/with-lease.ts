@@ -51,8 +51,10 @@ export interface WithLeaseOptions {
   readonly signal?: AbortSignal;
 }
 
-type ForOne<Value, Result> = (held: HeldKey<Value>) => Promise<Result> | Result;
-type ForMany<Value, Result> = (held: HeldKeys<Value>) => Promise<Result> | Result;
+/** What is done under the lease of one key, */
+export type ForOne<Value, Result> = (held: HeldKey<Value>) => Promise<Result> | Result;
+/** or of several. */
+export type ForMany<Value, Result> = (held: HeldKeys<Value>) => Promise<Result> | Result;
 
 export interface Locks {
   /**

@@ -25,7 +25,7 @@ export interface Held {
 export type Standing = 'held' | 'finished' | 'gone' | 'lost';
 
 /** What is to be done, for people. */
-export type Step =
+export type SettlingStep =
   | 'complete'
   | 'fail'
   | 'retry'
@@ -38,7 +38,7 @@ export type Step =
 export interface RedisRefusal {
   /** Undefined: it is not about one job. */
   readonly jobId: string | undefined;
-  readonly step: Step;
+  readonly step: SettlingStep;
   readonly cause: TorilError;
 }
 
@@ -86,7 +86,7 @@ export class Repeating {
    * @returns what `act` returns, or what became of the job meanwhile, if it is no longer this worker's
    * @throws what BullMQ's script says against it; StepGivenUp
    */
-  async untilDone<T>(step: Step, held: Held, act: () => Promise<T>): Promise<Done<T>> {
+  async untilDone<T>(step: SettlingStep, held: Held, act: () => Promise<T>): Promise<Done<T>> {
     this.check(step, held.jobId);
     try {
       return { done: await act() };
@@ -96,12 +96,17 @@ export class Repeating {
   }
 
   /** @throws StepGivenUp */
-  check(step: Step, jobId: string): void {
+  check(step: SettlingStep, jobId: string): void {
     if (this.#givenUp.has(jobId)) throw new StepGivenUp(`not done (${step}): the worker closes`);
   }
 
   /** The same, when `act` has rejected once. */
-  async again<T>(step: Step, held: Held, act: () => Promise<T>, thrown: unknown): Promise<Done<T>> {
+  async again<T>(
+    step: SettlingStep,
+    held: Held,
+    act: () => Promise<T>,
+    thrown: unknown,
+  ): Promise<Done<T>> {
     if (!isRefusal(thrown)) throw thrown;
     const { jobId } = held;
     this.#options.refused({ jobId, step, cause: redisFailed(thrown as Error) });
@@ -119,7 +124,12 @@ export class Repeating {
   }
 
   /** @throws StepGivenUp */
-  async #breatheOr(step: Step, jobId: string, tries: number, refusal: unknown): Promise<void> {
+  async #breatheOr(
+    step: SettlingStep,
+    jobId: string,
+    tries: number,
+    refusal: unknown,
+  ): Promise<void> {
     await this.#breathe(tries);
     if (!this.isOver) return;
     this.#givenUp.add(jobId);
@@ -129,7 +139,7 @@ export class Repeating {
   /** For what is of use only for a while, or while it is wanted, and is asked for again. @throws the last refusal */
   async within<T>(
     ms: number,
-    step: Step,
+    step: SettlingStep,
     act: () => Promise<T>,
     isWanted: () => boolean = () => true,
   ): Promise<T> {

@@ -19,7 +19,7 @@ import { RECLAIM } from '../state/reclaim.ts';
 import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snoozing/snooze.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { AddingBackend } from './adding-backend.ts';
-import { type Held, isRefusal, Repeating, type Standing, type Step } from './repeating.ts';
+import { type Held, isRefusal, Repeating, type Standing, type SettlingStep } from './repeating.ts';
 
 /**
  * Milliseconds for which a note about a job is tried again: that it was survived (if it is never heard, that counts as one
@@ -129,7 +129,7 @@ export abstract class SettlingBackend extends AddingBackend {
     );
   }
 
-  async #handBack(step: Step, held: Held, act: () => Promise<void>): Promise<void> {
+  async #handBack(step: SettlingStep, held: Held, act: () => Promise<void>): Promise<void> {
     const { jobId } = held;
     this.#handingBack.add(jobId);
     try {
@@ -252,7 +252,12 @@ export abstract class SettlingBackend extends AddingBackend {
   }
 
   /** @throws what BullMQ says of a lock that is lost */
-  async #untilDone<T>(step: Step, held: Held, command: string, act: () => Promise<T>): Promise<T> {
+  async #untilDone<T>(
+    step: SettlingStep,
+    held: Held,
+    command: string,
+    act: () => Promise<T>,
+  ): Promise<T> {
     const ended = await this.repeating.untilDone(step, held, act);
     if ('done' in ended) return ended.done;
     throw this.lost(held, command);
