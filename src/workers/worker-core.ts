@@ -20,6 +20,7 @@ import { Intake } from './deliveries/intake.ts';
 import { Gate } from './gate/gate.ts';
 import type { GateContext } from './gate/gate-context.ts';
 import { Start } from './starting/start.ts';
+import { HeldLanes } from './watching/held-lanes.ts';
 import { Lookout } from './watching/lookout.ts';
 import { StandingLanes } from './watching/standing-lanes.ts';
 import type { EventReporter, WorkerEvents } from './worker-events.ts';
@@ -58,8 +59,9 @@ export class WorkerCore {
   constructor(site: CoreSite) {
     const { backend, options, registry, servers, inTrace } = site;
     const [clock, random] = [systemClock, systemRandom];
+    const heldLanes = new HeldLanes(clock, options);
     const report: EventReporter = (name, event) => {
-      site.report(name, event);
+      if (heldLanes.isNews(name, event)) site.report(name, event);
       this.#follow(name, event);
     };
     const scripts = backend.queueScripts();

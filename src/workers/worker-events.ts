@@ -32,7 +32,7 @@ export interface KeyEvents {
   cellLost: { readonly key: string };
   /** A foreign value became the first value of a key. */
   cellAdopted: { readonly key: string };
-  /** A lane stands still until somebody acts. */
+  /** A lane stands still until somebody acts. Told once by each worker that meets it, however often it looks. */
   laneHeld: {
     readonly key: string;
     readonly jobId: string | undefined;
@@ -75,7 +75,7 @@ export interface KeyEvents {
   internalFault: { readonly key: string; readonly cause: TorilError };
   /** Redis refused to be told what became of a job; it is told again until it takes it. Once per job and step. */
   redisRefused: RedisRefusal & { readonly key: undefined };
-  /** A batch became its key's state. */
+  /** A batch became its key's state. `jobs`: how many it applied; 0 if it only decided otherwise (failed, moved, dropped). */
   committed: { readonly key: string; readonly token: number; readonly jobs: number };
 }
 

@@ -202,6 +202,22 @@ describe('a job that has used up its attempts', () => {
     });
   });
 
+  it('is told once, however often the lane is met; a commit counts the jobs that it applied', async () => {
+    const here = stage();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 2 });
+    const worker = here.startWorker({ concurrency: 8 });
+    let [applied, looks] = [0, 0];
+    worker.on('committed', (commit) => void (applied += commit.jobs));
+    worker.on('jobSnoozed', ({ jobId }) => void (jobId === jobs[2]?.id && looks++));
+    await untilHeld(worker, jobs[1]);
+    const until = looks + 3;
+    await eventually('it is met again', () => looks >= until);
+    expect({ applied, held: worker.counts.laneHeld }).toEqual({ applied: 1, held: 1 });
+    await here.queue.lane(here.key()).drop();
+    await here.finished(jobs);
+    expect(applied).toBe(4);
+  });
+
   it.each(['retry', 'job.retry'] as const)(
     'goes on where it was, once it succeeds (%s)',
     async (way) => {

@@ -32,7 +32,7 @@ export function acknowledgement(turn: Turn, taken: Taken, fitting: FittingBatch)
 export function isAccepted(
   turn: Turn,
   { token }: Taken,
-  { decided, unapplied }: Batch,
+  { applied, unapplied }: Batch,
   { accepted, missing }: Acknowledged,
 ): boolean {
   const { context, key, memory } = turn;
@@ -41,7 +41,7 @@ export function isAccepted(
     return false;
   }
   memory.owesVisit = false;
-  context.report('committed', { key, token, jobs: decided });
+  context.report('committed', { key, token, jobs: applied });
   if (unapplied.length > 0) context.report('jobsNotApplied', { key, jobIds: unapplied });
   if (missing === true) tellForgotten(turn, token);
   return true;
