@@ -26,6 +26,7 @@ import type { RedisLanes } from './redis/redis-lanes.ts';
 import type { RegisteredServers } from './redis/registered-servers.ts';
 import { byRedisTime } from './bullmq/backend/cron-times.ts';
 import { tolerantTelemetry } from './bullmq/telemetry.ts';
+import type { Observer, QueueObserver } from '../telemetry/observer.ts';
 import type { AnyUpdate, InputOf, ResultOf } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
 
@@ -42,6 +43,8 @@ export interface QueueOptions extends BullQueueOptions {
   readonly enqueueMs?: number;
   /** Milliseconds that closing waits for what is being added. Default 5,000. */
   readonly closeMs?: number;
+  /** Measures what it does: `openTelemetry()` of toril/opentelemetry, for example. BullMQ's own option is `telemetry`. */
+  readonly observer?: Observer;
 }
 
 /** One job of a bulk. */
@@ -73,13 +76,16 @@ export class Queue extends BullQueue<
   /** Names that were not given are an error, not somebody else's business. */
   readonly #closedList: boolean;
   readonly #closeMs: number;
+  readonly #observer: QueueObserver | undefined;
+  /** BullMQ's telemetry leaves a trace with the jobs itself. */
+  readonly #leavesTraces: boolean;
   readonly #underWay = new Set<Promise<unknown>>();
   #closed: Promise<void> | undefined;
   #inRedis: QueueInRedis | undefined;
 
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
-    const { updates, enqueueMs, closeMs, ...bullOptions } = options;
+    const { updates, enqueueMs, closeMs, observer, ...bullOptions } = options;
     const registry = new UpdateRegistry(updates ?? []);
     const addWithinMs = enqueueMsOf(enqueueMs);
     const closeWithinMs = queueCloseMsOf(closeMs);
@@ -98,6 +104,8 @@ export class Queue extends BullQueue<
     this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
     this.#closedList = updates !== undefined;
     this.#closeMs = closeWithinMs;
+    this.#observer = observer?.queue(name);
+    this.#leavesTraces = bullOptions.telemetry === undefined;
   }
 
   /**
@@ -136,13 +144,21 @@ export class Queue extends BullQueue<
     data: unknown,
     options?: JobsOptions,
   ): Promise<Job<unknown, unknown, string>> {
-    return this.#adding([{ name, data }], () => super.add(name, data, options));
+    return this.#adding([{ name, data }], (trace) =>
+      super.add(name, data, withTrace(options, trace)),
+    );
   }
 
   override async addBulk(
     jobs: { name: string; data: unknown; opts?: JobsOptions }[],
   ): Promise<Job<unknown, unknown, string>[]> {
-    return this.#adding(jobs, () => super.addBulk(jobs));
+    return this.#adding(jobs, (trace) =>
+      super.addBulk(
+        trace === undefined
+          ? jobs
+          : jobs.map((job) => ({ ...job, opts: withTrace(job.opts, trace) ?? {} })),
+      ),
+    );
   }
 
   /** What waits for `key`, and what an operator may do about it. */
@@ -228,7 +244,7 @@ export class Queue extends BullQueue<
   ): ReturnType<BullQueue['upsertJobScheduler']> {
     const [id, repeat, template] = args;
     const { name = id, data = {} } = template ?? {};
-    return this.#adding([{ name, data }], async () => {
+    return this.#awaited([{ name, data }], async () => {
       checkSchedulerId(id);
       await this.#laneOf(name, JSON.stringify(data));
       return super.upsertJobScheduler(id, repeat, template);
@@ -270,8 +286,19 @@ export class Queue extends BullQueue<
     return andThen(data, (settled) => keyOf(update, settled));
   }
 
+  #adding<T>(
+    jobs: readonly { name: string; data: unknown }[],
+    add: (trace: string | undefined) => Promise<T>,
+  ): Promise<T> {
+    const observer = this.#observer;
+    if (observer === undefined) return this.#awaited(jobs, () => add(undefined));
+    return observer.enqueue(jobs.length, (trace) =>
+      this.#awaited(jobs, () => add(this.#leavesTraces ? trace : undefined)),
+    );
+  }
+
   /** Waited for when the queue closes. */
-  async #adding<T>(
+  async #awaited<T>(
     jobs: readonly { name: string; data: unknown }[],
     add: () => Promise<T>,
   ): Promise<T> {
@@ -294,4 +321,14 @@ export class Queue extends BullQueue<
       if (update !== undefined) throughJson(update, data);
     }
   }
+}
+
+/** A trace that the job's producer gives itself, and its wish that none be left, count. */
+function withTrace(
+  options: JobsOptions | undefined,
+  trace: string | undefined,
+): JobsOptions | undefined {
+  const { metadata, omitContext } = options?.telemetry ?? {};
+  if (trace === undefined || metadata !== undefined || omitContext === true) return options;
+  return { ...options, telemetry: { metadata: trace } };
 }

@@ -15,6 +15,7 @@ import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../options.ts';
+import type { WorkerObserver } from '../telemetry/observer.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Gate } from './gate/gate.ts';
@@ -42,6 +43,7 @@ export interface CoreSite {
   /** It is paused, or met a rate limit: nothing is begun for which no delivered job waits. */
   readonly resting: () => boolean;
   readonly report: EventReporter;
+  readonly observer: WorkerObserver | undefined;
   /** It cannot begin, or a server says later what no waiting mends. */
   readonly failed: (cause: Error) => void;
 }
@@ -84,6 +86,7 @@ export class WorkerCore {
       ...{
         options,
         report,
+        observer: site.observer,
         rateLimited: site.rateLimited,
         resting: site.resting,
         slots: site.slots,

@@ -1,5 +1,6 @@
 import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
+import type { Observer } from '../telemetry/observer.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
 import {
@@ -28,6 +29,8 @@ export interface WorkerOptions
   readonly verifyUpdates?: boolean | undefined;
   /** `'off'`: BullMQ's own scripts complete and fetch each job (docs/bullmq.md). Default `'auto'`: where they may, Toril's do. */
   readonly fastPath?: FastPath | undefined;
+  /** Measures what it does: `openTelemetry()` of toril/opentelemetry, for example. BullMQ's own option is `telemetry`. */
+  readonly observer?: Observer | undefined;
 }
 
 /** An option that is neither BullMQ's nor a setting of the gate must be taken out by `splitOptions`, or that does not compile. */
@@ -72,6 +75,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     verifyUpdates: _verifyUpdates,
     autorun: _autorun,
     fastPath,
+    observer: _observer,
     maxStalledCount,
     stallsMax = maxStalledCount,
     ...others

@@ -7,13 +7,14 @@ import { systemClock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
-import { thrownOf } from '../jobs/bullmq/told-failures.ts';
+import { Snoozed, thrownOf } from '../jobs/bullmq/told-failures.ts';
 import { verified } from '../updates/calling/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
 import { CODE } from '../jobs/bullmq/state/layout.ts';
 import { SlotTokens } from '../jobs/bullmq/fast-path/slot-tokens.ts';
 import type { AnyUpdate } from '../updates/update.ts';
+import type { WorkerObserver } from '../telemetry/observer.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
 import { openServers } from '../memcached/open-servers.ts';
 import { tolerant } from './deliveries/backoff-strategy.ts';
@@ -49,6 +50,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   /** How often each event of Toril's has happened in this worker. */
   readonly counts: Partial<Record<keyof WorkerEvents, number>> = {};
   readonly #core: WorkerCore;
+  readonly #observer: WorkerObserver | undefined;
   readonly #slotTokens: SlotTokens;
   readonly #closeNow = new AbortController();
   /** Resolves when nothing is being applied any more, once it closes. */
@@ -101,9 +103,10 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       }),
     );
     this.#slotTokens = new SlotTokens(this.id);
+    this.#observer = options.observer?.worker({ queue: name });
     this.#core = new WorkerCore({
       ...{ queue: this.name, qualifiedName: this.qualifiedName, backend: this.backend },
-      ...{ options: own, servers, registry, report, failed: tellError },
+      ...{ options: own, servers, registry, report, failed: tellError, observer: this.#observer },
       inTrace: telemetry && inTraceOf(telemetry),
       rateLimited: bull.limiter !== undefined,
       concurrency: bull.concurrency ?? 1,
@@ -210,6 +213,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       stalledCheckStopper?.();
     };
     await this.#core.closeServers(gateClosed, { bull, isIdle, now, abandonWorker });
+    this.#observer?.close();
   }
 
   /**
@@ -219,6 +223,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   protected override async handleFailed(
     ...[thrown, job, token, ...more]: Parameters<BullWorker['handleFailed']>
   ): ReturnType<BullWorker['handleFailed']> {
+    // BullMQ's telemetry shows a span for each delivery: this one is no attempt.
+    if (thrown instanceof Snoozed)
+      more[1]?.addEvent('job snoozed', { 'toril.snooze.delay_ms': thrown.delayMs });
     if ((thrown as { code?: unknown } | undefined)?.code !== CODE.pendingChildren)
       return super.handleFailed(thrown, job, token, ...more);
     await this.backend.moveToWaitingChildren(job.id as string, token);
@@ -237,6 +244,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
 
   readonly #report: EventReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
+    this.#observer?.event(name, event);
     this.emit(name as keyof WorkerListener, event as never);
     if (name === 'internalFault')
       this.emit('error', (event as WorkerEvents['internalFault']).cause);

@@ -38,7 +38,14 @@ const cut = defineUpdate({
 });
 
 /** A key with a large value, and its memcached restarted with smaller items. */
-async function shrunk(): Promise<{ here: Stage; key: string; worker: Worker; held: string[] }> {
+async function shrunk(): Promise<{
+  here: Stage;
+  key: string;
+  worker: Worker;
+  held: string[];
+  /** Times a job of the key was snoozed: its lane was met, and stands. */
+  looks: { count: number };
+}> {
   const first = await startMemcached({ flags: ['-I', '1m'] });
   const here = stage({
     memcached: quickly(first.address),

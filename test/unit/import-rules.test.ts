@@ -24,7 +24,7 @@ const MEMCACHED_CONTRACT = [
   'memcached/item-names.ts',
   'memcached/expiry.ts',
 ];
-const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts'];
+const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts', 'telemetry/observer.ts'];
 const BELOW_WORKERS = [
   ...['base', 'redis', 'updates', 'history', 'memcached', 'lock', 'cells', 'jobs'],
   ...FOR_ALL,
@@ -128,6 +128,14 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['testing', 'workers', ...BELOW_WORKERS],
     advice: 'testing.ts gathers what the tests of users import',
   },
+  telemetry: {
+    mayImport: ['base', 'errors.ts'],
+    advice: 'telemetry is told by its contract what happens, and asks for nothing',
+  },
+  'opentelemetry.ts': {
+    mayImport: ['base', 'errors.ts', 'telemetry'],
+    advice: 'opentelemetry.ts makes spans and metrics of what the recorder tells',
+  },
   'cells.ts': {
     mayImport: ['updates', 'memcached', 'cells', 'open-cells.ts', 'errors.ts'],
     advice: 'cells.ts gathers what a program imports that only reads cells',
@@ -174,6 +182,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'redis/raw-client.ts',
     'redis/redis-connection.ts',
   ],
+  '@opentelemetry/api': ['opentelemetry.ts'],
   ioredis: [],
   memjs: ['memcached/binary/codec.ts', 'memcached/binary/replies.ts'],
 };

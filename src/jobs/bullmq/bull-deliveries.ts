@@ -2,11 +2,11 @@
  * BullMQ's engine of deliveries. BullMQ calls a processor with a job, and takes from what it returns or throws how
  * the job ended: so each answer is a value to return, or thrown.
  */
-import { DelayedError, type Job, RateLimitError, UnrecoverableError, WaitingError } from 'bullmq';
+import { type Job, RateLimitError, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Deliveries, Delivered } from '../deliveries.ts';
 import type { Delivery } from '../lanes.ts';
 import type { TorilBackend } from './bull-backend.ts';
-import { forGood, forThisAttempt } from './told-failures.ts';
+import { forGood, forThisAttempt, Snoozed } from './told-failures.ts';
 
 export class BullDelivery implements Delivered {
   readonly job: Job;
@@ -122,7 +122,7 @@ export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
   snooze(job: BullDelivery, delayMs: number, survived: readonly number[]): Promise<never> {
     const { jobId, token, attemptsMade } = job;
     const snoozing = this.#backend.snooze(jobId, survived, delayMs, token, attemptsMade);
-    return endingIn(new DelayedError(), snoozing);
+    return endingIn(new Snoozed(delayMs), snoozing);
   }
 
   giveBack(

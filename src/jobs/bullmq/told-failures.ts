@@ -3,7 +3,7 @@
  * only for its own UnrecoverableError, and takes others of its names for no failure at all. So it gets an error
  * of ours with texts that were read once; listeners and backoff strategies get the one that was thrown.
  */
-import { UnrecoverableError } from 'bullmq';
+import { DelayedError, UnrecoverableError } from 'bullmq';
 import { messageOf, stackOf } from '../../errors.ts';
 
 /** Characters of a message and of a stack that are kept in Redis; BullMQ keeps a stack per attempt. */
@@ -29,6 +29,16 @@ class FailedAttempt extends Error {
     super(told(messageOf(thrown)));
     this.thrown = thrown;
     takeStack(this, thrown);
+  }
+}
+
+/** No failure: the job is in BullMQ's delayed set until its turn. */
+export class Snoozed extends DelayedError {
+  readonly delayMs: number;
+
+  constructor(delayMs: number) {
+    super();
+    this.delayMs = delayMs;
   }
 }
 

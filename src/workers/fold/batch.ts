@@ -3,6 +3,7 @@ import type { Origin } from '../../history/history.ts';
 import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
+import type { TurnObserver } from '../../telemetry/observer.ts';
 import type { Arrival, Settlement } from '../deliveries/arrival.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 import type { KeyMemory } from '../gate/key-memory.ts';
@@ -74,6 +75,7 @@ export interface FoldTurn {
   readonly context: FoldContext;
   readonly memory: KeyMemory;
   readonly lease: FoldLease;
+  readonly observer?: Pick<TurnObserver, 'within'> | undefined;
   /** Jobs that were delivered to this process. */
   readonly arrivals: { get(jobId: string): Arrival | undefined };
   readonly server: { readonly facts: { readonly itemSizeMax: number } | undefined };

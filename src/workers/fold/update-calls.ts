@@ -75,8 +75,11 @@ export class UpdateCalls implements CallSite {
     update: AnyUpdate,
     value: unknown,
   ): AppliedUpdate | Promise<AppliedUpdate> {
-    const call = (): AppliedUpdate | Promise<AppliedUpdate> => this.#apply(entry, update, value);
-    const { arrivals, context } = this.#turn;
+    const apply = (): AppliedUpdate | Promise<AppliedUpdate> => this.#apply(entry, update, value);
+    const { arrivals, context, observer } = this.#turn;
+    // BullMQ's telemetry has a trace for each job, which its update belongs to.
+    const within = context.inTrace === undefined ? observer?.within : undefined;
+    const call = within === undefined ? apply : () => within(apply);
     const scope = arrivals.get(entry.jobId)?.scope;
     if (scope !== undefined) return scope.runInAsyncScope(call);
     const isTraced = entry.trace !== undefined && context.inTrace !== undefined;

@@ -61,6 +61,8 @@ export class Combiner implements WaitedFor {
   #laneIsEmpty = false;
   /** How often in a row something came in between. */
   #again = 0;
+  /** Since when the lease is wanted: monotonic milliseconds, while somebody measures. */
+  #wantedMs: number | undefined;
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
@@ -145,6 +147,7 @@ export class Combiner implements WaitedFor {
     try {
       // Known to be down: waiting for it would hold a worker slot that other keys can use.
       if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
+      this.#wantLease();
       let cell: Promise<Outcome<Item>> | undefined;
       const acquisition = await context.locks.attempt(server, this.#lockName, (connection) => {
         cell = connection.get(this.cellName);
@@ -162,6 +165,13 @@ export class Combiner implements WaitedFor {
     }
   }
 
+  #wantLease(): void {
+    const { observer, clock } = this.context;
+    if (observer === undefined) return;
+    this.#wantedMs ??= clock.monotonicMs();
+    observer.asksForLease();
+  }
+
   /** Whatever has no code is a fault of ours. */
   tellFault(thrown: unknown): void {
     if (thrown instanceof TorilError) return;
@@ -170,7 +180,8 @@ export class Combiner implements WaitedFor {
 
   async #work(lease: Lease, cell: Outcome<Item>): Promise<boolean> {
     if (lease.takenOver) this.context.report('leaseTakenOver', { key: this.key });
-    const turn = new Turn(this, lease);
+    const turn = new Turn(this, lease, this.context.observer?.turn(this.key, this.#wantedMs ?? 0));
+    this.#wantedMs = undefined;
     this.turn = turn;
     const end = await takeTurn(turn, cell);
     this.turn = undefined;

@@ -6,6 +6,7 @@ import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { LeaseLocks } from '../../lock/lock.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
+import type { WorkerObserver } from '../../telemetry/observer.ts';
 import type { EventReporter } from '../worker-events.ts';
 
 export interface GateContext {
@@ -19,6 +20,8 @@ export interface GateContext {
   readonly random: Random;
   readonly options: TorilWorkerOptions;
   readonly report: EventReporter;
+  /** Undefined: nobody measures. */
+  readonly observer?: WorkerObserver | undefined;
   /** The worker has a rate limit: jobs that were not delivered must not be applied. */
   readonly rateLimited: boolean;
   /** The worker is paused: nothing is begun for which no delivered job waits. */

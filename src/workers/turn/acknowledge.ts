@@ -71,6 +71,7 @@ export async function acknowledgeFor(
     paceMs: memory.paceMs,
     history: noteOfRecovered(envelope, valueJson, taken, context),
   });
+  turn.observer?.acknowledged();
   if (accepted || wentBack === true) memory.owesVisit = false; // there is nothing to see that is not told
   if (wentBack === true) return turn.held(strangers(envelope));
   if (!accepted) return AGAIN;

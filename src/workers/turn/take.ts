@@ -6,14 +6,14 @@ import type { Turn } from './turn-state.ts';
 
 /** @param asked jobs that were delivered here and wait for their outcome */
 export function takeRequest(turn: Turn, asked: readonly string[]): TakeRequest {
-  const { context, key, memory, cell } = turn;
+  const { context, key, memory, cell, observer } = turn;
   return {
     key,
     cell: cell.content.kind === 'envelope' ? cell.content.envelope : undefined,
     arrivals: asked,
     jobsMax: memory.jobsToTake(context.options),
     dataMax: context.options.batchDataMax,
-    traces: context.inTrace !== undefined,
+    traces: context.inTrace !== undefined || observer?.wantsTraces === true,
   };
 }
 

@@ -3,6 +3,7 @@ import type { TorilError } from '../../errors.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
 import type { Lease } from '../../lock/lock.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
+import type { TurnObserver } from '../../telemetry/observer.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { FoldTurn } from '../fold/batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
@@ -53,6 +54,8 @@ export class Turn implements TurnSite, FoldTurn {
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
   readonly closing: () => boolean;
+  /** Undefined: nobody measures. */
+  readonly observer: TurnObserver | undefined;
   /** As it was read with the lease, or as we last committed it. */
   cell: KnownCell = NO_CELL;
   /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
@@ -65,7 +68,7 @@ export class Turn implements TurnSite, FoldTurn {
   #applyingCount = 0;
   #released = false;
 
-  constructor(site: TurnSite, lease: Lease) {
+  constructor(site: TurnSite, lease: Lease, observer?: TurnObserver) {
     this.context = site.context;
     this.key = site.key;
     this.server = site.server;
@@ -74,6 +77,7 @@ export class Turn implements TurnSite, FoldTurn {
     this.arrivals = site.arrivals;
     this.memory = site.memory;
     this.closing = site.closing;
+    this.observer = observer;
   }
 
   onlyDelivered(): boolean {

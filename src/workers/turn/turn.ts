@@ -30,24 +30,26 @@ import { AGAIN, type BatchEnd, MORE, NEXT, type Turn, type TurnEnd } from './tur
 /** @param cell what was read in the same write as the lock was acquired */
 export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd> {
   const { context, memory } = turn;
+  let end: BatchEnd = AGAIN;
   try {
-    let end = begin(turn, cell);
+    end = begin(turn, cell);
     for (let batches = 0; end.kind === 'next'; batches++) {
-      if (batches === context.options.batchesPerLease) return MORE;
-      if (turn.closing() && !memory.owesVisit) return MORE;
+      if (batches === context.options.batchesPerLease) return (end = MORE);
+      if (turn.closing() && !memory.owesVisit) return (end = MORE);
       end = await oneBatch(turn);
     }
     return end;
   } catch (thrown) {
     if (thrown instanceof UnfaithfulValue) {
       memory.distrustsValues = true;
-      return AGAIN;
+      return (end = AGAIN);
     }
     if (!(thrown instanceof TorilError)) throw thrown; // a fault of ours
-    return { kind: 'unavailable', cause: thrown };
+    return (end = { kind: 'unavailable', cause: thrown });
   } finally {
     turn.putBack();
     turn.release();
+    turn.observer?.ended(end);
   }
 }
 
@@ -60,12 +62,13 @@ function begin(turn: Turn, cell: Outcome<Item>): BatchEnd {
 
 /** The lane's head, from where it stands to what its jobs are told. */
 async function oneBatch(turn: Turn): Promise<BatchEnd> {
-  const { context, arrivals, memory } = turn;
+  const { context, arrivals, memory, observer } = turn;
   const startedMs = context.clock.monotonicMs();
   turn.endApply();
 
   const asked = arrivals.jobIds();
   const taken = noteTaken(turn, asked, await context.lanes.take(takeRequest(turn, asked)));
+  observer?.took(taken.entries);
 
   const found = findStart(turn, taken);
   if (found.kind === 'unacknowledged') return acknowledgeFor(found.envelope, turn, taken);
@@ -78,15 +81,18 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   const fitting = folding instanceof Promise ? await folding : folding;
   if (fitting instanceof TorilError) return turn.held(fitting);
   const { batch } = fitting;
+  observer?.folded(batch);
   if (batch.stop.kind === 'lost' || turn.lease.trustLeftMs() <= 0) return turn.lost();
   if (!mustCommit(turn, batch)) return settleUncommitted(turn, taken, batch);
 
   const committed = await commit(turn, taken, fitting, {
     ...{ last: isLast(taken, batch), isStrict: found.isStrict },
   });
+  observer?.committed();
   if (committed.kind !== 'committed') return committed;
 
   const answer = await context.lanes.acknowledge(acknowledgement(turn, taken, fitting));
+  observer?.acknowledged();
   if (!isAccepted(turn, taken, batch, answer)) return AGAIN;
 
   const end = settle(turn, taken, batch, answer.missing === true);

@@ -13,8 +13,7 @@ describe('a held lane', () => {
 
   const held = (key: string, jobId: string | undefined = 'job', code = 'JOB_FAILED'): boolean =>
     lanes.isNews('laneHeld', { key, jobId, reason: 'why', code });
-  const committed = (key: string): boolean =>
-    lanes.isNews('committed', { key, token: 1, jobs: 1 });
+  const committed = (key: string): boolean => lanes.isNews('committed', { key, token: 1, jobs: 1 });
 
   it('is news once, however often it is met', async () => {
     expect([held('a'), held('a')]).toEqual([true, false]);

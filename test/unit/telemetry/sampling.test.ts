@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { Sampling } from '../../../src/telemetry/sampling.ts';
+
+/** Of `turns` in `seconds`, evenly, from `fromMs` on: how many are recorded. */
+function recorded(sampling: Sampling, fromMs: number, seconds: number, turns: number): number {
+  let count = 0;
+  for (let turn = 0; turn < turns; turn++)
+    if (sampling.next(fromMs + (turn * seconds * 1_000) / turns)) count++;
+  return count;
+}
+
+describe('which turns are recorded', () => {
+  it('all, up to 500 in a second', () => {
+    expect(recorded(new Sampling(), 0, 3, 1_400)).toBe(1_400);
+  });
+
+  it('every nth, if there are more, from the second second on', () => {
+    const sampling = new Sampling();
+    recorded(sampling, 0, 1, 10_000);
+    const later = recorded(sampling, 1_000, 4, 40_000);
+    expect(later).toBeGreaterThan(4 * 450);
+    expect(later).toBeLessThanOrEqual(4 * 500 + 4);
+  });
+
+  it('all again once there are few, also after a long rest', () => {
+    const sampling = new Sampling();
+    recorded(sampling, 0, 2, 20_000);
+    recorded(sampling, 2_000, 1, 100);
+    expect(recorded(sampling, 3_000, 1, 100)).toBe(100);
+    const rested = new Sampling();
+    recorded(rested, 0, 2, 20_000);
+    expect(recorded(rested, 600_000, 1, 400)).toBe(400);
+  });
+});
