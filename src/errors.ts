@@ -37,6 +37,8 @@ export const ERROR_CODES = {
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
   JOB_NOT_APPLIED: 'somebody who is no worker of Toril completed the job',
   JOB_DAMAGED: "parts of the job's hash in Redis are gone",
+  JOINT_BLOCKED: 'a transaction waited too long for the jobs before it at one of its keys',
+  LANES_APART: 'a transaction is missing in the lane of one of its keys',
   KEY_CHANGED:
     "an update's key names another key than the one under which the job has entered its lane",
   // What is wrong with a stored value

@@ -36,6 +36,8 @@ interface EnvelopeHeader {
   readonly late?: ReadonlyMap<string, number> | undefined;
   /** The value's lifetime in milliseconds, set by this commit; 0: for ever. */
   readonly expireMs: number;
+  /** All keys of the commit, if it has several: for readers. Undefined: one. */
+  readonly keys?: readonly string[] | undefined;
   /** Where its fold began, if not with the value of its base: for the history of whoever acknowledges it. */
   readonly origin?: 'nothing' | 'adopted' | undefined;
 }
@@ -73,12 +75,13 @@ interface Written {
   readonly late?: Record<string, number>;
   readonly expireMs?: number;
   readonly origin?: 'nothing' | 'adopted';
+  readonly keys?: readonly string[];
   readonly placeholder?: boolean;
 }
 
 export function encodeEnvelope(envelope: NewEnvelope): Buffer {
   const { valueJson, watermark, token, base, queue, dataSet } = envelope;
-  const { jobs, late, decisions, expireMs, origin } = envelope;
+  const { jobs, late, decisions, expireMs, origin, keys } = envelope;
   let text = `{"toril":${FORMAT_VERSION},"token":${token},"base":${base},"watermark":${watermark}`;
   if (queue !== '') text += `,"queue":${JSON.stringify(queue)}`;
   if (dataSet !== '') text += `,"dataSet":${JSON.stringify(dataSet)}`;
@@ -86,6 +89,7 @@ export function encodeEnvelope(envelope: NewEnvelope): Buffer {
   if (late !== undefined) text += `,"late":${JSON.stringify(shifted(late, watermark))}`;
   if (expireMs > 0) text += `,"expireMs":${expireMs}`;
   if (origin !== undefined) text += `,"origin":"${origin}"`;
+  if (keys !== undefined) text += `,"keys":${JSON.stringify(keys)}`;
   if (decisions.size > 0) text += `,"decisions":${JSON.stringify(Object.fromEntries(decisions))}`;
   if (valueJson !== undefined) text += `,"value":${valueJson}`;
   return Buffer.from(`${text}}`);
@@ -152,6 +156,7 @@ export function decodeItem(item: Item): CellContent {
       decisions: new Map(Object.entries(written.decisions ?? {})),
       expireMs: written.expireMs ?? 0,
       origin: written.origin,
+      keys: written.keys,
     },
   };
 }

@@ -5,6 +5,7 @@
 
 import type { DataSet } from '../redis/data-set.ts';
 import type { HistoryNote } from '../history/history.ts';
+import type { JointHead, JointLanes } from './joint-lanes.ts';
 
 /** Milliseconds for which a deleted cell's tombstone stays in memcached. */
 export const TOMBSTONE_MS = 60_000;
@@ -69,6 +70,8 @@ export interface LaneEntry {
    * are used up, and BullMQ is just being told.
    */
   readonly directive: '' | 'skip' | 'drop' | 'held';
+  /** All its keys, in its user's order, if it has several (joint-lanes.ts). */
+  readonly keys?: readonly string[];
 }
 
 export interface Taken {
@@ -99,6 +102,8 @@ export interface Taken {
   readonly expiresInMs: number;
   /** What all this was read from. */
   readonly dataSet: DataSet;
+  /** The first entry is a job of several keys. */
+  readonly joint?: JointHead | undefined;
 }
 
 /** A job that BullMQ has delivered to this process, as BullMQ knows it. */
@@ -193,7 +198,7 @@ export interface LaneState {
   readonly nextToken: number;
 }
 
-export interface Lanes {
+export interface Lanes extends JointLanes {
   take(request: TakeRequest): Promise<Taken>;
   /**
    * Idempotent: acknowledging a commit that is acknowledged already is accepted again. Decided jobs

@@ -17,7 +17,7 @@ import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
 import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
-import { keyOf, throughJson, validated } from '../updates/job-data.ts';
+import { type LaneKeys, lanesOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import type { History } from '../history/history.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
@@ -276,14 +276,14 @@ export class Queue extends BullQueue<
     );
   }
 
-  #laneOf(name: string, dataJson: string): string | Promise<string> {
+  #laneOf(name: string, dataJson: string): LaneKeys | Promise<LaneKeys> {
     const update = this.#registry.get(name);
     if (update === undefined) {
       if (!this.#closedList) return '';
       throw this.#unknown(name);
     }
     const data = validated(update, JSON.parse(dataJson));
-    return andThen(data, (settled) => keyOf(update, settled));
+    return andThen(data, (settled) => lanesOf(update, settled));
   }
 
   #adding<T>(

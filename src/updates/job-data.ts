@@ -4,6 +4,7 @@ import { TorilError, messageOf } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { type CallSite, settledInTime } from './calling/call-site.ts';
 import { issuesText } from './schema-issues.ts';
+import { isTransaction, keysOf } from './transaction.ts';
 import type { AnyUpdate } from './update.ts';
 
 /**
@@ -61,8 +62,17 @@ function unwrap(update: AnyUpdate, outcome: Settled): unknown {
   );
 }
 
-/** @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
+/** The keys of the lanes that a job enters: one, or those of a transaction. */
+export type LaneKeys = string | readonly string[];
+
+/** @throws TorilError INVALID_KEY, or whatever the update's `key` or `keys` throws */
+export function lanesOf(update: AnyUpdate, data: unknown): LaneKeys {
+  return isTransaction(update) ? keysOf(update, data) : keyOf(update, data);
+}
+
+/** Of a transaction: the first of its keys. @throws TorilError INVALID_KEY, or whatever the update's `key` throws */
 export function keyOf(update: AnyUpdate, data: unknown): string {
+  if (isTransaction(update)) return keysOf(update, data)[0] as string;
   const key: unknown = update.key(data);
   if (key instanceof Promise) key.catch(() => undefined); // refused below, whatever comes of it
   try {

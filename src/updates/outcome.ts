@@ -7,13 +7,18 @@ import { TorilError, type ErrorCode } from '../errors.ts';
 
 export type JobOutcome =
   /** The update is in the key's chain. `result`: JSON, or empty for none. */
-  | { readonly kind: 'applied'; readonly result: string }
-  /** It failed for good and is not in the chain. */
+  | { readonly kind: 'applied'; readonly result: string; readonly joint?: number }
+  /** It failed for good and is not in the chain. `joint`: as above. */
   | {
       readonly kind: 'failed';
       readonly code: string;
       readonly message: string;
       readonly cascades: boolean;
+      /**
+       * The token of the joint commit that decided it: it is final, but nobody is told before that commit's cells
+       * are known to be written. Undefined: a commit of one key.
+       */
+      readonly joint?: number;
     };
 
 /** What becomes of a lane entry at or below the watermark: an outcome, or one of two ways to leave without one. */
@@ -48,9 +53,17 @@ export function encodeDecision(decision: LaneDecision): string {
   }
 }
 
+/** What stands before an outcome that a joint commit decided: this, its token, and a colon. */
+export const JOINT_MARK = 'j';
+
 /** Undefined for what is no outcome of a job (moved, withdrawn, held, or nothing Toril wrote). */
 export function decodeOutcome(text: string): JobOutcome | undefined {
   const kind = text[0];
+  if (kind === JOINT_MARK) {
+    const end = text.indexOf(':');
+    const outcome = decodeOutcome(text.slice(end + 1));
+    return outcome && { ...outcome, joint: Number(text.slice(1, end)) };
+  }
   if (kind === PLAIN_APPLIED) return { kind: 'applied', result: text.slice(1) };
   if (kind !== 'f' && kind !== 'c') return undefined;
   const { code, message } = JSON.parse(text.slice(1)) as { code: string; message: string };

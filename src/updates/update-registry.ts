@@ -37,6 +37,11 @@ export class UpdateRegistry {
     return this.#read.get(name);
   }
 
+  /** Whether one of them changes several keys at a time. */
+  get hasTransactions(): boolean {
+    return [...this.#read.values()].some(({ keys }) => keys !== undefined);
+  }
+
   get names(): string[] {
     return [...this.#updates.keys()];
   }
@@ -55,7 +60,7 @@ export class UpdateRegistry {
 
 const PROPERTIES = [
   ...['name', 'schema', 'key', 'initial', 'apply', 'immutable', 'result', 'adopt', 'onFailure'],
-  ...['onExhausted', 'strict', 'timeoutMs', 'expireSeconds'],
+  ...['onExhausted', 'strict', 'timeoutMs', 'expireSeconds', 'keys', 'onBlocked'],
 ];
 
 /**

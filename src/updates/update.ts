@@ -37,6 +37,8 @@ export interface UpdateContext {
 export type OnFailure = 'block' | 'skip';
 /** What happens to the key when a job's attempts are used up. */
 export type OnExhausted = 'continue' | 'hold' | 'cascade';
+/** What becomes of a transaction while other jobs are before it at one of its keys. */
+export type OnBlocked = 'wait' | { readonly failAfterMs: number };
 
 export interface UpdateSettings<Value, Data, Result> {
   /** The BullMQ job's name; unique within a worker. */
@@ -95,6 +97,10 @@ export interface Update<
   readonly strict: boolean;
   readonly immutable: boolean;
   readonly timeoutMs: number;
+  /** Of a transaction only (transaction.ts): then `apply` and `result` take lists of values, and `key` is the first of these. */
+  keys?(data: Data): readonly string[];
+  /** Of a transaction only. */
+  readonly onBlocked?: OnBlocked;
 }
 
 /** Any update, whatever its types: what registries hold. */
@@ -141,7 +147,7 @@ export function defineUpdate<const Name extends string, Value, Data, Result = vo
 export function defineUpdate(
   settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
 ): AnyUpdate {
-  check(settings);
+  checkSettings(settings, 'defineUpdate');
   return { ...settings, ...withDefaults(settings) };
 }
 
@@ -159,16 +165,19 @@ export function withDefaults(
   };
 }
 
-function check(
+/** @param caller for messages */
+export function checkSettings(
   settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
+  caller: 'defineUpdate' | 'defineTransaction',
 ): void {
   const refuse = (what: string): never => {
-    throw new TorilError('INVALID_OPTIONS', `defineUpdate: ${what}.`);
+    throw new TorilError('INVALID_OPTIONS', `${caller}: ${what}.`);
   };
   if (typeof settings !== 'object' || settings === null)
     refuse('pass an object with name, key and apply');
   const { name } = settings;
   if (typeof name !== 'string' || name === '') refuse('name must be a non-empty string');
+  if ('keys' in settings) refuse(`"${name}" names keys: several keys take defineTransaction`);
   if (typeof settings.key !== 'function') refuse(`key of "${name}" must be a function of the data`);
   if (typeof settings.apply !== 'function')
     refuse(`apply of "${name}" must be a function of the value and the data`);

@@ -75,8 +75,23 @@ export interface KeyEvents {
   internalFault: { readonly key: string; readonly cause: TorilError };
   /** Redis refused to be told what became of a job; it is told again until it takes it. Once per job and step. */
   redisRefused: RedisRefusal & { readonly key: undefined };
-  /** A batch became its key's state. `jobs`: how many it applied; 0 if it only decided otherwise (failed, moved, dropped). */
-  committed: { readonly key: string; readonly token: number; readonly jobs: number };
+  /**
+   * A batch became its key's state. `jobs`: how many it applied; 0 if it only decided otherwise (failed, moved, dropped).
+   * `keys`: of transactions, the state of all of them.
+   */
+  committed: {
+    readonly key: string;
+    readonly token: number;
+    readonly jobs: number;
+    readonly keys?: readonly string[];
+  };
+  /**
+   * The cells of a commit of several keys, which were not known to be written, are: its driver has died, or could not
+   * write one of them.
+   */
+  cellsSettled: { readonly key: string; readonly keys: readonly string[]; readonly token: number };
+  /** The first job of a lane is a transaction, and other jobs are before it at `forKey`: the lane waits for that one. */
+  laneWaits: { readonly key: string; readonly jobId: string; readonly forKey: string };
 }
 
 /** All of them. */

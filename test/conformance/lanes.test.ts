@@ -19,6 +19,7 @@ import {
 import { RedisHistory } from '../../src/jobs/redis/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
+import { jointLanesSuite } from './joint-lanes.suite.ts';
 import { LaneScript } from './lane-script.ts';
 import { committing, type JobFacts, lanesSuite, type Stage, taking } from './lanes.suite.ts';
 
@@ -171,7 +172,9 @@ function hashOf(facts: Partial<JobFacts>): Record<string, string | number> {
 }
 
 lanesSuite('lanes in memory', inMemory);
+jointLanesSuite('lanes in memory', inMemory);
 lanesSuite('lanes in Redis', inRedis);
+jointLanesSuite('lanes in Redis', inRedis);
 historySuite('history in memory', inMemory);
 historySuite('history in Redis', inRedis);
 

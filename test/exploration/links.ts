@@ -177,6 +177,32 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
+  // No job has several keys here.
+
+  enterJoint(): never {
+    throw notExplored();
+  }
+
+  acknowledgeJoint(): never {
+    throw notExplored();
+  }
+
+  settled(): never {
+    throw notExplored();
+  }
+
+  behind(): never {
+    throw notExplored();
+  }
+
+  withdraw(): never {
+    throw notExplored();
+  }
+
+  snapshot(): never {
+    throw notExplored();
+  }
+
   /** The reply to the oldest call arrives. */
   answer(reply: unknown): void {
     this.outstanding.shift()?.settle(reply);

@@ -50,6 +50,8 @@ const EVENTS: Readonly<Record<keyof WorkerEvents, Described>> = {
   logLost: { words: 'row of a log lost', level: 'warning' },
   internalFault: { words: "Toril's own fault", level: 'error' },
   committed: { words: 'committed', level: 'info', ordinary: true },
+  cellsSettled: { words: 'cells settled', level: 'warning' },
+  laneWaits: { words: 'lane waits', level: 'info', ordinary: true },
 };
 
 export interface WorkerLogOptions {

@@ -80,13 +80,12 @@ export class LaneOrders {
   }
 
   /** At the end, also if a former job of this id is in it still. */
-  enter(key: string, jobId: string): number {
+  enter(key: string, jobId: string, sequence: number = this.draw()): number {
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
       lane = new Map();
       this.#lanes.set(key, lane);
     }
-    const sequence = this.draw();
     lane.delete(jobId);
     lane.set(jobId, sequence);
     return sequence;

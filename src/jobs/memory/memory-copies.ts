@@ -22,9 +22,16 @@ interface StoredCopy {
   goneMs: number;
 }
 
+export type WrittenCopy = Pick<
+  Acknowledgement,
+  'key' | 'token' | 'watermark' | 'value' | 'expireMs' | 'paceMs'
+>;
+
 export class MemoryCopies {
   readonly #clock: Clock;
   readonly #copies = new Map<string, StoredCopy>();
+  /** What a key's token was when a job was last dropped from its lane. */
+  readonly #lost = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,6 +42,22 @@ export class MemoryCopies {
     if (copy === undefined || this.#clock.wallMs() < copy.goneMs) return copy;
     this.#copies.delete(key);
     return undefined;
+  }
+
+  /** A job is dropped from the key's lane: LOST_LUA. */
+  noteLost(key: string): void {
+    this.#lost.set(key, this.of(key)?.token ?? 0);
+  }
+
+  hasLost(key: string): boolean {
+    return this.#lost.get(key) === (this.of(key)?.token ?? 0);
+  }
+
+  /** The cells of a joint commit are written: its copies go when their values have gone. */
+  letGo(key: string, token: number): void {
+    const copy = this.of(key);
+    if (copy?.token !== token || copy.goneMs === Number.POSITIVE_INFINITY) return;
+    copy.goneMs = Math.max(copy.valueGoneMs, Math.floor(this.#clock.wallMs())) + COPY_GRACE_MS;
   }
 
   /** A commit may follow, and must find the copy that it is built on. */
@@ -60,7 +83,7 @@ export class MemoryCopies {
     return { token, watermark, cascadeTo, value: isGone ? 'deleted' : value };
   }
 
-  write({ key, token, watermark, value, expireMs, paceMs }: Acknowledgement): void {
+  write({ key, token, watermark, value, expireMs, paceMs }: WrittenCopy): void {
     const nowMs = Math.floor(this.#clock.wallMs());
     const isDeleted = value === 'deleted';
     const lastsMs = isDeleted ? TOMBSTONE_MS : expireMs;

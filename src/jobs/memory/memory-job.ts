@@ -30,6 +30,8 @@ export interface MemoryJob {
   entered: { readonly key: string; readonly sequence: number } | undefined;
   /** It entered when it was taken. */
   isLate: boolean;
+  /** All its keys, if it has several; `entered` names the first. */
+  keys: readonly string[] | undefined;
 }
 
 export interface NewMemoryJob {
@@ -37,8 +39,8 @@ export interface NewMemoryJob {
   readonly data: string;
   /** Default: the next number. */
   readonly id?: string;
-  /** The key whose lane it enters in the same step; undefined: it enters when it is delivered. */
-  readonly lane?: string;
+  /** The key whose lane it enters, or all its keys, in the same step; undefined: it enters when it is delivered. */
+  readonly lane?: string | readonly string[];
   /** Milliseconds since 1970; it is delayed until then. */
   readonly dueMs?: number;
 }
@@ -77,6 +79,7 @@ export function newJob(id: string, { name, data, dueMs }: NewMemoryJob): MemoryJ
     directive: '',
     entered: undefined,
     isLate: false,
+    keys: undefined,
   };
 }
 
@@ -85,12 +88,13 @@ export function isFinished({ finishedOn }: MemoryJob): boolean {
 }
 
 /** Its lane is this key's, or it has entered none. */
-export function isOf(key: string, { entered }: MemoryJob): boolean {
-  return (entered?.key ?? key) === key;
+export function isOf(key: string, { entered, keys }: MemoryJob): boolean {
+  return (entered?.key ?? key) === key || keys?.includes(key) === true;
 }
 
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
   const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome, isLate } = job;
+  const { keys } = job;
   const completed = outcome === '' ? 'unapplied' : 'completed';
   const how = job.state === 'failed' ? 'failed' : completed;
   return {
@@ -104,6 +108,7 @@ export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
     finished: isFinished(job) ? how : 'no',
     failedReason: failedReason ?? '',
     directive,
+    ...(keys !== undefined && { keys }),
   };
 }
 

@@ -23,6 +23,7 @@ import { Departures } from './departures.ts';
 import { MemoryHistory } from './memory-history.ts';
 import { LaneOrders } from './lane-orders.ts';
 import { MemoryCopies } from './memory-copies.ts';
+import { MemoryJoint } from './memory-joint.ts';
 import {
   entryOf,
   isFinished,
@@ -57,6 +58,8 @@ export class MemoryJobs {
   /** The queue is paused. */
   paused = false;
   readonly history: MemoryHistory;
+  /** Jobs of several keys. */
+  readonly joint: MemoryJoint;
 
   /** @param clock of the Redis server */
   constructor(clock: Clock, dataSetId = 'memory') {
@@ -72,6 +75,12 @@ export class MemoryJobs {
       promote: (jobId) => this.promote(jobId),
     });
     this.history = new MemoryHistory(clock);
+    this.joint = new MemoryJoint({
+      ...{ jobs: this.#jobs, lanes: this.#lanes, copies: this.#copies, history: this.history },
+      dataSetId: () => this.dataSet().id,
+      promote: (jobId) => this.promote(jobId),
+      outOfHand: (key) => void this.#inHand.delete(key),
+    });
   }
 
   // Jobs
@@ -83,7 +92,8 @@ export class MemoryJobs {
     if (this.#jobs.has(jobId)) return undefined;
     const job = newJob(jobId, added);
     this.#jobs.set(jobId, job);
-    if (lane !== undefined) this.#enter(lane, jobId);
+    if (typeof lane === 'string') this.#enter(lane, jobId);
+    else if (lane !== undefined) this.joint.enterAll(job, lane);
     return job;
   }
 
@@ -127,6 +137,7 @@ export class MemoryJobs {
     if (this.#jobs.has(jobId)) return '';
     const first = this.#lanes.first(key);
     this.#lanes.leave(key, jobId);
+    this.#copies.noteLost(key);
     const next = this.#lanes.first(key);
     if (first !== jobId || next === undefined) return '';
     return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
@@ -153,6 +164,7 @@ export class MemoryJobs {
       if (entry === undefined) {
         gone.push(jobId);
         this.#lanes.leave(key, jobId);
+        this.#copies.noteLost(key);
       } else data += append(entries, entry);
     }
     const headLength = present.size;
@@ -161,7 +173,10 @@ export class MemoryJobs {
       if (present.has(jobId)) continue;
       const job = this.#jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
+      // It has left its lanes, as whoever retries it does, and enters all of them anew when it is delivered next.
+      else if (job?.keys !== undefined) {
+        if (!isFinished(job) && !this.#lanes.has(key, jobId)) job.entered = undefined;
+      } else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
         job.isLate = true;
         const entry = this.#entry(key, jobId, this.#enter(key, jobId));
         const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
@@ -182,6 +197,7 @@ export class MemoryJobs {
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
       dataSet: this.dataSet(),
+      joint: this.joint.head(key, entries),
     };
     return { token, copy, entries, gone, length, decided, ...facts };
   }

@@ -4,9 +4,11 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
+import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledged,
   Acknowledgement,
+  Copy,
   Lanes,
   LaneSight,
   LaneState,
@@ -59,6 +61,30 @@ export class MemoryLanes implements Lanes {
 
   locate(key: string, jobId: string): Promise<Location> {
     return this.#locate.call({ key, jobId });
+  }
+
+  enterJoint(jobId: string, keys: readonly string[]): Promise<void> {
+    return this.travel(() => this.#jobs.joint.enter(jobId, keys));
+  }
+
+  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+    return this.travel(() => this.#jobs.joint.acknowledge(commit));
+  }
+
+  settled(token: number): Promise<void> {
+    return this.travel(() => this.#jobs.joint.settled(token));
+  }
+
+  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
+    return this.travel(() => this.#jobs.joint.behind(which));
+  }
+
+  withdraw(jobId: string, decision: string): Promise<boolean> {
+    return this.travel(() => this.#jobs.joint.withdraw(jobId, decision));
+  }
+
+  snapshot(keys: readonly string[]): Promise<Copy[]> {
+    return this.travel(() => this.#jobs.joint.snapshot(keys));
   }
 
   putBack(key: string, token: number): Promise<void> {

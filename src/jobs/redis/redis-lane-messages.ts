@@ -11,10 +11,12 @@ import {
   type TakeRequest,
   TOMBSTONE_MS,
 } from '../lanes.ts';
+import type { JointHead, OtherKey } from '../joint-lanes.ts';
 import type { DataSet } from '../../redis/data-set.ts';
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
 import { noteArguments } from './scripts/history.ts';
 import type { InspectReply } from './scripts/inspect.ts';
+import type { JointReply, OtherKeyReply } from './scripts/joint/head.ts';
 import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
 import type { EntryReply, TakeArguments, TakeReply, TakeReplyRest } from './scripts/take.ts';
 
@@ -42,7 +44,7 @@ export function takenOf(
   const [token, copyToken, watermark, value, cascadeTo, since, listed, rest] = lane;
   const entries = Array.isArray(listed) ? listed.map((entry) => entryOf(entry, reply)) : NONE;
   const more: TakeReplyRest = rest ?? [entries.length, 0, 0, {}, 0];
-  const [length, headDueInMs, expiresInMs, outcomes, gone] = more;
+  const [length, headDueInMs, expiresInMs, outcomes, gone, joint] = more;
   const decided = new Map<string, string>();
   for (const jobId in outcomes) decided.set(jobId, reply.text(outcomes[jobId] as Packed));
   return {
@@ -57,7 +59,30 @@ export function takenOf(
     sinceCheckpoint: Number(since),
     expiresInMs,
     dataSet,
+    ...(joint !== undefined && { joint: jointOf(joint, reply) }),
   };
+}
+
+function jointOf(joint: JointReply, reply: Unpacking<unknown>): JointHead {
+  const [ready, blockedBy, missingIn, lost, others] = joint;
+  return {
+    ready,
+    blockedBy: listOf(blockedBy),
+    missingIn: listOf(missingIn),
+    lost: lost === 1,
+    others: new Map(listOf(others).map((other) => otherKeyOf(other, reply))),
+  };
+}
+
+function otherKeyOf(other: OtherKeyReply, reply: Unpacking<unknown>): [string, OtherKey] {
+  const [key, token, watermark, value, cascadeTo, expiresInMs, lost, length] = other;
+  const copy = copyOf(token, watermark, reply.text(value), cascadeTo);
+  return [key, { copy, expiresInMs, lost: lost === 1, length }];
+}
+
+/** Lua does not tell an empty list from an empty object. */
+function listOf<T>(told: readonly T[] | Readonly<Record<string, never>>): readonly T[] {
+  return Array.isArray(told) ? told : NONE;
 }
 
 function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
@@ -73,17 +98,18 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
     directive: (entry[7] ?? '') as LaneEntry['directive'],
     failedReason: reply.text(entry[8] ?? ''),
   };
-  const trace = entry[9];
+  const [, , , , , , , , , trace, keys] = entry;
   const isLate = sequence.startsWith('+');
   if (trace === undefined && !isLate) return plain;
   return {
     ...plain,
     ...(isLate && { late: true }),
-    ...(trace !== undefined && { trace: reply.text(trace) }),
+    ...(trace !== undefined && trace !== 0 && { trace: reply.text(trace) }),
+    ...(keys !== undefined && { keys: JSON.parse(keys) as string[] }),
   };
 }
 
-function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
   return {
     token: Number(token),
     watermark: Number(watermark),

@@ -3,9 +3,11 @@ import { Gather, type GatherOptions } from '../../base/gather.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type DataSet, readDataSet } from '../../redis/data-set.ts';
 import { systemRandom } from '../../base/random.ts';
+import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledged,
   Acknowledgement,
+  Copy,
   Lanes,
   LaneSight,
   LaneState,
@@ -17,6 +19,7 @@ import type {
 import type { Finisher } from '../bullmq/fast-path/finisher.ts';
 import { answersIn } from '../bullmq/fast-path/redis-slot-calls.ts';
 import type { QueueScripts } from './queue-scripts.ts';
+import { RedisJointLanes } from './redis-joint-lanes.ts';
 import {
   acknowledgeArguments,
   laneStateOf,
@@ -71,6 +74,7 @@ export class RedisLanes implements Lanes {
   readonly #take: Gather<TakeRequest, Taken>;
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
+  readonly #joint: RedisJointLanes;
   /** For a data set that has no name yet. */
   #candidate = systemRandom.id();
   /** As Redis told it last, and what it means. */
@@ -89,6 +93,7 @@ export class RedisLanes implements Lanes {
     this.#take = new Gather(clock, perCall, (requests) => this.#takeMany(requests));
     this.#acknowledge = new Gather(clock, perCall, (commits) => this.#acknowledgeMany(commits));
     this.#locate = new Gather(clock, perCall, (jobs) => this.#locateMany(jobs));
+    this.#joint = new RedisJointLanes(scripts, clock, decided);
   }
 
   take(request: TakeRequest): Promise<Taken> {
@@ -135,6 +140,30 @@ export class RedisLanes implements Lanes {
     const args = standing.flatMap(({ key, jobId }) => [key, jobId]);
     const letters = (await this.#scripts.run(LOOK_AT, args)) as string;
     return Array.from(letters, (letter) => SIGHTS[letter] as LaneSight);
+  }
+
+  enterJoint(jobId: string, keys: readonly string[]): Promise<void> {
+    return this.#joint.enterJoint(jobId, keys);
+  }
+
+  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+    return this.#joint.acknowledgeJoint(commit);
+  }
+
+  settled(token: number): Promise<void> {
+    return this.#joint.settled(token);
+  }
+
+  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
+    return this.#joint.behind(which);
+  }
+
+  withdraw(jobId: string, decision: string): Promise<boolean> {
+    return this.#joint.withdraw(jobId, decision);
+  }
+
+  snapshot(keys: readonly string[]): Promise<Copy[]> {
+    return this.#joint.snapshot(keys);
   }
 
   async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {

@@ -4,8 +4,9 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from '../../base/clock.ts';
+import { TorilError } from '../../errors.ts';
 import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
-import { keyOf, schemaInTime, validated } from '../../updates/job-data.ts';
+import { keyOf, type LaneKeys, lanesOf, schemaInTime, validated } from '../../updates/job-data.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
@@ -38,11 +39,20 @@ export class Intake<Job extends Delivered, Told> {
     const { deliveries, blockedMs } = this.#options;
     const { cancellations, isolatedStarts } = this.#options.gate.memory;
     cancellations.delivered(job.jobId, job.addedMs);
-    const ending = await this.#take(job);
+    let ending = await this.#take(job);
+    if (ending.kind === 'decided' && ending.outcome.joint !== undefined)
+      ending = await this.#onceSettled(ending, ending.outcome.joint);
     cancellations.settled(job.jobId, ending);
     // What is superseded may be applied right now, for the newer delivery: nobody knows yet what the process lives through.
     const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId);
     return tell(deliveries, job, ending, survived, blockedMs) as Awaited<Told>;
+  }
+
+  /** Nobody is told of a job of several keys before all its cells are known to be written. */
+  async #onceSettled(ending: Ending, token: number): Promise<Ending> {
+    const { gate, blockedMs } = this.#options;
+    const isSettled = await gate.behind.isSettled(token);
+    return isSettled ? ending : { kind: 'snoozed', delayMs: blockedMs };
   }
 
   /** True if the job is here: its update, if it has been called, is told; else it will not be called. */
@@ -84,9 +94,9 @@ export class Intake<Job extends Delivered, Told> {
     if (lane !== '') return this.#arrive(job, lane);
     try {
       const data = validated(update, job.data);
-      if (!(data instanceof Promise)) return this.#arrive(job, keyOf(update, data));
+      if (!(data instanceof Promise)) return this.#enter(job, lanesOf(update, data));
       return this.#validated(job, schemaInTime(data, update, { clock: this.#options.clock }))
-        .then((settled) => this.#arrive(job, keyOf(update, settled)))
+        .then((settled) => this.#enter(job, lanesOf(update, settled)))
         .catch((thrown: unknown) => refusedWith(update, thrown));
     } catch (thrown) {
       return refusedWith(update, thrown);
@@ -114,6 +124,21 @@ export class Intake<Job extends Delivered, Told> {
     } finally {
       this.#validating.delete(validating);
     }
+  }
+
+  /** A job of one key enters its lane when it is taken. */
+  #enter(job: Job, keys: LaneKeys): Ending | Promise<Ending> {
+    if (typeof keys === 'string') return this.#arrive(job, keys);
+    const { gate, blockedMs, report } = this.#options;
+    const [key] = keys as [string];
+    return gate.context.lanes.enterJoint(job.jobId, keys).then(
+      () => this.#arrive(job, key),
+      (cause: unknown): Ending => {
+        if (!(cause instanceof TorilError)) throw cause;
+        report('unavailable', { key, cause });
+        return { kind: 'snoozed', delayMs: blockedMs };
+      },
+    );
   }
 
   #arrive(job: Job, key: string): Promise<Settlement> {

@@ -22,6 +22,8 @@ export type Stop =
   | { readonly kind: 'unknown-update'; readonly jobId: string; readonly name: string }
   /** The next job used up its attempts, and its update says `hold`. */
   | { readonly kind: 'held'; readonly jobId: string; readonly reason: string }
+  /** The next job has several keys: it is decided at all of them, or not at all. */
+  | { readonly kind: 'joint' }
   /** The worker closes: what is decided is committed, nothing more is begun. */
   | { readonly kind: 'closing' }
   /** The lease is over: nothing of this batch may be committed. */
@@ -72,6 +74,8 @@ export interface FoldStart {
 /** The turn that a fold is part of, as far as it concerns a fold. */
 export interface FoldTurn {
   readonly key: string;
+  /** The entries are jobs of several keys, and the value is that of all of them (joint-updates.ts). */
+  readonly isJoint?: true;
   readonly context: FoldContext;
   readonly memory: KeyMemory;
   readonly lease: FoldLease;
@@ -89,10 +93,8 @@ export interface FoldTurn {
   onlyDelivered(): boolean;
 }
 
-type FoldContext = Pick<
-  GateContext,
-  'queue' | 'registry' | 'clock' | 'report' | 'inTrace' | 'log'
-> & {
+type FoldContext = Pick<GateContext, 'queue' | 'clock' | 'report' | 'inTrace' | 'log'> & {
+  readonly registry: Pick<UpdateRegistry, 'find'>;
   readonly options: Pick<TorilWorkerOptions, 'batchMs' | 'stallsMax'>;
   readonly lanes: Pick<Lanes, 'startAlone'>;
 };
@@ -106,6 +108,9 @@ interface FoldLease {
   trustLeftMs(): number;
 }
 
-export function isStrict(entries: readonly LaneEntry[], registry: UpdateRegistry): boolean {
+export function isStrict(
+  entries: readonly LaneEntry[],
+  registry: Pick<UpdateRegistry, 'find'>,
+): boolean {
   return entries.some(({ name }) => registry.find(name)?.strict === true);
 }

@@ -101,10 +101,21 @@ export function unchangedTooLarge(
 }
 
 function envelopeBytesMax({ server, lease, memory }: FoldTurn, hasNewValue: boolean): number {
-  const itemSizeMax = server.facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
-  const refusedMax = memory.itemBytesMax(lease.connection.epoch);
-  const bytesMax = Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, refusedMax);
-  if (!hasNewValue) return bytesMax;
+  const bytesMax = itemBytesMax(server, memory.itemBytesMax(lease.connection.epoch));
+  return hasNewValue ? newValueBytesMax(bytesMax) : bytesMax;
+}
+
+/** Bytes that an envelope may have at a server. @param refusedMax that an item may have, as far as the server has shown */
+export function itemBytesMax(
+  { facts }: FoldTurn['server'],
+  refusedMax: number = Number.POSITIVE_INFINITY,
+): number {
+  const itemSizeMax = facts?.itemSizeMax ?? Number.POSITIVE_INFINITY;
+  return Math.min(itemSizeMax - ITEM_OVERHEAD_BYTES, refusedMax);
+}
+
+/** The same for one with a new value, which leaves some room. */
+export function newValueBytesMax(bytesMax: number): number {
   return bytesMax - Math.min(RESERVED_BYTES, Math.floor(bytesMax * RESERVED_SHARE));
 }
 
@@ -124,14 +135,14 @@ function resultTooLarge(key: string, bytes: number, value: number, bytesMax: num
   );
 }
 
-function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {
+export function tooLarge(key: string, bytes: number, bytesMax: number): TorilError {
   return new TorilError(
     'VALUE_TOO_LARGE',
     `the new value of "${key}" takes ${bytes} bytes, and ${bytesMax} fit into an item of this memcached. The value stays as it was. Keep less under one key, or start memcached with a larger -I.`,
   );
 }
 
-function itemsTooSmall(key: string, bytes: number, bytesMax: number): TorilError {
+export function itemsTooSmall(key: string, bytes: number, bytesMax: number): TorilError {
   return new TorilError(
     'VALUE_TOO_LARGE',
     `the value that "${key}" has takes ${bytes} bytes as it is, and only ${bytesMax} fit into an item of this memcached: it was started with smaller items than before. Its jobs wait. Start memcached with a larger -I.`,

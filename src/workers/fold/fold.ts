@@ -18,6 +18,7 @@ import type { AnyUpdate } from '../../updates/update.ts';
 import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
 import { GrowingBatch, type Verdict } from './growing-batch.ts';
+import { otherKind } from './joint-updates.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
 import { ReplayableValue } from './replayable-value.ts';
 
@@ -25,6 +26,7 @@ import { ReplayableValue } from './replayable-value.ts';
 const NAMES_SHARE = 1 / 4;
 
 const COMMIT: Stop = { kind: 'commit' };
+const JOINT: Stop = { kind: 'joint' };
 const AGAIN: Stop = { kind: 'again' };
 const CLOSING: Stop = { kind: 'closing' };
 
@@ -106,6 +108,8 @@ class Folding {
 
   #decide(entry: LaneEntry): Verdict | Promise<Verdict> {
     const batch = this.#batch;
+    // Before all else: nothing may become of a job of several keys in one of its lanes alone.
+    if (entry.keys !== undefined && this.#turn.isJoint !== true) return JOINT;
     // BullMQ has finished it: it was applied in another lane, or somebody else completed it.
     if (entry.finished === 'completed') return batch.withdrawn(entry);
     if (entry.finished === 'unapplied') return batch.passedOver(entry);
@@ -126,7 +130,12 @@ class Folding {
     if ((triedBefore || this.#turn.onlyDelivered()) && arrivals.get(entry.jobId) === undefined) {
       return needsDelivery(entry);
     }
-    const refused = tooLarge ?? memory.worker.cancellations.errorFor(entry.jobId);
+    const refused =
+      tooLarge ??
+      memory.worker.cancellations.errorFor(entry.jobId) ??
+      ((update.keys === undefined) === (entry.keys === undefined)
+        ? undefined
+        : otherKind(entry, update));
     if (refused !== undefined) return this.#charge(entry, update, refused);
     const blockedMs = memory.worker.overruns.givenUp(entry.jobId);
     if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);

@@ -1,6 +1,6 @@
 /** What a turn tells the history of a commit: its own, or one whose maker died before acknowledging it. */
 import type { Envelope } from '../../cells/envelope.ts';
-import { type HistoryNote, historyNote, type Origin } from '../../history/history.ts';
+import { type HistoryNote, historyNote, type Origin, valueHash } from '../../history/history.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { type FittingBatch, isStrict } from './batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
@@ -34,6 +34,22 @@ export function noteOfRecovered(
   const origin = originOf(envelope);
   const facts = { origin, valueJson, updates, attempts: undefined, sinceCheckpoint };
   return historyNote({ ...facts, isStrict: isStrict(decided, registry) }, options);
+}
+
+/** Of one key of a joint commit: its value in full, since a replay of the key alone cannot make it again. */
+export function noteOfJoint(
+  valueJson: string | undefined,
+  { options }: Pick<GateContext, 'options'>,
+): HistoryNote | undefined {
+  if (options.history === 'off') return undefined;
+  return {
+    origin: 'unknown',
+    hash: valueHash(valueJson),
+    value: valueJson === undefined ? undefined : 'copy',
+    attempts: new Map(),
+    lengthMax: options.historyLengthMax,
+    ageMs: options.historyAgeMs,
+  };
 }
 
 /** What an envelope says of its origin; most say nothing. */

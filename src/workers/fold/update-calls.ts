@@ -106,16 +106,17 @@ export class UpdateCalls implements CallSite {
     value: unknown,
     data: unknown,
   ): AppliedUpdate | Promise<AppliedUpdate> {
-    const { key } = this.#turn;
-    const { jobId, sequence, attemptsMade } = entry;
-    const otherKey = update.key(data);
-    if (otherKey !== key && !this.#isRepeat) this.#keyChanged(entry, otherKey);
+    const { jobId, sequence, attemptsMade, keys } = entry;
+    // Of several keys, the first one: whichever lane it is met in, its random numbers are the same.
+    const key = keys?.[0] ?? this.#turn.key;
+    if (keys === undefined && !this.#isRepeat) this.#compareKeys(entry, update.key(data));
     const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
     return applyUpdate(update, value, data, facts, this);
   }
 
-  #keyChanged({ jobId, name }: LaneEntry, named: unknown): void {
+  #compareKeys({ jobId, name }: LaneEntry, named: unknown): void {
     const { key, context } = this.#turn;
+    if (named === key) return;
     const otherKey = messageOf(named);
     context.report('keyChanged', { key, jobId, name, otherKey, code: 'KEY_CHANGED' });
   }

@@ -16,10 +16,10 @@ import { cellName, lockName } from '../../memcached/item-names.ts';
 import type { Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
 import type { Lease } from '../../lock/lock.ts';
 import { TorilError } from '../../errors.ts';
-import type { Arrival } from '../deliveries/arrival.ts';
+import type { Arrival, Settlement } from '../deliveries/arrival.ts';
 import { Arrivals } from '../deliveries/arrivals.ts';
 import { takeTurn } from '../turn/turn.ts';
-import { Turn } from '../turn/turn-state.ts';
+import { type Neighbours, Turn } from '../turn/turn-state.ts';
 import type { Deadlines } from '../waiting/deadlines.ts';
 import type { SlotPressure } from '../waiting/slot-pressure.ts';
 import { type WaitedFor, WaitingJobs } from '../waiting/waiting-jobs.ts';
@@ -38,6 +38,8 @@ export interface CombinerHome {
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
   forget(key: string): void;
+  visit(key: string): void;
+  settle(key: string, jobId: string, settlement: Settlement): void;
 }
 
 export class Combiner implements WaitedFor {
@@ -49,6 +51,7 @@ export class Combiner implements WaitedFor {
   readonly memory: KeyMemory;
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
+  readonly neighbours: Neighbours;
   /** While the lease is ours. */
   turn: Turn | undefined;
   readonly #home: CombinerHome;
@@ -59,10 +62,12 @@ export class Combiner implements WaitedFor {
   #resting: AbortController | undefined;
   /** The last turn has seen that no job is left. */
   #laneIsEmpty = false;
-  /** How often in a row something came in between. */
+  /** How often in a row something came in between, */
   #again = 0;
   /** Since when the lease is wanted: monotonic milliseconds, while somebody measures. */
   #wantedMs: number | undefined;
+  /** or the lane waited for another one. */
+  #waits = 0;
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 
@@ -72,6 +77,7 @@ export class Combiner implements WaitedFor {
     this.context = home.context;
     this.deadlines = home.deadlines;
     this.slotPressure = home.slotPressure;
+    this.neighbours = home;
     this.key = key;
     this.server = home.context.servers.serverFor(key);
     this.cellName = cellName(key);
@@ -187,6 +193,8 @@ export class Combiner implements WaitedFor {
     this.turn = undefined;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
+    if (end.kind === 'waits') return this.#waitForTurn(this.#untilNextLookMs(++this.#waits));
+    this.#waits = 0;
     switch (end.kind) {
       case 'idle':
         this.#laneIsEmpty = true;
@@ -202,10 +210,13 @@ export class Combiner implements WaitedFor {
 
   /** Somebody or something came in between: longer each time in a row, and never in step with others. */
   async #pause(): Promise<true> {
-    this.#again += 1;
-    const longest = Math.min(AGAIN_PAUSE_MS * 2 ** this.#again, AGAIN_PAUSE_MS_MAX);
-    await this.#rest(longest * this.context.random.fraction());
+    await this.#rest(this.#untilNextLookMs(++this.#again));
     return true;
+  }
+
+  #untilNextLookMs(times: number): number {
+    const longest = Math.min(AGAIN_PAUSE_MS * 2 ** times, AGAIN_PAUSE_MS_MAX);
+    return longest * this.context.random.fraction();
   }
 
   /** Closing does not wait for it. */

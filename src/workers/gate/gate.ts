@@ -1,7 +1,8 @@
 /** The gate of one worker: one combiner per key that has something to do here. */
 import { AsyncResource } from 'node:async_hooks';
 import { settlesWithin } from '../../base/clock.ts';
-import type { Arrival } from '../deliveries/arrival.ts';
+import type { Arrival, Settlement } from '../deliveries/arrival.ts';
+import { BehindCommits } from '../joint/behind-commits.ts';
 import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { SlotPressure } from '../waiting/slot-pressure.ts';
@@ -13,6 +14,7 @@ export class Gate implements CombinerHome {
   readonly memory: WorkerMemory = new WorkerMemory();
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
+  readonly behind: BehindCommits;
   readonly #root = new AsyncResource('TorilGate');
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;
@@ -21,6 +23,8 @@ export class Gate implements CombinerHome {
     this.context = context;
     this.deadlines = new Deadlines(context.clock, context.options.patienceMs);
     this.slotPressure = new SlotPressure(context.clock, context.slots);
+    this.behind = new BehindCommits(context, (key) => this.visit(key));
+    if (context.registry.hasTransactions) this.behind.begin();
   }
 
   /** A job of `key` has been delivered; it is settled once its outcome is known, or it must wait elsewhere. */
@@ -37,6 +41,11 @@ export class Gate implements CombinerHome {
   visit(key: string): void {
     if (this.#closing || this.#combiners.has(key)) return;
     this.#root.runInAsyncScope(() => this.#start(key, undefined));
+  }
+
+  /** Tells a job that waits at one key what was decided of it at another. */
+  settle(key: string, jobId: string, settlement: Settlement): void {
+    this.#combiners.get(key)?.arrivals.settle(jobId, settlement);
   }
 
   #arrive(key: string, arrival: Arrival): void {
@@ -72,6 +81,7 @@ export class Gate implements CombinerHome {
   /** Finishes the updates that are being applied, within `withinMs` or until `now` aborts; everything else goes back to the queue. */
   async close(withinMs: number, now?: AbortSignal): Promise<void> {
     this.#closing = true;
+    this.behind.close();
     const running = [...this.#combiners.values()];
     running.forEach((combiner) => combiner.stop());
     const over = Promise.allSettled(running.map((combiner) => combiner.over));

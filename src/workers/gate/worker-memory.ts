@@ -1,8 +1,12 @@
 /** What a worker remembers of jobs and of Redis, whichever key they belong to. Forgetting it costs time, nothing else. */
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import { Cancellations } from '../deliveries/cancellations.ts';
 import { IsolatedStarts } from '../deliveries/isolated-starts.ts';
 import { LeaseOverruns } from '../fold/lease-overruns.ts';
 import { Faults } from './faults.ts';
+
+/** Transactions that are remembered to wait; one that is forgotten begins its wait anew. */
+const BLOCKED_MAX = 10_000;
 
 export class WorkerMemory {
   readonly overruns: LeaseOverruns = new LeaseOverruns();
@@ -10,6 +14,10 @@ export class WorkerMemory {
   readonly cancellations: Cancellations = new Cancellations();
   readonly dataSets: SeenDataSets = new SeenDataSets();
   readonly faults: Faults = new Faults();
+  /** Keys of which a run of transactions is being driven in this process. */
+  readonly driven: Set<string> = new Set();
+  /** Since when transactions wait at the head of a lane for another lane: monotonic milliseconds, by job id. */
+  readonly blockedSince: ForgetfulMap<string, number> = new ForgetfulMap(BLOCKED_MAX);
 }
 
 /** The Redis data sets that a process has worked with. More than one: Redis was emptied or replaced under it. */

@@ -23,7 +23,7 @@ export function settle(turn: Turn, taken: Taken, batch: Batch, missing: boolean)
 /** Nothing more will be done under this lease once the batch is committed. */
 export function isLast(taken: Taken, batch: Batch): boolean {
   const { kind } = batch.stop;
-  return kind === 'end' || kind === 'commit' ? !hasMore(taken, batch) : true;
+  return kind === 'end' || kind === 'commit' || kind === 'joint' ? !hasMore(taken, batch) : true;
 }
 
 /** Jobs are left in the lane. */
@@ -39,6 +39,7 @@ function afterwards(turn: Turn, { stop }: Batch, more: boolean, headDueInMs: num
   switch (stop.kind) {
     case 'end':
     case 'commit':
+    case 'joint':
       return more ? NEXT : IDLE;
     case 'closing':
       return MORE;

@@ -4,6 +4,7 @@ import type { LaneEntry } from '../../jobs/lanes.ts';
 import type { Lease } from '../../lock/lock.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
 import type { TurnObserver } from '../../telemetry/observer.ts';
+import type { Settlement } from '../deliveries/arrival.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { FoldTurn } from '../fold/batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
@@ -18,6 +19,8 @@ export type TurnEnd =
   | { readonly kind: 'more' }
   /** Somebody or something came in between: start again from the beginning. */
   | { readonly kind: 'again' }
+  /** The lane's head waits for another lane: look again soon. */
+  | { readonly kind: 'waits' }
   /** The lane's head cannot be decided now; look again in a while. */
   | { readonly kind: 'blocked'; readonly delayMs: number }
   /** A server is out of reach. */
@@ -29,6 +32,7 @@ export type BatchEnd = TurnEnd | { readonly kind: 'next' };
 export const IDLE: TurnEnd = { kind: 'idle' };
 export const MORE: TurnEnd = { kind: 'more' };
 export const AGAIN: TurnEnd = { kind: 'again' };
+export const WAITS: TurnEnd = { kind: 'waits' };
 export const NEXT: BatchEnd = { kind: 'next' };
 
 const NOTHING: readonly LaneEntry[] = [];
@@ -41,8 +45,17 @@ export interface TurnSite {
   readonly cellName: string;
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
+  readonly neighbours: Neighbours;
   /** The worker closes: nothing more is begun. */
   readonly closing: () => boolean;
+}
+
+/** The other keys of this process. */
+export interface Neighbours {
+  /** Has somebody look after a key's cell and lane. */
+  visit(key: string): void;
+  /** Tells a job that was delivered here, and waits at its first key. */
+  settle(key: string, jobId: string, settlement: Settlement): void;
 }
 
 export class Turn implements TurnSite, FoldTurn {
@@ -53,9 +66,12 @@ export class Turn implements TurnSite, FoldTurn {
   readonly lease: Lease;
   readonly arrivals: Arrivals;
   readonly memory: KeyMemory;
+  readonly neighbours: Neighbours;
   readonly closing: () => boolean;
   /** Undefined: nobody measures. */
   readonly observer: TurnObserver | undefined;
+  /** Keys whose lanes can go on, for when the turn is over. */
+  readonly toVisit: Set<string> = new Set();
   /** As it was read with the lease, or as we last committed it. */
   cell: KnownCell = NO_CELL;
   /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
@@ -76,6 +92,7 @@ export class Turn implements TurnSite, FoldTurn {
     this.lease = lease;
     this.arrivals = site.arrivals;
     this.memory = site.memory;
+    this.neighbours = site.neighbours;
     this.closing = site.closing;
     this.observer = observer;
   }

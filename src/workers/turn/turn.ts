@@ -9,12 +9,13 @@
  *   acknowledge  Redis      acknowledge.ts  dies here: the jobs' outcomes wait in their hashes
  *   settle       in memory  settle.ts       BullMQ completes the jobs, or delivers them again, and they find their outcome
  *
- * Three more steps are rarely needed. A cell that is ahead of the copy is acknowledged for its author (acknowledge.ts),
+ * Jobs of several keys go another way from here (../joint/drive.ts). Three more steps are rarely needed. A cell that is ahead of the copy is acknowledged for its author (acknowledge.ts),
  * one that is behind it is put right (putting-right.ts), and one that strict updates are going to change is closed to
  * older holders first (closing-the-cell.ts).
  */
 import { TorilError } from '../../errors.ts';
 import type { Item, Outcome } from '../../memcached/server.ts';
+import { driveJoint } from '../joint/drive.ts';
 import { foldToFit } from '../fold/fitting.ts';
 import { UnfaithfulValue } from '../fold/replayable-value.ts';
 import { acknowledgeFor, acknowledgement, isAccepted } from './acknowledge.ts';
@@ -50,6 +51,7 @@ export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd
     turn.putBack();
     turn.release();
     turn.observer?.ended(end);
+    for (const key of turn.toVisit) turn.neighbours.visit(key);
   }
 }
 
@@ -74,6 +76,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   if (found.kind === 'unacknowledged') return acknowledgeFor(found.envelope, turn, taken);
   if (found.kind === 'stale') return putRight(turn, taken);
   if (found.kind !== 'start') return found;
+  if (taken.joint !== undefined) return driveJoint(turn, taken, taken.joint, found.start);
   if (found.isStrict && !(await closeToOlderHolders(turn))) return turn.lost();
 
   turn.restricted = isRestricted(turn, taken);

@@ -51,6 +51,7 @@ describe('an envelope', () => {
       decisions: new Map([['7', 'a1']]),
       expireMs: 5,
       origin: 'adopted',
+      keys: ['a', 'b'],
     };
     const { valueJson, ...header } = all;
     expect(decodeItem(item(encodeEnvelope(all)))).toEqual({

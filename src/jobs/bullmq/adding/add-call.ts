@@ -1,6 +1,7 @@
 /** One call that adds jobs: what the script is told, and what its answer says of each job. */
 import type { IRedisTransaction, JobJson, ParentKeyOpts, RedisQueueBackend } from 'bullmq';
 import { TorilError } from '../../../errors.ts';
+import type { LaneKeys } from '../../../updates/job-data.ts';
 import { bullScript } from '../state/bullmq-text.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { type BullScriptName, CODE } from '../state/layout.ts';
@@ -13,10 +14,10 @@ export interface Add {
   readonly parentKeyOpts: ParentKeyOpts;
 }
 
-/** A job, the key of the lane that it enters (''  if it enters none now), and what it is added together with. */
+/** A job, the keys of the lanes that it enters ('' if it enters none now), and what it is added together with. */
 export interface Entering {
   readonly add: Add;
-  readonly lane: string;
+  readonly lane: LaneKeys;
   readonly bulk: number;
 }
 

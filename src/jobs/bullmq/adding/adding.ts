@@ -5,6 +5,7 @@
 import { systemClock } from '../../../base/clock.ts';
 import { Gather } from '../../../base/gather.ts';
 import { TorilError } from '../../../errors.ts';
+import type { LaneKeys } from '../../../updates/job-data.ts';
 import {
   type Add,
   addArguments,
@@ -21,12 +22,12 @@ const PER_CALL = { atMost: 32, callsMax: 2 };
 /** Jobs of a large bulk are split, so that they do not block Redis for long. */
 const JOBS_PER_CALL = 500;
 
-/** Whose lane a job enters; '' if it has none here. May reject, and then nothing is added. */
-export type LaneOf = (name: string, dataJson: string) => string | Promise<string>;
+/** The lanes that a job enters; '' if it has none here. May reject, and then nothing is added. */
+export type LaneOf = (name: string, dataJson: string) => LaneKeys | Promise<LaneKeys>;
 
 interface Bulk {
   readonly adds: readonly Add[];
-  readonly lanes: readonly string[];
+  readonly lanes: readonly LaneKeys[];
   /** Monotonic milliseconds at which its time began. */
   readonly startedMs: number;
 }
@@ -90,7 +91,7 @@ export class Adding {
     for (const [bulk, { adds, lanes, startedMs }] of bulks.entries()) {
       if (startedMs + this.#withinMs <= nowMs) continue;
       endMs = Math.min(endMs, startedMs + this.#withinMs);
-      adds.forEach((add, at) => jobs.push({ add, lane: lanes[at] as string, bulk }));
+      adds.forEach((add, at) => jobs.push({ add, lane: lanes[at] as LaneKeys, bulk }));
     }
     return { endMs, jobs };
   }
@@ -121,15 +122,15 @@ function isForBulk(error: Error): boolean {
 }
 
 /** Every lane is known, and every data checked, before the first job is added. */
-async function lanesOf(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<string[]> {
+async function lanesOf(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<LaneKeys[]> {
   const lanes = adds.map(({ job }) => {
     const lane = laneOf?.(job.name, job.data) ?? '';
     if (lane instanceof Promise) lane.catch(() => undefined); // another one may be refused first
     return lane;
   });
   // A promise for each of a large bulk would cost as much as its call.
-  const known = lanes.every((lane) => typeof lane === 'string')
+  const known = lanes.every((lane) => !(lane instanceof Promise))
     ? lanes
     : await Promise.all(lanes.map((lane) => Promise.resolve(lane)));
-  return adds.map((add, at) => (entersLater(add) ? '' : (known[at] as string)));
+  return adds.map((add, at) => (entersLater(add) ? '' : (known[at] as LaneKeys)));
 }

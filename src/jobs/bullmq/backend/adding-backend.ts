@@ -6,6 +6,7 @@ import { ENQUEUE_MS } from '../../../options.ts';
 import { Adding } from '../adding/adding.ts';
 import { Producer } from '../adding/producer.ts';
 import { addScript } from '../state/add.ts';
+import { MOVE_JOINT } from '../../redis/scripts/joint/enter.ts';
 import { MOVE, REMOVE } from '../state/remove.ts';
 import type { Owner } from './owner.ts';
 import { WaitingBackend } from './waiting-backend.ts';
@@ -77,6 +78,10 @@ export abstract class AddingBackend extends WaitingBackend {
     const lane = await this.owner.laneOf?.(job.name, JSON.stringify(data));
     await super.updateData(job, data);
     if (lane === undefined || lane === '') return;
+    if (typeof lane !== 'string') {
+      await this.runScript(MOVE_JOINT, [job.id as string, JSON.stringify(lane)]);
+      return;
+    }
     const head = await this.runScript(MOVE, [job.id as string, lane]);
     await this.#goOn(typeof head === 'string' ? [head] : []);
   }

@@ -22,6 +22,7 @@ import { SNOOZE_AHEAD, SCHEDULE_SNOOZED } from '../state/snoozing/snooze-ahead.t
 import { DELIVER_NEXT } from '../state/snoozing/promote.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
+import { MOVE_JOINT } from '../../redis/scripts/joint/enter.ts';
 import { MOVE, REMOVE } from '../state/remove.ts';
 import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snoozing/snooze.ts';
 import { NOW, timedScripts } from '../state/timed.ts';
@@ -30,7 +31,7 @@ import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 
 const SCRIPTS: readonly Script[] = [
-  ...[NOW, RECLAIM, DROP_MISSING, MOVE, REMOVE, NOTE_SURVIVED, ...SNOOZING_SCRIPTS],
+  ...[NOW, RECLAIM, DROP_MISSING, MOVE, MOVE_JOINT, REMOVE, NOTE_SURVIVED, ...SNOOZING_SCRIPTS],
 ];
 
 /** They do what BullMQ's scripts do, or have such a script in them as it is known. */

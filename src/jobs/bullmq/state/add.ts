@@ -1,6 +1,7 @@
 import { bullFunctionLua } from './bullmq-text.ts';
-import { LANE_FIELD, SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
+import { KEYS_FIELD, LANE_FIELD, SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
+import type { LaneKeys } from '../../../updates/job-data.ts';
 import { FIELD } from './layout.ts';
 
 /** BullMQ's own scripts that `addJobToTransaction` chooses from. */
@@ -28,7 +29,7 @@ export interface AddFacts {
   readonly fromNow?: 1;
 }
 
-export type AddArguments = [form: number, bulk: number, lane: string, facts?: AddFacts];
+export type AddArguments = [form: number, bulk: number, lane: LaneKeys, facts?: AddFacts];
 
 /** BullMQ's own arguments of each job stand behind the message. */
 export type AddMessage = readonly [forms: readonly AddForm[], adds: readonly AddArguments[]];
@@ -123,8 +124,14 @@ saveDrawn()
 local function enter(lane, jobId)
   local sequence = string.format('%.0f', nextSequence)
   nextSequence = nextSequence + 1
-  call('ZADD', own .. 'lane:' .. lane, sequence, jobId)
-  call('HSET', prefix .. jobId, '${LANE_FIELD}', lane)
+  if type(lane) == 'string' then
+    call('ZADD', own .. 'lane:' .. lane, sequence, jobId)
+    call('HSET', prefix .. jobId, '${LANE_FIELD}', lane)
+    return
+  end
+  -- One sequence for all its keys, also where a former job of its id has an entry: all lanes agree on the order.
+  for i = 1, #lane do call('ZADD', own .. 'lane:' .. lane[i], sequence, jobId) end
+  call('HSET', prefix .. jobId, '${LANE_FIELD}', lane[1], '${KEYS_FIELD}', cjson.encode(lane))
 end
 
 -- Who must not be replaced, and where it lay: it waits for its turn, not for a time of its user's.

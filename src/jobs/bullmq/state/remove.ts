@@ -2,6 +2,7 @@ import { OWN_MARK, OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import {
   IN_HAND_KEY,
+  KEYS_FIELD,
   LANE_FIELD,
   LEAVE_LUA,
   OUTCOME_FIELD,
@@ -58,8 +59,9 @@ local function find(itsPrefix, jobId)
   if seen[jobKey] then return end
   seen[jobKey] = true
   local itsOwn = '${OWN_MARK}' .. #itsPrefix .. ':' .. itsPrefix
+  local lanes = call('HMGET', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
   found[#found + 1] = { prefix = itsPrefix, own = itsOwn, key = jobKey, id = jobId,
-    lane = call('HGET', jobKey, '${LANE_FIELD}') }
+    lanes = lanes[2] and cjson.decode(lanes[2]) or { lanes[1] or nil } }
   if ARGV[3] ~= '1' then return end
   for _, childKey in ipairs(call('SMEMBERS', jobKey .. ':dependencies')) do
     local childId = string.match(childKey, '.*:(.*)')
@@ -75,9 +77,11 @@ local removed = removeJob({ unpack(ARGV, 4, 3 + bullKeys) }, { unpack(ARGV, 4 + 
 
 local heads = {}
 for _, job in ipairs(found) do
-  if job.lane and call('EXISTS', job.key) == 0 then
-    local head = leave(job.own, job.prefix, job.lane, job.id)
-    if head and job.prefix == prefix then heads[#heads + 1] = head end
+  if #job.lanes > 0 and call('EXISTS', job.key) == 0 then
+    for _, lane in ipairs(job.lanes) do
+      local head = leave(job.own, job.prefix, lane, job.id)
+      if head and job.prefix == prefix then heads[#heads + 1] = head end
+    end
   end
 end
 return { removed, heads }

@@ -12,15 +12,35 @@ export interface Script {
 /** Toril's hash of a queue: per key, the token and the last sequence of the batch that somebody has in hand. */
 export const IN_HAND_KEY = 'inHand';
 
+/** The copy's field for what its token was when a job was last dropped from the lane, since BullMQ had it no more. */
+export const LOST_FIELD = 'r';
+/** Milliseconds for which that is remembered of a key without a copy. */
+const LOST_MS = 3_600_000;
+
+/**
+ * A fragment: notes in a copy that a job is dropped from its lane. Its holder may have frozen before its commit, and a joint
+ * commit must close the cell to it (joint-lanes.ts). What has no copy is made to expire as an expired one does: a commit
+ * that keeps its value for ever takes the expiry away.
+ */
+export const LOST_LUA: string = `
+local function noteLost(copyKey)
+  local token = redis.call('HGET', copyKey, 't')
+  redis.call('HSET', copyKey, '${LOST_FIELD}', token or '0')
+  if token then return end
+  redis.call('HSET', copyKey, 'x', '0')
+  redis.call('PEXPIRE', copyKey, ${LOST_MS})
+end
+`;
+
 /**
  * A fragment: takes a job's entry out of its lane. Returns the job that is the first one now, unless it waits for a
  * retry; nil if the entry was not the first.
  */
-export const LEAVE_LUA: string = `
+export const LEAVE_LUA: string = `${LOST_LUA}
 local function leave(ownPrefix, itsPrefix, lane, jobId)
   local laneKey = ownPrefix .. 'lane:' .. lane
   local wasFirst = redis.call('ZRANK', laneKey, jobId) == 0
-  redis.call('ZREM', laneKey, jobId)
+  if redis.call('ZREM', laneKey, jobId) == 1 then noteLost(ownPrefix .. 'copy:' .. lane) end
   local head = wasFirst and redis.call('ZRANGE', laneKey, 0, 0)[1]
   if not head or (redis.call('HGET', itsPrefix .. head, '${FIELD.attemptsMade}') or '0') ~= '0' then return nil end
   return head
@@ -57,5 +77,7 @@ export const DIRECTIVE_FIELD = 'torilDirective';
  * a longer name, and the sequence, waiting jobs took a tenth more memory.
  */
 export const LANE_FIELD = 'tl';
+/** A job of several keys: all of them, as JSON, in its user's order. LANE_FIELD is the first; missing while it is in none. */
+export const KEYS_FIELD = 'torilKeys';
 /** The job was in no lane when it was delivered, and entered when it was taken: a commit names such jobs (lanes.ts). */
 export const LATE_FIELD = 'torilLate';

@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { FIELDS_LUA, OUTCOME_FIELD, type Script } from './script.ts';
+import { FIELDS_LUA, LOST_LUA, OUTCOME_FIELD, type Script } from './script.ts';
 import { FIELD } from '../../bullmq/state/layout.ts';
 
 /**
@@ -15,7 +15,7 @@ import { FIELD } from '../../bullmq/state/layout.ts';
 export const SWEEP: Script = {
   name: 'torilSweep',
   numberOfKeys: 1,
-  lua: `
+  lua: `${OWN_PREFIX_LUA}${LOST_LUA}
 local prefix, from, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local heads, more = {}, {}
 for i = 4, #ARGV do
@@ -25,6 +25,7 @@ for i = 4, #ARGV do
   for at = 1, #jobIds do
     if redis.call('EXISTS', prefix .. jobIds[at]) == 0 then
       redis.call('ZREM', lane, jobIds[at])
+      noteLost(own .. 'copy:' .. string.sub(lane, #own + #'lane:' + 1))
       removed = removed + 1
       if from == 0 and at == 1 then lostHead = true end
     end

@@ -1,13 +1,16 @@
 import { COPY_IN_USE_MS } from '../../lanes.ts';
 import { DATA_SET_LUA } from '../../../redis/data-set.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
+import { JOINT_HEAD_LUA, type JointReply } from './joint/head.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import {
   DIRECTIVE_FIELD,
   FIELDS_LUA,
   IN_HAND_KEY,
+  KEYS_FIELD,
   LANE_FIELD,
   LATE_FIELD,
+  LOST_LUA,
   OUTCOME_FIELD,
   SNOOZED_FIELD,
   type Script,
@@ -53,6 +56,8 @@ export type TakeReplyRest = [
   decided: Readonly<Record<string, Packed>>,
   /** Jobs that were in the lane, but are not in BullMQ; 0: none. */
   gone: readonly string[] | 0,
+  /** The first entry is a job of several keys. */
+  joint?: JointReply,
 ];
 
 /** `finished`: as LaneEntry has it. The last six are missing where there is nothing to tell: a job that nobody has tried. */
@@ -67,7 +72,10 @@ export type EntryReply = [
   finished?: string,
   directive?: string,
   failedReason?: Packed,
+  /** 0: none. */
   trace?: Packed,
+  /** Of a job of several keys: all of them, as JSON. */
+  keys?: string,
 ];
 
 /**
@@ -76,6 +84,8 @@ export type EntryReply = [
  * producers without Toril) enter now, and are marked as late; one that has entered another lane does not. The
  * lane is kept with the job. An entry is dropped, and told, if BullMQ no longer has its job, or if a new job of its id is in another
  * lane. What is handed out is noted, since it must not be removed before it is decided.
+ * A job of several keys is known by its field, and enters its lanes by itself (joint/enter.ts). If it is first, what its
+ * other lanes and copies say comes along (joint/head.ts).
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
@@ -89,7 +99,7 @@ export const TAKE: Script = {
   lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
-${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}
+${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${JOINT_HEAD_LUA}
 local inHand = {}
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
@@ -111,16 +121,17 @@ local function traceOf(jobKey)
   return type(trace) == 'string' and trace or nil
 end
 
--- An entry and the length of its data; nil if it is nobody's.
+-- An entry, the length of its data, and its keys if it has several; nil if it is nobody's.
 local function entryOf(key, jobId, sequence, traces)
   local jobKey = prefix .. jobId
   local job = fieldsOf(jobKey, 'name', 'data', '${FIELD.attemptsMade}', '${FIELD.stalls}', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
-    '${LANE_FIELD}', '${LATE_FIELD}')
-  if not job[1] or (job[8] and job[8] ~= key) then return nil end
+    '${LANE_FIELD}', '${LATE_FIELD}', '${KEYS_FIELD}')
+  local keys = job[10] and cjson.decode(job[10])
+  if not job[1] or (job[8] and job[8] ~= key and not (keys and isAmong(key, keys))) then return nil end
   if job[9] then sequence = '+' .. sequence end
   local data = job[2] or '{}'
   local trace = traces and traceOf(jobKey)
-  local isPlain = not (trace or job[3] or job[4] or job[5] or job[6] or job[7])
+  local isPlain = not (trace or keys or job[3] or job[4] or job[5] or job[6] or job[7])
   if isPlain then return { jobId, sequence, job[1], packed(data) }, #data end
   local finished = 'no'
   if job[5] then
@@ -133,7 +144,7 @@ local function entryOf(key, jobId, sequence, traces)
   -- Behind the mark of a job that holds its lane stands why: maybe BullMQ has not been told yet.
   local held, why = string.match(directive, '^(held) (.*)$')
   if held then directive, reason = held, why end
-  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or nil }, #data
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[10] or nil }, #data, keys
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
@@ -142,17 +153,19 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   local token = draw()
   local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
 
-  local entries, present, data, gone, entered = {}, {}, 0, {}, 0
+  local entries, present, data, gone, entered, jointKeys = {}, {}, 0, {}, 0, {}
   local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
   for i = 1, #head, 2 do
     present[head[i]] = true
     if data < dataMax then
-      local entry, size = entryOf(key, head[i], head[i + 1], traces)
+      local entry, size, keys = entryOf(key, head[i], head[i + 1], traces)
       if entry then
         entries[#entries + 1] = entry
+        jointKeys[#entries] = keys
         data = data + size
       else
         call('ZREM', laneKey, head[i])
+        noteLost(copyKey)
         gone[#gone + 1] = head[i]
       end
     end
@@ -163,10 +176,13 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
     local jobId = arrivals[i]
     if not present[jobId] then
       local jobKey = prefix .. jobId
-      local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', 'name', 'finishedOn', '${LANE_FIELD}')
+      local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', 'name', 'finishedOn', '${LANE_FIELD}', '${KEYS_FIELD}')
       local outcome, isUnfinished, isElsewhere = job[1], job[2] and not job[3], job[4] and job[4] ~= key
       if outcome and outcome ~= '' then
         decided[jobId] = packed(outcome)
+      -- It has left its lanes, as whoever retries it does, and enters all of them anew when it is delivered next.
+      elseif job[5] then
+        if isUnfinished and not call('ZSCORE', laneKey, jobId) then call('HDEL', jobKey, '${LANE_FIELD}') end
       -- One that is finished was delivered to somebody who froze, and has left its lane since.
       elseif isUnfinished and not isElsewhere and not call('ZSCORE', laneKey, jobId) then
         local sequence = draw()
@@ -197,8 +213,9 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   end
   local length = #head / 2 - #gone + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  local isPlain = length == #entries and headDueIn == 0 and expiresIn == 0 and #gone == 0 and not next(decided)
-  local rest = not isPlain and { length, headDueIn, expiresIn, decided, #gone > 0 and gone or 0 } or nil
+  local joint = jointKeys[1] and jointHead(key, entries, jointKeys, copyToken) or nil
+  local isPlain = length == #entries and headDueIn == 0 and expiresIn == 0 and #gone == 0 and not next(decided) and not joint
+  local rest = not isPlain and { length, headDueIn, expiresIn, decided, #gone > 0 and gone or 0, joint } or nil
   return { token, copyToken, watermark, value, cascadeTo, since, entries, rest }
 end
 

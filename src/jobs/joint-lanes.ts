@@ -1,0 +1,92 @@
+/**
+ * Lanes with jobs of several keys. The contract, beside lanes.ts. A *joint job* is in the lanes of all its keys with one
+ * sequence, so all lanes agree on its order, and whoever waits waits for a lower sequence. It is decided by one step for
+ * all its keys: copies, lanes and outcomes change together, or not at all. Its cells are written afterwards: until that is
+ * known, the commit is *behind*.
+ */
+import type { HistoryNote } from '../history/history.ts';
+import type { Acknowledged, Copy } from './lanes.ts';
+
+/** What a joint job at the head of a lane needs of its other lanes. Part of what was taken. */
+export interface JointHead {
+  /**
+   * So many entries, from the first one on, are joint jobs that are ready: in each of their other lanes only jobs of this
+   * run are before them. They have at most JOINT_RUN_KEYS_MAX keys together. 0: the first one is not ready.
+   */
+  readonly ready: number;
+  /** The first entry is not ready: keys in whose lanes other jobs are before it, */
+  readonly blockedBy: readonly string[];
+  /** or which it is missing in. */
+  readonly missingIn: readonly string[];
+  /** Of all keys of the ready entries but the lane's own. */
+  readonly others: ReadonlyMap<string, OtherKey>;
+  /** As `OtherKey.lost`, of the lane's own key. */
+  readonly lost: boolean;
+}
+
+/** Another key of a run. */
+export interface OtherKey {
+  /** With its value. */
+  readonly copy: Copy;
+  /** Milliseconds until its value expires; 0: never, or there is none. */
+  readonly expiresInMs: number;
+  /**
+   * A job was dropped from its lane since the last commit, because BullMQ had it no more: its holder may have frozen
+   * before the commit of that very job, which would land late.
+   */
+  readonly lost: boolean;
+  /** Jobs in its lane. */
+  readonly length: number;
+}
+
+/** Distinct keys of a run of joint jobs. */
+export const JOINT_RUN_KEYS_MAX = 16;
+
+/** A commit of several keys, which no cell has yet. */
+export interface JointCommit {
+  readonly dataSet: string;
+  readonly token: number;
+  readonly keys: readonly JointKey[];
+  /** Encoded decisions of all its jobs, in order; of one that stays and holds its lanes, too. */
+  readonly decisions: ReadonlyMap<string, string>;
+  /** Milliseconds that a job takes at present. */
+  readonly paceMs: number;
+}
+
+export interface JointKey {
+  readonly key: string;
+  /** The token of the copy on which it is built. */
+  readonly base: number;
+  /** Everything in the lane at or below it is decided, */
+  readonly watermark: number;
+  /** and is exactly this, in this order: else nothing is done at all. */
+  readonly jobIds: readonly string[];
+  readonly value: { readonly json: string } | 'deleted';
+  /** Milliseconds after which the value is gone; 0: never. */
+  readonly expireMs: number;
+  readonly history: HistoryNote | undefined;
+}
+
+/** A joint commit whose cells are not known to be written. */
+export interface BehindCommit {
+  readonly token: number;
+  readonly keys: readonly string[];
+}
+
+export interface JointLanes {
+  /**
+   * A job enters the lanes of all its keys, at their ends, with one sequence; unless it is in its lanes, decided, finished
+   * or gone. It keeps the keys that it entered with before. For jobs that are in no lane when they are delivered.
+   */
+  enterJoint(jobId: string, keys: readonly string[]): Promise<void>;
+  /** All of it, or nothing. Idempotent, unless its keys have gone on since: then it is refused, and outcomes tell. */
+  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged>;
+  /** The commit's cells are written, superseded, or lost by memcached. */
+  settled(token: number): Promise<void>;
+  /** The commit of this token if it is behind; or those that have been for so many milliseconds, at most 100. */
+  behind(which: { readonly token: number } | { readonly forMs: number }): Promise<BehindCommit[]>;
+  /** A joint job that waits gives up: it leaves all its lanes with this outcome. False: it is decided, or in none. */
+  withdraw(jobId: string, decision: string): Promise<boolean>;
+  /** The copies of several keys, as of one moment. */
+  snapshot(keys: readonly string[]): Promise<Copy[]>;
+}

@@ -1,0 +1,182 @@
+/** Jobs of several keys in memory: what the scripts of redis/scripts/joint/ do. */
+import { JOINT_MARK, PLAIN_APPLIED } from '../../updates/outcome.ts';
+import {
+  type BehindCommit,
+  JOINT_RUN_KEYS_MAX,
+  type JointCommit,
+  type JointHead,
+  type JointKey,
+  type OtherKey,
+} from '../joint-lanes.ts';
+import type { Acknowledged, Copy, LaneEntry } from '../lanes.ts';
+import type { LaneOrders } from './lane-orders.ts';
+import type { MemoryCopies } from './memory-copies.ts';
+import type { MemoryHistory } from './memory-history.ts';
+import { isFinished, type MemoryJob, NEVER_ALONE } from './memory-job.ts';
+
+const COMMITS_MAX = 100;
+
+export interface MemoryJointParts {
+  readonly jobs: ReadonlyMap<string, MemoryJob>;
+  readonly lanes: LaneOrders;
+  readonly copies: MemoryCopies;
+  readonly history: MemoryHistory;
+  readonly dataSetId: () => string;
+  /** Told of a delayed job that has nothing to wait for any more. */
+  readonly promote: (jobId: string) => void;
+  /** Nothing of a key is in anybody's hand any more. */
+  readonly outOfHand: (key: string) => void;
+}
+
+export class MemoryJoint {
+  readonly #parts: MemoryJointParts;
+  readonly #behind = new Map<number, readonly string[]>();
+
+  constructor(parts: MemoryJointParts) {
+    this.#parts = parts;
+  }
+
+  /** At the ends of all lanes, with one sequence. */
+  enterAll(job: MemoryJob, keys: readonly string[]): void {
+    const { lanes } = this.#parts;
+    const sequence = lanes.draw();
+    for (const key of keys) lanes.enter(key, job.id, sequence);
+    job.entered = { key: keys[0] as string, sequence };
+    job.keys = keys;
+  }
+
+  enter(jobId: string, keys: readonly string[]): void {
+    const job = this.#parts.jobs.get(jobId);
+    if (job === undefined || isFinished(job) || job.outcome !== '' || job.entered !== undefined)
+      return;
+    this.enterAll(job, job.keys ?? keys);
+  }
+
+  head(key: string, entries: readonly LaneEntry[]): JointHead | undefined {
+    if (entries[0]?.keys === undefined) return undefined;
+    const { lanes, copies } = this.#parts;
+    const before = new Map<string, number>([[key, 0]]);
+    const [blockedBy, missingIn]: [string[], string[]] = [[], []];
+    let ready = 0;
+    for (const { jobId, keys } of entries) {
+      if (keys === undefined) break;
+      const others = keys.filter((other) => other !== key);
+      const waits = others.filter((other) => lanes.rank(other, jobId) !== (before.get(other) ?? 0));
+      if (ready === 0) {
+        for (const other of waits) (lanes.has(other, jobId) ? blockedBy : missingIn).push(other);
+      }
+      const distinct = new Set([...before.keys(), ...keys]).size;
+      if (waits.length > 0 || distinct > JOINT_RUN_KEYS_MAX) break;
+      for (const one of keys) before.set(one, (before.get(one) ?? 0) + 1);
+      ready += 1;
+    }
+    before.delete(key);
+    const others = new Map([...before.keys()].map((other) => [other, this.#other(other)]));
+    return { ready, blockedBy, missingIn, others, lost: copies.hasLost(key) };
+  }
+
+  #other(key: string): OtherKey {
+    const { lanes, copies } = this.#parts;
+    copies.keep(key);
+    return {
+      copy: copies.seenWith(key, undefined),
+      expiresInMs: copies.expiresInMs(key),
+      lost: copies.hasLost(key),
+      length: lanes.length(key),
+    };
+  }
+
+  acknowledge(commit: JointCommit): Acknowledged {
+    const { copies, lanes, dataSetId } = this.#parts;
+    const { keys, token, decisions } = commit;
+    if (commit.dataSet !== dataSetId()) return { accepted: false };
+    const tokens = keys.map(({ key }) => copies.of(key)?.token ?? 0);
+    if (tokens.every((its) => its === token)) return { accepted: true };
+    if (keys.some(({ base }, at) => base !== tokens[at])) return { accepted: false };
+    if (token > lanes.lastDrawn) return { accepted: false, wentBack: true };
+    if (!keys.every((key) => this.#isHead(key))) return { accepted: false };
+    for (const key of keys) this.#record(commit, key);
+    for (const { key, watermark, value, expireMs, jobIds } of keys) {
+      copies.write({ key, token, watermark, value, expireMs, paceMs: commit.paceMs });
+      copies.keep(key);
+      for (const jobId of jobIds) lanes.leave(key, jobId);
+    }
+    for (const [jobId, decision] of decisions) this.#decide(jobId, token, decision);
+    this.#behind.set(
+      token,
+      keys.map(({ key }) => key),
+    );
+    for (const { key } of keys) this.#parts.outOfHand(key);
+    return { accepted: true };
+  }
+
+  #isHead({ key, watermark, jobIds }: JointKey): boolean {
+    const head = this.#parts.lanes.upTo(key, watermark).map(([jobId]) => jobId);
+    return head.length === jobIds.length && head.every((jobId, at) => jobId === jobIds[at]);
+  }
+
+  #record({ token, dataSet, decisions, paceMs }: JointCommit, of: JointKey): void {
+    const { key, base, watermark, value, expireMs, history: note } = of;
+    if (note === undefined) return;
+    const commit = { key, dataSet, base, token, watermark, value, expireMs, decisions, paceMs };
+    this.#parts.history.add({ ...commit, decided: of.jobIds.length }, note, base, []);
+  }
+
+  #decide(jobId: string, token: number, decision: string): void {
+    const job = this.#parts.jobs.get(jobId);
+    if (job === undefined) return;
+    const kind = decision[0];
+    const isApplied = kind === PLAIN_APPLIED;
+    if (kind === 'h') {
+      job.directive = 'held';
+      job.failedReason = decision.slice(1);
+    } else if (kind === 'm') {
+      job.directive = '';
+      job.alone = NEVER_ALONE;
+      this.enterAll(job, job.keys as readonly string[]);
+    } else {
+      if (!isApplied) job.entered = undefined;
+      if (kind !== 's' && (isApplied || !isFinished(job)))
+        this.#leaveOutcome(job, `${JOINT_MARK}${token}:${decision}`);
+      if (kind === 'c') for (const key of job.keys ?? []) this.#cascade(key);
+    }
+  }
+
+  #leaveOutcome(job: MemoryJob, outcome: string): void {
+    job.outcome = outcome;
+    if (job.state === 'delayed') this.#parts.promote(job.id);
+  }
+
+  #cascade(key: string): void {
+    const last = this.#parts.lanes.lastSequence(key);
+    const copy = this.#parts.copies.of(key);
+    if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
+  }
+
+  settled(token: number): void {
+    for (const key of this.#behind.get(token) ?? []) this.#parts.copies.letGo(key, token);
+    this.#behind.delete(token);
+  }
+
+  behind(which: { readonly token: number } | { readonly forMs: number }): BehindCommit[] {
+    const { lanes } = this.#parts;
+    const all = [...this.#behind].map(([token, keys]) => ({ token, keys }));
+    if ('token' in which) return all.filter(({ token }) => token === which.token);
+    const until = lanes.nowMicros() - which.forMs * 1000;
+    return all.filter(({ token }) => token <= until).slice(0, COMMITS_MAX);
+  }
+
+  withdraw(jobId: string, decision: string): boolean {
+    const job = this.#parts.jobs.get(jobId);
+    if (job === undefined || isFinished(job) || job.outcome !== '') return false;
+    if (job.entered === undefined || job.keys === undefined) return false;
+    for (const key of job.keys) this.#parts.lanes.leave(key, jobId);
+    job.entered = undefined;
+    this.#leaveOutcome(job, decision);
+    return true;
+  }
+
+  snapshot(keys: readonly string[]): Copy[] {
+    return keys.map((key) => this.#parts.copies.seenWith(key, undefined));
+  }
+}

@@ -1,0 +1,198 @@
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import { JOINT_MARK, PLAIN_APPLIED } from '../../../../updates/outcome.ts';
+import { PROMOTE_LUA } from '../../../bullmq/state/snoozing/promote.ts';
+import { type NoteArguments, RECORD_LUA } from '../history.ts';
+import { type Packed, PACKING_LUA } from '../packing.ts';
+import {
+  ALONE_FIELD,
+  DIRECTIVE_FIELD,
+  FIELDS_LUA,
+  IN_HAND_KEY,
+  KEYS_FIELD,
+  LANE_FIELD,
+  OUTCOME_FIELD,
+  type Script,
+} from '../script.ts';
+import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
+import { BEHIND_KEY } from './behind.ts';
+import { ENTER_ALL_LUA } from './enter.ts';
+
+/** Times in milliseconds, 0: never. */
+export type JointArguments = [
+  dataSet: string,
+  token: string,
+  /** Milliseconds per job. */
+  pace: string,
+  keys: readonly JointKeyArguments[],
+  /** Of all its jobs, in order: id, decision. */
+  jobs: readonly Packed[],
+];
+
+export type JointKeyArguments = [
+  key: string,
+  base: string,
+  watermark: string,
+  /** '+' and JSON, '-' deleted. */
+  value: Packed,
+  expireMs: number,
+  copyExpireMs: number,
+  jobIds: readonly string[],
+  note?: NoteArguments,
+];
+
+/** A fragment: how a joint job leaves its lanes with an outcome, behind FIELDS_LUA and PROMOTE_LUA. */
+const LEAVE_ALL_LUA = `
+-- One that failed may be tried again, by its retry or an operator's: it enters all its lanes anew.
+local function decideJoint(jobId, token, decision)
+  local jobKey, kind = prefix .. jobId, string.sub(decision, 1, 1)
+  local job = fieldsOf(jobKey, 'name', 'finishedOn')
+  if not job[1] then return end
+  if kind ~= '${PLAIN_APPLIED}' then call('HDEL', jobKey, '${LANE_FIELD}') end
+  if kind == 's' or (job[2] and kind ~= '${PLAIN_APPLIED}') then return end
+  call('HSET', jobKey, '${OUTCOME_FIELD}', '${JOINT_MARK}' .. token .. ':' .. decision)
+  if anyDelayed then promote(jobId) end
+end
+`;
+
+/**
+ * Decides jobs of several keys: makes a commit that no cell has yet the state of all its keys, takes its jobs out of
+ * all their lanes and leaves their outcomes, in one step, or does nothing. Refused unless each copy is what the commit
+ * was built on, and exactly its jobs are at each lane's head, up to the watermark: a job of it may have been removed,
+ * withdrawn or decided by another driver since it was taken. Accepted without doing anything if all copies are the
+ * commit itself.
+ * Whoever is told an outcome of it must first see that the commit is no longer behind (behind.ts).
+ *
+ *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  ARGV[1] key prefix  ARGV[2...] packed: a JointArguments per commit
+ *   Returns a letter per commit: 1 accepted, 0 refused, b refused since Redis has gone back
+ */
+export const ACKNOWLEDGE_JOINT: Script = {
+  name: 'torilAcknowledgeJoint',
+  numberOfKeys: 2,
+  lua: `${QUEUE_SEQUENCE_LUA}${PACKING_LUA}
+local call, prefix = redis.call, ARGV[1]
+local dataSetId = string.match(dataSet or '', '^%S*')
+local anyDelayed = call('EXISTS', KEYS[2]) == 1
+local nowMs = math.floor(nowMicros / 1000)
+${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}
+-- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And what the copies say.
+local function check(commitsDataSet, token, keys)
+  if commitsDataSet ~= dataSetId then return '0' end
+  local isKnown, fits, expiries = true, true, {}
+  for i = 1, #keys do
+    local copy = call('HMGET', own .. 'copy:' .. keys[i][1], 't', 'x')
+    local copyToken = copy[1] or '0'
+    if copyToken ~= token then isKnown = false end
+    if copyToken ~= keys[i][2] then fits = false end
+    expiries[i] = copy[2]
+  end
+  if isKnown then return '1' end
+  if not fits then return '0' end
+  if tonumber(token) > lastDrawn then return 'b' end
+  for i = 1, #keys do
+    local ids, ours = call('ZRANGEBYSCORE', own .. 'lane:' .. keys[i][1], '-inf', keys[i][3]), keys[i][7]
+    if #ids ~= #ours then return '0' end
+    for n = 1, #ids do if ids[n] ~= ours[n] then return '0' end end
+  end
+  return nil, expiries
+end
+
+-- An entry per key, with its value: a replay of one key cannot make it again, and begins behind it.
+local function recordJoint(token, keys, decisions)
+  for i = 1, #keys do
+    local key, base, watermark, value, _, _, _, note = unpack(keys[i])
+    if note then record(key, base, token, watermark, unpacked(value), decisions, note, {}) end
+  end
+end
+
+local function writeKey(token, pace, hadExpiry, key, _, watermark, value, expireMs, copyExpireMs, ids)
+  local copyKey = own .. 'copy:' .. key
+  call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', unpacked(value))
+  if copyExpireMs > 0 then
+    call('HSET', copyKey, 'x', string.format('%.0f', nowMs + expireMs))
+    call('PEXPIRE', copyKey, copyExpireMs)
+  elseif hadExpiry then
+    call('HDEL', copyKey, 'x')
+    call('PERSIST', copyKey)
+  end
+  if #ids > 0 then call('ZREMRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark) end
+end
+
+local function cascade(keys)
+  for i = 1, #keys do
+    local last = call('ZRANGE', own .. 'lane:' .. keys[i], -1, -1, 'WITHSCORES')
+    if last[2] then call('HSET', own .. 'copy:' .. keys[i], 'c', string.format('%.0f', tonumber(last[2]))) end
+  end
+end
+
+local function keysOf(jobId)
+  local keys = call('HGET', prefix .. jobId, '${KEYS_FIELD}')
+  return keys and cjson.decode(keys) or {}
+end
+
+local function acknowledge(commitsDataSet, token, pace, keys, jobs)
+  local answer, expiries = check(commitsDataSet, token, keys)
+  if answer then return answer end
+  local decisions = {}
+  for i = 1, #jobs, 2 do decisions[jobs[i]] = unpacked(jobs[i + 1]) end
+  -- First what can fail: a script is not undone.
+  recordJoint(token, keys, decisions)
+  local member, hands = { token }, {}
+  for i = 1, #keys do
+    writeKey(token, pace, expiries[i], unpack(keys[i], 1, 7))
+    member[#member + 1] = keys[i][1]
+  end
+  for i = 1, #jobs, 2 do
+    local jobId = jobs[i]
+    local decision = decisions[jobId]
+    local kind = string.sub(decision, 1, 1)
+    if kind == 'h' then
+      if fieldsOf(prefix .. jobId, 'name')[1] then
+        call('HSET', prefix .. jobId, '${DIRECTIVE_FIELD}', 'held ' .. string.sub(decision, 2))
+      end
+    elseif kind == 'm' then
+      call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}', '${ALONE_FIELD}')
+      local its = keysOf(jobId)
+      if #its > 0 then enterAll(jobId, its) end
+    else
+      decideJoint(jobId, token, decision)
+      if kind == 'c' then cascade(keysOf(jobId)) end
+    end
+  end
+  call('ZADD', own .. '${BEHIND_KEY}', token, cjson.encode(member))
+  call('HDEL', own .. '${IN_HAND_KEY}', unpack(member, 2))
+  return '1'
+end
+
+local letters = {}
+for i = 1, #request do letters[i] = acknowledge(unpack(request[i])) end
+trimHistory()
+saveDrawn()
+return table.concat(letters)
+`,
+};
+
+/**
+ * A joint job that waits gives up: it leaves all its lanes with an outcome. Nothing is committed, so nothing is behind; a
+ * commit of it that is under way is refused, since the job is in no lane.
+ *
+ *   KEYS[1] sequence (unused)  KEYS[2] BullMQ's delayed set  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its outcome
+ *   Returns 1, or 0 if it is decided, in none of its lanes or gone
+ */
+export const WITHDRAW: Script = {
+  name: 'torilWithdraw',
+  numberOfKeys: 2,
+  lua: `${OWN_PREFIX_LUA}
+local call, prefix = redis.call, ARGV[1]
+local anyDelayed = call('EXISTS', KEYS[2]) == 1
+${PROMOTE_LUA}${FIELDS_LUA}
+local jobKey = prefix .. ARGV[2]
+local job = fieldsOf(jobKey, 'name', 'finishedOn', '${OUTCOME_FIELD}', '${LANE_FIELD}', '${KEYS_FIELD}')
+if not job[1] or job[2] or (job[3] and job[3] ~= '') or not job[4] or not job[5] then return 0 end
+local keys = cjson.decode(job[5])
+for i = 1, #keys do call('ZREM', own .. 'lane:' .. keys[i], ARGV[2]) end
+call('HDEL', jobKey, '${LANE_FIELD}')
+call('HSET', jobKey, '${OUTCOME_FIELD}', ARGV[3])
+if anyDelayed then promote(ARGV[2]) end
+return 1
+`,
+};

@@ -1,0 +1,78 @@
+import { COPY_GRACE_MS } from '../../../lanes.ts';
+import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
+import type { Script } from '../script.ts';
+import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
+
+/** Toril's sorted set of a queue: joint commits whose cells are not known to be written. `[token, key...]` as JSON, by token. */
+export const BEHIND_KEY = 'behind';
+/** Commits that are told at a time. */
+const COMMITS_MAX = 100;
+
+/**
+ * A joint commit's cells are written. Its copies that expire were kept for whoever would have had to put them right.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] tokens
+ */
+export const SETTLED: Script = {
+  name: 'torilSettled',
+  numberOfKeys: 1,
+  lua: `${QUEUE_SEQUENCE_LUA}
+local nowMs = math.floor(nowMicros / 1000)
+for i = 2, #ARGV do
+  local behind = redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', ARGV[i], ARGV[i])
+  for n = 1, #behind do
+    local commit = cjson.decode(behind[n])
+    for k = 2, #commit do
+      local copyKey = own .. 'copy:' .. commit[k]
+      local copy = redis.call('HMGET', copyKey, 't', 'x')
+      if copy[1] == commit[1] and copy[2] then
+        redis.call('PEXPIRE', copyKey, string.format('%.0f', math.max(0, copy[2] - nowMs) + ${COPY_GRACE_MS}))
+      end
+    end
+  end
+  if #behind > 0 then redis.call('ZREMRANGEBYSCORE', own .. '${BEHIND_KEY}', ARGV[i], ARGV[i]) end
+end
+return 1
+`,
+};
+
+/**
+ * Joint commits that are behind. Read only.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] a token; '': those that have been for long
+ *   ARGV[3] so many milliseconds
+ *   Returns `[token, key...]` as JSON of each
+ */
+export const BEHIND: Script = {
+  name: 'torilBehind',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}
+local from, to = ARGV[2], ARGV[2]
+if from == '' then
+  local time = redis.call('TIME')
+  from, to = '-inf', string.format('%.0f', (time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3]) * 1000)
+end
+return redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', from, to, 'LIMIT', 0, ${COMMITS_MAX})
+`,
+};
+
+/**
+ * The copies of several keys, as of one moment. Read only.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] keys
+ *   Returns token, watermark, value, cascade of each
+ */
+export const SNAPSHOT: Script = {
+  name: 'torilSnapshot',
+  numberOfKeys: 1,
+  lua: `${QUEUE_SEQUENCE_LUA}
+local result, nowMs = {}, math.floor(nowMicros / 1000)
+for i = 2, #ARGV do
+  local copy = redis.call('HMGET', own .. 'copy:' .. ARGV[i], 't', 'w', 'v', 'c', 'x')
+  local value = copy[3] or '-'
+  if not copy[1] or (copy[5] and tonumber(copy[5]) <= nowMs) then value = '-' end
+  result[i - 1] = { copy[1] or '0', copy[2] or '0', value, copy[4] or '0' }
+end
+return result
+`,
+};

@@ -1,0 +1,111 @@
+/**
+ * Joint commits whose cells are not known to be written. Whoever is told an outcome of one waits until they are: completed
+ * implies that each cell is written, superseded, or lost by memcached. If its driver has died, a visit of each key puts the
+ * cell right. A sweep sees to commits of which nobody waits for an outcome any more.
+ */
+import { type Clock, pause } from '../../base/clock.ts';
+import type { Random } from '../../base/random.ts';
+import { decodeItem } from '../../cells/envelope.ts';
+import { TorilError } from '../../errors.ts';
+import type { BehindCommit } from '../../jobs/joint-lanes.ts';
+import type { Lanes } from '../../jobs/lanes.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
+import type { TorilWorkerOptions } from '../../options.ts';
+import type { EventReporter } from '../worker-events.ts';
+
+/** Milliseconds between two looks: the driver is probably about to say so itself. */
+const LOOK_MS = 20;
+const LOOK_MS_MAX = 200;
+
+export interface BehindContext {
+  readonly lanes: Pick<Lanes, 'behind' | 'settled'>;
+  readonly servers: MemcachedServers;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly options: Pick<TorilWorkerOptions, 'blockedMs' | 'leaseMs'>;
+  readonly report: EventReporter;
+}
+
+export class BehindCommits {
+  readonly #context: BehindContext;
+  readonly #visit: (key: string) => void;
+  readonly #closing = new AbortController();
+
+  /** @param visit has a key's cell brought up to its copy, sooner or later */
+  constructor(context: BehindContext, visit: (key: string) => void) {
+    this.#context = context;
+    this.#visit = visit;
+  }
+
+  /** Whether the commit's cells are known to be written. Sees to it, for `blockedMs` at most. Never rejects. */
+  async isSettled(token: number): Promise<boolean> {
+    const { lanes } = this.#context;
+    try {
+      if ((await lanes.behind({ token })).length === 0) return true;
+      await pause(this.#context.clock, LOOK_MS, this.#closing.signal);
+      const [commit] = await lanes.behind({ token });
+      return commit === undefined || (await this.settle(commit));
+    } catch (thrown) {
+      if (!(thrown instanceof TorilError)) throw thrown;
+      return false; // a server is out of reach
+    }
+  }
+
+  /** The same for one that is known to be behind. */
+  async settle(commit: BehindCommit): Promise<boolean> {
+    const { clock, options } = this.#context;
+    const startedMs = clock.monotonicMs();
+    for (let waitMs = LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
+      if (await this.#isWritten(commit)) return true;
+      if (this.#closing.signal.aborted) return false;
+      if (clock.monotonicMs() - startedMs >= options.blockedMs) return false;
+      await pause(clock, waitMs, this.#closing.signal);
+    }
+  }
+
+  async #isWritten({ token, keys }: BehindCommit): Promise<boolean> {
+    const { lanes, report } = this.#context;
+    const older = await Promise.all(keys.map((key) => this.#isOlder(key, token)));
+    const behind = keys.filter((_, at) => older[at]);
+    if (behind.length > 0) {
+      behind.forEach(this.#visit);
+      return false;
+    }
+    await lanes.settled(token);
+    report('cellsSettled', { key: keys[0] as string, keys, token });
+    return true;
+  }
+
+  /** What is missing, readers see to be missing; what is foreign is told by the key's next job. */
+  async #isOlder(key: string, token: number): Promise<boolean> {
+    const server = this.#context.servers.serverFor(key);
+    if (server.trouble !== undefined) return true;
+    const connection = await server.connection();
+    const read = await connection.get(cellName(key));
+    if (read.kind !== 'done') return read.kind === 'unknown' || read.reason !== 'missing';
+    const content = decodeItem(read.value);
+    return content.kind === 'envelope' && content.envelope.token < token;
+  }
+
+  /** Looks now and then for commits that have been behind for longer than a lease, until it is closed. */
+  begin(): void {
+    void this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, options, lanes } = this.#context;
+    const { signal } = this.#closing;
+    for (;;) {
+      // All workers look: never in step with each other.
+      await pause(clock, options.leaseMs * (0.5 + random.fraction()), signal);
+      if (signal.aborted) return;
+      const commits = await lanes.behind({ forMs: options.leaseMs }).catch(() => []);
+      await Promise.allSettled(commits.map((commit) => this.settle(commit)));
+    }
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+}

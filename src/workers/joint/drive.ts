@@ -1,0 +1,188 @@
+/**
+ * Jobs of several keys, met at the head of a lane whose lease is held. Lane order is their lock: while one is at the head of
+ * all its lanes, no ordinary commit of these keys can begin. They are decided in Redis first, by one step for all keys, and
+ * their cells are written afterwards. After take and reconcile (turn.ts):
+ *
+ *   ready        in memory  ready.ts         not ready: a visit to each lane where it is not next, and then it waits
+ *   read         memcached  run-keys.ts      the other keys' cells; dies here: nothing happened
+ *   fold         in memory  fold-run.ts      dies here: nothing happened
+ *   acknowledge  Redis      drive.ts         dies here: the copies are ahead of the cells, which a visit puts right
+ *   write        memcached  write-cells.ts   dies here: the same, of some cells
+ *   settle       in memory  drive.ts         the commit is no longer behind; BullMQ completes the jobs
+ *
+ * The own lease spares two processes the same work, and guards nothing: of two drivers, the first acknowledgement wins.
+ */
+import { TorilError } from '../../errors.ts';
+import type { JointCommit, JointHead } from '../../jobs/joint-lanes.ts';
+import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Settlement } from '../deliveries/arrival.ts';
+import type { FoldStart } from '../fold/batch.ts';
+import type { JointEntry } from '../fold/joint-updates.ts';
+import { noteOfJoint } from '../fold/history-notes.ts';
+import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
+import { isRestricted } from '../turn/take.ts';
+import { AGAIN, type BatchEnd, type Turn, WAITS } from '../turn/turn-state.ts';
+import { type FoldedKey, type FoldedRun, foldRun } from './fold-run.ts';
+import { notReady } from './ready.ts';
+import { type RunKeys, runKeys } from './run-keys.ts';
+import { writeCells } from './write-cells.ts';
+
+/** @param start where the own key's fold begins */
+export async function driveJoint(
+  turn: Turn,
+  taken: Taken,
+  joint: JointHead,
+  start: FoldStart,
+): Promise<BatchEnd> {
+  if (joint.ready === 0) return notReady(turn, taken, joint);
+  const { driven } = turn.memory.worker;
+  const keys = [turn.key, ...joint.others.keys()];
+  // Another combiner of this process drives some of these keys right now, and would only be refused, or refuse us.
+  if (keys.some((key) => driven.has(key))) return WAITS;
+  keys.forEach((key) => driven.add(key));
+  try {
+    return await drive(turn, taken, joint, start);
+  } finally {
+    keys.forEach((key) => driven.delete(key));
+  }
+}
+
+async function drive(
+  turn: Turn,
+  taken: Taken,
+  joint: JointHead,
+  start: FoldStart,
+): Promise<BatchEnd> {
+  const { context, memory, lease } = turn;
+  const startedMs = context.clock.monotonicMs();
+  const { run, cascadeTo } = runOf(turn, taken, joint);
+  const found = await runKeys(turn, taken, joint, run, start);
+  if (found.kind !== 'keys') return seenTo(turn, found);
+
+  turn.restricted = isRestricted(turn, taken);
+  const folded = await foldRun(turn, taken, run, found.keys, cascadeTo);
+  if (folded instanceof TorilError) return turn.held(folded);
+  const { batch } = folded;
+  if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return turn.lost();
+  if (folded.decisions.size === 0) return settleUncommitted(turn, taken, batch);
+
+  const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, folded));
+  if (!accepted) {
+    context.report('acknowledgementRefused', { key: turn.key, token: taken.token });
+    return AGAIN;
+  }
+  turn.takenToken = 0;
+  reportCommitted(turn, taken, folded);
+  const last = isLast(taken, batch);
+  const unwritten = await writeCells(turn, folded.keys, last);
+  const isWritten = unwritten.length === 0;
+  if (isWritten) context.lanes.settled(taken.token).catch(() => undefined); // else the sweep says so
+  const end = settleJobs(turn, taken, run, folded, isWritten);
+  noteVisits(turn, joint, folded, unwritten);
+  if (batch.decided > 0) memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
+  return isWritten ? end : AGAIN;
+}
+
+/** The first ready entries; ended where a cascade of one of their keys begins or ends to reach them. */
+function runOf(
+  { key }: Turn,
+  { entries, copy }: Taken,
+  { ready, others }: JointHead,
+): { readonly run: readonly JointEntry[]; readonly cascadeTo: number } {
+  const run = entries.slice(0, ready).filter(isJoint);
+  const isCascaded = ({ keys, sequence }: JointEntry): boolean =>
+    keys.some(
+      (one) => sequence <= (one === key ? copy : (others.get(one)?.copy ?? copy)).cascadeTo,
+    );
+  const [first] = run as [JointEntry];
+  if (isCascaded(first)) return { run: [first], cascadeTo: first.sequence };
+  const end = run.findIndex(isCascaded);
+  return { run: end < 0 ? run : run.slice(0, end), cascadeTo: 0 };
+}
+
+function isJoint(entry: LaneEntry): entry is JointEntry {
+  return entry.keys !== undefined;
+}
+
+/** Keys of the run whose states are not clear: their own combiners see to them, or tell why they cannot. */
+function seenTo(turn: Turn, found: Exclude<RunKeys, { kind: 'keys' }>): BatchEnd {
+  if (found.kind === 'held') {
+    const { key, cause } = found;
+    const { context } = turn;
+    context.report('laneHeld', { key, jobId: undefined, reason: cause.message, code: cause.code });
+    return { kind: 'blocked', delayMs: context.options.blockedMs };
+  }
+  const others = found.keys.filter((key) => key !== turn.key);
+  others.forEach((key) => turn.neighbours.visit(key));
+  return others.length > 0 ? WAITS : AGAIN;
+}
+
+function commitOf(turn: Turn, taken: Taken, { decisions, keys }: FoldedRun): JointCommit {
+  const { context, memory } = turn;
+  return {
+    dataSet: taken.dataSet.id,
+    token: taken.token,
+    decisions,
+    paceMs: memory.paceMs,
+    keys: keys.map(({ of, watermark, jobIds, valueJson, expireMs }) => ({
+      ...{ key: of.key, base: of.copy.token, watermark, jobIds, expireMs },
+      value: valueJson === undefined ? 'deleted' : { json: valueJson },
+      history: noteOfJoint(valueJson, context),
+    })),
+  };
+}
+
+function reportCommitted(
+  { context, key }: Turn,
+  { token }: Taken,
+  { batch, keys }: FoldedRun,
+): void {
+  const names = keys.map(({ of }) => of.key);
+  context.report('committed', { key, token, jobs: batch.applied, keys: names });
+  if (batch.unapplied.length > 0)
+    context.report('jobsNotApplied', { key, jobIds: batch.unapplied });
+}
+
+/** Delivered jobs hear of it; those that wait for the cells, once it is known that these are written. */
+function settleJobs(
+  turn: Turn,
+  taken: Taken,
+  run: readonly JointEntry[],
+  { batch }: FoldedRun,
+  isWritten: boolean,
+): BatchEnd {
+  const told = (settlement: Settlement): Settlement =>
+    settlement.kind !== 'decided' || isWritten
+      ? settlement
+      : { ...settlement, outcome: { ...settlement.outcome, joint: taken.token } };
+  const settlements = new Map(
+    [...batch.settlements].map(([jobId, settlement]) => [jobId, told(settlement)]),
+  );
+  for (const { jobId, keys } of run.slice(0, batch.decided)) {
+    const [first] = keys as [string];
+    const settlement = settlements.get(jobId);
+    if (first !== turn.key && settlement !== undefined)
+      turn.neighbours.settle(first, jobId, settlement);
+  }
+  return settle(turn, taken, { ...batch, settlements }, false);
+}
+
+/**
+ * Lanes that have more, behind these jobs: nobody else may know that they can go on. And cells that are behind, of which the
+ * own one is the turn's next business.
+ */
+function noteVisits(
+  { toVisit, key }: Turn,
+  { others }: JointHead,
+  { keys }: FoldedRun,
+  unwritten: readonly string[],
+): void {
+  const left = new Map<string, FoldedKey>(keys.map((folded) => [folded.of.key, folded]));
+  for (const [other, { length }] of others) {
+    const folded = left.get(other);
+    if (other === key || folded === undefined) continue;
+    if (length > folded.jobIds.length) toVisit.add(other);
+    else toVisit.delete(other);
+  }
+  for (const other of unwritten) if (other !== key) toVisit.add(other);
+}

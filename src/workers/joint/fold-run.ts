@@ -1,0 +1,162 @@
+/** The fold of a run: its jobs over the values of all its keys, no more of them than give items that fit into memcached. */
+import { encodeEnvelope } from '../../cells/envelope.ts';
+import type { TorilError } from '../../errors.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import { PLAIN_APPLIED } from '../../updates/outcome.ts';
+import type { Batch, FoldStart, FoldTurn } from '../fold/batch.ts';
+import { itemBytesMax, itemsTooSmall, newValueBytesMax, tooLarge } from '../fold/fitting.ts';
+import { fold } from '../fold/fold.ts';
+import { type JointEntry, JointUpdates, type JointValues } from '../fold/joint-updates.ts';
+import { jsonOf } from '../fold/replayable-value.ts';
+import type { Turn } from '../turn/turn-state.ts';
+import type { RunKey } from './run-keys.ts';
+
+/** What becomes of one key. */
+export interface FoldedKey {
+  readonly of: RunKey;
+  readonly watermark: number;
+  /** Jobs that leave its lane, in order. */
+  readonly jobIds: readonly string[];
+  /** Undefined: deleted. */
+  readonly valueJson: string | undefined;
+  readonly value: unknown;
+  readonly expireMs: number;
+  /** The envelope. */
+  readonly bytes: Buffer;
+}
+
+export interface FoldedRun {
+  readonly batch: Batch;
+  /** Encoded decisions of all jobs that the commit decides, in order, and of one that holds its lanes. */
+  readonly decisions: ReadonlyMap<string, string>;
+  readonly keys: readonly FoldedKey[];
+}
+
+/** An error: a key's value cannot be stored, whatever its jobs do. */
+export async function foldRun(
+  turn: Turn,
+  taken: Taken,
+  run: readonly JointEntry[],
+  keys: readonly RunKey[],
+  cascadeTo: number,
+): Promise<FoldedRun | TorilError> {
+  const places = new Map(keys.map(({ key }, place) => [key, place]));
+  const values: JointValues = keys.map(({ start }) => start);
+  const folding = jointTurn(turn, run, places);
+  const start: FoldStart = {
+    ...{ fresh: () => values, origin: 'base', token: taken.token },
+    ...{ watermark: 0, cascadeTo, expireMs: 0 },
+  };
+  for (let entries = run; ; ) {
+    const batch = await fold(folding, start, entries);
+    const folded = foldedRun(turn, taken, batch, entries, keys);
+    const misfit = folded.keys.find((its) => its.bytes.length > bytesMax(turn, its, batch));
+    if (misfit === undefined) return folded;
+    if (batch.decided > 1) {
+      entries = entries.slice(0, Math.ceil(batch.decided / 2));
+      continue;
+    }
+    const { of, bytes } = misfit;
+    const max = bytesMax(turn, misfit, batch);
+    if (batch.applied === 0) return itemsTooSmall(of.key, bytes.length, max);
+    const jobId = entries[0]?.jobId ?? '';
+    turn.memory.note(jobId, { tooLarge: tooLarge(of.key, bytes.length, max) });
+  }
+}
+
+/** The turn as a fold sees it, which works on more keys than that of the turn. */
+function jointTurn(
+  turn: Turn,
+  entries: readonly JointEntry[],
+  places: ReadonlyMap<string, number>,
+): FoldTurn {
+  const { context, key, memory, lease, arrivals, server } = turn;
+  const registry = new JointUpdates({
+    ...{ registry: context.registry, entries, places },
+    keysChanged: ({ keys, jobId, name }, named) =>
+      context.report('keyChanged', {
+        ...{ key: keys.join(', '), jobId, name },
+        ...{ otherKey: named.join(', '), code: 'KEY_CHANGED' },
+      }),
+  });
+  return {
+    isJoint: true,
+    ...{ key, memory, lease, arrivals, server },
+    context: { ...context, registry },
+    get awaitingSinceMs() {
+      return turn.awaitingSinceMs;
+    },
+    set awaitingSinceMs(sinceMs) {
+      turn.awaitingSinceMs = sinceMs;
+    },
+    beginApply: (applying, count) => turn.beginApply(applying, count),
+    closing: () => turn.closing(),
+    onlyDelivered: () => turn.onlyDelivered(),
+  };
+}
+
+function foldedRun(
+  turn: Turn,
+  taken: Taken,
+  batch: Batch,
+  entries: readonly JointEntry[],
+  keys: readonly RunKey[],
+): FoldedRun {
+  const decided = entries.slice(0, batch.decided);
+  const decisions = new Map(
+    decided.map(({ jobId }) => [jobId, batch.decisions.get(jobId) ?? PLAIN_APPLIED]),
+  );
+  const { stop } = batch;
+  const touched = new Set(decided.flatMap((entry) => entry.keys));
+  if (stop.kind === 'held' && turn.arrivals.get(stop.jobId) !== undefined) {
+    const held = batch.decisions.get(stop.jobId);
+    if (held !== undefined) decisions.set(stop.jobId, held);
+    entries.find(({ jobId }) => jobId === stop.jobId)?.keys.forEach((key) => touched.add(key));
+  }
+  const values = batch.value as JointValues;
+  const folded = keys.map((of, place) =>
+    foldedKey(turn, taken, { of, box: values[place] ?? null, decided, decisions }),
+  );
+  return { batch, decisions, keys: folded.filter(({ of }) => touched.has(of.key)) };
+}
+
+function foldedKey(
+  { context }: Turn,
+  { token, dataSet }: Taken,
+  facts: {
+    readonly of: RunKey;
+    readonly box: JointValues[number];
+    readonly decided: readonly JointEntry[];
+    readonly decisions: ReadonlyMap<string, string>;
+  },
+): FoldedKey {
+  const { of, box, decided, decisions } = facts;
+  const its = decided.filter(({ keys }) => keys.includes(of.key));
+  const last = its.findLast(
+    ({ jobId }) => decisions.get(jobId)?.startsWith(PLAIN_APPLIED) === true,
+  );
+  const seconds = last && (context.registry.find(last.name)?.expireSeconds ?? 0);
+  const watermark = its.at(-1)?.sequence ?? of.copy.watermark;
+  const valueJson = box === null ? undefined : jsonOf(box[0]);
+  const expireMs = seconds === undefined ? of.expireMs : seconds * 1000;
+  const bytes = encodeEnvelope({
+    ...{ valueJson, watermark, token, base: token, queue: context.queue, dataSet: dataSet.id },
+    ...{ jobs: '', decisions: new Map(), expireMs },
+    keys: keysOfCommit(decided, of.key),
+  });
+  const jobIds = its.map(({ jobId }) => jobId);
+  return { of, watermark, jobIds, valueJson, value: box?.[0], expireMs, bytes };
+}
+
+/** All keys that the commit may change; of one that is only held, its own. */
+function keysOfCommit(decided: readonly JointEntry[], key: string): readonly string[] {
+  const keys = new Set(decided.flatMap((entry) => entry.keys));
+  return keys.size === 0 ? [key] : [...keys];
+}
+
+function bytesMax(turn: Turn, { of }: FoldedKey, { applied }: Batch): number {
+  const { memory, lease, key } = turn;
+  const refusedMax = of.key === key ? memory.itemBytesMax(lease.connection.epoch) : undefined;
+  const max = itemBytesMax(of.server, refusedMax);
+  return applied > 0 ? newValueBytesMax(max) : max;
+}

@@ -1,0 +1,63 @@
+/** A job of several keys that is the first one of a lane, but not of all its lanes: it waits, and holds its lanes. */
+import { TorilError } from '../../errors.ts';
+import type { JointHead } from '../../jobs/joint-lanes.ts';
+import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import { encodeDecision } from '../../updates/outcome.ts';
+import { dropped } from '../fold/fold-errors.ts';
+import { type BatchEnd, NEXT, type Turn, WAITS } from '../turn/turn-state.ts';
+
+export async function notReady(
+  turn: Turn,
+  { entries }: Taken,
+  { blockedBy, missingIn }: JointHead,
+): Promise<BatchEnd> {
+  const entry = entries[0] as LaneEntry;
+  const [missing] = missingIn;
+  if (missing !== undefined) return apart(turn, entry, missing);
+  const { context, memory, key } = turn;
+  const { jobId } = entry;
+  const nowMs = context.clock.monotonicMs();
+  const sinceMs = memory.worker.blockedSince.get(jobId);
+  if (sinceMs === undefined) {
+    memory.worker.blockedSince.set(jobId, nowMs);
+    context.report('laneWaits', { key, jobId, forKey: blockedBy[0] as string });
+  } else if (await givesUp(turn, entry, nowMs - sinceMs, blockedBy)) {
+    return NEXT;
+  }
+  // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
+  blockedBy.forEach((other) => turn.neighbours.visit(other));
+  return WAITS;
+}
+
+/** Its update says that it need not wait for ever: then it has left all its lanes. */
+async function givesUp(
+  { context, key }: Turn,
+  { jobId, name }: LaneEntry,
+  waitedMs: number,
+  blockedBy: readonly string[],
+): Promise<boolean> {
+  const { onBlocked } = context.registry.find(name) ?? {};
+  if (typeof onBlocked !== 'object' || waitedMs < onBlocked.failAfterMs) return false;
+  const message = `it has waited at "${key}" for ${Math.round(waitedMs)} ms for the jobs before it at ${blockedBy.map((one) => `"${one}"`).join(', ')} (onBlocked).`;
+  const outcome = { kind: 'failed', code: 'JOINT_BLOCKED', message, cascades: false } as const;
+  return context.lanes.withdraw(jobId, encodeDecision(outcome));
+}
+
+/** Somebody has changed a lane by hand, or settled one of its keys: nobody but an operator knows what is right. */
+async function apart(
+  turn: Turn,
+  { jobId, directive }: LaneEntry,
+  missing: string,
+): Promise<BatchEnd> {
+  const { context, key } = turn;
+  if (directive === 'drop') {
+    const { code, message } = dropped();
+    const outcome = { kind: 'failed', code, message, cascades: false } as const;
+    if (await context.lanes.withdraw(jobId, encodeDecision(outcome))) return NEXT;
+  }
+  const cause = new TorilError(
+    'LANES_APART',
+    `job ${jobId} of several keys waits at "${key}", and is missing in the lane of "${missing}". Somebody changed that lane by hand, or settled it alone ("toril lane ${missing} --trust"). See whether its effect is in the values, then say "toril lane ${key} --drop".`,
+  );
+  return turn.held(cause);
+}

@@ -1,0 +1,189 @@
+/**
+ * The keys of a run: the cell of each one and its copy, and which of them is the true state. The own key has been looked
+ * at by its turn; the others are read here, under no lease: lane order is their lock, and their writes are conditional.
+ */
+import { PLACEHOLDER_ITEM } from '../../cells/envelope.ts';
+import { reconcile } from '../../cells/reconcile.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import type { JointHead, OtherKey } from '../../jobs/joint-lanes.ts';
+import type { Copy, Taken } from '../../jobs/lanes.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
+import { asJsonValue } from '../../updates/values/json-value.ts';
+import type { FoldStart } from '../fold/batch.ts';
+import type { JointEntry, JointValues } from '../fold/joint-updates.ts';
+import { knownCell, type KnownCell, NO_CELL } from '../turn/known-cell.ts';
+import type { Turn } from '../turn/turn-state.ts';
+
+export interface RunKey {
+  readonly key: string;
+  readonly copy: Copy;
+  readonly connection: Connection;
+  readonly server: MemcachedServer;
+  /** Under which the cell is written; undefined: there is none. */
+  readonly cas: Cas | undefined;
+  /** Where the fold begins. */
+  readonly start: JointValues[number];
+  /** Milliseconds of life that its value has left; 0: for ever. */
+  readonly expireMs: number;
+}
+
+export type RunKeys =
+  | { readonly kind: 'keys'; readonly keys: readonly RunKey[] }
+  /** Some of them must be seen to first: a commit of theirs is not acknowledged, or somebody was at work in between. */
+  | { readonly kind: 'visit'; readonly keys: readonly string[] }
+  /** Nobody but an operator can go on. */
+  | { readonly kind: 'held'; readonly key: string; readonly cause: TorilError };
+
+/** @throws TorilError a server is out of reach */
+export async function runKeys(
+  turn: Turn,
+  taken: Taken,
+  { others, lost }: JointHead,
+  run: readonly JointEntry[],
+  start: FoldStart,
+): Promise<RunKeys> {
+  const reading = [...others].map(([key, other]) => readOther(turn, key, other));
+  const read = await Promise.all(reading);
+  const own = await ownKey(turn, taken, start, lost);
+  const keys: RunKey[] = [];
+  const visit: string[] = own === undefined ? [turn.key] : [];
+  if (own !== undefined) keys.push(own);
+  for (const one of read) {
+    const first = run.find((entry) => entry.keys.includes(one?.key ?? ''));
+    const state = one && stateOf(turn, taken, one, first?.sequence);
+    if (state instanceof TorilError)
+      return { kind: 'held', key: one?.key ?? turn.key, cause: state };
+    if (state === undefined) visit.push(one?.key ?? turn.key);
+    else keys.push(state);
+  }
+  return visit.length > 0 ? { kind: 'visit', keys: visit } : { kind: 'keys', keys };
+}
+
+/** Undefined: somebody was at the cell in between. */
+async function ownKey(
+  turn: Turn,
+  { copy }: Taken,
+  { fresh, expireMs }: FoldStart,
+  lost: boolean,
+): Promise<RunKey | undefined> {
+  const { key, lease, server, cell } = turn;
+  const { connection } = lease;
+  const cas = lost ? await close(connection, key, cell.cas) : { cas: cell.cas };
+  if (cas === undefined) return undefined;
+  const value = fresh();
+  const start = value === undefined ? null : ([value] as const);
+  return { key, copy, connection, server, ...cas, start, expireMs };
+}
+
+interface OtherCell {
+  readonly key: string;
+  readonly other: OtherKey;
+  readonly server: MemcachedServer;
+  readonly connection: Connection;
+  readonly cell: KnownCell;
+}
+
+async function readOther(
+  { context }: Turn,
+  key: string,
+  other: OtherKey,
+): Promise<OtherCell | undefined> {
+  const server = context.servers.serverFor(key);
+  if (server.trouble !== undefined) throw server.trouble;
+  const connection = await server.connection();
+  const read = await connection.get(cellName(key));
+  const cell = cellOf(read);
+  if (cell === undefined) return undefined;
+  if (!other.lost) return { key, other, server, connection, cell };
+  const closed = await close(connection, key, cell.cas);
+  return closed && { key, other, server, connection, cell: { ...cell, ...closed } };
+}
+
+/** @throws TorilError nobody knows. Undefined: nothing was asked. */
+function cellOf(read: Outcome<Item>): KnownCell | undefined {
+  if (read.kind === 'unknown') throw read.cause;
+  if (read.kind === 'done') return knownCell(read.value);
+  return read.reason === 'missing' ? NO_CELL : undefined;
+}
+
+/**
+ * The cell gets a new CAS, or a placeholder, if a job was dropped from its lane: its holder may have frozen before the commit
+ * of that job, and readers would see it for a moment. Undefined: it was not done.
+ */
+async function close(
+  connection: Connection,
+  key: string,
+  cas: Cas | undefined,
+): Promise<{ readonly cas: Cas } | undefined> {
+  const name = cellName(key);
+  const closed = await (cas === undefined
+    ? connection.add(name, PLACEHOLDER_ITEM)
+    : connection.bump(name, cas));
+  if (closed.kind === 'unknown') throw closed.cause;
+  return closed.kind === 'done' ? { cas: closed.value } : undefined;
+}
+
+/** Undefined: it must be seen to first. */
+function stateOf(
+  turn: Turn,
+  { token, dataSet, entries }: Taken,
+  { key, other, server, connection, cell }: OtherCell,
+  firstSequence: number | undefined,
+): RunKey | TorilError | undefined {
+  const { context, memory } = turn;
+  const { copy, expiresInMs } = other;
+  const from = { queue: context.queue, dataSet, token, firstSequence };
+  const reconciled = reconcile(cell.content, copy, { ...from, knows: memory.worker.dataSets.has });
+  const base = { key, copy, connection, server, cas: cell.cas };
+  switch (reconciled.kind) {
+    case 'unacknowledged':
+      return undefined;
+    // Its copy was read before the cell, so somebody may have committed in between; else its own combiner says why.
+    case 'refused':
+      return undefined;
+    case 'clean': {
+      const { value, expireMs } = reconciled.envelope;
+      const leftMs = expireMs > 0 ? Math.max(1, expiresInMs) : expiresInMs;
+      return { ...base, start: value === undefined ? null : [value], expireMs: leftMs };
+    }
+    case 'fresh':
+      return { ...base, start: null, expireMs: 0 };
+    case 'foreign': {
+      const adopted = adopt(turn, key, reconciled.bytes, entries);
+      if (adopted instanceof TorilError) return adopted;
+      return { ...base, start: [adopted.value], expireMs: 0 };
+    }
+    case 'restore': {
+      if (copy.value === 'not-kept') context.report('cellLost', { key });
+      if (typeof copy.value !== 'object') return { ...base, start: null, expireMs: expiresInMs };
+      return { ...base, start: [JSON.parse(copy.value.json)], expireMs: expiresInMs };
+    }
+  }
+}
+
+function adopt(
+  { context }: Turn,
+  key: string,
+  bytes: Buffer,
+  entries: Taken['entries'],
+): { readonly value: unknown } | TorilError {
+  const update = entries
+    .filter(({ keys }) => keys?.includes(key) === true)
+    .map(({ name }) => context.registry.find(name))
+    .find((found) => found?.adopt !== undefined);
+  if (update?.adopt === undefined) {
+    return new TorilError(
+      'FOREIGN_VALUE',
+      `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the transaction an "adopt" function that takes it over.`,
+    );
+  }
+  try {
+    const value = asJsonValue(update.adopt(bytes, key), update.name);
+    context.report('cellAdopted', { key });
+    return { value };
+  } catch (cause) {
+    const what = `"adopt" of the transaction "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
+    return new TorilError('FOREIGN_VALUE', what, { cause });
+  }
+}

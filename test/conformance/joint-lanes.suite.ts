@@ -1,0 +1,279 @@
+/** What every engine of src/jobs/joint-lanes.ts must do. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { JointCommit, JointKey } from '../../src/jobs/joint-lanes.ts';
+import type { Lanes, Taken } from '../../src/jobs/lanes.ts';
+import { committing, type Stage, taking } from './lanes.suite.ts';
+
+const [A, B, C] = ['cell:1', 'cell:2', 'cell:3'] as const;
+
+export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>): void {
+  describe(`jobs of several keys, ${engine}`, () => {
+    let stage: Stage;
+    let lanes: Lanes;
+
+    beforeEach(async () => {
+      stage = await openStage();
+      lanes = stage.lanes;
+    });
+    afterEach(() => stage.close());
+
+    const enterJoint = async (jobId: string, ...keys: string[]): Promise<void> => {
+      await stage.addJob(jobId);
+      await lanes.enterJoint(jobId, keys);
+    };
+    const enterSingle = async (jobId: string, key: string): Promise<void> => {
+      await stage.addJob(jobId);
+      await lanes.take(taking({ key, arrivals: [jobId] }));
+    };
+    const take = (key: string): Promise<Taken> => stage.other.take(taking({ key }));
+    const jobsOf = async (key: string): Promise<string[]> =>
+      (await stage.other.inspect(key, 100)).head.map(({ jobId }) => jobId);
+    const outcomeOf = async (jobId: string): Promise<string> => {
+      const location = await stage.other.locate(A, jobId);
+      return location.kind === 'decided' ? location.outcome.replace(/^j\d+:/, 'j:') : location.kind;
+    };
+    /** Of the first jobs of a lane that were taken, each of `keys`. */
+    const commit = (
+      taken: Taken,
+      keys: readonly string[],
+      decisions: Readonly<Record<string, string>>,
+      changes: Partial<JointKey> = {},
+    ): JointCommit => ({
+      dataSet: taken.dataSet.id,
+      token: taken.token,
+      paceMs: 0,
+      decisions: new Map(Object.entries(decisions)),
+      keys: keys.map((key) => {
+        const its = taken.entries.filter(
+          ({ jobId, keys: all }) =>
+            decisions[jobId]?.[0] !== 'h' && jobId in decisions && all?.includes(key),
+        );
+        const copy = taken.joint?.others.get(key)?.copy ?? taken.copy;
+        return {
+          key,
+          base: copy.token,
+          watermark: its.at(-1)?.sequence ?? copy.watermark,
+          jobIds: its.map(({ jobId }) => jobId),
+          value: { json: `"${key}"` },
+          expireMs: 0,
+          history: undefined,
+          ...changes,
+        };
+      }),
+    });
+
+    test('a job enters all its lanes with one sequence, and each of them tells its keys', async () => {
+      await enterJoint('j', A, B);
+      const [a, b] = [await take(A), await take(B)];
+      expect(a.entries[0]).toMatchObject({ jobId: 'j', keys: [A, B] });
+      expect(b.entries[0]).toMatchObject({ jobId: 'j', keys: [A, B] });
+      expect(b.entries[0]?.sequence).toBe(a.entries[0]?.sequence);
+      expect(a.entries[0]).not.toHaveProperty('late');
+    });
+
+    test('it enters once, and keeps its keys', async () => {
+      await enterJoint('j', A, B);
+      await enterJoint('k', A, B);
+      await lanes.enterJoint('j', [A, C]);
+      expect(await jobsOf(A)).toEqual(['j', 'k']);
+      expect(await jobsOf(C)).toEqual([]);
+    });
+
+    test('one that is gone, finished or decided enters nothing', async () => {
+      await lanes.enterJoint('nobody', [A, B]);
+      await stage.addJob('done', { finished: 'completed' });
+      await lanes.enterJoint('done', [A, B]);
+      await stage.addJob('decided', { outcome: 'a' });
+      await lanes.enterJoint('decided', [A, B]);
+      expect(await jobsOf(A)).toEqual([]);
+      expect(await jobsOf(B)).toEqual([]);
+    });
+
+    test('a delivered one is not taken into one lane alone', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 's' }));
+      await lanes.take(taking({ arrivals: ['j'] }));
+      expect(await jobsOf(A)).toEqual([]);
+      await lanes.enterJoint('j', [A, B]);
+      expect([await jobsOf(A), await jobsOf(B)]).toEqual([['j'], ['j']]);
+    });
+
+    test('is ready if it is the next one in all its lanes, and says in which it is not', async () => {
+      await enterSingle('first', B);
+      await enterJoint('j', A, B, C);
+      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [B], missingIn: [] });
+      expect((await take(B)).joint).toBeUndefined();
+      await stage.removeJob('first');
+      expect((await take(B)).gone).toEqual(['first']);
+      expect((await take(A)).joint).toMatchObject({ ready: 1, blockedBy: [] });
+    });
+
+    test('several are ready together as far as only they are before each other', async () => {
+      await enterJoint('j', A, B);
+      await enterJoint('k', B, A);
+      await enterSingle('single', C);
+      await enterJoint('l', A, C);
+      const { joint } = await take(A);
+      expect(joint?.ready).toBe(2);
+      expect([...(joint?.others.keys() ?? [])]).toEqual([B]);
+    });
+
+    test('a run ends before a job of one key, and has 16 keys at most', async () => {
+      await enterJoint('j', A, B);
+      await enterSingle('single', A);
+      await enterJoint('k', A, B);
+      expect((await take(A)).joint?.ready).toBe(1);
+      for (let at = 0; at < 17; at++) await enterJoint(`m${at}`, C, `other:${at}`);
+      const { joint } = await take(C);
+      expect(joint?.ready).toBe(15);
+      expect(joint?.others.size).toBe(15);
+    });
+
+    test('one that is missing in a lane says so', async () => {
+      await enterJoint('j', A, B);
+      // An operator makes the copy say that it has been decided at B alone.
+      const { dataSet, token, entries } = await take(B);
+      const watermark = entries[0]?.sequence ?? 0;
+      await lanes.overwriteCopy(
+        committing({ key: B, dataSet: dataSet.id, token, watermark, sequences: [watermark] }),
+      );
+      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [], missingIn: [B] });
+    });
+
+    test('a commit changes all copies and lanes, and leaves outcomes that name it', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      const joint = commit(taken, [A, B], { j: 'a7' });
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: true });
+      const copies = await stage.other.snapshot([A, B, C]);
+      expect(copies.map(({ token, value }) => ({ token, value }))).toEqual([
+        { token: taken.token, value: { json: `"${A}"` } },
+        { token: taken.token, value: { json: `"${B}"` } },
+        { token: 0, value: 'deleted' },
+      ]);
+      expect([await jobsOf(A), await jobsOf(B)]).toEqual([[], []]);
+      expect(await outcomeOf('j')).toBe('j:a7');
+      expect((await lanes.take(taking({ arrivals: ['j'] }))).decided.get('j')).toBe(
+        `j${taken.token}:a7`,
+      );
+    });
+
+    test('it is accepted once more as long as its keys have not gone on', async () => {
+      await enterJoint('j', A, B);
+      const joint = commit(await take(A), [A, B], { j: 'a' });
+      await lanes.acknowledgeJoint(joint);
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: true });
+      await enterJoint('k', B, C);
+      await lanes.acknowledgeJoint(commit(await take(B), [B, C], { k: 'a' }));
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: false });
+    });
+
+    test('it is refused if another copy has gone on', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      const joint = commit(taken, [A, B], { j: 'a' });
+      const { token, dataSet } = await take(B);
+      const held = { base: 0, token, watermark: 0, decided: 0, dataSet: dataSet.id };
+      expect(await lanes.acknowledge(committing({ key: B, ...held }))).toMatchObject({
+        accepted: true,
+      });
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: false });
+      expect([await jobsOf(A), await jobsOf(B)]).toEqual([['j'], ['j']]);
+      expect((await stage.other.snapshot([A]))[0]?.token).toBe(0);
+    });
+
+    test('it is refused if its job is no longer in all its lanes, or not the first', async () => {
+      await enterJoint('j', A, B);
+      const joint = commit(await take(A), [A, B], { j: 'a' });
+      expect(await lanes.withdraw('j', 'f{}')).toBe(true);
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: false });
+      await enterSingle('first', B);
+      await enterJoint('k', A, B);
+      const taken = await take(A);
+      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { k: 'a' }))).toEqual({
+        accepted: false,
+      });
+    });
+
+    test('it is refused by another data set, and if its token was never drawn', async () => {
+      await enterJoint('j', A, B);
+      const joint = commit(await take(A), [A, B], { j: 'a' });
+      expect(await lanes.acknowledgeJoint({ ...joint, dataSet: 'another' })).toEqual({
+        accepted: false,
+      });
+      const ahead = { ...joint, token: joint.token + 10_000_000 };
+      expect(await lanes.acknowledgeJoint(ahead)).toEqual({ accepted: false, wentBack: true });
+    });
+
+    test('is behind until it is settled', async () => {
+      await enterJoint('j', A, B);
+      const joint = commit(await take(A), [A, B], { j: 'a' });
+      await lanes.acknowledgeJoint(joint);
+      const { token } = joint;
+      expect(await stage.other.behind({ token })).toEqual([{ token, keys: [A, B] }]);
+      await stage.sleep(5); // a token may be ahead of the time
+      expect(await stage.other.behind({ forMs: 0 })).toEqual([{ token, keys: [A, B] }]);
+      expect(await stage.other.behind({ forMs: 60_000 })).toEqual([]);
+      await lanes.settled(token);
+      expect(await stage.other.behind({ forMs: 0 })).toEqual([]);
+    });
+
+    test('a job that is moved enters all its lanes anew, with one sequence', async () => {
+      await enterJoint('j', A, B);
+      await enterJoint('k', A, B);
+      const taken = await take(A);
+      await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'm' }));
+      expect([await jobsOf(A), await jobsOf(B)]).toEqual([
+        ['k', 'j'],
+        ['k', 'j'],
+      ]);
+      expect((await take(A)).joint?.ready).toBe(2);
+    });
+
+    test('one that fails and cascades reaches the ends of all its lanes', async () => {
+      await enterJoint('j', A, B);
+      await enterSingle('single', B);
+      const taken = await take(A);
+      await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'c{}' }));
+      const after = await take(B);
+      expect(after.copy.cascadeTo).toBe(after.entries[0]?.sequence);
+    });
+
+    test('one that holds stays in its lanes, and the tokens go on', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'hwhy' }))).toEqual({
+        accepted: true,
+      });
+      const again = await take(B);
+      expect(again.entries[0]).toMatchObject({ directive: 'held', failedReason: 'why' });
+      expect(again.copy.token).toBe(taken.token);
+    });
+
+    test('one that gives up leaves all lanes, once', async () => {
+      await enterJoint('j', A, B);
+      expect(await lanes.withdraw('j', 'f{"code":"X","message":""}')).toBe(true);
+      expect(await lanes.withdraw('j', 'f{}')).toBe(false);
+      expect([await jobsOf(A), await jobsOf(B)]).toEqual([[], []]);
+      expect(await outcomeOf('j')).toBe('f{"code":"X","message":""}');
+    });
+
+    test('a key whose lane has lost a job since its last commit is told', async () => {
+      await enterSingle('gone', B);
+      await stage.removeJob('gone');
+      await enterJoint('j', A, B);
+      await take(B);
+      const taken = await take(A);
+      expect(taken.joint).toMatchObject({ ready: 1, lost: false });
+      expect(taken.joint?.others.get(B)?.lost).toBe(true);
+      await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'a' }));
+      await enterJoint('k', A, B);
+      const after = await take(A);
+      expect(after.joint?.others.get(B)?.lost).toBe(false);
+      await stage.sleep(5);
+      // What was noted of a key without a copy does not have the copy expire.
+      expect((await stage.other.snapshot([B]))[0]?.token).toBe(taken.token);
+    });
+  });
+}
