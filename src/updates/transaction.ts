@@ -84,7 +84,7 @@ export interface Transaction<
 export function defineTransaction<
   const Name extends string,
   Value,
-  const Keys extends readonly string[],
+  Keys extends readonly string[] | readonly [string],
   Schema extends StandardSchemaV1,
   Result = void,
 >(
@@ -101,7 +101,7 @@ export function defineTransaction<
 export function defineTransaction<
   const Name extends string,
   Value,
-  const Keys extends readonly string[],
+  Keys extends readonly string[] | readonly [string],
   Data,
   Result = void,
 >(
