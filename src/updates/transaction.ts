@@ -17,11 +17,11 @@ import {
   withDefaults,
 } from './update.ts';
 
-export const TRANSACTION_KEYS_MIN = 2;
-export const TRANSACTION_KEYS_MAX = 8;
+const TRANSACTION_KEYS_MIN = 2;
+const TRANSACTION_KEYS_MAX = 8;
 
 /** One for each key, in their order: a tuple for a tuple. */
-export type Each<Keys extends readonly string[], T> = { [Place in keyof Keys]: T };
+type Each<Keys extends readonly string[], T> = { [Place in keyof Keys]: T };
 
 /** As of an update, but with all its keys. `random` and `id` are seeded by the first of them. */
 export type TransactionContext = Omit<UpdateContext, 'key'> & { readonly keys: readonly string[] };
