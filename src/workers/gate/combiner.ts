@@ -64,10 +64,10 @@ export class Combiner implements WaitedFor {
   #laneIsEmpty = false;
   /** How often in a row something came in between, */
   #again = 0;
-  /** Since when the lease is wanted: monotonic milliseconds, while somebody measures. */
-  #wantedMs: number | undefined;
   /** or the lane waited for another one. */
   #waits = 0;
+  /** Since when the lease is wanted: monotonic milliseconds, while somebody measures. */
+  #wantedMs: number | undefined;
   /** Settles when the combiner is over. */
   readonly over: Promise<void>;
 

@@ -63,10 +63,12 @@ async function drive(
   const folded = await foldRun(turn, taken, run, found.keys, cascadeTo);
   if (folded instanceof TorilError) return turn.held(folded);
   const { batch } = folded;
+  turn.observer?.folded(batch);
   if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return turn.lost();
   if (folded.decisions.size === 0) return settleUncommitted(turn, taken, batch);
 
   const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, folded));
+  turn.observer?.acknowledged();
   if (!accepted) {
     context.report('acknowledgementRefused', { key: turn.key, token: taken.token });
     return AGAIN;
@@ -75,6 +77,7 @@ async function drive(
   reportCommitted(turn, taken, folded);
   const last = isLast(taken, batch);
   const unwritten = await writeCells(turn, folded.keys, last);
+  turn.observer?.committed();
   const isWritten = unwritten.length === 0;
   if (isWritten) context.lanes.settled(taken.token).catch(() => undefined); // else the sweep says so
   const end = settleJobs(turn, taken, run, folded, isWritten);
