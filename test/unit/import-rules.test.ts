@@ -152,6 +152,11 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: ['base', 'memcached', 'cells', ...FOR_ALL],
     advice: 'open-cells.ts is what a program loads that only reads cells',
   },
+  nestjs: {
+    mayImport: ['workers', 'open-cells.ts', ...BELOW_WORKERS],
+    advice: 'nestjs wires the public surface into Nest; what it could do by itself belongs there',
+  },
+  'nestjs.ts': { mayImport: ['nestjs'], advice: 'nestjs.ts gathers what Nest users import' },
   'open.ts': {
     mayImport: ['base', 'redis', 'memcached', 'lock', 'cells', 'open-cells.ts', ...FOR_ALL],
     advice: 'open.ts is the composition root of what needs no queue',

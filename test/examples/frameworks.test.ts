@@ -1,0 +1,214 @@
+/** docs/frameworks.md: its files as they stand, each behind a real server of its framework. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { INestApplication } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { Express } from 'express';
+import type { FastifyInstance } from 'fastify';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Queue, Worker, type AnyUpdate } from '../../src/index.ts';
+import {
+  getQueueToken,
+  getWorkerToken,
+  TorilHealthIndicator,
+  type TorilHealthPart,
+} from '../../src/nestjs.ts';
+import { eventually } from '../support/memcached.ts';
+import { stepsOf } from '../support/pages.ts';
+import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+let folder: string;
+let redis: PrivateServer;
+let memcached: PrivateServer;
+
+beforeAll(async () => {
+  [redis, memcached] = await Promise.all([startRedis(), startMemcached()]);
+  mkdirSync(join(ROOT, '.toril'), { recursive: true });
+  folder = mkdtempSync(join(ROOT, '.toril', 'frameworks-'));
+  for (const page of ['guide/first-steps.md', 'frameworks.md']) {
+    for (const step of stepsOf(readFileSync(join(ROOT, 'docs', page), 'utf8'))) {
+      if (step.kind !== 'file') continue;
+      const content = step.content
+        .replaceAll('port: 6379', `port: ${redis.port}`)
+        .replaceAll('localhost:11211', `localhost:${memcached.port}`);
+      mkdirSync(dirname(join(folder, step.name)), { recursive: true });
+      writeFileSync(join(folder, step.name), content);
+    }
+  }
+  const compilerOptions = {
+    ...{ experimentalDecorators: true, emitDecoratorMetadata: true, erasableSyntaxOnly: false },
+    paths: { toril: ['../../src/index.ts'], 'toril/*': ['../../src/*.ts'] },
+  };
+  const config = {
+    ...{ extends: '../../tsconfig.json', compilerOptions },
+    include: ['**/*.ts', '../../src/**/*.d.ts'],
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config));
+});
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true });
+  await Promise.all([redis.stop(), memcached.stop()]);
+});
+
+const load = async <T>(file: string): Promise<T> =>
+  (await import(pathToFileURL(join(folder, file)).href)) as T;
+
+/** As the first steps have it, in a process of its own there. */
+async function aWorker(): Promise<void> {
+  const { deposit } = await load<{ deposit: AnyUpdate }>('bank.ts');
+  const connection = { port: redis.port };
+  const servers = `localhost:${memcached.port}`;
+  const worker = new Worker('bank', { connection, memcached: servers, updates: [deposit] });
+  onTestFinished(() => worker.close());
+}
+
+interface Bank {
+  put(id: string, body: unknown): Promise<Response>;
+  get(id: string): Promise<Response>;
+}
+
+function bankAt(port: number): Bank {
+  const at = (path: string): string => `http://127.0.0.1:${port}/accounts/${path}`;
+  const headers = { 'content-type': 'application/json' };
+  return {
+    put: (id, body) =>
+      fetch(at(`${id}/deposits`), { method: 'POST', headers, body: JSON.stringify(body) }),
+    get: (id) => fetch(at(id)),
+  };
+}
+
+async function expectValue(bank: Bank, id: string, value: unknown): Promise<void> {
+  let found: unknown;
+  await eventually(`the value of ${id}`, async () => {
+    const response = await bank.get(id);
+    found = response.ok ? await response.json() : response.status;
+    return response.ok;
+  });
+  expect(found).toEqual(value);
+}
+
+test('express', async () => {
+  await aWorker();
+  const { app, close } = await load<{ app: Express; close(): Promise<void> }>('express-app.ts');
+  const server = app.listen(0);
+  onTestFinished(() => {
+    server.close();
+    return close();
+  });
+  const bank = bankAt((server.address() as AddressInfo).port);
+  expect((await bank.get('eve')).status).toBe(404);
+  const answers = [await bank.put('eve', { cents: 250 }), await bank.put('eve', { cents: 150 })];
+  expect(await Promise.all(answers.map((one) => one.json()))).toEqual([
+    { cents: 250 },
+    { cents: 400 },
+  ]);
+  const refused = await bank.put('eve', { cents: 'many' });
+  expect([refused.status, ((await refused.json()) as { error: string }).error]).toEqual([
+    400,
+    expect.stringContaining('cents'),
+  ]);
+  await expectValue(bank, 'eve', { cents: 400, deposits: 2 });
+});
+
+test('fastify', async () => {
+  await aWorker();
+  const { app } = await load<{ app: FastifyInstance }>('fastify-app.ts');
+  onTestFinished(() => app.close());
+  await app.listen({ port: 0 });
+  const bank = bankAt((app.server.address() as AddressInfo).port);
+  expect((await bank.get('bob')).status).toBe(404);
+  expect((await bank.put('bob', { cents: 5 })).status).toBe(202);
+  expect((await bank.put('bob', { cents: -5 })).status).toBe(400);
+  await expectValue(bank, 'bob', { cents: 5, deposits: 1 });
+});
+
+test('a route of Next', async () => {
+  await aWorker();
+  interface Route {
+    GET(request: Request, place: { params: Promise<{ id: string }> }): Promise<Response>;
+    POST: Route['GET'];
+  }
+  const { GET, POST } = await load<Route>('app/accounts/[id]/route.ts');
+  const { bank } = await load<{ bank(): { queue: Queue; cells: { close(): Promise<void> } } }>(
+    'bank-server.ts',
+  );
+  onTestFinished(
+    async () => void (await Promise.all([bank().queue.close(), bank().cells.close()])),
+  );
+  const url = 'http://localhost/accounts/cid';
+  const route: Bank = {
+    put: (id, body) =>
+      POST(new Request(url, { method: 'POST', body: JSON.stringify(body) }), {
+        params: Promise.resolve({ id }),
+      }),
+    get: (id) => GET(new Request(url), { params: Promise.resolve({ id }) }),
+  };
+  expect((await route.get('cid')).status).toBe(404);
+  expect((await route.put('cid', { cents: 7 })).status).toBe(202);
+  expect((await route.put('cid', {})).status).toBe(400);
+  await expectValue(route, 'cid', { cents: 7, deposits: 1 });
+});
+
+interface NestBank {
+  BankModule: new () => object;
+  BankListener: new () => { completed: string[]; held: string[] };
+}
+
+async function nest(): Promise<{
+  app: INestApplication;
+  bank: Bank;
+  listener: InstanceType<NestBank['BankListener']>;
+}> {
+  const { BankModule, BankListener } = await load<NestBank>('bank.module.ts');
+  const app = await NestFactory.create(BankModule, { logger: false });
+  onTestFinished(() => app.close());
+  await app.listen(0, '127.0.0.1');
+  const { port } = app.getHttpServer().address() as AddressInfo;
+  return { app, bank: bankAt(port), listener: app.get(BankListener) };
+}
+
+test('Nest', async () => {
+  const { app, bank, listener } = await nest();
+  const queue = app.get<Queue>(getQueueToken('bank'));
+  const worker = app.get<Worker>(getWorkerToken('bank'));
+  expect((await bank.get('dan')).status).toBe(404);
+  const { job } = (await (await bank.put('dan', { cents: 9 })).json()) as { job: string };
+  await expectValue(bank, 'dan', { cents: 9, deposits: 1 });
+  await eventually('a listener', () => listener.completed.includes(job));
+
+  const health = app.get(TorilHealthIndicator);
+  const up = { status: 'up' };
+  expect(await health.isHealthy()).toEqual({
+    toril: { ...up, 'worker bank': up, 'queue bank': up },
+  });
+  await memcached.kill();
+  await eventually('the health to tell', async () => {
+    const { status, message } = (await health.isHealthy('here')).here[
+      'worker bank'
+    ] as TorilHealthPart;
+    return status === 'down' && message?.includes('cannot be reached') === true;
+  });
+  expect((await health.isHealthy()).toril.status).toBe('down');
+  await memcached.start();
+
+  await app.close();
+  expect(worker.status().state).toBe('closed');
+  await expect(queue.add('deposit', {})).rejects.toThrow();
+});
+
+test('have the right types', () => {
+  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [tsc, '-p', folder, '--rootDir', ROOT];
+  let told = '';
+  try {
+    execFileSync(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  } catch (thrown) {
+    told = String((thrown as { stdout: Buffer }).stdout);
+  }
+  expect(told).toBe('');
+});
