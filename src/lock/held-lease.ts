@@ -6,18 +6,17 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { TorilError } from '../errors.ts';
-import type { Cas, Connection, NewItem, Outcome, Refusal } from '../memcached/server.ts';
+import type { Random } from '../base/random.ts';
+import type { Cas, Connection, Outcome, Refusal } from '../memcached/server.ts';
 import { renewalDueMs, renewalRetryMs, trustEndMs } from './lease.ts';
 import type { Lease } from './lock.ts';
-import { parseLock } from './lock-item.ts';
+import { isStanding, type OwnLock, ownerOf, renewedLock } from './lock-item.ts';
 
 /** What became the lease: one attempt's request that succeeded. */
 export interface Claim {
   readonly lockName: string;
-  readonly owner: string;
+  readonly lock: OwnLock;
   readonly durationMs: number;
-  /** The lock's item, stored again as it is by every renewal. */
-  readonly item: NewItem;
   /** When the request was handed over for sending. */
   readonly sentMs: number;
   /** The CAS over which the lock was taken from its last holder; undefined: it was free. */
@@ -27,6 +26,7 @@ export interface Claim {
 /** What a lease needs of the group of its connection (lease-group.ts). */
 export interface LeaseHome {
   readonly clock: Clock;
+  readonly random: Random;
   drop(lease: HeldLease): void;
   /** Its `wakeMs` has changed. */
   rearm(lease: HeldLease): void;
@@ -42,6 +42,8 @@ export class HeldLease implements Lease {
   wakeMs: number;
   readonly #home: LeaseHome;
   readonly #claim: Claim;
+  /** As it was written last, be it answered or not. */
+  #lock: OwnLock;
   /** Undefined: not known any more, so the lock is left to the others. */
   #cas: Cas | undefined;
   #trustEndMs: number;
@@ -55,6 +57,7 @@ export class HeldLease implements Lease {
   constructor(home: LeaseHome, connection: Connection, claim: Claim, cas: Cas) {
     this.#home = home;
     this.#claim = claim;
+    this.#lock = claim.lock;
     this.#cas = cas;
     this.connection = connection;
     this.durationMs = claim.durationMs;
@@ -96,12 +99,12 @@ export class HeldLease implements Lease {
    */
   async confirm(): Promise<boolean> {
     if (this.trustLeftMs() === 0) return false;
+    const lock = this.#lock; // a renewal that is asked for later runs later
     const outcome = await this.connection.get(this.#claim.lockName);
-    const item = outcome.kind === 'done' ? outcome.value : undefined;
-    if (item !== undefined && parseLock(item)?.owner === this.#claim.owner) {
+    if (outcome.kind === 'done' && isStanding(lock, outcome.value)) {
       return this.trustLeftMs() > 0;
     }
-    if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
+    if (isWithoutAnswer(outcome)) this.#abandon(this.#lock);
     this.#lose('the server does not confirm the lock as ours', undefined);
     return false;
   }
@@ -115,7 +118,7 @@ export class HeldLease implements Lease {
 
   /** The lock's item is still there, most likely; no request of ours may go out on another connection. */
   connectionEnded(): void {
-    this.#home.abandon(this.#claim.owner);
+    this.#abandon(this.#lock);
     this.#lose('the connection to memcached ended', undefined);
   }
 
@@ -132,15 +135,16 @@ export class HeldLease implements Lease {
   }
 
   #renew(nowMs: number): void {
-    const { lockName, item } = this.#claim;
     if (this.#cas === undefined) return;
+    const before = this.#lock;
+    this.#lock = renewedLock(before, this.#home.random);
     this.wakeMs = this.#trustEndMs;
     this.#renewal = this.connection
-      .replace(lockName, item, this.#cas)
-      .then((outcome) => this.#renewed(nowMs, outcome));
+      .replace(this.#claim.lockName, this.#lock.item, this.#cas)
+      .then((outcome) => this.#renewed(nowMs, before, outcome));
   }
 
-  #renewed(sentMs: number, outcome: Outcome<Cas>): void {
+  #renewed(sentMs: number, before: OwnLock, outcome: Outcome<Cas>): void {
     this.#renewal = undefined;
     if (outcome.kind === 'done') {
       this.#cas = outcome.value;
@@ -148,11 +152,15 @@ export class HeldLease implements Lease {
       this.#trustEndMs = trustEndMs(sentMs, this.durationMs);
       this.#scheduleRenewal(renewalDueMs(sentMs, this.durationMs));
     } else if (outcome.kind === 'refused' && isForWantOfRoom(outcome.reason)) {
+      this.#lock = before;
       this.#scheduleRenewal(renewalRetryMs(sentMs, this.durationMs));
     } else {
       this.#cas = undefined;
       // Refused for the CAS: another one has it. Otherwise it may still be there, with either CAS.
-      if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
+      if (isWithoutAnswer(outcome)) {
+        this.#abandon(before);
+        this.#abandon(this.#lock);
+      }
       const why = outcome.kind === 'refused' ? outcome.reason : outcome.kind;
       this.#lose(
         `its renewal ended "${why}"`,
@@ -193,8 +201,12 @@ export class HeldLease implements Lease {
   #delete(): Promise<void> {
     if (this.#cas === undefined) return Promise.resolve();
     return this.connection.delete(this.#claim.lockName, this.#cas).then((outcome) => {
-      if (isWithoutAnswer(outcome)) this.#home.abandon(this.#claim.owner);
+      if (isWithoutAnswer(outcome)) this.#abandon(this.#lock);
     });
+  }
+
+  #abandon(lock: OwnLock): void {
+    this.#home.abandon(ownerOf(lock));
   }
 }
 

@@ -4,11 +4,13 @@
  * entry in a set, no timer and no listener.
  */
 import type { Clock, Timer } from '../base/clock.ts';
+import type { Random } from '../base/random.ts';
 import type { Connection } from '../memcached/server.ts';
 import type { HeldLease, LeaseHome } from './held-lease.ts';
 
 export class LeaseGroup implements LeaseHome {
   readonly clock: Clock;
+  readonly random: Random;
   readonly abandon: (owner: string) => void;
   readonly #held = new Set<HeldLease>();
   #timer: Timer | undefined;
@@ -19,10 +21,12 @@ export class LeaseGroup implements LeaseHome {
   constructor(
     connection: Connection,
     clock: Clock,
+    random: Random,
     abandon: (owner: string) => void,
     ended: () => void,
   ) {
     this.clock = clock;
+    this.random = random;
     this.abandon = abandon;
     void connection.ended.then(() => {
       for (const lease of this.#held) lease.connectionEnded();

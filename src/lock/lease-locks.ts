@@ -16,7 +16,7 @@ import { type Claim, HeldLease } from './held-lease.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS, trustEndMs } from './lease.ts';
 import { LeaseGroup } from './lease-group.ts';
 import type { Acquisition, Beside, LeaseLocks } from './lock.ts';
-import { encodeLock, foreignLock, parseLock } from './lock-item.ts';
+import { foreignLock, isStanding, newLock, ownerOf, parseLock } from './lock-item.ts';
 import { retryAfterMs, LockObservations } from './lock-observations.ts';
 
 /** How often one attempt starts anew because its connection ended before anything was sent. */
@@ -87,11 +87,10 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   }
 
   #claim(connection: Connection, lockName: string, durationMs: number): Claim {
-    const owner = this.#random.id();
-    const item = encodeLock(owner, durationMs);
     const sentMs = this.#clock.monotonicMs();
     const takeoverCas = this.#observations.takeoverCas(lockName, connection, sentMs);
-    return { lockName, owner, durationMs, item, sentMs, takeoverCas };
+    const lock = newLock(this.#random, durationMs, connection, takeoverCas);
+    return { lockName, lock, durationMs, sentMs, takeoverCas };
   }
 
   /** What an attempt leads to whose request was not simply granted. */
@@ -119,7 +118,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   #hold(connection: Connection, claim: Claim, cas: Cas): Acquisition {
     this.#observations.forget(claim.lockName);
     if (!connection.alive) {
-      this.#abandon(claim.owner);
+      this.#abandon(ownerOf(claim.lock));
       return lostConnection('with the answer');
     }
     const group = this.#groupOf(connection);
@@ -179,15 +178,16 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   async #findOut(server: MemcachedServer, claim: Claim, beside: Beside): Promise<Acquisition> {
     const connection = living(server) ?? (await connectionOf(server));
     if (connection instanceof TorilError) {
-      this.#abandon(claim.owner);
+      this.#abandon(ownerOf(claim.lock));
       return unavailable(connection);
     }
     beside(connection);
     const outcome = await connection.get(claim.lockName);
-    if (outcome.kind === 'done' && parseLock(outcome.value)?.owner === claim.owner) {
+    const mayKeep = connection.casByUs || claim.lock.item.chosenCas === undefined;
+    if (mayKeep && outcome.kind === 'done' && isStanding(claim.lock, outcome.value)) {
       return this.#hold(connection, claim, outcome.value.cas);
     }
-    this.#abandon(claim.owner);
+    this.#abandon(ownerOf(claim.lock));
     return this.#seen(connection, claim.lockName, outcome);
   }
 
@@ -195,7 +195,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
     const known = this.#groups.get(connection);
     if (known !== undefined) return known;
     const forget = (): void => void this.#groups.delete(connection);
-    const group = new LeaseGroup(connection, this.#clock, this.#abandon, forget);
+    const group = new LeaseGroup(connection, this.#clock, this.#random, this.#abandon, forget);
     this.#groups.set(connection, group);
     return group;
   }
@@ -203,7 +203,7 @@ export class MemcachedLeaseLocks implements LeaseLocks {
 
 function ask(
   connection: Connection,
-  { lockName, item, takeoverCas }: Claim,
+  { lockName, lock: { item }, takeoverCas }: Claim,
 ): Promise<Outcome<Cas>> {
   if (takeoverCas === undefined) return connection.add(lockName, item);
   return connection.replace(lockName, item, takeoverCas);

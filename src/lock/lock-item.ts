@@ -1,14 +1,19 @@
 /**
- * What the lock's item holds: `<owner> <duration>`, in ASCII. The owner is an id made for one
- * attempt; the duration, in milliseconds, tells contenders how long to watch before they take over.
+ * What the lock's item holds: an owner, which is an id made for one attempt, and the length of the lease in milliseconds,
+ * which tells contenders how long to watch before they take over. There are two forms:
  *
- * There is a second form, which this version reads and does not write: an item without a value, whose CAS its writer
- * has chosen (the meta flag E, memcached from 1.6.27 on). It needs no memory to be renewed or taken over. A version
- * that writes it may come once all that run understand it.
+ * - by value: `<owner> <duration>`, in ASCII;
+ * - by CAS: an item without value and flags. Both are in its CAS, which its writer has chosen (memcached from 1.6.27 on).
+ *   It needs no memory to be renewed or taken over, and who is refused it is told whose it is. But memcached makes it by a
+ *   get, and keeps what was made so with the items that may be evicted, however short their life (`temporary_ttl`).
+ *
+ * Everybody reads both, also by a protocol in which no CAS can be chosen. A lock is taken over in the form that it has: with
+ * a new CAS alone, a value would go on naming its old owner.
  */
 import { assert } from '../base/assert.ts';
+import type { Random } from '../base/random.ts';
 import { TorilError } from '../errors.ts';
-import type { Cas, Item, NewItem } from '../memcached/server.ts';
+import type { Cas, Connection, Item, NewItem } from '../memcached/server.ts';
 import { isLeaseMs, itemTtlSeconds } from './lease.ts';
 
 /** Marks the item as a lock of Toril, in its first format: "TL", 0, 1. */
@@ -20,11 +25,58 @@ const VALUE_BYTES_MAX = 80;
 
 /** Of a CAS that was chosen: the highest bit, which no counter reaches; 39 bits of chance; the duration. */
 const CHOSEN_MIN = 1n << 63n;
-const DURATION_MASK = (1n << 24n) - 1n;
+const CHANCES = 2 ** 39;
+const DURATION_BITS = 24n;
+const DURATION_MASK = (1n << DURATION_BITS) - 1n;
+const NOTHING = Buffer.alloc(0);
 
 export interface LockContent {
   readonly owner: string;
   readonly durationMs: number;
+}
+
+/** A lock as its owner writes it. */
+export interface OwnLock {
+  readonly item: NewItem;
+  /** By value only: by CAS, the CAS says it. */
+  readonly id?: string;
+}
+
+/** @param takeoverCas that of the lock which it is to replace; undefined: there is none, as far as is known */
+export function newLock(
+  random: Random,
+  durationMs: number,
+  { casByUs }: Pick<Connection, 'casByUs'>,
+  takeoverCas: Cas | undefined,
+): OwnLock {
+  if (casByUs && (takeoverCas === undefined || takeoverCas >= CHOSEN_MIN))
+    return { item: chosenLock(random, durationMs) };
+  const id = random.id();
+  return { item: encodeLock(id, durationMs), id };
+}
+
+/** What a renewal writes. By CAS another one: one that stays as it is would be taken over under its owner's hands. */
+export function renewedLock(lock: OwnLock, random: Random): OwnLock {
+  const { chosenCas } = lock.item;
+  if (chosenCas === undefined) return lock;
+  return { item: chosenLock(random, Number(chosenCas & DURATION_MASK)) };
+}
+
+export function ownerOf({ item, id }: OwnLock): string {
+  return id ?? ownerByCas(item.chosenCas ?? 0n);
+}
+
+/** Whether this very lock stands there. */
+export function isStanding(lock: OwnLock, item: Item): boolean {
+  const { chosenCas } = lock.item;
+  if (chosenCas !== undefined) return item.cas === chosenCas;
+  return parseLock(item)?.owner === lock.id;
+}
+
+function chosenLock(random: Random, durationMs: number): NewItem {
+  const chance = BigInt(Math.floor(random.fraction() * CHANCES));
+  const chosenCas = CHOSEN_MIN | (chance << DURATION_BITS) | BigInt(durationMs);
+  return { value: NOTHING, flags: 0, ttlSeconds: itemTtlSeconds(durationMs), chosenCas };
 }
 
 export function encodeLock(owner: string, durationMs: number): NewItem {
@@ -64,11 +116,15 @@ export function parseLock(item: Item): LockContent | undefined {
   return isLeaseMs(durationMs) ? { owner, durationMs } : undefined;
 }
 
-/** Renewed, it has another CAS: to those who watch it, that is another owner, too. */
+/** Renewed, it has another CAS: to those who watch it, that is another owner. */
 function parseChosen(cas: Cas): LockContent | undefined {
   const durationMs = Number(cas & DURATION_MASK);
   if (cas < CHOSEN_MIN || !isLeaseMs(durationMs)) return undefined;
-  return { owner: `cas-${cas}`, durationMs };
+  return { owner: ownerByCas(cas), durationMs };
+}
+
+function ownerByCas(cas: Cas): string {
+  return `cas-${cas}`;
 }
 
 export function foreignLock(lockName: string): TorilError {

@@ -46,7 +46,13 @@ export interface MemcachedSettings {
    * `accept`: also what does not tell its settings, and so may be several memcached behind one address (docs/memcached.md).
    * Locks then exclude nobody for certain. Default `refuse`.
    */
-  readonly unproven?: 'refuse' | 'accept' | undefined;
+  readonly unproven?: UnprovenSetting | undefined;
+  /**
+   * `cas`: where the server can (meta, memcached 1.6.27), locks are renewed and taken over without memory, as `-M` wants it;
+   * but `-o temporary_ttl` does not keep them from being evicted. Only once all who share keys can read them
+   * (docs/memcached.md). Default `value`.
+   */
+  readonly locks?: LocksSetting | undefined;
   /** Milliseconds; default 1000. An answer that takes longer ends the connection. */
   readonly requestDeadlineMs?: number | undefined;
   /** Milliseconds; default 2000. */
@@ -57,11 +63,19 @@ const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
 export type ProtocolSetting = (typeof PROTOCOLS)[number];
 const PROTOCOL_DEFAULT: ProtocolSetting = 'auto';
 
+const UNPROVEN = ['refuse', 'accept'] as const;
+type UnprovenSetting = (typeof UNPROVEN)[number];
+
+const LOCKS = ['value', 'cas'] as const;
+export type LocksSetting = (typeof LOCKS)[number];
+const LOCKS_DEFAULT: LocksSetting = 'value';
+
 /** Everything that is needed to talk to one server. */
 export interface ServerOptions extends ServerAddress {
   readonly tls: ConnectionOptions | undefined;
   readonly protocol: ProtocolSetting;
   readonly acceptsUnproven: boolean;
+  readonly locks: LocksSetting;
   readonly requestDeadlineMs: number;
   readonly connectDeadlineMs: number;
 }
@@ -73,6 +87,7 @@ const SETTING_NAMES: ReadonlySet<string> = new Set<keyof MemcachedSettings>([
   'tls',
   'protocol',
   'unproven',
+  'locks',
   'requestDeadlineMs',
   'connectDeadlineMs',
 ]);
@@ -83,8 +98,9 @@ export function resolveMemcached(setting: MemcachedSetting | undefined): readonl
   const named = serversOf(settings);
   const shared = {
     tls: tlsOf(settings.tls),
-    protocol: protocolOf(settings.protocol),
-    acceptsUnproven: acceptsUnproven(settings.unproven),
+    protocol: oneOf('protocol', settings.protocol, PROTOCOLS, PROTOCOL_DEFAULT),
+    locks: oneOf('locks', settings.locks, LOCKS, LOCKS_DEFAULT),
+    acceptsUnproven: oneOf('unproven', settings.unproven, UNPROVEN, 'refuse') === 'accept',
     requestDeadlineMs: deadlineOf(
       'requestDeadlineMs',
       settings.requestDeadlineMs ?? named.requestDeadlineMs,
@@ -152,17 +168,16 @@ function tlsOf(tls: unknown): ConnectionOptions | undefined {
   return tls;
 }
 
-function protocolOf(protocol: unknown): ProtocolSetting {
-  if (protocol === undefined) return PROTOCOL_DEFAULT;
-  const known = PROTOCOLS.find((one) => one === protocol);
+function oneOf<T extends string>(
+  name: string,
+  value: unknown,
+  choices: readonly T[],
+  byDefault: T,
+): T {
+  if (value === undefined) return byDefault;
+  const known = choices.find((choice) => choice === value);
   if (known !== undefined) return known;
-  throw invalid(`protocol is ${inspect(protocol)}. Give ${PROTOCOLS.join(', ')}`);
-}
-
-function acceptsUnproven(unproven: unknown): boolean {
-  if (unproven === undefined || unproven === 'refuse' || unproven === 'accept')
-    return unproven === 'accept';
-  throw invalid(`unproven is ${inspect(unproven)}. Give 'refuse' or 'accept'`);
+  throw invalid(`${name} is ${inspect(value)}. Give ${choices.join(', ')}`);
 }
 
 function deadlineOf(name: string, value: unknown, byDefault: number): number {

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import type { ErrorCode, TorilError } from '../errors.ts';
-import type { Credentials } from './options.ts';
+import type { Credentials, LocksSetting } from './options.ts';
 import type { Cas, Connection, NewItem, Outcome, ServerFacts } from './server.ts';
 import type { Room } from './socket/room.ts';
 
@@ -49,6 +49,9 @@ export interface ReplySink<Reply> {
 
 /** A protocol on one connection. */
 export interface Protocol<Q extends Request<Reply>, Reply> {
+  /** `NewItem.chosenCas` may be given. */
+  readonly casByUs: boolean;
+
   // The contract's requests (server.ts), whose conditions are checked already.
   get(name: string): Q;
   add(name: string, item: NewItem): Q;
@@ -90,6 +93,8 @@ export interface GreetingOptions {
   readonly credentials: Credentials | undefined;
   /** What does not tell its settings may be used, if it shows a CAS. */
   readonly acceptsUnproven: boolean;
+  /** `cas`: locks are written without a value, where the server can. */
+  readonly locks: LocksSetting;
 }
 
 export interface Greeted {

@@ -60,6 +60,12 @@ export interface NewItem {
    * meta protocol. Never for a lock, nor for a write that has no copy behind it.
    */
   readonly isCopied?: boolean;
+  /**
+   * The CAS that it gets, chosen by its writer: never 0n, and no CAS that the name ever had. Only where `casByUs`, and only
+   * for what has neither value nor flags. It may replace nothing but its like, of which nothing but CAS and expiry
+   * then change: that takes no memory.
+   */
+  readonly chosenCas?: Cas;
 }
 
 /**
@@ -71,6 +77,8 @@ export interface NewItem {
 export interface Connection {
   /** Counts the connections to this server in this process, from 1. */
   readonly epoch: number;
+  /** Whether items may be stored under a CAS of one's own (`NewItem.chosenCas`). */
+  readonly casByUs: boolean;
   /** False from the moment at which nothing more will be sent. */
   readonly alive: boolean;
   /** Resolves when the connection has ended and everything outstanding was failed. */

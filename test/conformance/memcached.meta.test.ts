@@ -3,14 +3,10 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/base/clock.ts';
-import { systemRandom } from '../../src/base/random.ts';
-import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import type { Acquisition } from '../../src/lock/lock.ts';
 import type { MemcachedSettings } from '../../src/memcached/options.ts';
 import type { Cas, Connection, NewItem } from '../../src/memcached/server.ts';
 import type { SocketServer } from '../../src/memcached/socket/socket-server.ts';
-import { describeBuilds, type MemcachedBuild } from '../support/memcached-builds.ts';
+import { describeBuilds, knowsE, type MemcachedBuild } from '../support/memcached-builds.ts';
 import { clientOf, eventually, newItem, textOf, valueOf } from '../support/memcached.ts';
 import { said } from '../support/raw-memcached.ts';
 import { type PrivateServer, startMemcached } from '../support/servers.ts';
@@ -30,11 +26,6 @@ function client(address: string, settings: Omit<MemcachedSettings, 'servers'> = 
   const server = clientOf(address, { protocol: 'meta', ...settings });
   toClose.push(() => server.close());
   return server;
-}
-
-/** The E flag: from 1.6.27 on. */
-function knowsE({ version }: MemcachedBuild): boolean {
-  return Number(version.split('.')[2]) >= 27;
 }
 
 const copied = (item: NewItem): NewItem => ({ ...item, isCopied: true });
@@ -164,36 +155,6 @@ describeBuilds('meta, memcached', (build) => {
       expect(valueOf(await connection.get(name)).cas).toBe(second);
       expect(textOf(await connection.delete(name, second))).toBe('done');
     }
-  });
-
-  describe.skipIf(!knowsE(build))('a lock without a value, which another version may write', () => {
-    const LEASE_MS = 150;
-    const cas = (1n << 63n) | (5n << 24n) | BigInt(LEASE_MS);
-
-    test.each(['meta', 'binary'] as const)(
-      'is respected, watched and taken over (%s)',
-      async (protocol) => {
-        const { address } = await memcached(build);
-        expect(await said(address, `mg L N30 E${cas} c\r\n`)).toBe(`HD c${cas} W\r\n`);
-        const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-        toClose.push(() => locks.close());
-        const server = client(address, { protocol });
-        const attempt = (): Promise<Acquisition> => locks.attempt(server, 'L', () => {});
-        const seenMs = performance.now();
-        expect((await attempt()).kind).toBe('busy');
-        let last: Acquisition | undefined;
-        await eventually('it is taken over', async () => {
-          last = await attempt();
-          return last.kind === 'held';
-        });
-        expect(performance.now() - seenMs).toBeGreaterThan(LEASE_MS);
-        if (last?.kind !== 'held') throw new Error('not held');
-        expect(last.lease.takenOver).toBe(true);
-        expect(await last.lease.confirm()).toBe(true);
-        await last.lease.release();
-        expect(await said(address, 'mg L\r\n')).toBe('EN\r\n');
-      },
-    );
   });
 
   describe('the greeting', () => {

@@ -25,7 +25,7 @@ describe.each(['meta', 'binary'] as const)('over %s', (protocol) => {
       new ProcessClock(scheduler, dice, { rate: 1, latenessMs: 1 });
     const latency = { latencyMsMin: 0.02, latencyMsMax: 5, splitRate: 0.5 };
     const network = new Network(scheduler, dice, latency);
-    const store = new MemoryStore({ clock: newClock() });
+    const store = new MemoryStore({ clock: newClock(), casByUs: true });
     const newClient = (): MemcachedClient =>
       new MemcachedClient({
         network,
@@ -34,6 +34,8 @@ describe.each(['meta', 'binary'] as const)('over %s', (protocol) => {
         address: 'simulated:11211',
         requestDeadlineMs: 300,
         protocol,
+        casByUs: protocol === 'meta',
+        process: 'p0',
         note: () => {},
       });
     return {

@@ -1,6 +1,12 @@
 /** What every engine of src/memcached/server.ts must do. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Cas, Connection, MemcachedServer, Outcome } from '../../src/memcached/server.ts';
+import type {
+  Cas,
+  Connection,
+  MemcachedServer,
+  NewItem,
+  Outcome,
+} from '../../src/memcached/server.ts';
 import { newItem, textOf, valueOf } from '../support/memcached.ts';
 
 /** One server with two clients; the suite closes the clients. */
@@ -156,6 +162,89 @@ export function memcachedSuite(engine: string, openStage: () => Promise<Stage>):
       test('leaves the expiry', async () => {
         const cas = await add('value', 2);
         await connection.bump(name, cas);
+        await stage.until('it expires', async () => (await connection.get(name)).kind !== 'done');
+      });
+    });
+
+    describe('an item by its CAS alone', () => {
+      const CHOSEN = (1n << 63n) + 5n;
+      const OTHER = (1n << 64n) - 1n;
+      const chosen = (chosenCas: Cas, ttlSeconds = 0): NewItem => ({
+        ...newItem('', ttlSeconds),
+        chosenCas,
+      });
+
+      /** Those that cannot have such items refuse to write them. */
+      function refuses(): boolean {
+        if (connection.casByUs) return false;
+        expect(() => connection.add(name, chosen(CHOSEN))).toThrow('cannot be chosen');
+        expect(() => connection.replace(name, chosen(CHOSEN), 1n)).toThrow('cannot be chosen');
+        return true;
+      }
+
+      test('is added only where nothing is, and who is refused is told what is there', async () => {
+        if (refuses()) return;
+        expect(valueOf(await connection.add(name, chosen(CHOSEN)))).toBe(CHOSEN);
+        const found = { value: Buffer.alloc(0), flags: 0, cas: CHOSEN };
+        expect(valueOf(await elsewhere.get(name))).toEqual(found);
+        expect(await connection.add(name, chosen(OTHER))).toMatchObject({
+          reason: 'exists',
+          found,
+        });
+        expect(textOf(await elsewhere.add(name, newItem('x')))).toBe('refused: exists');
+        expect(valueOf(await elsewhere.get(name))).toEqual(found);
+      });
+
+      test('is added to no other item either', async () => {
+        if (refuses()) return;
+        const cas = valueOf(await elsewhere.add(name, newItem('theirs', 0, 7)));
+        const found = { value: Buffer.from('theirs'), flags: 7, cas };
+        expect(await connection.add(name, chosen(OTHER))).toMatchObject({
+          reason: 'exists',
+          found,
+        });
+        expect(valueOf(await elsewhere.get(name))).toEqual(found);
+      });
+
+      test('replaces its like under its CAS, also one that is lower', async () => {
+        if (refuses()) return;
+        expect(textOf(await connection.replace(name, chosen(OTHER), CHOSEN))).toBe(
+          'refused: missing',
+        );
+        await connection.add(name, chosen(OTHER));
+        expect(textOf(await connection.replace(name, chosen(CHOSEN), CHOSEN))).toBe(
+          'refused: exists',
+        );
+        expect(valueOf(await connection.replace(name, chosen(CHOSEN), OTHER))).toBe(CHOSEN);
+        expect(textOf(await connection.replace(name, chosen(OTHER), OTHER))).toBe(
+          'refused: exists',
+        );
+        expect(valueOf(await elsewhere.get(name))).toMatchObject({ flags: 0, cas: CHOSEN });
+        expect(textOf(await elsewhere.delete(name, CHOSEN))).toBe('done');
+      });
+
+      test('is replaced by others as anything is', async () => {
+        if (refuses()) return;
+        await connection.add(name, chosen(OTHER));
+        await connection.replace(name, chosen(CHOSEN), OTHER);
+        expect(textOf(await elsewhere.replace(name, newItem('x'), OTHER))).toBe('refused: exists');
+        const cas = valueOf(await elsewhere.replace(name, newItem('x', 0, 3), CHOSEN));
+        expect(valueOf(await connection.get(name))).toEqual({
+          ...{ value: Buffer.from('x'), flags: 3, cas },
+        });
+      });
+
+      test('expires, and lives on if it is replaced', async () => {
+        if (refuses()) return;
+        const doomed = `${name}-doomed`;
+        await Promise.all([
+          connection.add(doomed, chosen(CHOSEN, 2)),
+          connection.add(name, chosen(CHOSEN, 2)),
+          connection.replace(name, chosen(OTHER, 60), CHOSEN),
+        ]);
+        await stage.until('it expires', async () => (await connection.get(doomed)).kind !== 'done');
+        expect(valueOf(await connection.get(name)).cas).toBe(OTHER);
+        await connection.replace(name, chosen(CHOSEN, 1), OTHER);
         await stage.until('it expires', async () => (await connection.get(name)).kind !== 'done');
       });
     });

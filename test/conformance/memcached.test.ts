@@ -9,7 +9,7 @@ import { memcachedSuite } from './memcached.suite.ts';
 
 memcachedSuite('memcached in memory', async () => {
   const clock = new VirtualClock();
-  const store = new MemoryStore({ clock });
+  const store = new MemoryStore({ clock, casByUs: true });
   return {
     server: new MemoryServer({ store }),
     other: new MemoryServer({ store }),
@@ -38,7 +38,7 @@ describeBuilds('memcached', ({ binary }) => {
     ['binary', 'meta'],
   ] as const)('over %s', (protocol, other) => {
     memcachedSuite('a real server', async () => ({
-      server: clientOf(memcached.address, { requestDeadlineMs: 300, protocol }),
+      server: clientOf(memcached.address, { requestDeadlineMs: 300, protocol, locks: 'cas' }),
       other: clientOf(memcached.address, { protocol: other }),
       async restart() {
         await memcached.kill();

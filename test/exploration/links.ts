@@ -36,6 +36,7 @@ interface Sent<Request, Answer> {
 export class ExploredConnection implements Connection {
   readonly epoch: number;
   readonly ended: Promise<void>;
+  readonly casByUs = false;
   alive = true;
   /** Sent and not yet answered. */
   readonly outstanding: Sent<MemcachedRequest, Outcome<unknown>>[] = [];

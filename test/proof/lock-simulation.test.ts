@@ -132,7 +132,8 @@ interface Twin {
 
 async function simulate(seed: number, { wrap, ignoresCas = false }: Twin = {}): Promise<Run> {
   const chance = seededFraction(`lock ${seed}`);
-  const world = new LockWorld((clock) => new AuditedStore({ clock }));
+  const casByUs = Math.floor(seed / 2) % 2 === 0;
+  const world = new LockWorld((clock) => new AuditedStore({ clock, casByUs }));
   const store = world.store as AuditedStore;
   const evictions = seed % 2 === 0;
   store.ignoresCas = ignoresCas;

@@ -87,6 +87,10 @@ export class Auditor implements BullObserver {
     this.#strict.locked(key, text.slice(0, text.indexOf(' ')));
   }
 
+  lockWrittenByCas(key: string, process: string, cas: bigint, replaces: boolean): void {
+    this.#strict.lockedByCas(key, process, cas, replaces);
+  }
+
   lockLost(key: string): void {
     this.#strict.lost(key);
   }

@@ -17,6 +17,9 @@ export interface ClientOptions {
   readonly address: string;
   readonly requestDeadlineMs: number;
   readonly protocol: 'meta' | 'binary';
+  readonly casByUs: boolean;
+  /** Whose client it is. */
+  readonly process: string;
   readonly note: (what: string) => void;
 }
 
@@ -111,7 +114,7 @@ export class MemcachedClient implements MemcachedServer {
     this.#trouble = undefined;
     const wire = new Wire({ ...this.#options, epoch: this.#epoch });
     this.#wire = wire;
-    this.#facts = this.#options.store.facts;
+    this.#facts = { ...this.#options.store.facts, casByUs: this.#options.casByUs };
     void wire.ended.then(() => this.#connectSoon(RECONNECT_MS));
     for (const { deadline, resolve } of this.#waiters) {
       deadline.cancel();

@@ -32,6 +32,9 @@ export interface WireOptions {
   readonly epoch: number;
   readonly requestDeadlineMs: number;
   readonly protocol: 'meta' | 'binary';
+  readonly casByUs: boolean;
+  /** Whose connection it is. */
+  readonly process: string;
   /** For the trace. */
   readonly note: (what: string) => void;
 }
@@ -41,6 +44,11 @@ interface Exchange {
   readonly run: () => Outcome<unknown>;
   readonly settle: (outcome: Outcome<unknown>) => void;
   outcome: Outcome<unknown> | undefined;
+}
+
+/** Of a lock by CAS, nothing else tells whose it is. */
+export interface SentItem extends NewItem {
+  readonly sender: string;
 }
 
 /** Requests that arrive together. */
@@ -79,6 +87,10 @@ export class Wire implements Connection, StoreListener {
       this.#resolveEnded = resolve;
     });
     options.store.listen(this); // to the end of the run: what was sent outlives the connection
+  }
+
+  get casByUs(): boolean {
+    return this.#options.casByUs;
   }
 
   get alive(): boolean {
@@ -192,8 +204,8 @@ export class Wire implements Connection, StoreListener {
   // Two commands
 
   /** A classic store, and a get behind it that tells the CAS. */
-  #isAlone({ isCopied }: NewItem): boolean {
-    return this.#options.protocol === 'meta' && isCopied !== true;
+  #isAlone({ isCopied, chosenCas }: NewItem): boolean {
+    return this.#options.protocol === 'meta' && isCopied !== true && chosenCas === undefined;
   }
 
   async #standing(
@@ -327,9 +339,11 @@ export class Wire implements Connection, StoreListener {
   }
 
   /** A real engine encodes at once, so that whoever reuses the buffer changes nothing. */
-  #sent(item: NewItem): NewItem {
-    const isCopied = item.isCopied === true && this.#options.protocol === 'meta';
-    return { ...item, value: Buffer.from(item.value), isCopied };
+  #sent(item: NewItem): SentItem {
+    const { protocol, process, casByUs } = this.#options;
+    assert(item.chosenCas === undefined || casByUs, 'a CAS that cannot be chosen');
+    const isCopied = item.isCopied === true && protocol === 'meta';
+    return { ...item, value: Buffer.from(item.value), isCopied, sender: process };
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../src/base/clock.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Cas, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { Auditor } from './auditor.ts';
+import type { SentItem } from './memcached-wire.ts';
 
 const LOCK_PREFIX = 'toril:lock:';
 /** Marks an item as an envelope of Toril's (docs/design.md). */
@@ -20,17 +21,17 @@ export class ObservedStore extends MemoryStore {
     keyOf: ReadonlyMap<string, string>,
     auditor: Auditor,
   ) {
-    super({ clock, itemSizeMax });
+    super({ clock, itemSizeMax, casByUs: true });
     this.#keyOf = keyOf;
     this.#auditor = auditor;
   }
 
   override add(name: string, item: NewItem): Outcome<Cas> {
-    return this.#landed(name, item, super.add(name, item));
+    return this.#landed(name, item, super.add(name, item), false);
   }
 
   override replace(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
-    return this.#landed(name, item, super.replace(name, item, cas));
+    return this.#landed(name, item, super.replace(name, item, cas), true);
   }
 
   override put(name: string, value: Buffer, flags?: number): Cas {
@@ -69,13 +70,21 @@ export class ObservedStore extends MemoryStore {
     super.restart();
   }
 
-  #landed(name: string, item: NewItem, outcome: Outcome<Cas>): Outcome<Cas> {
+  #landed(
+    name: string,
+    item: NewItem & Partial<SentItem>,
+    outcome: Outcome<Cas>,
+    replaces: boolean,
+  ): Outcome<Cas> {
     if (outcome.kind !== 'done') return outcome;
     const key = this.#keyOf.get(name);
     if (key !== undefined) {
       this.#auditor.cellWritten(key, item.value.toString(), item.ttlSeconds);
     } else if (name.startsWith(LOCK_PREFIX)) {
-      this.#auditor.lockWritten(name.slice(LOCK_PREFIX.length), item.value.toString());
+      const lockedKey = name.slice(LOCK_PREFIX.length);
+      const { sender = '', chosenCas } = item;
+      if (chosenCas === undefined) this.#auditor.lockWritten(lockedKey, item.value.toString());
+      else this.#auditor.lockWrittenByCas(lockedKey, sender, chosenCas, replaces);
     }
     return outcome;
   }

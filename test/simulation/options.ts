@@ -56,6 +56,8 @@ export interface RunOptions {
   readonly requestDeadlineMs: number;
   /** What the processes speak with memcached. */
   readonly protocol: 'meta' | 'binary';
+  /** Which of them write locks by CAS, where the protocol has that. */
+  readonly locksByCas: 'all' | 'some' | 'none';
   readonly itemSizeMax: number;
   readonly driftMax: number;
   readonly timerLatenessMs: number;
@@ -126,6 +128,7 @@ export function optionsFrom(seed: number): RunOptions {
     },
     requestDeadlineMs,
     protocol: new Dice(seed, 'protocol').pick(['meta', 'binary']),
+    locksByCas: new Dice(seed, 'locks').pick(['all', 'some', 'none']),
     itemSizeMax: 8_192,
     driftMax: dice.pick([0, 0, DRIFT_MAX]),
     timerLatenessMs: dice.pick([0, 1, 5]),

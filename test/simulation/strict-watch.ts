@@ -38,6 +38,12 @@ export class StrictWatch {
     lock.holders.set(owner.slice(0, owner.lastIndexOf('-')), ++lock.acquisitions);
   }
 
+  /** By CAS each renewal makes another lock: what a process writes over its own is taken for one. */
+  lockedByCas(key: string, process: string, cas: bigint, replaces: boolean): void {
+    if (replaces && this.#lockOf(key).owner.startsWith(`${process}-`)) return;
+    this.locked(key, `${process}-${cas}`);
+  }
+
   /** Memcached has forgotten the lock: from now on several may hold it. */
   lost(key: string): void {
     const lock = this.#lockOf(key);

@@ -18,8 +18,9 @@ import { Intake } from '../../src/workers/deliveries/intake.ts';
 import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
 import { CompletingLanes } from './completing-lanes.ts';
-import type { Dice } from './dice.ts';
+import { Dice } from './dice.ts';
 import { MemcachedClient } from './memcached-client.ts';
+import type { RunOptions } from './options.ts';
 import { PlayedSlots } from './played-slots.ts';
 import { PlayedWorker } from './played-worker.ts';
 import { ProcessClock } from './process-clock.ts';
@@ -58,6 +59,8 @@ export class WorkerProcess {
           address: `memcached-${index}`,
           requestDeadlineMs: options.requestDeadlineMs,
           protocol: options.protocol,
+          casByUs: writesByCas(options, name),
+          process: name,
           note: (what) => {
             world.trace.note(this.name, what);
             world.onStep(this);
@@ -239,4 +242,10 @@ function deliveriesOf(worker: PlayedWorker, options: PlayedDeliveriesOptions): P
 function whyOf(event: { readonly cause?: Error; readonly reason?: string }): string {
   const why = event.cause?.message ?? event.reason;
   return why === undefined ? '' : `: ${why}`;
+}
+
+/** A fleet may speak with one memcached in different ways. */
+function writesByCas({ seed, protocol, locksByCas }: RunOptions, name: string): boolean {
+  if (protocol === 'binary' || locksByCas === 'none') return false;
+  return locksByCas === 'all' || new Dice(seed, `locks of ${name}`).chance(0.5);
 }

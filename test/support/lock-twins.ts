@@ -51,6 +51,7 @@ export function reconnecting(server: MemcachedServer): MemcachedServer {
     ): Promise<Outcome<T>> => server.connection().then(request);
     return {
       epoch: 1,
+      casByUs: false,
       alive: true,
       ended: new Promise<void>(() => {}),
       get: (name) => send((to) => to.get(name)),

@@ -17,3 +17,8 @@ export function describeBuilds(title: string, tests: (build: MemcachedBuild) => 
   for (const { release, reason } of missing)
     test.skip(`${title} of Debian's ${release}: ${reason}`);
 }
+
+/** A writer may choose the CAS of an item: from 1.6.27 on. */
+export function knowsE({ version }: MemcachedBuild): boolean {
+  return Number(version.split('.')[2]) >= 27;
+}

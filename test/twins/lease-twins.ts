@@ -94,8 +94,8 @@ export const LEASE_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/lock/held-lease.ts',
-        find: '    if (item !== undefined && parseLock(item)?.owner === this.#claim.owner) {',
-        replace: '    if (item !== undefined && parseLock(item) !== undefined) {',
+        find: "    if (outcome.kind === 'done' && isStanding(lock, outcome.value)) {",
+        replace: "    if (outcome.kind === 'done' && lock.item !== undefined) {",
       },
     ],
   },

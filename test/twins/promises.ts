@@ -23,6 +23,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['strict-on-unread-cell', 'own-commit-of-any-connection', 'closed-before-the-lock'],
     ...['own-commit-from-a-read', 'closed-too-late', 'ms-for-locks', 'ms-without-condition'],
     ...['stored-is-ours', 'bump-of-any-item', 'any-answer-is-a-refusal', 'begun-too-late'],
+    ...['one-cas-for-all', 'renewed-as-it-was', 'value-of-the-old-owner'],
+    ...['whoever-finds-it-made-it'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
@@ -38,6 +40,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit', 'size-after-sending'],
   'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
   'P6 no wedge': [
+    ...['by-cas-everywhere'],
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
     ...['fetched-again', 'kept-ahead', 'closed-before-given-back', 'unasked-for'],

@@ -6,6 +6,7 @@ import { COMMIT_TWINS } from './commit-twins.ts';
 import { FAST_PATH_TWINS } from './fast-path-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
+import { LOCK_FORM_TWINS } from './lock-form-twins.ts';
 import { MEMCACHED_TWINS } from './memcached-twins.ts';
 import { REDIS_TWINS } from './redis-twins.ts';
 import type { Twin } from './twin.ts';
@@ -13,6 +14,7 @@ import type { Twin } from './twin.ts';
 export const TWINS: readonly Twin[] = [
   ...COMMIT_TWINS,
   ...LEASE_TWINS,
+  ...LOCK_FORM_TWINS,
   ...MEMCACHED_TWINS,
   ...JOB_TWINS,
   ...ADDING_TWINS,

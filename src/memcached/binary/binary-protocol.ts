@@ -1,5 +1,6 @@
 /** The binary protocol as an engine: each reply names its request, and some requests may remain unanswered. */
 import type { Socket } from 'node:net';
+import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { expiryField } from '../expiry.ts';
 import type {
@@ -37,6 +38,7 @@ import {
 
 class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
   readonly goodbye: Buffer = encodeRequest(OPCODE.quitQuietly, 0, plain(''));
+  readonly casByUs = false;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -101,7 +103,8 @@ class BinaryProtocol implements Protocol<BinaryRequest, Reply> {
     return noop();
   }
 
-  #storing(name: string, { flags, ttlSeconds, value }: NewItem, cas: Cas): RequestParts {
+  #storing(name: string, { flags, ttlSeconds, value, chosenCas }: NewItem, cas: Cas): RequestParts {
+    if (chosenCas !== undefined) assert(false, 'a CAS that cannot be chosen');
     return { name, flags, expiry: expiryField(ttlSeconds, this.#clock), value, cas };
   }
 }

@@ -69,6 +69,10 @@ export class MemoryConnection implements Connection, StoreListener {
     this.#store.listen(this);
   }
 
+  get casByUs(): boolean {
+    return this.#store.casByUs;
+  }
+
   get alive(): boolean {
     return this.#alive;
   }

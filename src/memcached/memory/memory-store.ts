@@ -8,7 +8,15 @@ import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { expiryField, RELATIVE_TTL_MAX } from '../expiry.ts';
 import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
-import type { Cas, Item, NewItem, Outcome, Refusal, ServerFacts } from '../server.ts';
+import {
+  type Cas,
+  type Item,
+  type NewItem,
+  type Outcome,
+  type Refusal,
+  refusedFor,
+  type ServerFacts,
+} from '../server.ts';
 
 const ITEM_SIZE_MAX_DEFAULT = 1024 * 1024;
 
@@ -26,6 +34,8 @@ export interface MemoryStoreOptions {
   readonly clock: Clock;
   /** Bytes, headers included; default 1 MiB. */
   readonly itemSizeMax?: number;
+  /** As memcached from 1.6.27 on, in the meta protocol; default false. */
+  readonly casByUs?: boolean;
 }
 
 /** What a store tells those who are connected to it. */
@@ -39,6 +49,7 @@ export interface StoreListener {
 export class MemoryStore {
   readonly clock: Clock;
   readonly itemSizeMax: number;
+  readonly casByUs: boolean;
   readonly #items = new Map<string, StoredItem>();
   readonly #listeners = new Set<StoreListener>();
   #lastCas: Cas = 0n;
@@ -48,13 +59,14 @@ export class MemoryStore {
   constructor(options: MemoryStoreOptions) {
     this.clock = options.clock;
     this.itemSizeMax = options.itemSizeMax ?? ITEM_SIZE_MAX_DEFAULT;
+    this.casByUs = options.casByUs ?? false;
   }
 
   get facts(): ServerFacts {
     const { itemSizeMax } = this;
     return {
       ...{ version: 'memory', protocol: 'memory', itemSizeMax },
-      ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
+      ...{ flagsBytes: FLAGS_BYTES, casByUs: this.casByUs },
     };
   }
 
@@ -66,6 +78,7 @@ export class MemoryStore {
   }
 
   add(name: string, item: NewItem): Outcome<Cas> {
+    if (item.chosenCas !== undefined) return this.#addChosen(name, item);
     if (itemBytes(name, item) > this.itemSizeMax) return refused('too-large');
     if (this.#full) return this.#noRoom(name, item);
     if (this.#find(name) !== undefined) return refused('exists');
@@ -74,6 +87,7 @@ export class MemoryStore {
 
   /** The size is looked at first, the item second, the CAS last: as memcached does it. */
   replace(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
+    if (item.chosenCas !== undefined) return this.#replaceChosen(name, item, cas);
     if (itemBytes(name, item) > this.itemSizeMax) return refused('too-large');
     if (this.#full) return this.#noRoom(name, item);
     const refusal = this.#mismatch(name, cas);
@@ -186,6 +200,30 @@ export class MemoryStore {
     return undefined;
   }
 
+  /** As a get that makes what is missing: it looks first, and sees what there is. */
+  #addChosen(name: string, item: NewItem): Outcome<Cas> {
+    this.#checkChosen(item);
+    const found = this.#find(name);
+    if (found !== undefined) return refusedFor(snapshot(found));
+    return this.#full ? refused('out-of-memory') : done(this.#store(name, item));
+  }
+
+  /** What stands there gets CAS and expiry, and is otherwise left as it is. */
+  #replaceChosen(name: string, item: NewItem, cas: Cas): Outcome<Cas> {
+    this.#checkChosen(item);
+    const refusal = this.#mismatch(name, cas);
+    if (refusal !== undefined) return refusal;
+    const standing = this.#items.get(name) as StoredItem;
+    standing.cas = item.chosenCas as Cas;
+    standing.expiresAtSecond = this.#expiresAtSecond(item.ttlSeconds);
+    return done(standing.cas);
+  }
+
+  #checkChosen({ value, flags, chosenCas }: NewItem): void {
+    const isAllowed = this.casByUs && value.length === 0 && flags === 0 && chosenCas !== 0n;
+    assert(isAllowed, 'a CAS that cannot be chosen');
+  }
+
   /** As an `ms` of the meta protocol: whatever its condition. */
   #noRoom(name: string, { isCopied }: NewItem): Outcome<never> {
     if (isCopied === true) this.evict(name);
@@ -199,9 +237,9 @@ export class MemoryStore {
     return item.cas === cas ? undefined : refused('exists');
   }
 
-  #store(name: string, { value, flags, ttlSeconds }: NewItem): Cas {
+  #store(name: string, { value, flags, ttlSeconds, chosenCas }: NewItem): Cas {
     assert(flags === flags >>> 0, `flags ${flags}, which are not 32 bits`);
-    const cas = this.#nextCas();
+    const cas = chosenCas ?? this.#nextCas();
     const expiresAtSecond = this.#expiresAtSecond(ttlSeconds);
     this.#items.set(name, {
       value: Buffer.from(value),

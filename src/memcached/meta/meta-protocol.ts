@@ -1,5 +1,6 @@
 /** The meta protocol as an engine, from memcached 1.6.13 on: in order, nothing quiet, no numbers. */
 import type { Socket } from 'node:net';
+import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
 import { EXPIRY_MAX_TEXT, expiryField } from '../expiry.ts';
 import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
@@ -21,28 +22,28 @@ import { MetaParser, type MetaReply } from './replies.ts';
 import {
   ADD,
   ADD_ALONE,
+  ADD_CHOSEN,
   BUMP,
   DELETE,
   GET,
   GET_AND_TOUCH,
   MetaRequest,
   NOOP,
+  type Operation,
   REPLACE,
   REPLACE_ALONE,
+  REPLACE_CHOSEN,
 } from './requests.ts';
-
-/** What a server can hold, as it told in the hello. */
-interface Limits {
-  readonly itemSizeMax: number;
-  readonly flagsBytes: number;
-}
 
 /** Bytes that an item has beside its value, at the most. */
 const SURELY_BESIDE_BYTES = 1024;
 
 class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
   readonly goodbye: Buffer = Buffer.from('quit\r\n');
-  limits: Limits = { itemSizeMax: 0, flagsBytes: FLAGS_BYTES };
+  /** What the server can hold, as it told in the hello. */
+  itemSizeMax = 0;
+  flagsBytes = FLAGS_BYTES;
+  casByUs = false;
   readonly #clock: Clock;
 
   constructor(clock: Clock) {
@@ -54,11 +55,13 @@ class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
   }
 
   add(name: string, item: NewItem): MetaRequest {
+    if (item.chosenCas !== undefined) return this.#chosen(ADD_CHOSEN, name, item, 0n);
     const operation = item.isCopied === true ? ADD : ADD_ALONE;
     return new MetaRequest(operation, this.#storing(name, item, 0n));
   }
 
   replace(name: string, item: NewItem, cas: Cas): MetaRequest {
+    if (item.chosenCas !== undefined) return this.#chosen(REPLACE_CHOSEN, name, item, cas);
     const operation = item.isCopied === true ? REPLACE : REPLACE_ALONE;
     return new MetaRequest(operation, this.#storing(name, item, cas));
   }
@@ -77,7 +80,7 @@ class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
 
   /** Decided here: an `ms` that is too large deletes what is there. */
   fits(name: string, item: NewItem): boolean {
-    const { itemSizeMax, flagsBytes } = this.limits;
+    const { itemSizeMax, flagsBytes } = this;
     // Nearly all are far smaller: counting the bytes of the name takes a call out of JavaScript.
     if (item.value.length + SURELY_BESIDE_BYTES <= itemSizeMax) return true;
     return itemBytes(name, item, flagsBytes) <= itemSizeMax;
@@ -108,6 +111,12 @@ class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
     return new MetaRequest(NOOP, { name: '' });
   }
 
+  #chosen(operation: Operation, name: string, item: NewItem, cas: Cas): MetaRequest {
+    const { value, flags, ttlSeconds, chosenCas } = item;
+    assert(this.casByUs && flags === 0 && value.length === 0, 'a CAS that cannot be chosen');
+    return new MetaRequest(operation, { name, expiry: this.#expiry(ttlSeconds), cas, chosenCas });
+  }
+
   #storing(name: string, item: NewItem, cas: Cas): ConstructorParameters<typeof MetaRequest>[1] {
     const { value, flags, ttlSeconds } = item;
     return { name, value, flags, expiry: this.#expiry(ttlSeconds), cas };
@@ -129,7 +138,9 @@ export const metaEngine: ProtocolEngine = {
         return hello;
       }
       const { facts } = hello;
-      protocol.limits = facts;
+      protocol.itemSizeMax = facts.itemSizeMax;
+      protocol.flagsBytes = facts.flagsBytes;
+      protocol.casByUs = facts.casByUs && options.locks === 'cas';
       const connect = (epoch: number): SocketConnection<MetaRequest, MetaReply> =>
         new SocketConnection(wire, protocol, epoch);
       return { kind: 'greeted', facts, connect };

@@ -14,7 +14,7 @@ import { commandBytesAtMost, decimal, writeAscii, writeBlock, writeLine } from '
 import { CODE, type MetaReply } from './replies.ts';
 
 /** One or two commands, executed one behind the other. */
-interface Operation {
+export interface Operation {
   /** For messages. */
   readonly verb: string;
   readonly commands: 1 | 2;
@@ -29,6 +29,7 @@ export interface RequestParts {
   readonly expiry?: number;
   /** 0n: unconditional. */
   readonly cas?: Cas;
+  readonly chosenCas?: Cas | undefined;
 }
 
 export class MetaRequest implements Request<MetaReply> {
@@ -40,12 +41,14 @@ export class MetaRequest implements Request<MetaReply> {
   readonly flags: number;
   readonly expiry: number;
   readonly cas: Cas;
+  /** 0n: the server chooses. */
+  readonly chosenCas: Cas;
   /** What the first of two commands has led to. */
   first: Outcome<unknown> | undefined;
 
   constructor(
     operation: Operation,
-    { name, value = NO_VALUE, flags = 0, expiry = 0, cas = 0n }: RequestParts,
+    { name, value = NO_VALUE, flags = 0, expiry = 0, cas = 0n, chosenCas = 0n }: RequestParts,
   ) {
     this.operation = operation;
     this.name = name;
@@ -53,6 +56,7 @@ export class MetaRequest implements Request<MetaReply> {
     this.flags = flags;
     this.expiry = expiry;
     this.cas = cas;
+    this.chosenCas = chosenCas;
     this.first = undefined;
   }
 
@@ -178,6 +182,39 @@ export const REPLACE_ALONE: Operation = {
     if (request.first !== undefined) return readStanding(reply, request);
     request.first = storedAlone(reply) ?? classicMismatchOf(reply);
     return request.first === undefined ? unexpected(reply, request.operation) : 'more';
+  },
+};
+
+/**
+ * A get that makes an item where there is none (`N`), and gives it this CAS (`E`). Whoever finds the CAS that he chose
+ * has made it; W says less, since an `md I` has the next get told the same. A server without room for it
+ * says that there is none.
+ */
+export const ADD_CHOSEN: Operation = {
+  verb: 'mg',
+  commands: 1,
+  write: (room, { name, expiry, chosenCas }) =>
+    writeLine(room, 'mg ', name, ` N${expiry} E${decimal(chosenCas)} v c f`),
+  read(reply, { operation, chosenCas }) {
+    if (reply.code === CODE.miss) return REFUSED['out-of-memory'];
+    const found = itemOf(reply, operation);
+    if (found.kind !== 'done') return found;
+    const item = found.value;
+    return item.cas === chosenCas ? { kind: 'done', value: chosenCas } : refusedFor(item);
+  },
+};
+
+/** CAS and expiry are set, nothing is stored: without memory it works, too. */
+export const REPLACE_CHOSEN: Operation = {
+  verb: 'md',
+  commands: 1,
+  write(room, { name, cas, chosenCas, expiry }) {
+    const chosen = decimal(chosenCas);
+    writeLine(room, 'md ', name, ` I C${decimal(cas)} E${chosen} T${expiry}`);
+  },
+  read(reply, { operation, chosenCas }) {
+    if (reply.code === CODE.done) return { kind: 'done', value: chosenCas };
+    return mismatchOf(reply) ?? unexpected(reply, operation);
   },
 };
 

@@ -31,7 +31,7 @@ export class Attempt {
 
   /** Rejects with a TorilError. Call it once. */
   async result(): Promise<Reached> {
-    const { address, requestDeadlineMs, credentials, acceptsUnproven, tls } = this.#options;
+    const { address, requestDeadlineMs, credentials, acceptsUnproven, locks, tls } = this.#options;
     const clock = this.#clock;
     const encrypted = tls !== undefined;
     let error = unreachableError(address, 'no protocol to speak');
@@ -42,7 +42,7 @@ export class Attempt {
       await this.#established(socket);
       this.#isGreeting = true;
       const greeting = await engine.greet(socket, {
-        ...{ address, requestDeadlineMs, credentials, acceptsUnproven, clock, encrypted },
+        ...{ address, requestDeadlineMs, credentials, acceptsUnproven, locks, clock, encrypted },
       });
       if (greeting.kind === 'greeted') return { ...greeting, engine };
       ({ error } = greeting);

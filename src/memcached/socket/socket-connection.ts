@@ -17,6 +17,10 @@ export class SocketConnection<Q extends Request<Reply> = Request<unknown>, Reply
     this.epoch = epoch;
   }
 
+  get casByUs(): boolean {
+    return this.#protocol.casByUs;
+  }
+
   get alive(): boolean {
     return this.#wire.alive;
   }

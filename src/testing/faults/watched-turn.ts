@@ -91,6 +91,7 @@ export class WatchedServer implements MemcachedServer {
       get epoch() {
         return connection.epoch;
       },
+      casByUs: connection.casByUs,
       get alive() {
         return connection.alive;
       },

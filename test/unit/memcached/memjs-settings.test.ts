@@ -36,6 +36,7 @@ describe('a memjs client', () => {
     const shared = {
       tls: undefined,
       protocol: 'auto',
+      locks: 'value',
       acceptsUnproven: false,
       requestDeadlineMs: 250,
       connectDeadlineMs: 1500,

@@ -25,7 +25,7 @@ async function open(
 ): Promise<Scene> {
   const memcached = await scriptedMeta(script, hello);
   toClose.push(() => memcached.close());
-  const server = clientOf(memcached.address, { protocol: 'meta' });
+  const server = clientOf(memcached.address, { protocol: 'meta', locks: 'cas' });
   toClose.push(() => server.close());
   return { memcached, connection: await server.connection() };
 }
@@ -38,6 +38,8 @@ const answering =
 
 const copied = (value: string): NewItem => ({ ...newItem(value, 30, 7), isCopied: true });
 const LARGE = 2n ** 64n - 2n;
+/** An item by its CAS alone. */
+const chosen = (chosenCas: bigint): NewItem => ({ ...newItem('', 30), chosenCas });
 
 describe('what goes out', () => {
   test.each<[string, (connection: Connection) => Promise<Outcome<unknown>>, string[]]>([
@@ -53,6 +55,12 @@ describe('what goes out', () => {
     ['bump', (to) => to.bump('a', 5n), ['md a I C5', 'mg a c']],
     ['add', (to) => to.add('a', newItem('x', 30, 7)), ['add a 7 30 1 x', 'mg a v c f']],
     ['replace', (to) => to.replace('a', newItem('x', 0, 7), 5n), ['cas a 7 0 1 5 x', 'mg a v c f']],
+    ['add by CAS', (to) => to.add('a', chosen(LARGE)), [`mg a N30 E${LARGE} v c f`]],
+    [
+      'replace by CAS',
+      (to) => to.replace('a', chosen(LARGE), LARGE - 1n),
+      [`md a I C${LARGE - 1n} E${LARGE} T30`],
+    ],
   ])('%s', async (_, request, lines) => {
     const { memcached, connection } = await open(
       answering({ ms: 'HD c1\r\n', md: 'NF c0\r\n', add: 'NOT_STORED\r\n', cas: 'EXISTS\r\n' }),
@@ -122,6 +130,9 @@ describe('an answer that its request cannot have ends the connection', () => {
     ['delete', remove, 'EN\r\n', PROTOCOL],
     ['delete', remove, 'SERVER_ERROR out of memory storing object\r\n', REFUSED],
     ['bump', bump, 'EN\r\n', PROTOCOL],
+    ['add by CAS', (to) => to.add('a', chosen(9n)), 'HD c9\r\n', PROTOCOL],
+    ['add by CAS', (to) => to.add('a', chosen(9n)), 'VA 0 c0 f0 W\r\n\r\n', NO_CAS],
+    ['replace by CAS', (to) => to.replace('a', chosen(9n), 5n), 'EN\r\n', PROTOCOL],
   ])('%s is answered otherwise: %#', async (_, request, answer, code) => {
     const { connection, memcached } = await open(({ reply }) => reply(answer));
     const outcomes = await Promise.all([request(connection), connection.get('behind')]);
@@ -198,4 +209,66 @@ describe('a bump', () => {
       expect(textOf(await connection.bump('a', 5n))).toBe(refusal);
     },
   );
+});
+
+describe('an item by its CAS alone', () => {
+  const OURS = 2n ** 63n + 7n;
+
+  test.each([
+    [`VA 0 c${OURS} f0 W\r\n\r\n`, 'done'],
+    // W says that it is the first look, not who has made it; and a CAS of 64 bits is compared in all of them.
+    [`VA 0 c${OURS + 1n} f0 W\r\n\r\n`, 'refused: exists'],
+    ['VA 0 c7 f0 W\r\n\r\n', 'refused: exists'],
+    [`VA 0 c${OURS + 1n} f0 W X\r\n\r\n`, 'refused: exists'],
+    ['VA 3 c8 f5 Z\r\nxyz\r\n', 'refused: exists'],
+    ['EN\r\n', 'refused: out-of-memory'],
+  ])('is added if the CAS that is found is the one that was chosen: %j', async (mg, text) => {
+    const { connection } = await open(answering({ mg }));
+    const outcome = await connection.add('a', chosen(OURS));
+    expect(textOf(outcome)).toBe(text);
+    if (outcome.kind === 'done') expect(outcome.value).toBe(OURS);
+    expect(connection.alive).toBe(true);
+  });
+
+  test('tells who is refused what stands there', async () => {
+    const { connection } = await open(answering({ mg: 'VA 3 c8 f5 Z\r\nxyz\r\n' }));
+    expect(await connection.add('a', chosen(OURS))).toMatchObject({
+      found: { value: Buffer.from('xyz'), cas: 8n, flags: 5 },
+    });
+  });
+
+  test.each([
+    ['HD\r\n', 'done'],
+    ['EX\r\n', 'refused: exists'],
+    ['NF\r\n', 'refused: missing'],
+  ])('replaces: %j', async (md, text) => {
+    const { connection } = await open(answering({ md }));
+    expect(textOf(await connection.replace('a', chosen(OURS), 5n))).toBe(text);
+  });
+
+  test('is not written where the server does not know it, nor with a value or flags', async () => {
+    const { connection } = await open(answering({}));
+    const old = await open(answering({}), {
+      ...HELLO,
+      'mg toril:e': 'CLIENT_ERROR invalid flag\r\n',
+    });
+    expect([connection.casByUs, old.connection.casByUs]).toEqual([true, false]);
+    for (const [to, item] of [
+      [old.connection, chosen(OURS)],
+      [connection, { ...chosen(OURS), flags: 1 }],
+      [connection, { ...chosen(OURS), value: Buffer.from('x') }],
+    ] as const) {
+      expect(() => to.add('a', item)).toThrow('a CAS that cannot be chosen');
+      expect(() => to.replace('a', item, 5n)).toThrow('a CAS that cannot be chosen');
+    }
+  });
+
+  test('nor where nobody has asked for it', async () => {
+    const memcached = await scriptedMeta(answering({}));
+    toClose.push(() => memcached.close());
+    const server = clientOf(memcached.address, { protocol: 'meta' });
+    toClose.push(() => server.close());
+    expect((await server.connection()).casByUs).toBe(false);
+    expect(server.facts?.casByUs).toBe(true);
+  });
 });
