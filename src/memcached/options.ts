@@ -59,7 +59,7 @@ export interface MemcachedSettings {
   readonly connectDeadlineMs?: number | undefined;
 }
 
-const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
+export const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
 export type ProtocolSetting = (typeof PROTOCOLS)[number];
 const PROTOCOL_DEFAULT: ProtocolSetting = 'auto';
 

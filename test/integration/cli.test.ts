@@ -311,6 +311,13 @@ describe('toril worker', () => {
     const { registered, given, servers } = JSON.parse(stdout) as Record<string, string>;
     expect(registered).toBe(given);
     expect(servers).toMatchObject([{ version: expect.stringMatching(/^\d/), protocol: 'meta' }]);
+    const binary = await torilHere(['servers', '-q', queue, '--memcached-protocol', 'binary']);
+    expect(binary.stdout).toMatch(/memcached \d\S*, protocol binary/);
+    const unheardOf = await torilHere(['servers', '--memcached-protocol', 'text']);
+    expect([unheardOf.code, unheardOf.stderr]).toEqual([
+      2,
+      expect.stringContaining('auto, meta, binary'),
+    ]);
 
     // The same server by another name: a list of its own, as far as hashing is concerned.
     const renamed = given?.replace(/^.*127\.0\.0\.1/, 'localhost') ?? '';

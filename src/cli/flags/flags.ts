@@ -2,7 +2,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../base/clock.ts';
 import { TorilError } from '../../errors.ts';
-import type { MemcachedSettings } from '../../memcached/options.ts';
+import {
+  type MemcachedSettings,
+  PROTOCOLS,
+  type ProtocolSetting,
+} from '../../memcached/options.ts';
 
 export const REDIS_VARIABLE = 'TORIL_REDIS';
 export const MEMCACHED_VARIABLE = 'TORIL_MEMCACHED';
@@ -23,6 +27,8 @@ export interface RedisFlags {
 export interface MemcachedFlags {
   readonly memcached?: string;
   readonly memcachedTls?: boolean;
+  readonly memcachedProtocol?: ProtocolSetting;
+  readonly memcachedUnproven?: boolean;
   readonly requestDeadlineMs?: number;
 }
 
@@ -44,6 +50,16 @@ export function addMemcachedFlags(command: Command): Command {
   return command
     .addOption(memcachedOption(MEMCACHED_DEFAULT))
     .option('--memcached-tls', 'speak TLS with memcached')
+    .addOption(
+      new Option(
+        '--memcached-protocol <name>',
+        'what to speak with memcached (default: auto)',
+      ).choices(PROTOCOLS),
+    )
+    .option(
+      '--memcached-unproven',
+      'also with what does not tell its settings: then locks exclude nobody for certain',
+    )
     .option(
       '--request-deadline-ms <ms>',
       'within which memcached must answer (default: 1000)',
@@ -108,6 +124,8 @@ export function memcachedSettings(flags: MemcachedFlags): MemcachedSettings {
   return {
     servers: text.split(',').map((server) => server.trim()),
     tls: flags.memcachedTls,
+    protocol: flags.memcachedProtocol,
+    unproven: flags.memcachedUnproven === true ? 'accept' : undefined,
     requestDeadlineMs: flags.requestDeadlineMs,
   };
 }

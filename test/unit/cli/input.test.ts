@@ -2,7 +2,13 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { EXIT, exitCodeFor } from '../../../src/cli/terminal/exit-codes.ts';
 import { reportFailure } from '../../../src/cli/terminal/failure.ts';
-import { memcachedSettings, redisUrl, wholeNumber } from '../../../src/cli/flags/flags.ts';
+import {
+  type MemcachedFlags,
+  memcachedSettings,
+  redisUrl,
+  wholeNumber,
+} from '../../../src/cli/flags/flags.ts';
+import type { MemcachedSettings } from '../../../src/memcached/options.ts';
 import { checkJob, parseLine } from '../../../src/cli/enqueue/job-lines.ts';
 import { table } from '../../../src/cli/terminal/terminal.ts';
 import { ERROR_CODES, type ErrorCode, TorilError } from '../../../src/errors.ts';
@@ -36,6 +42,17 @@ describe('the memcached servers', () => {
   ])('%s', (given, servers) => {
     const flags = given === undefined ? {} : { memcached: given };
     expect(memcachedSettings(flags)).toMatchObject({ servers });
+  });
+});
+
+describe('how memcached is spoken to', () => {
+  test.each<[MemcachedFlags, Pick<MemcachedSettings, 'tls' | 'protocol' | 'unproven'>]>([
+    [{}, { tls: undefined, protocol: undefined, unproven: undefined }],
+    [{ memcachedTls: true }, { tls: true }],
+    [{ memcachedProtocol: 'binary' }, { protocol: 'binary' }],
+    [{ memcachedUnproven: true }, { unproven: 'accept' }],
+  ])('%j', (flags, settings) => {
+    expect(memcachedSettings(flags)).toMatchObject(settings);
   });
 });
 
