@@ -217,6 +217,8 @@ export interface Lanes extends JointLanes {
    * @param survived the tokens of earlier starts that this process has lived through
    */
   startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number>;
+  /** Notes only that this process has lived through starts under these tokens. */
+  noteSurvived(jobId: string, tokens: readonly number[]): Promise<void>;
   /** What holds each of these lanes up now. Nobody need have told: a plain BullMQ client knows no lanes. */
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]>;
   /** What an operator sees. */

@@ -84,7 +84,7 @@ export class LaneScript {
   async #startAlone(): Promise<unknown> {
     const jobId = this.#anyJob();
     const survived = this.#pick([[], [], [this.#below(9) + 1], [this.#below(9) + 1, 9]]);
-    if (this.#fraction() < 0.3) return this.#stage.noteSurvived(jobId, survived);
+    if (this.#fraction() < 0.3) return this.#stage.other.noteSurvived(jobId, survived);
     if (this.#fraction() < 0.5)
       await this.#stage.changeJob(jobId, {
         stalls: this.#below(4) + 1,

@@ -38,8 +38,6 @@ export interface Stage {
   forgetEntry(jobId: string): Promise<void>;
   /** As TorilBackend.remove, which may say no. */
   mayRemove(jobId: string): Promise<boolean>;
-  /** A process has lived through these starts alone, and says so when it gives the job back. */
-  noteSurvived(jobId: string, tokens: readonly number[]): Promise<void>;
   pauseQueue(): Promise<void>;
   /** Ids of the jobs that BullMQ holds back as delayed, by due time. */
   delayed(): Promise<string[]>;
@@ -802,7 +800,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       test('or it has given the job back', async () => {
         await stage.addJob('a', { stalls: 1 });
         expect(await lanes.startAlone('a', 10, [])).toBe(1);
-        await stage.noteSurvived('a', [10]);
+        await stage.other.noteSurvived('a', [10]);
         await stage.changeJob('a', { stalls: 2 }); // somebody else died of something else
         expect(await lanes.startAlone('a', 20, [])).toBe(1);
         await stage.changeJob('a', { stalls: 3 });
@@ -815,25 +813,25 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           await stage.changeJob('a', { stalls: at + 2 });
           expect(await lanes.startAlone('a', token, [])).toBe(at + 1);
         }
-        await stage.noteSurvived('a', [10]);
+        await stage.other.noteSurvived('a', [10]);
         expect(await lanes.startAlone('a', 30, [])).toBe(2); // its answer was lost, and it was sent again
         await stage.changeJob('a', { stalls: 5 });
         expect(await lanes.startAlone('a', 40, [10, 30])).toBe(2);
-        await stage.noteSurvived('a', [20]);
+        await stage.other.noteSurvived('a', [20]);
         expect(await lanes.startAlone('a', 40, [])).toBe(1);
       });
 
       test('heeds none that arrives too late', async () => {
         await stage.addJob('a', { stalls: 1 });
-        await stage.noteSurvived('a', [10]);
+        await stage.other.noteSurvived('a', [10]);
         expect(await lanes.startAlone('a', 10, [])).toBe(1); // its process lives
         await stage.changeJob('a', { stalls: 2 });
         expect(await lanes.startAlone('a', 20, [])).toBe(1);
         expect(await lanes.startAlone('a', 15, [])).toBe(1);
-        await stage.noteSurvived('a', [20]);
+        await stage.other.noteSurvived('a', [20]);
         await stage.changeJob('a', { stalls: 3 });
         expect(await lanes.startAlone('a', 30, [])).toBe(1);
-        await stage.noteSurvived('ghost', [30]);
+        await stage.other.noteSurvived('ghost', [30]);
         expect(await lanes.startAlone('ghost', 40, [])).toBe(0);
       });
     });

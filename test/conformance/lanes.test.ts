@@ -72,9 +72,6 @@ async function inMemory(): Promise<Stage> {
       jobs.leaveIfGone(taking().key, jobId);
       return true;
     },
-    async noteSurvived(jobId, tokens) {
-      jobs.noteSurvived(jobId, tokens);
-    },
     async pauseQueue() {
       jobs.paused = true;
     },
@@ -141,7 +138,6 @@ async function inRedis(): Promise<Stage> {
       await redis.hdel(prefix + jobId, LANE_FIELD, LATE_FIELD);
     },
     mayRemove: async (jobId) => (await queues[1].remove(jobId)) === 1,
-    noteSurvived: (jobId, tokens) => queues[1].backend.noteSurvived(jobId, tokens),
     async pauseQueue() {
       await redis.hset(`${prefix}meta`, 'paused', '1');
     },

@@ -13,7 +13,7 @@ import { Vocabulary } from './requests.ts';
 import { firstState, type State } from './state.ts';
 import type { World } from './world.ts';
 import { DATA_SET, KEY, QUEUE } from './worker-plan.ts';
-import type { Path, WorkerDamage, WorkerPlan } from './worker-plan.ts';
+import type { Path, WireProtocol, WorkerDamage, WorkerPlan } from './worker-plan.ts';
 import { WorkerTree } from './worker-tree.ts';
 
 export interface Configuration {
@@ -39,6 +39,7 @@ export interface Configuration {
   readonly clocks: 'apart' | 'step';
   /** Whether there is a value from the beginning. */
   readonly cell: 'present' | 'missing';
+  readonly protocol: WireProtocol;
 }
 
 /** Each has a budget of its own. */
@@ -68,6 +69,7 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   faults: 9,
   clocks: 'apart',
   cell: 'present',
+  protocol: 'binary',
 };
 
 /** A guard taken away. */
@@ -85,14 +87,14 @@ export function worldOf(
   configuration: Configuration,
   damage: Damage = {},
 ): { readonly world: World; readonly first: State } {
-  const { path, workers, jobs, batch, commits, others, clocks, cell } = configuration;
+  const { path, workers, jobs, batch, commits, others, clocks, cell, protocol } = configuration;
   const { store = () => {}, jobs: damageJobs = () => {} } = damage;
   const vocabulary = new Vocabulary();
   const inStep = clocks === 'step';
   const earlierJobs = cell === 'present' && path !== 'lease' ? 1 : 0;
   const commitsOf = (index: number): number => (index === 0 ? commits : others);
   const planOf = (index: number, suffix: string): WorkerPlan => ({
-    path,
+    ...{ path, protocol },
     name: `${NAMES[index]}${suffix}`,
     jobId: String(earlierJobs + (index % jobs) + 1),
     batchJobsMax: batch,
@@ -103,7 +105,7 @@ export function worldOf(
     callsMade: 0,
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
-  const memcached = new MemcachedStates(vocabulary, store);
+  const memcached = new MemcachedStates(vocabulary, protocol, store);
   const redis = new RedisStates(vocabulary, path === 'lease' ? 0 : earlierJobs + jobs, damageJobs);
   const workerTree = new WorkerTree(vocabulary, damage);
   const world: World = {

@@ -112,5 +112,5 @@ function faultsOf(state: State, place: Place, who: number, world: World, steps: 
 
 function stores(request: number, { vocabulary }: World): boolean {
   const { command } = vocabulary.at('memcached', request);
-  return command !== 'get' && command !== 'delete';
+  return command !== 'get' && command !== 'look' && command !== 'delete';
 }

@@ -83,16 +83,30 @@ export class FreshStarts {
     const release = vocabulary.at('memcached', requests[0] as number);
     if (release.command !== 'delete' || commit === undefined || sighting !== -1) return undefined;
     const { cas } = release;
-    const held = vocabulary.idOf('outcome', { kind: 'done', value: cas });
     const lock = { ...encodeLock(`${plan.name}-${idsDrawn}`, LEASE_MS), cas };
-    const confirmed = vocabulary.idOf('outcome', { kind: 'done', value: lock });
-    const missing = vocabulary.idOf('outcome', MISSING);
-    const { outcome: done } = commit;
     const commits = plan.commits - commit.count + 1;
     const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: callsMade - 2 };
-    const token = TOLD.reply + vocabulary.idOf('reply', 0) * TOLD_KINDS;
-    const told = [answer(missing), answer(held), token, answer(done), answer(confirmed)];
-    return this.#toldTo(begun, [...told, TOLD.worked, answer(done)], node);
+    let fresh = this.#told(this.#workers.start(begun), MISSING);
+    fresh = this.#toldStored(fresh, cas);
+    fresh = this.#workers.next(fresh, TOLD.reply + vocabulary.idOf('reply', 0) * TOLD_KINDS);
+    fresh = this.#toldStored(fresh, commit.cas);
+    fresh = this.#told(fresh, { kind: 'done', value: lock });
+    fresh = this.#workers.next(fresh, TOLD.worked);
+    fresh = this.#toldStored(fresh, commit.cas);
+    return isSame(fresh, node) ? fresh : undefined;
+  }
+
+  #told(node: WorkerNode, outcome: Outcome<unknown>): WorkerNode {
+    return this.#workers.next(node, answer(this.#vocabulary.idOf('outcome', outcome)));
+  }
+
+  /** Its oldest request was carried out; in the meta protocol it sees behind it what stands there. */
+  #toldStored(node: WorkerNode, cas: bigint): WorkerNode {
+    const request = this.#vocabulary.at('memcached', node.requests[0] as number);
+    const stored = this.#told(node, { kind: 'done', value: cas });
+    if (node.plan.protocol === 'binary' || !('item' in request)) return stored;
+    const { value, flags } = request.item;
+    return this.#told(stored, { kind: 'done', value: { value, flags, cas } });
   }
 
   #toldTo(
@@ -107,8 +121,10 @@ export class FreshStarts {
 
   /** What a new process has heard when it has just asked for the cell and the lock. */
   #toldBegins(node: WorkerNode): number[] | undefined {
-    const { requests, calls, pausing, sighting } = node;
-    if (requests.length !== 2 || calls.length > 0 || pausing || sighting !== -1) return undefined;
+    const { requests, calls, pausing, sighting, plan } = node;
+    const asks = plan.protocol === 'binary' ? 2 : 3; // with the get behind the add
+    if (requests.length !== asks || calls.length > 0 || pausing || sighting !== -1)
+      return undefined;
     const [get, add] = requests.map((request) => this.#vocabulary.at('memcached', request));
     const begins =
       get?.command === 'get' && get.name === CELL && add?.command === 'add' && add.name === LOCK;
@@ -125,16 +141,25 @@ export class FreshStarts {
   }
 
   /** When it has just got the lock, and asks Redis for a token. */
-  #toldHolds({ requests, calls, parent, stimulus }: WorkerNode): number[] | undefined {
+  #toldHolds(node: WorkerNode): number[] | undefined {
+    const { requests, calls, parent, plan } = node;
+    if (requests.length > 0 || calls.length !== 1 || parent === undefined) return undefined;
+    // In the meta protocol, by the get behind the request.
+    const granted = plan.protocol === 'binary' ? node : parent;
+    if (!this.#isGranted(granted)) return undefined;
+    const cell = this.#lastReadOfCell(granted.parent as WorkerNode);
+    if (cell === undefined) return undefined;
+    const told = granted === node ? [granted] : [granted, node];
+    return [cell, ...told.map(({ stimulus }) => Math.floor(stimulus / TOLD_KINDS))];
+  }
+
+  #isGranted({ parent, stimulus }: WorkerNode): boolean {
     const asked = parent?.requests[0];
     const isAnswer = stimulus % TOLD_KINDS === TOLD.answer;
-    if (parent === undefined || asked === undefined || !isAnswer) return undefined;
-    if (requests.length > 0 || calls.length !== 1) return undefined;
+    if (parent === undefined || asked === undefined || !isAnswer) return false;
     const { command, name } = this.#vocabulary.at('memcached', asked);
-    if (name !== LOCK || (command !== 'add' && command !== 'replace')) return undefined;
-    if (hasTimePassedSince(asked, parent)) return undefined;
-    const cell = this.#lastReadOfCell(parent);
-    return cell === undefined ? undefined : [cell, Math.floor(stimulus / TOLD_KINDS)];
+    if (name !== LOCK || (command !== 'add' && command !== 'replace')) return false;
+    return !hasTimePassedSince(asked, parent);
   }
 
   #lastReadOfCell(node: WorkerNode): number | undefined {

@@ -14,27 +14,34 @@ import type {
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
 import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
-import { DATA_SET } from './worker-plan.ts';
+import { DATA_SET, type WireProtocol } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
-import type {
-  Cas,
-  Connection,
-  Item,
-  MemcachedServer,
-  NewItem,
-  Outcome,
-  ServerFacts,
+import {
+  type Cas,
+  type Connection,
+  type Item,
+  type MemcachedServer,
+  type NewItem,
+  type Outcome,
+  refusedFor,
+  type ServerFacts,
 } from '../../src/memcached/server.ts';
 import type { MemcachedRequest, RedisRequest } from './requests.ts';
+
+type Storing = Extract<MemcachedRequest, { readonly item: NewItem }>;
 
 interface Sent<Request, Answer> {
   readonly request: Request;
   readonly settle: (answer: Answer) => void;
 }
 
-/** One connection to the explored memcached. It never ends but by `end`. */
+/**
+ * One connection to the explored memcached. It never ends but by `end`. In the meta protocol some requests are two
+ * commands, each a step of its own (src/memcached/meta/requests.ts).
+ */
 export class ExploredConnection implements Connection {
   readonly epoch: number;
+  readonly #protocol: WireProtocol;
   readonly ended: Promise<void>;
   readonly casByUs = false;
   alive = true;
@@ -42,8 +49,9 @@ export class ExploredConnection implements Connection {
   readonly outstanding: Sent<MemcachedRequest, Outcome<unknown>>[] = [];
   #resolveEnded: () => void = () => {};
 
-  constructor(epoch: number) {
+  constructor(epoch: number, protocol: WireProtocol) {
     this.epoch = epoch;
+    this.#protocol = protocol;
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -54,11 +62,11 @@ export class ExploredConnection implements Connection {
   }
 
   add(name: string, item: NewItem): Promise<Outcome<Cas>> {
-    return this.#send({ command: 'add', name, item });
+    return this.#store({ command: 'add', name, item });
   }
 
   replace(name: string, item: NewItem, cas: Cas): Promise<Outcome<Cas>> {
-    return this.#send({ command: 'replace', name, item, cas });
+    return this.#store({ command: 'replace', name, item, cas });
   }
 
   delete(name: string, cas: Cas): Promise<Outcome<void>> {
@@ -66,7 +74,8 @@ export class ExploredConnection implements Connection {
   }
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
-    return this.#send({ command: 'bump', name, cas });
+    const bumping = this.#send<Cas>({ command: 'bump', name, cas });
+    return this.#protocol === 'binary' ? bumping : this.#marked(name, bumping);
   }
 
   getAndTouch(): Promise<Outcome<Item>> {
@@ -85,9 +94,39 @@ export class ExploredConnection implements Connection {
   end(code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT'): void {
     if (!this.alive) return;
     this.alive = false;
-    const cause = new TorilError(code, 'the explored connection ended');
+    const cause = ended(code);
     for (const { settle } of this.outstanding.splice(0)) settle({ kind: 'unknown', cause });
     this.#resolveEnded();
+  }
+
+  #store(storing: Storing): Promise<Outcome<Cas>> {
+    const isCopied = storing.item.isCopied === true && this.#protocol === 'meta';
+    const request = { ...storing, item: { ...storing.item, isCopied } };
+    const stored = this.#send<Cas>(request);
+    return this.#protocol === 'binary' || isCopied ? stored : this.#standing(request, stored);
+  }
+
+  /** A classic store, and a get behind it that tells the CAS. */
+  async #standing({ name, item }: Storing, storing: Promise<Outcome<Cas>>): Promise<Outcome<Cas>> {
+    const [stored, found] = await Promise.all([storing, this.get(name)]);
+    if (stored.kind === 'unknown' || found.kind === 'unknown')
+      return stored.kind === 'unknown' ? stored : (found as Outcome<never>);
+    const standing = found.kind === 'done' ? found.value : undefined;
+    if (stored.kind === 'refused')
+      return stored.reason === 'exists' && standing !== undefined ? refusedFor(standing) : stored;
+    const isOurs = standing?.flags === item.flags && standing.value.equals(item.value);
+    if (standing !== undefined && isOurs) return { kind: 'done', value: standing.cas };
+    this.end('MEMCACHED_CLOSED');
+    return { kind: 'unknown', cause: ended() };
+  }
+
+  /** A bump, and a get behind it that tells the CAS if it is the first one since. */
+  async #marked(name: string, bumping: Promise<Outcome<Cas>>): Promise<Outcome<Cas>> {
+    const [bumped, found] = await Promise.all([
+      bumping,
+      this.#send<Cas>({ command: 'look', name }),
+    ]);
+    return bumped.kind === 'done' ? found : bumped;
   }
 
   #send<T>(request: MemcachedRequest): Promise<Outcome<T>> {
@@ -99,6 +138,10 @@ export class ExploredConnection implements Connection {
   }
 }
 
+function ended(code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT' = 'MEMCACHED_CLOSED'): TorilError {
+  return new TorilError(code, 'the explored connection ended');
+}
+
 /** Connects whenever somebody asks: a server out of reach differs in nothing from a slow one. */
 export class ExploredServer implements MemcachedServer {
   readonly address = 'explored:11211';
@@ -107,8 +150,13 @@ export class ExploredServer implements MemcachedServer {
     ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
     ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
   };
+  readonly #protocol: WireProtocol;
   /** The last connection, which may have ended. */
   last: ExploredConnection | undefined;
+
+  constructor(protocol: WireProtocol) {
+    this.#protocol = protocol;
+  }
 
   get current(): ExploredConnection | undefined {
     return this.last?.alive === true ? this.last : undefined;
@@ -116,7 +164,7 @@ export class ExploredServer implements MemcachedServer {
 
   connection(): Promise<Connection> {
     if (this.current === undefined) {
-      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1);
+      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1, this.#protocol);
     }
     return Promise.resolve(this.last as ExploredConnection);
   }
@@ -154,6 +202,10 @@ export class ExploredRedis implements Lanes, TokenSource {
   }
 
   startAlone(): Promise<number> {
+    throw notExplored();
+  }
+
+  noteSurvived(): never {
     throw notExplored();
   }
 

@@ -29,13 +29,14 @@ const JOBS_MAX = 9;
 const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
-  --path queue|strict|lease   --clocks apart|step   --cell present|missing   --canary NAME (or "list")
+  --path queue|strict|lease   --protocol binary|meta   --clocks apart|step   --cell present|missing   --canary NAME (or "list")
   --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
 
 const values = commandLine(USAGE, {
   path: text,
+  protocol: text,
   clocks: text,
   cell: text,
   canary: text,
@@ -80,10 +81,13 @@ async function main(): Promise<number> {
 function chosen(): Configuration[] {
   const path = oneOf('path', values.path, PATHS);
   const given = NUMBERS.filter((name) => values[name] !== undefined);
-  if (given.length === 0 && values.clocks === undefined && values.cell === undefined) {
+  const isOne = given.length > 0 || [values.protocol, values.clocks, values.cell].some(Boolean);
+  if (!isOne) {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
   }
+  const protocol =
+    oneOf('protocol', values.protocol, ['binary', 'meta'] as const) ?? NO_FAULTS.protocol;
   const numbers: Partial<Record<(typeof NUMBERS)[number], number>> = Object.fromEntries(
     given.map((name) => [name, numberOf(name, values[name])]),
   );
@@ -94,7 +98,7 @@ function chosen(): Configuration[] {
     usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
   }
   return (path === undefined ? PATHS : [path]).map((one) => {
-    return { ...NO_FAULTS, path: one, clocks, cell, ...numbers, workers, jobs };
+    return { ...NO_FAULTS, path: one, protocol, clocks, cell, ...numbers, workers, jobs };
   });
 }
 

@@ -7,7 +7,7 @@ import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
-import { KEY } from './worker-plan.ts';
+import { KEY, type WireProtocol } from './worker-plan.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 export const CELL = cellName(KEY);
@@ -26,6 +26,8 @@ interface Contents {
   readonly cell: Item | undefined;
   readonly lock: Item | undefined;
   readonly lastCas: number;
+  /** In the meta protocol: the next look at the cell will be the first one since it was bumped. */
+  readonly isBumped: boolean;
 }
 
 export interface MemcachedState extends Contents {
@@ -45,19 +47,26 @@ interface Step {
 
 export class MemcachedStates {
   readonly #vocabulary: Vocabulary;
+  readonly #protocol: WireProtocol;
   readonly #damage: (store: MemoryStore) => void;
   readonly #byContents = new Map<string, MemcachedState>();
 
-  constructor(vocabulary: Vocabulary, damage: (store: MemoryStore) => void) {
+  constructor(
+    vocabulary: Vocabulary,
+    protocol: WireProtocol,
+    damage: (store: MemoryStore) => void,
+  ) {
     this.#vocabulary = vocabulary;
+    this.#protocol = protocol;
     this.#damage = damage;
   }
 
   /** @param earlier the cell that is there from the beginning */
   start(earlier: NewItem | undefined): MemcachedState {
     if (earlier === undefined)
-      return this.#stateOf({ cell: undefined, lock: undefined, lastCas: 0 });
-    return this.#stateOf({ cell: { ...earlier, cas: 1n }, lock: undefined, lastCas: 1 });
+      return this.#stateOf({ cell: undefined, lock: undefined, lastCas: 0, isBumped: false });
+    const cell = { ...earlier, cas: 1n };
+    return this.#stateOf({ cell, lock: undefined, lastCas: 1, isBumped: false });
   }
 
   /** `isFull`: there is no room for anything new just then. */
@@ -73,11 +82,11 @@ export class MemcachedStates {
     const key = `${lastCas} ${state.numbers.keyOf(to)}`;
     const known = state.renamed.get(key);
     if (known !== undefined) return known;
-    const { cell, lock } = state;
+    const { cell, lock, isBumped } = state;
     const renamed = this.#stateOf({
       cell: cell && renamedItem(cell, to),
       lock: lock && renamedItem(lock, to),
-      lastCas,
+      ...{ lastCas, isBumped },
     });
     state.renamed.set(key, renamed);
     return renamed;
@@ -103,9 +112,11 @@ export class MemcachedStates {
     return this.#vocabulary.idOf('outcome', server.execute(request, isFull));
   }
 
-  #stateOf(contents: Contents): MemcachedState {
-    const { cell, lock, lastCas } = contents;
-    const text = `${lastCas}\n${textOf(cell)}\n${textOf(lock)}`;
+  #stateOf(found: Contents): MemcachedState {
+    // Nobody looks for the mark in the binary protocol.
+    const contents = { ...found, isBumped: found.isBumped && this.#protocol === 'meta' };
+    const { cell, lock, lastCas, isBumped } = contents;
+    const text = `${lastCas}${isBumped ? '*' : ''}\n${textOf(cell)}\n${textOf(lock)}`;
     const known = this.#byContents.get(text);
     if (known !== undefined) return known;
     const state: MemcachedState = {
@@ -130,7 +141,7 @@ class Server {
   readonly #store: MemoryStore;
   #lastCas: number;
 
-  constructor({ cell, lock, lastCas }: Contents, damage: (store: MemoryStore) => void) {
+  constructor({ cell, lock, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
     this.#store = new MemoryStore({ clock: new WorkerClock() });
     for (let cas = 1; cas <= lastCas; cas++) {
       if (cell !== undefined && Number(cell.cas) === cas) this.#put(CELL, cell);
@@ -138,6 +149,7 @@ class Server {
       else this.#store.put(OTHER, Buffer.alloc(0));
     }
     this.#store.evict(OTHER);
+    if (isBumped) this.#store.markBumped(CELL);
     this.#lastCas = lastCas;
     damage(this.#store);
   }
@@ -145,7 +157,8 @@ class Server {
   execute(request: MemcachedRequest, isFull: boolean): Outcome<unknown> {
     this.#store.full(isFull);
     const outcome = this.#execute(request);
-    if (outcome.kind === 'done' && typeof outcome.value === 'bigint') {
+    const isNew = request.command !== 'look';
+    if (isNew && outcome.kind === 'done' && typeof outcome.value === 'bigint') {
       this.#lastCas = Number(outcome.value);
     }
     return outcome;
@@ -162,7 +175,7 @@ class Server {
 
   contents(): Contents {
     const [cell, lock] = NAMES.map((name) => this.#store.peek(name));
-    return { cell, lock, lastCas: this.#lastCas };
+    return { cell, lock, lastCas: this.#lastCas, isBumped: this.#store.isBumped(CELL) };
   }
 
   #put(name: string, { value, flags }: Item): void {
@@ -174,6 +187,8 @@ class Server {
     switch (request.command) {
       case 'get':
         return store.get(request.name);
+      case 'look':
+        return store.bumped(request.name);
       case 'add':
         return store.add(request.name, request.item);
       case 'replace':

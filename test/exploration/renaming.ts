@@ -46,6 +46,7 @@ export function renamedOutcome(outcome: Outcome<unknown>, to: Renaming): Outcome
 export function renamedRequest(request: MemcachedRequest, to: Renaming): MemcachedRequest {
   switch (request.command) {
     case 'get':
+    case 'look':
       return request;
     case 'add':
       return { ...request, item: renamedItem(request.item, to) };

@@ -58,8 +58,10 @@ function flagsText(configuration: Configuration): string {
   return flags.map(([name, value]) => `--${name} ${value}`).join(' ');
 }
 
-function pathText({ path, cell, batch, commits, others, clocks }: Configuration): string {
+function pathText(configuration: Configuration): string {
+  const { path, protocol, cell, batch, commits, others, clocks } = configuration;
   const notes = [
+    protocol === 'meta' && 'meta',
     cell === 'missing' && 'no cell',
     batch === 1 && 'one job at a time',
     commits + others > 2 && `${commits} and ${others} commits`,

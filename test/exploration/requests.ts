@@ -16,7 +16,8 @@ import {
 } from './renaming.ts';
 
 export type MemcachedRequest =
-  | { readonly command: 'get'; readonly name: string }
+  /** `look`: behind a bump, in the meta protocol. */
+  | { readonly command: 'get' | 'look'; readonly name: string }
   | { readonly command: 'add'; readonly name: string; readonly item: NewItem }
   | {
       readonly command: 'replace';
@@ -119,9 +120,9 @@ function outcomeText(outcome: Outcome<unknown>): string {
   return `#${item.cas} ${itemText({ ...item, ttlSeconds: 0 })}`;
 }
 
-function itemText({ value, ttlSeconds }: NewItem): string {
+function itemText({ value, ttlSeconds, isCopied }: NewItem): string {
   const life = ttlSeconds === 0 ? '' : ` for ${ttlSeconds} s`;
-  return `${value.toString('latin1')}${life}`;
+  return `${value.toString('latin1')}${life}${isCopied === true ? ' (ms)' : ''}`;
 }
 
 /** Maps, as their entries: nothing that is sent may be left out of its text. */

@@ -14,7 +14,8 @@ export function story(world: World, first: State, steps: readonly number[]): str
   let state = first;
   for (const [index, step] of steps.entries()) {
     const number = String(index + 1).padStart(4);
-    lines.push(`${number}  ${lineOf(state, step, world)}`.slice(0, LINE_MAX));
+    const line = `  ${lineOf(state, step, world)}`.slice(0, LINE_MAX);
+    if (lines.at(-1)?.endsWith(line) !== true) lines.push(number + line);
     try {
       state = after(state, step, world);
     } catch (thrown) {

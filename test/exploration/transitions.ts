@@ -4,6 +4,7 @@ import type { Budget, Orphan, Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import type { WorkerPlan } from './worker-plan.ts';
+import type { WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
 
 /** The state that follows. Throws a Violation if it breaks a promise. */
@@ -59,7 +60,11 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
   const { node, outcomes, left } = place;
   const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
   const { state: memcached, outcome } = world.memcached.execute(state.memcached, request, isFull);
-  const watch = world.checks.executed(state.watch, state.memcached, memcached, state.redis);
+  // An `ms` that finds no room deletes what is there.
+  const isLost = isFull && state.memcached.cell !== undefined && memcached.cell === undefined;
+  const watch = isLost
+    ? world.checks.lost(state.watch, 'cell')
+    : world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   const changed = node.over
     ? { ...place, left: left.slice(1) }
     : { ...place, outcomes: [...outcomes, outcome] };
@@ -195,10 +200,20 @@ function hears(state: State, who: number, world: World, told: number): State {
     default:
       break;
   }
-  const moved = settled({ ...next, node: world.workers.next(node, stimulus) });
+  const heard = world.workers.next(node, stimulus);
+  if (told === TOLD.answer && hasHungUp(node, heard)) {
+    orphans = withOrphan(orphans, who, 'memcached', node.requests.slice(outcomes.length));
+    next = { ...next, outcomes: [], isGone: false };
+  }
+  const moved = settled({ ...next, node: heard });
   const places = replaced(state.places, who, moved);
   const watch = watchEvents({ ...state, places, budget }, who, world);
   return forgetful({ ...state, places, orphans, budget, watch }, who, world);
+}
+
+/** After an answer that it cannot trust, a worker has ended its connection itself, whatever else was under way. */
+function hasHungUp(before: WorkerNode, now: WorkerNode): boolean {
+  return !now.connected || now.epoch !== before.epoch;
 }
 
 /** Whoever remembers nothing of the past is taken for a new process. */

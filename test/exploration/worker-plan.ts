@@ -14,9 +14,13 @@ export const UPDATE = 'append';
 /** `queue`: updates; `strict`: strict updates; `lease`: withLease. */
 export type Path = 'queue' | 'strict' | 'lease';
 
+/** `binary`: each request is one step; `meta`: some are two. */
+export type WireProtocol = 'binary' | 'meta';
+
 /** What a worker is made for. */
 export interface WorkerPlan {
   readonly path: Path;
+  readonly protocol: WireProtocol;
   readonly name: string;
   /** The job that BullMQ has delivered to it. */
   readonly jobId: string;

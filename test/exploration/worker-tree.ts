@@ -16,8 +16,6 @@ const LIVE_MAX = 20_000;
 const LOCK_PREFIX = 'toril:lock:';
 
 export interface OwnCommit {
-  /** What memcached answered. */
-  readonly outcome: number;
   readonly cas: bigint;
   readonly epoch: number;
   /** It has asked for a new CAS in its place. */
@@ -193,7 +191,7 @@ export class WorkerTree {
       wasRefused: worker.wasRefused,
       running: worker.running,
       over: worker.over,
-      commit: this.#commit(parent, stimulus, worker, events),
+      commit: this.#commit(parent, stimulus, plan, worker, events),
       events,
       hurrying: worker.hurrying,
       idsDrawn: worker.idsDrawn,
@@ -220,6 +218,7 @@ export class WorkerTree {
   #commit(
     parent: WorkerNode | undefined,
     stimulus: number,
+    plan: WorkerPlan,
     worker: Worker,
     events: readonly WorkerEvent[],
   ): OwnCommit | undefined {
@@ -231,14 +230,29 @@ export class WorkerTree {
       const request = this.#vocabulary.at('memcached', asked);
       const answer = this.#vocabulary.at('outcome', outcome);
       const isOfCell = !request.name.startsWith(LOCK_PREFIX);
-      if (request.command === 'replace' && isOfCell && answer.kind === 'done') {
+      const isTold =
+        plan.protocol === 'binary'
+          ? request.command === 'replace'
+          : request.command === 'get' && this.#isAnsweredReplace(parent as WorkerNode);
+      if (isTold && isOfCell && answer.kind === 'done') {
         const { epoch } = worker;
-        return { outcome, cas: answer.value as bigint, epoch, isUsed: false, count };
+        const { value } = answer;
+        const cas = typeof value === 'bigint' ? value : (value as Item).cas;
+        return { cas, epoch, isUsed: false, count };
       }
     }
     if (before === undefined) return undefined;
     const isUsed = before.isUsed || worker.requests.some((id) => this.#isBumpOf(id, before.cas));
     return { ...before, isUsed, count };
+  }
+
+  /** It was told that the cell is replaced, and hears next with which CAS. */
+  #isAnsweredReplace({ parent, stimulus }: WorkerNode): boolean {
+    const asked = parent?.requests[0];
+    if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return false;
+    const { command, name } = this.#vocabulary.at('memcached', asked);
+    const { kind } = this.#vocabulary.at('outcome', Math.floor(stimulus / TOLD_KINDS));
+    return command === 'replace' && !name.startsWith(LOCK_PREFIX) && kind === 'done';
   }
 
   #isBumpOf(id: number, cas: bigint): boolean {
@@ -261,8 +275,12 @@ export class WorkerTree {
         isOwn(owner, parent as WorkerNode) && !this.#wasRefused(parent as WorkerNode);
       return isConfirmed ? before : answer;
     }
-    const isFreeOrOurs =
-      outcome.kind === 'done' || (outcome.kind === 'refused' && outcome.reason === 'missing');
+    const isMissing = outcome.kind === 'refused' && outcome.reason === 'missing';
+    // Behind a refused add, in the meta protocol: it looks once more.
+    const { plan } = parent as WorkerNode;
+    if (isMissing && plan.protocol === 'meta' && this.#isRefusal(parent as WorkerNode))
+      return before;
+    const isFreeOrOurs = outcome.kind === 'done' || isMissing;
     return isFreeOrOurs && command !== 'delete' ? -1 : before;
   }
 
@@ -280,7 +298,19 @@ export class WorkerTree {
     return command === 'get' && name.startsWith(LOCK_PREFIX);
   }
 
-  #wasRefused({ parent, stimulus }: WorkerNode): boolean {
+  /** It has heard that the lock which it asked for exists; in the meta protocol maybe also that it was gone by then. */
+  #wasRefused(node: WorkerNode): boolean {
+    return this.#isRefusal(node) || this.#isGoneBehindRefusal(node);
+  }
+
+  #isGoneBehindRefusal({ parent, stimulus, plan }: WorkerNode): boolean {
+    if (plan.protocol === 'binary' || parent === undefined || !this.#isRefusal(parent))
+      return false;
+    const outcome = this.#vocabulary.at('outcome', Math.floor(stimulus / TOLD_KINDS));
+    return stimulus % TOLD_KINDS === TOLD.answer && outcome.kind === 'refused';
+  }
+
+  #isRefusal({ parent, stimulus }: WorkerNode): boolean {
     const asked = parent?.requests[0];
     if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return false;
     const { command, name } = this.#vocabulary.at('memcached', asked);

@@ -43,7 +43,7 @@ export class Worker {
   readonly #vocabulary: Vocabulary;
   readonly #plan: WorkerPlan;
   readonly #clock = new WorkerClock();
-  readonly #server = new ExploredServer();
+  readonly #server: ExploredServer;
   readonly #redis = new ExploredRedis();
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
@@ -62,6 +62,7 @@ export class Worker {
     this.#calls = plan.callsMade;
     this.#vocabulary = vocabulary;
     this.#damage = damage;
+    this.#server = new ExploredServer(plan.protocol);
     const server = damage.server?.(this.#server) ?? this.#server;
     this.#memcached = {
       all: [server],

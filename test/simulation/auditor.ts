@@ -71,7 +71,7 @@ export class Auditor implements BullObserver {
     this.#rules = rules;
     this.#now = now;
     const report = (promise: string, what: string): void => this.#violated(promise, what);
-    this.jobs = new JobLedger(rules, report);
+    this.jobs = new JobLedger(rules, now, report);
     this.#cells = new CellWatch(now, report);
     this.#strict = new StrictWatch(report);
   }
@@ -97,6 +97,11 @@ export class Auditor implements BullObserver {
 
   cellLost(key: string): void {
     this.#cells.lost(key);
+  }
+
+  /** It has a new CAS. */
+  cellClosed(key: string): void {
+    this.#cells.closed(key);
   }
 
   /** By somebody who knows nothing of Toril. */
@@ -194,6 +199,7 @@ export class Auditor implements BullObserver {
 
   /** A lane's head was handed out under that token. `suspects`: those that have stalled before. */
   taken(key: string, token: number, suspects: readonly string[]): void {
+    this.#cells.drawn(key, token);
     if (suspects.length > 0) this.#chainOf(key).suspects.set(token, suspects);
   }
 

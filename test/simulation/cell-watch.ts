@@ -31,6 +31,10 @@ interface Cell {
   strictHolder: number;
   /** By token: the acquisition under which it was drawn. */
   readonly holderOf: Map<number, number>;
+  /** When it was last lost, and last closed to older holders (a new CAS, or a placeholder); and by token, when that was drawn. */
+  lostAt: number;
+  closedAt: number;
+  readonly drawnAt: Map<number, number>;
 }
 
 /** memcached may drop an item up to two seconds early. */
@@ -40,6 +44,8 @@ export class CellWatch {
   readonly #now: () => number;
   readonly #report: (promise: string, what: string) => void;
   readonly #cells = new Map<string, Cell>();
+  /** Counts what was observed: several things happen at one time. */
+  #events = 0;
 
   constructor(now: () => number, report: (promise: string, what: string) => void) {
     this.#now = now;
@@ -51,7 +57,7 @@ export class CellWatch {
       value?: unknown;
       placeholder?: boolean;
     };
-    if (envelope.placeholder === true) return;
+    if (envelope.placeholder === true) return this.closed(key);
     const { token = 0, base = 0, expireMs = 0, value } = envelope;
     const write: Write = {
       token,
@@ -74,8 +80,19 @@ export class CellWatch {
         : this.#now() + ttlSeconds * 1000 - TTL_ROUNDING_MS;
   }
 
+  /** What was read of it before cannot be written over any more. */
+  closed(key: string): void {
+    this.#cellOf(key).closedAt = ++this.#events;
+  }
+
+  /** A lane was taken under that token. */
+  drawn(key: string, token: number): void {
+    this.#cellOf(key).drawnAt.set(token, ++this.#events);
+  }
+
   lost(key: string): void {
     const cell = this.#cellOf(key);
+    cell.lostAt = ++this.#events;
     cell.isLost = true;
     cell.lostSinceCommit = true;
     cell.isForeign = false;
@@ -91,6 +108,7 @@ export class CellWatch {
 
   acknowledged(key: string, token: number): void {
     const cell = this.#cellOf(key);
+    for (const older of cell.drawnAt.keys()) if (older <= token) cell.drawnAt.delete(older);
     cell.acknowledged = token;
     if (cell.present?.token !== token) return;
     cell.isLost = false;
@@ -105,6 +123,9 @@ export class CellWatch {
 
   strictStarted(key: string, token: number, acquisition: number): void {
     const cell = this.#cellOf(key);
+    const { lostAt, closedAt, drawnAt } = cell;
+    // Lost between its being closed and this: as if it were lost a moment later, when the update has begun.
+    if (lostAt > Math.max(closedAt, drawnAt.get(token) ?? 0)) return;
     cell.strict = Math.max(cell.strict, token);
     cell.strictHolder = Math.max(cell.strictHolder, acquisition);
   }
@@ -158,6 +179,9 @@ export class CellWatch {
         acknowledged: 0,
         strictHolder: 0,
         holderOf: new Map(),
+        lostAt: 0,
+        closedAt: 0,
+        drawnAt: new Map(),
       };
       this.#cells.set(key, cell);
     }

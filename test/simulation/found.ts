@@ -83,4 +83,26 @@ export const FOUND: readonly Found[] = [
       'a worker closed, and gave a job back, while its commit was acknowledged: the job that came into its slot in the same step lay there until its lock ran out',
     change: 'slots.ts gives back what nobody has asked for, also what came with a commit',
   },
+  {
+    seed: 10_610,
+    promise: 'P7',
+    cause:
+      'Redis refused what a process said at the end of a delivery, that it had lived through beginning the job alone. The job was back before that was said again, and the process began it without a word',
+    change: 'isolated-starts.ts says it each time, until Redis has heard it',
+  },
+  ...[23_962, 24_704, 50_732, 94_460].map((seed) => ({
+    seed,
+    promise: 'P7',
+    cause:
+      "stallsMax 1: a living process lost the lease and a job's lock at one moment, and another one took the job for its killer before it could speak",
+    change:
+      'last-word.ts waits a lease before that is said for good; turn-state.ts speaks as soon as the lease is over',
+  })),
+  {
+    seed: 65_956,
+    promise: 'P1',
+    cause:
+      "the auditor's: memcached lost a cell between its being closed for a strict update and the update's begin",
+    change: 'cell-watch.ts takes such a cell for open',
+  },
 ];

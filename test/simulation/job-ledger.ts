@@ -4,6 +4,9 @@ import type { Application } from './observer.ts';
 
 export interface JobRules {
   readonly stallsMax: number;
+  /** A process that lives can say within that time that it does. */
+  readonly leaseMs: number;
+  readonly isAlive: (process: string) => boolean;
   readonly settings: Readonly<
     Record<string, { readonly onFailure: string; readonly onExhausted: string }>
   >;
@@ -42,21 +45,25 @@ interface JobRecord extends JobFacts {
 
 interface StartAlone {
   readonly process: string;
-  /** `stalled`: for BullMQ its process has died since. */
   state: 'sent' | 'begun' | 'stalled';
+  /** For BullMQ its process has died since, at that time. */
+  stalledMs: number;
 }
 
 const OWN_FAILURE = 'own failure';
+const STALLED_TOO_OFTEN = 'JOB_STALLED_TOO_OFTEN';
 
 export class JobLedger {
   readonly #rules: JobRules;
+  readonly #now: () => number;
   readonly #report: (promise: string, what: string) => void;
   readonly #jobs = new Map<string, JobRecord>();
   /** By key: the place of the last job in the chain that is in its place. */
   readonly #lastPlace = new Map<string, number>();
 
-  constructor(rules: JobRules, report: (promise: string, what: string) => void) {
+  constructor(rules: JobRules, now: () => number, report: (promise: string, what: string) => void) {
     this.#rules = rules;
+    this.#now = now;
     this.#report = report;
   }
 
@@ -115,7 +122,7 @@ export class JobLedger {
 
   /** A process is about to apply it alone. */
   startsAlone(process: string, jobId: string, token: number): void {
-    this.#job(jobId).starts.set(token, { process, state: 'sent' });
+    this.#job(jobId).starts.set(token, { process, state: 'sent', stalledMs: 0 });
   }
 
   /** Redis knows that: a stall that follows is put down to it. */
@@ -148,8 +155,16 @@ export class JobLedger {
 
   /** For BullMQ a process that does not renew a job's lock has died; Toril knows better once it is heard again. */
   stalled(jobId: string): void {
-    for (const start of this.#job(jobId).starts.values())
-      if (start.state === 'begun') start.state = 'stalled';
+    for (const start of this.#job(jobId).starts.values()) {
+      if (start.state !== 'begun') continue;
+      start.state = 'stalled';
+      start.stalledMs = this.#now();
+    }
+  }
+
+  /** A process says that it has not died of these. */
+  survived(jobId: string, tokens: readonly number[]): void {
+    for (const token of tokens) this.#job(jobId).starts.delete(token);
   }
 
   delivered(jobId: string, lock: string): void {
@@ -189,6 +204,9 @@ export class JobLedger {
       this.#report('P3', `job ${jobId} was decided "${job.decision}" and then "${decision}"`);
     }
     job.decision = decision;
+    // Now, not when BullMQ hears it: what is said meanwhile comes too late.
+    if (decision.includes(STALLED_TOO_OFTEN) && !job.isHeld && !this.#mayFail(job, decision))
+      this.#report('P7', `job ${jobId} fails for good, but no process died of it: ${decision}`);
     if (kind !== 'c') return;
     if (onExhausted !== 'cascade') this.#report('P3', `job ${jobId} cascades, but should not`);
     for (const other of waiting) this.#job(other).isCascaded = true;
@@ -233,7 +251,8 @@ export class JobLedger {
     if (kind === 'a' || (kind === undefined && onExhausted !== 'hold')) {
       this.#report('P3', `job ${jobId} fails, but its lane says ${job.decision}`);
     }
-    if (!job.isHeld && !this.#mayFail(job, reason)) {
+    const isJudged = job.isHeld || (kind !== undefined && reason.includes(STALLED_TOO_OFTEN));
+    if (!isJudged && !this.#mayFail(job, reason)) {
       this.#report('P7', `job ${jobId} fails for good after ${job.charges} charges: ${reason}`);
     }
   }
@@ -249,8 +268,8 @@ export class JobLedger {
   }
 
   #mayFail(job: JobRecord, reason: string): boolean {
-    if (reason.includes('JOB_STALLED_TOO_OFTEN') || reason.includes('died or froze')) {
-      const deaths = [...job.starts.values()].filter(({ state }) => state === 'stalled');
+    if (reason.includes(STALLED_TOO_OFTEN) || reason.includes('died or froze')) {
+      const deaths = [...job.starts.values()].filter((start) => this.#isDeath(start));
       return deaths.length >= this.#rules.stallsMax;
     }
     if (reason.includes('JOB_CASCADED')) return job.isCascaded;
@@ -258,6 +277,13 @@ export class JobLedger {
     if (reason.includes('VALUE_TOO_LARGE') || job.kind === 'huge') return job.kind === 'huge';
     const isUsedUp = job.charges + 1 >= job.attempts;
     return this.#isOwnFault(job, reason) && (isUsedUp || job.wasRetried);
+  }
+
+  /** One that lives has been silent for a lease: it stands still, or nobody can hear it. */
+  #isDeath({ process, state, stalledMs }: StartAlone): boolean {
+    if (state !== 'stalled') return false;
+    const { isAlive, leaseMs } = this.#rules;
+    return !isAlive(process) || this.#now() - stalledMs >= leaseMs;
   }
 
   /** Its update threw, and more often than it was charged for. */

@@ -75,4 +75,9 @@ export class ObservedJobs extends MemoryJobs {
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;
   }
+
+  override noteSurvived(jobId: string, tokens: readonly number[]): void {
+    super.noteSurvived(jobId, tokens);
+    if (tokens.length > 0) this.#auditor.jobs.survived(jobId, tokens);
+  }
 }

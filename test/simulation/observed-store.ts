@@ -34,6 +34,13 @@ export class ObservedStore extends MemoryStore {
     return this.#landed(name, item, super.replace(name, item, cas), true);
   }
 
+  override bump(name: string, cas: Cas): Outcome<Cas> {
+    const outcome = super.bump(name, cas);
+    const key = this.#keyOf.get(name);
+    if (outcome.kind === 'done' && key !== undefined) this.#auditor.cellClosed(key);
+    return outcome;
+  }
+
   override put(name: string, value: Buffer, flags?: number): Cas {
     const key = this.#keyOf.get(name);
     if (key !== undefined) this.#auditor.cellOverwritten(key);

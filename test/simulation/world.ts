@@ -79,6 +79,8 @@ export class World {
       {
         durableCopies: options.gate.durableCopies,
         stallsMax: options.gate.stallsMax,
+        leaseMs: options.gate.leaseMs,
+        isAlive: (name) => this.processes.some((one) => one?.name === name && one.alive),
         settings: options.settings,
       },
       () => scheduler.nowMs,

@@ -21,9 +21,8 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/deliveries/intake.ts',
-        find: "    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId);\n",
-        replace:
-          "    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId).slice(1e9);\n",
+        find: "    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.survivedOf(job.jobId);\n",
+        replace: '    const survived: number[] = [];\n',
       },
     ],
   },
@@ -37,6 +36,45 @@ export const JOB_TWINS: readonly Twin[] = [
         file: 'src/workers/deliveries/delivery.ts',
         find: '      return deliveries.retry(job, thrown, survived);\n',
         replace: '      return deliveries.retry(job, thrown, survived.slice(1e9));\n',
+      },
+    ],
+  },
+  {
+    name: 'survived-said-once',
+    guard:
+      'what a process has lived through is said again until Redis has heard it: it may refuse what is told at the end of a delivery',
+    hunt: { by: 'simulation', from: 10_600, seeds: 20_000 },
+    edits: [
+      {
+        file: 'src/workers/deliveries/intake.ts',
+        find: "    if (ending.kind === 'decided') isolatedStarts.forget(job.jobId);\n",
+        replace: "    if (ending.kind !== 'superseded') isolatedStarts.forget(job.jobId);\n",
+      },
+    ],
+  },
+  {
+    name: 'dead-at-once',
+    guard:
+      'before a job fails for good because processes died of it, those that live have a lease to say so',
+    hunt: { by: 'simulation', from: 23_900, seeds: 20_000 },
+    edits: [
+      {
+        file: 'src/workers/fold/fold.ts',
+        find: '    if (starts > 1 && starts > context.options.stallsMax) {\n',
+        replace: '    if (starts < 0) {\n',
+      },
+    ],
+  },
+  {
+    name: 'survived-said-late',
+    guard:
+      'a process says that it has lived through a start alone as soon as its lease is over, not when the delivery ends',
+    hunt: { by: 'simulation', from: 0, seeds: 30_000 },
+    edits: [
+      {
+        file: 'src/workers/turn/turn.ts',
+        find: '    turn.tellSurvived();\n',
+        replace: '',
       },
     ],
   },
@@ -67,9 +105,9 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    const starts = await context.lanes.startAlone(jobId, token, survived);\n',
+        find: '    let starts = await context.lanes.startAlone(jobId, token, survived);\n',
         replace:
-          '    const starts = await context.lanes.startAlone(jobId, token, survived.slice(1e9));\n',
+          '    let starts = await context.lanes.startAlone(jobId, token, survived.slice(1e9));\n',
       },
     ],
   },

@@ -48,7 +48,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   ],
   'P7 fair attempts': [
     ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],
-    ...['begun-again-in-silence', 'limit-is-a-failure'],
+    ...['begun-again-in-silence', 'survived-said-once', 'dead-at-once', 'survived-said-late'],
+    ...['limit-is-a-failure'],
     ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
     ...['no-fresh-batch'],
   ],

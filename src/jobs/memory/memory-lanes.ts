@@ -95,6 +95,10 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.startAlone(jobId, token, survived));
   }
 
+  noteSurvived(jobId: string, tokens: readonly number[]): Promise<void> {
+    return this.travel(() => this.#jobs.noteSurvived(jobId, tokens));
+  }
+
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]> {
     return this.travel(() => standing.map((lane) => this.#jobs.lookAt(lane)));
   }

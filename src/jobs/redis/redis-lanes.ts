@@ -28,7 +28,7 @@ import {
 } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
 import { DIRECT, LOCATE } from './scripts/locate.ts';
-import { START_ALONE } from './scripts/start-alone.ts';
+import { NOTE_SURVIVED, START_ALONE } from './scripts/start-alone.ts';
 import { INSPECT, type InspectReply } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
 import { RENUMBER } from './scripts/renumber.ts';
@@ -114,6 +114,10 @@ export class RedisLanes implements Lanes {
 
   async startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
     return Number(await this.#scripts.run(START_ALONE, [jobId, token, survived.join(' ')]));
+  }
+
+  async noteSurvived(jobId: string, tokens: readonly number[]): Promise<void> {
+    await this.#scripts.run(NOTE_SURVIVED, [jobId, tokens.join(' ')]);
   }
 
   async direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {

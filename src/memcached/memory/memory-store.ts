@@ -136,6 +136,17 @@ export class MemoryStore {
     return item === undefined ? undefined : snapshot(item);
   }
 
+  /** Whether the next look at it will be the first one since a bump, without one. */
+  isBumped(name: string): boolean {
+    return this.#find(name)?.isBumped === true;
+  }
+
+  /** Brings it there. */
+  markBumped(name: string): void {
+    const item = this.#find(name);
+    if (item !== undefined) item.isBumped = true;
+  }
+
   /** The names of all items, in the order of their first storing. */
   names(): string[] {
     return [...this.#items.keys()].filter((name) => this.#find(name) !== undefined);

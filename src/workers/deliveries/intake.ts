@@ -44,7 +44,8 @@ export class Intake<Job extends Delivered, Told> {
       ending = await this.#onceSettled(ending, ending.outcome.joint);
     cancellations.settled(job.jobId, ending);
     // What is superseded may be applied right now, for the newer delivery: nobody knows yet what the process lives through.
-    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.takeOut(job.jobId);
+    const survived = ending.kind === 'superseded' ? [] : isolatedStarts.survivedOf(job.jobId);
+    if (ending.kind === 'decided') isolatedStarts.forget(job.jobId);
     return tell(deliveries, job, ending, survived, blockedMs) as Awaited<Told>;
   }
 

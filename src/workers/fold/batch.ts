@@ -85,6 +85,8 @@ export interface FoldTurn {
   readonly server: { readonly facts: { readonly itemSizeMax: number } | undefined };
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
+  /** The job that was begun alone under this lease, since it had stalled before. */
+  begunAlone: string | undefined;
   /** The first `count` entries are applied, or the last of them is being applied. */
   beginApply(entries: readonly LaneEntry[], count: number): void;
   /** The worker closes: no further update may be begun. */

@@ -19,6 +19,7 @@ import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
 import { GrowingBatch, type Verdict } from './growing-batch.ts';
 import { otherKind } from './joint-updates.ts';
+import { waitForLastWord } from './last-word.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
 import { ReplayableValue } from './replayable-value.ts';
 
@@ -158,12 +159,17 @@ class Folding {
     const { jobId } = entry;
     const { token } = this.#start;
     const survived = memory.worker.isolatedStarts.begin(jobId, token);
-    const starts = await context.lanes.startAlone(jobId, token, survived);
+    this.#turn.begunAlone = jobId;
+    let starts = await context.lanes.startAlone(jobId, token, survived);
     memory.worker.isolatedStarts.told(jobId, token);
+    if (starts > 1 && starts > context.options.stallsMax) {
+      if (!(await waitForLastWord(this.#turn))) return { kind: 'lost' };
+      starts = await context.lanes.startAlone(jobId, token, survived);
+    }
     this.#calls.restart();
+    if (this.#turn.closing()) return CLOSING;
     if (starts > context.options.stallsMax)
       return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
-    if (this.#turn.closing()) return CLOSING;
     const verdict = await this.#apply(entry, update);
     return verdict.kind === 'decided' ? COMMIT : verdict;
   }

@@ -89,6 +89,12 @@ function jointTurn(
     set awaitingSinceMs(sinceMs) {
       turn.awaitingSinceMs = sinceMs;
     },
+    get begunAlone() {
+      return turn.begunAlone;
+    },
+    set begunAlone(jobId) {
+      turn.begunAlone = jobId;
+    },
     beginApply: (applying, count) => turn.beginApply(applying, count),
     closing: () => turn.closing(),
     onlyDelivered: () => turn.onlyDelivered(),

@@ -80,6 +80,8 @@ export class Turn implements TurnSite, FoldTurn {
   restricted = false;
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
+  /** The job that was begun alone under this lease, since it had stalled before. */
+  begunAlone: string | undefined;
   #applying: readonly LaneEntry[] = NOTHING;
   #applyingCount = 0;
   #released = false;
@@ -127,6 +129,17 @@ export class Turn implements TurnSite, FoldTurn {
   putBack(): void {
     if (this.takenToken === 0) return;
     this.context.lanes.putBack(this.key, this.takenToken).catch(() => undefined);
+  }
+
+  /**
+   * A job that was begun alone is still undecided: this process has lived through it, and must not say so only when the
+   * job's delivery ends, since somebody else may be about to put a death down to it.
+   */
+  tellSurvived(): void {
+    const { begunAlone, arrivals, memory, context } = this;
+    if (begunAlone === undefined || arrivals.get(begunAlone) === undefined) return;
+    const survived = memory.worker.isolatedStarts.survivedOf(begunAlone);
+    context.lanes.noteSurvived(begunAlone, survived).catch(() => undefined); // it is told again
   }
 
   release(): void {

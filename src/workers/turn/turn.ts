@@ -49,6 +49,7 @@ export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd
     return (end = { kind: 'unavailable', cause: thrown });
   } finally {
     turn.putBack();
+    turn.tellSurvived();
     turn.release();
     turn.observer?.ended(end);
     for (const key of turn.toVisit) turn.neighbours.visit(key);

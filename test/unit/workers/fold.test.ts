@@ -17,6 +17,7 @@ import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch
 import { fold } from '../../../src/workers/fold/fold.ts';
 import { WorkerMemory } from '../../../src/workers/gate/worker-memory.ts';
 import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
+import { VirtualClock } from '../../support/virtual-clock.ts';
 
 interface Data {
   readonly key?: string;
@@ -119,6 +120,7 @@ function turnOf(scene: Scene): FoldTurn {
       trustLeftMs: () => (leaseHeld() ? HELD_MS : 0),
     },
     awaitingSinceMs: undefined,
+    begunAlone: undefined,
     beginApply: scene.beginApply ?? (() => {}),
     closing: scene.closing ?? (() => false),
     onlyDelivered: scene.onlyDelivered ?? (() => false),
@@ -377,11 +379,45 @@ describe('a job that has been through something', () => {
     });
   });
 
-  it('fails for good if the process died too often of it', async () => {
-    const scene = { delivered: { a: 5 }, startAlone: () => Promise.resolve(3) };
-    const batch = await folded([entry('a', { stalls: 4 })], scene);
-    expect(batch).toMatchObject({ decided: 1, applied: 0 });
-    expect(batch.decisions.get('a')).toContain('JOB_STALLED_TOO_OFTEN');
+  describe('of which processes died too often', () => {
+    const clock = new VirtualClock();
+    const askedAtMs: number[] = [];
+    const answers = (...starts: number[]): Lanes['startAlone'] => {
+      askedAtMs.length = 0;
+      return async () => starts[askedAtMs.push(clock.monotonicMs()) - 1] as number;
+    };
+    const foldedLater = (scene: Scene, entries = [entry('a', { stalls: 4 })]): Promise<Batch> => {
+      const folding = folded(entries, { clock, leaseMs: 1_000, delivered: { a: 5 }, ...scene });
+      return clock.advance(5_000).then(() => folding);
+    };
+
+    it('fails for good, a lease after that was seen', async () => {
+      const batch = await foldedLater({ startAlone: answers(3, 3) });
+      expect(batch).toMatchObject({ decided: 1, applied: 0 });
+      expect(batch.decisions.get('a')).toContain('JOB_STALLED_TOO_OFTEN');
+      const [first = 0, second = 0] = askedAtMs;
+      expect(second - first).toBeGreaterThan(1_000);
+    });
+
+    it('is applied if one of them says meanwhile that it lives', async () => {
+      expect(await foldedLater({ startAlone: answers(3, 2) })).toMatchObject({ applied: 1 });
+    });
+
+    it('stays as it is if the lease is lost meanwhile, or the worker closes', async () => {
+      const startAlone = answers(3, 3);
+      const isAsked = (): boolean => askedAtMs.length > 0;
+      expect(await foldedLater({ startAlone, leaseHeld: () => !isAsked() })).toMatchObject({
+        ...{ decided: 0, stop: { kind: 'lost' } },
+      });
+      const closing = { startAlone: answers(3, 3), closing: isAsked };
+      expect(await foldedLater(closing)).toMatchObject({ decided: 0, stop: { kind: 'closing' } });
+    });
+
+    it('fails at once if one that stalled may not be tried again at all', async () => {
+      const options = { batchMs: 60_000, stallsMax: 0 };
+      await foldedLater({ startAlone: answers(1), options });
+      expect(askedAtMs).toHaveLength(1);
+    });
   });
 
   it('says, when it begins a job alone, which of its starts this process has lived through', async () => {
@@ -404,8 +440,9 @@ describe('a job that has been through something', () => {
     isAway = false;
     await again(10);
     expect(told).toEqual([[], [7], [8], [8, 9]]);
-    expect(isolatedStarts.takeOut('a')).toEqual([10]);
-    expect(isolatedStarts.takeOut('a')).toEqual([]);
+    expect(isolatedStarts.survivedOf('a')).toEqual([10]);
+    isolatedStarts.forget('a');
+    expect(isolatedStarts.survivedOf('a')).toEqual([]);
   });
 
   it.each([
