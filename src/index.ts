@@ -3,7 +3,6 @@ export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
 export { LaneHandle } from './jobs/lane-handle.ts';
 export type {
-  LaneContents,
   LaneCounts,
   LaneHead,
   LaneJobReport,

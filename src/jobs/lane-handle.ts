@@ -2,7 +2,9 @@
 import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { Lanes } from './lanes.ts';
-import type { LaneContents } from './reports/lane-report.ts';
+import type { LaneReport } from './reports/lane-report.ts';
+import { stateOf } from './reports/lane-state.ts';
+import type { LaneViews } from './reports/lane-views.ts';
 
 /** Jobs of a lane that are listed at most. */
 const JOBS_LISTED = 20;
@@ -10,17 +12,23 @@ const JOBS_LISTED = 20;
 export class LaneHandle {
   readonly #queue: BullQueue;
   readonly #lanes: Lanes;
+  readonly #views: Pick<LaneViews, 'one'>;
   readonly key: string;
 
   /** By `queue.lane(key)`. @internal */
-  constructor(queue: BullQueue, lanes: Lanes, key: string) {
+  constructor(queue: BullQueue, lanes: Lanes, views: Pick<LaneViews, 'one'>, key: string) {
     this.#queue = queue;
     this.#lanes = lanes;
+    this.#views = views;
     this.key = key;
   }
 
-  async report(): Promise<LaneContents> {
-    const { copy, length, paceMs, head } = await this.#lanes.inspect(this.key, JOBS_LISTED);
+  /** What waits, and why; without memcached, which is not asked. */
+  async report(): Promise<LaneReport> {
+    const [{ copy, length, paceMs, head }, facts] = await Promise.all([
+      this.#lanes.inspect(this.key, JOBS_LISTED),
+      this.#views.one(this.key),
+    ]);
     const jobs = await Promise.all(
       head.map(async ({ jobId, sequence }) => {
         const job = await this.#queue.getJob(jobId);
@@ -38,6 +46,9 @@ export class LaneHandle {
       watermark: copy.watermark,
       copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
       paceMs,
+      headAgeMs: facts.head?.ageMs ?? 0,
+      expectedWaitMs: Math.round(length * paceMs),
+      state: stateOf(facts),
     };
   }
 

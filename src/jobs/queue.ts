@@ -20,6 +20,10 @@ import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { type LaneKeys, lanesOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import type { History } from '../history/history.ts';
+import { pageOfLanes } from './reports/lane-pages.ts';
+import type { LaneCounts, LanePage, LanesRequest } from './reports/lane-report.ts';
+import type { LaneViews } from './reports/lane-views.ts';
+import type { JobCounts } from './redis/index/redis-lane-views.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import type { RedisLanes } from './redis/redis-lanes.ts';
@@ -164,17 +168,41 @@ export class Queue extends BullQueue<
   /** What waits for `key`, and what an operator may do about it. */
   lane(key: string): LaneHandle {
     checkKey(key);
-    return new LaneHandle(this, this.lanes, key);
+    return new LaneHandle(this, this.lanesInRedis, this.#redis.views, key);
+  }
+
+  /**
+   * The keys that have jobs, a page at a time, by how long the first one waits. It costs what the page costs, not what all
+   * keys would. @throws TorilError INVALID_OPTIONS
+   */
+  async lanes(request: LanesRequest = {}): Promise<LanePage> {
+    return pageOfLanes(this.#redis.views, request);
+  }
+
+  /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
+  async laneCounts(): Promise<LaneCounts> {
+    return this.#redis.views.counts();
   }
 
   get #redis(): QueueInRedis {
-    this.#inRedis ??= new QueueInRedis(this.backend.queueScripts());
+    this.#inRedis ??= new QueueInRedis(this.backend.queueScripts(), () => this.#jobCounts());
     return this.#inRedis;
   }
 
+  async #jobCounts(): Promise<JobCounts> {
+    const counts = await this.getJobCounts('wait', 'prioritized', 'active', 'delayed');
+    const { wait = 0, prioritized = 0, active = 0, delayed = 0 } = counts;
+    return { waiting: wait + prioritized, active, delayed };
+  }
+
   /** The lanes in Redis, for whoever needs more than a lane at a time. @internal */
-  get lanes(): RedisLanes {
+  get lanesInRedis(): RedisLanes {
     return this.#redis.lanes;
+  }
+
+  /** What is known of lanes, before it is told. @internal */
+  get laneViews(): LaneViews {
+    return this.#redis.views;
   }
 
   /** What is done for all lanes at once. @internal */

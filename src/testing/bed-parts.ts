@@ -3,6 +3,7 @@ import { hash32, type Random, seededFraction } from '../base/random.ts';
 import { Cells } from '../cells/cells.ts';
 import { lockCodec } from '../cells/lock-codec.ts';
 import { type OnChangedData, verified } from '../updates/calling/determinism.ts';
+import { MemoryLaneViews } from '../jobs/memory/memory-lane-views.ts';
 import { MemoryLanes } from '../jobs/memory/memory-lanes.ts';
 import type { Recordable } from '../history/record.ts';
 import type { AnyUpdate } from '../updates/update.ts';
@@ -51,6 +52,7 @@ export class BedParts {
   readonly reporters: Set<(type: WorkerEventName, facts: object) => void> = new Set();
   /** Of those who are not driven: operators, `cells` and `locks`. */
   readonly lanes: MemoryLanes;
+  readonly views: MemoryLaneViews;
   readonly recordable: Recordable;
   readonly cells: Cells;
   readonly locks: Locks;
@@ -105,6 +107,7 @@ export class BedParts {
     const clock = this.clock.selfRunning();
     this.#visitor = new MemoryServer({ store: this.store, clock });
     this.lanes = new MemoryLanes(this.jobs, clock);
+    this.views = new MemoryLaneViews(this.jobs, clock);
     const memcached = new RendezvousServers([this.#visitor]);
     this.cells = new Cells(memcached);
     const { leaseMs } = gate;

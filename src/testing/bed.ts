@@ -7,7 +7,7 @@ import { type Cells, type CellState, foundCell } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
 import { keyOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from '../jobs/lane-handle.ts';
-import type { LaneContents } from '../jobs/reports/lane-report.ts';
+import type { LaneReport } from '../jobs/reports/lane-report.ts';
 import type { Recordable } from '../history/record.ts';
 import type { Queue } from '../jobs/queue.ts';
 import type { AnyUpdate, InputOf } from '../updates/update.ts';
@@ -245,15 +245,16 @@ export class TestBed {
   }
 
   /** What waits for the key, and its durable copy: as `queue.lane(key).report()`, with all jobs. */
-  lane(key: string): LaneContents {
+  lane(key: string): LaneReport {
     checkKey(key);
-    return laneReport(key, this.#parts.jobs, this.#parts.queue);
+    return laneReport(key, this.#parts);
   }
 
   /** Retries, skips or drops the job that holds the key's lane: as `queue.lane(key)`. */
   operator(key: string): LaneHandle {
     checkKey(key);
-    return new LaneHandle(operatorsQueue(this.#parts.queue), this.#parts.lanes, key);
+    const { queue, lanes, views } = this.#parts;
+    return new LaneHandle(operatorsQueue(queue), lanes, views, key);
   }
 
   /** @throws Error if there is no such job */

@@ -1,10 +1,20 @@
 /** A lane of a test bed, as an operator sees it and acts on it. */
 import type { LaneHandle } from '../jobs/lane-handle.ts';
-import type { LaneContents } from '../jobs/reports/lane-report.ts';
+import type { LaneReport } from '../jobs/reports/lane-report.ts';
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
+import type { MemoryLaneViews } from '../jobs/memory/memory-lane-views.ts';
+import { stateOf } from '../jobs/reports/lane-state.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 
-export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): LaneContents {
+/** Of a bed. */
+interface Parts {
+  readonly jobs: MemoryJobs;
+  readonly queue: JobQueue;
+  readonly views: MemoryLaneViews;
+}
+
+export function laneReport(key: string, { jobs, queue, views }: Parts): LaneReport {
+  const facts = views.look(key);
   const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
   const listed = head.map(({ jobId, sequence }) => {
     const record = queue.record(jobId);
@@ -21,6 +31,9 @@ export function laneReport(key: string, jobs: MemoryJobs, queue: JobQueue): Lane
     watermark: copy.watermark,
     copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
     paceMs,
+    headAgeMs: facts.head?.ageMs ?? 0,
+    expectedWaitMs: Math.round(length * paceMs),
+    state: stateOf(facts),
   };
 }
 

@@ -6,6 +6,7 @@
  */
 import { type HistoryNote, valueHash } from '../../src/history/history.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts';
+import type { HeadFacts, LaneFacts } from '../../src/jobs/reports/lane-views.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 
 const KEYS = ['k1', 'k2'];
@@ -33,8 +34,45 @@ export class LaneScript {
 
   async run(steps: number): Promise<unknown[]> {
     const transcript: unknown[] = [];
-    for (let step = 0; step < steps; step++) transcript.push(await this.#step());
+    for (let step = 0; step < steps; step++) {
+      transcript.push(await this.#step());
+      if (step % 3 === 0) transcript.push(await this.#views());
+    }
     return [...transcript, ...(await this.#history())];
+  }
+
+  /** What the index says of all lanes, and pages of it. */
+  async #views(): Promise<unknown> {
+    const { views } = this.#stage;
+    const { keys, held, runnable, oldest, oldestRunnable } = await views.counts();
+    const pages = [];
+    for (const state of ['all', 'held', 'runnable'] as const) {
+      for (const order of state === 'all'
+        ? (['oldest', 'newest'] as const)
+        : (['oldest'] as const)) {
+        const request = { state, order, limit: 1, search: '', after: undefined };
+        const first = await views.page(request);
+        const { lanes } = first;
+        if (first.last === undefined) pages.push(lanes.map((lane) => this.#facts(lane)));
+        else {
+          const second = await views.page({ ...request, after: first.last });
+          pages.push(
+            [...lanes, ...second.lanes].map((lane) => this.#facts(lane)),
+            second.last,
+          );
+        }
+      }
+    }
+    const heads = [oldest, oldestRunnable].map((head) => head && [head.key, head.jobId]);
+    return { keys, held, runnable, heads, pages };
+  }
+
+  /** Without what a stage does not play: BullMQ's lists. */
+  #facts({ key, length, token, paceMs, head, inHand }: LaneFacts): unknown {
+    const { jobId, sequence, name, attemptsMade, failedReason, directive } = head as HeadFacts;
+    const facts = [jobId, this.#name(sequence), name, attemptsMade, failedReason, directive];
+    const last = inHand && this.#name(inHand.lastSequence);
+    return { key, length, token: this.#name(token), paceMs, facts, last };
   }
 
   async #history(): Promise<unknown[]> {

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { History } from '../../src/history/history.ts';
 import type { Acknowledgement, Lanes, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { LaneViews } from '../../src/jobs/reports/lane-views.ts';
 
 /** What BullMQ's job hash says, as far as lanes look at it. */
 export interface JobFacts {
@@ -25,6 +26,7 @@ export interface Stage {
   readonly lanes: Lanes;
   /** Another client of the same queue. */
   readonly other: Lanes;
+  readonly views: LaneViews;
   readonly history: History;
   /** A job hash, without a lane entry. */
   addJob(jobId: string, facts?: Partial<JobFacts>): Promise<void>;

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import { type MemoryJob, MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
+import { MemoryLaneViews } from '../../src/jobs/memory/memory-lane-views.ts';
 import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
 import { isKnownBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
 import { Queue } from '../../src/jobs/queue.ts';
@@ -16,6 +17,7 @@ import {
   OUTCOME_FIELD,
   SNOOZED_FIELD,
 } from '../../src/jobs/redis/scripts/script.ts';
+import { REINDEX } from '../../src/jobs/redis/index/lane-index.ts';
 import { RedisHistory } from '../../src/jobs/redis/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
@@ -47,6 +49,7 @@ async function inMemory(): Promise<Stage> {
   return {
     lanes: new MemoryLanes(jobs, systemClock),
     other: new MemoryLanes(jobs, systemClock),
+    views: new MemoryLaneViews(jobs, systemClock),
     history: jobs.history,
     async addJob(jobId, facts) {
       const { name, data, dueMs, ...later } = { ...PLAIN, ...facts };
@@ -109,8 +112,9 @@ async function inRedis(): Promise<Stage> {
   const connection = { url: redisUrl() };
   const queues = [new Queue(name, { connection }), new Queue(name, { connection })] as const;
   return {
-    lanes: queues[0].lanes,
-    other: queues[1].lanes,
+    lanes: queues[0].lanesInRedis,
+    other: queues[1].lanesInRedis,
+    views: queues[1].laneViews,
     history: new RedisHistory(queues[1].backend.queueScripts()),
     async addJob(jobId, facts) {
       const all = { ...PLAIN, ...facts };
@@ -119,11 +123,12 @@ async function inRedis(): Promise<Stage> {
     },
     async addToLane(jobId) {
       const { key } = taking();
-      const { nextToken } = await queues[0].lanes.inspect(key, 0);
+      const { nextToken } = await queues[0].lanesInRedis.inspect(key, 0);
       const own = ownPrefixOf(prefix);
       await redis.hset(prefix + jobId, { ...hashOf(PLAIN), [LANE_FIELD]: key });
       await redis.zadd(`${own}lane:${key}`, nextToken, jobId);
       await redis.set(`${own}sequence`, nextToken);
+      await queues[0].backend.queueScripts().run(REINDEX, [key]);
     },
     async changeJob(jobId, facts) {
       await redis.hset(prefix + jobId, hashOf(facts));
@@ -136,6 +141,7 @@ async function inRedis(): Promise<Stage> {
       const lane = await redis.hget(prefix + jobId, LANE_FIELD);
       await redis.zrem(`${ownPrefixOf(prefix)}lane:${lane}`, jobId);
       await redis.hdel(prefix + jobId, LANE_FIELD, LATE_FIELD);
+      if (lane !== null) await queues[1].backend.queueScripts().run(REINDEX, [lane]);
     },
     mayRemove: async (jobId) => (await queues[1].remove(jobId)) === 1,
     async pauseQueue() {
@@ -194,12 +200,12 @@ describe('a copy in Redis', () => {
     const dayMs = 86_400_000;
     const committed = async (value: Acknowledgement['value']): Promise<number> => {
       await redis.hset(`bull:${name}:job`, hashOf(PLAIN));
-      const taken = await queue.lanes.take(taking({ arrivals: ['job'] }));
+      const taken = await queue.lanesInRedis.take(taking({ arrivals: ['job'] }));
       const { token, copy, entries, dataSet } = taken;
       const takenMs = await redis.pttl(copyKey);
       const watermark = entries[0]?.sequence ?? 0;
       const commit = committing({ dataSet: dataSet.id, base: copy.token, token, watermark, value });
-      expect(await queue.lanes.acknowledge(commit)).toMatchObject({ accepted: true });
+      expect(await queue.lanesInRedis.acknowledge(commit)).toMatchObject({ accepted: true });
       await redis.del(`bull:${name}:job`);
       return takenMs;
     };
@@ -209,7 +215,7 @@ describe('a copy in Redis', () => {
     expect(await redis.pttl(copyKey)).toBeLessThan(dayMs);
     expect(await committed({ json: '1' })).toBeGreaterThan(dayMs);
     expect(await redis.pttl(copyKey)).toBe(-1); // it does not expire
-    await queue.lanes.take(taking());
+    await queue.lanesInRedis.take(taking());
     expect(await redis.pttl(copyKey)).toBe(-1);
     await queue.obliterate({ force: true });
     await queue.close();

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
-import { type LaneContents, Queue, Worker } from '../../src/index.ts';
+import { type LaneReport, Queue, Worker } from '../../src/index.ts';
 import type { CellStanding } from '../../src/cli/lanes/cell-standing.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { lockName } from '../../src/memcached/item-names.ts';
@@ -27,11 +27,11 @@ beforeEach(() => {
 
 const deposit = (cents: number): Promise<unknown> => queue.add('deposit', { account, cents });
 
-const isEmpty = ({ length }: LaneContents): boolean => length === 0;
-const isHeld = ({ heldBy }: LaneContents): boolean => heldBy !== undefined;
+const isEmpty = ({ length }: LaneReport): boolean => length === 0;
+const isHeld = ({ heldBy }: LaneReport): boolean => heldBy !== undefined;
 
 /** Works until the lane is as it should be, then stops. */
-async function work(until: (report: LaneContents) => boolean = isEmpty): Promise<void> {
+async function work(until: (report: LaneReport) => boolean = isEmpty): Promise<void> {
   const worker = new Worker(queueName, {
     connection: { url: redisUrl() },
     memcached: [...memcachedAddresses()],
@@ -58,7 +58,7 @@ async function commit(...amounts: readonly number[]): Promise<void> {
   }
 }
 
-type LaneJson = LaneContents & { readonly cell: CellStanding };
+type LaneJson = LaneReport & { readonly cell: CellStanding };
 
 async function lane(): Promise<LaneJson> {
   const { code, stdout } = await torilHere(['lane', account, '-q', queueName, '--json']);

@@ -50,7 +50,7 @@ describe('a transaction', () => {
     const [done] = await here.finished([job]);
     expect(done?.returnvalue).toBe(70);
     expect([await cents(here, a), await cents(here, b)]).toEqual([70, 130]);
-    expect(await here.queue.lanes.behind({ forMs: 0 })).toEqual([]);
+    expect(await here.queue.lanesInRedis.behind({ forMs: 0 })).toEqual([]);
   });
 
   it('that fails leaves both as they were', async () => {

@@ -9,7 +9,7 @@ import type { Stage } from './workers.ts';
 export async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {
   const servers = openServers(here.memcached, systemClock, systemRandom);
   const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-  const { lanes, qualifiedName } = here.queue;
+  const { lanesInRedis: lanes, qualifiedName } = here.queue;
   const context = {
     queue: qualifiedName,
     servers,

@@ -129,7 +129,7 @@ async function trust(
   flags: LaneFlags,
 ): Promise<number> {
   const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-  const { lanes, qualifiedName } = queue;
+  const { lanesInRedis: lanes, qualifiedName } = queue;
   const context = {
     queue: qualifiedName,
     servers,

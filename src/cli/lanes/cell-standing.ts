@@ -46,7 +46,9 @@ export async function cellStanding(
     content.kind === 'envelope'
       ? decodeSequences(content.envelope.jobs, content.envelope.watermark)
       : [];
-  const { copy, head, dataSet, nextToken } = await asking(queue.lanes.inspect(key, own.length + 1));
+  const { copy, head, dataSet, nextToken } = await asking(
+    queue.lanesInRedis.inspect(key, own.length + 1),
+  );
   const from = {
     queue: queue.qualifiedName,
     dataSet,

@@ -1,5 +1,5 @@
 /** A lane's report as tables for a person. */
-import type { LaneContents } from '../../jobs/reports/lane-report.ts';
+import type { LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CellStanding } from './cell-standing.ts';
 import { grouped, sheet, table } from '../terminal/terminal.ts';
 
@@ -16,7 +16,7 @@ const STANDINGS: Readonly<Record<CellStanding['standing'], string>> = {
   unreachable: 'memcached does not tell',
 };
 
-export function laneTables(report: LaneContents, cell: CellStanding): string {
+export function laneTables(report: LaneReport, cell: CellStanding): string {
   const { key, length, heldBy, token, watermark, copy, paceMs, jobs } = report;
   const why = cell.code === undefined ? '' : ` (${cell.code})`;
   const facts = sheet([

@@ -39,6 +39,11 @@ export class LaneOrders {
     return Math.floor(this.#clock.wallMs() * 1000);
   }
 
+  /** Of lanes that are not empty. */
+  keys(): string[] {
+    return [...this.#lanes.keys()];
+  }
+
   length(key: string): number {
     return this.#lanes.get(key)?.size ?? 0;
   }

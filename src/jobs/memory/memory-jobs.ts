@@ -279,6 +279,16 @@ export class MemoryJobs {
     return state === 'completed' ? 'released' : 'stands';
   }
 
+  /** Of lanes that are not empty. */
+  laneKeys(): string[] {
+    return this.#lanes.keys();
+  }
+
+  /** The batch that somebody has in hand. */
+  inHand(key: string): { readonly token: number; readonly last: number } | undefined {
+    return this.#inHand.get(key);
+  }
+
   inspect(key: string, jobsMax: number): LaneState {
     const head: LaneJob[] = this.#lanes
       .head(key, jobsMax)

@@ -3,6 +3,7 @@
  * somebody without Toril did to jobs, taking the queue away. An operator's, and the lookout's; no job waits for it.
  */
 import type { Lanes } from '../lanes.ts';
+import { PRUNE_INDEX, REINDEX } from './index/lane-index.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import type { Script } from './scripts/script.ts';
 import { SWEEP, UNAPPLIED } from './scripts/sweep.ts';
@@ -42,14 +43,35 @@ export class LaneUpkeep {
     return heads;
   }
 
-  /** A stretch at a time: keys of lanes whose first job is gone, or was completed though it is still there. */
+  /**
+   * A stretch at a time: keys of lanes whose first job is gone, or was completed though it is still there. On the way, the
+   * index of lanes is put right, for what somebody without Toril has done, or an older version of it.
+   */
   async *released(): AsyncGenerator<string[]> {
-    const { length } = `${this.#scripts.own}lane:`;
-    for await (const lanes of this.#scan('lane:*')) {
-      const keys = [...new Set(lanes.map((lane) => lane.slice(length)))];
+    for await (const keys of this.#reindexed()) {
       const sights = await this.#lookAt(keys.map((key) => ({ key, jobId: '' })));
       yield keys.filter((_, at) => sights[at] === 'released');
     }
+  }
+
+  /** Puts the index of lanes right, by a walk through all keys of Redis. */
+  async reindex(): Promise<void> {
+    const walk = this.#reindexed();
+    while ((await walk.next()).done !== true);
+  }
+
+  /** Yields the keys of a stretch of lanes, which are in the index then. */
+  async *#reindexed(): AsyncGenerator<string[]> {
+    const { length } = `${this.#scripts.own}lane:`;
+    for await (const lanes of this.#scan('lane:*')) {
+      const keys = [...new Set(lanes.map((lane) => lane.slice(length)))];
+      await this.#scripts.run(REINDEX, keys);
+      yield keys;
+    }
+    for (let rank = 0; rank >= 0; ) {
+      rank = Number(await this.#scripts.run(PRUNE_INDEX, [rank, ENTRIES_PER_SWEEP]));
+    }
+    await (await this.#scripts.client).set(`${this.#scripts.own}indexed`, '1');
   }
 
   /**

@@ -1,6 +1,7 @@
 /** What Toril keeps of a queue in Redis, for whoever is no worker of it. */
 import { systemClock } from '../../base/clock.ts';
 import { LaneUpkeep } from './lane-upkeep.ts';
+import { type JobCounts, RedisLaneViews } from './index/redis-lane-views.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import { RedisHistory } from './redis-history.ts';
 import { RedisLanes } from './redis-lanes.ts';
@@ -9,12 +10,14 @@ import { RegisteredServers } from './registered-servers.ts';
 export class QueueInRedis {
   readonly lanes: RedisLanes;
   readonly upkeep: LaneUpkeep;
+  readonly views: RedisLaneViews;
   readonly history: RedisHistory;
   readonly servers: RegisteredServers;
 
-  constructor(scripts: QueueScripts) {
+  constructor(scripts: QueueScripts, jobCounts: () => Promise<JobCounts>) {
     this.lanes = new RedisLanes(scripts, systemClock);
     this.upkeep = new LaneUpkeep(scripts, this.lanes);
+    this.views = new RedisLaneViews({ scripts, jobCounts, reindex: () => this.upkeep.reindex() });
     this.history = new RedisHistory(scripts);
     this.servers = new RegisteredServers(scripts);
   }

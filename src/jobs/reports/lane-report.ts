@@ -75,8 +75,7 @@ export interface LaneJobReport extends LaneJob {
   readonly failedReason: string | undefined;
 }
 
-/** What is in a lane, and what was committed of it. */
-export interface LaneContents {
+export interface LaneReport {
   readonly key: string;
   /** Jobs that wait, including the one being applied. */
   readonly length: number;
@@ -91,9 +90,6 @@ export interface LaneContents {
   readonly copy: unknown;
   /** Milliseconds that a job of this key takes at present; 0: not known. */
   readonly paceMs: number;
-}
-
-export interface LaneReport extends LaneContents {
   /** Milliseconds since the first job entered the lane; 0: the lane is empty. */
   readonly headAgeMs: number;
   /** Milliseconds until a job that is added now is applied, if the pace stays; 0: not known, or the lane is empty. */

@@ -29,7 +29,7 @@ const context = {
   queue: queue.qualifiedName,
   servers,
   locks,
-  lanes: queue.lanes,
+  lanes: queue.lanesInRedis,
   clock: systemClock,
   waitMs: WAIT_MS,
 };

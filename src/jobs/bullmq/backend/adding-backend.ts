@@ -1,5 +1,5 @@
 /** BullMQ's Redis backend where adding and removing a job, or giving it other data, moves it in its lane, too. */
-import type { JobJson, MinimalJob, ParentKeyOpts, RedisClient } from 'bullmq';
+import type { JobJson, MinimalJob, ParentKeyOpts, RedisClient, RedisQueueBackend } from 'bullmq';
 import { systemClock } from '../../../base/clock.ts';
 import { systemRandom } from '../../../base/random.ts';
 import { ENQUEUE_MS } from '../../../options.ts';
@@ -8,6 +8,7 @@ import { Producer } from '../adding/producer.ts';
 import { addScript } from '../state/add.ts';
 import { MOVE_JOINT } from '../../redis/scripts/joint/enter.ts';
 import { MOVE, REMOVE } from '../state/remove.ts';
+import { REINDEX_OF_JOB } from '../../redis/index/lane-index.ts';
 import type { Owner } from './owner.ts';
 import { WaitingBackend } from './waiting-backend.ts';
 
@@ -68,6 +69,14 @@ export abstract class AddingBackend extends WaitingBackend {
     if (removed < 0) throw this.finishedErrors({ code: removed, jobId, command: 'removeJob' });
     await this.#goOn(heads);
     return removed;
+  }
+
+  /** A job that holds its lane holds it no more. */
+  override async retryFinishedJob(
+    ...args: Parameters<RedisQueueBackend['retryFinishedJob']>
+  ): Promise<void> {
+    await super.retryFinishedJob(...args);
+    await this.runScript(REINDEX_OF_JOB, [String(args[0].id)]);
   }
 
   /** Data that name another key: the job goes there, unless somebody has it in hand. */

@@ -13,6 +13,7 @@ import { systemClock } from '../../../base/clock.ts';
 import { ownPrefixOf } from '../../../redis/own-keys.ts';
 import { RedisTime } from '../../../redis/redis-time.ts';
 import { QueueScripts, type ScriptClient } from '../../redis/queue-scripts.ts';
+import { REINDEX_OF_JOB } from '../../redis/index/lane-index.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { FILL } from '../fast-path/fill.ts';
@@ -31,7 +32,8 @@ import { DeliveredFields, type TorilFields } from './delivered-fields.ts';
 import { GatheredWrites } from './gathered-writes.ts';
 
 const SCRIPTS: readonly Script[] = [
-  ...[NOW, RECLAIM, DROP_MISSING, MOVE, MOVE_JOINT, REMOVE, NOTE_SURVIVED, ...SNOOZING_SCRIPTS],
+  ...[NOW, RECLAIM, DROP_MISSING, MOVE, MOVE_JOINT, REMOVE, REINDEX_OF_JOB, NOTE_SURVIVED],
+  ...SNOOZING_SCRIPTS,
 ];
 
 /** They do what BullMQ's scripts do, or have such a script in them as it is known. */

@@ -1,4 +1,5 @@
 import { bullFunctionLua } from './bullmq-text.ts';
+import { INDEX_LUA } from '../../redis/index/lane-index.ts';
 import { KEYS_FIELD, LANE_FIELD, SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
 import type { LaneKeys } from '../../../updates/job-data.ts';
@@ -70,7 +71,7 @@ export function addScript(): Script {
   return {
     name: 'torilAdd',
     numberOfKeys: 2,
-    lua: `${QUEUE_SEQUENCE_LUA}
+    lua: `${QUEUE_SEQUENCE_LUA}${INDEX_LUA}
 local bull = {}
 ${FROM_NOW_LUA}${functions.join('')}${ADD_LUA}`,
   };
@@ -121,16 +122,24 @@ end
 local nextSequence = math.max(lastDrawn + 1, nowMicros)
 lastDrawn = nextSequence + #adds
 saveDrawn()
+local function enterOne(lane, sequence, jobId)
+  if call('ZADD', own .. 'lane:' .. lane, sequence, jobId) == 1 then
+    noteEntered(lane, sequence)
+  else
+    lookAtHead(lane) -- an entry of a former job of this id may have been the first one
+  end
+end
+
 local function enter(lane, jobId)
   local sequence = string.format('%.0f', nextSequence)
   nextSequence = nextSequence + 1
   if type(lane) == 'string' then
-    call('ZADD', own .. 'lane:' .. lane, sequence, jobId)
+    enterOne(lane, sequence, jobId)
     call('HSET', prefix .. jobId, '${LANE_FIELD}', lane)
     return
   end
   -- One sequence for all its keys, also where a former job of its id has an entry: all lanes agree on the order.
-  for i = 1, #lane do call('ZADD', own .. 'lane:' .. lane[i], sequence, jobId) end
+  for i = 1, #lane do enterOne(lane[i], sequence, jobId) end
   call('HSET', prefix .. jobId, '${LANE_FIELD}', lane[1], '${KEYS_FIELD}', cjson.encode(lane))
 end
 
@@ -179,6 +188,7 @@ for i = 1, #adds do
   end
   at = at + forms[form + 1][3]
 end
+saveIndex()
 local answer = cjson.encode(replies)
 call('SET', KEYS[2], number .. ' ' .. answer .. '\\n' .. newestLine, 'PX', tonumber(ARGV[5]) + ${KEPT_MS})
 return answer

@@ -4,10 +4,10 @@ import {
   IN_HAND_KEY,
   KEYS_FIELD,
   LANE_FIELD,
-  LEAVE_LUA,
   OUTCOME_FIELD,
   type Script,
 } from '../../redis/scripts/script.ts';
+import { LEAVE_LUA } from '../../redis/index/leave.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
 
 /** Microseconds after which a batch is no longer in hand, whatever was noted: its process died, and nobody came after it. */
@@ -125,6 +125,7 @@ end
 local head = leave(own, ARGV[1], lane, ARGV[2])
 redis.call('ZADD', own .. 'lane:' .. ARGV[3], draw(), ARGV[2])
 redis.call('HSET', jobKey, '${LANE_FIELD}', ARGV[3])
+reindex(own, ARGV[1], ARGV[3])
 saveDrawn()
 return head
 `,

@@ -1,5 +1,6 @@
 import { PLAIN_APPLIED } from '../../../updates/outcome.ts';
 import { FINISHING_LUA, type FinishSettings } from '../../bullmq/fast-path/finish.ts';
+import { INDEX_LUA, REINDEX_LUA } from '../index/lane-index.ts';
 import { type NoteArguments, RECORD_LUA } from './history.ts';
 import { LATE_JOBS_LUA } from './late-jobs.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
@@ -82,7 +83,7 @@ local finishing, finishingKeys, places, answers, delivered = {}, {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
 ${FINISHING_LUA}
-${UNFINISHED_LUA}
+${UNFINISHED_LUA}${INDEX_LUA}${REINDEX_LUA}
 local decidedKeys = {}
 -- A copy expires with its value and a while after; field x says when the value does.
 local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
@@ -97,15 +98,20 @@ local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expi
 end
 
 -- Takes out what is decided; nil, and nothing, if that is more than the commit's own jobs. Most lanes hold
--- one job: popping it needs one command, not two.
+-- one job: popping it needs one command, not two; asking for two tells what is the first one now, which is returned as
+-- well: its sequence; false: none; nil: not known.
 local function takeOut(laneKey, watermark, decided)
-  local first = call('ZPOPMIN', laneKey)
-  local jobId, sequence, last = first[1], tonumber(first[2]), tonumber(watermark)
-  if not jobId then return {} end
-  if sequence == last and decided > 0 then return { jobId } end
+  local first = call('ZPOPMIN', laneKey, decided == 1 and 2 or 1)
+  local jobId, sequence, last, nextSequence = first[1], tonumber(first[2]), tonumber(watermark), nil
+  if not jobId then return {}, false end
+  if decided == 1 then
+    nextSequence = first[4] or false
+    if nextSequence then call('ZADD', laneKey, nextSequence, first[3]) end
+  end
+  if sequence == last and decided > 0 then return { jobId }, nextSequence end
   if sequence > last then
     call('ZADD', laneKey, first[2], jobId)
-    return {}
+    return {}, first[2]
   end
   local jobIds = call('ZRANGEBYSCORE', laneKey, '-inf', watermark)
   if decided < 2 or #jobIds >= decided then
@@ -184,12 +190,13 @@ local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
     call('HDEL', prefix .. moved[i], '${ALONE_FIELD}')
     call('ZADD', laneKey, draw(), moved[i])
   end
+  return #moved > 0
 end
 
 local function hold(jobKey, reason, key)
-  if mayKnow(jobKey, 'h', key) then
-    call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held ' .. reason)
-  end
+  if not mayKnow(jobKey, 'h', key) then return false end
+  call('HSET', jobKey, '${DIRECTIVE_FIELD}', 'held ' .. reason)
+  return true
 end
 
 local function deliveriesOf(list)
@@ -222,13 +229,13 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, decided,
   end
   if copyToken ~= base and base ~= 'any' then return '0' end
   if tonumber(token) > lastDrawn and base ~= 'any' then return 'b' end
-  local entries, jobIds, hasOthers = nil, nil, false
+  local entries, jobIds, hasOthers, head = nil, nil, false, nil
   if note or depths then
     entries = call('ZRANGEBYSCORE', laneKey, '-inf', watermark, 'WITHSCORES')
     jobIds, hasOthers = ownOf(entries, watermark, decided, depths)
     if hasOthers and base ~= 'any' then return 'b' end
   else
-    jobIds = takeOut(laneKey, watermark, decided)
+    jobIds, head = takeOut(laneKey, watermark, decided)
     if not jobIds then return 'b' end
   end
   value, decisions = unpacked(value), decisions or NONE
@@ -241,9 +248,13 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, decided,
   for i = 1, toRemove do call('ZREM', laneKey, jobIds[i]) end
   if isAll then call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark) end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
-  leaveLane(key, laneKey, jobIds, decisions, deliveries)
+  local hasMoved = leaveLane(key, laneKey, jobIds, decisions, deliveries)
+  if head == nil or hasMoved or late then head = lookAtHead(key) else noteHead(key, head) end
+  if anyHeld() and call('ZSCORE', own .. 'held', key) then reindex(own, prefix, key) end
   for jobId, decision in pairs(decisions) do
-    if string.sub(decision, 1, 1) == 'h' then hold(prefix .. jobId, string.sub(decision, 2), key) end
+    if string.sub(decision, 1, 1) == 'h' and hold(prefix .. jobId, string.sub(decision, 2), key) and head then
+      noteHeld(key, head)
+    end
   end
   decidedKeys[#decidedKeys + 1] = key
   return #jobIds == decided and '1' or '2'
@@ -251,6 +262,7 @@ end
 
 for i = 1, #request do accepted[i] = acknowledge(unpack(request[i])) end
 trimHistory()
+saveIndex()
 saveDrawn()
 -- Nothing of them is in anybody's hand any more.
 if #decidedKeys > 0 then call('HDEL', own .. '${IN_HAND_KEY}', unpack(decidedKeys)) end

@@ -1,5 +1,3 @@
-import { FIELD } from '../../bullmq/state/layout.ts';
-
 /** One transition of the lanes as a Lua script. KEYS[1] is always the sequence. */
 export interface Script {
   /** The command under which it is registered with the client. */
@@ -29,21 +27,6 @@ local function noteLost(copyKey)
   if token then return end
   redis.call('HSET', copyKey, 'x', '0')
   redis.call('PEXPIRE', copyKey, ${LOST_MS})
-end
-`;
-
-/**
- * A fragment: takes a job's entry out of its lane. Returns the job that is the first one now, unless it waits for a
- * retry; nil if the entry was not the first.
- */
-export const LEAVE_LUA: string = `${LOST_LUA}
-local function leave(ownPrefix, itsPrefix, lane, jobId)
-  local laneKey = ownPrefix .. 'lane:' .. lane
-  local wasFirst = redis.call('ZRANK', laneKey, jobId) == 0
-  if redis.call('ZREM', laneKey, jobId) == 1 then noteLost(ownPrefix .. 'copy:' .. lane) end
-  local head = wasFirst and redis.call('ZRANGE', laneKey, 0, 0)[1]
-  if not head or (redis.call('HGET', itsPrefix .. head, '${FIELD.attemptsMade}') or '0') ~= '0' then return nil end
-  return head
 end
 `;
 

@@ -1,4 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
+import { REINDEX_LUA } from '../index/lane-index.ts';
 import { FIELDS_LUA, LOST_LUA, OUTCOME_FIELD, type Script } from './script.ts';
 import { FIELD } from '../../bullmq/state/layout.ts';
 
@@ -15,7 +16,7 @@ import { FIELD } from '../../bullmq/state/layout.ts';
 export const SWEEP: Script = {
   name: 'torilSweep',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${LOST_LUA}
+  lua: `${OWN_PREFIX_LUA}${LOST_LUA}${REINDEX_LUA}
 local prefix, from, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local heads, more = {}, {}
 for i = 4, #ARGV do
@@ -30,6 +31,7 @@ for i = 4, #ARGV do
       if from == 0 and at == 1 then lostHead = true end
     end
   end
+  if lostHead then reindex(own, prefix, string.sub(lane, #own + 6)) end -- behind "lane:"
   local head = lostHead and redis.call('ZRANGE', lane, 0, 0)[1]
   if head and (redis.call('HGET', prefix .. head, '${FIELD.attemptsMade}') or '0') == '0' then heads[#heads + 1] = head end
   if #jobIds == most then

@@ -1,6 +1,7 @@
 import { COPY_IN_USE_MS } from '../../lanes.ts';
 import { DATA_SET_LUA } from '../../../redis/data-set.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
+import { INDEX_LUA } from '../index/lane-index.ts';
 import { JOINT_HEAD_LUA, type JointReply } from './joint/head.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import {
@@ -99,7 +100,7 @@ export const TAKE: Script = {
   lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
-${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${JOINT_HEAD_LUA}
+${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${JOINT_HEAD_LUA}
 local inHand = {}
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
@@ -188,6 +189,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
         local sequence = draw()
         call('ZADD', laneKey, sequence, jobId)
         call('HSET', jobKey, '${LANE_FIELD}', key, '${LATE_FIELD}', '1')
+        if entered == 0 then noteEntered(key, sequence) end
         entered = entered + 1
         if #head < jobsMax * 2 and data < dataMax and #entries < jobsMax then
           local entry, size = entryOf(key, jobId, sequence, traces)
@@ -198,6 +200,13 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
     end
   end
 
+  if #gone > 0 then lookAtHead(key) end
+  local first = entries[1]
+  if first and (first[7] == 'failed' or first[8] == 'held') then
+    noteHeld(key, string.match(first[2], '%d.*'))
+  elseif anyHeld() then
+    noteFree(key)
+  end
   -- A commit may follow, and must find the copy that it is built on: a copy that expired in between
   -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
   if #entries > 0 then
@@ -223,6 +232,7 @@ local queue = call('HMGET', KEYS[3], 'paused', 'concurrency', 'max')
 local lanes = { (queue[1] or queue[2] or queue[3]) and 1 or 0, dataSetOr(table.remove(request, 1)) }
 for i = 1, #request do lanes[i + 2] = take(unpack(request[i])) end
 if #inHand > 0 then call('HSET', own .. '${IN_HAND_KEY}', unpack(inHand)) end
+saveIndex()
 saveDrawn()
 return reply(lanes)
 `,

@@ -1,6 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { JOINT_MARK, PLAIN_APPLIED } from '../../../../updates/outcome.ts';
 import { PROMOTE_LUA } from '../../../bullmq/state/snoozing/promote.ts';
+import { REINDEX_LUA } from '../../index/lane-index.ts';
 import { type NoteArguments, RECORD_LUA } from '../history.ts';
 import { type Packed, PACKING_LUA } from '../packing.ts';
 import {
@@ -73,7 +74,7 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local nowMs = math.floor(nowMicros / 1000)
-${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}
+${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}
 -- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And what the copies say.
 local function check(commitsDataSet, token, keys)
   if commitsDataSet ~= dataSetId then return '0' end
@@ -158,6 +159,7 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs)
       if kind == 'c' then cascade(keysOf(jobId)) end
     end
   end
+  for i = 1, #keys do reindex(own, prefix, keys[i][1]) end
   call('ZADD', own .. '${BEHIND_KEY}', token, cjson.encode(member))
   call('HDEL', own .. '${IN_HAND_KEY}', unpack(member, 2))
   return '1'
@@ -184,12 +186,15 @@ export const WITHDRAW: Script = {
   lua: `${OWN_PREFIX_LUA}
 local call, prefix = redis.call, ARGV[1]
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
-${PROMOTE_LUA}${FIELDS_LUA}
+${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}
 local jobKey = prefix .. ARGV[2]
 local job = fieldsOf(jobKey, 'name', 'finishedOn', '${OUTCOME_FIELD}', '${LANE_FIELD}', '${KEYS_FIELD}')
 if not job[1] or job[2] or (job[3] and job[3] ~= '') or not job[4] or not job[5] then return 0 end
 local keys = cjson.decode(job[5])
-for i = 1, #keys do call('ZREM', own .. 'lane:' .. keys[i], ARGV[2]) end
+for i = 1, #keys do
+  call('ZREM', own .. 'lane:' .. keys[i], ARGV[2])
+  reindex(own, prefix, keys[i])
+end
 call('HDEL', jobKey, '${LANE_FIELD}')
 call('HSET', jobKey, '${OUTCOME_FIELD}', ARGV[3])
 if anyDelayed then promote(ARGV[2]) end

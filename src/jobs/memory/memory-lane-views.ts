@@ -1,0 +1,145 @@
+/** What is known of the lanes in memory: whatever is asked is looked up, there is no index. */
+import type { Clock } from '../../base/clock.ts';
+import type { LaneCounts, LaneHead } from '../reports/lane-report.ts';
+import type {
+  HeadFacts,
+  HeadPlace,
+  LaneFacts,
+  LaneFactsPage,
+  LanePlace,
+  LaneViews,
+  PageRequest,
+} from '../reports/lane-views.ts';
+import type { MemoryJob, MemoryJobs } from './memory-jobs.ts';
+
+type Found = LaneFacts & { readonly head: HeadFacts };
+
+export class MemoryLaneViews implements LaneViews {
+  readonly #jobs: MemoryJobs;
+  readonly #clock: Clock;
+
+  /** @param clock of the Redis server */
+  constructor(jobs: MemoryJobs, clock: Clock) {
+    this.#jobs = jobs;
+    this.#clock = clock;
+  }
+
+  async counts(): Promise<LaneCounts> {
+    const all = this.#all();
+    const free = all.filter((facts) => !isHeld(facts));
+    const jobs = [...this.#jobs.all()];
+    const waits = ({ state, attemptsMade, snoozedAtAttempt }: MemoryJob): boolean =>
+      state === 'waiting' || (state === 'delayed' && snoozedAtAttempt === attemptsMade);
+    return {
+      keys: all.length,
+      held: all.length - free.length,
+      runnable: free.length,
+      waiting: jobs.filter(waits).length,
+      active: jobs.filter(({ state }) => state === 'active').length,
+      delayed: jobs.filter((job) => job.state === 'delayed' && !waits(job)).length,
+      oldest: headOf(all[0]),
+      oldestRunnable: headOf(free[0]),
+      paused: this.#jobs.paused,
+    };
+  }
+
+  async page({ state, order, after, limit, search }: PageRequest): Promise<LaneFactsPage> {
+    const all = this.#all().filter(
+      (facts) => state === 'all' || isHeld(facts) === (state === 'held'),
+    );
+    const sorted = order === 'oldest' ? all : all.toReversed();
+    const isBehind = (lane: Found): boolean => {
+      if (after === undefined) return true;
+      return order === 'oldest'
+        ? inOrder(placeIn(lane), after) > 0
+        : inOrder(placeIn(lane), after) < 0;
+    };
+    const behind = sorted.filter((lane) => isBehind(lane) && lane.key.includes(search));
+    const lanes = behind.slice(0, limit);
+    const last = lanes.at(-1);
+    return { lanes, last: last && behind.length > limit ? placeIn(last) : undefined };
+  }
+
+  async one(key: string): Promise<LaneFacts> {
+    return this.look(key);
+  }
+
+  look(key: string): LaneFacts {
+    const { copy, length, paceMs, head } = this.#jobs.inspect(key, 1);
+    const inHand = this.#jobs.inHand(key);
+    const nowMs = this.#clock.wallMs();
+    const [first] = head;
+    return {
+      ...{ key, length, token: copy.token, paceMs },
+      head: first && this.#headFacts(first.jobId, first.sequence, nowMs),
+      inHand: inHand && { sinceMs: ageMs(inHand.token, nowMs), lastSequence: inHand.last },
+      queue: { paused: this.#jobs.paused, active: 0, concurrency: 0, limitedForMs: 0 },
+    };
+  }
+
+  /** The oldest first. */
+  #all(): Found[] {
+    return this.#jobs
+      .laneKeys()
+      .flatMap((key): Found[] => {
+        const facts = this.look(key);
+        return facts.head === undefined ? [] : [{ ...facts, head: facts.head }];
+      })
+      .toSorted((a, b) => inOrder(placeIn(a), placeIn(b)));
+  }
+
+  #headFacts(jobId: string, sequence: number, nowMs: number): HeadFacts {
+    const job = this.#jobs.get(jobId);
+    const { name = '', attemptsMade = 0, failedReason = '', directive = '' } = job ?? {};
+    const place = placeOf(job);
+    const isHeldBack = place === 'backoff' || place === 'delayed' || place === 'snoozed';
+    return {
+      ...{ jobId, sequence, place, name, attemptsMade, failedReason, directive },
+      ageMs: ageMs(sequence, nowMs),
+      dueInMs: isHeldBack ? Math.max(0, Math.floor((job?.dueMs ?? 0) - nowMs)) : 0,
+      finishedMs: job?.finishedOn === undefined ? 0 : Math.max(0, nowMs - job.finishedOn),
+      ahead: undefined,
+    };
+  }
+}
+
+function placeIn({ key, head: { sequence } }: Found): LanePlace {
+  return { key, sequence };
+}
+
+/** As Redis orders a sorted set. */
+function inOrder(a: LanePlace, b: LanePlace): number {
+  return a.sequence - b.sequence || Buffer.compare(Buffer.from(a.key), Buffer.from(b.key));
+}
+
+function isHeld({ head }: Found): boolean {
+  return head.place === 'failed' || head.directive === 'held';
+}
+
+function headOf(facts: Found | undefined): LaneHead | undefined {
+  if (facts === undefined) return undefined;
+  const { jobId, sequence, ageMs: itsAgeMs } = facts.head;
+  return { key: facts.key, jobId, sequence, ageMs: itsAgeMs };
+}
+
+function ageMs(number: number, nowMs: number): number {
+  return Math.max(0, Math.floor(nowMs) - Math.floor(number / 1_000));
+}
+
+function placeOf(job: MemoryJob | undefined): HeadPlace {
+  switch (job?.state) {
+    case undefined:
+      return 'gone';
+    case 'failed':
+      return 'failed';
+    case 'completed':
+      return job.outcome === '' ? 'unapplied' : 'completed';
+    case 'delayed':
+      if (job.snoozedAtAttempt === job.attemptsMade) return 'snoozed';
+      return job.attemptsMade === 0 ? 'delayed' : 'backoff';
+    case 'active':
+      return 'active';
+    case 'waiting':
+      return 'waiting';
+  }
+}

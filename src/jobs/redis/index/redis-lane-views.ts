@@ -1,0 +1,132 @@
+/** What is known of the lanes in Redis: by the index, which is filled in when it is first asked for. */
+import type { LaneCounts, LaneHead } from '../../reports/lane-report.ts';
+import type {
+  HeadFacts,
+  HeadPlace,
+  LaneFacts,
+  LaneFactsPage,
+  LaneViews,
+  PageRequest,
+  QueueFacts,
+} from '../../reports/lane-views.ts';
+import type { QueueScripts } from '../queue-scripts.ts';
+import {
+  type HeadReply,
+  type LaneReply,
+  type QueueReply,
+  VIEW_COUNTS,
+  VIEW_LANE,
+  VIEW_PAGE,
+} from './views.ts';
+
+/** How many jobs BullMQ has that wait, are active, wait for a time. */
+export type JobCounts = Pick<LaneCounts, 'waiting' | 'active' | 'delayed'>;
+
+export interface RedisLaneViewsOptions {
+  readonly scripts: QueueScripts;
+  readonly jobCounts: () => Promise<JobCounts>;
+  /** Fills the index in, of a queue that is older than it. */
+  readonly reindex: () => Promise<void>;
+}
+
+type CountsReply = readonly [
+  ...[nowMs: string, queue: QueueReply, keys: number, held: number],
+  ...[oldest: FirstReply, oldestFree: FirstReply],
+];
+type PageReply = readonly [
+  ...[nowMs: string, queue: QueueReply, last: string, lastKey: string],
+  lanes: readonly LaneReply[],
+];
+type FirstReply = readonly [key: string, jobId: string, sequence: string] | readonly [];
+
+export class RedisLaneViews implements LaneViews {
+  readonly #options: RedisLaneViewsOptions;
+
+  constructor(options: RedisLaneViewsOptions) {
+    this.#options = options;
+  }
+
+  async counts(): Promise<LaneCounts> {
+    const [jobs, reply] = await Promise.all([
+      this.#options.jobCounts(),
+      this.#indexed(() => this.#options.scripts.run(VIEW_COUNTS, [])),
+    ]);
+    const [nowMs, queue, keys, held, oldest, oldestFree] = reply as CountsReply;
+    return {
+      ...jobs,
+      ...{ keys, held, runnable: keys - held, paused: queue[0] === 1 },
+      oldest: firstOf(oldest, Number(nowMs)),
+      oldestRunnable: firstOf(oldestFree, Number(nowMs)),
+    };
+  }
+
+  async page(request: PageRequest): Promise<LaneFactsPage> {
+    const { state, order, after, limit, search } = request;
+    const which = state === 'all' ? 'lanes' : state;
+    const args = [which, order, after?.sequence ?? '', after?.key ?? '', limit, search];
+    const reply = await this.#indexed(() => this.#options.scripts.run(VIEW_PAGE, args));
+    const [nowMs, queue, last, lastKey, lanes] = reply as PageReply;
+    return {
+      lanes: lanes.map((lane) => laneOf(lane, queue, Number(nowMs))),
+      last: last === '' ? undefined : { sequence: Number(last), key: lastKey },
+    };
+  }
+
+  async one(key: string): Promise<LaneFacts> {
+    const reply = await this.#options.scripts.run(VIEW_LANE, [key]);
+    const [nowMs, queue, lane] = reply as [string, QueueReply, LaneReply];
+    return laneOf(lane, queue, Number(nowMs));
+  }
+
+  async #indexed(ask: () => Promise<unknown>): Promise<unknown> {
+    const reply = await ask();
+    if (reply !== 0) return reply;
+    await this.#options.reindex();
+    return ask();
+  }
+}
+
+function firstOf(first: FirstReply, nowMs: number): LaneHead | undefined {
+  if (first.length === 0) return undefined;
+  const [key, jobId, sequence] = first;
+  return { key, jobId, sequence: Number(sequence), ageMs: ageMs(Number(sequence), nowMs) };
+}
+
+/** Sequences are drawn from the time, in microseconds; not below it, but maybe a little ahead. */
+function ageMs(sequence: number, nowMs: number): number {
+  return Math.max(0, nowMs - Math.floor(sequence / 1_000));
+}
+
+function laneOf(
+  [key, length, token, pace, inHand, head]: LaneReply,
+  queue: QueueReply,
+  nowMs: number,
+): LaneFacts {
+  const [batchToken = '', last = ''] = inHand.split(' ');
+  return {
+    ...{ key, length, token: Number(token), paceMs: Number(pace) },
+    head: head.length === 0 ? undefined : headOf(head, nowMs),
+    inHand:
+      inHand === ''
+        ? undefined
+        : { sinceMs: ageMs(Number(batchToken), nowMs), lastSequence: Number(last) },
+    queue: queueOf(queue),
+  };
+}
+
+function headOf(head: HeadReply, nowMs: number): HeadFacts {
+  const [jobId, sequence, place, name, attemptsMade, failedReason, directive] = head;
+  const [, , , , , , , dueInMs, finishedMs, ahead] = head;
+  return {
+    ...{ jobId, name, attemptsMade, failedReason, dueInMs, finishedMs },
+    sequence: Number(sequence),
+    ageMs: ageMs(Number(sequence), nowMs),
+    place: place as HeadPlace,
+    directive: directive as HeadFacts['directive'],
+    ahead: ahead < 0 ? undefined : ahead,
+  };
+}
+
+function queueOf([paused, active, concurrency, limitedForMs]: QueueReply): QueueFacts {
+  return { paused: paused === 1, active, concurrency, limitedForMs };
+}

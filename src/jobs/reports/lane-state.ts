@@ -1,0 +1,67 @@
+/** What a lane does or waits for, as far as Redis knows. Pure. */
+import type { LaneState, LaneSummary } from './lane-report.ts';
+import type { HeadFacts, LaneFacts } from './lane-views.ts';
+
+/** Milliseconds after which a batch in hand is taken for what a process that died has left, unless a worker has the first job. */
+const LEFT_BEHIND_MS = 60_000;
+
+export function stateOf(facts: LaneFacts): LaneState {
+  const { head } = facts;
+  if (head === undefined) return { kind: 'empty' };
+  return decidedElsewhere(head) ?? underWay(facts, head) ?? limited(facts, head) ?? waiting(head);
+}
+
+/** One line of a page; undefined: the lane is empty. */
+export function summaryOf(facts: LaneFacts): LaneSummary | undefined {
+  const { key, length, head, token, paceMs } = facts;
+  if (head === undefined) return undefined;
+  const { jobId, sequence, ageMs, attemptsMade } = head;
+  const name = head.place === 'gone' ? undefined : head.name;
+  const state = stateOf(facts);
+  return { key, jobId, sequence, ageMs, length, name, attemptsMade, token, paceMs, state };
+}
+
+/** What no free worker slot changes. */
+function decidedElsewhere(head: HeadFacts): LaneState | undefined {
+  const { jobId, place, directive, failedReason: reason } = head;
+  if (place === 'gone') return { kind: 'job-gone', jobId };
+  if (place === 'unapplied') return { kind: 'not-applied', jobId };
+  if (place === 'failed') return { kind: 'held', jobId, forMs: head.finishedMs, reason };
+  if (directive === 'held') return { kind: 'held', jobId, forMs: undefined, reason };
+  if (place === 'children') return { kind: 'children', jobId };
+  return undefined;
+}
+
+function underWay({ inHand }: LaneFacts, head: HeadFacts): LaneState | undefined {
+  const { jobId, place, sequence } = head;
+  // Its outcome is there: whoever acknowledged it is about to complete it.
+  if (place === 'completed') return { kind: 'working', worker: undefined, sinceMs: undefined };
+  if (place === 'stalled') return { kind: 'stalled', jobId };
+  const isInHand = inHand !== undefined && sequence <= inHand.lastSequence;
+  const isBelieved = place === 'active' || (inHand?.sinceMs ?? 0) < LEFT_BEHIND_MS;
+  // A job that waits for its backoff was put back, whatever a process that died left noted.
+  if (isInHand && isBelieved && place !== 'backoff')
+    return { kind: 'working', worker: undefined, sinceMs: inHand.sinceMs };
+  if (place === 'active') return { kind: 'delivered', jobId };
+  return undefined;
+}
+
+function limited({ queue }: LaneFacts, { place }: HeadFacts): LaneState | undefined {
+  if (queue.paused) return { kind: 'paused' };
+  if (place === 'backoff' || place === 'delayed') return undefined;
+  if (queue.limitedForMs > 0) return { kind: 'rate-limited', forMs: queue.limitedForMs };
+  const { active, concurrency: limit } = queue;
+  if (limit > 0 && active >= limit) return { kind: 'concurrency-limited', active, limit };
+  return undefined;
+}
+
+function waiting(head: HeadFacts): LaneState {
+  const { jobId, place, dueInMs, attemptsMade, directive, ahead } = head;
+  if (directive === 'skip' || directive === 'drop')
+    return { kind: 'commanded', jobId, command: directive };
+  if (place === 'backoff')
+    return { kind: 'backoff', jobId, dueInMs, attemptsMade, reason: head.failedReason };
+  if (place === 'delayed') return { kind: 'delayed', jobId, dueInMs };
+  if (place === 'snoozed') return { kind: 'snoozed', jobId, dueInMs };
+  return { kind: 'queued', jobId, ahead };
+}

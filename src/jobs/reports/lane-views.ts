@@ -1,0 +1,89 @@
+/** What is known of lanes without asking memcached. The contract; redis-lane-views.ts is the engine that queues use. */
+import type { LaneCounts } from './lane-report.ts';
+
+export interface LaneViews {
+  counts(): Promise<LaneCounts>;
+  /** A page of the index. It costs what its lanes cost, however many others there are. */
+  page(request: PageRequest): Promise<LaneFactsPage>;
+  one(key: string): Promise<LaneFacts>;
+}
+
+export interface PageRequest {
+  readonly state: 'all' | 'held' | 'runnable';
+  readonly order: 'oldest' | 'newest';
+  /** Only lanes that come behind this one in this order; undefined: from the beginning. */
+  readonly after: LanePlace | undefined;
+  readonly limit: number;
+  /** Keys contain it; empty: all do. */
+  readonly search: string;
+}
+
+export interface LaneFactsPage {
+  readonly lanes: readonly LaneFacts[];
+  /** The last lane that was looked at; undefined: there are no more. */
+  readonly last: LanePlace | undefined;
+}
+
+/** By the first sequence, and where that is the same (a job of several keys), by the key's bytes. */
+export interface LanePlace {
+  readonly sequence: number;
+  readonly key: string;
+}
+
+export interface LaneFacts {
+  readonly key: string;
+  readonly length: number;
+  /** Undefined: the lane is empty. */
+  readonly head: HeadFacts | undefined;
+  readonly token: number;
+  readonly paceMs: number;
+  /** The batch that somebody has in hand, or had when his process died. */
+  readonly inHand: { readonly sinceMs: number; readonly lastSequence: number } | undefined;
+  readonly queue: QueueFacts;
+}
+
+/** Where BullMQ has a lane's first job. */
+export type HeadPlace =
+  /** It has no such job. */
+  | 'gone'
+  | 'failed'
+  /** Its outcome is known: it is just leaving its lane. */
+  | 'completed'
+  /** Completed, and not by Toril. */
+  | 'unapplied'
+  | 'delayed'
+  | 'backoff'
+  | 'snoozed'
+  | 'waiting'
+  | 'children'
+  | 'active'
+  /** Active, and nobody has its lock. */
+  | 'stalled';
+
+export interface HeadFacts {
+  readonly jobId: string;
+  readonly sequence: number;
+  readonly ageMs: number;
+  readonly place: HeadPlace;
+  /** The update's name; empty: the job is gone. */
+  readonly name: string;
+  readonly attemptsMade: number;
+  readonly failedReason: string;
+  /** As LaneEntry has it. */
+  readonly directive: '' | 'skip' | 'drop' | 'held';
+  /** Until it is due, if it is held back. */
+  readonly dueInMs: number;
+  /** Since it was finished. */
+  readonly finishedMs: number;
+  /** Jobs that are delivered before it; undefined: not known. */
+  readonly ahead: number | undefined;
+}
+
+export interface QueueFacts {
+  readonly paused: boolean;
+  readonly active: number;
+  /** Active jobs that are allowed; 0: any number. */
+  readonly concurrency: number;
+  /** Until the rate limit allows another job; 0: it does. */
+  readonly limitedForMs: number;
+}
