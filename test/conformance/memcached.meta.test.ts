@@ -2,7 +2,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { MemcachedSettings } from '../../src/memcached/options.ts';
 import type { Cas, Connection, NewItem } from '../../src/memcached/server.ts';
 import type { SocketServer } from '../../src/memcached/socket/socket-server.ts';
@@ -132,6 +132,58 @@ describeBuilds('meta, memcached', (build) => {
       const answer = await said(address, 'ms k abc c\r\nms INJ 1\r\nx\r\n\r\nmg INJ v\r\n');
       expect(answer).toMatch(/^CLIENT_ERROR[^\r]*\r\nHD\r\n/);
       expect(answer).toContain('VA 1');
+    });
+  });
+
+  // What each of these would do to us, and what keeps it away: docs/design.md, "Traps of the meta protocol".
+  describe('traps that nothing of ours can step into', () => {
+    let server: PrivateServer;
+    let address: string;
+    beforeAll(async () => {
+      server = await startMemcached({ binary: build.binary });
+      ({ address } = server);
+    });
+    afterAll(() => server.stop());
+
+    test('a block of another length than was said: its rest is executed', async () => {
+      const answer = await said(address, 'ms k 1\r\nxx\r\nms INJ 1\r\nx\r\n');
+      expect(answer).toMatch(/^CLIENT_ERROR bad data chunk\r\n/);
+      expect(await said(address, 'mg INJ v\r\n')).toBe('VA 1\r\nx\r\n');
+    });
+
+    test('a lifetime below 0, a verb in capitals', async () => {
+      const answer = await said(address, 'ms k 1\r\nx\r\nmg k T-1 t\r\n');
+      expect(answer).toMatch(/^HD\r\nHD t42949672\d\d\r\n$/);
+      expect(await said(address, 'MG k v\r\n')).toMatch(/^ERROR/);
+    });
+
+    test('two quiet misses cannot be told apart', async () => {
+      expect(await said(address, 'mg a v q\r\nmg b v q\r\nmn\r\n')).toBe('MN\r\n');
+    });
+
+    if (!knowsE(build)) return;
+    describe('of a chosen CAS', () => {
+      test('an error leaves it to the next store: so an error ends the connection', async () => {
+        const text = 'ms Z 1 E777\r\nxx\r\nset k 0 0 1\r\nx\r\nmg k c\r\n';
+        expect(await said(address, text)).toMatch(/^CLIENT_ERROR[^\r]*\r\n.*HD c777\r\n$/s);
+      });
+
+      test('0 makes an item without a CAS, which is loud', async () => {
+        expect(await said(address, 'mg none N9 E0 c\r\n')).toBe('HD c0 W\r\n');
+        const connection = await client(address).connection();
+        expect(textOf(await connection.get('none'))).toBe('unknown: MEMCACHED_CAS_DISABLED');
+        expect(connection.alive).toBe(false);
+      });
+
+      test('the one that is there already is taken: so each renewal draws a new one', async () => {
+        const text = 'mg same N9 E5 c\r\nmd same I C5 E5\r\nmg same c\r\n';
+        expect(await said(address, text)).toMatch(/^HD c5 W\r\nHD\r\nHD c5 /);
+      });
+
+      test('behind a replacement somebody else is told W: so W says nothing', async () => {
+        await said(address, 'mg w N9 E5 c\r\nmd w I C5 E6\r\n');
+        expect(await said(address, 'mg w N9 E7 v c f\r\n')).toMatch(/^VA 0 c6 f0 .*W/);
+      });
     });
   });
 

@@ -113,7 +113,8 @@ class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
 
   #chosen(operation: Operation, name: string, item: NewItem, cas: Cas): MetaRequest {
     const { value, flags, ttlSeconds, chosenCas } = item;
-    assert(this.casByUs && flags === 0 && value.length === 0, 'a CAS that cannot be chosen');
+    const isAllowed = this.casByUs && flags === 0 && value.length === 0 && chosenCas !== 0n;
+    assert(isAllowed, 'a CAS that cannot be chosen');
     return new MetaRequest(operation, { name, expiry: this.#expiry(ttlSeconds), cas, chosenCas });
   }
 

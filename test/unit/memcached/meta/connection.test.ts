@@ -86,6 +86,26 @@ describe('what goes out', () => {
     },
   );
 
+  test.each([
+    ['an item name of 251 bytes', (to: Connection) => to.get('x'.repeat(251))],
+    ['an item name of 252 bytes', (to: Connection) => to.get('ü'.repeat(126))],
+    ['an item name of 0 bytes', (to: Connection) => to.delete('', 5n)],
+    // memcached answers T-1 with a time to live of 4,294,967,233 s.
+    ['a lifetime of -1 seconds', (to: Connection) => to.getAndTouch('a', -1)],
+    ['a lifetime of 1.5 seconds', (to: Connection) => to.add('a', newItem('x', 1.5))],
+    [
+      'a lifetime of NaN seconds',
+      (to: Connection) => to.add('a', { ...copied('x'), ttlSeconds: NaN }),
+    ],
+    ['a CAS that cannot be chosen', (to: Connection) => to.add('a', chosen(0n))],
+    ['a condition on CAS 0', (to: Connection) => to.replace('a', chosen(5n), 0n)],
+  ])('a fault of the caller does not: %s', async (what, request) => {
+    const { memcached, connection } = await open(answering({}));
+    expect(() => request(connection)).toThrow(what);
+    expect(textOf(await connection.get('behind'))).toBe('refused: missing');
+    expect(memcached.commands.map(({ line }) => line)).toEqual(['mg behind v c f']);
+  });
+
   test('what is too large does not', async () => {
     const { memcached, connection } = await open(answering({}));
     const value = Buffer.alloc(1024 * 1024 - 59);
@@ -132,7 +152,9 @@ describe('an answer that its request cannot have ends the connection', () => {
     ['bump', bump, 'EN\r\n', PROTOCOL],
     ['add by CAS', (to) => to.add('a', chosen(9n)), 'HD c9\r\n', PROTOCOL],
     ['add by CAS', (to) => to.add('a', chosen(9n)), 'VA 0 c0 f0 W\r\n\r\n', NO_CAS],
+    ['add by CAS', (to) => to.add('a', chosen(9n)), 'CLIENT_ERROR bad token\r\n', REFUSED],
     ['replace by CAS', (to) => to.replace('a', chosen(9n), 5n), 'EN\r\n', PROTOCOL],
+    ['replace by CAS', (to) => to.replace('a', chosen(9n), 5n), 'CLIENT_ERROR\r\n', REFUSED],
   ])('%s is answered otherwise: %#', async (_, request, answer, code) => {
     const { connection, memcached } = await open(({ reply }) => reply(answer));
     const outcomes = await Promise.all([request(connection), connection.get('behind')]);
