@@ -15,7 +15,7 @@ test(
     const run = await runChaos({
       minutes: MINUTES,
       seed,
-      protocol: 'auto',
+      protocol: 'mixed',
       faults: FAULT_KINDS,
       say: () => undefined,
     });

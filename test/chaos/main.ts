@@ -6,18 +6,19 @@ import { isKept } from './kept.ts';
 import { figuresText, violationsText } from './report.ts';
 import { auditAgain, runChaos, type RunResult } from './run.ts';
 import { FAULT_KINDS, type FaultKind } from './schedule.ts';
-import { type Protocol, PROTOCOLS } from './site.ts';
+import { LOCK_FORMS, PROTOCOLS } from './site.ts';
 import { type TwinName, TWINS } from './twins.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
 const MINUTES_DEFAULT = '1';
 const SEED_MAX = 2 ** 31;
 
-const USAGE = `npm run chaos -- --minutes N [--seed S] [--protocol P] [--only FAULT,FAULT] [--without FAULT,FAULT] [--twin NAME] [--keep]
+const USAGE = `npm run chaos -- --minutes N [--seed S] [--protocol P] [--locks L] [--only FAULT,FAULT] [--without FAULT,FAULT] [--twin NAME] [--keep]
 npm run chaos -- --audit FOLDER
   --minutes N      minutes of faults, 1 by default
   --seed S         draws the faults and their times
-  --protocol P     that is spoken with memcached: auto (the default), meta or binary
+  --protocol P     that is spoken with memcached: auto (the default), meta, binary, or mixed
+  --locks L        how they are written: value (the default), cas, or mixed
   --only FAULTS    of these kinds; "list" names them
   --without FAULTS of all other kinds
   --twin NAME      with a guard taken away, which must be noticed; "list" names them
@@ -28,6 +29,7 @@ const values = commandLine(USAGE, {
   minutes: { type: 'string', default: MINUTES_DEFAULT },
   seed: { type: 'string', default: String(Math.floor(Math.random() * SEED_MAX)) },
   protocol: { type: 'string', default: 'auto' },
+  locks: { type: 'string', default: 'value' },
   only: { type: 'string' },
   without: { type: 'string' },
   twin: { type: 'string' },
@@ -49,7 +51,8 @@ if (values.twin === 'list') {
 
 async function main(): Promise<number> {
   const { only, without, keep } = values;
-  const protocol = protocolOf(values.protocol);
+  const protocol = oneOf('protocol', PROTOCOLS, values.protocol);
+  const locks = oneOf('locks', LOCK_FORMS, values.locks);
   const minutes = numberOf('minutes', values.minutes, 0.05);
   const seed = numberOf('seed', values.seed, 0);
   const twin = twinOf(values.twin);
@@ -60,10 +63,11 @@ async function main(): Promise<number> {
     value === undefined ? '' : ` --${option} "${value}"`,
   );
   console.log(
-    `npm run chaos -- --minutes ${minutes} --seed ${seed} --protocol ${protocol}${more.join('')}`,
+    `npm run chaos -- --minutes ${minutes} --seed ${seed} --protocol ${protocol} --locks ${locks}${more.join('')}`,
   );
   const say = (line: string): void => console.log(line);
-  return conclude(await runChaos({ minutes, seed, protocol, twin, faults, keeps: keep, say }));
+  const run = { minutes, seed, protocol, locks, twin, faults, keeps: keep, say };
+  return conclude(await runChaos(run));
 }
 
 /** Tells people, and returns the exit code. */
@@ -81,9 +85,9 @@ function numberOf(option: string, text: string, least: number): number {
   usageError(`--${option} must be a number from ${least} on, not "${text}"`);
 }
 
-function protocolOf(name: string): Protocol {
-  const found = PROTOCOLS.find((protocol) => protocol === name);
-  return found ?? usageError(`no protocol "${name}": ${PROTOCOLS.join(', ')}`);
+function oneOf<T extends string>(option: string, choices: readonly T[], text: string): T {
+  const found = choices.find((choice) => choice === text);
+  return found ?? usageError(`--${option}: no "${text}", but ${choices.join(', ')}`);
 }
 
 function twinOf(name: string | undefined): TwinName | undefined {

@@ -13,7 +13,7 @@ import { figuresOf, type Figures } from './figures.ts';
 import { type Happened, readHistory } from './history.ts';
 import { keep, type Played, readKept } from './kept.ts';
 import { drawSchedule, type FaultKind } from './schedule.ts';
-import { KEYS, openSite, type Protocol, QUEUE, type Site } from './site.ts';
+import { KEYS, type LockForm, openSite, type Protocol, QUEUE, type Site } from './site.ts';
 import type { TwinName } from './twins.ts';
 
 const ROUND_MS = 60_000;
@@ -25,6 +25,7 @@ export interface RunOptions {
   readonly seed: number;
   /** Spoken with memcached. */
   readonly protocol: Protocol;
+  readonly locks?: LockForm;
   readonly twin?: TwinName | undefined;
   /** Which kinds strike. */
   readonly faults: readonly FaultKind[];
@@ -46,8 +47,8 @@ export async function runChaos(options: RunOptions): Promise<RunResult> {
   const folder = mkdtempSync(join(tmpdir(), 'toril-chaos-'));
   let isKept = false;
   try {
-    const { seed, protocol, twin } = options;
-    const site = await openSite({ seed, protocol, folder, twin });
+    const { seed, protocol, locks = 'value', twin } = options;
+    const site = await openSite({ seed, protocol, locks, folder, twin });
     // By way of its proxy: which of the two servers it is may change.
     const redis = new Redis({
       host: site.network.host,

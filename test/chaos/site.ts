@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { whenThisProcessEnds } from '../../src/cli/fleet/guard.ts';
 import { type PrivateServer, startMemcached } from '../../scripts/servers.ts';
+import type { MemcachedSettings } from '../../src/memcached/options.ts';
 import { Recorder } from './history.ts';
 import { Member, PIDS_FILE } from './member.ts';
 import { type Home, type Network, openNetwork } from './network.ts';
@@ -27,15 +28,19 @@ const WORKERS = 4;
 const PRODUCERS = 2;
 const ROOT = new URL('../../', import.meta.url);
 
-export const PROTOCOLS = ['auto', 'meta', 'binary'] as const;
-/** Spoken with memcached. */
+export const PROTOCOLS = ['auto', 'meta', 'binary', 'mixed'] as const;
+/** Spoken with memcached; `mixed`: by every second process another one. */
 export type Protocol = (typeof PROTOCOLS)[number];
+export const LOCK_FORMS = ['value', 'cas', 'mixed'] as const;
+/** In which locks are written, where the server can. */
+export type LockForm = (typeof LOCK_FORMS)[number];
 
 export interface SiteOptions {
   readonly seed: number;
   /** For history and logs. */
   readonly folder: string;
   readonly protocol: Protocol;
+  readonly locks: LockForm;
   readonly twin?: TwinName | undefined;
 }
 
@@ -152,17 +157,17 @@ function castIn(
     redis: { host: redis.primary.host, port: redis.primary.port },
     memcached: memcached.map(({ address }) => address),
   };
-  const cast = (role: string, name: string, home: Home, orders: typeof direct): Member =>
+  const cast = (role: string, name: string, home: Home, orders: typeof direct, n = 0): Member =>
     new Member({
       name,
       program: join(programs, `test/chaos/children/${role}.js`),
       home,
-      orders,
+      orders: { ...orders, ...spokenBy(n, options) },
       onCrash: (what) => crashes.push(what),
     });
   const many = (role: string, count: number, firstHome: number): Member[] =>
     Array.from({ length: count }, (_, n) =>
-      cast(role, `${role}-${n}`, network.homes[firstHome + n] as Home, throughProxies),
+      cast(role, `${role}-${n}`, network.homes[firstHome + n] as Home, throughProxies, n),
     );
   const workers = many('worker', WORKERS, 0);
   const producers = many('producer', PRODUCERS, WORKERS);
@@ -173,4 +178,15 @@ function castIn(
   const operator = cast('operator', 'operator', beside, throughProxies);
   const members = [...workers, ...producers, reader, meddler, stranger, operator];
   return { workers, producers, reader, meddler, stranger, operator, crashes, members };
+}
+
+/** Of four processes, each does it in another way. */
+function spokenBy(
+  n: number,
+  { protocol, locks }: SiteOptions,
+): Required<Pick<MemcachedSettings, 'protocol' | 'locks'>> {
+  return {
+    protocol: protocol === 'mixed' ? (n % 2 === 0 ? 'meta' : 'binary') : protocol,
+    locks: locks === 'mixed' ? (n % 4 < 2 ? 'cas' : 'value') : locks,
+  };
 }

@@ -22,8 +22,9 @@ const SETTLED: ReadonlySet<string | undefined> = new Set([
 
 const queue = new Queue(orders.queue, { connection: redisConnection });
 queue.on('error', () => undefined);
-const { servers: addresses, protocol } = memcached;
-const servers = openServers({ servers: addresses, protocol }, systemClock, systemRandom);
+const { servers: addresses, protocol, locks: lockForm } = memcached;
+const settings = { servers: addresses, protocol, locks: lockForm };
+const servers = openServers(settings, systemClock, systemRandom);
 const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
 const context = {
   queue: queue.qualifiedName,

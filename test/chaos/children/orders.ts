@@ -15,6 +15,7 @@ export interface Orders {
   /** As its role reaches them: through the proxies, or not. */
   readonly memcached: readonly string[];
   readonly protocol: MemcachedSettings['protocol'];
+  readonly locks: MemcachedSettings['locks'];
   readonly twin?: TwinName | undefined;
 }
 
@@ -30,6 +31,7 @@ export const recorder: Recorder = new Recorder(orders.folder, orders.name);
 export const memcached: MemcachedSettings = {
   servers: orders.memcached,
   protocol: orders.protocol,
+  locks: orders.locks,
   requestDeadlineMs: 400,
   connectDeadlineMs: 400,
 };
