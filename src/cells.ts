@@ -1,6 +1,7 @@
 /**
  * `toril/cells`: what a program imports that only reads cells. Needs memcached alone, and loads neither BullMQ nor a
  * Redis client. Published as one file (scripts/package/bundle-cells.mjs), because loading 45 costs five times as much.
+ * @module toril/cells
  */
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';

@@ -96,6 +96,7 @@ export {
   DELETE_CELL,
   defineUpdate,
   type InputOf,
+  type OnBlocked,
   type OnExhausted,
   type OnFailure,
   type ResultOf,

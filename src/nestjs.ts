@@ -1,10 +1,11 @@
-/** `toril/nestjs`: queues, workers, readers of cells and their health as parts of a Nest application. */
+/** `toril/nestjs`: queues, workers, readers of cells and their health as parts of a Nest application. @module toril/nestjs */
 export {
   InjectCells,
   InjectQueue,
   InjectWorker,
   OnWorkerEvent,
   WorkerListener,
+  type Injecting,
 } from './nestjs/decorators.ts';
 export { TorilHealthIndicator, type TorilHealthPart } from './nestjs/health.ts';
 export type {

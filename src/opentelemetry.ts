@@ -1,6 +1,7 @@
 /**
  * `toril/opentelemetry`: metrics and spans of queues and workers by OpenTelemetry's API, which this file alone loads. What
  * an SDK throws is told to OpenTelemetry's own logger (`diag`), and costs no job anything.
+ * @module toril/opentelemetry
  */
 import { readFileSync } from 'node:fs';
 import {
@@ -37,7 +38,14 @@ import type { Observer } from './telemetry/observer.ts';
 import { Recorder } from './telemetry/recorder.ts';
 import type { Operation, Tracing, TurnEnd, TurnSpan } from './telemetry/tracing.ts';
 
-export type { Observer } from './telemetry/observer.ts';
+export type {
+  Backlog,
+  ObservedWorker,
+  Observer,
+  QueueObserver,
+  TurnObserver,
+  WorkerObserver,
+} from './telemetry/observer.ts';
 
 export interface OpenTelemetryOptions {
   /** Default: the one that is registered with OpenTelemetry's API. */

@@ -1,4 +1,4 @@
-/** What the tests of Toril's users import: nothing of it needs a server, BullMQ or ioredis. */
+/** What the tests of Toril's users import: nothing of it needs a server, BullMQ or ioredis. @module toril/testing */
 export { type BedEnqueue, createTestBed, type TestBed } from './testing/bed.ts';
 export { type CrashedRun, everyCrash } from './testing/every-crash.ts';
 export type { BedFaults, FaultTarget } from './testing/faults/bed-faults.ts';

@@ -6,7 +6,8 @@ import { CELLS_TOKEN, getQueueToken, getWorkerToken } from './tokens.ts';
 export const LISTENS_TO = 'toril:listens-to';
 export const ON_WORKER_EVENT = 'toril:on-worker-event';
 
-type Injecting = PropertyDecorator & ParameterDecorator;
+/** Decorates a property, or a parameter of a constructor. */
+export type Injecting = PropertyDecorator & ParameterDecorator;
 
 /** The `Queue` that `registerQueue` made. */
 export function InjectQueue(name: string): Injecting {

@@ -1,6 +1,7 @@
 /**
  * `toril/testing/fast-check`: random commands and faults against a test bed, and the fewest that still show what is wrong.
  * Needs the package fast-check (3 or 4).
+ * @module toril/testing/fast-check
  */
 import type { Arbitrary, AsyncCommand, IAsyncPropertyWithHooks } from 'fast-check';
 import type { AnyUpdate } from '../updates/update.ts';

@@ -17,7 +17,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { format, promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { runCommand } from '../../src/cli/program.ts';
-import { type Command, isAsShown, type Step, stepsOf } from '../support/pages.ts';
+import { blocksOf, type Command, isAsShown, type Step, stepsOf } from '../support/pages.ts';
 import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -33,7 +33,7 @@ const nameOf = (page: string): string => page.replace(/\.md$/, '');
 const isFile = (step: Step): step is Step & { kind: 'file' } => step.kind === 'file';
 
 let folder: string;
-let servers: { redis: PrivateServer; memcached: PrivateServer };
+let servers: { redis: PrivateServer; memcached: PrivateServer } | undefined;
 
 beforeAll(() => {
   mkdirSync(join(ROOT, '.toril'), { recursive: true });
@@ -69,7 +69,7 @@ afterEach(async () => {
   process.chdir(ROOT);
   vi.unstubAllEnvs();
   vi.restoreAllMocks();
-  await Promise.all([servers.redis.stop(), servers.memcached.stop()]);
+  await Promise.all([servers?.redis.stop(), servers?.memcached.stop()]);
 });
 
 let runs = 0;
@@ -142,25 +142,76 @@ describe.each(PAGES)('$page', ({ page, steps }) => {
   });
 });
 
-test('has the right types', async () => {
+/** What TypeScript says of a folder. */
+async function compiled(path: string, compilerOptions: object): Promise<string> {
   writeFileSync(
-    join(folder, 'tsconfig.json'),
+    join(path, 'tsconfig.json'),
     JSON.stringify({
-      extends: '../../tsconfig.json',
+      extends: join(ROOT, 'tsconfig.json'),
       compilerOptions: {
-        paths: {
-          toril: ['../../src/index.ts'],
-          'toril/*': ['../../src/*.ts'],
-        },
+        paths: { toril: [join(ROOT, 'src/index.ts')], 'toril/*': [join(ROOT, 'src/*.ts')] },
+        ...compilerOptions,
       },
-      include: ['**/*.ts', '../../src/**/*.d.ts'],
-      exclude: ['runs'],
+      include: ['**/*.ts', join(ROOT, 'src/**/*.d.ts')],
+      exclude: ['runs', 'fragments'],
     }),
   );
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const args = [tsc, '-p', folder, '--rootDir', ROOT];
+  const args = [tsc, '-p', path, '--rootDir', ROOT];
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch(
     (thrown: { stdout: string }) => thrown,
   );
-  expect(stdout).toBe('');
+  return stdout;
+}
+
+test('has the right types', async () => {
+  expect(await compiled(folder, {})).toBe('');
+});
+
+/** What a fragment of a page takes for granted, by the name that it uses. */
+const GRANTED: Readonly<Record<string, string>> = {
+  ...{ connection: `const connection = { host: 'localhost' };`, password: `const password = '';` },
+  memcached: `const memcached = 'localhost';`,
+  updates: `import type { AnyUpdate } from 'toril'; declare const updates: AnyUpdate[];`,
+  queue: `import type { Queue } from 'toril'; declare const queue: Queue;`,
+  deposit: `declare const deposit: import('toril').AnyUpdate;`,
+  interest: `declare const interest: import('toril').AnyUpdate;`,
+  expect: `import { expect } from 'vitest';`,
+  test: `import { test } from 'vitest';`,
+  Account: `interface Account { readonly cents: number }`,
+  assert: `import assert from 'node:assert/strict';`,
+  memjs: `import memjs from 'memjs';`,
+  ...Object.fromEntries(
+    ['Worker', 'record', 'replay', 'writeRecording', 'checkDeterminism'].map((name) => [
+      name,
+      `import { ${name} } from 'toril';`,
+    ]),
+  ),
+};
+
+/** Pages with code that no other test runs: pieces of programs, and modules for the command line. */
+const FRAGMENTED = ['replay', 'memcached', 'cli', 'telemetry'];
+
+test('the fragments of other pages have the right types', async () => {
+  const into = join(folder, 'fragments');
+  mkdirSync(into);
+  writeFileSync(join(into, 'updates.ts'), `export const none = [];`);
+  for (const page of FRAGMENTED) {
+    const blocks = blocksOf(readFileSync(join(ROOT, 'docs', `${page}.md`), 'utf8'));
+    const code = blocks.filter(({ language }) => ['ts', 'js', 'mjs'].includes(language));
+    expect(code.length).toBeGreaterThan(0);
+    for (const [at, { language, text }] of code.entries()) {
+      const granted = Object.entries(GRANTED).filter(
+        ([name]) =>
+          new RegExp(`(?<![.\\w'])${name}\\b(?!:)`).test(text) &&
+          !new RegExp(`import [^;]*\\b${name}\\b|(const|let|type) ${name}\\b`).test(text),
+      );
+      const file = text.replaceAll(/'(\.\.\/)+src\/updates\.js'/g, `'./updates.ts'`);
+      const head = granted.map(([, line]) => `${line}\n`).join('');
+      // Of JavaScript, which has no types, only the syntax is looked at.
+      const js = language === 'ts' ? '' : '// @ts-nocheck\n';
+      writeFileSync(join(into, `${page}-${at}.ts`), `${js}${head}${file}\nexport {};\n`);
+    }
+  }
+  expect(await compiled(into, { noUnusedLocals: false, noUnusedParameters: false })).toBe('');
 });

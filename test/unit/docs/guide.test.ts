@@ -26,3 +26,18 @@ describe.each(pages)('docs/guide/%s', (page) => {
 it('the guide has a page for each question of a first week', () => {
   expect(pages.length).toBeGreaterThanOrEqual(15);
 });
+
+/** Code that a test runs or compiles (README and testing: all of it), what is shown, and what is for other programs. */
+const LANGUAGES = [
+  ...['ts', 'js', 'jsonl', 'console'],
+  ...['text', 'mermaid'],
+  ...['sh', 'json', 'yaml', 'dockerfile', 'php', 'python', 'go'],
+];
+
+it.each(readdirSync(new URL('..', GUIDE)).filter((file) => file.endsWith('.md')))(
+  'docs/%s says of each block what it is',
+  (page) => {
+    const used = blocksOf(read(`../${page}`)).map(({ language }) => language);
+    expect(used.filter((language) => !LANGUAGES.includes(language))).toEqual([]);
+  },
+);
