@@ -124,5 +124,6 @@ export type { FastPathOff, Peculiarity } from './jobs/bullmq/fast-path/peculiari
 export type { RedisRefusal, SettlingStep } from './jobs/bullmq/backend/repeating.ts';
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
+export type { HealthOptions, HealthProblem, WorkerHealth } from './workers/health/health.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';
 export type { ServerStatus } from './workers/starting/server-state.ts';

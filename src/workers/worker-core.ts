@@ -20,11 +20,19 @@ import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Gate } from './gate/gate.ts';
 import type { GateContext } from './gate/gate-context.ts';
+import {
+  type HealthOptions,
+  healthOf,
+  type HealthSite,
+  type WorkerHealth,
+} from './health/health.ts';
+import { SlotProgress } from './health/slot-progress.ts';
 import { Start } from './starting/start.ts';
 import { HeldLanes } from './watching/held-lanes.ts';
 import { Lookout } from './watching/lookout.ts';
 import { StandingLanes } from './watching/standing-lanes.ts';
 import type { EventReporter, WorkerEvents } from './worker-events.ts';
+import type { WorkerStatus } from './worker-status.ts';
 
 /** The worker. */
 export interface CoreSite {
@@ -39,6 +47,8 @@ export interface CoreSite {
   readonly rateLimited: boolean;
   /** Jobs that it works on at once: now, and at the start. */
   readonly slots: () => number;
+  /** Jobs that it has. */
+  readonly taken: () => number;
   readonly concurrency: number;
   /** It is paused, or met a rate limit: nothing is begun for which no delivered job waits. */
   readonly resting: () => boolean;
@@ -56,6 +66,7 @@ export class WorkerCore {
   readonly #site: CoreSite;
   readonly #locks: MemcachedLeaseLocks;
   readonly #standing: StandingLanes;
+  readonly #healthSite: Omit<HealthSite, 'status'>;
   #snoozingAhead: Promise<void> | undefined;
 
   constructor(site: CoreSite) {
@@ -75,6 +86,7 @@ export class WorkerCore {
     });
     const visit = (key: string): void => this.gate.visit(key);
     this.#site = site;
+    const list = new RegisteredServers(scripts);
     this.#locks = new MemcachedLeaseLocks({ clock, random, leaseMs: options.leaseMs });
     this.#standing = new StandingLanes({ clock, lanes, visit });
     this.lookout = new Lookout({
@@ -106,8 +118,12 @@ export class WorkerCore {
     });
     this.start = new Start({
       ...{ clock, queue: site.queue, servers, report, failed: site.failed },
-      list: new RegisteredServers(scripts),
+      list,
     });
+    const slots = new SlotProgress({
+      ...{ clock, count: site.slots, taken: site.taken, ended: () => this.intake.ended },
+    });
+    this.#healthSite = { clock, servers, list, slots };
     backend.on('close', () => this.start.redisIsGone());
     backend.on('ready', () => this.start.redisIsBack());
   }
@@ -145,6 +161,10 @@ export class WorkerCore {
         this.#snoozingAhead = undefined;
       });
     return this.#snoozingAhead;
+  }
+
+  health(status: WorkerStatus, options: HealthOptions | undefined): Promise<WorkerHealth> {
+    return healthOf({ ...this.#healthSite, status }, options);
   }
 
   /** Begins nothing more; resolves when nothing is being applied any more. @param now aborts when nothing is finished */

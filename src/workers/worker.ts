@@ -24,6 +24,7 @@ import type { EventReporter, WorkerEvents } from './worker-events.ts';
 import { LockRenewal } from '../jobs/bullmq/state/lock-renewal.ts';
 import { fastPathOff } from '../jobs/bullmq/fast-path/peculiarities.ts';
 import { inside } from '../jobs/bullmq/state/worker-internals.ts';
+import type { HealthOptions, WorkerHealth } from './health/health.ts';
 import { notApplied } from './watching/missing-jobs.ts';
 import { WorkerCore } from './worker-core.ts';
 import {
@@ -114,6 +115,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       rateLimited: bull.limiter !== undefined,
       concurrency: bull.concurrency ?? 1,
       slots: () => this.concurrency,
+      taken: () => inside(this).lockManager.getActiveJobCount(),
       resting: () => this.isPaused() || this.#isLimited(),
     });
     if (options.autorun !== false) void this.run();
@@ -161,6 +163,14 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       isPaused: this.isPaused(),
       isRunning: this.isRunning(),
     });
+  }
+
+  /**
+   * Whether it is alive (only a restart helps, if it is not) and ready (its servers answer, and the list is the registered
+   * one), and what is wrong. Asks Redis and memcached, within `deadlineMs`; never rejects.
+   */
+  health(options?: HealthOptions): Promise<WorkerHealth> {
+    return this.#core.health(this.status(), options);
   }
 
   /** Stops fetching; resolves when nothing is being applied any more, unless it shall not wait. */

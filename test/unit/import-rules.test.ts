@@ -121,7 +121,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     advice: 'a fold happens in memory: it asks neither Redis nor memcached',
   },
   cli: {
-    mayImport: ['workers', ...BELOW_WORKERS],
+    mayImport: ['workers', 'telemetry', ...BELOW_WORKERS],
     advice: 'what both the command line and testing need belongs to workers or below',
   },
   testing: {
@@ -192,6 +192,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'redis/redis-connection.ts',
   ],
   '@opentelemetry/api': ['opentelemetry.ts'],
+  'prom-client': ['cli/http/prometheus.ts'],
   ioredis: [],
   memjs: ['memcached/binary/codec.ts', 'memcached/binary/replies.ts'],
 };

@@ -19,8 +19,11 @@ import {
 } from '../flags/flags.ts';
 import { addHistoryFlags, type HistoryFlags, historyOptions } from '../flags/history-flags.ts';
 import { loadUpdates } from '../flags/load-updates.ts';
+import { addressToListenOn } from '../flags/http-address.ts';
+import type { Listening } from '../http/listening.ts';
 import { onceToldToStop } from '../terminal/signals.ts';
 import { note } from '../terminal/terminal.ts';
+import type { Probes } from '../fleet/probes.ts';
 import { WorkerLog } from '../fleet/worker-log.ts';
 
 const CONCURRENCY_DEFAULT = 50;
@@ -39,6 +42,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
   readonly verifyUpdates?: boolean;
+  readonly http?: Listening;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -52,7 +56,8 @@ A second one ends it at once; nothing is lost by that either.
 Examples:
   toril worker --updates updates.mjs --queue accounts --concurrency 100
   toril worker --updates updates.mjs --redis redis://10.0.0.5:6379 --memcached 10.0.0.6,10.0.0.7
-  toril worker --updates updates.mjs --json | tee -a worker.log`;
+  toril worker --updates updates.mjs --json | tee -a worker.log
+  toril worker --updates updates.mjs --http 9464`;
 
 export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
   const command = program
@@ -71,6 +76,11 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
     .option(
       '--verify-updates',
       'for development: run each update three times, and fail what differs',
+    )
+    .option(
+      '--http <[host:]port>',
+      'answer /livez, /readyz and /metrics there (host: 127.0.0.1)',
+      addressToListenOn('--http'),
     )
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
@@ -120,7 +130,10 @@ function addTimings(command: Command): Command {
 async function work(flags: WorkerFlags): Promise<number> {
   const log = new WorkerLog({ json: flags.json ?? false, verbose: flags.verbose ?? false });
   const updates = await loadUpdates(flags.updates);
+  const probes = flags.http && (await probesAt(flags.http));
+  if (probes) log.write('listening', 'listening', 'info', { host: probes.host, port: probes.port });
   const worker = new Worker(flags.queue, {
+    ...(probes && { observer: probes.observer }),
     connection: { url: redisUrl(flags) },
     prefix: flags.prefix,
     memcached: memcachedSettings(flags),
@@ -136,6 +149,7 @@ async function work(flags: WorkerFlags): Promise<number> {
     ...(flags.lockDurationMs !== undefined && { lockDuration: flags.lockDurationMs }),
     ...(flags.stalledIntervalMs !== undefined && { stalledInterval: flags.stalledIntervalMs }),
   });
+  probes?.follow(worker);
   const toldToStop = new Promise<string>((resolve) => {
     onceToldToStop(resolve);
     endWithTheParent(() => resolve('parent ended'));
@@ -150,7 +164,17 @@ async function work(flags: WorkerFlags): Promise<number> {
     });
   }
   log.write('stopping', 'stopping', 'info', { why: await toldToStop });
-  return stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
+  try {
+    return await stop(worker, log, flags.closeMs + CLOSE_GRACE_MS);
+  } finally {
+    await probes?.close();
+  }
+}
+
+/** Loaded only where they are asked for. */
+async function probesAt(where: Listening): Promise<Probes> {
+  const { startProbes } = await import('../fleet/probes.ts');
+  return startProbes(where);
 }
 
 /**

@@ -28,6 +28,8 @@ export interface IntakeOptions<Job extends Delivered, Told> {
 
 export class Intake<Job extends Delivered, Told> {
   readonly #options: IntakeOptions<Job, Told>;
+  /** Deliveries that have ended, however. */
+  ended = 0;
   readonly #validating = new Set<{ readonly jobId: string; readonly addedMs: number }>();
 
   constructor(options: IntakeOptions<Job, Told>) {
@@ -46,6 +48,7 @@ export class Intake<Job extends Delivered, Told> {
     // What is superseded may be applied right now, for the newer delivery: nobody knows yet what the process lives through.
     const survived = ending.kind === 'superseded' ? [] : isolatedStarts.survivedOf(job.jobId);
     if (ending.kind === 'decided') isolatedStarts.forget(job.jobId);
+    this.ended++;
     return tell(deliveries, job, ending, survived, blockedMs) as Awaited<Told>;
   }
 
