@@ -23,8 +23,8 @@ export interface QueueObserver {
 export interface ObservedWorker {
   /** The queue's name. */
   readonly queue: string;
-  /** What waits in the whole queue; undefined: Redis does not say, or not in time. Missing: it cannot be asked. */
-  readonly backlog?: () => Promise<Backlog | undefined>;
+  /** What waits in the whole queue; undefined: Redis does not say, or not in time. */
+  readonly backlog: () => Promise<Backlog | undefined>;
 }
 
 /** Of a queue, in one moment. */

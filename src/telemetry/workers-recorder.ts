@@ -79,7 +79,7 @@ export class WorkersRecorder {
     ];
     // All of them see the same queue.
     const [site] = this.#sites;
-    const backlog = await site?.backlog?.();
+    const backlog = await site?.backlog();
     return backlog === undefined ? own : [...own, ...backlogReadings(this.#queue, backlog)];
   }
 }

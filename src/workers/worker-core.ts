@@ -9,13 +9,14 @@ import { redisFailed } from '../errors.ts';
 import type { TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { type BullDelivery, BullDeliveries } from '../jobs/bullmq/bull-deliveries.ts';
 import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
+import { type JobCounts, RedisLaneViews } from '../jobs/redis/index/redis-lane-views.ts';
 import { LaneUpkeep } from '../jobs/redis/lane-upkeep.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
 import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../options.ts';
-import type { WorkerObserver } from '../telemetry/observer.ts';
+import type { Backlog, WorkerObserver } from '../telemetry/observer.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Gate } from './gate/gate.ts';
@@ -28,6 +29,7 @@ import {
 } from './health/health.ts';
 import { SlotProgress } from './health/slot-progress.ts';
 import { Start } from './starting/start.ts';
+import { backlogOf } from './watching/backlog.ts';
 import { HeldLanes } from './watching/held-lanes.ts';
 import { Lookout } from './watching/lookout.ts';
 import { StandingLanes } from './watching/standing-lanes.ts';
@@ -67,6 +69,7 @@ export class WorkerCore {
   readonly #locks: MemcachedLeaseLocks;
   readonly #standing: StandingLanes;
   readonly #healthSite: Omit<HealthSite, 'status'>;
+  readonly #views: RedisLaneViews;
   #snoozingAhead: Promise<void> | undefined;
 
   constructor(site: CoreSite) {
@@ -87,10 +90,14 @@ export class WorkerCore {
     const visit = (key: string): void => this.gate.visit(key);
     this.#site = site;
     const list = new RegisteredServers(scripts);
+    const upkeep = new LaneUpkeep(scripts, lanes);
+    this.#views = new RedisLaneViews({
+      ...{ scripts, jobCounts: () => jobCountsOf(backend), reindex: () => upkeep.reindex() },
+    });
     this.#locks = new MemcachedLeaseLocks({ clock, random, leaseMs: options.leaseMs });
     this.#standing = new StandingLanes({ clock, lanes, visit });
     this.lookout = new Lookout({
-      ...{ clock, visit, upkeep: new LaneUpkeep(scripts, lanes) },
+      ...{ clock, visit, upkeep },
       notApplied: (jobIds) => report('jobsNotApplied', { key: undefined, jobIds }),
     });
     this.gate = new Gate({
@@ -163,6 +170,11 @@ export class WorkerCore {
     return this.#snoozingAhead;
   }
 
+  /** Undefined: Redis does not say in time. */
+  backlog(): Promise<Backlog | undefined> {
+    return backlogOf(this.#views, systemClock);
+  }
+
   health(status: WorkerStatus, options: HealthOptions | undefined): Promise<WorkerHealth> {
     return healthOf({ ...this.#healthSite, status }, options);
   }
@@ -211,4 +223,10 @@ export class WorkerCore {
     const jobIds = [...backend.notHandedBack()];
     if (jobIds.length > 0) report('jobsNotGivenBack', { jobIds });
   }
+}
+
+async function jobCountsOf(backend: TorilBackend): Promise<JobCounts> {
+  const counts = await backend.getCounts(['wait', 'prioritized', 'active', 'delayed']);
+  const [wait = 0, prioritized = 0, active = 0, delayed = 0] = counts;
+  return { waiting: wait + prioritized, active, delayed };
 }

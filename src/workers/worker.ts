@@ -107,7 +107,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       }),
     );
     this.#slotTokens = new SlotTokens(this.id);
-    this.#observer = options.observer?.worker({ queue: name });
+    this.#observer = options.observer?.worker({ queue: name, backlog: () => this.#core.backlog() });
     this.#core = new WorkerCore({
       ...{ queue: this.name, qualifiedName: this.qualifiedName, backend: this.backend },
       ...{ options: own, servers, registry, report, failed: tellError, observer: this.#observer },

@@ -105,9 +105,9 @@ describe('toril worker --http', () => {
     const queue = unique('http');
     const at = ['--memcached', memcached.address, '--http', '127.0.0.1:0'];
     const worker = startToril(['worker', '-u', UPDATES, '-q', queue, '--json', ...at]);
-    const { port } = await worker.event('listening');
+    const port = Number((await worker.event('listening'))['port']);
     const ask = async (path: string, method = 'GET'): Promise<[number, string]> => {
-      const answer = await fetch(`http://127.0.0.1:${port as number}${path}`, { method });
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method });
       return [answer.status, await answer.text()];
     };
     expect(await ask('/livez')).toEqual([200, 'ok\n']);

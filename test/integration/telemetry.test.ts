@@ -7,8 +7,10 @@ import type { Telemetry } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../src/index.ts';
 import { removeItem } from '../support/items.ts';
+import { eventually } from '../support/memcached.ts';
 import { type Collected, collecting, metricsText, spansText } from '../support/telemetry.ts';
-import { enqueueLog, entries, type Stage, stage } from '../support/workers.ts';
+import { logOr } from '../support/updates.ts';
+import { enqueueLog, entries, nextEvent, type Stage, stage } from '../support/workers.ts';
 
 const tally = defineUpdate({
   name: 'tally',
@@ -104,6 +106,39 @@ describe('metrics', () => {
     const here = await fiveJobs(collected);
     const text = metricsText(await collected.metrics(), known(here));
     await expect(text).toMatchFileSnapshot(golden('metrics'));
+  });
+
+  it('show what waits: backlog, keys, held ones, and since when', async () => {
+    const collected = collecting();
+    const { observer } = collected;
+    const here = stage({ updates: [logOr.hold] });
+    const held = [{ key: here.key('held'), n: 0, failures: 9 }, ...entries(here.key('held'), 2)];
+    const worker = await here.worker({ observer });
+    const hold = nextEvent(worker, 'laneHeld');
+    await here.queue.enqueueBulk(held.map((data) => ({ update: logOr.hold, data })));
+    await hold;
+    await worker.pause();
+    await here.queue.enqueue(logOr.hold, { key: here.key('waits'), n: 0 });
+    const backlog = 'toril.queue.backlog';
+    const values = async (): Promise<Record<string, unknown>> =>
+      Object.fromEntries(
+        (await collected.metrics())
+          .filter(({ descriptor }) => descriptor.name.startsWith('toril.queue.'))
+          .map(({ descriptor, dataPoints }) => [descriptor.name, dataPoints[0]?.value]),
+      );
+    const isCounted = async (): Promise<boolean> => (await values())[backlog] === 3;
+    await eventually('two behind the held one, and one of the other key', isCounted);
+    const now = await values();
+    expect(now).toMatchObject({
+      'toril.queue.keys.held': 1,
+      'toril.queue.keys.runnable': 1,
+      'toril.queue.active': 0,
+      'toril.queue.delayed': 0,
+    });
+    const oldest = now['toril.queue.oldest_head.age'] as number;
+    const runnable = now['toril.queue.oldest_runnable_head.age'] as number;
+    expect(runnable).toBeGreaterThan(0);
+    expect(oldest).toBeGreaterThan(runnable);
   });
 
   it('of several workers of a queue are one series, which outlasts them', async () => {
