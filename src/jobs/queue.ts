@@ -27,6 +27,7 @@ import type { JobCounts } from './redis/index/redis-lane-views.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import type { RedisLanes } from './redis/redis-lanes.ts';
+import type { RegisteredWorkers } from './redis/registered-workers.ts';
 import type { RegisteredServers } from './redis/registered-servers.ts';
 import { byRedisTime } from './bullmq/backend/cron-times.ts';
 import { tolerantTelemetry } from './bullmq/telemetry.ts';
@@ -208,6 +209,11 @@ export class Queue extends BullQueue<
   /** What is done for all lanes at once. @internal */
   get upkeep(): LaneUpkeep {
     return this.#redis.upkeep;
+  }
+
+  /** Who works on the queue. @internal */
+  get registeredWorkers(): RegisteredWorkers {
+    return this.#redis.workers;
   }
 
   /** Which memcached servers the queue's workers use. @internal */

@@ -2,17 +2,19 @@
  * What a worker is made of beside BullMQ's own: servers, leases, lanes, the gate, and who looks after lanes. Put together
  * here, once, and closed here.
  */
+import { hostname } from 'node:os';
 import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { systemRandom } from '../base/random.ts';
 import { redisFailed } from '../errors.ts';
 import type { TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { type BullDelivery, BullDeliveries } from '../jobs/bullmq/bull-deliveries.ts';
-import { isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
+import { installedBullMQ, isKnownBullMQ } from '../jobs/bullmq/state/known-bullmq.ts';
 import { type JobCounts, RedisLaneViews } from '../jobs/redis/index/redis-lane-views.ts';
 import { LaneUpkeep } from '../jobs/redis/lane-upkeep.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
 import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
+import { RegisteredWorkers, type WorkerCard } from '../jobs/redis/registered-workers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../options.ts';
@@ -32,12 +34,15 @@ import { Start } from './starting/start.ts';
 import { backlogOf } from './watching/backlog.ts';
 import { HeldLanes } from './watching/held-lanes.ts';
 import { Lookout } from './watching/lookout.ts';
+import { Presence } from './watching/presence.ts';
 import { StandingLanes } from './watching/standing-lanes.ts';
 import type { EventReporter, WorkerEvents } from './worker-events.ts';
 import type { WorkerStatus } from './worker-status.ts';
 
 /** The worker. */
 export interface CoreSite {
+  /** BullMQ's id of it. */
+  readonly id: string;
   readonly queue: string;
   /** As it stands in cells ("bull:orders"). */
   readonly qualifiedName: string;
@@ -54,6 +59,8 @@ export interface CoreSite {
   readonly concurrency: number;
   /** It is paused, or met a rate limit: nothing is begun for which no delivered job waits. */
   readonly resting: () => boolean;
+  /** Why its fast path is off; empty: it is on. */
+  readonly fastPathOff: () => readonly string[];
   readonly report: EventReporter;
   readonly observer: WorkerObserver | undefined;
   /** It cannot begin, or a server says later what no waiting mends. */
@@ -65,6 +72,7 @@ export class WorkerCore {
   readonly intake: Intake<BullDelivery, unknown>;
   readonly start: Start;
   readonly lookout: Lookout;
+  readonly presence: Presence;
   readonly #site: CoreSite;
   readonly #locks: MemcachedLeaseLocks;
   readonly #standing: StandingLanes;
@@ -82,6 +90,7 @@ export class WorkerCore {
     };
     const scripts = backend.queueScripts();
     const lanes = new RedisLanes(scripts, clock, {
+      id: site.id,
       finisher: () => backend.slots.finisher,
       concurrency: site.concurrency,
       // What fails, comes back when it is due.
@@ -91,14 +100,19 @@ export class WorkerCore {
     this.#site = site;
     const list = new RegisteredServers(scripts);
     const upkeep = new LaneUpkeep(scripts, lanes);
+    const workers = new RegisteredWorkers(scripts);
     this.#views = new RedisLaneViews({
       ...{ scripts, jobCounts: () => jobCountsOf(backend), reindex: () => upkeep.reindex() },
+      workers: () => workers.all(),
     });
     this.#locks = new MemcachedLeaseLocks({ clock, random, leaseMs: options.leaseMs });
     this.#standing = new StandingLanes({ clock, lanes, visit });
     this.lookout = new Lookout({
       ...{ clock, visit, upkeep },
       notApplied: (jobIds) => report('jobsNotApplied', { key: undefined, jobIds }),
+    });
+    this.presence = new Presence({
+      ...{ clock, workers, card: () => this.#card() },
     });
     this.gate = new Gate({
       ...{ queue: site.qualifiedName, servers, locks: this.#locks, lanes, registry, clock, random },
@@ -144,6 +158,16 @@ export class WorkerCore {
       const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
       if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
     }
+  }
+
+  /** What is told of this worker. */
+  #card(): WorkerCard {
+    const { id, registry, options, servers, slots, fastPathOff } = this.#site;
+    return {
+      ...{ id, host: hostname(), pid: process.pid, node: process.versions.node },
+      ...{ bullmq: installedBullMQ().version, updates: registry.names, concurrency: slots() },
+      ...{ leaseMs: options.leaseMs, memcached: servers.fingerprint, fastPathOff: fastPathOff() },
+    };
   }
 
   /** BullMQ's own script, as `job.log`; not waited for. */

@@ -56,6 +56,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #observer: WorkerObserver | undefined;
   readonly #slotTokens: SlotTokens;
   readonly #closeNow = new AbortController();
+  /** Why its fast path is off. */
+  #slow: readonly string[] = [];
   /** Resolves when nothing is being applied any more, once it closes. */
   #gateClosed: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -102,14 +104,22 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
           this.#slotTokens.following(token, inside(this).mainLoopQueue, this.concurrency),
         expects: (token) =>
           this.#slotTokens.expects(token, inside(this).mainLoopQueue, this.concurrency),
-        isSlow: (reasons) => report('fastPathOff', fastPathOff(reasons)),
+        isSlow: (reasons) => {
+          this.#slow = reasons;
+          report('fastPathOff', fastPathOff(reasons));
+        },
         beforeClose: () => this.#gateClosed,
       }),
     );
     this.#slotTokens = new SlotTokens(this.id);
     this.#observer = options.observer?.worker({ queue: name, backlog: () => this.#core.backlog() });
     this.#core = new WorkerCore({
-      ...{ queue: this.name, qualifiedName: this.qualifiedName, backend: this.backend },
+      ...{
+        id: this.id,
+        queue: this.name,
+        qualifiedName: this.qualifiedName,
+        backend: this.backend,
+      },
       ...{ options: own, servers, registry, report, failed: tellError, observer: this.#observer },
       inTrace: telemetry && inTraceOf(telemetry),
       rateLimited: bull.limiter !== undefined,
@@ -117,6 +127,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       slots: () => this.concurrency,
       taken: () => inside(this).lockManager.getActiveJobCount(),
       resting: () => this.isPaused() || this.#isLimited(),
+      fastPathOff: () => this.#slow,
     });
     if (options.autorun !== false) void this.run();
   }
@@ -147,6 +158,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       await this.#core.start.again();
       if (this.closing !== undefined) return;
       this.#core.lookout.begin();
+      this.#core.presence.begin();
       await super.run();
     } catch (cause) {
       if (this.#closed !== undefined) return;
@@ -218,7 +230,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     const now = this.#closeNow.signal;
     const isIdle = inside(this).lockManager.getActiveJobCount() === 0;
     const gateClosed = this.#core.closeGate(now);
-    this.#gateClosed = gateClosed;
+    this.#gateClosed = gateClosed.then(() => this.#core.presence.close());
     const bull = super.close(force);
     const abandonWorker = (): void => {
       const { lockManager, stalledCheckStopper } = inside(this);

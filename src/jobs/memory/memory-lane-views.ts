@@ -72,8 +72,18 @@ export class MemoryLaneViews implements LaneViews {
     return {
       ...{ key, length, token: copy.token, paceMs },
       head: first && this.#headFacts(first.jobId, first.sequence, nowMs),
-      inHand: inHand && { sinceMs: ageMs(inHand.token, nowMs), lastSequence: inHand.last },
-      queue: { paused: this.#jobs.paused, active: 0, concurrency: 0, limitedForMs: 0 },
+      inHand: inHand && {
+        sinceMs: ageMs(inHand.token, nowMs),
+        lastSequence: inHand.last,
+        worker: '',
+      },
+      queue: {
+        paused: this.#jobs.paused,
+        active: 0,
+        concurrency: 0,
+        limitedForMs: 0,
+        workers: undefined,
+      },
     };
   }
 

@@ -5,6 +5,7 @@ import { type JobCounts, RedisLaneViews } from './index/redis-lane-views.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import { RedisHistory } from './redis-history.ts';
 import { RedisLanes } from './redis-lanes.ts';
+import { RegisteredWorkers } from './registered-workers.ts';
 import { RegisteredServers } from './registered-servers.ts';
 
 export class QueueInRedis {
@@ -13,11 +14,16 @@ export class QueueInRedis {
   readonly views: RedisLaneViews;
   readonly history: RedisHistory;
   readonly servers: RegisteredServers;
+  readonly workers: RegisteredWorkers;
 
   constructor(scripts: QueueScripts, jobCounts: () => Promise<JobCounts>) {
     this.lanes = new RedisLanes(scripts, systemClock);
     this.upkeep = new LaneUpkeep(scripts, this.lanes);
-    this.views = new RedisLaneViews({ scripts, jobCounts, reindex: () => this.upkeep.reindex() });
+    this.workers = new RegisteredWorkers(scripts);
+    this.views = new RedisLaneViews({
+      ...{ scripts, jobCounts, workers: () => this.workers.all() },
+      reindex: () => this.upkeep.reindex(),
+    });
     this.history = new RedisHistory(scripts);
     this.servers = new RegisteredServers(scripts);
   }

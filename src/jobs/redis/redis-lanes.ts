@@ -54,6 +54,8 @@ const SIGHTS: Readonly<Record<string, LaneSight>> = {
 
 /** What lanes know of the worker that they serve. */
 export interface LanesOfWorker {
+  /** Noted with what it has in hand, for operators. */
+  readonly id?: string;
   /** Its jobs are completed in the step that acknowledges their commit. */
   readonly finisher: () => Finisher | undefined;
   /** Jobs that it works on at once. */
@@ -75,6 +77,7 @@ export class RedisLanes implements Lanes {
   readonly #acknowledge: Gather<Acknowledgement, Acknowledged>;
   readonly #locate: Gather<{ key: string; jobId: string }, Location>;
   readonly #joint: RedisJointLanes;
+  readonly #worker: string;
   /** For a data set that has no name yet. */
   #candidate = systemRandom.id();
   /** As Redis told it last, and what it means. */
@@ -84,10 +87,11 @@ export class RedisLanes implements Lanes {
   constructor(
     scripts: QueueScripts,
     clock: Clock,
-    { finisher, concurrency, decided }: LanesOfWorker = OF_NO_WORKER,
+    { id = '', finisher, concurrency, decided }: LanesOfWorker = OF_NO_WORKER,
   ) {
     const perCall = perCallOf(concurrency);
     this.#scripts = scripts;
+    this.#worker = id;
     this.#finisher = finisher;
     this.#decided = decided;
     this.#take = new Gather(clock, perCall, (requests) => this.#takeMany(requests));
@@ -172,7 +176,10 @@ export class RedisLanes implements Lanes {
 
   async #takeMany(requests: readonly TakeRequest[]): Promise<Taken[]> {
     const packing = new Packing();
-    const args = packing.arguments([this.#candidate, ...requests.map(takeArguments)]);
+    const args = packing.arguments([
+      ...[this.#candidate, this.#worker],
+      ...requests.map(takeArguments),
+    ]);
     const { prefix } = this.#scripts;
     const keys = [`${prefix}delayed`, `${prefix}meta`];
     const reply = new Unpacking<[number, string, ...TakeReply[]]>(

@@ -1,14 +1,22 @@
 /** What a lane does or waits for, as far as Redis knows. Pure. */
 import type { LaneState, LaneSummary } from './lane-report.ts';
-import type { HeadFacts, LaneFacts } from './lane-views.ts';
+import type { HeadFacts, KnownWorker, LaneFacts } from './lane-views.ts';
 
 /** Milliseconds after which a batch in hand is taken for what a process that died has left, unless a worker has the first job. */
 const LEFT_BEHIND_MS = 60_000;
+/** Milliseconds of silence after which a worker is taken for frozen or dead: two signs of life that did not come, and a bit. */
+export const SILENT_MS = 5_000;
 
 export function stateOf(facts: LaneFacts): LaneState {
   const { head } = facts;
   if (head === undefined) return { kind: 'empty' };
-  return decidedElsewhere(head) ?? underWay(facts, head) ?? limited(facts, head) ?? waiting(head);
+  return (
+    decidedElsewhere(head) ??
+    underWay(facts, head) ??
+    withoutWorkers(facts, head) ??
+    limited(facts, head) ??
+    waiting(head)
+  );
 }
 
 /** One line of a page; undefined: the lane is empty. */
@@ -32,22 +40,48 @@ function decidedElsewhere(head: HeadFacts): LaneState | undefined {
   return undefined;
 }
 
-function underWay({ inHand }: LaneFacts, head: HeadFacts): LaneState | undefined {
+function underWay(
+  { inHand, queue: { workers } }: LaneFacts,
+  head: HeadFacts,
+): LaneState | undefined {
   const { jobId, place, sequence } = head;
   // Its outcome is there: whoever acknowledged it is about to complete it.
   if (place === 'completed') return { kind: 'working', worker: undefined, sinceMs: undefined };
-  if (place === 'stalled') return { kind: 'stalled', jobId };
-  const isInHand = inHand !== undefined && sequence <= inHand.lastSequence;
+  const holder = workers?.find(({ id }) => id === inHand?.worker);
+  const isInHand = inHand !== undefined && sequence <= inHand.lastSequence && place !== 'backoff';
+  if (isInHand && holder !== undefined && holder.silentMs >= SILENT_MS) return silent(holder);
   const isBelieved = place === 'active' || (inHand?.sinceMs ?? 0) < LEFT_BEHIND_MS;
-  // A job that waits for its backoff was put back, whatever a process that died left noted.
-  if (isInHand && isBelieved && place !== 'backoff')
-    return { kind: 'working', worker: undefined, sinceMs: inHand.sinceMs };
+  // Of one that has said that it ends, nothing is in hand any more.
+  const isKnown = inHand?.worker === '' || workers === undefined || holder !== undefined;
+  if (isInHand && isBelieved && isKnown)
+    return { kind: 'working', worker: holder?.id, sinceMs: inHand.sinceMs };
+  if (workers !== undefined && living(workers).length === 0) return undefined;
+  if (place === 'stalled') return { kind: 'stalled', jobId };
   if (place === 'active') return { kind: 'delivered', jobId };
   return undefined;
 }
 
-function limited({ queue }: LaneFacts, { place }: HeadFacts): LaneState | undefined {
+/** Another worker takes its lease over once it has not been renewed for so long, and a tenth. */
+function silent({ id, leaseMs, silentMs }: KnownWorker): LaneState {
+  const takeoverInMs = Math.max(0, Math.round(leaseMs * 1.1) + 10 - silentMs);
+  return { kind: 'lease', worker: id, leaseMs, silentMs, takeoverInMs };
+}
+
+function living(workers: readonly KnownWorker[]): readonly KnownWorker[] {
+  return workers.filter(({ silentMs }) => silentMs < SILENT_MS);
+}
+
+function withoutWorkers({ queue }: LaneFacts, head: HeadFacts): LaneState | undefined {
+  const { jobId, name } = head;
   if (queue.paused) return { kind: 'paused' };
+  if (queue.workers === undefined) return undefined;
+  const workers = living(queue.workers);
+  if (workers.length === 0) return { kind: 'no-workers' };
+  if (workers.some(({ updates }) => updates.includes(name))) return undefined;
+  return { kind: 'unknown-update', jobId, name, workers: workers.length };
+}
+
+function limited({ queue }: LaneFacts, { place }: HeadFacts): LaneState | undefined {
   if (place === 'backoff' || place === 'delayed') return undefined;
   if (queue.limitedForMs > 0) return { kind: 'rate-limited', forMs: queue.limitedForMs };
   const { active, concurrency: limit } = queue;

@@ -38,8 +38,25 @@ export interface LaneFacts {
   readonly token: number;
   readonly paceMs: number;
   /** The batch that somebody has in hand, or had when his process died. */
-  readonly inHand: { readonly sinceMs: number; readonly lastSequence: number } | undefined;
+  readonly inHand: BatchInHand | undefined;
   readonly queue: QueueFacts;
+}
+
+export interface BatchInHand {
+  readonly sinceMs: number;
+  readonly lastSequence: number;
+  /** The worker's id; empty: not known. */
+  readonly worker: string;
+}
+
+/** A worker that has been heard of in the last hour, and not said that it ends. */
+export interface KnownWorker {
+  readonly id: string;
+  /** Names of the updates that it knows. */
+  readonly updates: readonly string[];
+  readonly leaseMs: number;
+  /** Milliseconds since it was last heard of. */
+  readonly silentMs: number;
 }
 
 /** Where BullMQ has a lane's first job. */
@@ -86,4 +103,6 @@ export interface QueueFacts {
   readonly concurrency: number;
   /** Until the rate limit allows another job; 0: it does. */
   readonly limitedForMs: number;
+  /** Undefined: not known. */
+  readonly workers: readonly KnownWorker[] | undefined;
 }

@@ -3,6 +3,7 @@ import type { LaneCounts, LaneHead } from '../../reports/lane-report.ts';
 import type {
   HeadFacts,
   HeadPlace,
+  KnownWorker,
   LaneFacts,
   LaneFactsPage,
   LaneViews,
@@ -25,6 +26,7 @@ export type JobCounts = Pick<LaneCounts, 'waiting' | 'active' | 'delayed'>;
 export interface RedisLaneViewsOptions {
   readonly scripts: QueueScripts;
   readonly jobCounts: () => Promise<JobCounts>;
+  readonly workers: () => Promise<readonly KnownWorker[]>;
   /** Fills the index in, of a queue that is older than it. */
   readonly reindex: () => Promise<void>;
 }
@@ -64,18 +66,24 @@ export class RedisLaneViews implements LaneViews {
     const { state, order, after, limit, search } = request;
     const which = state === 'all' ? 'lanes' : state;
     const args = [which, order, after?.sequence ?? '', after?.key ?? '', limit, search];
-    const reply = await this.#indexed(() => this.#options.scripts.run(VIEW_PAGE, args));
+    const [reply, workers] = await Promise.all([
+      this.#indexed(() => this.#options.scripts.run(VIEW_PAGE, args)),
+      this.#options.workers(),
+    ]);
     const [nowMs, queue, last, lastKey, lanes] = reply as PageReply;
     return {
-      lanes: lanes.map((lane) => laneOf(lane, queue, Number(nowMs))),
+      lanes: lanes.map((lane) => laneOf(lane, queueOf(queue, workers), Number(nowMs))),
       last: last === '' ? undefined : { sequence: Number(last), key: lastKey },
     };
   }
 
   async one(key: string): Promise<LaneFacts> {
-    const reply = await this.#options.scripts.run(VIEW_LANE, [key]);
+    const [reply, workers] = await Promise.all([
+      this.#options.scripts.run(VIEW_LANE, [key]),
+      this.#options.workers(),
+    ]);
     const [nowMs, queue, lane] = reply as [string, QueueReply, LaneReply];
-    return laneOf(lane, queue, Number(nowMs));
+    return laneOf(lane, queueOf(queue, workers), Number(nowMs));
   }
 
   async #indexed(ask: () => Promise<unknown>): Promise<unknown> {
@@ -99,18 +107,18 @@ function ageMs(sequence: number, nowMs: number): number {
 
 function laneOf(
   [key, length, token, pace, inHand, head]: LaneReply,
-  queue: QueueReply,
+  queue: QueueFacts,
   nowMs: number,
 ): LaneFacts {
-  const [batchToken = '', last = ''] = inHand.split(' ');
+  const [batchToken = '', last = '', worker = ''] = inHand.split(' ');
   return {
     ...{ key, length, token: Number(token), paceMs: Number(pace) },
     head: head.length === 0 ? undefined : headOf(head, nowMs),
     inHand:
       inHand === ''
         ? undefined
-        : { sinceMs: ageMs(Number(batchToken), nowMs), lastSequence: Number(last) },
-    queue: queueOf(queue),
+        : { sinceMs: ageMs(Number(batchToken), nowMs), lastSequence: Number(last), worker },
+    queue,
   };
 }
 
@@ -127,6 +135,9 @@ function headOf(head: HeadReply, nowMs: number): HeadFacts {
   };
 }
 
-function queueOf([paused, active, concurrency, limitedForMs]: QueueReply): QueueFacts {
-  return { paused: paused === 1, active, concurrency, limitedForMs };
+function queueOf(
+  [paused, active, concurrency, limitedForMs]: QueueReply,
+  workers: readonly KnownWorker[],
+): QueueFacts {
+  return { paused: paused === 1, active, concurrency, limitedForMs, workers };
 }

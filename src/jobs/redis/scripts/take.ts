@@ -90,7 +90,7 @@ export type EntryReply = [
  * Running it twice (a lost reply) is harmless: a token more, nothing entered twice.
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  KEYS[3] BullMQ's meta hash
- *   ARGV[1] key prefix  ARGV[2...] packed: a name for the data set if it has none, then per key a
+ *   ARGV[1] key prefix  ARGV[2...] packed: a name for the data set if it has none, the id of the worker, then per key a
  *   TakeArguments
  *   Returns packed: whether the queue is paused or limited (1 or 0), the data set, then a TakeReply per key
  */
@@ -101,7 +101,7 @@ export const TAKE: Script = {
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${JOINT_HEAD_LUA}
-local inHand = {}
+local inHand, worker = {}, table.remove(request, 2)
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
   local token, expiry = copy[1] or '0', copy[3]
@@ -212,7 +212,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   if #entries > 0 then
     if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
     inHand[#inHand + 1] = key
-    inHand[#inHand + 1] = token .. ' ' .. string.match(entries[#entries][2], '%d.*')
+    inHand[#inHand + 1] = token .. ' ' .. string.match(entries[#entries][2], '%d.*') .. ' ' .. worker
   end
 
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
