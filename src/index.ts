@@ -125,5 +125,12 @@ export type { RedisRefusal, SettlingStep } from './jobs/bullmq/backend/repeating
 export { Worker, type TorilListener } from './workers/worker.ts';
 export type { WorkerOptions } from './workers/worker-options.ts';
 export type { HealthOptions, HealthProblem, WorkerHealth } from './workers/health/health.ts';
+export type { CellStanding } from './workers/inspecting/cell-standing.ts';
+export {
+  type InspectedLane,
+  LaneInspector,
+  openInspector,
+} from './workers/inspecting/inspector.ts';
+export type { LockSight } from './workers/inspecting/lock-sight.ts';
 export type { WorkerStatus } from './workers/worker-status.ts';
 export type { ServerStatus } from './workers/starting/server-state.ts';

@@ -4,7 +4,7 @@ import { ownPrefixOf } from '../../src/redis/own-keys.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { type LaneReport, Queue, Worker } from '../../src/index.ts';
-import type { CellStanding } from '../../src/cli/lanes/cell-standing.ts';
+import type { CellStanding } from '../../src/workers/inspecting/cell-standing.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { lockName } from '../../src/memcached/item-names.ts';
 import type { Item } from '../../src/memcached/server.ts';

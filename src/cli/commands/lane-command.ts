@@ -7,7 +7,7 @@ import type { Queue } from '../../jobs/queue.ts';
 import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../../workers/trust.ts';
-import { cellStanding } from '../lanes/cell-standing.ts';
+import { cellStanding } from '../../workers/inspecting/cell-standing.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import { reportFailure } from '../terminal/failure.ts';

@@ -1,6 +1,6 @@
 /** A lane's report as tables for a person. */
 import type { LaneReport } from '../../jobs/reports/lane-report.ts';
-import type { CellStanding } from './cell-standing.ts';
+import type { CellStanding } from '../../workers/inspecting/cell-standing.ts';
 import { grouped, sheet, table } from '../terminal/terminal.ts';
 
 const VALUE_CHARS_SHOWN = 60;

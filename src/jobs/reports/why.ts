@@ -67,7 +67,7 @@ function explained(state: LaneState): Omit<Why, 'code'> {
       return { sentence: 'paused', advice: 'Resume the queue.', actions: ['resume'] };
     case 'concurrency-limited':
       return {
-        sentence: `limited: ${state.active} jobs are active, and the queue allows ${state.limit}`,
+        sentence: `limited: as many jobs are active as the queue allows (${state.limit})`,
         advice: 'queue.setGlobalConcurrency() raises it.',
         actions: [],
       };

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../../src/base/clock.ts';
 import { systemRandom } from '../../../src/base/random.ts';
-import { cellStanding } from '../../../src/cli/lanes/cell-standing.ts';
+import { cellStanding } from '../../../src/workers/inspecting/cell-standing.ts';
 import { Queue } from '../../../src/index.ts';
 import { MemcachedLeaseLocks } from '../../../src/lock/lease-locks.ts';
 import { openServers } from '../../../src/memcached/open-servers.ts';

@@ -53,7 +53,7 @@ const ROWS: readonly (readonly [state: LaneState, sentence: string, advice: stri
   [{ kind: 'paused' }, 'paused', /Resume/],
   [
     { kind: 'concurrency-limited', active: 3, limit: 3 },
-    'limited: 3 jobs are active, and the queue allows 3',
+    'limited: as many jobs are active as the queue allows (3)',
     /setGlobalConcurrency/,
   ],
   [{ kind: 'no-workers' }, 'no worker of the queue lives', /Start one/],

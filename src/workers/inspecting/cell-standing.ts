@@ -2,12 +2,10 @@
 import { reconcile, strangers } from '../../cells/reconcile.ts';
 import { decodeItem } from '../../cells/envelope.ts';
 import { decodeSequences } from '../../cells/sequences.ts';
-import { messageOf } from '../../errors.ts';
+import { messageOf, TorilError } from '../../errors.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { cellName } from '../../memcached/item-names.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import { asking } from '../servers/connections.ts';
-import { isTorilError } from '../terminal/failure.ts';
 
 export interface CellStanding {
   /** `unreachable`: memcached did not tell. */
@@ -39,16 +37,14 @@ export async function cellStanding(
     if (outcome.kind === 'unknown') throw outcome.cause;
     content = outcome.kind === 'done' ? decodeItem(outcome.value) : { kind: 'missing' };
   } catch (cause) {
-    const code = isTorilError(cause) ? { code: cause.code } : {};
+    const code = cause instanceof TorilError ? { code: cause.code } : {};
     return { standing: 'unreachable', ...code, reason: messageOf(cause) };
   }
   const own =
     content.kind === 'envelope'
       ? decodeSequences(content.envelope.jobs, content.envelope.watermark)
       : [];
-  const { copy, head, dataSet, nextToken } = await asking(
-    queue.lanesInRedis.inspect(key, own.length + 1),
-  );
+  const { copy, head, dataSet, nextToken } = await queue.lanesInRedis.inspect(key, own.length + 1);
   const from = {
     queue: queue.qualifiedName,
     dataSet,

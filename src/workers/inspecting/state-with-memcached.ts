@@ -1,0 +1,58 @@
+/** What a lane does or waits for, with what memcached tells of its key. Pure. */
+import type { LaneState } from '../../jobs/reports/lane-report.ts';
+import { stateOf } from '../../jobs/reports/lane-state.ts';
+import type { LaneFacts } from '../../jobs/reports/lane-views.ts';
+import type { CellStanding } from './cell-standing.ts';
+import type { LockSight } from './lock-sight.ts';
+
+export interface MemcachedSight {
+  /** The address of the key's server. */
+  readonly server: string;
+  /** The lists of servers that workers have registered, and that was asked; undefined: none is registered. */
+  readonly registered: string | undefined;
+  readonly given: string;
+  readonly cell: CellStanding;
+  /** Undefined: nobody holds the lease. */
+  readonly lock: LockSight | undefined;
+}
+
+/** Whatever memcached says, these come first. */
+const SETTLED: ReadonlySet<LaneState['kind']> = new Set([
+  ...(['empty', 'held', 'job-gone', 'not-applied', 'children', 'paused'] as const),
+  ...(['no-workers', 'unknown-update'] as const),
+]);
+/** What a lane with a living holder is in for a moment. */
+const MOVING: ReadonlySet<LaneState['kind']> = new Set([
+  ...(['queued', 'delivered', 'snoozed', 'stalled'] as const),
+]);
+
+export function stateWithMemcached(facts: LaneFacts, sight: MemcachedSight): LaneState {
+  const inRedis = stateOf(facts);
+  if (SETTLED.has(inRedis.kind)) return inRedis;
+  return serverState(sight) ?? leaseState(inRedis, facts, sight.lock);
+}
+
+function serverState({ server, registered, given, cell }: MemcachedSight): LaneState | undefined {
+  if (registered !== undefined && registered !== given)
+    return { kind: 'other-servers', registered, given };
+  const { standing, code = '', reason = '' } = cell;
+  if (standing === 'unreachable') return { kind: 'memcached', server, code, reason };
+  if (standing === 'refused') return { kind: 'cell', code, reason };
+  if (standing === 'foreign')
+    return { kind: 'cell', code: 'FOREIGN_VALUE', reason: 'it holds what Toril did not write' };
+  return undefined;
+}
+
+function leaseState(inRedis: LaneState, facts: LaneFacts, lock: LockSight | undefined): LaneState {
+  if (lock === undefined) {
+    // What was noted as in hand was left behind by a process that died.
+    const isNoted = inRedis.kind === 'lease' || inRedis.kind === 'working';
+    return isNoted ? stateOf({ ...facts, inHand: undefined }) : inRedis;
+  }
+  const { leaseMs, unchangedMs: silentMs } = lock;
+  const isMoving = MOVING.has(inRedis.kind);
+  const takeoverInMs = Math.max(0, Math.round(leaseMs * 1.1) + 10 - silentMs);
+  if (isMoving && silentMs > leaseMs / 2)
+    return { kind: 'lease', worker: undefined, leaseMs, silentMs, takeoverInMs };
+  return isMoving ? { kind: 'working', worker: undefined, sinceMs: undefined } : inRedis;
+}
