@@ -5,7 +5,7 @@ import type { HeadFacts, KnownWorker, LaneFacts } from './lane-views.ts';
 /** Milliseconds after which a batch in hand is taken for what a process that died has left, unless a worker has the first job. */
 const LEFT_BEHIND_MS = 60_000;
 /** Milliseconds of silence after which a worker is taken for frozen or dead: two signs of life that did not come, and a bit. */
-export const SILENT_MS = 5_000;
+const SILENT_MS = 5_000;
 
 export function stateOf(facts: LaneFacts): LaneState {
   const { head } = facts;

@@ -42,7 +42,7 @@ export interface LaneFacts {
   readonly queue: QueueFacts;
 }
 
-export interface BatchInHand {
+interface BatchInHand {
   readonly sinceMs: number;
   readonly lastSequence: number;
   /** The worker's id; empty: not known. */
