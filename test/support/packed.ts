@@ -1,9 +1,9 @@
 /** What npm would publish of this tree, and projects that have installed just that. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { finishDist } from '../../scripts/package/finish-dist.ts';
+import { stage } from '../../scripts/package/stage.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -28,15 +28,7 @@ export async function packed(): Promise<Packed> {
   mkdirSync(join(ROOT, '.toril'), { recursive: true });
   const folder = mkdtempSync(join(ROOT, '.toril', 'packed-'));
   const copy = join(folder, 'copy');
-  mkdirSync(copy);
-  for (const name of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs'])
-    cpSync(join(ROOT, name), join(copy, name), { recursive: true });
-  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const output = ['--outDir', join(copy, 'dist'), '--tsBuildInfoFile', join(folder, 'info')];
-  const project = ['-p', join(ROOT, 'tsconfig.build.json')];
-  const built = spawnSync(process.execPath, [tsc, ...project, ...output]);
-  if (built.status !== 0) throw new Error(String(built.stdout));
-  await finishDist(ROOT, join(copy, 'dist'));
+  await stage(ROOT, copy);
 
   const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
   const told = execFileSync('npm', pack, { cwd: copy, stdio: ['ignore', 'pipe', 'pipe'] });
