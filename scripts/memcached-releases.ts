@@ -1,14 +1,11 @@
 /**
  * memcached as several Debian releases have it, for tests that want more than the one of this machine. What
- * the machine has is used; the others are taken from where its apt gets packages from, and unpacked
- * with their libraries into a folder of this checkout. Nothing is installed. Remove that folder to get
- * newer ones.
+ * the machine has is used; the others are unpacked into a folder of this checkout. Remove that folder to get newer ones.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { findBinary, MEMCACHED_PROGRAM } from '../src/cli/servers/server-programs.ts';
-import { withLock } from './lock-directory.mjs';
+import { unpacked } from './debian-packages.ts';
 import { SetupError, say } from './setup-error.mjs';
 
 export interface MemcachedBuild {
@@ -34,10 +31,6 @@ const RELEASES: readonly { readonly release: string; readonly version?: string }
   { release: 'sid' },
 ];
 
-const KEYRINGS = ['gpg', 'pgp'].map((end) => `/usr/share/keyrings/debian-archive-keyring.${end}`);
-/** Seconds that apt waits for a server which says nothing. */
-const APT_PATIENCE_SECONDS = 20;
-
 /** Does not fail for want of a release: it is among the missing then, and that is said. */
 export async function getMemcachedBuilds(root: string): Promise<FoundBuilds> {
   const own = findBinary(MEMCACHED_PROGRAM.command);
@@ -46,7 +39,7 @@ export async function getMemcachedBuilds(root: string): Promise<FoundBuilds> {
   for (const { release, version } of RELEASES) {
     if (version !== undefined && builds.some((build) => build.version === version)) continue;
     try {
-      builds.push(await unpacked(release, join(root, '.toril', 'memcached', release)));
+      builds.push(await unpackedBuild(release, join(root, '.toril', 'memcached', release)));
     } catch (error) {
       if (!(error instanceof SetupError)) throw error;
       say(`no memcached of Debian's ${release}, whose tests are skipped: ${error.message}`);
@@ -66,111 +59,9 @@ function buildOf(binary: string, saslPasswords: string | undefined): MemcachedBu
   return { version, binary, can: flags, saslPasswords };
 }
 
-async function unpacked(release: string, folder: string): Promise<MemcachedBuild> {
-  const waits = (): void => say('another process is unpacking memcached: waiting for it');
-  await withLock(
-    `${folder}.lock`,
-    async () => existsSync(folder) || unpack(release, folder),
-    waits,
-  );
+async function unpackedBuild(release: string, folder: string): Promise<MemcachedBuild> {
+  const packages = ['memcached', 'libsasl2-modules'];
+  const programs = ['memcached', 'saslpasswd2'];
+  await unpacked({ release, packages, alone: ['sasl2-bin'], programs }, folder);
   return buildOf(join(folder, 'memcached'), join(folder, 'saslpasswd2'));
-}
-
-function unpack(release: string, folder: string): void {
-  const site = debianSite();
-  say(`getting the memcached of Debian's ${release}`);
-  const partial = `${folder}.partial`;
-  rmSync(partial, { recursive: true, force: true });
-  mkdirSync(join(partial, 'lists', 'partial'), { recursive: true });
-  mkdirSync(join(partial, 'archives', 'partial'), { recursive: true });
-  mkdirSync(join(partial, 'root'));
-  try {
-    const options = aptOptions(partial, site, release);
-    run('apt-get', [...options, 'update'], partial);
-    const packages = ['sasl2-bin', ...withLibraries(['memcached', 'libsasl2-modules'], options)];
-    run('apt-get', [...options, 'download', ...packages], join(partial, 'archives'));
-    for (const archive of inside(join(partial, 'archives'), /\.deb$/))
-      run('dpkg-deb', ['-x', archive, join(partial, 'root')], partial);
-    writeStarters(partial, folder);
-    for (const name of ['lists', 'archives']) rmSync(join(partial, name), { recursive: true });
-    renameSync(partial, folder);
-  } finally {
-    rmSync(partial, { recursive: true, force: true });
-  }
-}
-
-/** Where this machine gets Debian's packages from. */
-function debianSite(): string {
-  if (findBinary('apt-get') === undefined) throw new SetupError('there is no apt-get here');
-  const listed = run('apt-get', ['update', '--print-uris'], '/');
-  const site = /^'(\S+)\/dists\/[a-z]+\/InRelease'/m.exec(listed)?.[1];
-  const keyring = KEYRINGS.find(existsSync);
-  if (site !== undefined && keyring !== undefined) return `[signed-by=${keyring}] ${site}`;
-  throw new SetupError("apt-get knows no source of Debian's packages, or not their keys");
-}
-
-/** An apt of its own: it neither reads nor changes what this machine has or wants. */
-function aptOptions(folder: string, site: string, release: string): readonly string[] {
-  const list = join(folder, 'sources.list');
-  writeFileSync(list, `deb ${site} ${release} main\n`);
-  const settings = {
-    'Dir::Etc::sourcelist': list,
-    'Dir::Etc::sourceparts': '-',
-    'Dir::Etc::preferences': '-',
-    'Dir::Etc::preferencesparts': '-',
-    'Dir::State::lists': join(folder, 'lists'),
-    'Dir::State::status': '/dev/null',
-    'Dir::Cache': folder,
-    'Acquire::Languages': 'none',
-    'Acquire::Retries': '0',
-    'Acquire::http::Timeout': String(APT_PATIENCE_SECONDS),
-    'Acquire::https::Timeout': String(APT_PATIENCE_SECONDS),
-    'APT::Sandbox::User': 'root',
-    'APT::Update::Error-Mode': 'any',
-  };
-  return Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-}
-
-/** And the libraries that they need, and those that these need. */
-function withLibraries(packages: readonly string[], options: readonly string[]): string[] {
-  const found = new Set<string>();
-  for (let next = [...packages]; next.length > 0; ) {
-    for (const name of next) found.add(name);
-    const records = run('apt-cache', [...options, 'show', '--no-all-versions', ...next], '/');
-    const depends = [...records.matchAll(/^Depends: (.*)$/gm)].map(([, names]) => names ?? '');
-    const libraries = depends.join(', ').matchAll(/(?:^|, )(lib[^\s,:]+)/g);
-    next = [...new Set([...libraries].map(([, name]) => name ?? ''))].filter((n) => !found.has(n));
-  }
-  return [...found];
-}
-
-/** Scripts that run the programs with their own libraries, the C library among them. */
-function writeStarters(partial: string, folder: string): void {
-  const loader = inside(partial, /\/root\/(usr\/)?lib\/[^/]+\/ld-linux[^/]*\.so\.\d+$/)[0];
-  if (loader === undefined) throw new SetupError('its C library has no loader');
-  const libraries = inside(partial, /\/root\/(usr\/)?lib\/[^/]+-linux-[^/]+$/);
-  const plugins = inside(partial, /\/root\/usr\/lib\/[^/]+\/sasl2$/);
-  for (const program of inside(partial, /bin\/(memcached|saslpasswd2)$/)) {
-    const script = [
-      '#!/bin/sh',
-      `export SASL_PATH='${plugins.join(':')}'`,
-      `exec '${loader}' --library-path '${libraries.join(':')}' '${program}' "$@"`,
-      '',
-    ].join('\n');
-    const there = script.replaceAll(partial, folder);
-    writeFileSync(join(partial, basename(program)), there, { mode: 0o755 });
-  }
-}
-
-/** The paths below a folder that match. */
-function inside(folder: string, pattern: RegExp): readonly string[] {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return names.map((name) => join(folder, name)).filter((path) => pattern.test(path));
-}
-
-function run(program: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: 'utf8' });
-  if (status === 0) return stdout;
-  const last = (stderr ?? '').trim().split('\n').at(-1);
-  throw new SetupError(`${program} failed: ${error?.message ?? last}`);
 }
