@@ -1,6 +1,14 @@
 /** What users of Toril import: queues and workers, updates and cells, readers and locks. @module toril */
 export type { Cells, CellState } from './cells/cells.ts';
 export { ERROR_CODES, type ErrorCode, TorilError } from './errors.ts';
+export type {
+  Act,
+  ActEnd,
+  AuditedAct,
+  AuditPage,
+  AuditRequest,
+  AuditTrail,
+} from './jobs/audit-trail.ts';
 export { LaneHandle } from './jobs/lane-handle.ts';
 export type {
   LaneCounts,

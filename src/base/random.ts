@@ -29,6 +29,11 @@ export const systemRandom: Random = {
   id: nextId,
 };
 
+/** For tokens and signatures: 256 bits that nobody can guess, as 64 hexadecimal characters. */
+export function secretText(): string {
+  return randomBytes(32).toString('hex');
+}
+
 /**
  * A repeatable generator for updates and simulations: mulberry32 over a 32-bit seed
  * (Tommy Ettinger, public domain). Not for secrets.

@@ -15,6 +15,8 @@ import { addReplayCommand } from './commands/recordings/replay-command.ts';
 import { addShrinkCommand, addSliceCommand } from './commands/recordings/slice-command.ts';
 import { addServersCommand } from './commands/servers-command.ts';
 import { addTraceCommand } from './commands/trace-command.ts';
+import { addDevCommand } from './commands/ui/dev-command.ts';
+import { addUiCommand } from './commands/ui/ui-command.ts';
 import { addWorkerCommand } from './commands/worker-command.ts';
 
 const EPILOGUE = `
@@ -65,6 +67,8 @@ function createProgram(exitWith: ExitWith): Command {
   addLoadCommand(program, exitWith);
   addTraceCommand(program, exitWith);
   addDemoCommand(program, exitWith);
+  addUiCommand(program, exitWith);
+  addDevCommand(program, exitWith);
   return program;
 }
 

@@ -52,35 +52,46 @@ export class LaneHandle {
     };
   }
 
-  /** Has the job at the lane's head tried again. @throws TorilError LANE_NOT_HELD */
-  async retry(): Promise<string> {
-    const job = await this.#heldJob('retry');
+  /**
+   * Has the job at the lane's head tried again.
+   * @param jobId the job that is meant; if another one holds the lane by now, nothing is done. Undefined: whichever it is
+   * @throws TorilError LANE_NOT_HELD
+   */
+  async retry(jobId?: string): Promise<string> {
+    const job = await this.#heldJob('retry', jobId);
     await job.retry('failed');
     return job.id as string;
   }
 
-  /** Sends the job at the lane's head to its end, where it is tried again. @throws TorilError LANE_NOT_HELD */
-  async skip(): Promise<string> {
-    return this.#direct('skip');
+  /** Sends the job at the lane's head to its end, where it is tried again. Otherwise like `retry`. */
+  async skip(jobId?: string): Promise<string> {
+    return this.#direct('skip', jobId);
   }
 
-  /** Fails the job at the lane's head for good, and goes on behind it. @throws TorilError LANE_NOT_HELD */
-  async drop(): Promise<string> {
-    return this.#direct('drop');
+  /** Fails the job at the lane's head for good, and goes on behind it. Otherwise like `retry`. */
+  async drop(jobId?: string): Promise<string> {
+    return this.#direct('drop', jobId);
   }
 
   /** Decided under the key's lease by the worker that the job is delivered to, never here on the side. */
-  async #direct(directive: 'skip' | 'drop'): Promise<string> {
-    const job = await this.#heldJob(directive);
+  async #direct(directive: 'skip' | 'drop', jobId: string | undefined): Promise<string> {
+    const job = await this.#heldJob(directive, jobId);
     await this.#lanes.direct(job.id as string, directive);
     await job.retry('failed');
     return job.id as string;
   }
 
-  async #heldJob(what: string): Promise<Job> {
+  async #heldJob(what: string, wanted: string | undefined): Promise<Job> {
     const { head } = await this.#lanes.inspect(this.key, 1);
-    const job = head[0] === undefined ? undefined : await this.#queue.getJob(head[0].jobId);
-    if (job !== undefined && (await job.isFailed())) return job;
+    const found = head[0]?.jobId;
+    const job = found === undefined ? undefined : await this.#queue.getJob(found);
+    if (job !== undefined && (await job.isFailed())) {
+      if (wanted === undefined || wanted === found) return job;
+      throw new TorilError(
+        'LANE_NOT_HELD',
+        `job ${wanted} does not hold the lane of "${this.key}" any more: job ${found} does. Nothing was done; look at that one.`,
+      );
+    }
     throw new TorilError(
       'LANE_NOT_HELD',
       `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${head.length === 0 ? 'it is empty' : `its head is ${head[0]?.jobId}, which has not failed`}).`,

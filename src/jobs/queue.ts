@@ -24,6 +24,8 @@ import { pageOfLanes } from './reports/lane-pages.ts';
 import type { LaneCounts, LanePage, LanesRequest } from './reports/lane-report.ts';
 import type { LaneViews } from './reports/lane-views.ts';
 import type { JobCounts } from './redis/index/redis-lane-views.ts';
+import type { AuditTrail } from './audit-trail.ts';
+import type { LatestCommits } from './redis/redis-history.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import type { RedisLanes } from './redis/redis-lanes.ts';
@@ -221,9 +223,19 @@ export class Queue extends BullQueue<
     return this.#redis.servers;
   }
 
+  /** What operators did to lanes: `toril ui` and `toril lane` note each act. */
+  get audit(): AuditTrail {
+    return this.#redis.audit;
+  }
+
   /** What was committed, if workers record it (`history`); `record()` makes a file of it. */
   get history(): History {
     return this.#redis.history;
+  }
+
+  /** The last commits of a key, as far as they are among the newest of all keys. @internal */
+  latestCommits(key: string, commitsMax: number): Promise<LatestCommits> {
+    return this.#redis.history.latest(key, commitsMax);
   }
 
   /**

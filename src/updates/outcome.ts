@@ -35,6 +35,7 @@ export type LaneDecision =
 export const PLAIN_APPLIED = 'a';
 export const MOVED = 'm';
 export const WITHDRAWN = 's';
+export const HELD = 'h';
 
 export function encodeDecision(decision: LaneDecision): string {
   switch (decision.kind) {
@@ -49,7 +50,7 @@ export function encodeDecision(decision: LaneDecision): string {
     case 'withdrawn':
       return WITHDRAWN;
     case 'held':
-      return `h${decision.message}`;
+      return HELD + decision.message;
   }
 }
 

@@ -120,8 +120,16 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     advice: 'a fold happens in memory: it asks neither Redis nor memcached',
   },
+  ui: {
+    mayImport: ['workers', ...BELOW_WORKERS],
+    advice: 'the page knows queues and servers; what the command line needs as well belongs below',
+  },
+  'ui.ts': {
+    mayImport: ['ui', 'open-cells.ts', ...BELOW_WORKERS],
+    advice: 'ui.ts is the composition root of the page',
+  },
   cli: {
-    mayImport: ['workers', 'telemetry', ...BELOW_WORKERS],
+    mayImport: ['workers', 'telemetry', 'ui.ts', ...BELOW_WORKERS],
     advice: 'what both the command line and testing need belongs to workers or below',
   },
   testing: {
@@ -195,6 +203,8 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['cli/http/prometheus.ts'],
   ioredis: [],
   memjs: ['memcached/binary/codec.ts', 'memcached/binary/replies.ts'],
+  hono: ['ui/web.ts'],
+  '@hono/node-server': ['ui/node-http.ts'],
 };
 
 interface Import {

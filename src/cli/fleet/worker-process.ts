@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** main.ts, or main.js once compiled. */
-const MAIN_FILE: string = fileURLToPath(
+export const MAIN_FILE: string = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : '../main.js', import.meta.url),
 );
 /** Milliseconds for a graceful stop. */

@@ -3,6 +3,7 @@ import { systemClock } from '../../base/clock.ts';
 import { LaneUpkeep } from './lane-upkeep.ts';
 import { type JobCounts, RedisLaneViews } from './index/redis-lane-views.ts';
 import type { QueueScripts } from './queue-scripts.ts';
+import { RedisAuditTrail } from './audit/redis-audit-trail.ts';
 import { RedisHistory } from './redis-history.ts';
 import { RedisLanes } from './redis-lanes.ts';
 import { RegisteredWorkers } from './registered-workers.ts';
@@ -15,6 +16,7 @@ export class QueueInRedis {
   readonly history: RedisHistory;
   readonly servers: RegisteredServers;
   readonly workers: RegisteredWorkers;
+  readonly audit: RedisAuditTrail;
 
   constructor(scripts: QueueScripts, jobCounts: () => Promise<JobCounts>) {
     this.lanes = new RedisLanes(scripts, systemClock);
@@ -26,5 +28,6 @@ export class QueueInRedis {
     });
     this.history = new RedisHistory(scripts);
     this.servers = new RegisteredServers(scripts);
+    this.audit = new RedisAuditTrail(scripts);
   }
 }

@@ -201,3 +201,41 @@ result[2] = string.sub(from, 2)
 return result
 `,
 };
+
+/**
+ * A key's last commits, newest first. Read only.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] key  ARGV[3] commits at most
+ *   ARGV[4] entries looked at at most  ARGV[5] bytes of jobs and values at most, about
+ *   Returns ['1' if there may be more or '', then per entry: [id, fields]]
+ */
+export const READ_LATEST_HISTORY: Script = {
+  name: 'torilReadLatestHistory',
+  numberOfKeys: 1,
+  lua: `${OWN_PREFIX_LUA}
+local commitsMax, seenMax, bytesMax = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local result, from, seen, bytes = { '' }, '+', 0, 0
+-- A few at a time: an entry may hold a megabyte.
+while true do
+  local entries = redis.call('XREVRANGE', own .. '${HISTORY_KEY}', from, '-', 'COUNT', 10)
+  for i = 1, #entries do
+    local fields = entries[i][2]
+    if fields[2] == ARGV[2] then
+      if #result > commitsMax or bytes > bytesMax then
+        result[1] = '1'
+        return result
+      end
+      result[#result + 1] = entries[i]
+      for f = 2, #fields, 2 do bytes = bytes + #fields[f] end
+    end
+  end
+  seen = seen + #entries
+  if #entries < 10 then return result end
+  if seen >= seenMax then
+    result[1] = '1'
+    return result
+  end
+  from = '(' .. entries[#entries][1]
+end
+`,
+};

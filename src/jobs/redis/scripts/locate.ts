@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { DIRECTIVE_FIELD, FIELDS_LUA, OUTCOME_FIELD, type Script } from './script.ts';
+import { DIRECTIVE_FIELD, FIELDS_LUA, LANE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
  * Where waiting jobs stand. Read only.
@@ -42,5 +42,19 @@ export const DIRECT: Script = {
 if redis.call('EXISTS', ARGV[1] .. ARGV[2]) == 0 then return 0 end
 redis.call('HSET', ARGV[1] .. ARGV[2], '${DIRECTIVE_FIELD}', ARGV[3])
 return 1
+`,
+};
+
+/**
+ * The key of the lane that a job has entered, whether or not it is still there. Read only.
+ *
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
+ *   Returns the key, or nil: no such job, or it has entered none
+ */
+export const LANE_OF: Script = {
+  name: 'torilLaneOf',
+  numberOfKeys: 1,
+  lua: `${FIELDS_LUA}
+return fieldsOf(ARGV[1] .. ARGV[2], '${LANE_FIELD}')[1]
 `,
 };

@@ -1,0 +1,90 @@
+/** The page on a port of this machine. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { userInfo } from 'node:os';
+import { secretText } from '../../base/random.ts';
+import { messageOf, TorilError } from '../../errors.ts';
+import { createUi, type May, type Ui, type UiOptions } from '../../ui.ts';
+import { isSet } from '../flags/flags.ts';
+
+/** A token of the user's own; on the command line, anybody on the machine could read it. */
+export const TOKEN_VARIABLE = 'TORIL_UI_TOKEN';
+
+export interface ServeOptions {
+  readonly host: string;
+  /** 0: one that is free. */
+  readonly port: number;
+  readonly may: May;
+  readonly ui: Omit<UiOptions, 'tokens' | 'authorize'>;
+}
+
+export interface ServedUi {
+  /** With the token in it: whoever opens it is signed in. */
+  readonly address: string;
+  /** Ends live pages and connections at once. */
+  close(): Promise<void>;
+}
+
+/** @throws TorilError INVALID_OPTIONS: the port is taken, or not ours to have */
+export async function serveUi({ host, port, may, ui: options }: ServeOptions): Promise<ServedUi> {
+  const token = ownToken();
+  const ui = createUi({ ...options, tokens: [{ token, may, who: userName() }] });
+  const server = createServer((request, response) => void ui.node(request, response));
+  try {
+    await listening(server, host, port);
+  } catch (cause) {
+    await ui.close();
+    throw cause;
+  }
+  const { port: taken } = server.address() as AddressInfo;
+  const shownHost = host.includes(':') ? `[${host}]` : host;
+  return {
+    address: `http://${shownHost}:${taken}/sign-in?token=${encodeURIComponent(token)}`,
+    close: () => closed(server, ui),
+  };
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw new TorilError('INVALID_OPTIONS', `--port ${port}: ${whyNot(cause, host)}`, { cause });
+  }
+}
+
+function whyNot(cause: unknown, host: string): string {
+  switch ((cause as { code?: unknown }).code) {
+    case 'EADDRINUSE':
+      return `another program listens there already. Choose another port, or 0 for one that is free.`;
+    case 'EACCES':
+      return 'this user may not listen there. Choose a port above 1023.';
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return `--host ${host} is no address of this machine.`;
+    default:
+      return messageOf(cause);
+  }
+}
+
+async function closed(server: Server, ui: Ui): Promise<void> {
+  const gone = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await Promise.all([gone, ui.close()]);
+}
+
+function ownToken(): string {
+  const given = process.env[TOKEN_VARIABLE];
+  return isSet(given) ? given : secretText();
+}
+
+/** Stands in the audit trail. */
+function userName(): string {
+  try {
+    return userInfo().username || 'operator';
+  } catch {
+    return 'operator'; // a container's user may have no name
+  }
+}

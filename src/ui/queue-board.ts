@@ -1,0 +1,185 @@
+/** A queue and its memcached servers, as the page sees them. */
+import { type Clock, settlesWithin } from '../base/clock.ts';
+import { systemRandom } from '../base/random.ts';
+import { Cells } from '../cells/cells.ts';
+import { messageOf, TorilError } from '../errors.ts';
+import { NO_VALUE_HASH, type HistoryEntry } from '../history/history.ts';
+import type { AuditTrail } from '../jobs/audit-trail.ts';
+import type { Queue } from '../jobs/queue.ts';
+import type { LaneCounts, LanePage, LanesRequest } from '../jobs/reports/lane-report.ts';
+import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
+import type { MemcachedServers } from '../memcached/servers.ts';
+import { decodeOutcome, HELD, MOVED } from '../updates/outcome.ts';
+import { trustCell, trustCopy, type TrustEnd } from '../workers/trust.ts';
+import type {
+  Board,
+  BoardAction,
+  CellSight,
+  CommitSight,
+  CommitsSight,
+  LaneSight,
+} from './board.ts';
+
+/** Nobody looks at a page that just hangs; a queue's own client may wait for Redis without end. */
+const ANSWER_MS = 5_000;
+/** For the key's lease, which a worker gives back after its turn. */
+const LEASE_WAIT_MS = 20_000;
+const COMMITS_SHOWN = 30;
+
+export class QueueBoard implements Board {
+  readonly #queue: Queue;
+  readonly #servers: MemcachedServers | undefined;
+  readonly #clock: Clock;
+  readonly audit: AuditTrail;
+
+  constructor(queue: Queue, servers: MemcachedServers | undefined, clock: Clock) {
+    this.#queue = queue;
+    this.#servers = servers;
+    this.#clock = clock;
+    const { audit } = queue;
+    this.audit = {
+      begin: (act) => this.#inTime(audit.begin(act)),
+      end: (id, end) => this.#inTime(audit.end(id, end)),
+      read: (request) => this.#inTime(audit.read(request)),
+    };
+  }
+
+  get name(): string {
+    return this.#queue.name;
+  }
+
+  get qualifiedName(): string {
+    return this.#queue.qualifiedName;
+  }
+
+  counts(): Promise<LaneCounts> {
+    return this.#inTime(this.#queue.laneCounts());
+  }
+
+  lanes(request: LanesRequest): Promise<LanePage> {
+    return this.#inTime(this.#queue.lanes(request));
+  }
+
+  async lane(key: string): Promise<LaneSight> {
+    const [report, cell] = await Promise.all([
+      this.#inTime(this.#queue.lane(key).report()),
+      this.#cell(key),
+    ]);
+    return { report, cell };
+  }
+
+  async commits(key: string): Promise<CommitsSight> {
+    const { entries, hasMore } = await this.#inTime(this.#queue.latestCommits(key, COMMITS_SHOWN));
+    return { commits: entries.map(commitSight), hasMore };
+  }
+
+  laneOf(jobId: string): Promise<string | undefined> {
+    return this.#inTime(this.#queue.lanesInRedis.laneOf(jobId));
+  }
+
+  async act(action: BoardAction, key: string, jobId: string): Promise<string> {
+    const lane = this.#queue.lane(key);
+    switch (action) {
+      case 'retry':
+      case 'skip':
+      case 'drop':
+        await this.#inTime(lane[action](jobId));
+        return 'the next worker that receives it carries it out';
+      case 'resume':
+        await this.#inTime(this.#queue.resume());
+        return 'workers get jobs again';
+      case 'trust-cell':
+      case 'trust-copy':
+        return trusted(await this.#trust(action, key));
+    }
+  }
+
+  async #trust(action: 'trust-cell' | 'trust-copy', key: string): Promise<TrustEnd> {
+    const servers = this.#servers;
+    if (servers === undefined) {
+      throw new TorilError(
+        'INVALID_OPTIONS',
+        'the page was given no memcached servers ("memcached"), so it cannot settle which value is true. Say it with toril lane KEY --trust.',
+      );
+    }
+    const clock = this.#clock;
+    const locks = new MemcachedLeaseLocks({ clock, random: systemRandom });
+    const { lanesInRedis: lanes, qualifiedName: queue } = this.#queue;
+    const context = { ...{ queue, servers, locks, lanes, clock }, waitMs: LEASE_WAIT_MS };
+    try {
+      const settle = action === 'trust-cell' ? trustCell : trustCopy;
+      return await this.#inTime(settle(context, key), LEASE_WAIT_MS + ANSWER_MS);
+    } finally {
+      await locks.close();
+    }
+  }
+
+  async #cell(key: string): Promise<CellSight> {
+    if (this.#servers === undefined) return { kind: 'not-asked' };
+    try {
+      const read = this.#inTime(new Cells(this.#servers).read(key));
+      const state = await read;
+      return state === undefined ? { kind: 'none' } : { kind: 'cell', ...state };
+    } catch (thrown) {
+      const code = thrown instanceof TorilError ? thrown.code : 'INTERNAL';
+      return { kind: 'unusable', code, reason: messageOf(thrown) };
+    }
+  }
+
+  /** @throws TorilError REDIS_FAILED, and what `asked` throws */
+  async #inTime<T>(asked: Promise<T>, ms = ANSWER_MS): Promise<T> {
+    if (await settlesWithin(this.#clock, ms, asked)) return asked.catch(failed);
+    asked.catch(() => undefined);
+    throw new TorilError(
+      'REDIS_FAILED',
+      `there was no answer within ${ms} ms. Is Redis there, and is its address right? What was asked for may still happen.`,
+    );
+  }
+}
+
+/** What a request to BullMQ throws that is not Toril's own comes from Redis. */
+function failed(thrown: unknown): never {
+  if (thrown instanceof TorilError) throw thrown;
+  throw new TorilError('REDIS_FAILED', `Redis failed a request: ${messageOf(thrown)}.`, {
+    cause: thrown,
+  });
+}
+
+function commitSight(entry: HistoryEntry): CommitSight {
+  const { id, token, value, hash, recovered, jobs } = entry;
+  return {
+    ...{ id, token, recovered },
+    atMs: Number(id.split('-')[0]),
+    valueJson: hash === NO_VALUE_HASH ? null : value,
+    jobs: jobs.map(({ jobId, name = '(removed)', data, decision, attempt }) => ({
+      ...{ jobId, name, attempt },
+      dataJson: data,
+      end: endOf(decision),
+    })),
+  };
+}
+
+function endOf(decision: string): string {
+  const outcome = decodeOutcome(decision);
+  if (outcome !== undefined)
+    return outcome.kind === 'applied' ? 'applied' : `failed (${outcome.code})`;
+  if (decision === MOVED) return 'moved to the end of its lane';
+  return decision.startsWith(HELD) ? 'holds the lane' : 'left the lane';
+}
+
+function trusted(end: TrustEnd): string {
+  switch (end.kind) {
+    case 'unusable':
+      throw end.cause;
+    case 'copy-trusted':
+      return `the cell is deleted; the next job restores it from commit ${end.token}`;
+    case 'cell-trusted':
+      return `the copy is now the cell's commit ${end.token}`;
+    case 'copy-is-newer':
+      return 'nothing was changed: the copy in Redis is as new as the cell or newer, and workers trust it anyway';
+    case 'no-cell':
+      return 'nothing was changed: there is no cell, so the copy is trusted anyway';
+    case 'no-copy':
+      return 'nothing was changed: Redis has no value to restore';
+  }
+}
