@@ -4,7 +4,7 @@
  */
 import type { Lanes } from '../../src/jobs/lanes.ts';
 import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
-import type { MemcachedServer } from '../../src/memcached/server.ts';
+import type { MemcachedServer, NewItem } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';
 import { CELL } from './memcached-states.ts';
 import { setForReplace } from '../simulation/canaries.ts';
@@ -42,6 +42,21 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
         const acknowledge = jobs.acknowledge.bind(jobs);
         jobs.acknowledge = (commit) =>
           acknowledge({ ...commit, base: jobs.inspect(commit.key, 0).copy.token });
+      },
+    },
+  },
+  /** In the meta protocol: a store without a copy, done by an `ms`, deletes what is there if it finds no room. */
+  'ms for locks': {
+    within: { path: 'lease', protocol: 'meta', refusals: 1, clocks: 'step' },
+    damage: {
+      store(store) {
+        for (const method of ['add', 'replace'] as const) {
+          const stores = store[method].bind(store) as (
+            ...args: unknown[]
+          ) => ReturnType<typeof store.add>;
+          store[method] = (name: string, item: NewItem, ...more: unknown[]) =>
+            stores(name, { ...item, isCopied: true }, ...more);
+        }
       },
     },
   },

@@ -123,8 +123,8 @@ export class Checks {
     switch (event.kind) {
       case 'began':
         return this.#began(watch, event.token, othersRun);
-      case 'settled':
-        checkSettlement(event, redis);
+      case 'ended':
+        checkEnd(event, redis);
         return watch;
       case 'told':
         if (isCalm && event.fate !== 'written') {
@@ -219,35 +219,18 @@ function told(watch: Watch, event: Extract<WorkerEvent, { kind: 'told' }>): Watc
   return { ...watch, deniedBits: watch.deniedBits | bit };
 }
 
-function checkSettlement(
-  { jobId, settlement }: Extract<WorkerEvent, { kind: 'settled' }>,
+function checkEnd(
+  { jobId, end, text }: Extract<WorkerEvent, { kind: 'ended' }>,
   redis: RedisState,
 ): void {
-  switch (settlement.kind) {
-    case 'snoozed':
-    case 'limited':
-    case 'returned':
-    case 'superseded':
-      return;
-    case 'retry':
-    case 'held':
-      throw new Violation('P7', `job ${jobId} was charged: ${settlement.thrown.message}`);
-    case 'decided': {
-      const { outcome } = settlement;
-      if (outcome.kind === 'failed') {
-        throw new Violation('P7', `job ${jobId} failed: ${outcome.message}`);
-      }
-      const kept = valueOf(redis.copyValue);
-      if (!kept.includes(Number(jobId))) {
-        const what = `job ${jobId} is completed, and the copy has ${show(kept)}`;
-        throw new Violation('P3', what);
-      }
-      // Job n is the nth: its result, the number of jobs so far, is n.
-      if (outcome.result !== jobId) {
-        throw new Violation('P3', `job ${jobId} was given the result ${outcome.result}`);
-      }
-    }
+  if (end === 'back') return;
+  if (end !== 'completed') throw new Violation('P7', `job ${jobId} ${end}: ${text}`);
+  const kept = valueOf(redis.copyValue);
+  if (!kept.includes(Number(jobId))) {
+    throw new Violation('P3', `job ${jobId} is completed, and the copy has ${show(kept)}`);
   }
+  // Job n is the nth: its result, the number of jobs so far, is n.
+  if (text !== jobId) throw new Violation('P3', `job ${jobId} was given the result ${text}`);
 }
 
 /** Jobs are numbered in the order of their lane: any true value is the beginning of 1, 2, 3, ... */

@@ -64,7 +64,10 @@ export class FreshStarts {
     const calls = plan.path === 'lease' ? callsMade - 1 : 0;
     const commits = plan.commits - (node.commit?.count ?? 0);
     const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: calls };
-    return this.#toldTo(begun, told.map(answer), node);
+    // If it has abandoned attempts, it has made them since its delivery (worker.ts).
+    const isDelivered = plan.path !== 'lease' && abandoned.length === 0;
+    const delivered = isDelivered ? [this.#reply({ outcome: '' })] : [];
+    return this.#toldTo(begun, [...delivered, ...told.map(answer)], node);
   }
 
   /** Its last commit is not as gone as it seems. */
@@ -88,12 +91,16 @@ export class FreshStarts {
     const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: callsMade - 2 };
     let fresh = this.#told(this.#workers.start(begun), MISSING);
     fresh = this.#toldStored(fresh, cas);
-    fresh = this.#workers.next(fresh, TOLD.reply + vocabulary.idOf('reply', 0) * TOLD_KINDS);
+    fresh = this.#workers.next(fresh, this.#reply(0));
     fresh = this.#toldStored(fresh, commit.cas);
     fresh = this.#told(fresh, { kind: 'done', value: lock });
     fresh = this.#workers.next(fresh, TOLD.worked);
     fresh = this.#toldStored(fresh, commit.cas);
     return isSame(fresh, node) ? fresh : undefined;
+  }
+
+  #reply(reply: unknown): number {
+    return TOLD.reply + this.#vocabulary.idOf('reply', reply) * TOLD_KINDS;
   }
 
   #told(node: WorkerNode, outcome: Outcome<unknown>): WorkerNode {

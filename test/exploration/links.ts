@@ -115,7 +115,8 @@ export class ExploredConnection implements Connection {
     if (stored.kind === 'refused')
       return stored.reason === 'exists' && standing !== undefined ? refusedFor(standing) : stored;
     const isOurs = standing?.flags === item.flags && standing.value.equals(item.value);
-    if (standing !== undefined && isOurs) return { kind: 'done', value: standing.cas };
+    // Not the CAS that it has now: somebody may have bumped it in between (the real engine knows by a mark).
+    if (standing !== undefined && isOurs) return stored;
     this.end('MEMCACHED_CLOSED');
     return { kind: 'unknown', cause: ended() };
   }
@@ -189,6 +190,11 @@ export class ExploredRedis implements Lanes, TokenSource {
 
   locate(key: string, jobId: string): Promise<Location> {
     return this.#call({ script: 'locate', key, jobId });
+  }
+
+  /** How the job has left its lane; empty: it has not. */
+  async deliver(jobId: string): Promise<string> {
+    return (await this.#call<{ outcome: string }>({ script: 'deliver', jobId })).outcome;
   }
 
   async drawToken(): Promise<DrawnToken> {

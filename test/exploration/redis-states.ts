@@ -132,6 +132,8 @@ class Server {
         return this.#acknowledge(request.commit);
       case 'locate':
         return this.jobs.locate(request.key, request.jobId);
+      case 'deliver':
+        return { outcome: this.jobs.get(request.jobId)?.outcome ?? '' };
       case 'drawToken':
         this.#lastToken = this.jobs.drawToken();
         return this.#lastToken;

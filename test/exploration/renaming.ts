@@ -67,6 +67,7 @@ export function renamedCall(call: RedisRequest, to: Renaming): RedisRequest {
     case 'acknowledge':
       return { ...call, commit: renamedCommit(call.commit, to) };
     case 'locate':
+    case 'deliver':
     case 'drawToken':
       return call;
   }

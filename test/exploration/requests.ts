@@ -31,6 +31,8 @@ export type RedisRequest =
   | { readonly script: 'take'; readonly request: TakeRequest }
   | { readonly script: 'acknowledge'; readonly commit: Acknowledgement }
   | { readonly script: 'locate'; readonly key: string; readonly jobId: string }
+  /** BullMQ's: what is known of the job at its delivery. */
+  | { readonly script: 'deliver'; readonly jobId: string }
   | { readonly script: 'drawToken' };
 
 /** What is known by number. */

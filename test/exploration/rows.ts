@@ -22,6 +22,15 @@ const ROWS: readonly Row[] = [
   { path: 'queue', ...EVERY_KIND, faults: 1, batch: 1 },
   { path: 'lease', expiries: 1, timeouts: 1, clocks: 'step' },
   { path: 'strict', expiries: 1, clocks: 'step' },
+  // Without faults, and with one: its two commands make three to ten times as many states.
+  ...PATHS.map((path): Row => ({ path, protocol: 'meta' })),
+  { path: 'queue', protocol: 'meta', ...EVERY_KIND, faults: 1 },
+  ...PATHS.map((path): Row => ({ path, protocol: 'meta', expiries: 1 })),
+  ...PATHS.map((path): Row => ({ path, protocol: 'meta', evictions: 1 })),
+  ...PATHS.map((path): Row => ({ path, protocol: 'meta', refusals: 1 })),
+  ...PATHS.map((path): Row => ({ path, protocol: 'meta', cell: 'missing', restarts: 1 })),
+  { path: 'lease', protocol: 'meta', commits: 2 },
+  { path: 'lease', protocol: 'meta', refusals: 1, clocks: 'step' },
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
   // As far as the time goes:
   ...PATHS.map((path): Row => ({ path, workers: 3, jobs: 3, expiries: 2 })),

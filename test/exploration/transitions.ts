@@ -61,7 +61,9 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
   const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
   const { state: memcached, outcome } = world.memcached.execute(state.memcached, request, isFull);
   // An `ms` that finds no room deletes what is there.
-  const isLost = isFull && state.memcached.cell !== undefined && memcached.cell === undefined;
+  const asked = world.vocabulary.at('memcached', request);
+  const mayDelete = isFull && 'item' in asked && asked.item.isCopied === true;
+  const isLost = mayDelete && state.memcached.cell !== undefined && memcached.cell === undefined;
   const watch = isLost
     ? world.checks.lost(state.watch, 'cell')
     : world.checks.executed(state.watch, state.memcached, memcached, state.redis);

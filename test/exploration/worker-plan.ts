@@ -3,7 +3,7 @@ import type { Lanes } from '../../src/jobs/lanes.ts';
 import type { TokenSource } from '../../src/lock/lock.ts';
 import type { WriteFate } from '../../src/lock/strict/lease-session.ts';
 import type { MemcachedServer } from '../../src/memcached/server.ts';
-import type { Settlement } from '../../src/workers/deliveries/arrival.ts';
+import type { DeliveryEnd } from './deliveries.ts';
 
 export const KEY = 'k';
 export const QUEUE = 'bull:explored';
@@ -48,7 +48,13 @@ export interface WorkerDamage {
 export type WorkerEvent =
   /** A strict update, or a function under a lease, has begun. */
   | { readonly kind: 'began'; readonly token: number }
-  | { readonly kind: 'settled'; readonly jobId: string; readonly settlement: Settlement }
+  /** What BullMQ was told of its job. */
+  | {
+      readonly kind: 'ended';
+      readonly jobId: string;
+      readonly end: DeliveryEnd;
+      readonly text: string;
+    }
   /** What a caller of withLease was told of its write. */
   | {
       readonly kind: 'told';

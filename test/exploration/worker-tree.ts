@@ -191,7 +191,7 @@ export class WorkerTree {
       wasRefused: worker.wasRefused,
       running: worker.running,
       over: worker.over,
-      commit: this.#commit(parent, stimulus, plan, worker, events),
+      commit: this.#commit(parent, stimulus, worker, events),
       events,
       hurrying: worker.hurrying,
       idsDrawn: worker.idsDrawn,
@@ -218,7 +218,6 @@ export class WorkerTree {
   #commit(
     parent: WorkerNode | undefined,
     stimulus: number,
-    plan: WorkerPlan,
     worker: Worker,
     events: readonly WorkerEvent[],
   ): OwnCommit | undefined {
@@ -230,29 +229,14 @@ export class WorkerTree {
       const request = this.#vocabulary.at('memcached', asked);
       const answer = this.#vocabulary.at('outcome', outcome);
       const isOfCell = !request.name.startsWith(LOCK_PREFIX);
-      const isTold =
-        plan.protocol === 'binary'
-          ? request.command === 'replace'
-          : request.command === 'get' && this.#isAnsweredReplace(parent as WorkerNode);
-      if (isTold && isOfCell && answer.kind === 'done') {
+      if (request.command === 'replace' && isOfCell && answer.kind === 'done') {
         const { epoch } = worker;
-        const { value } = answer;
-        const cas = typeof value === 'bigint' ? value : (value as Item).cas;
-        return { cas, epoch, isUsed: false, count };
+        return { cas: answer.value as bigint, epoch, isUsed: false, count };
       }
     }
     if (before === undefined) return undefined;
     const isUsed = before.isUsed || worker.requests.some((id) => this.#isBumpOf(id, before.cas));
     return { ...before, isUsed, count };
-  }
-
-  /** It was told that the cell is replaced, and hears next with which CAS. */
-  #isAnsweredReplace({ parent, stimulus }: WorkerNode): boolean {
-    const asked = parent?.requests[0];
-    if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return false;
-    const { command, name } = this.#vocabulary.at('memcached', asked);
-    const { kind } = this.#vocabulary.at('outcome', Math.floor(stimulus / TOLD_KINDS));
-    return command === 'replace' && !name.startsWith(LOCK_PREFIX) && kind === 'done';
   }
 
   #isBumpOf(id: number, cas: bigint): boolean {
@@ -331,5 +315,5 @@ export function isWritten(event: WorkerEvent): boolean {
 }
 
 function isDecision(event: WorkerEvent): boolean {
-  return event.kind === 'settled' && event.settlement.kind === 'decided';
+  return event.kind === 'ended' && event.end !== 'back';
 }

@@ -13,7 +13,11 @@ import type { HeldKey } from '../../src/lock/strict/held-keys.ts';
 import { createLocks } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type TorilWorkerOptions, WORKER_DEFAULTS } from '../../src/options.ts';
+import type { Delivered } from '../../src/jobs/deliveries.ts';
+import { Intake } from '../../src/workers/deliveries/intake.ts';
+import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
+import { deliveryOf, type DeliveryEnd, ExploredDeliveries } from './deliveries.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
@@ -73,7 +77,13 @@ export class Worker {
     if (plan.path === 'lease') void this.#useLock();
     else this.#openGate();
     this.#clock.settle();
+    if (plan.abandoned.length > 0 && plan.path !== 'lease') this.#beDelivered();
     for (let attempts = 0; attempts < plan.abandoned.length; attempts++) this.#abandonAttempt();
+  }
+
+  #beDelivered(): void {
+    this.#redis.answer({ outcome: '' });
+    this.#clock.settle();
   }
 
   /** An attempt times out, and its owner id is not seen in the lock. */
@@ -187,7 +197,7 @@ export class Worker {
   // The queue
 
   #openGate(): void {
-    const { jobId, batchJobsMax } = this.#plan;
+    const { batchJobsMax } = this.#plan;
     const options: TorilWorkerOptions = {
       ...WORKER_DEFAULTS,
       leaseMs: LEASE_MS,
@@ -197,47 +207,45 @@ export class Worker {
       history: 'off',
     };
     const random = { fraction: () => 0.5, id: () => this.#nextId() };
+    const registry = new UpdateRegistry([this.#update()]);
+    const report: EventReporter = (event, facts) => {
+      if (event === 'acknowledgementRefused') this.#wasRefused = true;
+      if (event === 'internalFault') throw (facts as unknown as { cause: Error }).cause;
+    };
     const gate = new Gate({
       queue: QUEUE,
       servers: this.#memcached,
       locks: new MemcachedLeaseLocks({ clock: this.#clock, random, leaseMs: LEASE_MS }),
       lanes: this.#damage.lanes?.(this.#redis) ?? this.#redis,
-      registry: new UpdateRegistry([this.#update()]),
+      registry,
       clock: this.#clock,
       random,
       options,
-      report: (event, facts) => {
-        if (event === 'acknowledgementRefused') this.#wasRefused = true;
-        if (event === 'internalFault') throw (facts as { cause: Error }).cause;
-      },
+      report,
       rateLimited: false,
       resting: () => false,
       slots: () => 1,
       snoozeAhead: () => Promise.resolve(),
       deliverNext: () => {},
     });
-    this.#deliver(gate, jobId);
+    void this.#deliver(gate, registry, report);
   }
 
-  /** BullMQ delivers the job again, and at once, until it is decided. */
-  #deliver(gate: Gate, jobId: string): void {
-    gate.arrive(KEY, {
-      jobId,
-      arrivedAtMs: this.#clock.monotonicMs(),
-      deliveries: 1,
-      stalls: 0,
-      isLastAttempt: () => true,
-      settle: (settlement) => {
-        this.#events.push({ kind: 'settled', jobId, settlement });
-        if (settlement.kind === 'snoozed' || settlement.kind === 'returned') {
-          this.#clock.soon(() => this.#deliver(gate, jobId));
-        } else {
-          void gate.atRest().then(() => {
-            this.over = true;
-          });
-        }
-      },
+  /** BullMQ delivers the job, and again, at once, until it is decided. */
+  async #deliver(gate: Gate, registry: UpdateRegistry, report: EventReporter): Promise<void> {
+    const { jobId } = this.#plan;
+    const deliveries = new ExploredDeliveries((id, end, text) =>
+      this.#events.push({ kind: 'ended', jobId: id, end, text }),
+    );
+    const intake = new Intake<Delivered, DeliveryEnd>({
+      ...{ gate, deliveries, registry, report, clock: this.#clock },
+      blockedMs: WORKER_DEFAULTS.blockedMs,
     });
+    let end: DeliveryEnd = 'back';
+    while (end === 'back')
+      end = await intake.handle(deliveryOf(jobId, await this.#redis.deliver(jobId)));
+    await gate.atRest();
+    this.over = true;
   }
 
   #update(): ReturnType<typeof defineUpdate> {

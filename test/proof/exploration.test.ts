@@ -20,6 +20,9 @@ const SMALL: readonly Partial<Configuration>[] = [
   { path: 'queue', expiries: 1 },
   { path: 'queue', cell: 'missing', expiries: 1, evictions: 1 }, // where a stale cell comes to be
   { path: 'lease', expiries: 1 },
+  { path: 'queue', protocol: 'meta' },
+  { path: 'queue', protocol: 'meta', refusals: 1 }, // an `ms` without room deletes
+  { path: 'lease', protocol: 'meta' },
 ];
 
 describe('no order of steps breaks a promise', () => {

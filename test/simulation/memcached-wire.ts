@@ -221,7 +221,8 @@ export class Wire implements Connection, StoreListener {
     if (stored.kind === 'refused')
       return stored.reason === 'exists' && item !== undefined ? refusedFor(item) : stored;
     const isOurs = item?.flags === sent.flags && item.value.equals(sent.value);
-    if (item !== undefined && isOurs) return { kind: 'done', value: item.cas };
+    // Not the CAS that it has now: somebody may have bumped it in between (the real engine knows by a mark).
+    if (item !== undefined && isOurs) return stored;
     const cause = this.#end(
       'MEMCACHED_REFUSED',
       'answered STORED, but something else stands there',

@@ -43,7 +43,11 @@ export const JOB_TWINS: readonly Twin[] = [
     name: 'survived-said-once',
     guard:
       'what a process has lived through is said again until Redis has heard it: it may refuse what is told at the end of a delivery',
-    hunt: { by: 'simulation', from: 10_600, seeds: 20_000 },
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/isolated-starts.test.ts',
+      why: 'Redis would have to refuse it for more than a lease',
+    },
     edits: [
       {
         file: 'src/workers/deliveries/intake.ts',
@@ -69,7 +73,11 @@ export const JOB_TWINS: readonly Twin[] = [
     name: 'survived-said-late',
     guard:
       'a process says that it has lived through a start alone as soon as its lease is over, not when the delivery ends',
-    hunt: { by: 'simulation', from: 0, seeds: 30_000 },
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/isolated-starts.test.ts',
+      why: 'its delivery would have to last for more than a lease beyond the lease',
+    },
     edits: [
       {
         file: 'src/workers/turn/turn.ts',

@@ -54,8 +54,21 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/memcached/meta/requests.ts',
-        find: '    if (reply.hasValue(value)) return casOf(reply, operation);',
-        replace: '    if (value.length >= 0) return casOf(reply, operation);',
+        find: '    if (reply.hasValue(value)) return',
+        replace: '    if (value.length >= 0) return',
+      },
+    ],
+  },
+  {
+    name: 'bumped-is-ours',
+    guard:
+      'in the meta protocol, the CAS that is found behind a classic store is not the writer’s if the item was bumped in between',
+    hunt: BY_TEST,
+    edits: [
+      {
+        file: 'src/memcached/meta/requests.ts',
+        find: 'return reply.isBumped ? BUMPED_SINCE : casOf(reply, operation);',
+        replace: 'return casOf(reply, operation);',
       },
     ],
   },

@@ -1,5 +1,13 @@
 /** A copy of the tree with a twin's edits, as far as the proofs need it. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,9 +15,11 @@ import type { Edit, Twin } from './twin.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = [
-  ...['src', 'test', 'bench', 'examples', 'scripts'],
+  ...['src', 'test', 'bench', 'examples', 'scripts', 'site'],
   ...['package.json', 'tsconfig.json', 'vitest.config.ts'],
 ];
+
+const MODULES = ['node_modules', 'bench/node_modules', 'site/node_modules'];
 
 export interface Tree {
   readonly folder: string;
@@ -18,8 +28,12 @@ export interface Tree {
 
 export function plant({ name, edits }: Pick<Twin, 'name' | 'edits'>): Tree {
   const folder = mkdtempSync(join(tmpdir(), `toril-twin-${name}-`));
-  for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
-  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'dir');
+  const filter = (path: string): boolean => !path.endsWith('node_modules');
+  for (const path of COPIED)
+    cpSync(join(ROOT, path), join(folder, path), { recursive: true, filter });
+  for (const modules of MODULES)
+    if (existsSync(join(ROOT, modules)))
+      symlinkSync(join(ROOT, modules), join(folder, modules), 'dir');
   for (const edit of edits) {
     const path = join(folder, edit.file);
     writeFileSync(path, edited(readFileSync(path, 'utf8'), edit, name));

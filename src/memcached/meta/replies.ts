@@ -47,6 +47,8 @@ export class MetaReply {
   flags: number | undefined = undefined;
   /** The item was bumped (`md I`), not stored since, and this is the first look at it since the last bump. */
   isFirstLook = false;
+  /** It was bumped, and not stored since. */
+  isBumped = false;
   #bytes: Buffer = NOTHING;
   #lineStart = 0;
   #lineEnd = 0;
@@ -91,6 +93,7 @@ export class MetaReply {
     this.cas = undefined;
     this.flags = undefined;
     this.isFirstLook = false;
+    this.isBumped = false;
     this.code = this.#codeAt(start, end);
     if (this.code === CODE.other || this.code === CODE.stored) return 0;
     let blockBytes = 0;
@@ -147,8 +150,9 @@ export class MetaReply {
       } else if (letter === LETTER.f) {
         this.flags = this.#number(numberAt, at);
         if (this.flags === undefined) return false;
-      } else if (letter === LETTER.W) this.isFirstLook = true;
-      else if (letter !== LETTER.X && letter !== LETTER.Z) return false;
+      } else if (letter === LETTER.X) this.isBumped = true;
+      else if (letter === LETTER.W) this.isFirstLook = true;
+      else if (letter !== LETTER.Z) return false;
     }
     return true;
   }

@@ -73,6 +73,11 @@ export class MetaRequest implements Request<MetaReply> {
 
 const NO_VALUE = Buffer.alloc(0);
 const DONE: Outcome<void> = { kind: 'done', value: undefined };
+/**
+ * Stored, and somebody has given it another CAS before the get behind the store. That one is not the writer's: with it,
+ * an older holder could write over a cell that was closed to him. So he gets one that no item has: no counter goes so far.
+ */
+const BUMPED_SINCE: Outcome<Cas> = { kind: 'done', value: 2n ** 64n - 1n };
 const OUT_OF_MEMORY = 'SERVER_ERROR out of memory storing object';
 const TOO_LARGE = 'SERVER_ERROR object too large for cache';
 
@@ -299,7 +304,7 @@ function storedAlone(reply: MetaReply): Outcome<void> | undefined {
 function readStanding(reply: MetaReply, request: MetaRequest): Meaning<Cas> {
   const { first, operation, value, flags } = request;
   if (first?.kind === 'done' && reply.flags === flags && reply.code === CODE.value) {
-    if (reply.hasValue(value)) return casOf(reply, operation);
+    if (reply.hasValue(value)) return reply.isBumped ? BUMPED_SINCE : casOf(reply, operation);
   }
   const standing = reply.code === CODE.miss ? undefined : itemOf(reply, operation);
   if (standing?.kind === 'distrusted') return standing;

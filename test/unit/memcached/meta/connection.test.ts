@@ -192,6 +192,21 @@ describe('what is stored alone', () => {
     expect(connection.alive).toBe(false);
   });
 
+  test.each(['X W', 'Z X'])(
+    'is done under a CAS that nothing has if it was bumped by then: %s',
+    async (marks) => {
+      const mg = standing('x').replace('\r\n', ` ${marks}\r\n`);
+      const { connection } = await open(answering({ add: 'STORED\r\n', cas: 'STORED\r\n', mg }));
+      for (const outcome of [
+        await connection.add('a', newItem('x')),
+        await connection.replace('a', newItem('x'), 5n),
+      ]) {
+        expect(outcome).toEqual({ kind: 'done', value: 2n ** 64n - 1n });
+      }
+      expect(connection.alive).toBe(true);
+    },
+  );
+
   test('or refused, with what stands there', async () => {
     const answers = { add: 'NOT_STORED\r\n', cas: 'EXISTS\r\n', mg: standing('y') };
     const { connection } = await open(answering(answers));

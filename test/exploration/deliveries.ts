@@ -1,0 +1,64 @@
+/**
+ * BullMQ, as far as the search plays it: it delivers a job to its worker, and again, at once, as long as that gives it
+ * back. What stands between a delivery and the gate is the shipped code (src/workers/deliveries/intake.ts).
+ */
+import type { Deliveries, Delivered } from '../../src/jobs/deliveries.ts';
+import { KEY, UPDATE } from './worker-plan.ts';
+
+/** What becomes of a delivery. `back`: its slot is given back, without an attempt. */
+export type DeliveryEnd = 'completed' | 'failed' | 'charged' | 'back';
+
+/** @param outcome how it has left its lane, as Redis knows it at its delivery; empty: it has not */
+export function deliveryOf(jobId: string, outcome: string): Delivered {
+  return {
+    ...{ jobId, name: UPDATE, data: { job: Number(jobId) }, addedMs: 0, lane: KEY, outcome },
+    ...{ attemptsMade: 0, deliveries: 1, stalls: 0, completion: undefined },
+    isLastAttempt: () => true,
+  };
+}
+
+export class ExploredDeliveries implements Deliveries<Delivered, DeliveryEnd> {
+  readonly #ended: (jobId: string, end: DeliveryEnd, text: string) => void;
+
+  /** @param ended `text`: the result, or the error */
+  constructor(ended: (jobId: string, end: DeliveryEnd, text: string) => void) {
+    this.#ended = ended;
+  }
+
+  complete(job: Delivered, resultJson: string): DeliveryEnd {
+    return this.#end(job, 'completed', resultJson);
+  }
+
+  fail(job: Delivered, thrown: Error): DeliveryEnd {
+    return this.#end(job, 'failed', thrown.message);
+  }
+
+  retry(job: Delivered, thrown: Error): DeliveryEnd {
+    return this.#end(job, 'charged', thrown.message);
+  }
+
+  waitForLimit(job: Delivered): DeliveryEnd {
+    return this.#end(job, 'back', '');
+  }
+
+  snooze(job: Delivered): DeliveryEnd {
+    return this.#end(job, 'back', '');
+  }
+
+  giveBack(job: Delivered): DeliveryEnd {
+    return this.#end(job, 'back', '');
+  }
+
+  dropMissing(): never {
+    throw new Error('no job is removed here');
+  }
+
+  leave(): never {
+    throw new Error('no job is removed here');
+  }
+
+  #end({ jobId }: Delivered, end: DeliveryEnd, text: string): DeliveryEnd {
+    this.#ended(jobId, end, text);
+    return end;
+  }
+}
