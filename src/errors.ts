@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   JOB_CANCELLED: 'the job was cancelled before its update was called',
   JOB_DROPPED: 'an operator dropped the job from its lane',
   LANE_NOT_HELD: 'the lane is not held, so there is nothing to retry, skip or drop',
+  QUEUE_MISSING: 'nobody has used a queue of this name in this Redis',
   JOB_CASCADED: 'an earlier job of the same key failed, and its update cascades',
   JOB_NOT_APPLIED: 'somebody who is no worker of Toril completed the job',
   JOB_DAMAGED: "parts of the job's hash in Redis are gone",

@@ -182,6 +182,11 @@ export class Queue extends BullQueue<
     return pageOfLanes(this.#redis.views, request);
   }
 
+  /** Whether anybody has used the queue: BullMQ makes it when it is opened. @internal */
+  async exists(): Promise<boolean> {
+    return this.upkeep.isUsed();
+  }
+
   /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
   async laneCounts(): Promise<LaneCounts> {
     return this.#redis.views.counts();

@@ -16,6 +16,8 @@ export interface OpenQueueOptions {
   readonly updates?: readonly AnyUpdate[];
   /** Entries that BullMQ keeps of the queue's events; its own default is 10,000. */
   readonly eventsMax?: number;
+  /** Does not make the queue, as BullMQ does when it is opened. */
+  readonly isReadOnly?: boolean;
 }
 
 /**
@@ -28,7 +30,7 @@ export async function openQueue(
   options: OpenQueueOptions = {},
 ): Promise<Queue> {
   const url = redisUrl(flags);
-  const { updates, eventsMax } = options;
+  const { updates, eventsMax, isReadOnly = false } = options;
   const queue = checkedQueue(flags.queue, {
     connection: {
       url,
@@ -39,6 +41,7 @@ export async function openQueue(
     },
     prefix: flags.prefix,
     enqueueMs: ANSWER_DEADLINE_MS,
+    skipMetasUpdate: isReadOnly,
     ...(updates && { updates }),
     ...(eventsMax !== undefined && { streams: { events: { maxLen: eventsMax } } }),
   });
@@ -57,6 +60,24 @@ export async function openQueue(
     cancel();
   }
   return queue;
+}
+
+/**
+ * The same for a command that only looks, or acts on what is there: a queue that nobody has used is said to be so, and
+ * is not made. @throws TorilError QUEUE_MISSING
+ */
+export async function openExistingQueue(flags: QueueFlags & RedisFlags): Promise<Queue> {
+  const queue = await openQueue(flags, { isReadOnly: true });
+  const isThere = await asking(queue.exists()).catch(async (thrown: unknown) => {
+    await closeQuietly(queue);
+    throw thrown;
+  });
+  if (isThere) return queue;
+  await closeQuietly(queue);
+  throw new TorilError(
+    'QUEUE_MISSING',
+    `Redis has no queue "${flags.queue}" with the prefix "${flags.prefix}". Is the name right (--queue, --prefix), and the Redis (--redis)?`,
+  );
 }
 
 /** BullMQ refuses some names with plain errors. */

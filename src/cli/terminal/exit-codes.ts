@@ -30,6 +30,7 @@ export type ExitWith = (code: number) => void;
 /** Codes that are none of these are a user's own mistake. */
 const BY_CODE: Partial<Record<ErrorCode, number>> = {
   LANE_NOT_HELD: EXIT.nothing,
+  QUEUE_MISSING: EXIT.nothing,
   NOTHING_RECORDED: EXIT.nothing,
   FOREIGN_VALUE: EXIT.unusable,
   ENVELOPE_NEWER: EXIT.unusable,

@@ -55,6 +55,11 @@ export function table(head: readonly string[], rows: readonly (readonly Cell[])[
   return drawn.toString();
 }
 
+/** Somebody else's text (a key, an id): what would move the cursor, turn the text round or begin a line becomes a blank. */
+export function plain(text: string): string {
+  return text.replaceAll(/[\p{C}\p{Zl}\p{Zp}]+/gu, ' ');
+}
+
 /** Two columns: what it is, and what it says. */
 export function sheet(rows: readonly (readonly [string, Cell])[]): string {
   const drawn = new Table({ style: { head: [], border: [], compact: true } });

@@ -6,6 +6,7 @@ import type { Lanes } from '../lanes.ts';
 import { PRUNE_INDEX, REINDEX } from './index/lane-index.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import type { Script } from './scripts/script.ts';
+import { NOW } from '../bullmq/state/timed.ts';
 import { SWEEP, UNAPPLIED } from './scripts/sweep.ts';
 
 /** Entries of a lane that are looked at in one call. */
@@ -84,6 +85,18 @@ export class LaneUpkeep {
     return { since: until, jobIds };
   }
 
+  /** Whether anybody has used the queue, BullMQ's part of it or ours. */
+  async isUsed(): Promise<boolean> {
+    return Number(await this.#scripts.run(IS_USED, [])) > 0;
+  }
+
+  /** What Redis says of itself (INFO), and its time: milliseconds since 1970. */
+  async aboutRedis(): Promise<[info: string, nowMs: number]> {
+    const client = await this.#scripts.client;
+    const [info, nowMs] = await Promise.all([client.info(), this.#scripts.run(NOW, [])]);
+    return [info, Number(nowMs)];
+  }
+
   /** Whether nobody has done this, whatever it is, within the last milliseconds. */
   async claim(what: string, ms: number): Promise<boolean> {
     return (await this.#scripts.run(CLAIM, [ms], [`${this.#scripts.own}claim:${what}`])) === 1;
@@ -114,6 +127,12 @@ export class LaneUpkeep {
     } while (cursor !== '0');
   }
 }
+
+const IS_USED: Script = {
+  name: 'torilIsUsed',
+  numberOfKeys: 1,
+  lua: `return redis.call('EXISTS', KEYS[1], ARGV[1] .. 'meta', ARGV[1] .. 'id')`,
+};
 
 const CLAIM: Script = {
   name: 'torilClaim',

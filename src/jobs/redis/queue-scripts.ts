@@ -10,6 +10,7 @@ export interface ScriptClient {
   get(key: string): Promise<string | null>;
   set(key: string, value: string): Promise<unknown>;
   del(...keys: string[]): Promise<number>;
+  info(): Promise<string>;
   scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<[string, string[]]>;
 }
 

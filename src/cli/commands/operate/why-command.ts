@@ -1,0 +1,73 @@
+/** `toril why KEY`: why a key does not move, in one sentence, and what to do about it. */
+import type { Command } from 'commander';
+import { systemClock } from '../../../base/clock.ts';
+import { checkKey } from '../../../key.ts';
+import { why, type Why } from '../../../jobs/reports/why.ts';
+import { type InspectedLane, LaneInspector } from '../../../workers/inspecting/inspector.ts';
+import {
+  addJsonFlag,
+  addMemcachedFlags,
+  addQueueFlags,
+  addRedisFlags,
+  type MemcachedFlags,
+  type QueueFlags,
+  type RedisFlags,
+} from '../../flags/flags.ts';
+import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
+import { openMemcached } from '../../servers/memcached.ts';
+import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
+import { note, plain, print, printJson } from '../../terminal/terminal.ts';
+
+interface WhyFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Exit code 0 if the key moves, or goes on by itself; 1 if somebody has to do something; 4 if nobody
+has heard of the key.
+
+Examples:
+  toril why account-1 --queue accounts
+  toril why account-1 --queue accounts --json`;
+
+export function addWhyCommand(program: Command, exitWith: ExitWith): void {
+  const command = program
+    .command('why')
+    .description('say in one sentence why a key does not move, and what to do')
+    .argument('<key>');
+  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))))
+    .addHelpText('after', EXAMPLES)
+    .action(async (key: string, flags: WhyFlags) => {
+      exitWith(await sayWhy(key, flags));
+    });
+}
+
+async function sayWhy(key: string, flags: WhyFlags): Promise<number> {
+  checkKey(key);
+  const servers = openMemcached(flags);
+  const queue = await openExistingQueue(flags);
+  const inspector = new LaneInspector(queue, servers, systemClock);
+  try {
+    const report = await asking(inspector.inspect(key));
+    const said = why(report);
+    if (flags.json === true) printJson({ key, ...said, state: report.state });
+    else print(textOf(key, said));
+    if (isUnknown(report)) {
+      note(`the queue "${plain(queue.name)}" has never heard of the key "${plain(key)}"`);
+      return EXIT.nothing;
+    }
+    return said.advice === '' ? EXIT.done : EXIT.checkFailed;
+  } finally {
+    await closeQuietly(queue, inspector);
+  }
+}
+
+function textOf(key: string, { sentence, advice }: Why): string {
+  const said = `${plain(key)}: ${sentence}`;
+  return advice === '' ? said : `${said}\n${advice}`;
+}
+
+/** No job, no commit, and nothing in memcached. */
+function isUnknown({ length, token, cell }: InspectedLane): boolean {
+  return length === 0 && token === 0 && (cell.standing === 'fresh' || cell.standing === 'missing');
+}
