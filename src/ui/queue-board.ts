@@ -10,6 +10,7 @@ import type { LaneCounts, LanePage, LanesRequest } from '../jobs/reports/lane-re
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import { decodeOutcome, HELD, MOVED } from '../updates/outcome.ts';
+import { LaneInspector } from '../workers/inspecting/inspector.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../workers/trust.ts';
 import type {
   Board,
@@ -29,12 +30,14 @@ const COMMITS_SHOWN = 30;
 export class QueueBoard implements Board {
   readonly #queue: Queue;
   readonly #servers: MemcachedServers | undefined;
+  readonly #inspector: LaneInspector | undefined;
   readonly #clock: Clock;
   readonly audit: AuditTrail;
 
   constructor(queue: Queue, servers: MemcachedServers | undefined, clock: Clock) {
     this.#queue = queue;
     this.#servers = servers;
+    this.#inspector = servers && new LaneInspector(queue, servers, clock);
     this.#clock = clock;
     const { audit } = queue;
     this.audit = {
@@ -62,7 +65,8 @@ export class QueueBoard implements Board {
 
   async lane(key: string): Promise<LaneSight> {
     const [report, cell] = await Promise.all([
-      this.#inTime(this.#queue.lane(key).report()),
+      // What memcached tells of its cell and lease is a part of why it stands, as `toril why` says it.
+      this.#inTime(this.#inspector?.inspect(key) ?? this.#queue.lane(key).report()),
       this.#cell(key),
     ]);
     return { report, cell };

@@ -1,6 +1,6 @@
 /** What npm would publish of this tree, and projects that have installed just that. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stage } from '../../scripts/package/stage.ts';
@@ -27,6 +27,8 @@ export interface Packed {
 export async function packed(): Promise<Packed> {
   mkdirSync(join(ROOT, '.toril'), { recursive: true });
   const folder = mkdtempSync(join(ROOT, '.toril', 'packed-'));
+  // Without a manifest of its own it is a part of this tree, in which `toril` means `dist`, if that is there.
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
   const copy = join(folder, 'copy');
   await stage(ROOT, copy);
 
