@@ -25,11 +25,18 @@ import type { SlotPressure } from '../waiting/slot-pressure.ts';
 import { type WaitedFor, WaitingJobs } from '../waiting/waiting-jobs.ts';
 import type { GateContext } from './gate-context.ts';
 import { KeyMemory } from './key-memory.ts';
+import type { LaneWaits } from './lane-waits.ts';
 import type { WorkerMemory } from './worker-memory.ts';
 
 /** Milliseconds: the first pause after something came in between, and the longest; doubled each time. */
 const AGAIN_PAUSE_MS = 1;
 const AGAIN_PAUSE_MS_MAX = 200;
+/**
+ * Looks at a lane that waits for another one, while no job waits here: the jobs of both may all be snoozed, and each snooze
+ * is longer than the last one. Then the lane's first job is woken.
+ */
+const LANE_LOOKS_MAX = 12;
+const NONE: readonly string[] = [];
 
 /** What a combiner needs of its gate. */
 export interface CombinerHome {
@@ -39,6 +46,8 @@ export interface CombinerHome {
   readonly slotPressure: SlotPressure;
   forget(key: string): void;
   visit(key: string): void;
+  readonly laneWaits: LaneWaits;
+  goneOn(key: string): void;
   settle(key: string, jobId: string, settlement: Settlement): void;
 }
 
@@ -151,6 +160,8 @@ export class Combiner implements WaitedFor {
     const { context, server } = this;
     this.#laneIsEmpty = false;
     try {
+      // Its cell and its lane are about to change, by a transaction that is driven from another key's lane.
+      if (this.memory.worker.driven.has(this.key)) return await this.#waitForLanes([this.key]);
       // Known to be down: waiting for it would hold a worker slot that other keys can use.
       if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
       this.#wantLease();
@@ -193,7 +204,7 @@ export class Combiner implements WaitedFor {
     this.turn = undefined;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
-    if (end.kind === 'waits') return this.#waitForTurn(this.#untilNextLookMs(++this.#waits));
+    if (end.kind === 'waits') return this.#waitForLanes(end.forKeys);
     this.#waits = 0;
     switch (end.kind) {
       case 'idle':
@@ -219,12 +230,22 @@ export class Combiner implements WaitedFor {
     return longest * this.context.random.fraction();
   }
 
-  /** Closing does not wait for it. */
-  async #rest(forMs: number): Promise<void> {
+  /** Closing does not wait for it, nor does whoever is told that these lanes have gone on. */
+  async #rest(forMs: number, forKeys: readonly string[] = NONE): Promise<void> {
     if (this.#stopping) return;
-    this.#resting = new AbortController();
-    await pause(this.context.clock, forMs, this.#resting.signal);
+    const resting = new AbortController();
+    this.#resting = resting;
+    this.#home.laneWaits.add(forKeys, resting);
+    await pause(this.context.clock, forMs, resting.signal);
+    this.#home.laneWaits.forget(forKeys, resting);
     this.#resting = undefined;
+  }
+
+  /** The first job of the lane waits for others: in this process, or in another one, which nobody tells us. */
+  async #waitForLanes(forKeys: readonly string[]): Promise<boolean> {
+    await this.#rest(this.#untilNextLookMs(++this.#waits), forKeys);
+    if (!this.#stopping) await this.#waiting.snoozeImpatient();
+    return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }
 
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */

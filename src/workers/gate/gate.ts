@@ -7,6 +7,7 @@ import { Combiner, type CombinerHome } from './combiner.ts';
 import type { GateContext } from './gate-context.ts';
 import { SlotPressure } from '../waiting/slot-pressure.ts';
 import { Deadlines } from '../waiting/deadlines.ts';
+import { LaneWaits } from './lane-waits.ts';
 import { WorkerMemory } from './worker-memory.ts';
 
 export class Gate implements CombinerHome {
@@ -15,6 +16,7 @@ export class Gate implements CombinerHome {
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
   readonly behind: BehindCommits;
+  readonly laneWaits: LaneWaits = new LaneWaits();
   readonly #root = new AsyncResource('TorilGate');
   readonly #combiners = new Map<string, Combiner>();
   #closing = false;
@@ -41,6 +43,11 @@ export class Gate implements CombinerHome {
   visit(key: string): void {
     if (this.#closing || this.#combiners.has(key)) return;
     this.#root.runInAsyncScope(() => this.#start(key, undefined));
+  }
+
+  /** Whoever waits for the key's lane looks again. */
+  goneOn(key: string): void {
+    this.laneWaits.goneOn(key);
   }
 
   /** Tells a job that waits at one key what was decided of it at another. */

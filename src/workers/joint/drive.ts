@@ -21,7 +21,7 @@ import type { JointEntry } from '../fold/joint-updates.ts';
 import { noteOfJoint } from '../fold/history-notes.ts';
 import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
 import { isRestricted } from '../turn/take.ts';
-import { AGAIN, type BatchEnd, type Turn, WAITS } from '../turn/turn-state.ts';
+import { AGAIN, type BatchEnd, type Turn } from '../turn/turn-state.ts';
 import { type FoldedKey, type FoldedRun, foldRun } from './fold-run.ts';
 import { notReady } from './ready.ts';
 import { type RunKeys, runKeys } from './run-keys.ts';
@@ -38,12 +38,14 @@ export async function driveJoint(
   const { driven } = turn.memory.worker;
   const keys = [turn.key, ...joint.others.keys()];
   // Another combiner of this process drives some of these keys right now, and would only be refused, or refuse us.
-  if (keys.some((key) => driven.has(key))) return WAITS;
+  const others = keys.filter((key) => driven.has(key));
+  if (others.length > 0) return { kind: 'waits', forKeys: others };
   keys.forEach((key) => driven.add(key));
   try {
     return await drive(turn, taken, joint, start);
   } finally {
     keys.forEach((key) => driven.delete(key));
+    keys.forEach((key) => turn.neighbours.goneOn(key));
   }
 }
 
@@ -117,7 +119,7 @@ function seenTo(turn: Turn, found: Exclude<RunKeys, { kind: 'keys' }>): BatchEnd
   }
   const others = found.keys.filter((key) => key !== turn.key);
   others.forEach((key) => turn.neighbours.visit(key));
-  return others.length > 0 ? WAITS : AGAIN;
+  return others.length > 0 ? { kind: 'waits', forKeys: others } : AGAIN;
 }
 
 function commitOf(turn: Turn, taken: Taken, { decisions, keys }: FoldedRun): JointCommit {

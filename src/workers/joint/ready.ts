@@ -4,7 +4,7 @@ import type { JointHead } from '../../jobs/joint-lanes.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import { encodeDecision } from '../../updates/outcome.ts';
 import { dropped } from '../fold/fold-errors.ts';
-import { type BatchEnd, NEXT, type Turn, WAITS } from '../turn/turn-state.ts';
+import { type BatchEnd, NEXT, type Turn } from '../turn/turn-state.ts';
 
 export async function notReady(
   turn: Turn,
@@ -26,7 +26,7 @@ export async function notReady(
   }
   // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
   blockedBy.forEach((other) => turn.neighbours.visit(other));
-  return WAITS;
+  return { kind: 'waits', forKeys: blockedBy };
 }
 
 /** Its update says that it need not wait for ever: then it has left all its lanes. */

@@ -19,8 +19,8 @@ export type TurnEnd =
   | { readonly kind: 'more' }
   /** Somebody or something came in between: start again from the beginning. */
   | { readonly kind: 'again' }
-  /** The lane's head waits for another lane: look again soon. */
-  | { readonly kind: 'waits' }
+  /** The lane's head waits for these keys: look again once one of them has gone on here, or soon. */
+  | { readonly kind: 'waits'; readonly forKeys: readonly string[] }
   /** The lane's head cannot be decided now; look again in a while. */
   | { readonly kind: 'blocked'; readonly delayMs: number }
   /** A server is out of reach. */
@@ -32,7 +32,6 @@ export type BatchEnd = TurnEnd | { readonly kind: 'next' };
 export const IDLE: TurnEnd = { kind: 'idle' };
 export const MORE: TurnEnd = { kind: 'more' };
 export const AGAIN: TurnEnd = { kind: 'again' };
-export const WAITS: TurnEnd = { kind: 'waits' };
 export const NEXT: BatchEnd = { kind: 'next' };
 
 const NOTHING: readonly LaneEntry[] = [];
@@ -54,6 +53,8 @@ export interface TurnSite {
 export interface Neighbours {
   /** Has somebody look after a key's cell and lane. */
   visit(key: string): void;
+  /** Whoever waits for the key's lane looks again. */
+  goneOn(key: string): void;
   /** Tells a job that was delivered here, and waits at its first key. */
   settle(key: string, jobId: string, settlement: Settlement): void;
 }

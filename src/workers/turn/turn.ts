@@ -52,6 +52,7 @@ export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd
     turn.tellSurvived();
     turn.release();
     turn.observer?.ended(end);
+    turn.neighbours.goneOn(turn.key);
     for (const key of turn.toVisit) turn.neighbours.visit(key);
   }
 }
