@@ -5,7 +5,7 @@
  */
 import { type Cells, type CellState, foundCell } from '../cells/cells.ts';
 import { TorilError } from '../errors.ts';
-import { keyOf, throughJson, validated } from '../updates/job-data.ts';
+import { lanesOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from '../jobs/lane-handle.ts';
 import type { LaneReport } from '../jobs/reports/lane-report.ts';
 import type { Recordable } from '../history/record.ts';
@@ -109,8 +109,9 @@ export class TestBed {
     const written = throughJson(update, data);
     const json = JSON.stringify(written);
     checkJobOptions(update.name, json, options);
-    const key = keyOf(update, await validated(update, written));
-    return { name: update.name, data: json, key, options };
+    const lanes = lanesOf(update, await validated(update, written));
+    if (typeof lanes === 'string') return { name: update.name, data: json, key: lanes, options };
+    return { name: update.name, data: json, key: lanes[0] as string, keys: lanes, options };
   }
 
   /** In the queue's words. */
@@ -129,7 +130,7 @@ export class TestBed {
   }
 
   #addRecord(job: NewJob): JobRecord {
-    this.#parts.store.know(job.key);
+    for (const key of job.keys ?? [job.key]) this.#parts.store.know(key);
     return this.#parts.queue.add(job);
   }
 

@@ -36,6 +36,27 @@ export interface AcceptedCommit {
   readonly waiting: readonly string[];
 }
 
+/** One of the keys of a joint commit. */
+export interface JointLink {
+  readonly key: string;
+  readonly base: number;
+  /** JSON, or `deleted`. */
+  readonly value: string;
+  readonly expireMs: number;
+  /** Jobs of the commit that left the key's lane, in order. */
+  readonly jobIds: readonly string[];
+  /** The jobs that stayed. */
+  readonly waiting: readonly string[];
+}
+
+/** A commit of several keys that Redis accepted, for the first time. No cell has it yet. */
+export interface AcceptedJointCommit {
+  readonly token: number;
+  readonly links: readonly JointLink[];
+  /** Of all its jobs, in order. */
+  readonly decisions: ReadonlyMap<string, string>;
+}
+
 interface Chain {
   /** Of the last accepted commit; 0: none. */
   token: number;
@@ -65,6 +86,8 @@ export class Auditor implements BullObserver {
   readonly #cells: CellWatch;
   readonly #strict: StrictWatch;
   readonly #chains = new Map<string, Chain>();
+  /** By job id: the joint commit that has applied it. */
+  readonly #joint = new Map<string, { readonly token: number; readonly keys: readonly string[] }>();
   #clockWasSet = false;
 
   constructor(rules: AuditorRules, now: () => number) {
@@ -104,6 +127,11 @@ export class Auditor implements BullObserver {
     this.#cells.closed(key);
   }
 
+  /** By somebody of Toril's, who had no room for what is true. */
+  cellDeleted(key: string): void {
+    this.#cells.deleted(key);
+  }
+
   /** By somebody who knows nothing of Toril. */
   cellOverwritten(key: string): void {
     this.#cells.overwritten(key);
@@ -129,6 +157,13 @@ export class Auditor implements BullObserver {
       if (chain.suspects.get(token)?.includes(jobId) === true) this.#mustBeAlone(jobId, together);
       together.push(application);
     }
+  }
+
+  /** The same, of one of several keys: it need not hold that key's lease. */
+  appliedJoint(application: Application): void {
+    const { key, token } = application;
+    const { applications } = this.#chainOf(key);
+    applications.set(token, [...(applications.get(token) ?? []), application]);
   }
 
   /** If it kills the process, the others go down with it. */
@@ -177,6 +212,11 @@ export class Auditor implements BullObserver {
 
   completed(jobId: string, result: string): void {
     this.jobs.completed(jobId, result);
+    const joint = this.#joint.get(jobId);
+    for (const key of joint?.keys ?? []) {
+      if (this.#cells.isOlder(key, joint?.token ?? 0))
+        this.#violated('P3', `job ${jobId} completes, but the cell of ${key} is older than it`);
+    }
   }
 
   failed(jobId: string, reason: string): void {
@@ -226,6 +266,61 @@ export class Auditor implements BullObserver {
     for (const older of chain.suspects.keys()) {
       if (older <= token) chain.suspects.delete(older);
     }
+  }
+
+  /** All keys at a time, and its jobs at all of them: each in its chain, or in none. */
+  acknowledgedJoint({ token, links, decisions }: AcceptedJointCommit): void {
+    const chained: Application[] = [];
+    for (const link of links) chained.push(...this.#chainJoint(token, link, decisions));
+    for (const [jobId, decision] of decisions) {
+      const its = links.filter(({ jobIds }) => jobIds.includes(jobId));
+      const isHeld = decision[0] === 'h';
+      const keys = its.map(({ key }) => key);
+      if (!isHeld) this.#joint.set(jobId, { token, keys });
+      this.jobs.decided(
+        {
+          ...{ key: keys.join(' '), base: 0, token, value: '', applied: new Map() },
+          decided: isHeld ? [] : [{ jobId, decision }],
+          held: new Map(isHeld ? [[jobId, decision.slice(1)]] : []),
+          waiting: its.flatMap(({ waiting }) => waiting),
+        },
+        [],
+      );
+    }
+    this.jobs.decided(
+      {
+        ...{ key: '', base: 0, token, value: '', applied: new Map() },
+        ...{ decided: [], held: new Map(), waiting: [] },
+      },
+      chained,
+    );
+  }
+
+  #chainJoint(
+    token: number,
+    { key, base, value, expireMs, jobIds }: JointLink,
+    decisions: ReadonlyMap<string, string>,
+  ): Application[] {
+    const chain = this.#chainOf(key);
+    if (base !== chain.token)
+      this.#violated('P1', `${key}: ${token} was built on ${base}, not on ${chain.token}`);
+    if (token <= chain.token)
+      this.#violated('P5', `${key}: token ${token} comes after ${chain.token}`);
+    const applied = new Map(
+      jobIds
+        .map((jobId): [string, string] => [jobId, decisions.get(jobId) ?? ''])
+        .filter(([, decision]) => decision[0] === 'a'),
+    );
+    const commit = { key, base, token, value, applied, decided: [], held: new Map(), waiting: [] };
+    const chained = this.#link(chain, commit, value);
+    for (const application of chained) this.#extend(chain, application);
+    chain.token = token;
+    chain.value = value;
+    this.#setExpiry(chain, expireMs, chained.length > 0);
+    this.#cells.decided(key, { token, base: token, value, expireMs });
+    for (const older of chain.applications.keys())
+      if (older <= token) chain.applications.delete(older);
+    return chained;
   }
 
   /** At the end: what every job and every key has come to. `copies`: JSON by key. */

@@ -3,7 +3,7 @@
  * that was there before: values never go backwards. And once a strict update has begun, no older
  * holder's write lands.
  */
-interface Write {
+export interface Write {
   readonly token: number;
   readonly base: number;
   /** JSON, or `deleted`. */
@@ -15,6 +15,8 @@ interface Write {
 interface Cell {
   /** What is there, if it was never lost. */
   present: Write | undefined;
+  /** A worker has deleted it since. */
+  isDeleted: boolean;
   /** Somebody else's value is there. */
   isForeign: boolean;
   /** Memcached lost it; until a commit of what is there is accepted, others may be there for a while. */
@@ -23,6 +25,10 @@ interface Cell {
   lostSinceCommit: boolean;
   expiresMs: number;
   readonly writes: Map<number, Write>;
+  /** Joint commits, which Redis has accepted before any cell has them. */
+  readonly joint: Set<number>;
+  /** All that Redis has accepted. */
+  readonly accepted: Set<number>;
   /** The token of the last strict update; 0: none, or the cell was lost since. */
   strict: number;
   /** The token of the last commit that Redis accepted. */
@@ -74,6 +80,7 @@ export class CellWatch {
       cell.writes.set(token, write);
     }
     cell.present = write;
+    cell.isDeleted = false;
     cell.expiresMs =
       ttlSeconds === 0
         ? Number.POSITIVE_INFINITY
@@ -88,6 +95,11 @@ export class CellWatch {
   /** A lane was taken under that token. */
   drawn(key: string, token: number): void {
     this.#cellOf(key).drawnAt.set(token, ++this.#events);
+  }
+
+  /** Readers see nothing; that is no loss, since Redis has what is true. */
+  deleted(key: string): void {
+    this.#cellOf(key).isDeleted = true;
   }
 
   lost(key: string): void {
@@ -110,9 +122,25 @@ export class CellWatch {
     const cell = this.#cellOf(key);
     for (const older of cell.drawnAt.keys()) if (older <= token) cell.drawnAt.delete(older);
     cell.acknowledged = token;
+    cell.accepted.add(token);
     if (cell.present?.token !== token) return;
     cell.isLost = false;
     cell.lostSinceCommit = false;
+  }
+
+  /** A joint commit was accepted: its cell is written from now on, by whomever. */
+  decided(key: string, write: Write): void {
+    const cell = this.#cellOf(key);
+    cell.writes.set(write.token, write);
+    cell.joint.add(write.token);
+    this.acknowledged(key, write.token);
+  }
+
+  /** A reader sees the key as it was before a commit. */
+  isOlder(key: string, token: number): boolean {
+    const { present, isDeleted, isForeign, expiresMs } = this.#cellOf(key);
+    const isGone = isDeleted || isForeign || present === undefined;
+    return !isGone && this.#now() < expiresMs && present.token < token;
   }
 
   /** A process applies a job under that token. `acquisition`: its place among all who had the lock. */
@@ -143,11 +171,24 @@ export class CellWatch {
   #checkRestored(key: string, cell: Cell, { token, value }: Write): void {
     const what = `${key}: a stale cell was made commit ${token}`;
     if (token > cell.acknowledged) this.#report('P1', `${what}, which was never acknowledged`);
-    if (!cell.isLost) this.#report('P1', `${what}, though memcached had not lost it`);
+    if (cell.joint.has(token) && (cell.present?.token ?? 0) <= token)
+      this.#checkJoint(key, cell, token);
+    else if (!cell.isLost) this.#report('P1', `${what}, though memcached had not lost it`);
     const committed = cell.writes.get(token)?.value;
     if (committed !== undefined && value !== committed && value !== 'deleted')
       this.#report('P1', `${what}, but ${value}, not ${committed}`);
     cell.isLost = token !== cell.acknowledged;
+  }
+
+  /** What readers saw was acknowledged, and the commit leads on from it; it may skip some whose cells were never written. */
+  #checkJoint(key: string, cell: Cell, token: number): void {
+    if (token < cell.strict)
+      this.#report('P1', `${key}: write ${token} landed after a later strict update`);
+    if (cell.isForeign) this.#report('P9', `${key}: ${token} was written over a foreign value`);
+    const { present } = cell;
+    if (present === undefined || cell.isLost || this.#now() >= cell.expiresMs) return;
+    if (!cell.accepted.has(present.token))
+      this.#report('P1', `${key}: a reader sees ${present.token}, which goes with ${token}`);
   }
 
   #checkOrder(key: string, cell: Cell, { token, base }: Write): void {
@@ -170,11 +211,14 @@ export class CellWatch {
     if (cell === undefined) {
       cell = {
         present: undefined,
+        isDeleted: false,
         isForeign: false,
         isLost: false,
         lostSinceCommit: false,
         expiresMs: 0,
         writes: new Map(),
+        joint: new Set(),
+        accepted: new Set([0]),
         strict: 0,
         acknowledged: 0,
         strictHolder: 0,

@@ -17,6 +17,7 @@ const FAILURES_SHOWN = 3;
 
 const USAGE = `npm run sim -- --seeds N [--from S] [--processes P] [--until-failure]   many runs
 npm run sim -- --seed S [--trace]                                        one, and what happened in it
+  --transactions   with jobs of several keys
   --canary NAME    with a guard taken away; "list" names them`;
 
 const values = commandLine(USAGE, {
@@ -26,6 +27,7 @@ const values = commandLine(USAGE, {
   trace: { type: 'boolean', default: false },
   canary: { type: 'string' },
   processes: { type: 'string', default: '2' },
+  transactions: { type: 'boolean', default: false },
   'until-failure': { type: 'boolean', default: false },
 });
 
@@ -34,7 +36,9 @@ else if (values.seed !== undefined) process.exitCode = await runOne(numberOf('se
 else process.exitCode = await runMany();
 
 async function runOne(seed: number): Promise<number> {
-  const report = await runSimulation({ seed, traced: true, damage: damageOf(values.canary) });
+  const { transactions } = values;
+  const damage = damageOf(values.canary);
+  const report = await runSimulation({ seed, traced: true, damage, transactions });
   console.log(optionsText(report.options));
   if (values.trace) for (const line of report.lines) console.log(line);
   for (const { promise, what, atMs } of report.violations) {
@@ -49,16 +53,18 @@ async function runMany(): Promise<number> {
   const from = numberOf('from', values.from);
   const count = numberOf('seeds', values.seeds);
   damageOf(values.canary);
-  const { canary } = values;
+  const { canary, transactions } = values;
   const summary = await runShards({
     from,
     count,
     canary,
+    transactions,
     processes: numberOf('processes', values.processes),
     untilFailure: values['until-failure'],
   });
   for (const seed of summary.failed.slice(0, FAILURES_SHOWN)) {
-    const report = await runSimulation({ seed, traced: true, damage: damageOf(canary) });
+    const damage = damageOf(canary);
+    const report = await runSimulation({ seed, traced: true, damage, transactions });
     console.log(failureText(report, canary));
   }
   console.log(summaryText(summary));

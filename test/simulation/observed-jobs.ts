@@ -1,5 +1,6 @@
 /** A Redis whose scripts the auditor sees as they run. */
 import type { Clock } from '../../src/base/clock.ts';
+import type { JointCommit } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Auditor } from './auditor.ts';
@@ -15,6 +16,37 @@ export class ObservedJobs extends MemoryJobs {
     super(clock);
     this.#auditor = auditor;
     this.#trace = trace;
+    const { joint } = this;
+    const acknowledge = joint.acknowledge.bind(joint);
+    joint.acknowledge = (commit) => this.#observeJoint(commit, acknowledge);
+    const settled = joint.settled.bind(joint);
+    joint.settled = (token) => {
+      trace.note('redis', `the cells of ${token} are written`);
+      settled(token);
+    };
+  }
+
+  #observeJoint(
+    commit: JointCommit,
+    acknowledge: (commit: JointCommit) => Acknowledged,
+  ): Acknowledged {
+    const { token, keys, decisions } = commit;
+    const before = new Map(keys.map(({ key }) => [key, this.inspect(key, ALL)]));
+    const answer = acknowledge(commit);
+    const names = keys.map(({ key, base }) => `${key} on ${base}`).join(', ');
+    const verdict = answer.accepted ? 'accepted' : 'refused';
+    this.#trace.note('redis', `acknowledge ${token} of ${names}: ${verdict}`);
+    const isNew = keys.some(({ key }) => before.get(key)?.copy.token !== token);
+    if (!answer.accepted || !isNew) return answer;
+    const links = keys.map(({ key, base, value, expireMs, jobIds }) => ({
+      ...{ key, base, expireMs, jobIds },
+      value: typeof value === 'object' ? value.json : value,
+      waiting: (before.get(key)?.head ?? [])
+        .map(({ jobId }) => jobId)
+        .filter((jobId) => !jobIds.includes(jobId)),
+    }));
+    this.#auditor.acknowledgedJoint({ token, links, decisions });
+    return answer;
   }
 
   override take(request: TakeRequest): Taken {

@@ -41,6 +41,13 @@ export class ObservedStore extends MemoryStore {
     return outcome;
   }
 
+  override delete(name: string, cas: Cas): Outcome<void> {
+    const outcome = super.delete(name, cas);
+    const key = this.#keyOf.get(name);
+    if (outcome.kind === 'done' && key !== undefined) this.#auditor.cellDeleted(key);
+    return outcome;
+  }
+
   override put(name: string, value: Buffer, flags?: number): Cas {
     const key = this.#keyOf.get(name);
     if (key !== undefined) this.#auditor.cellOverwritten(key);

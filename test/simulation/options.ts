@@ -8,7 +8,7 @@ import { type TorilWorkerOptions, checkedWorkerOptions } from '../../src/options
 import { Dice } from './dice.ts';
 import { FAULT_KINDS, type FaultKind } from './faults.ts';
 import type { NetworkOptions } from './network.ts';
-import { UPDATE_KINDS, type UpdateKind } from './updates.ts';
+import { JOINT_KINDS, UPDATE_KINDS, type UpdateKind } from './updates.ts';
 
 interface BullSettings {
   readonly lockMs: number;
@@ -151,9 +151,28 @@ function drawKinds(dice: Dice): UpdateKind[] {
   return kinds.length === 0 ? ['append'] : kinds;
 }
 
-function drawSettings(dice: Dice): Record<UpdateKind, UpdateSetting> {
+/** The same run, but with several keys, and with jobs that change some of them at a time. */
+export function withTransactions(options: RunOptions): RunOptions {
+  const dice = new Dice(options.seed, 'transactions');
+  const kinds = JOINT_KINDS.filter(() => dice.chance(0.5));
+  const joint = kinds.length === 0 ? (['transfer'] as const) : kinds;
+  const share = dice.pick([1, 2, 4]);
+  return {
+    ...options,
+    keys: dice.pick([2, 2, 3, 4]),
+    // Some of them several times: about as many jobs of several keys as of one, or more, or fewer.
+    kinds: [...options.kinds, ...Array.from({ length: share }, () => joint).flat()],
+    settings: { ...options.settings, ...drawSettings(dice, JOINT_KINDS) },
+    gate: { ...options.gate, durableCopies: true },
+  };
+}
+
+function drawSettings(
+  dice: Dice,
+  kinds: readonly UpdateKind[] = UPDATE_KINDS,
+): Record<UpdateKind, UpdateSetting> {
   const settings = {} as Record<UpdateKind, UpdateSetting>;
-  for (const kind of UPDATE_KINDS) {
+  for (const kind of kinds) {
     settings[kind] = {
       onFailure: dice.pick(['block', 'block', 'skip']),
       onExhausted: dice.pick(['continue', 'continue', 'hold', 'cascade']),

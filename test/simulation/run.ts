@@ -1,7 +1,7 @@
 /** One run of the simulation, from its seed to its verdict. */
 import type { Violation } from './auditor.ts';
 import { Faults } from './faults.ts';
-import { optionsFrom, type RunOptions } from './options.ts';
+import { optionsFrom, type RunOptions, withTransactions } from './options.ts';
 import { Scheduler } from './scheduler.ts';
 import { Trace } from './trace.ts';
 import { Workload } from './workload.ts';
@@ -25,6 +25,8 @@ export interface RunSettings {
   readonly seed: number;
   readonly traced?: boolean;
   readonly damage?: Damage;
+  /** With jobs of several keys. */
+  readonly transactions?: boolean;
 }
 
 /** Milliseconds within which every lane must drain once nothing goes wrong any more. */
@@ -34,9 +36,10 @@ export async function runSimulation({
   seed,
   traced = false,
   damage = {},
+  transactions = false,
 }: RunSettings): Promise<RunReport> {
   await nextTurn(); // the scheduler drains promises itself, and cannot from within one
-  const drawn = optionsFrom(seed);
+  const drawn = transactions ? withTransactions(optionsFrom(seed)) : optionsFrom(seed);
   const options = damage.options?.(drawn) ?? drawn;
   const scheduler = new Scheduler();
   const trace = new Trace(traced, () => scheduler.nowMs);
@@ -92,10 +95,15 @@ function drive(world: World): void {
 
 /** Every job is done with, and no lane holds a job that exists. */
 function isDrained({ jobs, keys, bull }: World): boolean {
-  if (bull.places.unfinished > 0) return false;
+  if (bull.places.unfinished > 0 || behind(jobs).length > 0) return false;
   return keys.every((key) =>
     jobs.inspect(key, ALL).head.every(({ jobId }) => jobs.get(jobId) === undefined),
   );
+}
+
+/** Joint commits whose cells nobody has seen to. */
+function behind(jobs: World['jobs']): readonly number[] {
+  return jobs.joint.behind({ forMs: -LIVENESS_MS }).map(({ token }) => token);
 }
 
 const ALL = 10_000;
@@ -113,7 +121,7 @@ function wedge({ jobs, keys, scheduler }: World): Violation {
   );
   return {
     promise: 'P6',
-    what: `not drained after ${LIVENESS_MS} ms without faults; jobs: ${pending.join(', ')}; lanes: ${lanes.join(' ')}`,
+    what: `not drained after ${LIVENESS_MS} ms without faults; jobs: ${pending.join(', ')}; lanes: ${lanes.join(' ')}; behind: ${behind(jobs).join(' ')}`,
     atMs: scheduler.nowMs,
   };
 }

@@ -12,7 +12,7 @@ let runs = 0;
 let events = 0;
 let hash = 0;
 for (let seed = task.first; seed < task.end; seed += task.stride) {
-  const report = await runSimulation({ seed, damage });
+  const report = await runSimulation({ seed, damage, transactions: task.transactions === true });
   runs += 1;
   if (report.violations.length > 0) failed.push(seed);
   events += report.events;

@@ -8,6 +8,7 @@ export interface ShardsOptions {
   readonly count: number;
   readonly canary: string | undefined;
   readonly processes: number;
+  readonly transactions?: boolean;
   /** Each process ends with its first failing seed; the first of all is among them. */
   readonly untilFailure: boolean;
 }
@@ -18,6 +19,7 @@ export interface ShardTask {
   readonly end: number;
   readonly stride: number;
   readonly canary?: string | undefined;
+  readonly transactions?: boolean;
   readonly untilFailure?: boolean;
 }
 
@@ -30,7 +32,7 @@ export interface ShardResult {
 }
 
 export async function runShards(options: ShardsOptions): Promise<Summary> {
-  const { from, count, canary, processes, untilFailure } = options;
+  const { from, count, canary, processes, untilFailure, transactions = false } = options;
   const startMs = performance.now();
   const tasks = Array.from(
     { length: processes },
@@ -39,6 +41,7 @@ export async function runShards(options: ShardsOptions): Promise<Summary> {
       end: from + count,
       stride: processes,
       canary,
+      transactions,
       untilFailure,
     }),
   );

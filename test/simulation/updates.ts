@@ -10,6 +10,7 @@ import {
   defineUpdate,
   type UpdateContext,
 } from '../../src/updates/update.ts';
+import { defineTransaction } from '../../src/updates/transaction.ts';
 import type { Application } from './observer.ts';
 import type { ProcessClock } from './process-clock.ts';
 import type { World } from './world.ts';
@@ -42,7 +43,18 @@ export const UPDATE_KINDS = [
   /** Deletes the value. */
   'erase',
 ] as const;
-export type UpdateKind = (typeof UPDATE_KINDS)[number];
+
+/** Of several keys; only in runs with transactions. */
+export const JOINT_KINDS = [
+  /** At once, making new values. */
+  'transfer',
+  /** Changes the values it was given, then fails, some times. */
+  'uncovered',
+  /** Deletes the value of its first key. */
+  'sweep',
+] as const;
+type JointKind = (typeof JOINT_KINDS)[number];
+export type UpdateKind = (typeof UPDATE_KINDS)[number] | JointKind;
 
 interface Value {
   jobs: string[];
@@ -53,6 +65,8 @@ interface Value {
 
 export interface Data {
   readonly key: string;
+  /** Of a job of several keys. */
+  readonly keys?: readonly string[];
   /** Attempts that fail. */
   readonly fails: number;
   /** Processes that it kills. */
@@ -78,8 +92,9 @@ export function updatesFor(
   kinds: readonly UpdateKind[],
 ): AnyUpdate[] {
   const bodies = bodiesFor(world, clock, die);
-  return kinds.map((kind) => {
+  return [...new Set(kinds)].map((kind) => {
     const { onFailure, onExhausted } = world.options.settings[kind];
+    if (isJoint(kind)) return transactionFor(world, process, kind);
     return defineUpdate({
       name: kind,
       key: (data: Data) => data.key,
@@ -94,6 +109,52 @@ export function updatesFor(
       ...(kind === 'expire' && { expireSeconds: 1 }),
       ...(kind === 'hang' && { timeoutMs: HANG_TIMEOUT_MS }),
     });
+  });
+}
+
+function isJoint(kind: UpdateKind): kind is JointKind {
+  return (JOINT_KINDS as readonly string[]).includes(kind);
+}
+
+/** Each of its keys is a chain of its own for the auditor, which compares what was committed of them. */
+function transactionFor(world: World, process: string, kind: JointKind): AnyUpdate {
+  const { onFailure, onExhausted } = world.options.settings[kind];
+  return defineTransaction({
+    name: kind,
+    keys: (data: Data) => data.keys ?? [],
+    initial: (): Value => ({ jobs: [] }),
+    apply: (values, data, context) => {
+      const { jobId, token, sequence, attempt, keys } = context;
+      world.trace.note(
+        process,
+        `apply job ${jobId} (${kind}, attempt ${attempt}) of ${keys.join(' ')}`,
+      );
+      const applications = keys.map((key, at): Application => {
+        const before = JSON.stringify(values[at]);
+        return {
+          ...{ process, key, jobId, token, sequence, before },
+          ...{ after: undefined, result: '', isFencedOff: false },
+        };
+      });
+      for (const application of applications) world.auditor.appliedJoint(application);
+      if (kind === 'uncovered' && attempt <= data.fails) {
+        values[0]?.jobs.push('spoilt');
+        world.auditor.threw(jobId, kind);
+        throw new Error(`${OWN_FAILURE} of job ${jobId}`);
+      }
+      const made = values.map(({ jobs }, at) =>
+        kind === 'sweep' && at === 0 ? DELETE_CELL : { jobs: [...jobs, jobId] },
+      );
+      applications.forEach((application, at) => {
+        const value = made[at];
+        application.after = value === DELETE_CELL ? 'deleted' : JSON.stringify(value);
+        application.result = JSON.stringify({ by: jobId });
+      });
+      return made;
+    },
+    result: (_values, _data, { jobId }) => ({ by: jobId }),
+    onFailure,
+    onExhausted,
   });
 }
 
@@ -159,7 +220,11 @@ function observed(
   }
 }
 
-function bodiesFor(world: World, clock: Clock, die: () => void): Record<UpdateKind, Body> {
+function bodiesFor(
+  world: World,
+  clock: Clock,
+  die: () => void,
+): Record<(typeof UPDATE_KINDS)[number], Body> {
   const append: Body = (value, _data, { jobId }) => ({ jobs: [...value.jobs, jobId] });
   const appendInPlace: Body = (value, _data, { jobId }) => {
     value.jobs.push(jobId);

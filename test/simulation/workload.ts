@@ -2,7 +2,7 @@
 import type { NewJob } from '../../src/testing/bullmq/job-record.ts';
 import { Dice } from './dice.ts';
 import { Producer } from './producer.ts';
-import type { Data, UpdateKind } from './updates.ts';
+import { type Data, JOINT_KINDS, type UpdateKind } from './updates.ts';
 import type { World } from './world.ts';
 
 /** A job before it is in Redis. */
@@ -61,8 +61,12 @@ export class Workload {
     const dice = this.#dice;
     const kind = dice.pick(options.kinds);
     const key = dice.pick(keys);
+    const joint = (JOINT_KINDS as readonly string[]).includes(kind)
+      ? this.#several(key)
+      : undefined;
     const data: Data = {
       key,
+      ...(joint !== undefined && { keys: joint }),
       fails: dice.below(options.failsMax + 1),
       kills: dice.chance(0.3) ? dice.whole(1, options.killsMax) : 0,
       ms: Math.round(dice.magnitude(1, options.slowMsMax)),
@@ -72,6 +76,7 @@ export class Workload {
     const entersLater = isDelayed || dice.chance(options.plainRate);
     const job = {
       ...{ name: kind, data: JSON.stringify(data), key, enters: !entersLater },
+      ...(joint !== undefined && { keys: joint }),
       options: {
         attempts,
         backoff: options.backoffMs,
@@ -79,6 +84,17 @@ export class Workload {
       },
     };
     return { kind, key, attempts, enters: !entersLater, job };
+  }
+
+  /** Two or three keys, of which this is the first. */
+  #several(first: string): string[] {
+    const keys = [first];
+    const most = Math.min(this.#world.keys.length, this.#dice.pick([2, 2, 3]));
+    while (keys.length < most) {
+      const key = this.#dice.pick(this.#world.keys);
+      if (!keys.includes(key)) keys.push(key);
+    }
+    return keys;
   }
 
   /** Undefined: jobs of this run appear in Redis as they are drawn. */

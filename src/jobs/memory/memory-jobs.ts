@@ -228,7 +228,7 @@ export class MemoryJobs {
   forgetEntry(jobId: string): void {
     const job = this.#jobs.get(jobId);
     if (job?.entered === undefined) return;
-    this.#lanes.leave(job.entered.key, jobId);
+    for (const key of job.keys ?? [job.entered.key]) this.#lanes.leave(key, jobId);
     job.entered = undefined;
     job.isLate = false;
   }

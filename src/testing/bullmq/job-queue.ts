@@ -80,7 +80,7 @@ export class JobQueue {
       data,
       id,
       ...(isDelayed && { dueMs: timestamp + delay }),
-      ...(enters && { lane: key }),
+      ...(enters && { lane: added.keys ?? key }),
     }) as MemoryJob;
     const record = this.#records.make(added, job, timestamp, id !== nextId);
     this.#deduplication.added(added, record);

@@ -46,6 +46,8 @@ export interface NewJob {
   /** JSON. */
   readonly data: string;
   readonly key: string;
+  /** All its keys, of which `key` is the first, if it has several. */
+  readonly keys?: readonly string[];
   readonly options: BedJobOptions;
   /** False: it enters its lane when it is delivered, as a plain producer's job does, or a delayed one. Default: true. */
   readonly enters?: boolean;
