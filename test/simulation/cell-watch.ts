@@ -138,8 +138,9 @@ export class CellWatch {
 
   /** A reader sees the key as it was before a commit. */
   isOlder(key: string, token: number): boolean {
-    const { present, isDeleted, isForeign, expiresMs } = this.#cellOf(key);
-    const isGone = isDeleted || isForeign || present === undefined;
+    const { present, isDeleted, isForeign, isLost, expiresMs } = this.#cellOf(key);
+    // Over what memcached has lost, an older commit's `add` may land late.
+    const isGone = isDeleted || isForeign || isLost || present === undefined;
     return !isGone && this.#now() < expiresMs && present.token < token;
   }
 
@@ -185,8 +186,8 @@ export class CellWatch {
     if (token < cell.strict)
       this.#report('P1', `${key}: write ${token} landed after a later strict update`);
     if (cell.isForeign) this.#report('P9', `${key}: ${token} was written over a foreign value`);
-    const { present } = cell;
-    if (present === undefined || cell.isLost || this.#now() >= cell.expiresMs) return;
+    const { present, isDeleted } = cell;
+    if (present === undefined || isDeleted || cell.isLost || this.#now() >= cell.expiresMs) return;
     if (!cell.accepted.has(present.token))
       this.#report('P1', `${key}: a reader sees ${present.token}, which goes with ${token}`);
   }
@@ -197,8 +198,8 @@ export class CellWatch {
       this.#report('P1', `${key}: write ${token} landed after the strict update of a later holder`);
     }
     if (cell.isForeign) this.#report('P9', `${key}: ${token} was written over a foreign value`);
-    const { present } = cell;
-    if (present === undefined || cell.isLost || this.#now() >= cell.expiresMs) return;
+    const { present, isDeleted } = cell;
+    if (present === undefined || isDeleted || cell.isLost || this.#now() >= cell.expiresMs) return;
     if (base === present.token) return;
     this.#report(
       'P1',

@@ -23,8 +23,10 @@ export async function writeCells(
   const unwritten: string[] = [];
   for (const { folded, outcome } of writing) {
     const written = await outcome;
-    if (written.kind !== 'done' && !(await isGone(folded, written))) unwritten.push(folded.of.key);
-    if (folded.of.key === turn.key) noteOwn(turn, folded, written);
+    const isDone = written.kind === 'done';
+    const isDeleted = !isDone && (await isGone(folded, written));
+    if (!isDone && !isDeleted) unwritten.push(folded.of.key);
+    if (folded.of.key === turn.key) noteOwn(turn, folded, isDeleted ? undefined : written);
   }
   return unwritten;
 }
@@ -45,11 +47,9 @@ async function isGone({ of }: FoldedKey, written: Outcome<Cas>): Promise<boolean
   return deleted.kind === 'done' || (deleted.kind === 'refused' && deleted.reason === 'missing');
 }
 
-/** What the turn's next batch begins with; if it is not known, there is none. */
-function noteOwn(turn: Turn, { bytes, of }: FoldedKey, written: Outcome<Cas>): void {
-  if (written.kind === 'done') {
+/** What the turn's next batch begins with; if it is not known, there is none. `written`: undefined: the cell is deleted. */
+function noteOwn(turn: Turn, { bytes }: FoldedKey, written: Outcome<Cas> | undefined): void {
+  if (written === undefined) turn.cell = NO_CELL;
+  else if (written.kind === 'done')
     turn.cell = knownCell({ value: bytes, flags: CELL_FLAGS, cas: written.value });
-  } else if (of.cas === undefined) {
-    turn.cell = NO_CELL;
-  }
 }
