@@ -42,7 +42,8 @@ function write(folded: FoldedKey): Promise<Outcome<Cas>> {
 async function isGone({ of }: FoldedKey, written: Outcome<Cas>): Promise<boolean> {
   if (written.kind !== 'refused') return false;
   if (written.reason !== 'too-large' && written.reason !== 'out-of-memory') return false;
-  if (of.cas === undefined) return true;
+  // Where nothing was, an older commit may have landed since.
+  if (of.cas === undefined) return false;
   const deleted = await of.connection.delete(cellName(of.key), of.cas);
   return deleted.kind === 'done' || (deleted.kind === 'refused' && deleted.reason === 'missing');
 }
