@@ -5,7 +5,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync, copyFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 
-const MORE_PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md'];
+const MORE_PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const ASSETS = /\.(svg|png|json)$/;
 
 /**

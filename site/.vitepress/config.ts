@@ -41,7 +41,10 @@ const named = new Set(SECTIONS.flatMap(([, paths]) => paths));
 const others = readdirSync(PAGES)
   .filter((file) => file.endsWith('.md'))
   .map((file) => file.replace(/\.md$/, ''))
-  .filter((path) => !named.has(path) && !['index', 'CHANGELOG', 'CONTRIBUTING'].includes(path));
+  .filter(
+    (path) =>
+      !named.has(path) && !['index', 'CHANGELOG', 'CONTRIBUTING', 'SECURITY'].includes(path),
+  );
 SECTIONS[1]?.[1].push(...others);
 
 const section = (text: string, paths: readonly string[]) => ({

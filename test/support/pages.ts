@@ -49,11 +49,12 @@ export function stepsOf(page: string): Step[] {
   });
 }
 
-/** Tokens are other ones each time, and which key's turn it was. */
+/** Tokens and times are other ones each time, and which key's turn it was. */
 function steady(line: string): string {
   return line
     .replaceAll(/\d{12,}/g, 'N')
     .replaceAll(/\bline \d+/g, 'line N')
+    .replaceAll(/\b[\d.]+ m?s ago/g, 'N ago')
     .trimEnd();
 }
 
