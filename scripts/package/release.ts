@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
+import { PUBLISH, stageForJsr } from './jsr.ts';
 import { type Manifest, stage } from './stage.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,6 +22,8 @@ const { values } = parseArgs({
     'dry-run': { type: 'boolean', default: false },
     /** As `git+https://github.com/OWNER/toril.git`; default: that of this clone, or of the CI. */
     repository: { type: 'string' },
+    /** The name at JSR, `@scope/toril`; without it, only npm is thought of. */
+    jsr: { type: 'string' },
     /** `npm run check` has been done. */
     checked: { type: 'boolean', default: false },
   },
@@ -83,6 +86,15 @@ const attw = run(join(ROOT, 'node_modules', '.bin', 'attw'), [
 ]);
 if (attw.status !== 0) miss(`types for everybody: ${attw.stdout}`);
 rmSync(tarball);
+
+if (values.jsr !== undefined) {
+  const folder = join(ROOT, '.toril', 'release-jsr');
+  stageForJsr(ROOT, folder, values.jsr);
+  const rehearsal = isRehearsal || missing.length > 0 ? ['--dry-run'] : [];
+  say(`JSR: npx ${[...PUBLISH, ...rehearsal].join(' ')}`);
+  const { status, stderr } = run('npx', [...PUBLISH, ...rehearsal], folder);
+  if (status !== 0) miss(`what JSR wants: ${stderr.trim().split('\n').slice(-8).join('\n')}`);
+}
 
 const publish = [
   'publish',

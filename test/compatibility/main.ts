@@ -36,9 +36,9 @@ const CANDIDATES: Readonly<Record<string, Candidate>> = {
   'node-22': node('22'),
   'node-24': node('24'),
   'node-26': node('26'),
-  'redis-7.0': debian('Redis', 'redis-server', ['redis-server'], 'bookworm'),
-  'redis-8': debian('Redis', 'redis-server', ['redis-server'], 'trixie'),
-  'valkey-8': debian('Valkey', 'valkey-server', ['valkey-server'], 'trixie', 'redis-server'),
+  'redis-7.0': debian('Redis', 'redis-server', ['redis-server', 'redis-tools'], 'bookworm'),
+  'redis-8': debian('Redis', 'redis-server', ['redis-server', 'redis-tools'], 'trixie'),
+  'valkey-8': debian('Valkey', 'valkey-server', ['valkey-server', 'valkey-tools'], 'trixie', 'redis-server'),
   'memcached-1.6.18': debian('memcached', 'memcached', ['memcached'], 'bookworm'),
   'memcached-1.6.38': debian('memcached', 'memcached', ['memcached'], 'trixie'),
 };
