@@ -38,14 +38,20 @@ const CANDIDATES: Readonly<Record<string, Candidate>> = {
   'node-26': node('26'),
   'redis-7.0': debian('Redis', 'redis-server', ['redis-server', 'redis-tools'], 'bookworm'),
   'redis-8': debian('Redis', 'redis-server', ['redis-server', 'redis-tools'], 'trixie'),
-  'valkey-8': debian('Valkey', 'valkey-server', ['valkey-server', 'valkey-tools'], 'trixie', 'redis-server'),
+  'valkey-8': debian(
+    'Valkey',
+    'valkey-server',
+    ['valkey-server', 'valkey-tools'],
+    'trixie',
+    'redis-server',
+  ),
   'memcached-1.6.18': debian('memcached', 'memcached', ['memcached'], 'bookworm'),
   'memcached-1.6.38': debian('memcached', 'memcached', ['memcached'], 'trixie'),
 };
 const USAGE = `npm run compatibility -- [--only NAME,NAME] [--suites FILE,FILE] [--write]
   --only    some of: ${Object.keys(CANDIDATES).join(', ')}
   --suites  instead of those that the table is about
-  --write   puts the table into docs/compatibility.md`;
+  --write   puts the rows into docs/compatibility.md`;
 
 const { only, suites, write } = commandLine(USAGE, {
   ...{ only: { type: 'string' }, suites: { type: 'string' }, write: { type: 'boolean' } },
@@ -60,9 +66,14 @@ for (const name of only?.split(',') ?? Object.keys(CANDIDATES)) {
   if (failed.length > 0 || passed === 0) process.exitCode = 1;
   rows.push(row);
 }
-if (write === true && process.exitCode === undefined) {
-  const table = ['| | version | tests |', '| --- | --- | --- |', ...rows, ''].join('\n');
-  writeFileSync(PAGE, readFileSync(PAGE, 'utf8').replace(TABLE, table));
+if (write === true) {
+  const page = readFileSync(PAGE, 'utf8');
+  const head = ['| | version | tests |', '| --- | --- | --- |'];
+  // A row of the same version is replaced, the others stay.
+  const kept = (TABLE.exec(page)?.[0] ?? '').split('\n').filter((row) => /\d/.test(row));
+  const table = new Map([...kept, ...rows].map((row) => [/^\|[^|]*\|[^|]*/.exec(row)?.[0], row]));
+  const lines = [...head, ...[...table.values()].toSorted(), ''];
+  writeFileSync(PAGE, page.replace(TABLE, lines.join('\n')));
 }
 
 /** The newest of a major version. */
