@@ -41,8 +41,8 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/memcached/meta/requests.ts',
-        find: '` ${value.length} MR C${decimal(cas)} c`',
-        replace: "` ${value.length} MR ${decimal(cas) && ''}c`",
+        find: "writeCas(room, ' MR C', request.cas);",
+        replace: "writeAscii(room, ' MR');",
       },
     ],
   },

@@ -1,6 +1,7 @@
 /**
  * Requests of the meta protocol, written in place; with the two classic commands that leave an item alone which
- * they cannot store.
+ * they cannot store. Numbers are written as digits, not as texts: a text for each was an eighth of what a job leaves
+ * to be collected.
  */
 import { assert } from '../../base/assert.ts';
 import type { Cas } from '../server.ts';
@@ -14,6 +15,8 @@ const UNIT_BYTES_MAX = 3;
 const LINE_BYTES_MAX = 120;
 const CR = 0x0d;
 const LF = 0x0a;
+const ZERO = 0x30;
+const INT32_MAX = 0x7fff_ffff;
 
 /** Bytes that a command takes at most. */
 export function commandBytesAtMost(name: string, value: Buffer | undefined): number {
@@ -22,24 +25,48 @@ export function commandBytesAtMost(name: string, value: Buffer | undefined): num
 
 /** `<verb> <name><rest>`, and the end of the line. `verb` has its blank, as have the parts of `rest`. */
 export function writeLine(room: Room, verb: string, name: string, rest: string): void {
+  beginLine(room, verb, name);
+  writeAscii(room, rest);
+  endLine(room);
+}
+
+/** `verb` has its blank. */
+export function beginLine(room: Room, verb: string, name: string): void {
   // The name first: what it is refused for leaves the room as it was.
   const nameEnd = writeName(room.bytes, name, room.used + verb.length);
   writeAscii(room, verb);
   room.used = nameEnd;
-  writeAscii(room, rest);
-  writeEnd(room);
+}
+
+/** `before` has its blank; the number is a whole one, from 0 to 2^53 - 1. */
+export function writeNumber(room: Room, before: string, number: number): void {
+  writeAscii(room, before);
+  const { bytes } = room;
+  let digits = 1;
+  for (let bound = 10; bound <= number; bound *= 10) digits++;
+  let at = room.used + digits;
+  room.used = at;
+  let left = number;
+  for (; left > INT32_MAX; left = Math.floor(left / 10)) bytes[--at] = ZERO + (left % 10);
+  for (let small = left | 0; ; small = (small / 10) | 0) {
+    bytes[--at] = ZERO + (small % 10);
+    if (small < 10) return;
+  }
+}
+
+/** By way of a Number where that is exact: no text, and half the time. */
+export function writeCas(room: Room, before: string, cas: Cas): void {
+  const number = Number(cas);
+  if (number <= Number.MAX_SAFE_INTEGER) return writeNumber(room, before, number);
+  writeAscii(room, before);
+  writeAscii(room, String(cas));
 }
 
 /** The block behind the line of a store. */
 export function writeBlock(room: Room, value: Buffer): void {
   room.bytes.set(value, room.used);
   room.used += value.length;
-  writeEnd(room);
-}
-
-/** By way of a Number where that is exact: half the time of what a BigInt takes. */
-export function decimal(cas: Cas): string {
-  return cas <= Number.MAX_SAFE_INTEGER ? String(Number(cas)) : String(cas);
+  endLine(room);
 }
 
 export function writeAscii(room: Room, text: string): void {
@@ -66,7 +93,7 @@ function writeName(bytes: Buffer, name: string, start: number): number {
   return end;
 }
 
-function writeEnd(room: Room): void {
+export function endLine(room: Room): void {
   room.bytes[room.used++] = CR;
   room.bytes[room.used++] = LF;
 }

@@ -10,7 +10,16 @@
 import type { Distrust, Meaning, Request } from '../protocol.ts';
 import { type Cas, type Item, type Outcome, REFUSED, refusedFor } from '../server.ts';
 import type { Room } from '../socket/room.ts';
-import { commandBytesAtMost, decimal, writeAscii, writeBlock, writeLine } from './codec.ts';
+import {
+  beginLine,
+  commandBytesAtMost,
+  endLine,
+  writeAscii,
+  writeBlock,
+  writeCas,
+  writeLine,
+  writeNumber,
+} from './codec.ts';
 import { CODE, type MetaReply } from './replies.ts';
 
 /** One or two commands, executed one behind the other. */
@@ -91,7 +100,11 @@ export const GET: Operation = {
 export const GET_AND_TOUCH: Operation = {
   verb: 'mg',
   commands: 1,
-  write: (room, { name, expiry }) => writeLine(room, 'mg ', name, ` v c f T${expiry}`),
+  write(room, { name, expiry }) {
+    beginLine(room, 'mg ', name);
+    writeNumber(room, ' v c f T', expiry);
+    endLine(room);
+  },
   read: readItem,
 };
 
@@ -99,8 +112,10 @@ export const ADD: Operation = {
   verb: 'ms',
   commands: 1,
   write(room, request) {
-    writeLine(room, 'ms ', request.name, ` ${request.value.length} ME c${attributes(request)}`);
-    writeBlock(room, request.value);
+    beginLine(room, 'ms ', request.name);
+    writeNumber(room, ' ', request.value.length);
+    writeAscii(room, ' ME c');
+    endStore(room, request);
   },
   read(reply, { operation }) {
     if (reply.code === CODE.notStored) return REFUSED.exists;
@@ -112,10 +127,11 @@ export const REPLACE: Operation = {
   verb: 'ms',
   commands: 1,
   write(room, request) {
-    const { name, value, cas } = request;
-    const condition = ` ${value.length} MR C${decimal(cas)} c`;
-    writeLine(room, 'ms ', name, condition + attributes(request));
-    writeBlock(room, value);
+    beginLine(room, 'ms ', request.name);
+    writeNumber(room, ' ', request.value.length);
+    writeCas(room, ' MR C', request.cas);
+    writeAscii(room, ' c');
+    endStore(room, request);
   },
   read(reply, { operation }) {
     return mismatchOf(reply) ?? readStored(reply, operation);
@@ -125,7 +141,11 @@ export const REPLACE: Operation = {
 export const DELETE: Operation = {
   verb: 'md',
   commands: 1,
-  write: (room, { name, cas }) => writeLine(room, 'md ', name, ` C${decimal(cas)}`),
+  write(room, { name, cas }) {
+    beginLine(room, 'md ', name);
+    writeCas(room, ' C', cas);
+    endLine(room);
+  },
   read(reply, { operation }) {
     if (reply.code === CODE.done) return DONE;
     return mismatchOf(reply) ?? unexpected(reply, operation);
@@ -141,7 +161,9 @@ export const BUMP: Operation = {
   verb: 'md',
   commands: 2,
   write(room, { name, cas }) {
-    writeLine(room, 'md ', name, ` I C${decimal(cas)}`);
+    beginLine(room, 'md ', name);
+    writeCas(room, ' I C', cas);
+    endLine(room);
     writeLine(room, 'mg ', name, ' c');
   },
   read(reply, request) {
@@ -161,10 +183,10 @@ export const ADD_ALONE: Operation = {
   verb: 'add',
   commands: 2,
   write(room, request) {
-    const { name, value, flags, expiry } = request;
-    writeLine(room, 'add ', name, ` ${flags} ${expiry} ${value.length}`);
-    writeBlock(room, value);
-    writeLine(room, 'mg ', name, ' v c f');
+    beginClassic(room, 'add ', request);
+    endLine(room);
+    writeBlock(room, request.value);
+    writeLine(room, 'mg ', request.name, ' v c f');
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
@@ -178,10 +200,11 @@ export const REPLACE_ALONE: Operation = {
   verb: 'cas',
   commands: 2,
   write(room, request) {
-    const { name, value, flags, expiry, cas } = request;
-    writeLine(room, 'cas ', name, ` ${flags} ${expiry} ${value.length} ${decimal(cas)}`);
-    writeBlock(room, value);
-    writeLine(room, 'mg ', name, ' v c f');
+    beginClassic(room, 'cas ', request);
+    writeCas(room, ' ', request.cas);
+    endLine(room);
+    writeBlock(room, request.value);
+    writeLine(room, 'mg ', request.name, ' v c f');
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
@@ -198,8 +221,13 @@ export const REPLACE_ALONE: Operation = {
 export const ADD_CHOSEN: Operation = {
   verb: 'mg',
   commands: 1,
-  write: (room, { name, expiry, chosenCas }) =>
-    writeLine(room, 'mg ', name, ` N${expiry} E${decimal(chosenCas)} v c f`),
+  write(room, { name, expiry, chosenCas }) {
+    beginLine(room, 'mg ', name);
+    writeNumber(room, ' N', expiry);
+    writeCas(room, ' E', chosenCas);
+    writeAscii(room, ' v c f');
+    endLine(room);
+  },
   read(reply, { operation, chosenCas }) {
     if (reply.code === CODE.miss) return REFUSED['out-of-memory'];
     const found = itemOf(reply, operation);
@@ -214,8 +242,11 @@ export const REPLACE_CHOSEN: Operation = {
   verb: 'md',
   commands: 1,
   write(room, { name, cas, chosenCas, expiry }) {
-    const chosen = decimal(chosenCas);
-    writeLine(room, 'md ', name, ` I C${decimal(cas)} E${chosen} T${expiry}`);
+    beginLine(room, 'md ', name);
+    writeCas(room, ' I C', cas);
+    writeCas(room, ' E', chosenCas);
+    writeNumber(room, ' T', expiry);
+    endLine(room);
   },
   read(reply, { operation, chosenCas }) {
     if (reply.code === CODE.done) return { kind: 'done', value: chosenCas };
@@ -248,9 +279,18 @@ export const NOOP: Operation = {
 };
 
 /** Without F flags become 0, without T an item never expires: just what 0 means. */
-function attributes({ flags, expiry }: MetaRequest): string {
-  const first = flags === 0 ? '' : ` F${flags}`;
-  return expiry === 0 ? first : `${first} T${expiry}`;
+function endStore(room: Room, { flags, expiry, value }: MetaRequest): void {
+  if (flags !== 0) writeNumber(room, ' F', flags);
+  if (expiry !== 0) writeNumber(room, ' T', expiry);
+  endLine(room);
+  writeBlock(room, value);
+}
+
+function beginClassic(room: Room, verb: string, request: MetaRequest): void {
+  beginLine(room, verb, request.name);
+  writeNumber(room, ' ', request.flags);
+  writeNumber(room, ' ', request.expiry);
+  writeNumber(room, ' ', request.value.length);
 }
 
 function readItem(reply: MetaReply, { operation }: MetaRequest): Meaning<Item> {
