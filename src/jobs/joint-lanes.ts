@@ -85,7 +85,10 @@ export interface JointLanes {
   settled(token: number): Promise<void>;
   /** The commit of this token if it is behind; or those that have been for so many milliseconds, at most 100. */
   behind(which: { readonly token: number } | { readonly forMs: number }): Promise<BehindCommit[]>;
-  /** A joint job that waits gives up: it leaves all its lanes with this outcome. False: it is decided, or in none. */
+  /**
+   * A joint job that waits gives up: it leaves all its lanes with this outcome, or with the one that it has. False: it is in
+   * none.
+   */
   withdraw(jobId: string, decision: string): Promise<boolean>;
   /** The copies of several keys, as of one moment. */
   snapshot(keys: readonly string[]): Promise<Copy[]>;

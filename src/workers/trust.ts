@@ -97,6 +97,8 @@ export function trustCell(context: TrustContext, key: string): Promise<TrustEnd>
     if (envelope.queue !== '' && envelope.queue !== context.queue) {
       return { kind: 'unusable', cause: anotherQueue(envelope.queue) };
     }
+    const { keys = NO_KEYS } = envelope;
+    if (keys.length > 1) return { kind: 'unusable', cause: ofSeveralKeys(key, keys) };
     const { copy, paceMs, dataSet } = await context.lanes.inspect(key, 1);
     const isOurs = envelope.queue === '' || envelope.dataSet === dataSet.id;
     // What Redis has acknowledged since would be lost: that is nobody's wish.
@@ -238,6 +240,17 @@ function olderThanCopy(key: string): TorilError {
   return new TorilError(
     'CELL_OF_ANOTHER_REDIS',
     `the cell of "${key}" belongs to another Redis data set and is older than what this one has acknowledged. Say "--trust copy" to restore the value from here.`,
+  );
+}
+
+const NO_KEYS: readonly string[] = [];
+
+/** One of them alone would have half a transaction. */
+function ofSeveralKeys(key: string, keys: readonly string[]): TorilError {
+  const others = keys.filter((one) => one !== key).map((one) => `"${one}"`);
+  return new TorilError(
+    'LANES_APART',
+    `the commit in the cell of "${key}" changed ${others.join(', ')} as well, so this cell cannot be trusted alone. Say "--trust copy" of each of these keys: their copies agree, and jobs that wait are applied.`,
   );
 }
 

@@ -241,8 +241,12 @@ export class MemoryJobs {
     const { token = 0, watermark = 0 } = this.#copies.of(key) ?? {};
     this.#lanes.skipTo(Math.max(above, token, watermark));
     for (const [jobId] of this.#lanes.upTo(key, watermark)) {
-      this.#lanes.leave(key, jobId);
-      this.#enter(key, jobId);
+      const sequence = this.#lanes.draw();
+      const job = this.#jobs.get(jobId);
+      if (job?.entered !== undefined) job.entered = { ...job.entered, sequence };
+      const keys = job?.keys ?? [key];
+      for (const one of keys)
+        if (this.#lanes.has(one, jobId)) this.#lanes.enter(one, jobId, sequence);
     }
   }
 

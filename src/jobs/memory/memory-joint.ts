@@ -168,9 +168,12 @@ export class MemoryJoint {
 
   withdraw(jobId: string, decision: string): boolean {
     const job = this.#parts.jobs.get(jobId);
-    if (job === undefined || isFinished(job) || job.outcome !== '') return false;
-    if (job.entered === undefined || job.keys === undefined) return false;
-    for (const key of job.keys) this.#parts.lanes.leave(key, jobId);
+    if (job?.keys === undefined) return false;
+    const { lanes } = this.#parts;
+    const left = job.keys.filter((key) => lanes.has(key, jobId));
+    for (const key of left) lanes.leave(key, jobId);
+    if (isFinished(job) || job.outcome !== '') return left.length > 0;
+    if (job.entered === undefined) return false;
     job.entered = undefined;
     this.#leaveOutcome(job, decision);
     return true;

@@ -46,11 +46,11 @@ async function givesUp(
 /** Somebody has changed a lane by hand, or settled one of its keys: nobody but an operator knows what is right. */
 async function apart(
   turn: Turn,
-  { jobId, directive }: LaneEntry,
+  { jobId, directive, finished }: LaneEntry,
   missing: string,
 ): Promise<BatchEnd> {
   const { context, key } = turn;
-  if (directive === 'drop') {
+  if (directive === 'drop' || finished !== 'no') {
     const { code, message } = dropped();
     const outcome = { kind: 'failed', code, message, cascades: false } as const;
     if (await context.lanes.withdraw(jobId, encodeDecision(outcome))) return NEXT;

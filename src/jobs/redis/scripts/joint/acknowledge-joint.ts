@@ -178,7 +178,7 @@ return table.concat(letters)
  * commit of it that is under way is refused, since the job is in no lane.
  *
  *   KEYS[1] sequence (unused)  KEYS[2] BullMQ's delayed set  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its outcome
- *   Returns 1, or 0 if it is decided, in none of its lanes or gone
+ *   Returns 1, or 0 if it is in none of its lanes, or gone. One that is decided leaves them, and keeps its outcome
  */
 export const WITHDRAW: Script = {
   name: 'torilWithdraw',
@@ -189,12 +189,15 @@ local anyDelayed = call('EXISTS', KEYS[2]) == 1
 ${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}
 local jobKey = prefix .. ARGV[2]
 local job = fieldsOf(jobKey, 'name', 'finishedOn', '${OUTCOME_FIELD}', '${LANE_FIELD}', '${KEYS_FIELD}')
-if not job[1] or job[2] or (job[3] and job[3] ~= '') or not job[4] or not job[5] then return 0 end
-local keys = cjson.decode(job[5])
+if not job[1] or not job[5] then return 0 end
+local keys, left = cjson.decode(job[5]), 0
 for i = 1, #keys do
-  call('ZREM', own .. 'lane:' .. keys[i], ARGV[2])
+  left = left + call('ZREM', own .. 'lane:' .. keys[i], ARGV[2])
   reindex(own, prefix, keys[i])
 end
+-- Decided or finished, it was in a lane only because somebody has changed another one by hand.
+if job[2] or (job[3] and job[3] ~= '') then return left > 0 and 1 or 0 end
+if not job[4] then return 0 end
 call('HDEL', jobKey, '${LANE_FIELD}')
 call('HSET', jobKey, '${OUTCOME_FIELD}', ARGV[3])
 if anyDelayed then promote(ARGV[2]) end
