@@ -151,6 +151,7 @@ export class MemoryJobs {
   // Transitions
 
   take({ key, cell, arrivals, jobsMax, dataMax }: TakeRequest): Taken {
+    const dataSet = this.dataSet(); // before the first number that belongs to it
     const token = this.drawToken();
     const copy = this.#copies.seenWith(key, cell);
     const entries: LaneEntry[] = [];
@@ -196,7 +197,7 @@ export class MemoryJobs {
       restricted: this.paused,
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
-      dataSet: this.dataSet(),
+      dataSet,
       joint: this.joint.head(key, entries),
     };
     return { token, copy, entries, gone, length, decided, ...facts };
