@@ -131,13 +131,10 @@ class Folding {
     if ((triedBefore || this.#turn.onlyDelivered()) && arrivals.get(entry.jobId) === undefined) {
       return needsDelivery(entry);
     }
-    const refused =
-      tooLarge ??
-      memory.worker.cancellations.errorFor(entry.jobId) ??
-      ((update.keys === undefined) === (entry.keys === undefined)
-        ? undefined
-        : otherKind(entry, update));
+    const refused = tooLarge ?? memory.worker.cancellations.errorFor(entry.jobId);
     if (refused !== undefined) return this.#charge(entry, update, refused);
+    if ((update.keys === undefined) !== (entry.keys === undefined))
+      return this.#charge(entry, update, otherKind(entry, update));
     const blockedMs = memory.worker.overruns.givenUp(entry.jobId);
     if (blockedMs !== undefined) return this.#giveUpOn(entry, update, blockedMs);
     if (isFirst === true && batch.decided > 0) return COMMIT;
