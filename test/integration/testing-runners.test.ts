@@ -101,7 +101,7 @@ describe('what it imports', () => {
       // `import { type X }` stays an import under verbatimModuleSyntax; `import type` does not.
       const imports = code.matchAll(/^(?:import|export)\b(?! type\b)[^;]*?\bfrom\s+'([^']+)'/gm);
       const others = code.matchAll(
-        /^import '([^']+)'|\bimport\('([^']+)'\)|\brequire\('([^']+)'\)/gm,
+        /^import '([^']+)'|\b(?:import|require|getBuiltinModule)\('([^']+)'\)/gm,
       );
       for (const [, ...found] of [...imports, ...others]) {
         const specifier = found.find((one) => one !== undefined) ?? '';
