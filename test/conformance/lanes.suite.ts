@@ -838,6 +838,41 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       });
     });
 
+    describe('the index of lanes', () => {
+      const counted = async (): Promise<unknown> => {
+        const { keys, held, oldest } = await stage.views.counts();
+        return [keys, held, oldest?.jobId];
+      };
+
+      test('knows a lane from its first job to its last', async () => {
+        expect(await counted()).toEqual([0, 0, undefined]);
+        const taken = await enter('a', 'b');
+        expect(await counted()).toEqual([1, 0, 'a']);
+        await lanes.acknowledge(commit(taken, { watermark: taken.entries[0]?.sequence as number }));
+        expect(await counted()).toEqual([1, 0, 'b']);
+        await lanes.acknowledge(commit(await lanes.take(taking())));
+        expect(await counted()).toEqual([0, 0, undefined]);
+      });
+
+      test('knows that BullMQ has failed its first job by itself once it is taken', async () => {
+        await enter('a', 'b');
+        await stage.changeJob('a', { finished: 'failed' });
+        await lanes.take(taking());
+        expect(await counted()).toEqual([1, 1, 'a']);
+        const request = { state: 'held', order: 'oldest', after: undefined } as const;
+        const { lanes: held } = await stage.views.page({ ...request, limit: 9, search: '' });
+        expect(held.map(({ key }) => key)).toEqual([KEY]);
+      });
+
+      test('puts a lane among the held ones with the commit that says so', async () => {
+        const taken = await enter('a', 'b');
+        await lanes.acknowledge(
+          commit(taken, { watermark: 0, decided: 0, decisions: new Map([['a', 'hno']]) }),
+        );
+        expect(await counted()).toEqual([1, 1, 'a']);
+      });
+    });
+
     test('direct leaves word for the next combiner', async () => {
       await enter('a', 'b');
       expect(await lanes.direct('a', 'skip')).toBe(true);

@@ -20,7 +20,7 @@ try {
   const end = await indexRun({
     ...{ redis, memcached: memcached.split(',') },
     ...{ jobs: Number(jobs), keys: Number(keys), kills: Number(kills), workers: Number(workers) },
-    ...{ lookEveryMs: 500, deadlineMs: 900_000, say: (line) => console.log(line) },
+    ...{ lookEveryMs: 1_000, deadlineMs: 900_000, say: (line) => console.log(line) },
   });
   console.log(
     `right in ${end.looks} looks, with ${end.kills} kills, up to ${end.keysMost} keys and ${end.heldMost} held ones`,

@@ -7,7 +7,8 @@ import type { Queue } from '../../jobs/queue.ts';
 import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { trustCell, trustCopy, type TrustEnd } from '../../workers/trust.ts';
-import { cellStanding } from '../../workers/inspecting/cell-standing.ts';
+import { why } from '../../jobs/reports/why.ts';
+import { LaneInspector } from '../../workers/inspecting/inspector.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import { reportFailure } from '../terminal/failure.ts';
@@ -100,12 +101,9 @@ async function show(
   servers: MemcachedServers,
   flags: LaneFlags,
 ): Promise<number> {
-  const [report, cell] = await Promise.all([
-    asking(queue.lane(key).report()),
-    cellStanding(key, queue, servers),
-  ]);
-  if (flags.json === true) printJson({ ...report, cell });
-  else print(laneTables(report, cell));
+  const report = await asking(new LaneInspector(queue, servers).inspect(key));
+  if (flags.json === true) printJson({ ...report, why: why(report) });
+  else print(laneTables(report, report.cell));
   return EXIT.done;
 }
 

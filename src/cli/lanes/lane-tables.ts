@@ -1,7 +1,8 @@
 /** A lane's report as tables for a person. */
 import type { LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CellStanding } from '../../workers/inspecting/cell-standing.ts';
-import { grouped, sheet, table } from '../terminal/terminal.ts';
+import { why } from '../../jobs/reports/why.ts';
+import { grouped, plain, sheet, table } from '../terminal/terminal.ts';
 
 const VALUE_CHARS_SHOWN = 60;
 
@@ -18,12 +19,14 @@ const STANDINGS: Readonly<Record<CellStanding['standing'], string>> = {
 
 export function laneTables(report: LaneReport, cell: CellStanding): string {
   const { key, length, heldBy, token, watermark, copy, paceMs, jobs } = report;
-  const why = cell.code === undefined ? '' : ` (${cell.code})`;
+  const explained = why(report);
+  const code = cell.code === undefined ? '' : ` (${cell.code})`;
   const facts = sheet([
-    ['key', key],
+    ['key', plain(key)],
+    ['state', explained.sentence],
     ['jobs waiting', length],
     ['held by', heldBy === undefined ? 'nobody' : `job ${heldBy}`],
-    ['cell', STANDINGS[cell.standing] + why],
+    ['cell', STANDINGS[cell.standing] + code],
     ['copy in Redis', copy === undefined ? 'none' : shortened(JSON.stringify(copy))],
     ['last commit', token === 0 ? 'none' : String(token)],
     ['watermark', String(watermark)],
@@ -39,6 +42,7 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
   ]);
   const head = ['job', 'update', 'state', 'attempts', 'sequence', 'failed because'];
   const parts = [facts];
+  if (explained.advice !== '') parts.push(explained.advice);
   if (cell.reason !== undefined) parts.push(cell.reason);
   if (rows.length > 0) parts.push(table(head, rows));
   if (length > rows.length) parts.push(`and ${grouped(length - rows.length)} more`);
