@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SCRIPTS } from '../../src/jobs/bullmq/state/layout.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
-import { plant, type Tree } from '../twins/tree.ts';
+import { copiedTree, type Tree } from '../twins/tree.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LAYOUT = 'src/jobs/bullmq/state/layout.ts';
@@ -49,7 +49,9 @@ function withOneUnknown(): Trial {
   const [name, hash] = Object.entries(SCRIPTS).find(([one]) => one === 'moveToFinished') ?? [];
   console.log(`as if the text of ${name} were another one`);
   const edit = { file: LAYOUT, find: `${name}: '${hash}'`, replace: `${name}: 'of another text'` };
-  return { tree: plant({ name: 'bullmq-unknown', edits: [edit] }), isKnown: false };
+  const tree = copiedTree();
+  tree.plant({ name: 'bullmq-unknown', edits: [edit] });
+  return { tree, isKnown: false };
 }
 
 /** The folder of the package. */
@@ -67,7 +69,7 @@ function install(wanted: string): string {
 
 function withBullMQ(wanted: string, bullmq: string): Trial {
   const isKnown = compareScripts(wanted, bullmq);
-  const tree = plant({ name: `bullmq-${wanted}`, edits: [] });
+  const tree = copiedTree();
   const modules = join(tree.folder, 'node_modules');
   rmSync(modules);
   mkdirSync(modules);

@@ -1,8 +1,8 @@
 /** The broken twins fit the sources, and a few that are caught soon are hunted. All: `npm run twins`. */
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { hunt } from '../twins/hunt.ts';
 import { PROMISES, promisesPage } from '../twins/promises.ts';
-import { checkEdits } from '../twins/tree.ts';
+import { checkEdits, copiedTree } from '../twins/tree.ts';
 import { TWINS } from '../twins/twins.ts';
 
 /** Caught by the first seeds. */
@@ -27,11 +27,14 @@ describe('each twin', () => {
 });
 
 describe('is caught', () => {
+  const tree = copiedTree();
+  afterAll(() => tree.remove());
+
   it.each(TWINS.filter(({ name }) => FAST.includes(name)))(
     '$name',
     { timeout: 120_000 },
     async (twin) => {
-      expect(await hunt(twin)).toMatchObject({ caught: true });
+      expect(await hunt(twin, tree)).toMatchObject({ caught: true });
     },
   );
 
@@ -40,6 +43,6 @@ describe('is caught', () => {
   }, async () => {
     const sound = { name: 'sound', guard: 'nothing', edits: [] };
     const hunting = { by: 'simulation', from: 0, seeds: 20 } as const;
-    expect(await hunt({ ...sound, hunt: hunting })).toMatchObject({ caught: false });
+    expect(await hunt({ ...sound, hunt: hunting }, tree)).toMatchObject({ caught: false });
   });
 });

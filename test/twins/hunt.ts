@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { plant } from './tree.ts';
+import type { Tree } from './tree.ts';
 import type { Hunt, Twin } from './twin.ts';
 
 export interface Catch {
@@ -33,15 +33,16 @@ const SEARCH_SECONDS = '60';
 /** Characters of a verdict that are shown. */
 const VERDICT_MAX = 160;
 
-export async function hunt(twin: Twin): Promise<Catch> {
+/** In a tree that is as it was again when the hunt is over. */
+export async function hunt(twin: Twin, tree: Tree): Promise<Catch> {
   const startMs = performance.now();
-  const tree = plant(twin);
+  const takeBack = tree.plant(twin);
   try {
     const broken = await problemCompiling(tree.folder);
     const judged = broken ?? judge(twin.hunt, await run(commandOf(twin.hunt), tree.folder));
     return { twin, seconds: (performance.now() - startMs) / 1000, ...judged };
   } finally {
-    tree.remove();
+    takeBack();
   }
 }
 
@@ -78,6 +79,8 @@ function fileOf(packageName: string, file: string): string {
  */
 async function problemCompiling(folder: string): Promise<Judgement | undefined> {
   const flags = ['--noEmit', '--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
+  // Of the next twin in this tree, only what its edits concern is compiled: 2 s instead of 11.
+  flags.push('--incremental', '--tsBuildInfoFile', '.tsbuildinfo');
   const { code, output } = await run([fileOf('typescript', 'bin/tsc'), ...flags], folder);
   if (code === 0) return undefined;
   return { caught: false, by: 'the compiler', verdict: tail(output) };

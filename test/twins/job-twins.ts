@@ -17,7 +17,7 @@ export const JOB_TWINS: readonly Twin[] = [
   {
     name: 'survived-in-silence',
     guard: 'however a delivery ends: that its process has lived through beginning the job alone',
-    hunt: { by: 'simulation', from: 18_200, seeds: 20_000 },
+    hunt: { by: 'simulation', from: 20_300, seeds: 20_000 },
     edits: [
       {
         file: 'src/workers/deliveries/intake.ts',
@@ -30,7 +30,7 @@ export const JOB_TWINS: readonly Twin[] = [
     name: 'retried-in-silence',
     guard:
       'the same where the attempt failed: BullMQ may have taken the job for stalled, and charges nothing',
-    hunt: { by: 'simulation', from: 28_700, seeds: 20_000 },
+    hunt: { by: 'simulation', from: 34_600, seeds: 20_000 },
     edits: [
       {
         file: 'src/workers/deliveries/delivery.ts',

@@ -6,6 +6,7 @@
 import { writeDocs } from './docs.ts';
 import { writePromises } from './promises.ts';
 import { type Catch, hunt } from './hunt.ts';
+import { copiedTree } from './tree.ts';
 import type { Twin } from './twin.ts';
 import { TWINS } from './twins.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
@@ -33,10 +34,15 @@ async function huntAll(): Promise<number> {
   const waiting = [...twins];
   const catches: Catch[] = [];
   const hunter = async (): Promise<void> => {
-    for (let twin = waiting.shift(); twin !== undefined; twin = waiting.shift()) {
-      const result = await hunt(twin);
-      catches.push(result);
-      tell(result);
+    const tree = copiedTree();
+    try {
+      for (let twin = waiting.shift(); twin !== undefined; twin = waiting.shift()) {
+        const result = await hunt(twin, tree);
+        catches.push(result);
+        tell(result);
+      }
+    } finally {
+      tree.remove();
     }
   };
   await Promise.all(Array.from({ length: Number(values.processes) }, hunter));

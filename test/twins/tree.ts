@@ -1,4 +1,4 @@
-/** A copy of the tree with a twin's edits, as far as the proofs need it. */
+/** A copy of the tree, as far as the proofs need it, in which one twin after the other is planted. */
 import {
   cpSync,
   existsSync,
@@ -23,25 +23,35 @@ const MODULES = ['node_modules', 'bench/node_modules', 'site/node_modules'];
 
 export interface Tree {
   readonly folder: string;
+  /** Makes a twin's edits. Returns what takes them back. */
+  plant(twin: Pick<Twin, 'name' | 'edits'>): () => void;
   remove(): void;
 }
 
-export function plant({ name, edits }: Pick<Twin, 'name' | 'edits'>): Tree {
-  const folder = mkdtempSync(join(tmpdir(), `toril-twin-${name}-`));
+export function copiedTree(): Tree {
+  const folder = mkdtempSync(join(tmpdir(), 'toril-twins-'));
   const filter = (path: string): boolean => !path.endsWith('node_modules');
   for (const path of COPIED)
     cpSync(join(ROOT, path), join(folder, path), { recursive: true, filter });
   for (const modules of MODULES)
     if (existsSync(join(ROOT, modules)))
       symlinkSync(join(ROOT, modules), join(folder, modules), 'dir');
-  for (const edit of edits) {
-    const path = join(folder, edit.file);
-    writeFileSync(path, edited(readFileSync(path, 'utf8'), edit, name));
-  }
   return {
     folder,
+    plant: (twin) => planted(folder, twin),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+function planted(folder: string, { name, edits }: Pick<Twin, 'name' | 'edits'>): () => void {
+  const before = new Map<string, string>();
+  for (const edit of edits) {
+    const path = join(folder, edit.file);
+    const source = readFileSync(path, 'utf8');
+    if (!before.has(path)) before.set(path, source);
+    writeFileSync(path, edited(source, edit, name));
+  }
+  return () => before.forEach((source, path) => writeFileSync(path, source));
 }
 
 /** Throws if an edit does not fit the sources any more. */
