@@ -18,6 +18,8 @@ const BULK = 500;
 const HELD_EVERY = 100;
 const POLL_MS = 10;
 const TRIES_MAX = 200;
+/** Of so many looks, one takes in the jobs. */
+const FULL_EVERY = 10;
 
 export interface IndexRun {
   readonly redis: string;
@@ -147,7 +149,8 @@ class Running {
   }
 
   async #look(): Promise<Scan> {
-    const seen = await scan(this.#redis, this.#name);
+    const isFull = this.#end.looks % FULL_EVERY === 0;
+    const seen = await scan(this.#redis, this.#name, isFull ? this.#run.jobs : 0);
     const { looks, kills, keysMost, heldMost } = this.#end;
     this.#end = {
       ...{ looks: looks + 1, kills },
@@ -155,7 +158,8 @@ class Running {
       heldMost: Math.max(heldMost, seen.held),
     };
     const { keys, held, unfinished, wrong } = seen;
-    this.#run.say(`${unfinished} jobs, ${keys} keys, ${held} held: ${wrong.join('; ') || 'right'}`);
+    const jobs = isFull ? `${unfinished} jobs, ` : '';
+    this.#run.say(`${jobs}${keys} keys, ${held} held: ${wrong.join('; ') || 'right'}`);
     if (wrong.length > 0) throw new Error(`the index is wrong: ${wrong.join('; ')}`);
     return seen;
   }
@@ -174,7 +178,7 @@ class Running {
   }
 
   async #difference(): Promise<string | undefined> {
-    const seen = await scan(this.#redis, this.#name);
+    const seen = await scan(this.#redis, this.#name, this.#run.jobs);
     const { keys, held, waiting, active, delayed, oldest } = await this.#queue.laneCounts();
     const told = { keys, held, unfinished: waiting + active + delayed, oldest: oldest?.key ?? '' };
     const { wrong: _, ...found } = seen;
