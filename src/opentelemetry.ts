@@ -18,6 +18,7 @@ import {
   ROOT_CONTEXT,
   type Span,
   SpanKind,
+  type SpanOptions,
   SpanStatusCode,
   type Tracer,
   type TracerProvider,
@@ -113,9 +114,15 @@ class OtelMeters implements Meters {
   }
 }
 
+interface ProcessSpan {
+  readonly name: string;
+  readonly options: SpanOptions;
+}
+
 class OtelTracing implements Tracing {
   readonly #tracer: Tracer;
   readonly #keysOnSpans: boolean;
+  readonly #processes = new Map<string, ProcessSpan>();
 
   constructor(tracer: Tracer, keysOnSpans: boolean) {
     this.#tracer = tracer;
@@ -143,18 +150,25 @@ class OtelTracing implements Tracing {
     }
   }
 
+  /** Made once: a turn that is not sampled costs its sampling. */
+  #processOf(queue: string): ProcessSpan {
+    let known = this.#processes.get(queue);
+    if (known === undefined) {
+      const attributes = spanAttributes(queue, 'process');
+      known = { name: `process ${queue}`, options: { kind: SpanKind.CONSUMER, attributes } };
+      this.#processes.set(queue, known);
+    }
+    return known;
+  }
+
   turn(queue: string, key: string, waitedMs: number): TurnSpan | undefined {
     return safely(() => {
-      const span = this.#tracer.startSpan(`process ${queue}`, {
-        root: true,
-        kind: SpanKind.CONSUMER,
-        attributes: {
-          ...spanAttributes(queue, 'process'),
-          'toril.lease.wait_ms': waitedMs,
-          ...(this.#keysOnSpans && { 'toril.key': key }),
-        },
-      });
-      return span.isRecording() ? new OtelTurn(this.#tracer, span, queue) : undefined;
+      const { name, options } = this.#processOf(queue);
+      const span = this.#tracer.startSpan(name, options, ROOT_CONTEXT);
+      if (!span.isRecording()) return undefined; // nearly always: nothing is made for it
+      span.setAttribute('toril.lease.wait_ms', waitedMs);
+      if (this.#keysOnSpans) span.setAttribute('toril.key', key);
+      return new OtelTurn(this.#tracer, span, queue);
     });
   }
 }

@@ -11,7 +11,6 @@ interface Counted {
 const COUNTED: Readonly<Record<string, Counted>> = {
   leaseTakenOver: { metric: 'toril.lease.takeovers' },
   leaseLost: { metric: 'toril.lease.losses' },
-  committed: { metric: 'toril.commits' },
   commitRefused: {
     metric: 'toril.commits.refused',
     attributes: { 'toril.refused_by': 'memcached' },
@@ -32,10 +31,16 @@ const COUNTED: Readonly<Record<string, Counted>> = {
 
 export class CountedEvents {
   readonly #times = new Map<string, number>(Object.keys(COUNTED).map((name) => [name, 0]));
+  /** On the way of every job, so it is no entry of a map. */
+  #commits = 0;
   #applied = 0;
 
   note(name: string, facts: object): void {
-    if (name === 'committed') this.#applied += (facts as { jobs: number }).jobs;
+    if (name === 'committed') {
+      this.#commits++;
+      this.#applied += (facts as { jobs: number }).jobs;
+      return;
+    }
     const { found } = facts as { found?: string };
     const counted = found === undefined ? name : `${name} ${found}`;
     const times = this.#times.get(counted);
@@ -51,6 +56,7 @@ export class CountedEvents {
     });
     return [
       ...readings,
+      { metric: 'toril.commits', attributes: common, value: this.#commits },
       { metric: 'toril.jobs.applied', attributes: common, value: this.#applied },
     ];
   }

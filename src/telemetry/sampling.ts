@@ -4,15 +4,23 @@
 const TURNS_RECORDED_PER_S = 500;
 const WINDOW_MS = 1_000;
 
+/** In the first second of a burst nobody knows its rate yet: each time so many were recorded, half as many are from there on. */
+const HALVED_AFTER = TURNS_RECORDED_PER_S / 2;
+
 export class Sampling {
   #every = 1;
   #turns = 0;
+  #recorded = 0;
   #untilMs = 0;
 
   /** Whether the turn that begins now is recorded. The rate of the last second says how many are left out. */
   next(nowMs: number): boolean {
     if (nowMs >= this.#untilMs) this.#newWindow(nowMs);
-    return this.#turns++ % this.#every === 0;
+    if (this.#turns++ % this.#every !== 0) return false;
+    this.#recorded++;
+    if (this.#recorded > TURNS_RECORDED_PER_S && this.#recorded % HALVED_AFTER === 0)
+      this.#every *= 2;
+    return true;
   }
 
   #newWindow(nowMs: number): void {
@@ -21,6 +29,7 @@ export class Sampling {
     const perSecond = (this.#turns * WINDOW_MS) / elapsedMs;
     this.#every = Math.max(1, Math.ceil(perSecond / TURNS_RECORDED_PER_S));
     this.#turns = 0;
+    this.#recorded = 0;
     this.#untilMs = nowMs + WINDOW_MS;
   }
 }

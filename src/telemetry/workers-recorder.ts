@@ -31,11 +31,15 @@ export class WorkersRecorder {
     acknowledgements: 0,
   };
 
+  /** Of all turns of which nothing but their number is recorded. */
+  readonly #counting: TurnObserver;
+
   constructor(queue: string, { clock, meters, tracing }: RecorderOptions) {
     this.#queue = queue;
     this.#clock = clock;
     this.#tracing = tracing;
     this.#histograms = new TurnHistograms(queue, meters);
+    this.#counting = new TurnRecorder(clock, 0, this.#counters, undefined, undefined);
     meters.observe(() => this.#readings());
   }
 
@@ -55,6 +59,7 @@ export class WorkersRecorder {
     const histograms = this.#sampling.next(nowMs) ? this.#histograms : undefined;
     histograms?.leaseWait((nowMs - wantedMs) / 1_000);
     const span = this.#tracing?.turn(this.#queue, key, nowMs - wantedMs);
+    if (histograms === undefined && span === undefined) return this.#counting;
     return new TurnRecorder(this.#clock, nowMs, this.#counters, histograms, span);
   }
 

@@ -22,6 +22,10 @@ describe('which turns are recorded', () => {
     expect(later).toBeLessThanOrEqual(4 * 500 + 4);
   });
 
+  it('fewer and fewer within the first second of a burst', () => {
+    expect(recorded(new Sampling(), 0, 0.5, 20_000)).toBeLessThan(2_500);
+  });
+
   it('all again once there are few, also after a long rest', () => {
     const sampling = new Sampling();
     recorded(sampling, 0, 2, 20_000);
