@@ -18,8 +18,6 @@ const BULK = 500;
 const HELD_EVERY = 100;
 const POLL_MS = 10;
 const TRIES_MAX = 200;
-/** Of so many looks, one takes in the jobs. */
-const FULL_EVERY = 10;
 
 export interface IndexRun {
   readonly redis: string;
@@ -149,17 +147,17 @@ class Running {
   }
 
   async #look(): Promise<Scan> {
-    const isFull = this.#end.looks % FULL_EVERY === 0;
-    const seen = await scan(this.#redis, this.#name, isFull ? this.#run.jobs : 0);
+    const seen = await scan(this.#redis, this.#name);
     const { looks, kills, keysMost, heldMost } = this.#end;
     this.#end = {
       ...{ looks: looks + 1, kills },
       keysMost: Math.max(keysMost, seen.keys),
       heldMost: Math.max(heldMost, seen.held),
     };
-    const { keys, held, unfinished, wrong } = seen;
-    const jobs = isFull ? `${unfinished} jobs, ` : '';
-    this.#run.say(`${jobs}${keys} keys, ${held} held: ${wrong.join('; ') || 'right'}`);
+    const { keys, held, listed, unfinished, wrong: inIndex } = seen;
+    const lost = listed === unfinished ? [] : [`${listed} jobs are listed`];
+    const wrong = [...inIndex, ...lost];
+    this.#run.say(`${unfinished} jobs, ${keys} keys, ${held} held: ${wrong.join('; ') || 'right'}`);
     if (wrong.length > 0) throw new Error(`the index is wrong: ${wrong.join('; ')}`);
     return seen;
   }
@@ -178,10 +176,10 @@ class Running {
   }
 
   async #difference(): Promise<string | undefined> {
-    const seen = await scan(this.#redis, this.#name, this.#run.jobs);
+    const seen = await scan(this.#redis, this.#name);
     const { keys, held, waiting, active, delayed, oldest } = await this.#queue.laneCounts();
     const told = { keys, held, unfinished: waiting + active + delayed, oldest: oldest?.key ?? '' };
-    const { wrong: _, ...found } = seen;
+    const { wrong: _, listed: __, ...found } = seen;
     const [text, wanted] = [
       JSON.stringify(told, sorted(told)),
       JSON.stringify(found, sorted(found)),
