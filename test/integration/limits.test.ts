@@ -99,6 +99,17 @@ describe('a limit that is set while jobs are applied', () => {
 });
 
 describe('setGlobalConcurrency(1)', () => {
+  it('does not have the others of its lane applied by the one that is delivered', async () => {
+    const here = stage();
+    await here.queue.setGlobalConcurrency(1);
+    const jobs = await enqueueLog(here, entries(here.key(), 20));
+    const applied = countApplied([await here.worker({ concurrency: 4 })]);
+    await eventually('one is applied', () => applied() > 0);
+    const delivered = await here.queue.getJobs(['completed', 'active']);
+    expect(applied()).toBeLessThanOrEqual(delivered.length); // all 20 were in the lane when it was taken
+    await here.finished(jobs);
+  });
+
   it('has one update at a time, of all keys in turn', async () => {
     let running = 0;
     let most = 0;

@@ -214,6 +214,7 @@ export const LEASE_TWINS: readonly Twin[] = [
     };
     return {
       epoch: 1,
+      casByUs: false,
       alive: true,
       ended: new Promise<void>(() => {}),
       get: (name) => send((wire) => wire.get(name)),
