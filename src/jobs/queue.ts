@@ -228,7 +228,7 @@ export class Queue extends BullQueue<
     return this.#redis.servers;
   }
 
-  /** What operators did to lanes: `toril ui` and `toril lane` note each act. */
+  /** What operators did by the page (`toril ui`, `toril dev`). Acts of `toril lane` and `toril lanes` are not in it. */
   get audit(): AuditTrail {
     return this.#redis.audit;
   }
