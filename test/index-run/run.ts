@@ -191,9 +191,14 @@ class Running {
     for (;;) {
       const { lanes } = await this.#queue.lanes({ state: 'held', limit: 500 });
       if (lanes.length === 0) return;
-      for (const { key } of lanes) await this.#queue.lane(key).drop();
+      for (const { key } of lanes) await this.#queue.lane(key).drop().catch(unlessOnTheWay);
     }
   }
+}
+
+/** It is decided that the job holds its lane, and BullMQ is about to be told that it has failed: it is listed again. */
+function unlessOnTheWay(thrown: unknown): void {
+  if ((thrown as { code?: unknown }).code !== 'LANE_NOT_HELD') throw thrown;
 }
 
 function sorted(object: object): string[] {
