@@ -122,7 +122,7 @@ async function actOnAll(what: Action, queue: Queue, flags: LanesFlags): Promise<
   for (const { key, jobId } of await all(queue, flags)) {
     if (flags.dryRun !== true) {
       try {
-        await asking(queue.lane(key)[what]());
+        await asking(queue.lane(key)[what](jobId));
       } catch (thrown) {
         if (!isTorilError(thrown) || thrown.code !== 'LANE_NOT_HELD') throw thrown;
         wentOn += 1;
