@@ -4,14 +4,14 @@
  */
 import { PLACEHOLDER_ITEM } from '../../cells/envelope.ts';
 import { reconcile } from '../../cells/reconcile.ts';
-import { messageOf, TorilError } from '../../errors.ts';
+import { TorilError } from '../../errors.ts';
 import type { JointHead, OtherKey } from '../../jobs/joint-lanes.ts';
 import type { Copy, Taken } from '../../jobs/lanes.ts';
 import { cellName } from '../../memcached/item-names.ts';
 import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
-import { asJsonValue } from '../../updates/values/json-value.ts';
 import type { FoldStart } from '../fold/batch.ts';
 import type { JointEntry, JointValues } from '../fold/joint-updates.ts';
+import { adopt } from '../turn/adopt.ts';
 import { knownCell, type KnownCell, NO_CELL } from '../turn/known-cell.ts';
 import type { Turn } from '../turn/turn-state.ts';
 
@@ -150,40 +150,15 @@ function stateOf(
     case 'fresh':
       return { ...base, start: null, expireMs: 0 };
     case 'foreign': {
-      const adopted = adopt(turn, key, reconciled.bytes, entries);
+      const itsJobs = entries.filter(({ keys }) => keys?.includes(key) === true);
+      const adopted = adopt(context, key, reconciled.bytes, itsJobs);
       if (adopted instanceof TorilError) return adopted;
-      return { ...base, start: [adopted.value], expireMs: 0 };
+      return { ...base, start: [JSON.parse(adopted)], expireMs: 0 };
     }
     case 'restore': {
       if (copy.value === 'not-kept') context.report('cellLost', { key });
       if (typeof copy.value !== 'object') return { ...base, start: null, expireMs: expiresInMs };
       return { ...base, start: [JSON.parse(copy.value.json)], expireMs: expiresInMs };
     }
-  }
-}
-
-function adopt(
-  { context }: Turn,
-  key: string,
-  bytes: Buffer,
-  entries: Taken['entries'],
-): { readonly value: unknown } | TorilError {
-  const update = entries
-    .filter(({ keys }) => keys?.includes(key) === true)
-    .map(({ name }) => context.registry.find(name))
-    .find((found) => found?.adopt !== undefined);
-  if (update?.adopt === undefined) {
-    return new TorilError(
-      'FOREIGN_VALUE',
-      `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the transaction an "adopt" function that takes it over.`,
-    );
-  }
-  try {
-    const value = asJsonValue(update.adopt(bytes, key), update.name);
-    context.report('cellAdopted', { key });
-    return { value };
-  } catch (cause) {
-    const what = `"adopt" of the transaction "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
-    return new TorilError('FOREIGN_VALUE', what, { cause });
   }
 }

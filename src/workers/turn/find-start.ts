@@ -5,12 +5,12 @@
 import { assert } from '../../base/assert.ts';
 import { reconcile, type Reconciled, type Viewpoint } from '../../cells/reconcile.ts';
 import type { Envelope } from '../../cells/envelope.ts';
-import { messageOf, TorilError } from '../../errors.ts';
+import { TorilError } from '../../errors.ts';
 import type { Origin } from '../../history/history.ts';
 import type { Taken } from '../../jobs/lanes.ts';
-import { asJsonValue } from '../../updates/values/json-value.ts';
 import { type FoldStart, isStrict } from '../fold/batch.ts';
 import { unchangedTooLarge } from '../fold/fitting.ts';
+import { adopt } from './adopt.ts';
 import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';
 
 export type Found =
@@ -64,7 +64,7 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
     case 'fresh':
       return foldStart(taken, 'nothing', nothing);
     case 'foreign': {
-      const adopted = adopt(turn, reconciled.bytes, taken);
+      const adopted = adopt(context, key, reconciled.bytes, taken.entries);
       if (adopted instanceof TorilError) return adopted;
       return foldStart(taken, { adopted }, () => JSON.parse(adopted));
     }
@@ -91,25 +91,4 @@ function foldStart(
 
 function nothing(): undefined {
   return undefined;
-}
-
-/** The adopted value as JSON. */
-function adopt({ context, key }: Turn, bytes: Buffer, { entries }: Taken): string | TorilError {
-  const update = entries
-    .map(({ name }) => context.registry.find(name))
-    .find((found) => found?.adopt !== undefined);
-  if (update?.adopt === undefined) {
-    return new TorilError(
-      'FOREIGN_VALUE',
-      `memcached holds a value under "${key}" that Toril did not write. Delete it, use another key, or give the update an "adopt" function that takes it over.`,
-    );
-  }
-  try {
-    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update.name));
-    context.report('cellAdopted', { key });
-    return json;
-  } catch (cause) {
-    const what = `"adopt" of the update "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;
-    return new TorilError('FOREIGN_VALUE', what, { cause });
-  }
 }
