@@ -1,24 +1,23 @@
 /** Of the workers and the lanes: who is silent, whose settings differ, what stands still. Pure. */
 import { durationText } from '../../base/duration-text.ts';
 import type { LaneCounts, LaneSummary } from '../../jobs/reports/lane-report.ts';
+import { isSilent } from '../../jobs/reports/lane-views.ts';
 import type { RegisteredWorker } from '../../jobs/redis/registered-workers.ts';
 import { bad, type Finding, good, unsure } from './finding.ts';
 
-const SILENT_MS = 5_000;
 /** Milliseconds after which a first job that nothing holds has waited for long. */
 const STALE_MS = 60_000;
 
 /** @param clients of BullMQ's workers that Redis knows, Toril's and others */
 export function workerFindings(workers: readonly RegisteredWorker[], clients: number): Finding[] {
-  const living = workers.filter(({ silentMs }) => silentMs < SILENT_MS);
+  const living = workers.filter((worker) => !isSilent(worker));
   const findings: Finding[] = [];
   findings.push(
     living.length > 0
       ? good('workers', `${living.length} live`)
       : unsure('workers', 'none lives', 'Start one.'),
   );
-  for (const { id, host, pid, silentMs } of workers) {
-    if (silentMs < SILENT_MS) continue;
+  for (const { id, host, pid, silentMs } of workers.filter(isSilent)) {
     const says = `worker ${id} (process ${pid} on ${host}) is silent since ${durationText(silentMs)}`;
     findings.push(unsure('workers', says, 'It has died or is frozen; others take its keys over.'));
   }

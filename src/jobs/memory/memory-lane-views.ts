@@ -1,14 +1,15 @@
 /** What is known of the lanes in memory: whatever is asked is looked up, there is no index. */
 import type { Clock } from '../../base/clock.ts';
 import type { LaneCounts, LaneHead } from '../reports/lane-report.ts';
-import type {
-  HeadFacts,
-  HeadPlace,
-  LaneFacts,
-  LaneFactsPage,
-  LanePlace,
-  LaneViews,
-  PageRequest,
+import {
+  ageMs,
+  type HeadFacts,
+  type HeadPlace,
+  type LaneFacts,
+  type LaneFactsPage,
+  type LanePlace,
+  type LaneViews,
+  type PageRequest,
 } from '../reports/lane-views.ts';
 import type { MemoryJob, MemoryJobs } from './memory-jobs.ts';
 
@@ -130,10 +131,6 @@ function headOf(facts: Found | undefined): LaneHead | undefined {
   if (facts === undefined) return undefined;
   const { jobId, sequence, ageMs: itsAgeMs } = facts.head;
   return { key: facts.key, jobId, sequence, ageMs: itsAgeMs };
-}
-
-function ageMs(number: number, nowMs: number): number {
-  return Math.max(0, Math.floor(nowMs) - Math.floor(number / 1_000));
 }
 
 function placeOf(job: MemoryJob | undefined): HeadPlace {

@@ -1,11 +1,9 @@
 /** What a lane does or waits for, as far as Redis knows. Pure. */
 import type { LaneState, LaneSummary } from './lane-report.ts';
-import type { HeadFacts, KnownWorker, LaneFacts } from './lane-views.ts';
+import { type HeadFacts, isSilent, type KnownWorker, type LaneFacts } from './lane-views.ts';
 
 /** Milliseconds after which a batch in hand is taken for what a process that died has left, unless a worker has the first job. */
 const LEFT_BEHIND_MS = 60_000;
-/** Milliseconds of silence after which a worker is taken for frozen or dead: two signs of life that did not come, and a bit. */
-const SILENT_MS = 5_000;
 
 export function stateOf(facts: LaneFacts): LaneState {
   const { head } = facts;
@@ -49,7 +47,7 @@ function underWay(
   if (place === 'completed') return { kind: 'working', worker: undefined, sinceMs: undefined };
   const holder = workers?.find(({ id }) => id === inHand?.worker);
   const isInHand = inHand !== undefined && sequence <= inHand.lastSequence && place !== 'backoff';
-  if (isInHand && holder !== undefined && holder.silentMs >= SILENT_MS) return silent(holder);
+  if (isInHand && holder !== undefined && isSilent(holder)) return silent(holder);
   const isBelieved = place === 'active' || (inHand?.sinceMs ?? 0) < LEFT_BEHIND_MS;
   // Of one that has said that it ends, nothing is in hand any more.
   const isKnown = inHand?.worker === '' || workers === undefined || holder !== undefined;
@@ -68,7 +66,7 @@ function silent({ id, leaseMs, silentMs }: KnownWorker): LaneState {
 }
 
 function living(workers: readonly KnownWorker[]): readonly KnownWorker[] {
-  return workers.filter(({ silentMs }) => silentMs < SILENT_MS);
+  return workers.filter((worker) => !isSilent(worker));
 }
 
 function withoutWorkers({ queue }: LaneFacts, head: HeadFacts): LaneState | undefined {

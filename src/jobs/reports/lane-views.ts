@@ -59,6 +59,18 @@ export interface KnownWorker {
   readonly silentMs: number;
 }
 
+/** Milliseconds of silence after which a worker is taken for frozen or dead: two signs of life that did not come, and a bit. */
+const SILENT_MS = 5_000;
+
+export function isSilent({ silentMs }: Pick<KnownWorker, 'silentMs'>): boolean {
+  return silentMs >= SILENT_MS;
+}
+
+/** Milliseconds since a sequence or a token was drawn: from the time in microseconds, or maybe a little ahead of it. */
+export function ageMs(drawn: number, nowMs: number): number {
+  return Math.max(0, Math.floor(nowMs) - Math.floor(drawn / 1_000));
+}
+
 /** Where BullMQ has a lane's first job. */
 export type HeadPlace =
   /** It has no such job. */

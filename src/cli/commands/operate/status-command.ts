@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { durationText } from '../../../base/duration-text.ts';
 import type { LaneCounts, LaneHead } from '../../../jobs/reports/lane-report.ts';
+import { isSilent } from '../../../jobs/reports/lane-views.ts';
 import type { RegisteredWorker } from '../../../jobs/redis/registered-workers.ts';
 import {
   addJsonFlag,
@@ -17,9 +18,6 @@ import { grouped, plain, print, printJson, sheet } from '../../terminal/terminal
 interface StatusFlags extends QueueFlags, RedisFlags {
   readonly json?: boolean;
 }
-
-/** Milliseconds of silence after which a worker is said to be silent. */
-const SILENT_MS = 5_000;
 
 export function addStatusCommand(program: Command, exitWith: ExitWith): void {
   const command = program
@@ -50,7 +48,7 @@ function statusSheet(
   counts: LaneCounts,
   workers: readonly RegisteredWorker[],
 ): string {
-  const silent = workers.filter(({ silentMs }) => silentMs >= SILENT_MS).length;
+  const silent = workers.filter(isSilent).length;
   const living = workers.length - silent;
   return sheet([
     ['queue', counts.paused ? `${name} (paused)` : name],

@@ -2,7 +2,7 @@ import { OWN_MARK, OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import {
   IN_HAND_KEY,
-  KEYS_FIELD,
+  LANES_OF_LUA,
   LANE_FIELD,
   OUTCOME_FIELD,
   type Script,
@@ -49,7 +49,7 @@ local bullKeys = ${bullScript('removeJob').numberOfKeys}
 ${bullFunctionLua('removeJob')}${REMOVE_LUA}`,
 }));
 
-const REMOVE_LUA = `
+const REMOVE_LUA = `${LANES_OF_LUA}
 local call, prefix = redis.call, ARGV[1]
 local found, seen = {}, {}
 
@@ -59,9 +59,7 @@ local function find(itsPrefix, jobId)
   if seen[jobKey] then return end
   seen[jobKey] = true
   local itsOwn = '${OWN_MARK}' .. #itsPrefix .. ':' .. itsPrefix
-  local lanes = call('HMGET', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
-  found[#found + 1] = { prefix = itsPrefix, own = itsOwn, key = jobKey, id = jobId,
-    lanes = lanes[2] and cjson.decode(lanes[2]) or { lanes[1] or nil } }
+  found[#found + 1] = { prefix = itsPrefix, own = itsOwn, key = jobKey, id = jobId, lanes = lanesOf(jobKey) }
   if ARGV[3] ~= '1' then return end
   for _, childKey in ipairs(call('SMEMBERS', jobKey .. ':dependencies')) do
     local childId = string.match(childKey, '.*:(.*)')

@@ -10,7 +10,7 @@
  * client retries the job that holds a lane, or that BullMQ fails one for having stalled too often, is noticed when the lane
  * is next taken, or by the look at all lanes (lookout.ts), within a minute.
  */
-import { DIRECTIVE_FIELD, KEYS_FIELD, LANE_FIELD, type Script } from '../scripts/script.ts';
+import { DIRECTIVE_FIELD, LANES_OF_LUA, type Script } from '../scripts/script.ts';
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 
 /**
@@ -114,10 +114,8 @@ for i = 2, #ARGV do reindex(own, ARGV[1], ARGV[i]) end
 export const REINDEX_OF_JOB: Script = {
   name: 'torilReindexOfJob',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${REINDEX_LUA}
-local job = redis.call('HMGET', ARGV[1] .. ARGV[2], '${LANE_FIELD}', '${KEYS_FIELD}')
-local lanes = job[2] and cjson.decode(job[2]) or { job[1] or nil }
-for i = 1, #lanes do reindex(own, ARGV[1], lanes[i]) end
+  lua: `${OWN_PREFIX_LUA}${REINDEX_LUA}${LANES_OF_LUA}
+for _, lane in ipairs(lanesOf(ARGV[1] .. ARGV[2])) do reindex(own, ARGV[1], lane) end
 `,
 };
 

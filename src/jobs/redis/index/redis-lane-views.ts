@@ -1,14 +1,15 @@
 /** What is known of the lanes in Redis: by the index, which is filled in when it is first asked for. */
 import type { LaneCounts, LaneHead } from '../../reports/lane-report.ts';
-import type {
-  HeadFacts,
-  HeadPlace,
-  KnownWorker,
-  LaneFacts,
-  LaneFactsPage,
-  LaneViews,
-  PageRequest,
-  QueueFacts,
+import {
+  ageMs,
+  type HeadFacts,
+  type HeadPlace,
+  type KnownWorker,
+  type LaneFacts,
+  type LaneFactsPage,
+  type LaneViews,
+  type PageRequest,
+  type QueueFacts,
 } from '../../reports/lane-views.ts';
 import type { QueueScripts } from '../queue-scripts.ts';
 import {
@@ -98,11 +99,6 @@ function firstOf(first: FirstReply, nowMs: number): LaneHead | undefined {
   if (first.length === 0) return undefined;
   const [key, jobId, sequence] = first;
   return { key, jobId, sequence: Number(sequence), ageMs: ageMs(Number(sequence), nowMs) };
-}
-
-/** Sequences are drawn from the time, in microseconds; not below it, but maybe a little ahead. */
-function ageMs(sequence: number, nowMs: number): number {
-  return Math.max(0, nowMs - Math.floor(sequence / 1_000));
 }
 
 function laneOf(

@@ -109,8 +109,11 @@ for i = 1, #found, 2 do
     local facts = laneFacts(lane, false)
     local head = facts[6]
     local isHeld = head[3] == 'failed' or head[7] == 'held'
-    if head[2] ~= found[i + 1] or (which ~= 'lanes' and isHeld ~= (which == 'held')) then reindex(own, prefix, lane) end
-    if head[2] == found[i + 1] and (which == 'lanes' or isHeld == (which == 'held')) then lanes[#lanes + 1] = facts end
+    if head[2] == found[i + 1] and (which == 'lanes' or isHeld == (which == 'held')) then
+      lanes[#lanes + 1] = facts
+    else
+      reindex(own, prefix, lane)
+    end
   end
   last, lastKey = found[i + 1], lane
 end

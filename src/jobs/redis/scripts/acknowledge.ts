@@ -13,6 +13,7 @@ import {
   OUTCOME_FIELD,
   type Script,
   UNFINISHED_LUA,
+  WRITE_COPY_LUA,
 } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
@@ -83,20 +84,8 @@ local finishing, finishingKeys, places, answers, delivered = {}, {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
 ${FINISHING_LUA}
-${UNFINISHED_LUA}${INDEX_LUA}${REINDEX_LUA}
+${UNFINISHED_LUA}${INDEX_LUA}${REINDEX_LUA}${WRITE_COPY_LUA}
 local decidedKeys = {}
--- A copy expires with its value and a while after; field x says when the value does.
-local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
-  call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
-  if copyExpireMs > 0 then
-    call('HSET', copyKey, 'x', string.format('%.0f', nowMs + expireMs))
-    call('PEXPIRE', copyKey, copyExpireMs)
-  elseif hadExpiry then
-    call('HDEL', copyKey, 'x')
-    call('PERSIST', copyKey)
-  end
-end
-
 -- Takes out what is decided; nil, and nothing, if that is more than the commit's own jobs. Most lanes hold
 -- one job: popping it needs one command, not two; asking for two tells what is the first one now, which is returned as
 -- well: its sequence; false: none; nil: not known.

@@ -31,6 +31,23 @@ end
 `;
 
 /**
+ * A fragment, with `call` and `nowMs` (milliseconds since 1970) set: makes a commit the copy of a key. A copy expires with its
+ * value and a while after; field x says when the value does.
+ */
+export const WRITE_COPY_LUA: string = `
+local function writeCopy(copyKey, hadExpiry, token, watermark, value, pace, expireMs, copyExpireMs)
+  call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', value)
+  if copyExpireMs > 0 then
+    call('HSET', copyKey, 'x', string.format('%.0f', nowMs + expireMs))
+    call('PEXPIRE', copyKey, copyExpireMs)
+  elseif hadExpiry then
+    call('HDEL', copyKey, 'x')
+    call('PERSIST', copyKey)
+  end
+end
+`;
+
+/**
  * A fragment: fields of a job's hash. None if somebody keeps something else under its name: a script that
  * fails at one job of one key would stop all keys of its call, for ever.
  */
@@ -62,5 +79,13 @@ export const DIRECTIVE_FIELD = 'torilDirective';
 export const LANE_FIELD = 'tl';
 /** A job of several keys: all of them, as JSON, in its user's order. LANE_FIELD is the first; missing while it is in none. */
 export const KEYS_FIELD = 'torilKeys';
+
+/** A fragment: the keys of all lanes that a job has entered, by its hash; empty: none. */
+export const LANES_OF_LUA: string = `
+local function lanesOf(jobKey)
+  local lanes = redis.call('HMGET', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
+  return lanes[2] and cjson.decode(lanes[2]) or { lanes[1] or nil }
+end
+`;
 /** The job was in no lane when it was delivered, and entered when it was taken: a commit names such jobs (lanes.ts). */
 export const LATE_FIELD = 'torilLate';

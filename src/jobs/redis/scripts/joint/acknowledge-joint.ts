@@ -13,6 +13,7 @@ import {
   LANE_FIELD,
   OUTCOME_FIELD,
   type Script,
+  WRITE_COPY_LUA,
 } from '../script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
 import { BEHIND_KEY } from './behind.ts';
@@ -74,7 +75,7 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local nowMs = math.floor(nowMicros / 1000)
-${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}
+${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}${WRITE_COPY_LUA}
 -- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And what the copies say.
 local function check(commitsDataSet, token, keys)
   if commitsDataSet ~= dataSetId then return '0' end
@@ -106,15 +107,7 @@ local function recordJoint(token, keys, decisions)
 end
 
 local function writeKey(token, pace, hadExpiry, key, _, watermark, value, expireMs, copyExpireMs, ids)
-  local copyKey = own .. 'copy:' .. key
-  call('HSET', copyKey, 't', token, 'w', watermark, 'p', pace, 'v', unpacked(value))
-  if copyExpireMs > 0 then
-    call('HSET', copyKey, 'x', string.format('%.0f', nowMs + expireMs))
-    call('PEXPIRE', copyKey, copyExpireMs)
-  elseif hadExpiry then
-    call('HDEL', copyKey, 'x')
-    call('PERSIST', copyKey)
-  end
+  writeCopy(own .. 'copy:' .. key, hadExpiry, token, watermark, unpacked(value), pace, expireMs, copyExpireMs)
   if #ids > 0 then call('ZREMRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark) end
 end
 
@@ -137,7 +130,7 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs)
   for i = 1, #jobs, 2 do decisions[jobs[i]] = unpacked(jobs[i + 1]) end
   -- First what can fail: a script is not undone.
   recordJoint(token, keys, decisions)
-  local member, hands = { token }, {}
+  local member = { token }
   for i = 1, #keys do
     writeKey(token, pace, expiries[i], unpack(keys[i], 1, 7))
     member[#member + 1] = keys[i][1]
