@@ -35,6 +35,7 @@ export type {
   Origin,
 } from './history/history.ts';
 export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
+export type { SnapshotValue } from './jobs/snapshot.ts';
 export { record, type Recordable, type RecordOptions } from './history/record.ts';
 export type {
   RecordedCommit,

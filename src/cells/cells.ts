@@ -14,6 +14,11 @@ export interface CellState<Value> {
   readonly token: number;
   /** The sequence of the last job that went into it. */
   readonly watermark: number;
+  /**
+   * The keys of the commit that wrote it, its own among them; only if these are several (`defineTransaction`). Not known of a
+   * cell that was restored, and of a copy.
+   */
+  readonly keys?: readonly string[];
   /** Where it was read: `copy`: in Redis, since memcached had no cell that can be believed (`openCells({ copies })`). */
   readonly source: 'cell' | 'copy';
 }
@@ -142,8 +147,9 @@ export function foundCell(key: string, outcome: Outcome<Item>): FoundCell | unde
     case 'unreadable':
       throw content.cause;
     case 'envelope': {
-      const { value, token, watermark, queue, dataSet } = content.envelope;
-      return { state: { value, token, watermark, source: 'cell' }, queue, dataSet };
+      const { value, token, watermark, queue, dataSet, keys } = content.envelope;
+      const state = { value, token, watermark, source: 'cell' as const, ...(keys && { keys }) };
+      return { state, queue, dataSet };
     }
   }
 }

@@ -39,6 +39,9 @@ export interface OtherKey {
   readonly length: number;
 }
 
+/** Of the values of a snapshot: what makes Redis stand still for some 20 ms. The first value may have more. */
+export const SNAPSHOT_BYTES_MAX: number = 32 * 1024 * 1024;
+
 /** Distinct keys of a run of joint jobs. */
 export const JOINT_RUN_KEYS_MAX = 16;
 
@@ -90,6 +93,6 @@ export interface JointLanes {
    * none.
    */
   withdraw(jobId: string, decision: string): Promise<boolean>;
-  /** The copies of several keys, as of one moment. */
+  /** The copies of several keys, as of one moment: of all of them, or of the first ones that have SNAPSHOT_BYTES_MAX together. */
   snapshot(keys: readonly string[]): Promise<Copy[]>;
 }

@@ -27,6 +27,7 @@ import type { JobCounts } from './redis/index/redis-lane-views.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import type { LatestCommits } from './redis/redis-history.ts';
 import type { LaneUpkeep } from './redis/lane-upkeep.ts';
+import { snapshotOf, type SnapshotValue } from './snapshot.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import type { RedisLanes } from './redis/redis-lanes.ts';
 import type { RegisteredWorkers } from './redis/registered-workers.ts';
@@ -190,6 +191,16 @@ export class Queue extends BullQueue<
   /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
   async laneCounts(): Promise<LaneCounts> {
     return this.#redis.views.counts();
+  }
+
+  /**
+   * The values of up to 1,000 keys as of one moment: no transaction is in some of them and not in the others. Redis tells
+   * them, memcached is not asked. It has all that was acknowledged, so each job that has completed; the cell of a key may be ahead by a commit
+   * of jobs of that key alone which Redis is just being told. Keys that no job has changed yet are not in the map.
+   * @throws TorilError INVALID_KEY, INVALID_OPTIONS (more keys), VALUE_TOO_LARGE (more than 32 MiB together), COPY_NOT_KEPT, REDIS_FAILED
+   */
+  snapshot<Value = unknown>(keys: Iterable<string>): Promise<Map<string, SnapshotValue<Value>>> {
+    return snapshotOf(this.lanesInRedis, keys);
   }
 
   get #redis(): QueueInRedis {

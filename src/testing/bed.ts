@@ -138,7 +138,7 @@ export class TestBed {
 
   /**
    * The bed as a Queue, for code that enqueues on one: `enqueue`, `enqueueBulk`, `add`, `addBulk`, `getJob`, `getJobs`
-   * and its like, `getJobCounts`, `lane`, `history`, and events `waiting`. Whatever else is called throws
+   * and its like, `getJobCounts`, `lane`, `snapshot`, `history`, and events `waiting`. Whatever else is called throws
    * NOT_ON_A_TEST_BED.
    */
   asQueue(): Queue {
@@ -173,6 +173,7 @@ export class TestBed {
       qualifiedName: recordable.qualifiedName,
       history: recordable.history,
       lane: (key) => this.operator(key),
+      copies: { snapshot: async (keys) => kept.joint.snapshot(keys) },
       add: async (jobs) => {
         const prepared = await Promise.all(
           jobs.map(({ name, update = this.#known(name), data, options }) =>

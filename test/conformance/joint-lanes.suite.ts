@@ -206,6 +206,16 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect(await lanes.acknowledgeJoint(ahead)).toEqual({ accepted: false, wentBack: true });
     });
 
+    test('a snapshot tells the first keys, as far as their values have no more than 32 MiB', async () => {
+      await enterJoint('j', A, B);
+      const large = { value: { json: `"${'x'.repeat(17 * 1024 * 1024)}"` } };
+      await lanes.acknowledgeJoint(commit(await take(A), [A, B], { j: 'a' }, large));
+      const [first, ...others] = await stage.other.snapshot([A, B]);
+      expect(first?.value).toEqual(large.value);
+      expect(others).toEqual([]);
+      expect(await stage.other.snapshot([C, B])).toHaveLength(2);
+    });
+
     test('is behind until it is settled', async () => {
       await enterJoint('j', A, B);
       const joint = commit(await take(A), [A, B], { j: 'a' });

@@ -7,6 +7,7 @@ import {
   type JointHead,
   type JointKey,
   type OtherKey,
+  SNAPSHOT_BYTES_MAX,
 } from '../joint-lanes.ts';
 import type { Acknowledged, Copy, LaneEntry } from '../lanes.ts';
 import type { LaneOrders } from './lane-orders.ts';
@@ -180,6 +181,12 @@ export class MemoryJoint {
   }
 
   snapshot(keys: readonly string[]): Copy[] {
-    return keys.map((key) => this.#parts.copies.seenWith(key, undefined));
+    const found = keys.map((key) => this.#parts.copies.seenWith(key, undefined));
+    let length = 0;
+    const end = found.findIndex(({ value }, at) => {
+      length += typeof value === 'object' ? value.json.length : 0;
+      return at > 0 && length > SNAPSHOT_BYTES_MAX;
+    });
+    return end === -1 ? found : found.slice(0, end);
   }
 }

@@ -5,7 +5,9 @@
 import { EventEmitter } from 'node:events';
 import { TorilError } from '../../errors.ts';
 import type { History } from '../../history/history.ts';
+import type { JointLanes } from '../../jobs/joint-lanes.ts';
 import type { LaneHandle } from '../../jobs/lane-handle.ts';
+import { snapshotOf, type SnapshotValue } from '../../jobs/snapshot.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { BedJob, type BedJobParts, queueState } from './bed-job.ts';
 import type { BedRemoving } from './bed-removing.ts';
@@ -19,6 +21,7 @@ export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | '
   readonly removing: BedRemoving;
   readonly history: History;
   readonly lane: (key: string) => LaneHandle;
+  readonly copies: Pick<JointLanes, 'snapshot'>;
   /** Checked as the queue does, and added; in one step, or none of them. */
   readonly add: (
     jobs: readonly { name: string; update?: AnyUpdate; data: unknown; options: BedJobOptions }[],
@@ -80,6 +83,10 @@ export class BedQueue extends EventEmitter {
 
   lane(key: string): LaneHandle {
     return this.#parts.lane(key);
+  }
+
+  snapshot<Value = unknown>(keys: Iterable<string>): Promise<Map<string, SnapshotValue<Value>>> {
+    return snapshotOf(this.#parts.copies, keys);
   }
 
   async getJob(jobId: string): Promise<BedJob | undefined> {

@@ -1,3 +1,4 @@
+import { SNAPSHOT_BYTES_MAX } from '../../../joint-lanes.ts';
 import { COPY_GRACE_MS } from '../../../lanes.ts';
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import type { Script } from '../script.ts';
@@ -60,17 +61,19 @@ return redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', from, to, 'LIMIT', 0,
  * The copies of several keys, as of one moment. Read only.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] keys
- *   Returns token, watermark, value, cascade of each
+ *   Returns token, watermark, value, cascade of each, or of the first ones, as far as their values fit
  */
 export const SNAPSHOT: Script = {
   name: 'torilSnapshot',
   numberOfKeys: 1,
   lua: `${QUEUE_SEQUENCE_LUA}
-local result, nowMs = {}, math.floor(nowMicros / 1000)
+local result, nowMs, bytes = {}, math.floor(nowMicros / 1000), 0
 for i = 2, #ARGV do
   local copy = redis.call('HMGET', own .. 'copy:' .. ARGV[i], 't', 'w', 'v', 'c', 'x')
   local value = copy[3] or '-'
   if not copy[1] or (copy[5] and tonumber(copy[5]) <= nowMs) then value = '-' end
+  bytes = bytes + #value
+  if i > 2 and bytes > ${SNAPSHOT_BYTES_MAX} then break end
   result[i - 1] = { copy[1] or '0', copy[2] or '0', value, copy[4] or '0' }
 end
 return result
