@@ -11,6 +11,7 @@ export { type CellsOptions, type OpenCells, openCells } from './open-cells.ts';
 export {
   type CellDefinition,
   type CellSettings,
+  type CellTransactionSettings,
   type CellUpdateSettings,
   defineCell,
   type InJson,

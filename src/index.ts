@@ -25,7 +25,7 @@ export {
   type CheckedCall,
   checkDeterminism,
   type DeterminismFinding,
-} from './updates/calling/determinism.ts';
+} from './updates/calling/check-determinism.ts';
 export type {
   History,
   HistoryEntry,
@@ -96,10 +96,17 @@ export type { Updates } from './updates/updates-of.ts';
 export {
   type CellDefinition,
   type CellSettings,
+  type CellTransactionSettings,
   type CellUpdateSettings,
   defineCell,
   type InJson,
 } from './updates/cell-definition.ts';
+export {
+  defineTransaction,
+  type Transaction,
+  type TransactionContext,
+  type TransactionSettings,
+} from './updates/transaction.ts';
 export {
   type AnyUpdate,
   DELETE_CELL,

@@ -5,7 +5,10 @@
  * known, the commit is *behind*.
  */
 import type { HistoryNote } from '../history/history.ts';
-import type { Acknowledged, Copy } from './lanes.ts';
+import type { Acknowledged, Copy, LaneEntry } from './lanes.ts';
+
+/** An entry of a job of several keys. */
+export type JointEntry = LaneEntry & { readonly keys: readonly string[] };
 
 /** What a joint job at the head of a lane needs of its other lanes. Part of what was taken. */
 export interface JointHead {

@@ -104,7 +104,7 @@ const LIMITS = {
 export function bedSettings(options: TestBedOptions): BedSettings {
   if (!Array.isArray(options?.updates) || options.updates.length === 0) {
     refuse(
-      'the option updates is missing or empty: pass what defineUpdate() returned, in an array',
+      'the option updates is missing or empty: pass what defineUpdate() or defineTransaction() returned, in an array',
     );
   }
   if (Object.hasOwn(options, 'maxStartedAttempts')) {

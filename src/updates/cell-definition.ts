@@ -7,6 +7,7 @@ import { isPromiseLike } from '../base/promise-like.ts';
 import { TorilError } from '../errors.ts';
 import type { JsonProblem } from './values/json-type.ts';
 import { issuesText } from './schema-issues.ts';
+import { defineTransaction, type Transaction, type TransactionSettings } from './transaction.ts';
 import { DELETE_CELL, defineUpdate, type Update, type UpdateSettings } from './update.ts';
 
 export interface CellSettings<Id, Value> {
@@ -35,6 +36,16 @@ export interface CellUpdateSettings<Id, Value, Data, Result>
   id(data: Data): Id;
 }
 
+/** The same of a transaction over several such cells. */
+export interface CellTransactionSettings<Id, Value, Ids extends readonly Id[], Data, Result>
+  extends Omit<
+    TransactionSettings<Value, { [Place in keyof Ids]: string }, Data, Result>,
+    'keys' | 'initial' | 'adopt' | 'expireSeconds'
+  > {
+  /** Whose cells the job changes: 2 to 8, all different. Must not depend on anything but the data. */
+  ids(data: Data): Ids;
+}
+
 export interface CellDefinition<Id, Value> {
   readonly name: string;
   /** The memcached key, for what takes keys. */
@@ -60,6 +71,40 @@ export interface CellDefinition<Id, Value> {
       readonly schema?: undefined;
     },
   ): Update<Name, Value, Data, Data, Result>;
+  /** Defines a transaction over several such cells: otherwise like `defineTransaction`. @throws TorilError INVALID_OPTIONS */
+  transaction<
+    const Name extends string,
+    Ids extends readonly Id[] | readonly [Id],
+    Schema extends StandardSchemaV1,
+    Result = void,
+  >(
+    settings: CellTransactionSettings<
+      Id,
+      Value,
+      Ids,
+      StandardSchemaV1.InferOutput<Schema>,
+      Result
+    > & {
+      readonly name: Name;
+      readonly schema: Schema;
+    },
+  ): Transaction<
+    Name,
+    StandardSchemaV1.InferInput<Schema>,
+    StandardSchemaV1.InferOutput<Schema>,
+    Result
+  >;
+  transaction<
+    const Name extends string,
+    Ids extends readonly Id[] | readonly [Id],
+    Data,
+    Result = void,
+  >(
+    settings: CellTransactionSettings<Id, Value, Ids, Data, Result> & {
+      readonly name: Name;
+      readonly schema?: undefined;
+    },
+  ): Transaction<Name, Data, Data, Result>;
 }
 
 /** What the compiler asks for besides, if a value would not come back from JSON as it was. */
@@ -93,30 +138,80 @@ export function defineCell<Id, Value>(
     };
     return isPromiseLike(outcome) ? Promise.resolve(outcome).then(settle) : settle(outcome);
   };
-  const update = (own: CellUpdateSettings<Id, Value, unknown, unknown> & { name: string }) => {
-    if (typeof own?.id !== 'function') {
-      throw new TorilError(
-        'INVALID_OPTIONS',
-        `an update of the cell "${name}" needs "id", a function of the data that says whose cell it is.`,
-      );
-    }
+  const fits = (after: unknown, at: string): unknown =>
+    after === DELETE_CELL || after === undefined ? after : checked(after, at);
+  const ofCell = {
+    ...(initial !== undefined && { initial }),
+    ...(adopt !== undefined && { adopt }),
+    ...(expireSeconds !== undefined && { expireSeconds }),
+  };
+  const update = (own: Loose<'id'>): unknown => {
+    refuseWithout(own, 'id', `an update of the cell "${name}"`);
     const { id, ...rest } = own;
-    const apply: typeof own.apply = (value, data, context) => {
-      const fit = (after: Value | typeof DELETE_CELL): ReturnType<typeof own.apply> =>
-        after === DELETE_CELL ? after : checked(after, context.key);
-      const after = own.apply(value, data, context);
-      return isPromiseLike(after) ? Promise.resolve(after).then(fit) : fit(after);
-    };
+    const apply: Loose<'id'>['apply'] = (value, data, context) =>
+      settled(own.apply(value, data, context), (after) => fits(after, context.key as string));
     return defineUpdate({
-      ...(rest as UpdateSettings<Value, unknown, unknown> & { name: string; schema?: undefined }),
-      key: (data) => keyOf(id(data)),
-      ...(initial !== undefined && { initial }),
-      ...(adopt !== undefined && { adopt }),
-      ...(expireSeconds !== undefined && { expireSeconds }),
-      ...(schema !== undefined && { apply }),
+      ...(rest as unknown as UpdateSettings<Value, unknown, unknown> & { name: string }),
+      schema: own.schema as undefined,
+      key: (data) => keyOf(id(data) as Id),
+      ...ofCell,
+      ...(schema !== undefined && { apply: apply as never }),
     });
   };
-  return { name, key: keyOf, checked, update: update as CellDefinition<Id, Value>['update'] };
+  const transaction = (own: Loose<'ids'>): unknown => {
+    refuseWithout(own, 'ids', `a transaction over cells "${name}"`);
+    const { ids, ...rest } = own;
+    const apply: Loose<'ids'>['apply'] = (values, data, context) =>
+      settled(own.apply(values, data, context), (after) => allFit(after, context.keys ?? [], fits));
+    return defineTransaction({
+      ...(rest as unknown as TransactionSettings<Value, string[], unknown, unknown>),
+      schema: own.schema as undefined,
+      // What is no list is refused as any other.
+      keys: (data) => (ids(data) as readonly Id[]).map?.(keyOf) as string[],
+      ...ofCell,
+      ...(schema !== undefined && { apply: apply as never }),
+    });
+  };
+  return { name, key: keyOf, checked, update, transaction } as CellDefinition<Id, Value>;
+}
+
+/** An update or a transaction of a cell, whatever its types. */
+type Loose<Whose extends 'id' | 'ids'> = Readonly<Record<Whose, (data: unknown) => unknown>> & {
+  readonly schema?: unknown;
+  apply(
+    value: unknown,
+    data: unknown,
+    context: { readonly key?: string; readonly keys?: readonly string[] },
+  ): unknown;
+};
+
+function refuseWithout<Whose extends 'id' | 'ids'>(
+  own: Loose<Whose> | undefined,
+  whose: Whose,
+  what: string,
+): void {
+  if (typeof own?.[whose] === 'function') return;
+  const says = whose === 'id' ? 'whose cell it is' : 'whose cells they are';
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `${what} needs "${whose}", a function of the data that says ${says}.`,
+  );
+}
+
+/** What an update returned may be any thenable. */
+function settled(returned: unknown, follow: (after: unknown) => unknown): unknown {
+  return isPromiseLike(returned) ? Promise.resolve(returned).then(follow) : follow(returned);
+}
+
+/** What is no list is refused by whoever called. */
+function allFit(
+  after: unknown,
+  keys: readonly string[],
+  fits: (after: unknown, key: string) => unknown,
+): unknown {
+  if (!Array.isArray(after)) return after;
+  const fitted = after.map((value, place) => fits(value, keys[place] ?? ''));
+  return fitted.some(isPromiseLike) ? Promise.all(fitted) : fitted;
 }
 
 function check(settings: CellSettings<never, unknown>): void {

@@ -19,7 +19,10 @@ export class UpdateRegistry {
       const read = readOnce(update);
       const { name } = read;
       if (typeof read.apply !== 'function' || typeof name !== 'string') {
-        throw new TorilError('INVALID_OPTIONS', 'updates must hold what defineUpdate() returned.');
+        throw new TorilError(
+          'INVALID_OPTIONS',
+          'updates must hold what defineUpdate() or defineTransaction() returned.',
+        );
       }
       if (this.#updates.has(name)) {
         throw new TorilError(

@@ -24,7 +24,7 @@ export function updatesOf(
   if (found.length > 0) return found;
   throw new TorilError(
     code,
-    `${what} exports no updates. Export what defineUpdate() returned, or an array of it as default or as "updates".`,
+    `${what} exports no updates. Export what defineUpdate() or defineTransaction() returned, or an array of it as default or as "updates".`,
   );
 }
 
@@ -43,7 +43,7 @@ function checkedList(
     code,
     list.length === 0
       ? `${what} exports an empty list of updates.`
-      : `item ${wrong} of the updates in ${what} is not what defineUpdate() returns.`,
+      : `item ${wrong} of the updates in ${what} is not what defineUpdate() or defineTransaction() returns.`,
   );
 }
 

@@ -61,7 +61,7 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
     refuse('a worker needs options: connection, memcached and updates.');
   if (!Array.isArray(given.updates) || given.updates.length === 0) {
     refuse(
-      'the option updates is missing or empty: pass what defineUpdate() returned, in an array.',
+      'the option updates is missing or empty: pass what defineUpdate() or defineTransaction() returned, in an array.',
     );
   }
   if ((given as BullWorkerOptions).maxStartedAttempts !== undefined) {

@@ -1,7 +1,12 @@
 /** Reading several keys as of one moment. */
 import { describe, expect, it } from 'vitest';
-import { type AnyUpdate, DELETE_CELL, defineUpdate, type TorilError } from '../../src/index.ts';
-import { defineTransaction } from '../../src/updates/transaction.ts';
+import {
+  type AnyUpdate,
+  DELETE_CELL,
+  defineTransaction,
+  defineUpdate,
+  type TorilError,
+} from '../../src/index.ts';
 import { createTestBed } from '../../src/testing.ts';
 import { type Stage, stage } from '../support/workers.ts';
 
@@ -111,11 +116,12 @@ describe('queue.snapshot', () => {
 
   it('refuses values that have more than 32 MiB together, and tells each of them alone', async () => {
     const here = stage({ updates });
-    await here.worker();
     const value = 'x'.repeat(1_000_000);
-    const names = Array.from({ length: 34 }, (_, at) => `large-${at}`);
-    await written(here, Object.fromEntries(names.map((name) => [name, value])));
-    const keys = names.map(here.key);
+    const keys = Array.from({ length: 34 }, (_, at) => here.key(at));
+    for (const key of keys) {
+      const copy = { t: 1, w: 1, v: `+"${value}"` };
+      await here.redis.hset(here.ownKey(`copy:${key}`), copy);
+    }
     expect(await here.queue.snapshot(keys).catch(codeOf)).toMatch(
       /^VALUE_TOO_LARGE: .*34 keys .*32 MiB.* first 33 /,
     );

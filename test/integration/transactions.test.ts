@@ -1,9 +1,7 @@
 /** Jobs of several keys: all or nothing, in order, exactly once. */
 import { UnrecoverableError } from 'bullmq';
 import { describe, expect, it } from 'vitest';
-import { DELETE_CELL, defineUpdate } from '../../src/updates/update.ts';
-import { defineTransaction } from '../../src/updates/transaction.ts';
-import type { AnyUpdate } from '../../src/updates/update.ts';
+import { type AnyUpdate, DELETE_CELL, defineTransaction, defineUpdate } from '../../src/index.ts';
 import { type Stage, stage } from '../support/workers.ts';
 
 interface Account {

@@ -48,7 +48,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
 }
 
 const EXAMPLES = `
-The file exports what defineUpdate() returned: an array as default or as "updates", or one by one.
+The file exports what defineUpdate() or defineTransaction() returned: an array as default or as "updates", or one by one.
 Servers that are away are waited for, and told of; the keys of the others are worked on meanwhile.
 SIGTERM or Ctrl-C: begins nothing more, finishes the update in hand, gives the rest back, ends with 0.
 A second one ends it at once; nothing is lost by that either.

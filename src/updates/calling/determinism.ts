@@ -1,16 +1,14 @@
 /**
- * A check for development and tests: whether an update gives the same again for the same. It is run
+ * A check for development: whether an update gives the same again for the same (for tests: check-determinism.ts). It is run
  * three times on copies of its input, each time with another clock, time zone, environment and chance, so
  * that what depends on these or on memory shows. Updates that act on the outside world (`strict`) run only once.
  */
 import { andThen } from '../../base/and-then.ts';
-import { systemClock } from '../../base/clock.ts';
 import { isPromiseLike } from '../../base/promise-like.ts';
-import { messageOf, TorilError } from '../../errors.ts';
-import { applyUpdate } from './apply.ts';
+import { TorilError } from '../../errors.ts';
 import { OTHER_SURROUNDINGS, within } from './surroundings.ts';
 import { type AnyUpdate, DELETE_CELL, type UpdateContext } from '../update.ts';
-import { type ApplyFacts, repeatedContext } from './update-context.ts';
+import { repeatedContext } from './update-context.ts';
 
 /** Characters of two values that are shown on both sides of where they part. */
 const SHOWN = 40;
@@ -30,7 +28,10 @@ export function verified(update: AnyUpdate, onChangedData: OnChangedData): AnyUp
   const contexts = new WeakMap<UpdateContext, readonly UpdateContext[]>();
   return {
     ...update,
-    ...(initial && { initial: (key: string) => repeatedInitial(update, initial, key) }),
+    // A transaction's is told the key's place, too.
+    ...(initial && {
+      initial: (...of: [string]) => repeatedInitial(update, () => initial(...of)),
+    }),
     apply(value: unknown, data: unknown, context) {
       const runs = new Runs(update, value, data, context, hint);
       contexts.set(context, runs.contexts);
@@ -52,15 +53,11 @@ function once(tell: OnChangedData): OnChangedData {
   };
 }
 
-function repeatedInitial(
-  update: AnyUpdate,
-  initial: (key: string) => unknown,
-  key: string,
-): unknown {
-  const first = initial(key);
+function repeatedInitial(update: AnyUpdate, initial: () => unknown): unknown {
+  const first = initial();
   const one = textOf(first);
   for (const surroundings of OTHER_SURROUNDINGS) {
-    const other = textOf(within(surroundings, () => initial(key)));
+    const other = textOf(within(surroundings, initial));
     if (one !== other) throw notRepeatable(update, `"initial" of the update`, one, other);
   }
   return first;
@@ -184,14 +181,19 @@ function describe(outcome: Outcome): string {
 function textOf(value: unknown): string {
   if (value === DELETE_CELL) return 'DELETE_CELL';
   try {
-    return JSON.stringify(value) ?? typeof value;
+    return JSON.stringify(value, orDeleted) ?? typeof value;
   } catch {
     return typeof value;
   }
 }
 
+/** Among the values of a transaction. */
+function orDeleted(_name: string, value: unknown): unknown {
+  return value === DELETE_CELL ? 'DELETE_CELL' : value;
+}
+
 /** A schema may make dates and maps of data, but not everything can be copied; then all runs share it. */
-function copyOf(data: unknown): unknown {
+export function copyOf(data: unknown): unknown {
   try {
     return structuredClone(data);
   } catch {
@@ -211,61 +213,4 @@ function notRepeatable({ name }: AnyUpdate, what: string, one: string, other: st
     'UPDATE_NOT_REPEATABLE',
     `${what} "${name}" gave first ${around(one)} and then, for the same input, ${around(other)}. It must depend on nothing but its value, its data and its context: take context.now for the time, in UTC, context.random() for chance, context.id() for names; ask neither the environment nor the time zone, and keep nothing between calls.`,
   );
-}
-
-export interface CheckedCall {
-  /** JSON, as it comes out of the queue. */
-  readonly data: unknown;
-  /** Default: there is no value, so `initial` makes one. */
-  readonly value?: unknown;
-  readonly context?: Partial<Omit<ApplyFacts, 'key'>>;
-}
-
-export interface DeterminismFinding {
-  readonly kind: 'not-repeatable' | 'not-json' | 'changes-data' | 'changes-key';
-  readonly message: string;
-}
-
-const FACTS: Omit<ApplyFacts, 'key'> = {
-  jobId: '1',
-  token: 1_767_225_600_000_001,
-  sequence: 1_767_225_600_000_002,
-  attempt: 1,
-};
-const KINDS: Readonly<Record<string, DeterminismFinding['kind']>> = {
-  UPDATE_NOT_REPEATABLE: 'not-repeatable',
-  UPDATE_NOT_JSON: 'not-json',
-  UPDATE_RETURNED_NOTHING: 'not-json',
-};
-
-/**
- * For tests: what is wrong with an update, if it is called so. An update that refuses this input by
- * throwing, each time, has nothing wrong. Schemas are not asked.
- * @returns an empty list if all is well
- */
-export async function checkDeterminism(
-  update: AnyUpdate,
-  { data, value, context }: CheckedCall,
-): Promise<DeterminismFinding[]> {
-  const findings: DeterminismFinding[] = [];
-  const key = update.key(copyOf(data)) as unknown;
-  for (const surroundings of OTHER_SURROUNDINGS) {
-    const again = within(surroundings, () => update.key(copyOf(data)) as unknown);
-    if (typeof key === 'string' && key === again) continue;
-    const message = `"key" of the update "${update.name}" gave first ${String(key)} and then ${String(again)}.`;
-    return [{ kind: 'changes-key', message }];
-  }
-  const checked = verified(update, (name) => {
-    const message = `the update "${name}" changes its job's data; that changes nothing for others, but is hardly meant.`;
-    findings.push({ kind: 'changes-data', message });
-  });
-  const facts = { ...FACTS, ...context, key: key as string };
-  try {
-    const start = value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as unknown);
-    await applyUpdate(checked, start, copyOf(data), facts, { clock: systemClock });
-  } catch (thrown) {
-    const kind = thrown instanceof TorilError ? KINDS[thrown.code] : undefined;
-    if (kind !== undefined) findings.push({ kind, message: messageOf(thrown) });
-  }
-  return findings;
 }

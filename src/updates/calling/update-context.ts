@@ -5,7 +5,10 @@ import type { CallSite } from './call-site.ts';
 import type { UpdateContext } from '../update.ts';
 
 export interface ApplyFacts {
+  /** Of a transaction: the first of its keys. */
   readonly key: string;
+  /** Of a transaction: all of them. */
+  readonly keys?: readonly string[] | undefined;
   readonly jobId: string;
   readonly token: number;
   readonly sequence: number;
@@ -66,6 +69,10 @@ export class Context implements UpdateContext {
 
   get key(): string {
     return this.#facts.key;
+  }
+  /** Of a transaction only. */
+  get keys(): readonly string[] | undefined {
+    return this.#facts.keys;
   }
   get jobId(): string {
     return this.#facts.jobId;

@@ -74,7 +74,7 @@ export interface FoldStart {
 /** The turn that a fold is part of, as far as it concerns a fold. */
 export interface FoldTurn {
   readonly key: string;
-  /** The entries are jobs of several keys, and the value is that of all of them (joint-updates.ts). */
+  /** The entries are jobs of several keys, and the value is that of all of them (updates/calling/joint-updates.ts). */
   readonly isJoint?: true;
   readonly context: FoldContext;
   readonly memory: KeyMemory;

@@ -47,3 +47,12 @@ export function stalledTooOften(entry: LaneEntry, times: number): TorilError {
     `the process died or froze ${times} times while it applied only this job (${entry.name}). Find out what it does to the process; then retry it.`,
   );
 }
+
+/** A job that has entered one lane, of an update that is a transaction by now, or the other way round. */
+export function otherKind({ jobId, keys }: LaneEntry, { name }: AnyUpdate): TorilError {
+  const was = keys === undefined ? 'one key' : `${keys.length} keys (${keys.join(', ')})`;
+  return new TorilError(
+    'KEY_CHANGED',
+    `job ${jobId} has entered the lanes of ${was}, and "${name}" is ${keys === undefined ? 'a transaction' : 'an update of one key'} by now. Let the old jobs drain before you deploy the other.`,
+  );
+}

@@ -18,7 +18,7 @@ import type { AnyUpdate } from '../../updates/update.ts';
 import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
 import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
 import { GrowingBatch, type Verdict } from './growing-batch.ts';
-import { otherKind } from './joint-updates.ts';
+import { otherKind } from './fold-errors.ts';
 import { waitForLastWord } from './last-word.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
 import { ReplayableValue } from './replayable-value.ts';

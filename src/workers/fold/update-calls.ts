@@ -110,7 +110,7 @@ export class UpdateCalls implements CallSite {
     // Of several keys, the first one: whichever lane it is met in, its random numbers are the same.
     const key = keys?.[0] ?? this.#turn.key;
     if (keys === undefined && !this.#isRepeat) this.#compareKeys(entry, update.key(data));
-    const facts = { key, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
+    const facts = { key, keys, jobId, sequence, attempt: attemptsMade + 1, token: this.#token };
     return applyUpdate(update, value, data, facts, this);
   }
 

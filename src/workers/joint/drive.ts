@@ -13,11 +13,10 @@
  * The own lease spares two processes the same work, and guards nothing: of two drivers, the first acknowledgement wins.
  */
 import { TorilError } from '../../errors.ts';
-import type { JointCommit, JointHead } from '../../jobs/joint-lanes.ts';
+import type { JointCommit, JointEntry, JointHead } from '../../jobs/joint-lanes.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import type { Settlement } from '../deliveries/arrival.ts';
 import type { FoldStart } from '../fold/batch.ts';
-import type { JointEntry } from '../fold/joint-updates.ts';
 import { noteOfJoint } from '../fold/history-notes.ts';
 import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
 import { isRestricted } from '../turn/take.ts';

@@ -6,7 +6,8 @@ import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 import type { Batch, FoldStart, FoldTurn } from '../fold/batch.ts';
 import { itemBytesMax, itemsTooSmall, newValueBytesMax, tooLarge } from '../fold/fitting.ts';
 import { fold } from '../fold/fold.ts';
-import { type JointEntry, JointUpdates, type JointValues } from '../fold/joint-updates.ts';
+import { JointUpdates, type JointValues } from '../../updates/calling/joint-updates.ts';
+import type { JointEntry } from '../../jobs/joint-lanes.ts';
 import { jsonOf } from '../fold/replayable-value.ts';
 import type { Turn } from '../turn/turn-state.ts';
 import type { RunKey } from './run-keys.ts';
@@ -42,7 +43,7 @@ export async function foldRun(
 ): Promise<FoldedRun | TorilError> {
   const places = new Map(keys.map(({ key }, place) => [key, place]));
   const values: JointValues = keys.map(({ start }) => start);
-  const folding = jointTurn(turn, run, places);
+  const folding = jointTurn(turn, places);
   const start: FoldStart = {
     ...{ fresh: () => values, origin: 'base', token: taken.token },
     ...{ watermark: 0, cascadeTo, expireMs: 0 },
@@ -65,15 +66,11 @@ export async function foldRun(
 }
 
 /** The turn as a fold sees it, which works on more keys than that of the turn. */
-function jointTurn(
-  turn: Turn,
-  entries: readonly JointEntry[],
-  places: ReadonlyMap<string, number>,
-): FoldTurn {
+function jointTurn(turn: Turn, places: ReadonlyMap<string, number>): FoldTurn {
   const { context, key, memory, lease, arrivals, server } = turn;
   const registry = new JointUpdates({
-    ...{ registry: context.registry, entries, places },
-    keysChanged: ({ keys, jobId, name }, named) =>
+    ...{ registry: context.registry, places },
+    keysChanged: (name, { keys, jobId }, named) =>
       context.report('keyChanged', {
         ...{ key: keys.join(', '), jobId, name },
         ...{ otherKey: named.join(', '), code: 'KEY_CHANGED' },

@@ -8,7 +8,7 @@ import {
 import {
   checkDeterminism,
   type DeterminismFinding,
-} from '../../../../src/updates/calling/determinism.ts';
+} from '../../../../src/updates/calling/check-determinism.ts';
 import {
   type AnyUpdate,
   DELETE_CELL,

@@ -4,26 +4,21 @@
  * copies of its own values, so that one which throws spoils nothing.
  */
 import { isPromiseLike } from '../../base/promise-like.ts';
-import { messageOf, TorilError } from '../../errors.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
-import { keysOf, type Transaction, type TransactionContext } from '../../updates/transaction.ts';
-import { type AnyUpdate, DELETE_CELL, type UpdateContext } from '../../updates/update.ts';
-import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import { asJsonValue, copyOfJson } from '../../updates/values/json-value.ts';
+import { TorilError } from '../../errors.ts';
+import { keysOf, type Transaction, type TransactionContext } from '../transaction.ts';
+import { type AnyUpdate, DELETE_CELL } from '../update.ts';
+import type { UpdateRegistry } from '../update-registry.ts';
+import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 
-/** The values of a run's keys, in its order; null: the key has none. */
+/** The values of several keys, in one order for all calls; null: the key has none. */
 export type JointValues = readonly (readonly [value: unknown] | null)[];
-
-/** An entry whose keys are known. */
-export type JointEntry = LaneEntry & { readonly keys: readonly string[] };
 
 export interface JointUpdatesOptions {
   readonly registry: Pick<UpdateRegistry, 'find'>;
-  readonly entries: readonly JointEntry[];
-  /** Of the run's keys among its values. */
+  /** Of the keys among the values. */
   readonly places: ReadonlyMap<string, number>;
-  /** A job's data name other keys than those whose lanes it has entered. */
-  readonly keysChanged: (entry: JointEntry, named: readonly string[]) => void;
+  /** A job's data name other keys, as many, than those whose lanes it has entered. */
+  readonly keysChanged: (name: string, job: TransactionContext, named: readonly string[]) => void;
 }
 
 type Loose = Transaction & {
@@ -35,12 +30,10 @@ type Loose = Transaction & {
 /** Takes the place of a registry. */
 export class JointUpdates {
   readonly #options: JointUpdatesOptions;
-  readonly #entries: ReadonlyMap<string, JointEntry>;
   readonly #found = new Map<string, AnyUpdate | undefined>();
 
   constructor(options: JointUpdatesOptions) {
     this.#options = options;
-    this.#entries = new Map(options.entries.map((entry) => [entry.jobId, entry]));
   }
 
   find(name: string): AnyUpdate | undefined {
@@ -57,34 +50,28 @@ export class JointUpdates {
     return {
       ...rest,
       immutable: true, // the list is; what is handed out of it is a copy
-      apply: (values: JointValues, data: unknown, context: UpdateContext) =>
+      apply: (values: JointValues, data: unknown, context: TransactionContext) =>
         this.#apply(transaction, values, data, context),
       ...(result !== undefined && {
-        result: (values: JointValues, data: unknown, context: UpdateContext) => {
-          const { keys } = this.#entryOf(context);
-          const its = keys.map((key) => handedOut(transaction, this.#in(values, key)?.[0]));
-          return transaction.result?.(its, data, new JointContext(context, keys));
+        result: (values: JointValues, data: unknown, context: TransactionContext) => {
+          const of = (key: string): unknown => handedOut(transaction, this.#in(values, key)?.[0]);
+          return transaction.result?.(context.keys.map(of), data, context);
         },
       }),
-    } as AnyUpdate;
+    } as unknown as AnyUpdate;
   }
 
-  #apply(update: Loose, values: JointValues, data: unknown, context: UpdateContext): unknown {
-    const entry = this.#entryOf(context);
-    const { keys } = entry;
-    this.#compareKeys(update, data, entry);
+  #apply(update: Loose, values: JointValues, data: unknown, context: TransactionContext): unknown {
+    const { keys } = context;
+    this.#compareKeys(update, data, context);
     const given = keys.map((key, place) => {
       const box = this.#in(values, key);
       return box === null ? initialOf(update, key, place) : handedOut(update, box[0]);
     });
-    const returned = update.apply(given, data, new JointContext(context, keys));
+    const returned = update.apply(given, data, context);
     return isPromiseLike(returned)
       ? Promise.resolve(returned).then((settled) => this.#with(update, values, keys, settled))
       : this.#with(update, values, keys, returned);
-  }
-
-  #entryOf({ jobId }: UpdateContext): JointEntry {
-    return this.#entries.get(jobId) as JointEntry;
   }
 
   #in(values: JointValues, key: string): JointValues[number] {
@@ -92,9 +79,9 @@ export class JointUpdates {
   }
 
   /** It is applied to the keys whose lanes it has entered, as an update is; if it can be. */
-  #compareKeys(update: Loose, data: unknown, entry: JointEntry): void {
+  #compareKeys(update: Loose, data: unknown, job: TransactionContext): void {
     const named = keysOf(update, data);
-    const { keys, jobId } = entry;
+    const { keys, jobId } = job;
     if (named.length === keys.length && named.every((key, at) => key === keys[at])) return;
     if (named.length !== keys.length) {
       throw new TorilError(
@@ -102,7 +89,7 @@ export class JointUpdates {
         `the transaction "${update.name}" names ${named.length} keys for job ${jobId}, which has entered the lanes of ${keys.length}: its "keys" was changed. Let the old jobs drain before you deploy another one.`,
       );
     }
-    this.#options.keysChanged(entry, named);
+    this.#options.keysChanged(update.name, job, named);
   }
 
   #with(
@@ -149,55 +136,5 @@ function noValue(name: string, key: string): TorilError {
   return new TorilError(
     'UPDATE_RETURNED_NOTHING',
     `the transaction "${name}" returned undefined for "${key}". Return the new value, the value as it was, or DELETE_CELL.`,
-  );
-}
-
-/** The context of the call, with all keys. */
-class JointContext implements TransactionContext {
-  readonly #context: UpdateContext;
-  readonly keys: readonly string[];
-
-  constructor(context: UpdateContext, keys: readonly string[]) {
-    this.#context = context;
-    this.keys = keys;
-  }
-
-  get jobId(): string {
-    return this.#context.jobId;
-  }
-  get token(): number {
-    return this.#context.token;
-  }
-  get sequence(): number {
-    return this.#context.sequence;
-  }
-  get attempt(): number {
-    return this.#context.attempt;
-  }
-  get now(): number {
-    return this.#context.now;
-  }
-  get signal(): AbortSignal {
-    return this.#context.signal;
-  }
-  // Functions, not methods: they are called on their own.
-  get random(): () => number {
-    return this.#context.random;
-  }
-  get id(): () => string {
-    return this.#context.id;
-  }
-  get log(): (row: string) => void {
-    return this.#context.log;
-  }
-}
-
-/** A job that has entered one lane, of an update that is a transaction by now, or the other way round. */
-export function otherKind({ jobId, keys }: LaneEntry, { name }: AnyUpdate): TorilError {
-  const was =
-    keys === undefined ? 'one key' : `${keys.length} keys (${messageOf(keys.join(', '))})`;
-  return new TorilError(
-    'KEY_CHANGED',
-    `job ${jobId} has entered the lanes of ${was}, and "${name}" is ${keys === undefined ? 'a transaction' : 'an update of one key'} by now. Let the old jobs drain before you deploy the other.`,
   );
 }
