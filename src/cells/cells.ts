@@ -15,8 +15,8 @@ export interface CellState<Value> {
   /** The sequence of the last job that went into it. */
   readonly watermark: number;
   /**
-   * The keys of the commit that wrote it, its own among them; only if these are several (`defineTransaction`). Not known of a
-   * cell that was restored, and of a copy.
+   * The keys that the commit which wrote it changed by the same jobs, its own among them; only if these are several
+   * (`defineTransaction`). Not known of a cell that was restored, and of a copy.
    */
   readonly keys?: readonly string[];
   /** Where it was read: `copy`: in Redis, since memcached had no cell that can be believed (`openCells({ copies })`). */

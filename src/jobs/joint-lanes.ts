@@ -13,15 +13,19 @@ export type JointEntry = LaneEntry & { readonly keys: readonly string[] };
 /** What a joint job at the head of a lane needs of its other lanes. Part of what was taken. */
 export interface JointHead {
   /**
-   * So many entries, from the first one on, are joint jobs that are ready: in each of their other lanes only jobs of this
-   * run are before them. They have at most JOINT_RUN_KEYS_MAX keys together. 0: the first one is not ready.
+   * Jobs of the run, which are then the entries that were taken, of whichever lanes: in each of their lanes only jobs of the
+   * run are before them, and behind these in it. They have at most JOINT_RUN_KEYS_MAX keys together. 0: there is no run,
+   * and the one entry is the lane's first job. A job that was tried before, or that an operator decides about, is only
+   * in a run that begins with it, at its lane.
    */
   readonly ready: number;
-  /** The first entry is not ready: keys in whose lanes other jobs are before it, */
+  /** There is no run: keys in whose lanes another job must be seen to first, */
   readonly blockedBy: readonly string[];
-  /** or which it is missing in. */
+  /** or which the first job is missing in. */
   readonly missingIn: readonly string[];
-  /** Of all keys of the ready entries but the lane's own. */
+  /** There is no run since somebody has one of these keys in hand, which was a moment ago: he may well be at work. */
+  readonly isInHand: boolean;
+  /** Of all keys of the run but the lane's own. */
   readonly others: ReadonlyMap<string, OtherKey>;
   /** As `OtherKey.lost`, of the lane's own key. */
   readonly lost: boolean;
@@ -45,8 +49,12 @@ export interface OtherKey {
 /** Of the values of a snapshot: what makes Redis stand still for some 20 ms. The first value may have more. */
 export const SNAPSHOT_BYTES_MAX: number = 32 * 1024 * 1024;
 
-/** Distinct keys of a run of joint jobs. */
-export const JOINT_RUN_KEYS_MAX = 16;
+/** Distinct keys of a run of joint jobs: of each one the copy is read, and the cell is read and written. */
+export const JOINT_RUN_KEYS_MAX = 128;
+/** Bytes of their values, about: then no further key is looked at, but for those of a first job. */
+export const COPIES_BYTES_MAX = 1_000_000;
+/** Milliseconds for which nobody else begins a run with keys that somebody has in hand. Later, the first commit wins. */
+export const IN_HAND_MS = 500;
 
 /** A commit of several keys, which no cell has yet. */
 export interface JointCommit {

@@ -23,6 +23,8 @@ export interface TakeRequest {
   readonly arrivals: readonly string[];
   /** At most so many jobs, */
   readonly jobsMax: number;
+  /** or so many of several keys; default: the same. */
+  readonly runJobsMax?: number;
   /** and so many characters of data (at least one job). */
   readonly dataMax: number;
   /** With what producers' telemetry left with the jobs (`LaneEntry.trace`). */
@@ -78,7 +80,7 @@ export interface Taken {
   /** A new fencing token, drawn after the lease was acquired; names the commit that may follow. */
   readonly token: number;
   readonly copy: Copy;
-  /** The lane's head, in order. */
+  /** The lane's head, in order, up to its first job of several keys. If that is the very first one: see `joint`. */
   readonly entries: readonly LaneEntry[];
   /** Jobs that were in the lane, but BullMQ has them no more: their entries are dropped. */
   readonly gone: readonly string[];
@@ -210,7 +212,7 @@ export interface Lanes extends JointLanes {
    * A batch that was taken will not be committed, and nothing of it was sent: its jobs may be removed again. What is
    * never said is forgotten when the key is taken or acknowledged next, or in an hour.
    */
-  putBack(key: string, token: number): Promise<void>;
+  putBack(keys: readonly string[], token: number): Promise<void>;
   /**
    * Notes that a job which stalled before is about to be applied alone, under this token. Returns of how many such
    * starts a process died, and 1 for this one: the job has stalled since, without an attempt charged.

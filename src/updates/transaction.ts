@@ -18,7 +18,7 @@ import {
 } from './update.ts';
 
 const TRANSACTION_KEYS_MIN = 2;
-const TRANSACTION_KEYS_MAX = 8;
+export const TRANSACTION_KEYS_MAX = 8;
 
 /** One for each key, in their order: a tuple for a tuple. */
 type Each<Keys extends readonly string[], T> = { [Place in keyof Keys]: T };

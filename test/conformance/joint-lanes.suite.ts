@@ -1,10 +1,15 @@
 /** What every engine of src/jobs/joint-lanes.ts must do. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { JointCommit, JointKey } from '../../src/jobs/joint-lanes.ts';
+import {
+  IN_HAND_MS,
+  JOINT_RUN_KEYS_MAX,
+  type JointCommit,
+  type JointKey,
+} from '../../src/jobs/joint-lanes.ts';
 import type { Lanes, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 
-const [A, B, C] = ['cell:1', 'cell:2', 'cell:3'] as const;
+const [A, B, C, D, E] = ['cell:1', 'cell:2', 'cell:3', 'cell:4', 'cell:5'] as const;
 
 export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>): void {
   describe(`jobs of several keys, ${engine}`, () => {
@@ -23,9 +28,15 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
     };
     const enterSingle = async (jobId: string, key: string): Promise<void> => {
       await stage.addJob(jobId);
-      await lanes.take(taking({ key, arrivals: [jobId] }));
+      const { token, joint } = await lanes.take(taking({ key, arrivals: [jobId] }));
+      await lanes.putBack([key, ...(joint?.others.keys() ?? [])], token);
     };
-    const take = (key: string): Promise<Taken> => stage.other.take(taking({ key }));
+    /** And puts it back, so that whoever takes next is not told that somebody has it in hand. */
+    const take = async (key: string): Promise<Taken> => {
+      const taken = await stage.other.take(taking({ key }));
+      await stage.other.putBack([key, ...(taken.joint?.others.keys() ?? [])], taken.token);
+      return taken;
+    };
     const jobsOf = async (key: string): Promise<string[]> =>
       (await stage.other.inspect(key, 100)).head.map(({ jobId }) => jobId);
     const outcomeOf = async (jobId: string): Promise<string> => {
@@ -119,15 +130,71 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect([...(joint?.others.keys() ?? [])]).toEqual([B]);
     });
 
-    test('a run ends before a job of one key, and has 16 keys at most', async () => {
+    test('a run ends before a job of one key', async () => {
       await enterJoint('j', A, B);
       await enterSingle('single', A);
       await enterJoint('k', A, B);
       expect((await take(A)).joint?.ready).toBe(1);
-      for (let at = 0; at < 17; at++) await enterJoint(`m${at}`, C, `other:${at}`);
-      const { joint } = await take(C);
-      expect(joint?.ready).toBe(15);
-      expect(joint?.others.size).toBe(15);
+    });
+
+    test('a run has so many keys at most', async () => {
+      for (let at = 0; at <= JOINT_RUN_KEYS_MAX; at++) await enterJoint(`m${at}`, C, `other:${at}`);
+      const { joint } = await lanes.take(taking({ key: C, jobsMax: 1000 }));
+      expect(joint?.ready).toBe(JOINT_RUN_KEYS_MAX - 1);
+      expect(joint?.others.size).toBe(JOINT_RUN_KEYS_MAX - 1);
+    });
+
+    test('what is before a job in its other lanes is taken with it, in order', async () => {
+      await enterJoint('1', C, D);
+      await enterJoint('2', B, C);
+      await enterJoint('3', B, D);
+      await enterJoint('4', A, B);
+      await enterJoint('5', D, E);
+      const { entries, joint, length } = await take(A);
+      expect(entries.map(({ jobId }) => jobId)).toEqual(['1', '2', '3', '4']);
+      expect(joint?.ready).toBe(4);
+      expect([...(joint?.others.keys() ?? [])].toSorted()).toEqual([B, C, D]);
+      expect(length).toBe(1);
+    });
+
+    test('a run may end before the first job of the lane, and is in order in its lanes', async () => {
+      await enterJoint('1', C, D);
+      await enterJoint('2', B, C);
+      await enterJoint('3', A, B);
+      const { entries, joint } = await lanes.take(taking({ key: A, jobsMax: 2 }));
+      expect(entries.map(({ jobId }) => jobId)).toEqual(['1', '2']);
+      expect(joint?.ready).toBe(2);
+    });
+
+    test('one that was tried before is in a run that begins with it, and in no other', async () => {
+      await enterJoint('1', B, C);
+      await enterJoint('2', A, B);
+      await stage.changeJob('1', { attemptsMade: 1 });
+      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [B], isInHand: false });
+      const { entries } = await take(B);
+      expect(entries.map(({ jobId }) => jobId)).toEqual(['1', '2']);
+    });
+
+    test('whose keys somebody has in hand is not taken for a moment, but for another lane', async () => {
+      await enterJoint('1', A, B);
+      await enterJoint('2', B, C);
+      await enterJoint('3', D, E);
+      const { token, entries, joint } = await lanes.take(taking({ key: A }));
+      expect(entries.map(({ jobId }) => jobId)).toEqual(['1']);
+      for (const key of [A, B]) {
+        const again = await stage.other.take(taking({ key }));
+        expect(again.joint).toMatchObject({ ready: 0, blockedBy: [], isInHand: true });
+      }
+      expect((await stage.other.take(taking({ key: D }))).joint?.ready).toBe(1);
+      await lanes.putBack([A, ...(joint?.others.keys() ?? [])], token);
+      expect((await stage.other.take(taking({ key: C }))).entries).toHaveLength(2);
+    });
+
+    test('which is forgotten after a while', async () => {
+      await enterJoint('1', A, B);
+      await lanes.take(taking({ key: A }));
+      await stage.sleep(IN_HAND_MS);
+      expect((await stage.other.take(taking({ key: B }))).joint?.ready).toBe(1);
     });
 
     test('one that is missing in a lane says so', async () => {

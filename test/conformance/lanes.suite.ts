@@ -228,9 +228,9 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
 
       test('can be put back, but not by somebody else', async () => {
         const taken = await enter('a', 'b');
-        await stage.other.putBack(KEY, taken.token - 1);
+        await stage.other.putBack([KEY], taken.token - 1);
         expect(await stage.mayRemove('a')).toBe(false);
-        await lanes.putBack(KEY, taken.token);
+        await lanes.putBack([KEY], taken.token);
         expect(await stage.mayRemove('a')).toBe(true);
         expect(await jobsOf()).toEqual(['b']);
       });

@@ -7,6 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DataSet } from '../../redis/data-set.ts';
+import type { JointHead } from '../joint-lanes.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -23,7 +24,7 @@ import { Departures } from './departures.ts';
 import { MemoryHistory } from './memory-history.ts';
 import { LaneOrders } from './lane-orders.ts';
 import { MemoryCopies } from './memory-copies.ts';
-import { MemoryJoint } from './memory-joint.ts';
+import { type BatchInHand, MemoryJoint } from './memory-joint.ts';
 import {
   entryOf,
   isFinished,
@@ -50,7 +51,7 @@ export class MemoryJobs {
   readonly #copies: MemoryCopies;
   readonly #departures: Departures;
   /** The batch of each key that somebody has in hand: its token, and its last sequence. */
-  readonly #inHand = new Map<string, { readonly token: number; readonly last: number }>();
+  readonly #inHand = new Map<string, BatchInHand>();
   #dataSet: DataSet | undefined;
   #lastId = 0;
   /** Called with a delayed job that has nothing to wait for any more. Whoever plays BullMQ sets it. */
@@ -79,7 +80,7 @@ export class MemoryJobs {
       ...{ jobs: this.#jobs, lanes: this.#lanes, copies: this.#copies, history: this.history },
       dataSetId: () => this.dataSet().id,
       promote: (jobId) => this.promote(jobId),
-      outOfHand: (key) => void this.#inHand.delete(key),
+      inHand: this.#inHand,
     });
   }
 
@@ -150,11 +151,12 @@ export class MemoryJobs {
 
   // Transitions
 
-  take({ key, cell, arrivals, jobsMax, dataMax }: TakeRequest): Taken {
+  take(request: TakeRequest): Taken {
+    const { key, cell, arrivals, jobsMax, dataMax } = request;
     const dataSet = this.dataSet(); // before the first number that belongs to it
     const token = this.drawToken();
     const copy = this.#copies.seenWith(key, cell);
-    const entries: LaneEntry[] = [];
+    let entries: LaneEntry[] = [];
     const gone: string[] = [];
     const present = new Set<string>();
     let data = 0;
@@ -166,7 +168,10 @@ export class MemoryJobs {
         gone.push(jobId);
         this.#lanes.leave(key, jobId);
         this.#copies.noteLost(key);
-      } else data += append(entries, entry);
+      } else {
+        data += append(entries, entry);
+        if (entry.keys !== undefined) data = Number.POSITIVE_INFINITY; // nothing behind it is decided here alone
+      }
     }
     const headLength = present.size;
     const decided = new Map<string, string>();
@@ -184,9 +189,16 @@ export class MemoryJobs {
         if (fits && entry !== undefined) data += append(entries, entry);
       }
     }
+    const [first] = entries;
     const last = entries.at(-1);
-    if (last !== undefined) {
-      this.#copies.keep(key);
+    let joint: JointHead | undefined;
+    if (last !== undefined) this.#copies.keep(key);
+    if (first?.keys !== undefined) {
+      const run = this.joint.head(request, first, (...of) => this.#entry(...of));
+      ({ entries, joint } = run);
+      for (const lane of run.touched)
+        this.#inHand.set(lane.key, { token, last: lane.last, isRun: true });
+    } else if (last !== undefined) {
       this.#inHand.set(key, { token, last: last.sequence });
     }
     const length = this.#lanes.length(key);
@@ -198,7 +210,7 @@ export class MemoryJobs {
       sinceCheckpoint,
       expiresInMs: this.#copies.expiresInMs(key),
       dataSet,
-      joint: this.joint.head(key, entries),
+      joint,
     };
     return { token, copy, entries, gone, length, decided, ...facts };
   }
@@ -234,8 +246,8 @@ export class MemoryJobs {
     job.isLate = false;
   }
 
-  putBack(key: string, token: number): void {
-    if (this.#inHand.get(key)?.token === token) this.#inHand.delete(key);
+  putBack(keys: readonly string[], token: number): void {
+    for (const key of keys) if (this.#inHand.get(key)?.token === token) this.#inHand.delete(key);
   }
 
   renumber(key: string, above: number): void {

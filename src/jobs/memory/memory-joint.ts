@@ -2,18 +2,18 @@
 import { JOINT_MARK, PLAIN_APPLIED } from '../../updates/outcome.ts';
 import {
   type BehindCommit,
-  JOINT_RUN_KEYS_MAX,
   type JointCommit,
   type JointHead,
   type JointKey,
   type OtherKey,
   SNAPSHOT_BYTES_MAX,
 } from '../joint-lanes.ts';
-import type { Acknowledged, Copy, LaneEntry } from '../lanes.ts';
+import type { Acknowledged, Copy, LaneEntry, TakeRequest } from '../lanes.ts';
 import type { LaneOrders } from './lane-orders.ts';
 import type { MemoryCopies } from './memory-copies.ts';
 import type { MemoryHistory } from './memory-history.ts';
 import { isFinished, type MemoryJob, NEVER_ALONE } from './memory-job.ts';
+import { MemoryRun, type RunFacts } from './memory-run.ts';
 
 const COMMITS_MAX = 100;
 
@@ -25,8 +25,22 @@ export interface MemoryJointParts {
   readonly dataSetId: () => string;
   /** Told of a delayed job that has nothing to wait for any more. */
   readonly promote: (jobId: string) => void;
-  /** Nothing of a key is in anybody's hand any more. */
-  readonly outOfHand: (key: string) => void;
+  /** Batches that somebody has in hand, by key. */
+  readonly inHand: Map<string, BatchInHand>;
+}
+
+export interface BatchInHand {
+  readonly token: number;
+  readonly last: number;
+  /** It is a run of jobs of several keys. */
+  readonly isRun?: true;
+}
+
+export interface TakenRun {
+  readonly entries: LaneEntry[];
+  /** Lanes of the run, and the last sequence of each that is in it. */
+  readonly touched: readonly { readonly key: string; readonly last: number }[];
+  readonly joint: JointHead;
 }
 
 export class MemoryJoint {
@@ -53,27 +67,34 @@ export class MemoryJoint {
     this.enterAll(job, job.keys ?? keys);
   }
 
-  head(key: string, entries: readonly LaneEntry[]): JointHead | undefined {
-    if (entries[0]?.keys === undefined) return undefined;
-    const { lanes, copies } = this.#parts;
-    const before = new Map<string, number>([[key, 0]]);
-    const [blockedBy, missingIn]: [string[], string[]] = [[], []];
-    let ready = 0;
-    for (const { jobId, keys } of entries) {
-      if (keys === undefined) break;
-      const others = keys.filter((other) => other !== key);
-      const waits = others.filter((other) => lanes.rank(other, jobId) !== (before.get(other) ?? 0));
-      if (ready === 0) {
-        for (const other of waits) (lanes.has(other, jobId) ? blockedBy : missingIn).push(other);
-      }
-      const distinct = new Set([...before.keys(), ...keys]).size;
-      if (waits.length > 0 || distinct > JOINT_RUN_KEYS_MAX) break;
-      for (const one of keys) before.set(one, (before.get(one) ?? 0) + 1);
-      ready += 1;
-    }
-    before.delete(key);
-    const others = new Map([...before.keys()].map((other) => [other, this.#other(other)]));
-    return { ready, blockedBy, missingIn, others, lost: copies.hasLost(key) };
+  /** What a lane's first job, of several keys, has to be taken with, and what else is said of it. */
+  head(request: TakeRequest, first: LaneEntry, entryOf: RunFacts['entryOf']): TakenRun {
+    const { lanes, copies, inHand } = this.#parts;
+    const { entries, opened, ending } = new MemoryRun(request, {
+      ...{ lanes, entryOf },
+      copyOf: (key) => copies.seenWith(key, undefined),
+      inHand: (key) => {
+        const batch = inHand.get(key);
+        return batch?.isRun && batch.token;
+      },
+    });
+    const ready = entries.length;
+    const touched = opened.filter(({ taken }) => taken > 0);
+    const others = touched.filter(({ key }) => key !== request.key);
+    const endsFor = (why: string): string[] =>
+      ending?.why === why && ready === 0 ? [ending.key] : [];
+    return {
+      entries: ready === 0 ? [first] : entries,
+      touched,
+      joint: {
+        ready,
+        blockedBy: endsFor('other'),
+        missingIn: endsFor('missing'),
+        isInHand: endsFor('in-hand').length > 0,
+        others: new Map(others.map(({ key }) => [key, this.#other(key)])),
+        lost: copies.hasLost(request.key),
+      },
+    };
   }
 
   #other(key: string): OtherKey {
@@ -107,7 +128,7 @@ export class MemoryJoint {
       token,
       keys.map(({ key }) => key),
     );
-    for (const { key } of keys) this.#parts.outOfHand(key);
+    for (const { key } of keys) this.#parts.inHand.delete(key);
     return { accepted: true };
   }
 

@@ -87,8 +87,8 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.joint.snapshot(keys));
   }
 
-  putBack(key: string, token: number): Promise<void> {
-    return this.travel(() => this.#jobs.putBack(key, token));
+  putBack(keys: readonly string[], token: number): Promise<void> {
+    return this.travel(() => this.#jobs.putBack(keys, token));
   }
 
   startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {

@@ -25,12 +25,13 @@ const NONE: readonly never[] = [];
 const ALL: number = Number.MAX_SAFE_INTEGER;
 
 export function takeArguments(request: TakeRequest): TakeArguments {
-  const { key, cell, jobsMax, dataMax, arrivals, traces } = request;
+  const { key, cell, jobsMax, dataMax, arrivals, traces, runJobsMax } = request;
   const token = cell === undefined ? '' : String(cell.token);
   const base = cell === undefined ? '' : String(cell.base);
   const last = String(jobsMax - 1);
-  if (traces !== true) return [key, token, base, last, dataMax, arrivals];
-  return [key, token, base, last, dataMax, arrivals, 1];
+  const always = [key, token, base, last, dataMax, arrivals] as const;
+  if (runJobsMax !== undefined) return [...always, traces === true, runJobsMax];
+  return traces === true ? [...always, true] : [...always];
 }
 
 /** What a call tells of all its keys. */
@@ -64,9 +65,10 @@ export function takenOf(
 }
 
 function jointOf(joint: JointReply, reply: Unpacking<unknown>): JointHead {
-  const [ready, blockedBy, missingIn, lost, others] = joint;
+  const [ready, blockedBy, missingIn, lost, others, isInHand] = joint;
   return {
     ready,
+    isInHand: isInHand === 1,
     blockedBy: listOf(blockedBy),
     missingIn: listOf(missingIn),
     lost: lost === 1,

@@ -112,8 +112,8 @@ export class RedisLanes implements Lanes {
     return this.#locate.call({ key, jobId });
   }
 
-  async putBack(key: string, token: number): Promise<void> {
-    await this.#scripts.run(PUT_BACK, [key, token]);
+  async putBack(keys: readonly string[], token: number): Promise<void> {
+    await this.#scripts.run(PUT_BACK, [token, ...keys]);
   }
 
   async startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {

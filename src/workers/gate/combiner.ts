@@ -36,6 +36,11 @@ const AGAIN_PAUSE_MS_MAX = 200;
  * is longer than the last one. Then the lane's first job is woken.
  */
 const LANE_LOOKS_MAX = 12;
+/** Milliseconds between two looks at what another combiner of this process has decided, if it does not tell. */
+const DRIVER_LOOK_MS = 200;
+/** And between two looks at what another process has: from the first to the last. */
+const OUTCOME_LOOK_MS = 5;
+const OUTCOME_LOOK_MS_MAX = 40;
 const NONE: readonly string[] = [];
 
 /** What a combiner needs of its gate. */
@@ -48,6 +53,7 @@ export interface CombinerHome {
   visit(key: string): void;
   readonly laneWaits: LaneWaits;
   goneOn(key: string): void;
+  arrivalOf(key: string, jobId: string): Arrival | undefined;
   settle(key: string, jobId: string, settlement: Settlement): void;
 }
 
@@ -63,6 +69,7 @@ export class Combiner implements WaitedFor {
   readonly neighbours: Neighbours;
   /** While the lease is ours. */
   turn: Turn | undefined;
+  isInHand = false;
   readonly #home: CombinerHome;
   readonly #lockName: string;
   readonly #waiting: WaitingJobs;
@@ -161,7 +168,7 @@ export class Combiner implements WaitedFor {
     this.#laneIsEmpty = false;
     try {
       // Its cell and its lane are about to change, by a transaction that is driven from another key's lane.
-      if (this.memory.worker.driven.has(this.key)) return await this.#waitForLanes([this.key]);
+      if (this.memory.worker.driven.has(this.key)) return await this.#waitForDriver();
       // Known to be down: waiting for it would hold a worker slot that other keys can use.
       if (server.trouble !== undefined) return await this.#unavailable(server.trouble);
       this.#wantLease();
@@ -205,6 +212,7 @@ export class Combiner implements WaitedFor {
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
     if (end.kind === 'waits') return this.#waitForLanes(end.forKeys);
+    if (end.kind === 'in-hand') return this.#waitForOutcomes();
     this.#waits = 0;
     switch (end.kind) {
       case 'idle':
@@ -246,6 +254,31 @@ export class Combiner implements WaitedFor {
     await this.#rest(this.#untilNextLookMs(++this.#waits), forKeys);
     if (!this.#stopping) await this.#waiting.snoozeImpatient();
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
+  }
+
+  /** Another combiner of this process decides our jobs, and sees to the lane: nobody need stay whom no job waits for. */
+  async #waitForDriver(): Promise<boolean> {
+    this.#laneIsEmpty = this.arrivals.size === 0;
+    if (this.#laneIsEmpty) return false;
+    await this.#restInHand(DRIVER_LOOK_MS, [this.key]);
+    return true;
+  }
+
+  /** Another process decides our jobs, maybe. It says nothing: look for their outcomes, and then again who is at work. */
+  async #waitForOutcomes(): Promise<boolean> {
+    this.#waits++;
+    for (let waitMs = OUTCOME_LOOK_MS; waitMs <= OUTCOME_LOOK_MS_MAX; waitMs *= 2) {
+      await this.#restInHand(waitMs, [this.key]);
+      if (this.#stopping || this.memory.worker.driven.has(this.key)) break;
+    }
+    return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
+  }
+
+  async #restInHand(forMs: number, forKeys: readonly string[]): Promise<void> {
+    this.isInHand = true;
+    await this.#rest(forMs, forKeys);
+    if (!this.#stopping && this.arrivals.size > 0) await this.#waiting.snoozeImpatient();
+    this.isInHand = false;
   }
 
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */

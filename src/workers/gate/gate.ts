@@ -50,6 +50,10 @@ export class Gate implements CombinerHome {
     this.laneWaits.goneOn(key);
   }
 
+  arrivalOf(key: string, jobId: string): Arrival | undefined {
+    return this.#combiners.get(key)?.arrivals.get(jobId);
+  }
+
   /** Tells a job that waits at one key what was decided of it at another. */
   settle(key: string, jobId: string, settlement: Settlement): void {
     this.#combiners.get(key)?.arrivals.settle(jobId, settlement);

@@ -4,6 +4,7 @@ import { Cancellations } from '../deliveries/cancellations.ts';
 import { IsolatedStarts } from '../deliveries/isolated-starts.ts';
 import { LeaseOverruns } from '../fold/lease-overruns.ts';
 import { Faults } from './faults.ts';
+import { Pace } from './pace.ts';
 
 /** Transactions that are remembered to wait; one that is forgotten begins its wait anew. */
 const BLOCKED_MAX = 10_000;
@@ -14,8 +15,10 @@ export class WorkerMemory {
   readonly cancellations: Cancellations = new Cancellations();
   readonly dataSets: SeenDataSets = new SeenDataSets();
   readonly faults: Faults = new Faults();
-  /** Keys of which a run of transactions is being driven in this process. */
-  readonly driven: Set<string> = new Set();
+  /** Keys of which a run of transactions is being driven in this process, and by whom. */
+  readonly driven: Map<string, object> = new Map();
+  /** Of the transactions of all keys together. */
+  readonly runPace: Pace = new Pace();
   /** Since when transactions wait at the head of a lane for another lane: monotonic milliseconds, by job id. */
   readonly blockedSince: ForgetfulMap<string, number> = new ForgetfulMap(BLOCKED_MAX);
 }

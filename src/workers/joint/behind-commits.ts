@@ -4,6 +4,7 @@
  * cell right. A sweep sees to commits of which nobody waits for an outcome any more.
  */
 import { type Clock, pause } from '../../base/clock.ts';
+import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import type { Random } from '../../base/random.ts';
 import { decodeItem } from '../../cells/envelope.ts';
 import { TorilError } from '../../errors.ts';
@@ -14,9 +15,11 @@ import type { MemcachedServers } from '../../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
 import type { EventReporter } from '../worker-events.ts';
 
-/** Milliseconds between two looks: the driver is probably about to say so itself. */
-const LOOK_MS = 20;
+/** Milliseconds between two looks, the first and the longest: the driver is probably about to say so itself. */
+const LOOK_MS = 10;
 const LOOK_MS_MAX = 200;
+/** Commits of which it is remembered that they are not behind. */
+const SETTLED_MAX = 1_000;
 
 export interface BehindContext {
   readonly lanes: Pick<Lanes, 'behind' | 'settled'>;
@@ -31,6 +34,7 @@ export class BehindCommits {
   readonly #context: BehindContext;
   readonly #visit: (key: string) => void;
   readonly #closing = new AbortController();
+  readonly #settled = new ForgetfulMap<number, Promise<boolean>>(SETTLED_MAX);
 
   /** @param visit has a key's cell brought up to its copy, sooner or later */
   constructor(context: BehindContext, visit: (key: string) => void) {
@@ -38,12 +42,26 @@ export class BehindCommits {
     this.#visit = visit;
   }
 
-  /** Whether the commit's cells are known to be written. Sees to it, for `blockedMs` at most. Never rejects. */
-  async isSettled(token: number): Promise<boolean> {
-    const { lanes } = this.#context;
+  /**
+   * Whether the commit's cells are known to be written. Sees to it, for `blockedMs` at most. Never rejects. A commit
+   * decides hundreds of jobs: it is asked about once, whoever of them asks, and is not behind again.
+   */
+  isSettled(token: number): Promise<boolean> {
+    const known = this.#settled.get(token);
+    if (known !== undefined) return known;
+    const asked = this.#isSettled(token);
+    this.#settled.set(token, asked);
+    void asked.then((isSettled) => isSettled || this.#settled.delete(token));
+    return asked;
+  }
+
+  async #isSettled(token: number): Promise<boolean> {
+    const { clock, lanes } = this.#context;
     try {
-      if ((await lanes.behind({ token })).length === 0) return true;
-      await pause(this.#context.clock, LOOK_MS, this.#closing.signal);
+      for (let waitMs = LOOK_MS; waitMs < LOOK_MS_MAX; waitMs *= 2) {
+        if ((await lanes.behind({ token })).length === 0) return true;
+        await pause(clock, waitMs, this.#closing.signal);
+      }
       const [commit] = await lanes.behind({ token });
       return commit === undefined || (await this.settle(commit));
     } catch (thrown) {

@@ -16,10 +16,10 @@ import { TorilError } from '../../errors.ts';
 import type { JointCommit, JointEntry, JointHead } from '../../jobs/joint-lanes.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import type { Settlement } from '../deliveries/arrival.ts';
-import type { FoldStart } from '../fold/batch.ts';
+import type { Batch, FoldStart } from '../fold/batch.ts';
 import { noteOfJoint } from '../fold/history-notes.ts';
 import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
-import { isRestricted } from '../turn/take.ts';
+import { isRestricted, laneEntries } from '../turn/take.ts';
 import { AGAIN, type BatchEnd, type Turn } from '../turn/turn-state.ts';
 import { type FoldedKey, type FoldedRun, foldRun } from './fold-run.ts';
 import { notReady } from './ready.ts';
@@ -37,13 +37,12 @@ export async function driveJoint(
   const { driven } = turn.memory.worker;
   const keys = [turn.key, ...joint.others.keys()];
   // Another combiner of this process drives some of these keys right now, and would only be refused, or refuse us.
-  const others = keys.filter((key) => driven.has(key));
-  if (others.length > 0) return { kind: 'waits', forKeys: others };
-  keys.forEach((key) => driven.add(key));
+  if (keys.some((key) => (driven.get(key) ?? turn) !== turn)) return { kind: 'in-hand' };
+  turn.drive(keys);
   try {
     return await drive(turn, taken, joint, start);
   } finally {
-    keys.forEach((key) => driven.delete(key));
+    // They stay this turn's until it knows how it goes on: who waits at them only looks what was decided.
     keys.forEach((key) => turn.neighbours.goneOn(key));
   }
 }
@@ -55,18 +54,25 @@ async function drive(
   start: FoldStart,
 ): Promise<BatchEnd> {
   const { context, memory, lease } = turn;
-  const startedMs = context.clock.monotonicMs();
   const { run, cascadeTo } = runOf(turn, taken, joint);
   const found = await runKeys(turn, taken, joint, run, start);
   if (found.kind !== 'keys') return seenTo(turn, found);
 
   turn.restricted = isRestricted(turn, taken);
+  const startedMs = context.clock.monotonicMs();
   const folded = await foldRun(turn, taken, run, found.keys, cascadeTo);
   if (folded instanceof TorilError) return turn.held(folded);
   const { batch } = folded;
+  // Not of the whole way: a few jobs, slow because they are few, would have only a few taken again.
+  if (batch.decided > 0)
+    memory.worker.runPace.measured(batch.decided, context.clock.monotonicMs() - startedMs);
   turn.observer?.folded(batch);
   if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return turn.lost();
-  if (folded.decisions.size === 0) return settleUncommitted(turn, taken, batch);
+  const elsewhere = stopsElsewhere(turn, folded, run);
+  if (folded.decisions.size === 0) {
+    if (elsewhere === undefined) return settleUncommitted(turn, taken, batch);
+    return waitsFor(turn, taken, elsewhere);
+  }
 
   const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, folded));
   turn.observer?.acknowledged();
@@ -76,15 +82,43 @@ async function drive(
   }
   turn.takenToken = 0;
   reportCommitted(turn, taken, folded);
-  const last = isLast(taken, batch);
+  const own = ownBatch(turn, folded, elsewhere);
+  const last = isLast(taken, own);
   const unwritten = await writeCells(turn, folded.keys, last);
   turn.observer?.committed();
   const isWritten = unwritten.length === 0;
   if (isWritten) context.lanes.settled(taken.token).catch(() => undefined); // else the sweep says so
-  const end = settleJobs(turn, taken, run, folded, isWritten);
+  const end = settleJobs(turn, taken, run, own, isWritten);
   noteVisits(turn, joint, folded, unwritten);
-  if (batch.decided > 0) memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
   return isWritten ? end : AGAIN;
+}
+
+/** A key of the job before which the run ends, if that is in other lanes only: what is to be done for it is theirs. */
+function stopsElsewhere(
+  { key }: Turn,
+  { batch: { stop } }: FoldedRun,
+  run: readonly JointEntry[],
+): string | undefined {
+  const stopped = 'jobId' in stop ? run.find(({ jobId }) => jobId === stop.jobId) : undefined;
+  return stopped?.keys.includes(key) === false ? stopped.keys[0] : undefined;
+}
+
+function waitsFor(turn: Turn, taken: Taken, other: string): Promise<BatchEnd> | BatchEnd {
+  turn.putBack();
+  const blocked = { blockedBy: [other], missingIn: [], isInHand: false };
+  if (laneEntries(taken, turn.key).length > 0) return notReady(turn, taken, blocked);
+  turn.neighbours.visit(other);
+  return { kind: 'waits', forKeys: [other] };
+}
+
+/** The batch as the turn of its own key sees it. */
+function ownBatch({ key }: Turn, { batch, keys }: FoldedRun, elsewhere: string | undefined): Batch {
+  const own = keys.find(({ of }) => of.key === key);
+  return {
+    ...batch,
+    decided: own?.jobIds.length ?? 0,
+    ...(elsewhere !== undefined && { stop: { kind: 'commit' } }),
+  };
 }
 
 /** The first ready entries; ended where a cascade of one of their keys begins or ends to reach them. */
@@ -127,7 +161,7 @@ function commitOf(turn: Turn, taken: Taken, { decisions, keys }: FoldedRun): Joi
     dataSet: taken.dataSet.id,
     token: taken.token,
     decisions,
-    paceMs: memory.paceMs,
+    paceMs: memory.worker.runPace.ms,
     keys: keys.map(({ of, watermark, jobIds, valueJson, expireMs }) => ({
       ...{ key: of.key, base: of.copy.token, watermark, jobIds, expireMs },
       value: valueJson === undefined ? 'deleted' : { json: valueJson },
@@ -152,7 +186,7 @@ function settleJobs(
   turn: Turn,
   taken: Taken,
   run: readonly JointEntry[],
-  { batch }: FoldedRun,
+  batch: Batch,
   isWritten: boolean,
 ): BatchEnd {
   const told = (settlement: Settlement): Settlement =>
@@ -162,7 +196,7 @@ function settleJobs(
   const settlements = new Map(
     [...batch.settlements].map(([jobId, settlement]) => [jobId, told(settlement)]),
   );
-  for (const { jobId, keys } of run.slice(0, batch.decided)) {
+  for (const { jobId, keys } of run) {
     const [first] = keys as [string];
     const settlement = settlements.get(jobId);
     if (first !== turn.key && settlement !== undefined)

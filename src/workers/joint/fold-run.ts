@@ -3,6 +3,7 @@ import { encodeEnvelope } from '../../cells/envelope.ts';
 import type { TorilError } from '../../errors.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
+import type { Arrival } from '../deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../fold/batch.ts';
 import { itemBytesMax, itemsTooSmall, newValueBytesMax, tooLarge } from '../fold/fitting.ts';
 import { fold } from '../fold/fold.ts';
@@ -43,7 +44,7 @@ export async function foldRun(
 ): Promise<FoldedRun | TorilError> {
   const places = new Map(keys.map(({ key }, place) => [key, place]));
   const values: JointValues = keys.map(({ start }) => start);
-  const folding = jointTurn(turn, places);
+  const folding = jointTurn(turn, run, places);
   const start: FoldStart = {
     ...{ fresh: () => values, origin: 'base', token: taken.token },
     ...{ watermark: 0, cascadeTo, expireMs: 0 },
@@ -66,8 +67,13 @@ export async function foldRun(
 }
 
 /** The turn as a fold sees it, which works on more keys than that of the turn. */
-function jointTurn(turn: Turn, places: ReadonlyMap<string, number>): FoldTurn {
-  const { context, key, memory, lease, arrivals, server } = turn;
+function jointTurn(
+  turn: Turn,
+  entries: readonly JointEntry[],
+  places: ReadonlyMap<string, number>,
+): FoldTurn {
+  const { context, key, memory, lease, server } = turn;
+  const firstKeys = new Map(entries.map(({ jobId, keys }) => [jobId, keys[0]]));
   const registry = new JointUpdates({
     ...{ registry: context.registry, places },
     keysChanged: (name, { keys, jobId }, named) =>
@@ -78,7 +84,8 @@ function jointTurn(turn: Turn, places: ReadonlyMap<string, number>): FoldTurn {
   });
   return {
     isJoint: true,
-    ...{ key, memory, lease, arrivals, server },
+    ...{ key, memory, lease, server },
+    arrivals: { get: (jobId) => arrivalOf(turn, firstKeys.get(jobId), jobId) },
     context: { ...context, registry },
     get awaitingSinceMs() {
       return turn.awaitingSinceMs;
@@ -111,16 +118,39 @@ function foldedRun(
   );
   const { stop } = batch;
   const touched = new Set(decided.flatMap((entry) => entry.keys));
-  if (stop.kind === 'held' && turn.arrivals.get(stop.jobId) !== undefined) {
+  if (stop.kind === 'held') {
+    const entry = entries[batch.decided];
     const held = batch.decisions.get(stop.jobId);
-    if (held !== undefined) decisions.set(stop.jobId, held);
-    entries.find(({ jobId }) => jobId === stop.jobId)?.keys.forEach((key) => touched.add(key));
+    if (held !== undefined && arrivalOf(turn, entry?.keys[0], stop.jobId) !== undefined) {
+      decisions.set(stop.jobId, held);
+      entry?.keys.forEach((key) => touched.add(key));
+    }
   }
   const values = batch.value as JointValues;
-  const folded = keys.map((of, place) =>
-    foldedKey(turn, taken, { of, box: values[place] ?? null, decided, decisions }),
-  );
-  return { batch, decisions, keys: folded.filter(({ of }) => touched.has(of.key)) };
+  const byKey = jobsByKey(decided);
+  const folded = keys.flatMap((of, place) => {
+    if (!touched.has(of.key)) return [];
+    const its = byKey.get(of.key) ?? [];
+    return [foldedKey(turn, taken, { of, box: values[place] ?? null, its, decisions })];
+  });
+  return { batch, decisions, keys: folded };
+}
+
+/** A job that was delivered to this process, whichever lane it waits at. */
+function arrivalOf(turn: Turn, firstKey: string | undefined, jobId: string): Arrival | undefined {
+  return turn.arrivals.get(jobId) ?? turn.neighbours.arrivalOf(firstKey ?? turn.key, jobId);
+}
+
+function jobsByKey(jobs: readonly JointEntry[]): ReadonlyMap<string, readonly JointEntry[]> {
+  const byKey = new Map<string, JointEntry[]>();
+  for (const job of jobs) {
+    for (const key of job.keys) {
+      const its = byKey.get(key);
+      if (its === undefined) byKey.set(key, [job]);
+      else its.push(job);
+    }
+  }
+  return byKey;
 }
 
 function foldedKey(
@@ -129,12 +159,12 @@ function foldedKey(
   facts: {
     readonly of: RunKey;
     readonly box: JointValues[number];
-    readonly decided: readonly JointEntry[];
+    /** Its jobs that are decided. */
+    readonly its: readonly JointEntry[];
     readonly decisions: ReadonlyMap<string, string>;
   },
 ): FoldedKey {
-  const { of, box, decided, decisions } = facts;
-  const its = decided.filter(({ keys }) => keys.includes(of.key));
+  const { of, box, its, decisions } = facts;
   const last = its.findLast(
     ({ jobId }) => decisions.get(jobId)?.startsWith(PLAIN_APPLIED) === true,
   );
@@ -145,15 +175,18 @@ function foldedKey(
   const bytes = encodeEnvelope({
     ...{ valueJson, watermark, token, base: token, queue: context.queue, dataSet: dataSet.id },
     ...{ jobs: '', decisions: new Map(), expireMs },
-    keys: keysOfCommit(decided, of.key),
+    keys: keysOfCommit(its, of.key),
   });
   const jobIds = its.map(({ jobId }) => jobId);
   return { of, watermark, jobIds, valueJson, value: box?.[0], expireMs, bytes };
 }
 
-/** All keys that the commit may change; of one that is only held, its own. */
-function keysOfCommit(decided: readonly JointEntry[], key: string): readonly string[] {
-  const keys = new Set(decided.flatMap((entry) => entry.keys));
+/**
+ * The keys that the commit's jobs of this one change with it, not all of the commit: of three, each two of which share a
+ * job, the cells of the outer two tell of each other by the middle one's. Of one that is only held, its own.
+ */
+function keysOfCommit(its: readonly JointEntry[], key: string): readonly string[] {
+  const keys = new Set(its.flatMap((entry) => entry.keys));
   return keys.size === 0 ? [key] : [...keys];
 }
 

@@ -4,14 +4,16 @@ import type { JointHead } from '../../jobs/joint-lanes.ts';
 import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import { encodeDecision } from '../../updates/outcome.ts';
 import { dropped } from '../fold/fold-errors.ts';
+import { laneEntries } from '../turn/take.ts';
 import { type BatchEnd, NEXT, type Turn } from '../turn/turn-state.ts';
 
 export async function notReady(
   turn: Turn,
-  { entries }: Taken,
-  { blockedBy, missingIn }: JointHead,
+  taken: Taken,
+  { blockedBy, missingIn, isInHand }: Pick<JointHead, 'blockedBy' | 'missingIn' | 'isInHand'>,
 ): Promise<BatchEnd> {
-  const entry = entries[0] as LaneEntry;
+  if (isInHand) return { kind: 'in-hand' };
+  const entry = laneEntries(taken, turn.key)[0] as LaneEntry;
   const [missing] = missingIn;
   if (missing !== undefined) return apart(turn, entry, missing);
   const { context, memory, key } = turn;

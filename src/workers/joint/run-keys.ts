@@ -47,12 +47,14 @@ export async function runKeys(
   const reading = [...others].map(([key, other]) => readOther(turn, key, other));
   const read = await Promise.all(reading);
   const own = await ownKey(turn, taken, start, lost);
+  const firsts = new Map<string, number>();
+  for (const entry of run)
+    for (const key of entry.keys) if (!firsts.has(key)) firsts.set(key, entry.sequence);
   const keys: RunKey[] = [];
   const visit: string[] = own === undefined ? [turn.key] : [];
   if (own !== undefined) keys.push(own);
   for (const one of read) {
-    const first = run.find((entry) => entry.keys.includes(one?.key ?? ''));
-    const state = one && stateOf(turn, taken, one, first?.sequence);
+    const state = one && stateOf(turn, taken, one, firsts.get(one.key));
     if (state instanceof TorilError)
       return { kind: 'held', key: one?.key ?? turn.key, cause: state };
     if (state === undefined) visit.push(one?.key ?? turn.key);

@@ -22,7 +22,7 @@ export function acknowledgement(turn: Turn, taken: Taken, fitting: FittingBatch)
     value: copyValue(turn, valueJson),
     expireMs,
     decisions: batch.decisions,
-    paceMs: memory.paceMs,
+    paceMs: memory.pace.ms,
     history: noteOf(fitting, taken, context),
     deliveries: arrivals.completedBy(batch.settlements),
   };
@@ -68,7 +68,7 @@ export async function acknowledgeFor(
     value: copyValue(turn, valueJson),
     expireMs: envelope.expireMs,
     decisions: envelope.decisions,
-    paceMs: memory.paceMs,
+    paceMs: memory.pace.ms,
     history: noteOfRecovered(envelope, valueJson, taken, context),
   });
   turn.observer?.acknowledged();

@@ -11,6 +11,7 @@ import type { Taken } from '../../jobs/lanes.ts';
 import { type FoldStart, isStrict } from '../fold/batch.ts';
 import { unchangedTooLarge } from '../fold/fitting.ts';
 import { adopt } from './adopt.ts';
+import { laneEntries } from './take.ts';
 import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';
 
 export type Found =
@@ -43,11 +44,12 @@ export function findStart(turn: Turn, taken: Taken): Found {
   return { kind: 'start', start, isStrict: strict };
 }
 
-function viewpoint({ context, key, memory }: Turn, { dataSet, token, entries }: Taken): Viewpoint {
+function viewpoint({ context, key, memory }: Turn, taken: Taken): Viewpoint {
+  const { dataSet, token } = taken;
   const { dataSets } = memory.worker;
   const from = dataSets.note(dataSet.id);
   if (from !== undefined) context.report('redisReplaced', { key, from, to: dataSet.id });
-  const firstSequence = entries[0]?.sequence;
+  const firstSequence = laneEntries(taken, key)[0]?.sequence;
   return { queue: context.queue, dataSet, token, firstSequence, knows: dataSets.has };
 }
 
@@ -64,7 +66,7 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
     case 'fresh':
       return foldStart(taken, 'nothing', nothing);
     case 'foreign': {
-      const adopted = adopt(context, key, reconciled.bytes, taken.entries);
+      const adopted = adopt(context, key, reconciled.bytes, laneEntries(taken, key));
       if (adopted instanceof TorilError) return adopted;
       return foldStart(taken, { adopted }, () => JSON.parse(adopted));
     }

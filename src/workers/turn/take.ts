@@ -1,5 +1,5 @@
 /** take: the lane's head, the copy, and a fencing token that was drawn after the lease was acquired. */
-import type { Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { LaneEntry, Taken, TakeRequest } from '../../jobs/lanes.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { Turn } from './turn-state.ts';
@@ -11,7 +11,10 @@ export function takeRequest(turn: Turn, asked: readonly string[]): TakeRequest {
     key,
     cell: cell.content.kind === 'envelope' ? cell.content.envelope : undefined,
     arrivals: asked,
-    jobsMax: memory.jobsToTake(context.options),
+    jobsMax: memory.pace.jobsToTake(context.options),
+    ...(context.registry.hasTransactions && {
+      runJobsMax: memory.worker.runPace.jobsToTake(context.options),
+    }),
     dataMax: context.options.batchDataMax,
     traces: context.inTrace !== undefined || observer?.wantsTraces === true,
   };
@@ -20,15 +23,26 @@ export function takeRequest(turn: Turn, asked: readonly string[]): TakeRequest {
 /** Settles those of `asked` of whom it is known by now what became of them. */
 export function noteTaken(turn: Turn, asked: readonly string[], taken: Taken): Taken {
   const { context, key, arrivals } = turn;
-  const { decided, entries, gone, length, token } = taken;
+  const { decided, gone, length } = taken;
   for (const [jobId, text] of decided) {
     const outcome = decodeOutcome(text);
     if (outcome !== undefined) arrivals.settle(jobId, { kind: 'decided', outcome });
   }
-  if (length === entries.length) dismissAbsent(arrivals, asked, taken);
+  if (length === laneEntries(taken, key).length) dismissAbsent(arrivals, asked, taken);
   if (gone.length > 0) context.report('jobsMissing', { key, jobIds: gone });
-  turn.takenToken = entries.length > 0 ? token : 0;
+  noteInHand(turn, taken);
   return taken;
+}
+
+/** Of the entries that were taken, those of the lane: a run of jobs of several keys has others, too. */
+export function laneEntries({ entries, joint }: Taken, key: string): readonly LaneEntry[] {
+  return joint === undefined ? entries : entries.filter(({ keys }) => keys?.includes(key));
+}
+
+function noteInHand(turn: Turn, { entries, token, joint }: Taken): void {
+  const isInHand = joint === undefined ? entries.length > 0 : joint.ready > 0;
+  turn.takenToken = isInHand ? token : 0;
+  turn.takenKeys = joint === undefined ? [turn.key] : [turn.key, ...joint.others.keys()];
 }
 
 /** In this batch, only delivered jobs may be applied. */

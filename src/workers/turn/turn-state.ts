@@ -4,7 +4,7 @@ import type { LaneEntry } from '../../jobs/lanes.ts';
 import type { Lease } from '../../lock/lock.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
 import type { TurnObserver } from '../../telemetry/observer.ts';
-import type { Settlement } from '../deliveries/arrival.ts';
+import type { Arrival, Settlement } from '../deliveries/arrival.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { FoldTurn } from '../fold/batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
@@ -21,6 +21,8 @@ export type TurnEnd =
   | { readonly kind: 'again' }
   /** The lane's head waits for these keys: look again once one of them has gone on here, or soon. */
   | { readonly kind: 'waits'; readonly forKeys: readonly string[] }
+  /** Somebody is deciding the lane's head right now, with others: he will be over soon. */
+  | { readonly kind: 'in-hand' }
   /** The lane's head cannot be decided now; look again in a while. */
   | { readonly kind: 'blocked'; readonly delayMs: number }
   /** A server is out of reach. */
@@ -55,7 +57,9 @@ export interface Neighbours {
   visit(key: string): void;
   /** Whoever waits for the key's lane looks again. */
   goneOn(key: string): void;
-  /** Tells a job that was delivered here, and waits at its first key. */
+  /** A job that was delivered here, and waits at this key, its first one. */
+  arrivalOf(key: string, jobId: string): Arrival | undefined;
+  /** Tells it. */
   settle(key: string, jobId: string, settlement: Settlement): void;
 }
 
@@ -77,12 +81,15 @@ export class Turn implements TurnSite, FoldTurn {
   cell: KnownCell = NO_CELL;
   /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
   takenToken = 0;
+  /** Whose lanes it is of. */
+  takenKeys: readonly string[] = [];
   /** In this batch, jobs that were not delivered here must not be applied. */
   restricted = false;
   /** Since when an asynchronous update has been waited for: monotonic milliseconds. */
   awaitingSinceMs: number | undefined;
   /** The job that was begun alone under this lease, since it had stalled before. */
   begunAlone: string | undefined;
+  #driven: readonly string[] = [];
   #applying: readonly LaneEntry[] = NOTHING;
   #applyingCount = 0;
   #released = false;
@@ -102,6 +109,20 @@ export class Turn implements TurnSite, FoldTurn {
 
   onlyDelivered(): boolean {
     return this.restricted || this.context.resting();
+  }
+
+  /**
+   * From now on it is this turn that decides transactions of these keys in this process, and of no others. Whoever waits for
+   * one that it no longer decides looks again.
+   */
+  drive(keys: readonly string[]): void {
+    if (keys.length === 0 && this.#driven.length === 0) return;
+    const { driven } = this.memory.worker;
+    const before = this.#driven;
+    for (const key of before) driven.delete(key);
+    for (const key of keys) driven.set(key, this);
+    this.#driven = keys;
+    for (const key of before) if (!driven.has(key)) this.neighbours.goneOn(key);
   }
 
   /** The first `count` entries of a batch are applied, or the last of them is being applied. */
@@ -129,7 +150,8 @@ export class Turn implements TurnSite, FoldTurn {
   /** Nobody need wait for what stays behind: the next one may take it later, or never. */
   putBack(): void {
     if (this.takenToken === 0) return;
-    this.context.lanes.putBack(this.key, this.takenToken).catch(() => undefined);
+    this.context.lanes.putBack(this.takenKeys, this.takenToken).catch(() => undefined);
+    this.takenToken = 0;
   }
 
   /**

@@ -52,6 +52,7 @@ export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd
     turn.tellSurvived();
     turn.release();
     turn.observer?.ended(end);
+    turn.drive([]);
     turn.neighbours.goneOn(turn.key);
     for (const key of turn.toVisit) turn.neighbours.visit(key);
   }
@@ -69,6 +70,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   const { context, arrivals, memory, observer } = turn;
   const startedMs = context.clock.monotonicMs();
   turn.endApply();
+  if (turn.takenKeys.length > 1) turn.putBack(); // else the next take would leave them to whoever has them in hand
 
   const asked = arrivals.jobIds();
   const taken = noteTaken(turn, asked, await context.lanes.take(takeRequest(turn, asked)));
@@ -79,6 +81,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   if (found.kind === 'stale') return putRight(turn, taken);
   if (found.kind !== 'start') return found;
   if (taken.joint !== undefined) return driveJoint(turn, taken, taken.joint, found.start);
+  turn.drive([]);
   if (found.isStrict && !(await closeToOlderHolders(turn))) return turn.lost();
 
   turn.restricted = isRestricted(turn, taken);
@@ -101,6 +104,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   if (!isAccepted(turn, taken, batch, answer)) return AGAIN;
 
   const end = settle(turn, taken, batch, answer.missing === true);
-  if (batch.decided > 0) memory.measured(batch.decided, context.clock.monotonicMs() - startedMs);
+  if (batch.decided > 0)
+    memory.pace.measured(batch.decided, context.clock.monotonicMs() - startedMs);
   return end;
 }

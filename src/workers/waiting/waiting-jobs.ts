@@ -38,6 +38,8 @@ export interface WaitedFor {
   readonly memory: KeyMemory;
   /** While the lease is ours. */
   readonly turn: Turn | undefined;
+  /** While somebody, here or elsewhere, has a run in hand that begins the lane. */
+  readonly isInHand: boolean;
   /** Whoever is watched waits for `patienceMs`. */
   readonly deadlines: Deadlines;
   /** Whoever holds most of the slots is looked at sooner. */
@@ -70,7 +72,7 @@ export class WaitingJobs implements Watched, SlotHolder {
     const { context, arrivals, memory, deadlines, slotPressure } = this.#for;
     arrivals.add(arrival);
     // A slow key's jobs give their slots back at once, not each after its own patience.
-    if (memory.paceMs > context.options.patienceMs) return this.lookSoon();
+    if (memory.pace.ms > context.options.patienceMs) return this.lookSoon();
     deadlines.add(this);
     slotPressure.grew(this);
   }
@@ -137,7 +139,7 @@ export class WaitingJobs implements Watched, SlotHolder {
     const untilMs = untilTurnMs(waiting);
     // While we hold the lease, the time behind us says nothing of the time to come: on a busy machine
     // 256 keys at once took 85 ms each, and snoozing them for that only made it worse.
-    if (turn !== undefined) return untilMs > options.patienceMs;
+    if (turn !== undefined || this.#for.isInHand) return untilMs > options.patienceMs;
     const waitedMs = clock.monotonicMs() - waiting.arrivedAtMs;
     const isUnknown = waiting.paceMs === 0 && waitedMs < FIRST_COMMIT_MS;
     return !isUnknown && waitedMs + untilMs > options.patienceMs;
@@ -166,7 +168,7 @@ export class WaitingJobs implements Watched, SlotHolder {
       return [];
     }
     const known = location.kind === 'waiting' ? location : { rank: 0, paceMs: 0 };
-    const measuredMs = Math.max(memory.paceMs, known.paceMs);
+    const measuredMs = Math.max(memory.pace.ms, known.paceMs);
     const paceMs = expectedPaceMs(measuredMs, this.awaitedMs(), context.options);
     return [{ jobId, deliveries, arrivedAtMs, rank: known.rank, paceMs }];
   }

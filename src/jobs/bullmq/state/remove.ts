@@ -88,15 +88,17 @@ return { removed, heads }
 /**
  * A batch that was taken is not applied after all: its jobs are in nobody's hand any more.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] the lane's key  ARGV[3] the batch's token
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] the batch's token  ARGV[3...] the lanes' keys
  */
 export const PUT_BACK: Script = {
   name: 'torilPutBack',
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}
-local inHand = redis.call('HGET', own .. '${IN_HAND_KEY}', ARGV[2])
-if not inHand or string.match(inHand, '^%d+') ~= ARGV[3] then return 0 end
-return redis.call('HDEL', own .. '${IN_HAND_KEY}', ARGV[2])
+for i = 3, #ARGV do
+  local inHand = redis.call('HGET', own .. '${IN_HAND_KEY}', ARGV[i])
+  if inHand and string.match(inHand, '^%d+') == ARGV[2] then redis.call('HDEL', own .. '${IN_HAND_KEY}', ARGV[i]) end
+end
+return 1
 `,
 };
 

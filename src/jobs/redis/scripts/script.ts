@@ -7,7 +7,10 @@ export interface Script {
   readonly lua: string;
 }
 
-/** Toril's hash of a queue: per key, the token and the last sequence of the batch that somebody has in hand, and the worker's id. */
+/**
+ * Toril's hash of a queue: per key, the token and the last sequence of the batch that somebody has in hand, the worker's id, and
+ * "run" if it is a run of jobs of several keys.
+ */
 export const IN_HAND_KEY = 'inHand';
 
 /** The copy's field for what its token was when a job was last dropped from the lane, since BullMQ had it no more. */

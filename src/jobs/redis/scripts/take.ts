@@ -29,7 +29,9 @@ export type TakeArguments = [
   dataMax: number,
   arrivals: readonly string[],
   /** With what telemetry left with the jobs. */
-  traces?: 1,
+  traces?: boolean,
+  /** Of jobs of several keys. */
+  runJobsMax?: number,
 ];
 
 export type TakeReply = [
@@ -102,6 +104,11 @@ local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${JOINT_HEAD_LUA}
 local inHand, worker = {}, table.remove(request, 2)
+local function noteInHand(key, token, last, kind)
+  inHand[#inHand + 1] = key
+  inHand[#inHand + 1] = token .. ' ' .. last .. ' ' .. worker .. kind
+end
+
 local function copyOf(copyKey, cellToken, cellBase)
   local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
   local token, expiry = copy[1] or '0', copy[3]
@@ -148,13 +155,13 @@ local function entryOf(key, jobId, sequence, traces)
   return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[10] or nil }, #data, keys
 end
 
-local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
+local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, runJobsMax)
   local jobsMax = tonumber(last) + 1
   local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
   local token = draw()
   local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
 
-  local entries, present, data, gone, entered, jointKeys = {}, {}, 0, {}, 0, {}
+  local entries, present, data, gone, entered, joint = {}, {}, 0, {}, 0, nil
   local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
   for i = 1, #head, 2 do
     present[head[i]] = true
@@ -162,8 +169,9 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
       local entry, size, keys = entryOf(key, head[i], head[i + 1], traces)
       if entry then
         entries[#entries + 1] = entry
-        jointKeys[#entries] = keys
         data = data + size
+        -- Nothing behind it is decided in this lane alone.
+        if keys then joint, data = #entries == 1, math.huge end
       else
         call('ZREM', laneKey, head[i])
         noteLost(copyKey)
@@ -211,8 +219,13 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
   if #entries > 0 then
     if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
-    inHand[#inHand + 1] = key
-    inHand[#inHand + 1] = token .. ' ' .. string.match(entries[#entries][2], '%d.*') .. ' ' .. worker
+    if joint then
+      local function noteRun(its, to) noteInHand(its, token, to, ' run') end
+      entries, joint = jointHead(key, entries[1], runJobsMax or jobsMax, dataMax, traces, entryOf, noteRun)
+    else
+      joint = nil
+      noteInHand(key, token, string.match(entries[#entries][2], '%d.*'), '')
+    end
   end
 
   local headDueIn, attempts = 0, #entries > 0 and entries[1][5] or '0'
@@ -222,7 +235,6 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces)
   end
   local length = #head / 2 - #gone + entered
   if #head == jobsMax * 2 then length = call('ZCARD', laneKey) end
-  local joint = jointKeys[1] and jointHead(key, entries, jointKeys, copyToken) or nil
   local isPlain = length == #entries and headDueIn == 0 and expiresIn == 0 and #gone == 0 and not next(decided) and not joint
   local rest = not isPlain and { length, headDueIn, expiresIn, decided, #gone > 0 and gone or 0, joint } or nil
   return { token, copyToken, watermark, value, cascadeTo, since, entries, rest }

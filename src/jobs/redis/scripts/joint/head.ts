@@ -1,6 +1,7 @@
 import { COPY_IN_USE_MS } from '../../../lanes.ts';
-import { JOINT_RUN_KEYS_MAX } from '../../../joint-lanes.ts';
-import { LOST_FIELD } from '../script.ts';
+import { COPIES_BYTES_MAX, IN_HAND_MS, JOINT_RUN_KEYS_MAX } from '../../../joint-lanes.ts';
+import { TRANSACTION_KEYS_MAX } from '../../../../updates/transaction.ts';
+import { IN_HAND_KEY, LOST_FIELD } from '../script.ts';
 import type { Packed } from '../packing.ts';
 
 /** Lua does not tell an empty list from an empty object. */
@@ -12,6 +13,7 @@ export type JointReply = [
   missingIn: List<string>,
   lost: 0 | 1,
   others: List<OtherKeyReply>,
+  isInHand: 0 | 1,
 ];
 
 export type OtherKeyReply = [
@@ -26,55 +28,133 @@ export type OtherKeyReply = [
   length: number,
 ];
 
+/** Entries of another lane that are read at a time. */
+const LANE_PAGE = 32;
+
 /**
- * A fragment for TAKE: how many of a lane's first entries are joint jobs that are ready, which means that in each of their other
- * lanes only jobs of this run are before them; and the copies of these lanes. An entry's keys are in `keysOf`, nil for a
- * job of one key, which ends the run.
+ * A fragment for TAKE, behind `entryOf`: the run that begins at a lane whose first job has several keys. To take that job,
+ * whatever is before it in any of its lanes is taken first, and so on: each wait leads to a lower sequence, so it ends. At
+ * every moment the run is the beginning of each lane that it touches, so it may end anywhere: at a limit, at a job
+ * of one key, at one that must be the first of its run (it failed before, or an operator decides about it), at a lane of
+ * which somebody else has a run in hand. What is read of a lane, it is read once.
  */
 export const JOINT_HEAD_LUA: string = `
+-- Keys of runs that this call has handed out.
+local handedOut = {}
+local function openLane(key)
+  local copy = call('HMGET', own .. 'copy:' .. key, 't', 'w', 'x', 'c', '${LOST_FIELD}', 'v')
+  local expiry, value = copy[3], copy[6] or '-'
+  if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
+  local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', '^(%d+) .* run$')
+  return {
+    key = key, taken = 0, from = 0, page = {}, isLast = false, copy = copy, value = value, expiry = expiry,
+    isInHand = handedOut[key] or since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000},
+  }
+end
+
+-- The first job behind those that the run has taken, and its sequence.
+local function firstOf(lane)
+  local at = 2 * (lane.taken - lane.from)
+  if at == #lane.page and not lane.isLast then
+    lane.page = call('ZRANGE', own .. 'lane:' .. lane.key, lane.taken, lane.taken + ${LANE_PAGE - 1}, 'WITHSCORES')
+    lane.from, at, lane.isLast = lane.taken, 0, #lane.page < ${2 * LANE_PAGE}
+  end
+  return lane.page[at + 1], lane.page[at + 2]
+end
+
+local function isUntried(entry)
+  return entry[5] == '0' and entry[6] == '0' and entry[7] == 'no' and entry[8] == ''
+end
+
 local function isAmong(key, keys)
   for i = 1, #keys do if keys[i] == key then return true end end
   return false
 end
 
-local function otherKey(key)
-  local copyKey = own .. 'copy:' .. key
-  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', '${LOST_FIELD}', 'v')
-  local expiry, value = copy[3], copy[6] or '-'
-  if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
-  if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
-  local expiresIn = copy[1] and expiry and math.max(0, tonumber(expiry) - nowMs) or 0
-  local token = copy[1] or '0'
-  return { key, token, copy[2] or '0', packed(value), copy[4] or '0', expiresIn, copy[5] == token and 1 or 0,
-    call('ZCARD', own .. 'lane:' .. key) }
-end
-
-local function jointHead(key, entries, keysOf, copyToken)
-  local before, distinct, ready, blockedBy, missingIn, others = {}, 1, 0, {}, {}, {}
-  for i = 1, #entries do
-    local keys, isReady, more = keysOf[i], true, 0
-    if not keys then break end
-    for n = 1, #keys do
-      local other = keys[n]
-      if other ~= key then
-        local rank = call('ZRANK', own .. 'lane:' .. other, entries[i][1])
-        if not before[other] then more = more + 1 end
-        if rank ~= (before[other] or 0) then
-          isReady = false
-          if i == 1 then
-            local list = rank and blockedBy or missingIn
-            list[#list + 1] = other
-          end
-        end
+-- The run's entries and their lanes, and what it ends before: the lane's key, and why.
+local function runFrom(key, jobsMax, dataMax, traces, entryOf)
+  local run, lanes, opened, jobs, data, bytes = {}, {}, {}, {}, 0, 0
+  local function laneOf(its)
+    if lanes[its] or (#opened >= ${TRANSACTION_KEYS_MAX} and (#opened == ${JOINT_RUN_KEYS_MAX} or bytes > ${COPIES_BYTES_MAX})) then
+      return lanes[its]
+    end
+    local lane = openLane(its)
+    lanes[its], opened[#opened + 1], bytes = lane, lane, bytes + #lane.value
+    return lane
+  end
+  local function jobOf(place)
+    local job = jobs[place.id]
+    if job == nil then
+      local entry, size, keys = entryOf(place.key, place.id, place.sequence, traces)
+      job = keys and { entry = entry, size = size, keys = keys, isUntried = isUntried(entry) } or false
+      jobs[place.id] = job
+    end
+    return job
+  end
+  local headId = firstOf(laneOf(key))
+  -- What must be taken before this one; or what ends the run. Neither: it can be taken.
+  local function before(place, job)
+    for n = 1, #job.keys do
+      local lane = laneOf(job.keys[n])
+      if not lane then return nil, job.keys[n], 'full' end
+      if lane.isInHand then return nil, lane.key, 'hand' end
+      local id, sequence = firstOf(lane)
+      if id ~= place.id then
+        if id and tonumber(sequence) < tonumber(place.sequence) then return { id = id, sequence = sequence, key = lane.key } end
+        return nil, lane.key, call('ZSCORE', own .. 'lane:' .. lane.key, place.id) and 'other' or 'missing'
       end
     end
-    if not isReady or distinct + more > ${JOINT_RUN_KEYS_MAX} then break end
-    for n = 1, #keys do before[keys[n]] = (before[keys[n]] or 0) + 1 end
-    distinct, ready = distinct + more, i
   end
-  before[key] = nil
-  for other in pairs(before) do others[#others + 1] = otherKey(other) end
-  local lost = call('HGET', own .. 'copy:' .. key, '${LOST_FIELD}') == copyToken and 1 or 0
-  return { ready, blockedBy, missingIn, lost, others }
+
+  while true do
+    local id, sequence = firstOf(lanes[key])
+    if not id then return run, opened end
+    local places = { { id = id, sequence = sequence, key = key } }
+    while #places > 0 do
+      local place = places[#places]
+      local job = jobOf(place)
+      if not job or not (job.isUntried or (#run == 0 and place.id == headId)) then return run, opened, place.key, 'other' end
+      local first, ending, why = before(place, job)
+      if ending then return run, opened, ending, why end
+      if first then
+        places[#places + 1] = first
+      else
+        run[#run + 1], data, places[#places] = job.entry, data + job.size, nil
+        for n = 1, #job.keys do
+          local lane = lanes[job.keys[n]]
+          lane.taken, lane.last = lane.taken + 1, place.sequence
+        end
+        if #run == jobsMax or data >= dataMax then return run, opened end
+      end
+    end
+  end
+end
+
+local function otherKey(lane)
+  local copy, expiry = lane.copy, lane.expiry
+  if expiry then call('PEXPIRE', own .. 'copy:' .. lane.key, ${COPY_IN_USE_MS}) end
+  local expiresIn = copy[1] and expiry and math.max(0, tonumber(expiry) - nowMs) or 0
+  local token = copy[1] or '0'
+  return { lane.key, token, copy[2] or '0', packed(lane.value), copy[4] or '0', expiresIn, copy[5] == token and 1 or 0,
+    call('ZCARD', own .. 'lane:' .. lane.key) }
+end
+
+-- The entries to hand out, and what else is said of them. Notes what is in hand.
+local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHand)
+  local run, opened, ending, why = runFrom(key, jobsMax, dataMax, traces, entryOf)
+  local others = {}
+  for i = 1, #opened do
+    local lane = opened[i]
+    if lane.taken > 0 then
+      noteInHand(lane.key, lane.last)
+      handedOut[lane.key] = true
+      if lane.key ~= key then others[#others + 1] = otherKey(lane) end
+    end
+  end
+  local copy, isReady = opened[1].copy, #run > 0
+  local lost = copy[5] == (copy[1] or '0') and 1 or 0
+  local blockedBy = not isReady and (why == 'other' or why == 'full') and { ending } or {}
+  local missingIn = not isReady and why == 'missing' and { ending } or {}
+  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, why == 'hand' and not isReady and 1 or 0 }
 end
 `;

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
-import { KeyMemory } from '../../../src/workers/gate/key-memory.ts';
+import { Pace } from '../../../src/workers/gate/pace.ts';
 
 const limits = { batchJobsMax: 500, batchMs: 100 };
 
-function withPace(paceMs: number): KeyMemory {
-  const memory = new KeyMemory();
-  if (paceMs > 0) memory.measured(1, paceMs);
-  return memory;
+function withPace(paceMs: number): Pace {
+  const pace = new Pace();
+  if (paceMs > 0) pace.measured(1, paceMs);
+  return pace;
 }
 
 it.each([
@@ -24,8 +24,8 @@ it('no more jobs are taken of a slow key than were asked for', () => {
 });
 
 it('a slow key that has become fast is believed after a while', () => {
-  const memory = withPace(100);
+  const pace = withPace(100);
   let batches = 0;
-  for (; memory.jobsToTake(limits) < limits.batchJobsMax; batches++) memory.measured(16, 16);
+  for (; pace.jobsToTake(limits) < limits.batchJobsMax; batches++) pace.measured(16, 16);
   expect(batches).toBeLessThan(20);
 });
