@@ -3,6 +3,7 @@ import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { LaneReport } from './reports/lane-report.ts';
+import { withCause } from './reports/lane-cause.ts';
 import { stateOf } from './reports/lane-state.ts';
 import type { LaneViews } from './reports/lane-views.ts';
 
@@ -29,6 +30,9 @@ export class LaneHandle {
       this.#lanes.inspect(this.key, JOBS_LISTED),
       this.#views.one(this.key),
     ]);
+    const state = await withCause(stateOf(facts), async (key) => {
+      return stateOf(await this.#views.one(key));
+    });
     const jobs = await Promise.all(
       head.map(async ({ jobId, sequence }) => {
         const job = await this.#queue.getJob(jobId);
@@ -48,7 +52,7 @@ export class LaneHandle {
       paceMs,
       headAgeMs: facts.head?.ageMs ?? 0,
       expectedWaitMs: Math.round(length * paceMs),
-      state: stateOf(facts),
+      state,
     };
   }
 

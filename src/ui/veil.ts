@@ -41,7 +41,12 @@ export class Veil {
   }
 
   state(key: string, state: LaneState): LaneState {
-    return 'reason' in state ? { ...state, reason: this.reason(key, state.reason) } : state;
+    if (state.kind === 'other-lane' && state.cause !== undefined) {
+      const { key: its, state: cause } = state.cause;
+      return { ...state, cause: { key: its, state: this.state(its, cause) } };
+    }
+    const about = ('key' in state ? state.key : undefined) ?? key;
+    return 'reason' in state ? { ...state, reason: this.reason(about, state.reason) } : state;
   }
 
   #job(key: string, job: LaneJobReport): LaneJobReport {

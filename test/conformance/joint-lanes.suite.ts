@@ -120,6 +120,34 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect((await take(A)).joint).toMatchObject({ ready: 1, blockedBy: [] });
     });
 
+    test('whoever looks at a lane sees what its first job waits for', async () => {
+      await enterSingle('first', B);
+      await enterSingle('second', B);
+      await enterJoint('j', A, B, C);
+      const { head } = await stage.views.one(A);
+      expect(head?.joint).toEqual({
+        keys: [A, B, C],
+        waitsFor: [
+          { key: B, before: 2, first: { jobId: 'first', name: 'add', ageMs: expect.any(Number) } },
+        ],
+        missingIn: [],
+      });
+      expect((await stage.views.one(B)).head?.joint).toBeUndefined();
+      const page = {
+        state: 'all',
+        order: 'newest',
+        limit: 9,
+        search: '',
+        after: undefined,
+      } as const;
+      const { lanes: all } = await stage.views.page(page);
+      expect(all.map(({ key, head: its }) => [key, its?.joint?.keys])).toEqual([
+        [C, [A, B, C]],
+        [A, [A, B, C]],
+        [B, undefined],
+      ]);
+    });
+
     test('several are ready together as far as only they are before each other', async () => {
       await enterJoint('j', A, B);
       await enterJoint('k', B, A);

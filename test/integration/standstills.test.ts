@@ -6,6 +6,7 @@ import { Worker as BullWorker } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { CELL_FLAGS, encodeEnvelope, type NewEnvelope } from '../../src/cells/envelope.ts';
 import { defineUpdate, openInspector, why } from '../../src/index.ts';
+import { defineTransaction } from '../../src/updates/transaction.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
@@ -24,11 +25,22 @@ const v2 = defineUpdate({
   apply: (value: number) => value,
 });
 
+const both = defineTransaction({
+  name: 'both',
+  keys: ({ keys }: { keys: [string, string] }) => keys,
+  initial: () => 0,
+  apply: ([a, b]) => [a + 1, b + 1],
+});
+
 /** Before it is asked why the key `k` of a stage stands. */
 type Setting = (here: Stage, key: string) => Promise<unknown>;
 
 /** A worker that says it lives, and works on nothing. */
-async function living(here: Stage, id = 'w1', updates = ['log', 'log-hold']): Promise<void> {
+async function living(
+  here: Stage,
+  id = 'w1',
+  updates = ['log', 'log-hold', 'both'],
+): Promise<void> {
   await here.queue.registeredWorkers.tell({
     ...{ id, host: 'h', pid: 1, bullmq: '', node: '', updates, concurrency: 1, leaseMs: 10_000 },
     ...{ memcached: '', fastPathOff: [] },
@@ -89,6 +101,24 @@ function cell(changes: Partial<NewEnvelope> | string): Setting {
       typeof changes === 'string' ? Buffer.from(changes) : encodeEnvelope({ ...plain, ...changes });
     await writeItem(cellName(key), bytes.toString('latin1'), CELL_FLAGS);
   };
+}
+
+/** A job of this key and another one, which is held: nobody can go on. */
+async function behindHeld(here: Stage, key: string): Promise<void> {
+  const other = here.key('other');
+  const worker = await here.worker();
+  await here.queue.enqueue(logOr.hold, { key: other, n: 1, failures: 9 });
+  await eventually('it is held', async () => (await here.queue.getFailedCount()) === 1);
+  const waits = new Promise((resolve) => worker.on('laneWaits', resolve));
+  await here.queue.enqueue(both, { keys: [key, other] });
+  await waits;
+}
+
+/** Somebody has taken it out of the lane of its other key. */
+async function apart(here: Stage, key: string): Promise<void> {
+  await living(here);
+  await here.queue.enqueue(both, { keys: [key, here.key('other')] });
+  await here.redis.zrem(here.ownKey(`lane:${here.key('other')}`), '1');
 }
 
 /** Moves the first job, by hand, to where BullMQ would have it. */
@@ -173,6 +203,25 @@ const ROWS: readonly (readonly [what: string, setting: Setting, sentence: RegExp
     'nobody knows its update',
     async (here, key) => [await living(here), await here.queue.enqueue(v2, { key })],
     /^its update v2 is known to no living worker \(job 1; 1 asked\)$/,
+  ],
+  [
+    'its first job waits for another key, which is held',
+    behindHeld,
+    /^both \(job 2\) waits for \S+-other, where job 1 \(log-hold\) is before it since \d+ m?s; \S+-other: held by job 1, which failed for good \d+ m?s ago: attempt 1 of job 1$/,
+  ],
+  [
+    'its first job is missing in another lane',
+    apart,
+    /^job 1 changes several keys, and is missing in the lane of \S+-other, .* \(LANES_APART\)$/,
+  ],
+  [
+    'another key of its first job has a value of somebody else',
+    async (here, key) => [
+      await living(here),
+      await here.queue.enqueue(both, { keys: [key, here.key('other')] }),
+      await writeItem(cellName(here.key('other')), '5'),
+    ],
+    /^the cell of \S+-other cannot be used \(FOREIGN_VALUE\)/,
   ],
   [
     'its first job has children',
@@ -294,7 +343,7 @@ const untimed = (text: string): string => text.replaceAll(/\d+ (ms|s|min)/g, '#'
 
 describe('a key stands still since', () => {
   test.each(ROWS)('%s', async (_, setting, sentence) => {
-    const here = stage({ updates: [...allUpdates, v2] });
+    const here = stage({ updates: [...allUpdates, v2, both] });
     const key = here.key('k');
     await setting(here, key);
     const first = await said(here, key);

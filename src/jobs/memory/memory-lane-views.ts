@@ -5,10 +5,12 @@ import {
   ageMs,
   type HeadFacts,
   type HeadPlace,
+  type JointFacts,
   type LaneFacts,
   type LaneFactsPage,
   type LanePlace,
   type LaneViews,
+  type OtherLane,
   type PageRequest,
 } from '../reports/lane-views.ts';
 import type { MemoryJob, MemoryJobs } from './memory-jobs.ts';
@@ -110,7 +112,25 @@ export class MemoryLaneViews implements LaneViews {
       dueInMs: isHeldBack ? Math.max(0, Math.floor((job?.dueMs ?? 0) - nowMs)) : 0,
       finishedMs: job?.finishedOn === undefined ? 0 : Math.max(0, nowMs - job.finishedOn),
       ahead: undefined,
+      joint: job?.keys && this.#jointFacts(jobId, job.keys, nowMs),
     };
+  }
+
+  #jointFacts(jobId: string, keys: readonly string[], nowMs: number): JointFacts {
+    const waitsFor: OtherLane[] = [];
+    const missingIn: string[] = [];
+    for (const key of keys) {
+      const { head } = this.#jobs.inspect(key, Number.MAX_SAFE_INTEGER);
+      const before = head.findIndex((entry) => entry.jobId === jobId);
+      const [first] = head;
+      if (before < 0 || first === undefined) missingIn.push(key);
+      else if (before > 0) {
+        const { name = '' } = this.#jobs.get(first.jobId) ?? {};
+        const its = { jobId: first.jobId, name, ageMs: ageMs(first.sequence, nowMs) };
+        waitsFor.push({ key, before, first: its });
+      }
+    }
+    return { keys, waitsFor, missingIn };
   }
 }
 

@@ -3,6 +3,7 @@
  * (`LaneReport`). Why a lane does not move is its `state`; `why()` (why.ts) makes a sentence of it.
  */
 import type { LaneJob } from '../lanes.ts';
+import type { LaneFirst } from './lane-views.ts';
 
 /** Of all lanes of a queue, in one moment. It costs Redis a few commands, however many keys there are. */
 export interface LaneCounts {
@@ -152,6 +153,29 @@ export type LaneState =
       readonly name: string;
       readonly workers: number;
     }
+  /** Its first job changes several keys, and other jobs are before it at one of them. */
+  | {
+      readonly kind: 'other-lane';
+      readonly jobId: string;
+      readonly name: string;
+      /** All its keys. */
+      readonly keys: readonly string[];
+      /** The key that it waits for, */
+      readonly forKey: string;
+      /** where so many jobs are before it, */
+      readonly before: number;
+      /** of which this one is the first. */
+      readonly first: LaneFirst;
+      /** What all of them wait for in the end. Undefined: it was not looked at, or is over. */
+      readonly cause: { readonly key: string; readonly state: LaneState } | undefined;
+    }
+  /** Its first job changes several keys, and is missing in the lane of one of them: somebody has changed that by hand. */
+  | {
+      readonly kind: 'lanes-apart';
+      readonly jobId: string;
+      readonly keys: readonly string[];
+      readonly missingIn: string;
+    }
   /** Its first job waits for the jobs that it has as children. */
   | { readonly kind: 'children'; readonly jobId: string }
   /** Its first job has failed for good. */
@@ -171,14 +195,21 @@ export type LaneState =
   /** The worker that had its first job has died or frozen. */
   | { readonly kind: 'stalled'; readonly jobId: string }
   // Memcached and Redis
+  /** `key`: another one, of the first job. */
   | {
       readonly kind: 'memcached';
       readonly server: string;
       readonly code: string;
       readonly reason: string;
+      readonly key?: string;
     }
-  /** The cell cannot be used before somebody decides. */
-  | { readonly kind: 'cell'; readonly code: string; readonly reason: string }
+  /** The cell cannot be used before somebody decides. `key`: of another key of the first job. */
+  | {
+      readonly kind: 'cell';
+      readonly code: string;
+      readonly reason: string;
+      readonly key?: string;
+    }
   /** Whoever asks uses other memcached servers than the queue's workers: what it sees there says nothing. */
   | { readonly kind: 'other-servers'; readonly registered: string; readonly given: string }
   | { readonly kind: 'redis'; readonly code: string; readonly reason: string };

@@ -10,6 +10,7 @@ export function stateOf(facts: LaneFacts): LaneState {
   if (head === undefined) return { kind: 'empty' };
   return (
     decidedElsewhere(head) ??
+    notReady(facts, head) ??
     underWay(facts, head) ??
     withoutWorkers(facts, head) ??
     limited(facts, head) ??
@@ -36,6 +37,25 @@ function decidedElsewhere(head: HeadFacts): LaneState | undefined {
   if (directive === 'held') return { kind: 'held', jobId, forMs: undefined, reason };
   if (place === 'children') return { kind: 'children', jobId };
   return undefined;
+}
+
+/** A job of several keys that is not the first one in all its lanes: whoever has it waits with it. */
+function notReady(
+  facts: LaneFacts,
+  { jobId, name, place, joint }: HeadFacts,
+): LaneState | undefined {
+  if (joint === undefined || place === 'completed') return undefined;
+  const { keys, waitsFor, missingIn } = joint;
+  const [missing] = missingIn;
+  const [longest] = waitsFor.toSorted((a, b) => b.first.ageMs - a.first.ageMs);
+  if (missing !== undefined) return { kind: 'lanes-apart', jobId, keys, missingIn: missing };
+  if (longest === undefined) return undefined;
+  const { key: forKey, before, first } = longest;
+  return (
+    withoutWorkers(facts, { jobId, name }) ?? {
+      ...{ kind: 'other-lane', jobId, name, keys, forKey, before, first, cause: undefined },
+    }
+  );
 }
 
 function underWay(
@@ -69,7 +89,10 @@ function living(workers: readonly KnownWorker[]): readonly KnownWorker[] {
   return workers.filter((worker) => !isSilent(worker));
 }
 
-function withoutWorkers({ queue }: LaneFacts, head: HeadFacts): LaneState | undefined {
+function withoutWorkers(
+  { queue }: LaneFacts,
+  head: Pick<HeadFacts, 'jobId' | 'name'>,
+): LaneState | undefined {
   const { jobId, name } = head;
   if (queue.paused) return { kind: 'paused' };
   if (queue.workers === undefined) return undefined;

@@ -106,6 +106,34 @@ export interface HeadFacts {
   readonly finishedMs: number;
   /** Jobs that are delivered before it; undefined: not known. */
   readonly ahead: number | undefined;
+  /** If it has several keys. */
+  readonly joint?: JointFacts | undefined;
+}
+
+/** What the other lanes of a job of several keys say of it. */
+export interface JointFacts {
+  /** All its keys, in its user's order. */
+  readonly keys: readonly string[];
+  /** Lanes in which it is not the first one. */
+  readonly waitsFor: readonly OtherLane[];
+  /** Keys in whose lanes it is not, though it has entered them. */
+  readonly missingIn: readonly string[];
+}
+
+export interface OtherLane {
+  readonly key: string;
+  /** Jobs before it there. */
+  readonly before: number;
+  readonly first: LaneFirst;
+}
+
+/** The first job of a lane. */
+export interface LaneFirst {
+  readonly jobId: string;
+  /** The update's name; empty: the job is gone. */
+  readonly name: string;
+  /** Milliseconds since it entered. */
+  readonly ageMs: number;
 }
 
 export interface QueueFacts {

@@ -12,6 +12,8 @@ export interface Why {
   /** What to do; empty: nothing, it goes on by itself. */
   readonly advice: string;
   readonly actions: readonly LaneAction[];
+  /** Another key, at which it is to be done: there is nothing to do at this one. */
+  readonly at?: string;
 }
 
 /** Characters of somebody else's message. */
@@ -79,6 +81,15 @@ function explained(state: LaneState): Omit<Why, 'code'> {
         advice: 'Start a worker that has this update, or remove the job.',
         actions: [],
       };
+    case 'other-lane':
+      return onOtherLane(state);
+    case 'lanes-apart':
+      return {
+        sentence: `job ${id(state)} changes several keys, and is missing in the lane of ${quoted(state.missingIn)}, which somebody has changed by hand or settled alone (LANES_APART)`,
+        advice:
+          'See whether its effect is in the values. Then drop it (toril lane KEY --drop), which takes it out of all its lanes.',
+        actions: ['drop'],
+      };
     case 'children':
       return {
         sentence: `waits for job ${id(state)}, whose children are not done`,
@@ -115,15 +126,14 @@ function explained(state: LaneState): Omit<Why, 'code'> {
       };
     case 'memcached':
       return {
-        sentence: `memcached ${quoted(state.server)} cannot be used (${state.code}): ${quoted(state.reason)}`,
+        sentence: `memcached ${quoted(state.server)}${state.key === undefined ? '' : ` (of ${quoted(state.key)})`} cannot be used (${state.code}): ${quoted(state.reason)}`,
         advice: 'Its keys go on as soon as it answers.',
         actions: [],
       };
-    case 'cell':
-      return {
-        sentence: `the cell cannot be used (${state.code}): ${quoted(state.reason)}`,
-        ...onCell(state.code),
-      };
+    case 'cell': {
+      const sentence = `the cell${state.key === undefined ? '' : ` of ${quoted(state.key)}`} cannot be used (${state.code}): ${quoted(state.reason)}`;
+      return elsewhere({ sentence, ...onCell(state.code) }, state.key);
+    }
     case 'other-servers':
       return {
         sentence: `the workers use the memcached servers ${quoted(state.registered)}, but ${quoted(state.given)} were asked`,
@@ -137,6 +147,27 @@ function explained(state: LaneState): Omit<Why, 'code'> {
         actions: [],
       };
   }
+}
+
+/** A job of several keys: the reason is at the key that it waits for, or further on. */
+function onOtherLane(state: LaneState & { kind: 'other-lane' }): Omit<Why, 'code'> {
+  const { name, forKey, before, first, cause } = state;
+  const more = before === 1 ? 'is' : `and ${before - 1} more are`;
+  const named = first.name === '' ? '' : ` (${quoted(first.name)})`;
+  const waits = `${quoted(name)} (job ${id(state)}) waits for ${quoted(forKey)}, where job ${id(first)}${named} ${more} before it since ${durationText(first.ageMs)}`;
+  if (cause === undefined) return { sentence: waits, ...NOTHING_TO_DO };
+  const its = why(cause);
+  const sentence = `${waits}; ${quoted(cause.key)}: ${its.sentence}`;
+  return elsewhere({ ...its, sentence }, its.at ?? cause.key);
+}
+
+/** What is to be done is to be done at another key. */
+function elsewhere(
+  { sentence, advice, actions }: Omit<Why, 'code'>,
+  key: string | undefined,
+): Omit<Why, 'code'> {
+  if (key === undefined || advice === '') return { sentence, advice, actions };
+  return { sentence, advice: `At ${quoted(key)}: ${advice}`, actions: [], at: key };
 }
 
 function onCell(code: string): Pick<Why, 'advice' | 'actions'> {

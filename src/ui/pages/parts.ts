@@ -22,6 +22,8 @@ const STATES: Readonly<Record<LaneState['kind'], readonly [word: string, tone: T
   'concurrency-limited': ['limited', 'warn'],
   'no-workers': ['no workers', 'bad'],
   'unknown-update': ['unknown update', 'bad'],
+  'other-lane': ['waits for a key', 'warn'],
+  'lanes-apart': ['lanes apart', 'bad'],
   children: ['waits for children', 'good'],
   held: ['held', 'bad'],
   commanded: ['decided', 'good'],

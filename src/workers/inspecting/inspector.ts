@@ -7,13 +7,15 @@ import { systemRandom } from '../../base/random.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import type { Queue } from '../../jobs/queue.ts';
-import type { LaneReport } from '../../jobs/reports/lane-report.ts';
+import { withCause } from '../../jobs/reports/lane-cause.ts';
+import type { LaneReport, LaneState } from '../../jobs/reports/lane-report.ts';
+import type { LaneFacts } from '../../jobs/reports/lane-views.ts';
 import { openServers } from '../../memcached/open-servers.ts';
 import type { MemcachedSetting } from '../../memcached/options.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { type CellStanding, cellStanding } from './cell-standing.ts';
 import { type LockSight, LockSights } from './lock-sight.ts';
-import { stateWithMemcached } from './state-with-memcached.ts';
+import { type OtherCellSight, stateWithMemcached } from './state-with-memcached.ts';
 
 export interface InspectedLane extends LaneReport {
   /** The address of the memcached server that holds the key. */
@@ -39,20 +41,41 @@ export class LaneInspector {
   /** Of memcached that does not answer, `state` says so. @throws TorilError INVALID_KEY, REDIS_FAILED */
   async inspect(key: string): Promise<InspectedLane> {
     checkKey(key);
+    const [report, { server, cell, lock, state }] = await Promise.all([
+      this.#queue.lane(key).report(),
+      this.#look(key),
+    ]);
+    const look = async (other: string): Promise<LaneState> => (await this.#look(other)).state;
+    return { ...report, server, cell, lock, state: await withCause(state, look) };
+  }
+
+  async #look(key: string): Promise<Pick<InspectedLane, 'server' | 'cell' | 'lock' | 'state'>> {
     const queue = this.#queue;
-    const [report, facts, registered, cell, lock] = await Promise.all([
-      queue.lane(key).report(),
+    const [facts, registered, found, holder] = await Promise.all([
       queue.laneViews.one(key),
       queue.registeredServers.read(),
       cellStanding(key, queue, this.#servers),
       this.#lockOf(key),
     ]);
-    const server = this.#servers.serverFor(key).address;
     const { fingerprint: given } = this.#servers;
-    const told = lock instanceof TorilError ? refusal(lock) : cell;
-    const holder = lock instanceof TorilError ? undefined : lock;
-    const sight = { server, registered, given, cell: told, lock: holder };
-    return { ...report, server, cell: told, lock: holder, state: stateWithMemcached(facts, sight) };
+    const server = this.#servers.serverFor(key).address;
+    const cell = holder instanceof TorilError ? refusal(holder) : found;
+    const lock = holder instanceof TorilError ? undefined : holder;
+    const others = await this.#otherCells(key, facts);
+    const sight = { server, registered, given, cell, lock, others };
+    return { server, cell, lock, state: stateWithMemcached(facts, sight) };
+  }
+
+  /** A job of several keys needs all their cells. */
+  #otherCells(key: string, { head }: LaneFacts): Promise<OtherCellSight[]> {
+    const others = head?.joint?.keys.filter((one) => one !== key) ?? [];
+    return Promise.all(
+      others.map(async (other) => ({
+        key: other,
+        server: this.#servers.serverFor(other).address,
+        cell: await cellStanding(other, this.#queue, this.#servers),
+      })),
+    );
   }
 
   /** The queue stays open. */

@@ -14,12 +14,20 @@ export interface MemcachedSight {
   readonly cell: CellStanding;
   /** Undefined: nobody holds the lease. */
   readonly lock: LockSight | undefined;
+  /** The cells of the first job's other keys, if it has several. */
+  readonly others: readonly OtherCellSight[];
+}
+
+export interface OtherCellSight {
+  readonly key: string;
+  readonly server: string;
+  readonly cell: CellStanding;
 }
 
 /** Whatever memcached says, these come first. */
 const SETTLED: ReadonlySet<LaneState['kind']> = new Set([
   ...(['empty', 'held', 'job-gone', 'not-applied', 'children', 'paused'] as const),
-  ...(['no-workers', 'unknown-update'] as const),
+  ...(['no-workers', 'unknown-update', 'other-lane', 'lanes-apart'] as const),
 ]);
 /** What a lane with a living holder is in for a moment. */
 const MOVING: ReadonlySet<LaneState['kind']> = new Set([
@@ -32,10 +40,23 @@ export function stateWithMemcached(facts: LaneFacts, sight: MemcachedSight): Lan
   return serverState(sight) ?? leaseState(inRedis, facts, sight.lock);
 }
 
-function serverState({ server, registered, given, cell }: MemcachedSight): LaneState | undefined {
+function serverState(sight: MemcachedSight): LaneState | undefined {
+  const { server, registered, given, cell, others } = sight;
   if (registered !== undefined && registered !== given)
     return { kind: 'other-servers', registered, given };
-  const { standing, code = '', reason = '' } = cell;
+  const own = cellState(server, cell);
+  if (own !== undefined) return own;
+  for (const { key, server: its, cell: theirs } of others) {
+    const state = cellState(its, theirs);
+    if (state !== undefined) return { ...state, key };
+  }
+  return undefined;
+}
+
+function cellState(
+  server: string,
+  { standing, code = '', reason = '' }: CellStanding,
+): (LaneState & { kind: 'memcached' | 'cell' }) | undefined {
   if (standing === 'unreachable') return { kind: 'memcached', server, code, reason };
   if (standing === 'refused') return { kind: 'cell', code, reason };
   if (standing === 'foreign')

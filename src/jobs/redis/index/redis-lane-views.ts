@@ -4,6 +4,7 @@ import {
   ageMs,
   type HeadFacts,
   type HeadPlace,
+  type JointFacts,
   type KnownWorker,
   type LaneFacts,
   type LaneFactsPage,
@@ -14,6 +15,7 @@ import {
 import type { QueueScripts } from '../queue-scripts.ts';
 import {
   type HeadReply,
+  type JointReply,
   type LaneReply,
   type QueueReply,
   VIEW_COUNTS,
@@ -120,7 +122,7 @@ function laneOf(
 
 function headOf(head: HeadReply, nowMs: number): HeadFacts {
   const [jobId, sequence, place, name, attemptsMade, failedReason, directive] = head;
-  const [, , , , , , , dueInMs, finishedMs, ahead] = head;
+  const [, , , , , , , dueInMs, finishedMs, ahead, joint] = head;
   return {
     ...{ jobId, name, attemptsMade, failedReason, dueInMs, finishedMs },
     sequence: Number(sequence),
@@ -128,6 +130,18 @@ function headOf(head: HeadReply, nowMs: number): HeadFacts {
     place: place as HeadPlace,
     directive: directive as HeadFacts['directive'],
     ahead: ahead < 0 ? undefined : ahead,
+    joint: joint && jointOf(joint, nowMs),
+  };
+}
+
+function jointOf([keys, others]: JointReply, nowMs: number): JointFacts {
+  const there = others.filter(([, before]) => before >= 0);
+  return {
+    keys,
+    waitsFor: there.map(([key, before, jobId, name, sequence]) => {
+      return { key, before, first: { jobId, name, ageMs: ageMs(Number(sequence), nowMs) } };
+    }),
+    missingIn: others.filter(([, before]) => before < 0).map(([key]) => key),
   };
 }
 

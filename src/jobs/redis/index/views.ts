@@ -1,12 +1,21 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { HEAD_FACTS_LUA } from '../../bullmq/state/head-facts.ts';
-import { IN_HAND_KEY, type Script } from '../scripts/script.ts';
+import { IN_HAND_KEY, KEYS_FIELD, type Script } from '../scripts/script.ts';
 import { REINDEX_LUA } from './lane-index.ts';
 
-/** As `headFacts` tells it, behind the job's id and sequence. */
+/** As `headFacts` tells it, behind the job's id and sequence; `joint` is missing if it has one key. */
 export type HeadReply = readonly [
   ...[jobId: string, sequence: string, place: string, name: string, attemptsMade: number],
   ...[failedReason: string, directive: string, dueInMs: number, finishedMs: number, ahead: number],
+  joint?: JointReply,
+];
+
+/** All its keys, and the lanes in which it is not the first one. */
+export type JointReply = readonly [keys: readonly string[], others: readonly OtherLaneReply[]];
+
+/** `before`: -1: it is missing there. */
+export type OtherLaneReply = readonly [
+  ...[key: string, before: number, firstJobId: string, firstName: string, firstSequence: string],
 ];
 
 export type QueueReply = readonly [
@@ -28,6 +37,23 @@ const HELD_MAX = 200;
 
 /** A fragment: `laneFacts(lane, isAlone)` is a LaneReply. */
 const LANE_FACTS_LUA = `${OWN_PREFIX_LUA}${HEAD_FACTS_LUA}${REINDEX_LUA}
+-- What a job of several keys waits for in its other lanes; nil: it has one key.
+local function jointFacts(jobId)
+  local told = fieldsOf(prefix .. jobId, '${KEYS_FIELD}')[1]
+  if not told then return nil end
+  local keys, others = cjson.decode(told), {}
+  for i = 1, #keys do
+    local laneKey = own .. 'lane:' .. keys[i]
+    local rank = redis.call('ZRANK', laneKey, jobId)
+    if rank ~= 0 then
+      local first = redis.call('ZRANGE', laneKey, 0, 0, 'WITHSCORES')
+      local name = first[1] and fieldsOf(prefix .. first[1], 'name')[1] or ''
+      others[#others + 1] = { keys[i], rank or -1, first[1] or '', name, first[2] or '0' }
+    end
+  end
+  return { keys, others }
+end
+
 local function laneFacts(lane, isAlone)
   local laneKey = own .. 'lane:' .. lane
   local copy = redis.call('HMGET', own .. 'copy:' .. lane, 't', 'p')
@@ -36,6 +62,7 @@ local function laneFacts(lane, isAlone)
   local reply = { lane, redis.call('ZCARD', laneKey), copy[1] or '0', copy[2] or '0', inHand }
   if first[1] then
     reply[6] = { first[1], first[2], unpack(headFacts(first[1], isAlone)) }
+    reply[6][11] = jointFacts(first[1])
   else
     reply[6] = {}
   end

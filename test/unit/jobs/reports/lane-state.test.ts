@@ -3,6 +3,7 @@ import type { LaneState } from '../../../../src/index.ts';
 import { stateOf, summaryOf } from '../../../../src/jobs/reports/lane-state.ts';
 import type {
   HeadFacts,
+  JointFacts,
   KnownWorker,
   LaneFacts,
   QueueFacts,
@@ -18,6 +19,15 @@ const QUEUE: QueueFacts = {
   ...{ paused: false, active: 0, concurrency: 0, limitedForMs: 0, workers: [WORKER] },
 };
 const BATCH = { sinceMs: 40, lastSequence: 50, worker: 'w' };
+
+const WAITS: JointFacts = {
+  keys: ['k', 'a', 'b'],
+  waitsFor: [
+    { key: 'a', before: 1, first: { jobId: '4', name: 'u', ageMs: 10_000 } },
+    { key: 'b', before: 2, first: { jobId: '3', name: 'v', ageMs: 20_000 } },
+  ],
+  missingIn: [],
+};
 
 function facts(
   head: Partial<HeadFacts>,
@@ -47,6 +57,29 @@ describe('the state of a lane', () => {
       { kind: 'queued', jobId: '7', ahead: 3 },
     ],
     ['is in the hand of a frozen worker', facts({}, { workers: [FROZEN] }, BATCH), LEASE],
+    [
+      'waits for other lanes, and names the one whose first job is the oldest',
+      facts({ place: 'active', joint: WAITS }, {}, BATCH),
+      {
+        ...{ kind: 'other-lane', jobId: '7', name: 'u', keys: ['k', 'a', 'b'], forKey: 'b' },
+        ...{ before: 2, first: { jobId: '3', name: 'v', ageMs: 20_000 }, cause: undefined },
+      },
+    ],
+    [
+      'waits for other lanes, and nobody lives',
+      facts({ joint: WAITS }, { workers: [FROZEN] }),
+      { kind: 'no-workers' },
+    ],
+    [
+      'is missing in one of its lanes',
+      facts({ joint: { ...WAITS, missingIn: ['c'] } }),
+      { kind: 'lanes-apart', jobId: '7', keys: ['k', 'a', 'b'], missingIn: 'c' },
+    ],
+    [
+      'is first in all its lanes',
+      facts({ joint: { ...WAITS, waitsFor: [] } }),
+      { kind: 'queued', jobId: '7', ahead: 3 },
+    ],
     [
       'is in the hand of one that has ended',
       facts({}, {}, { ...BATCH, worker: 'x' }),

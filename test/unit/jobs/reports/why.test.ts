@@ -4,8 +4,17 @@ import { type LaneState, why } from '../../../../src/index.ts';
 
 const MINUTE = 60_000;
 
+const OTHER_LANE: LaneState & { kind: 'other-lane' } = {
+  ...{ kind: 'other-lane', jobId: '12', name: 'transfer', keys: ['a', 'b'], forKey: 'b' },
+  ...{ before: 1, first: { jobId: '9', name: 'deposit', ageMs: 4_000 }, cause: undefined },
+};
+
 /** A row per state, and more where the sentence depends on what it holds. */
-const ROWS: readonly (readonly [state: LaneState, sentence: string, advice: string | RegExp])[] = [
+const ROWS: readonly (readonly [
+  state: LaneState,
+  sentence: string | RegExp,
+  advice: string | RegExp,
+])[] = [
   [{ kind: 'empty' }, 'nothing waits', ''],
   [{ kind: 'working', worker: undefined, sinceMs: undefined }, 'a worker works on it', ''],
   [{ kind: 'working', worker: 'w1', sinceMs: 1_500 }, 'worker w1 works on it since 1 s', ''],
@@ -61,6 +70,27 @@ const ROWS: readonly (readonly [state: LaneState, sentence: string, advice: stri
     { kind: 'unknown-update', jobId: '4', name: 'v2', workers: 3 },
     'its update v2 is known to no living worker (job 4; 3 asked)',
     /Start a worker/,
+  ],
+  [OTHER_LANE, 'transfer (job 12) waits for b, where job 9 (deposit) is before it since 4 s', ''],
+  [
+    { ...OTHER_LANE, before: 3, first: { jobId: '9', name: '', ageMs: 4_000 } },
+    'transfer (job 12) waits for b, where job 9 and 2 more are before it since 4 s',
+    '',
+  ],
+  [
+    { ...OTHER_LANE, cause: { key: 'b', state: { kind: 'working', worker: 'w1', sinceMs: 5 } } },
+    'transfer (job 12) waits for b, where job 9 (deposit) is before it since 4 s; b: worker w1 works on it since 5 ms',
+    '',
+  ],
+  [
+    { ...OTHER_LANE, cause: { key: 'c', state: { kind: 'no-workers' } } },
+    'transfer (job 12) waits for b, where job 9 (deposit) is before it since 4 s; c: no worker of the queue lives',
+    'At c: Start one.',
+  ],
+  [
+    { kind: 'lanes-apart', jobId: '12', keys: ['a', 'b'], missingIn: 'b' },
+    /^job 12 changes several keys, and is missing in the lane of b, .*LANES_APART/,
+    /--drop/,
   ],
   [{ kind: 'children', jobId: '4' }, 'waits for job 4, whose children are not done', ''],
   [
@@ -123,7 +153,9 @@ const ROWS: readonly (readonly [state: LaneState, sentence: string, advice: stri
 describe('why', () => {
   test.each(ROWS)('%o', (state, sentence, advice) => {
     const said = why({ state });
-    expect(said).toMatchObject({ code: state.kind, sentence });
+    expect(said.code).toBe(state.kind);
+    if (typeof sentence === 'string') expect(said.sentence).toBe(sentence);
+    else expect(said.sentence).toMatch(sentence);
     if (typeof advice === 'string') expect(said.advice).toBe(advice);
     else expect(said.advice).toMatch(advice);
   });
@@ -140,6 +172,20 @@ describe('why', () => {
     const said = why({ state: { kind: 'cell', code, reason: '' } });
     expect(said.actions).toEqual(actions);
     expect(said.advice).toMatch(advice);
+  });
+
+  test('names the key at which something is to be done', () => {
+    const held: LaneState = { kind: 'held', jobId: '9', forMs: 0, reason: 'no' };
+    const atOther = why({ state: { ...OTHER_LANE, cause: { key: 'b', state: held } } });
+    expect(atOther).toMatchObject({ code: 'other-lane', at: 'b', actions: [] });
+    expect(atOther.advice).toMatch(/^At b: Retry, skip or drop it/);
+    const cell: LaneState = { kind: 'cell', code: 'REDIS_WENT_BACK', reason: 'r', key: 'b' };
+    expect(why({ state: cell })).toMatchObject({
+      ...{ sentence: 'the cell of b cannot be used (REDIS_WENT_BACK): r', at: 'b', actions: [] },
+    });
+    const farther = why({ state: { ...OTHER_LANE, cause: { key: 'c', state: cell } } });
+    expect(farther.at).toBe('b');
+    expect(why({ state: held })).not.toHaveProperty('at');
   });
 
   test('holds nothing of a message that could move a cursor, begin a line or turn text round', () => {
