@@ -14,6 +14,8 @@ export interface Act {
   readonly key: string;
   /** Empty: it is not about one job. */
   readonly jobId: string;
+  /** All keys that it is about, if there are several. */
+  readonly keys?: readonly string[];
 }
 
 export type ActEnd =

@@ -2,6 +2,7 @@
 import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { Lanes } from './lanes.ts';
+import type { JobAction } from './reports/why.ts';
 import type { LaneReport } from './reports/lane-report.ts';
 import { withCause } from './reports/lane-cause.ts';
 import { stateOf } from './reports/lane-state.ts';
@@ -34,11 +35,11 @@ export class LaneHandle {
       return stateOf(await this.#views.one(key));
     });
     const jobs = await Promise.all(
-      head.map(async ({ jobId, sequence }) => {
-        const job = await this.#queue.getJob(jobId);
+      head.map(async (entry) => {
+        const job = await this.#queue.getJob(entry.jobId);
         const state = job === undefined ? 'gone' : await job.getState();
         const { name = '', attemptsMade = 0, failedReason } = job ?? {};
-        return { jobId, sequence, name, state, attemptsMade, failedReason };
+        return { ...entry, name, state, attemptsMade, failedReason };
       }),
     );
     return {
@@ -72,7 +73,10 @@ export class LaneHandle {
     return this.#direct('skip', jobId);
   }
 
-  /** Fails the job at the lane's head for good, and goes on behind it. Otherwise like `retry`. */
+  /**
+   * Fails the job at the lane's head for good, and goes on behind it. Otherwise like `retry`. A job of several keys that is
+   * missing in one of its lanes (LANES_APART) can be dropped, failed or not.
+   */
   async drop(jobId?: string): Promise<string> {
     return this.#direct('drop', jobId);
   }
@@ -81,15 +85,17 @@ export class LaneHandle {
   async #direct(directive: 'skip' | 'drop', jobId: string | undefined): Promise<string> {
     const job = await this.#heldJob(directive, jobId);
     await this.#lanes.direct(job.id as string, directive);
-    await job.retry('failed');
+    if (await job.isFailed()) await job.retry('failed');
     return job.id as string;
   }
 
-  async #heldJob(what: string, wanted: string | undefined): Promise<Job> {
-    const { head } = await this.#lanes.inspect(this.key, 1);
-    const found = head[0]?.jobId;
+  /** Of several keys, it holds all their lanes, and whatever is done is done in all of them. */
+  async #heldJob(what: JobAction, wanted: string | undefined): Promise<Job> {
+    const { head } = await this.#views.one(this.key);
+    const found = head?.jobId;
     const job = found === undefined ? undefined : await this.#queue.getJob(found);
-    if (job !== undefined && (await job.isFailed())) {
+    const isApart = what === 'drop' && (head?.joint?.missingIn.length ?? 0) > 0;
+    if (job !== undefined && (isApart || (await job.isFailed()))) {
       if (wanted === undefined || wanted === found) return job;
       throw new TorilError(
         'LANE_NOT_HELD',
@@ -98,7 +104,7 @@ export class LaneHandle {
     }
     throw new TorilError(
       'LANE_NOT_HELD',
-      `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${head.length === 0 ? 'it is empty' : `its head is ${head[0]?.jobId}, which has not failed`}).`,
+      `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${found === undefined ? 'it is empty' : `its head is ${found}, which has not failed`}).`,
     );
   }
 }

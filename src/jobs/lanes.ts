@@ -187,6 +187,8 @@ export type LaneSight =
 export interface LaneJob {
   readonly jobId: string;
   readonly sequence: number;
+  /** All its keys, if it has several. */
+  readonly keys?: readonly string[];
 }
 
 export interface LaneState {

@@ -239,7 +239,7 @@ export class Queue extends BullQueue<
     return this.#redis.servers;
   }
 
-  /** What operators did by the page (`toril ui`, `toril dev`). Acts of `toril lane` and `toril lanes` are not in it. */
+  /** What operators did by the page and the command line. Acts of programs (`queue.lane(key).drop()`) are not in it. */
   get audit(): AuditTrail {
     return this.#redis.audit;
   }

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { audited } from '../jobs/audit-trail.ts';
+import { isJobAction } from '../jobs/reports/why.ts';
 import { Door } from './access/door.ts';
 import { SESSION_COOKIE, SESSION_SECONDS } from './access/sessions.ts';
 import type { Board } from './board.ts';
@@ -200,7 +201,7 @@ class Routes {
   async #job(context: Asking): Promise<Response> {
     const board = this.#board(context);
     const jobId = context.req.query('job') ?? '';
-    const key = await board.laneOf(jobId);
+    const [key] = await board.lanesOf(jobId);
     if (key === undefined)
       return this.#notFound(context, `The job ${JSON.stringify(jobId)} is in no lane.`);
     return context.redirect(this.#links.lane(board.qualifiedName, key), 303);
@@ -234,7 +235,8 @@ class Routes {
   async #ask(context: Asking): Promise<Response> {
     const { board, key, action, jobId } = this.#wanted(context);
     const formToken = this.#door.formToken(context.var.visitor);
-    const view = { queue: board.qualifiedName, key, action, jobId, formToken };
+    const keys = isJobAction(action) ? await board.lanesOf(jobId) : [];
+    const view = { queue: board.qualifiedName, key, action, jobId, formToken, keys };
     return shown(context, actionPage(this.#frame(context, board), view));
   }
 
@@ -242,8 +244,11 @@ class Routes {
     await this.#checkForm(context);
     const { board, key, action, jobId } = this.#wanted(context);
     const { who } = context.var.visitor;
-    const about = action === 'resume' ? '' : key;
-    const { id } = await audited(board.audit, { who, what: action, key: about, jobId }, () =>
+    const about = {
+      key: action === 'resume' ? '' : key,
+      keys: isJobAction(action) ? await board.lanesOf(jobId) : [],
+    };
+    const { id } = await audited(board.audit, { who, what: action, ...about, jobId }, () =>
       board.act(action, key, jobId),
     );
     return context.redirect(this.#links.lane(board.qualifiedName, key, { done: id }), 303);

@@ -62,8 +62,8 @@ export interface Board {
   lanes(request: LanesRequest): Promise<LanePage>;
   lane(key: string): Promise<LaneSight>;
   commits(key: string): Promise<CommitsSight>;
-  /** The key of the lane that the job has entered; undefined: no such job, or it is in none. */
-  laneOf(jobId: string): Promise<string | undefined>;
+  /** The keys of the lanes that the job has entered; none: no such job, or it is in none. */
+  lanesOf(jobId: string): Promise<readonly string[]>;
   /**
    * Carries an action out, or has a worker do so, and says what happened.
    * @param jobId that the operator has seen at the lane's head; nothing is done if it is another one now

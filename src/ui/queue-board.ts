@@ -7,11 +7,13 @@ import { NO_VALUE_HASH, type HistoryEntry } from '../history/history.ts';
 import type { AuditTrail } from '../jobs/audit-trail.ts';
 import type { Queue } from '../jobs/queue.ts';
 import type { LaneCounts, LanePage, LanesRequest } from '../jobs/reports/lane-report.ts';
+import { isJobAction } from '../jobs/reports/why.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import { decodeOutcome, HELD, MOVED } from '../updates/outcome.ts';
 import { LaneInspector } from '../workers/inspecting/inspector.ts';
-import { trustCell, trustCopy, type TrustEnd } from '../workers/trust.ts';
+import { trustCell, trustCopy } from '../workers/trust.ts';
+import { type TrustEnd, trustEndText } from '../workers/trust-end.ts';
 import type {
   Board,
   BoardAction,
@@ -77,24 +79,23 @@ export class QueueBoard implements Board {
     return { commits: entries.map(commitSight), hasMore };
   }
 
-  laneOf(jobId: string): Promise<string | undefined> {
-    return this.#inTime(this.#queue.lanesInRedis.laneOf(jobId));
+  lanesOf(jobId: string): Promise<readonly string[]> {
+    return this.#inTime(this.#queue.lanesInRedis.lanesOf(jobId));
   }
 
   async act(action: BoardAction, key: string, jobId: string): Promise<string> {
     const lane = this.#queue.lane(key);
+    if (isJobAction(action)) {
+      await this.#inTime(lane[action](jobId));
+      return 'the next worker that receives it carries it out';
+    }
     switch (action) {
-      case 'retry':
-      case 'skip':
-      case 'drop':
-        await this.#inTime(lane[action](jobId));
-        return 'the next worker that receives it carries it out';
       case 'resume':
         await this.#inTime(this.#queue.resume());
         return 'workers get jobs again';
       case 'trust-cell':
       case 'trust-copy':
-        return trusted(await this.#trust(action, key));
+        return trustEndText(await this.#trust(action, key));
     }
   }
 
@@ -169,21 +170,4 @@ function endOf(decision: string): string {
     return outcome.kind === 'applied' ? 'applied' : `failed (${outcome.code})`;
   if (decision === MOVED) return 'moved to the end of its lane';
   return decision.startsWith(HELD) ? 'holds the lane' : 'left the lane';
-}
-
-function trusted(end: TrustEnd): string {
-  switch (end.kind) {
-    case 'unusable':
-      throw end.cause;
-    case 'copy-trusted':
-      return `the cell is deleted; the next job restores it from commit ${end.token}`;
-    case 'cell-trusted':
-      return `the copy is now the cell's commit ${end.token}`;
-    case 'copy-is-newer':
-      return 'nothing was changed: the copy in Redis is as new as the cell or newer, and workers trust it anyway';
-    case 'no-cell':
-      return 'nothing was changed: there is no cell, so the copy is trusted anyway';
-    case 'no-copy':
-      return 'nothing was changed: Redis has no value to restore';
-  }
 }

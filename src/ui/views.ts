@@ -81,11 +81,11 @@ function requestOf({ state, order, search, cursor }: LanesQuery): LanesRequest {
 async function whatIsCalled(board: Board, search: string): Promise<Found[]> {
   const [key, byJob] = await Promise.all([
     isKnown(board, search).then((known) => (known ? search : undefined)),
-    board.laneOf(search),
+    board.lanesOf(search),
   ]);
   return [
     ...(key === undefined ? [] : [{ key, by: 'key' as const }]),
-    ...(byJob === undefined ? [] : [{ key: byJob, by: 'job' as const }]),
+    ...byJob.map((its) => ({ key: its, by: 'job' as const })),
   ];
 }
 

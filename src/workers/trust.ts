@@ -17,6 +17,7 @@ import { guardCell } from '../lock/strict/strict-cell.ts';
 import { cellName } from '../memcached/item-names.ts';
 import type { Cas, Item } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
+import type { TrustEnd } from './trust-end.ts';
 
 const LEASE_MS = 10_000;
 /** More than any lane has. */
@@ -39,20 +40,6 @@ export interface TrustContext {
   /** Milliseconds to wait for the lease. */
   readonly waitMs: number;
 }
-
-export type TrustEnd =
-  /** The cell is gone; the next job of the key restores it from the copy. */
-  | { readonly kind: 'copy-trusted'; readonly token: number }
-  /** The copy says what the cell says; jobs that the cell has applied have left the lane. */
-  | { readonly kind: 'cell-trusted'; readonly token: number; readonly watermark: number }
-  /** There is no cell, so there is nothing to choose: the copy is true already. */
-  | { readonly kind: 'no-cell' }
-  /** The copy is as new as the cell, or newer: workers know by themselves that it is true. */
-  | { readonly kind: 'copy-is-newer' }
-  /** Redis has no value to restore the cell from; nothing was changed. */
-  | { readonly kind: 'no-copy' }
-  /** The cell cannot be the truth; nothing was changed. */
-  | { readonly kind: 'unusable'; readonly cause: TorilError };
 
 /** The cell under the lease, closed to all older holders. */
 interface GuardedCell {

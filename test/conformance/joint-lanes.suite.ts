@@ -128,7 +128,11 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect(head?.joint).toEqual({
         keys: [A, B, C],
         waitsFor: [
-          { key: B, before: 2, first: { jobId: 'first', name: 'add', ageMs: expect.any(Number) } },
+          {
+            key: B,
+            before: 2,
+            first: { jobId: 'first', name: 'update', ageMs: expect.any(Number) },
+          },
         ],
         missingIn: [],
       });

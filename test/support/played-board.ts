@@ -101,8 +101,8 @@ export class PlayedBoard implements Board {
     return this.commitsThere;
   }
 
-  async laneOf(jobId: string): Promise<string | undefined> {
-    return this.lanesThere.find((lane) => (lane.jobId ?? '25') === jobId)?.key;
+  async lanesOf(jobId: string): Promise<string[]> {
+    return this.lanesThere.filter((lane) => (lane.jobId ?? '25') === jobId).map(({ key }) => key);
   }
 
   async act(action: BoardAction, key: string, jobId: string): Promise<string> {

@@ -2,11 +2,11 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { userInfo } from 'node:os';
 import { secretText } from '../../base/random.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import { createUi, type May, type Ui, type UiOptions } from '../../ui.ts';
 import { isSet } from '../flags/flags.ts';
+import { operatorName } from '../lanes/acting.ts';
 
 /** A token of the user's own; on the command line, anybody on the machine could read it. */
 export const TOKEN_VARIABLE = 'TORIL_UI_TOKEN';
@@ -29,7 +29,7 @@ export interface ServedUi {
 /** @throws TorilError INVALID_OPTIONS: the port is taken, or not ours to have */
 export async function serveUi({ host, port, may, ui: options }: ServeOptions): Promise<ServedUi> {
   const token = ownToken();
-  const ui = createUi({ ...options, tokens: [{ token, may, who: userName() }] });
+  const ui = createUi({ ...options, tokens: [{ token, may, who: operatorName() }] });
   const server = createServer((request, response) => void ui.node(request, response));
   try {
     await listening(server, host, port);
@@ -78,13 +78,4 @@ async function closed(server: Server, ui: Ui): Promise<void> {
 function ownToken(): string {
   const given = process.env[TOKEN_VARIABLE];
   return isSet(given) ? given : secretText();
-}
-
-/** Stands in the audit trail. */
-function userName(): string {
-  try {
-    return userInfo().username || 'operator';
-  } catch {
-    return 'operator'; // a container's user may have no name
-  }
 }

@@ -307,9 +307,10 @@ export class MemoryJobs {
   }
 
   inspect(key: string, jobsMax: number): LaneState {
-    const head: LaneJob[] = this.#lanes
-      .head(key, jobsMax)
-      .map(([jobId, sequence]) => ({ jobId, sequence }));
+    const head: LaneJob[] = this.#lanes.head(key, jobsMax).map(([jobId, sequence]) => {
+      const { keys } = this.get(jobId) ?? {};
+      return keys === undefined ? { jobId, sequence } : { jobId, sequence, keys };
+    });
     const paceMs = this.#copies.of(key)?.paceMs ?? 0;
     const copy = this.#copies.seenWith(key, undefined);
     const nextToken = this.#lanes.next;

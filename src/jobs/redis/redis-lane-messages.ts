@@ -123,8 +123,10 @@ export function copyOf(token: string, watermark: string, value: string, cascadeT
 export function laneStateOf(reply: InspectReply, dataSet: DataSet): LaneState {
   const [token, watermark, value, cascadeTo, length, pace, listed, , next] = reply;
   const head: LaneJob[] = [];
-  for (let i = 0; i < listed.length; i += 2) {
-    head.push({ jobId: listed[i] as string, sequence: Number(listed[i + 1]) });
+  for (let i = 0; i < listed.length; i += 3) {
+    const [jobId = '', sequence, keys = ''] = listed.slice(i, i + 3);
+    const job = { jobId, sequence: Number(sequence) };
+    head.push(keys === '' ? job : { ...job, keys: JSON.parse(keys) as string[] });
   }
   const copy = copyOf(token, watermark, value, cascadeTo);
   return { copy, length, paceMs: Number(pace), head, dataSet, nextToken: Number(next) };

@@ -27,7 +27,7 @@ import {
   takenOf,
 } from './redis-lane-messages.ts';
 import { ACKNOWLEDGE } from './scripts/acknowledge.ts';
-import { DIRECT, LANE_OF, LOCATE } from './scripts/locate.ts';
+import { DIRECT, LANES_OF, LOCATE } from './scripts/locate.ts';
 import { NOTE_SURVIVED, START_ALONE } from './scripts/start-alone.ts';
 import { INSPECT, type InspectReply } from './scripts/inspect.ts';
 import { Packing, Unpacking } from './scripts/packing.ts';
@@ -128,9 +128,9 @@ export class RedisLanes implements Lanes {
     return (await this.#scripts.run(DIRECT, [jobId, directive])) === 1;
   }
 
-  /** The key of the lane that a job has entered; undefined: no such job, or it has entered none. */
-  async laneOf(jobId: string): Promise<string | undefined> {
-    return ((await this.#scripts.run(LANE_OF, [jobId])) as string | null) ?? undefined;
+  /** The keys of the lanes that a job has entered; none: no such job, or it has entered none. */
+  async lanesOf(jobId: string): Promise<string[]> {
+    return (await this.#scripts.run(LANES_OF, [jobId])) as string[];
   }
 
   async overwriteCopy(commit: Acknowledgement): Promise<void> {

@@ -22,10 +22,11 @@ export function stateOf(facts: LaneFacts): LaneState {
 export function summaryOf(facts: LaneFacts): LaneSummary | undefined {
   const { key, length, head, token, paceMs } = facts;
   if (head === undefined) return undefined;
-  const { jobId, sequence, ageMs, attemptsMade } = head;
+  const { jobId, sequence, ageMs, attemptsMade, joint } = head;
   const name = head.place === 'gone' ? undefined : head.name;
   const state = stateOf(facts);
-  return { key, jobId, sequence, ageMs, length, name, attemptsMade, token, paceMs, state };
+  const job = { jobId, sequence, ...(joint && { keys: joint.keys }) };
+  return { key, ...job, ageMs, length, name, attemptsMade, token, paceMs, state };
 }
 
 /** What no free worker slot changes. */

@@ -2,8 +2,15 @@
 import { durationText } from '../../base/duration-text.ts';
 import type { LaneReport, LaneState } from './lane-report.ts';
 
+/** What an operator may do with the job that holds a lane. */
+export const JOB_ACTIONS = ['retry', 'skip', 'drop'] as const;
+export type JobAction = (typeof JOB_ACTIONS)[number];
 /** What an operator may do about a lane, or the queue (`resume`). */
-export type LaneAction = 'retry' | 'skip' | 'drop' | 'trust-cell' | 'trust-copy' | 'resume';
+export type LaneAction = JobAction | 'trust-cell' | 'trust-copy' | 'resume';
+
+export function isJobAction(action: LaneAction): action is JobAction {
+  return (JOB_ACTIONS as readonly string[]).includes(action);
+}
 
 export interface Why {
   readonly code: LaneState['kind'];
@@ -19,7 +26,6 @@ export interface Why {
 /** Characters of somebody else's message. */
 const REASON_MAX = 300;
 const NOTHING_TO_DO = { advice: '', actions: [] } as const;
-const ON_HELD: readonly LaneAction[] = ['retry', 'skip', 'drop'];
 
 export function why({ state }: Pick<LaneReport, 'state'>): Why {
   return { code: state.kind, ...explained(state) };
@@ -99,7 +105,7 @@ function explained(state: LaneState): Omit<Why, 'code'> {
       return {
         sentence: `held by job ${id(state)}, which failed for good${ago(state.forMs)}: ${quoted(state.reason)}`,
         advice: 'Retry, skip or drop it (toril lane KEY --retry, --skip, --drop).',
-        actions: ON_HELD,
+        actions: JOB_ACTIONS,
       };
     case 'commanded':
       return {

@@ -1,4 +1,5 @@
 /** Asks once more before something is done. */
+import { isJobAction } from '../../jobs/reports/why.ts';
 import type { BoardAction } from '../board.ts';
 import { word } from './foreign-text.ts';
 import { type Frame, page } from './frame.ts';
@@ -61,18 +62,21 @@ export interface ActionView {
   readonly action: BoardAction;
   readonly jobId: string;
   readonly formToken: string;
+  /** All keys that it is about. */
+  readonly keys: readonly string[];
 }
 
 export function actionPage(frame: Frame, view: ActionView): Html {
   const { links } = frame;
-  const { queue, key, action, jobId, formToken } = view;
+  const { queue, key, action, jobId, formToken, keys } = view;
   const { name, effect, isFinal } = ACTIONS[action];
-  const isOnJob = action === 'retry' || action === 'skip' || action === 'drop';
+  const others = keys.filter((one) => one !== key);
   return page(
     frame,
     `${name}: ${key}`,
     html`<div class="card"><h1>${name}?</h1>
-<p>Key <strong>${word(key, 1024)}</strong>${isOnJob ? html`, job <strong>${word(jobId)}</strong>` : ''}</p>
+<p>Key <strong>${word(key, 1024)}</strong>${isJobAction(action) ? html`, job <strong>${word(jobId)}</strong>` : ''}</p>
+${others.length === 0 ? '' : html`<p>The job changes several keys, and all of them go on: ${others.map((one) => html`<strong>${word(one, 1024)}</strong> `)}</p>`}
 <p>${effect}${isFinal ? ' This cannot be undone.' : ''}</p>
 <form method="post" action="${links.act(queue, key, action, jobId)}">
 <input type="hidden" name="form" value="${formToken}">

@@ -4,7 +4,7 @@ import type { Links } from '../links.ts';
 import { word } from './foreign-text.ts';
 import { type Frame, page } from './frame.ts';
 import { html, type Html } from './html.ts';
-import { moment, scrolling } from './parts.ts';
+import { laneLinks, moment, scrolling } from './parts.ts';
 
 export interface AuditView {
   readonly queue: string;
@@ -40,10 +40,15 @@ export function actsTable(
       (
         act,
       ) => html`<tr id="act-${act.id}"><td>${moment(act.atMs)}</td><td>${word(act.who, 60)}</td><td>${word(act.what, 40)}</td>
-${withKeys ? html`<td>${act.key === '' ? html`<span class="soft">the queue</span>` : html`<a href="${links.lane(queue, act.key)}">${word(act.key)}</a>`}</td>` : ''}
+${withKeys ? html`<td>${keysOf(links, queue, act)}</td>` : ''}
 <td>${word(act.jobId, 60)}</td><td>${endOf(act)}</td></tr>`,
     )}</tbody></table>`,
   );
+}
+
+function keysOf(links: Links, queue: string, { key, keys }: AuditedAct): Html {
+  if (key === '') return html`<span class="soft">the queue</span>`;
+  return laneLinks(links, queue, keys ?? [key]);
 }
 
 function endOf({ end }: AuditedAct): Html {

@@ -16,6 +16,7 @@ import {
   count,
   duration,
   fact,
+  laneLinks,
   LIVE_SWITCH,
   livePart,
   scrolling,
@@ -65,7 +66,7 @@ ${acts.length === 0 ? html`<p class="soft">Nobody has acted on this key.</p>` : 
 }
 
 function whyPart(links: Links, { queue, key, may }: LaneView, report: LaneReport): Html {
-  const { sentence, advice, actions } = why(report);
+  const { sentence, advice, actions, at } = why(report);
   const jobId = report.jobs[0]?.jobId ?? '';
   const offers = actions.map(
     (action) =>
@@ -74,6 +75,7 @@ function whyPart(links: Links, { queue, key, may }: LaneView, report: LaneReport
   return html`<section class="why tone-${toneOf(report.state)}" aria-label="Why">
 <p class="sentence">${stateBadge(report.state)} ${word(sentence, 600)}</p>
 ${advice === '' ? '' : html`<p class="soft">${word(advice, 400)}</p>`}
+${at === undefined ? '' : html`<p>Go to ${laneLinks(links, queue, [at])}</p>`}
 ${offers.length === 0 ? '' : may === 'write' ? html`<ul class="actions" aria-label="Actions">${offers}</ul>` : html`<p class="soft">You may read, not act.</p>`}
 </section>`;
 }
@@ -117,7 +119,7 @@ function whence(cell: CellSight, { token, copy }: LaneReport): Html | string {
   }
 }
 
-function jobsTable(links: Links, { name }: LaneView, report: LaneReport): Html {
+function jobsTable(links: Links, view: LaneView, report: LaneReport): Html {
   const { jobs, length } = report;
   if (length === 0) return html`<p class="soft">No job waits.</p>`;
   const rest = length - jobs.length;
@@ -125,15 +127,16 @@ function jobsTable(links: Links, { name }: LaneView, report: LaneReport): Html {
     'Lane',
     html`<table>
 <thead><tr><th scope="col">Job</th><th scope="col">Update</th><th scope="col">State</th><th scope="col" class="number">Attempts</th><th scope="col" class="number">Sequence</th><th scope="col">Failed because</th></tr></thead>
-<tbody>${jobs.map((job) => jobRow(links, name, job))}</tbody></table>`,
+<tbody>${jobs.map((job) => jobRow(links, view, job))}</tbody></table>`,
   )}
 ${rest > 0 ? html`<p class="soft">and ${count(rest)} more</p>` : ''}`;
 }
 
-function jobRow(links: Links, queueName: string, job: LaneJobReport): Html {
-  const { jobId, name, state, attemptsMade, sequence, failedReason } = job;
-  const board = links.bullBoard(queueName, jobId);
+function jobRow(links: Links, view: LaneView, job: LaneJobReport): Html {
+  const { jobId, name, state, attemptsMade, sequence, failedReason, keys = [] } = job;
+  const board = links.bullBoard(view.name, jobId);
+  const others = keys.filter((key) => key !== view.key);
   const named = word(jobId, 60);
   return html`<tr><th scope="row">${board === undefined ? named : html`<a href="${board}">${named}</a>`}</th>
-<td>${word(name, 60)}</td><td>${state}</td><td class="number">${attemptsMade}</td><td class="number">${String(sequence)}</td><td>${word(failedReason ?? '', 200)}</td></tr>`;
+<td>${word(name, 60)}${others.length === 0 ? '' : html` <span class="soft">with</span> ${laneLinks(links, view.queue, others)}`}</td><td>${state}</td><td class="number">${attemptsMade}</td><td class="number">${String(sequence)}</td><td>${word(failedReason ?? '', 200)}</td></tr>`;
 }

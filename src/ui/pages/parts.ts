@@ -3,7 +3,9 @@ import { durationText } from '../../base/duration-text.ts';
 import { isoTime } from '../../base/clock.ts';
 import { grouped } from '../../base/grouped.ts';
 import type { LaneState } from '../../jobs/reports/lane-report.ts';
-import { html, NOTHING, type Html } from './html.ts';
+import type { Links } from '../links.ts';
+import { word } from './foreign-text.ts';
+import { html, joined, NOTHING, type Html } from './html.ts';
 
 type Tone = 'good' | 'warn' | 'bad';
 
@@ -56,6 +58,16 @@ export function duration(ms: number | undefined): string {
 
 export function count(of: number): string {
   return grouped(of);
+}
+
+/** Several keys, each with a link to its page. */
+export function laneLinks(links: Links, queue: string, keys: readonly string[]): Html {
+  return joined(
+    keys.map(
+      (key, at) =>
+        html`${at === 0 ? '' : ', '}<a href="${links.lane(queue, key)}">${word(key)}</a>`,
+    ),
+  );
 }
 
 export function fact(name: string, value: Html | string): Html {

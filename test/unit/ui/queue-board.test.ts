@@ -13,7 +13,7 @@ test('whatever is asked of a Redis that does not answer ends in time', async () 
     {
       audit: { begin: never, end: never, read: never },
       ...{ laneCounts: never, lanes: never, latestCommits: never, resume: never },
-      ...{ lane: () => lane, lanesInRedis: { laneOf: never } },
+      ...{ lane: () => lane, lanesInRedis: { lanesOf: never } },
     } as unknown as Queue,
     undefined,
     clock,
@@ -24,7 +24,7 @@ test('whatever is asked of a Redis that does not answer ends in time', async () 
     board.lanes({}),
     board.lane('a'),
     board.commits('a'),
-    board.laneOf('1'),
+    board.lanesOf('1'),
     board.audit.begin(act),
     board.audit.read(),
     ...(['retry', 'skip', 'drop', 'resume'] as const).map((what) => board.act(what, 'a', '1')),

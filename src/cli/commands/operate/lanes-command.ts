@@ -1,9 +1,9 @@
 /** `toril lanes`: the keys that have jobs, the oldest first, and an operator's word on all that are held. */
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import { pause, systemClock } from '../../../base/clock.ts';
 import { durationText } from '../../../base/duration-text.ts';
 import type { LaneSummary } from '../../../jobs/reports/lane-report.ts';
-import { why } from '../../../jobs/reports/why.ts';
+import { type JobAction, why } from '../../../jobs/reports/why.ts';
 import type { Queue } from '../../../jobs/queue.ts';
 import {
   addJsonFlag,
@@ -13,6 +13,13 @@ import {
   type RedisFlags,
   wholeNumber,
 } from '../../flags/flags.ts';
+import {
+  type ActingFlags,
+  actionOf,
+  actOnJob,
+  addActingFlags,
+  operatorName,
+} from '../../lanes/acting.ts';
 import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { interruptible } from '../../terminal/signals.ts';
@@ -23,11 +30,8 @@ const SHOWN_DEFAULT = 20;
 const SHOWN_MAX = 500;
 const WATCH_EVERY_MS = 2_000;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
-const ACTIONS = ['retry', 'skip', 'drop'] as const;
 
-type Action = (typeof ACTIONS)[number];
-
-interface LanesFlags extends QueueFlags, RedisFlags, Partial<Record<Action, boolean>> {
+interface LanesFlags extends QueueFlags, RedisFlags, ActingFlags {
   readonly held?: boolean;
   readonly top: number;
   readonly search?: string;
@@ -50,14 +54,11 @@ export function addLanesCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('lanes')
     .description('list the keys that have jobs, oldest first');
-  addJsonFlag(addRedisFlags(addQueueFlags(command)))
+  addActingFlags(addJsonFlag(addRedisFlags(addQueueFlags(command))), ['watch'])
     .option('--held', 'only those that a failed job holds')
     .option('--top <n>', 'how many', wholeNumber(1, SHOWN_MAX), SHOWN_DEFAULT)
     .option('--search <text>', 'only keys that contain this')
     .option('--watch', 'show them again every 2 s, until Ctrl-C')
-    .addOption(action('--retry', 'try the job of each held key again'))
-    .addOption(action('--skip', "send it to its lane's end"))
-    .addOption(action('--drop', 'fail it for good'))
     .option('--dry-run', 'only name the keys that --retry, --skip or --drop would act on')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: LanesFlags) => {
@@ -65,14 +66,8 @@ export function addLanesCommand(program: Command, exitWith: ExitWith): void {
     });
 }
 
-/** One of them at a time, and not again and again. */
-function action(flag: string, description: string): Option {
-  const others = ACTIONS.filter((name) => `--${name}` !== flag);
-  return new Option(flag, description).conflicts([...others, 'watch']);
-}
-
 async function lanes(command: Command, flags: LanesFlags): Promise<number> {
-  const what = ACTIONS.find((name) => flags[name] === true);
+  const what = actionOf(flags);
   if (what !== undefined && flags.held !== true)
     command.error(`error: --${what} acts on held keys only. Say --held as well.`);
   if (flags.dryRun === true && what === undefined)
@@ -117,22 +112,22 @@ function rowOf(lane: LaneSummary): (string | number)[] {
 }
 
 /** Whoever retries, skips or drops a job that went on meanwhile is told so, and goes on with the next one. */
-async function actOnAll(what: Action, queue: Queue, flags: LanesFlags): Promise<number> {
+async function actOnAll(what: JobAction, queue: Queue, flags: LanesFlags): Promise<number> {
+  const { dryRun = false, json } = flags;
+  const who = operatorName(flags.as);
   let [acted, wentOn] = [0, 0];
-  for (const { key, jobId } of await all(queue, flags)) {
-    if (flags.dryRun !== true) {
-      try {
-        await asking(queue.lane(key)[what](jobId));
-      } catch (thrown) {
-        if (!isTorilError(thrown) || thrown.code !== 'LANE_NOT_HELD') throw thrown;
-        wentOn += 1;
-        continue;
-      }
+  for (const { key, jobId, keys = [key] } of await all(queue, flags)) {
+    if (!dryRun && !(await wasHeld(actOnJob(queue, what, { who, key, jobId, keys })))) {
+      wentOn += 1;
+      continue;
     }
     acted += 1;
-    if (flags.json === true) printJson({ key, jobId, action: what, dryRun: flags.dryRun === true });
+    if (json === true)
+      printJson({ key, jobId, action: what, dryRun, ...(keys.length > 1 && { keys }) });
     else
-      print(`${flags.dryRun === true ? 'would ' : ''}${what} job ${plain(jobId)} of ${plain(key)}`);
+      print(
+        `${dryRun ? 'would ' : ''}${what} job ${plain(jobId)} of ${keys.map(plain).join(', ')}`,
+      );
   }
   if (wentOn > 0) note(`${wentOn} keys were not held any more`);
   if (acted === 0) {
@@ -142,11 +137,25 @@ async function actOnAll(what: Action, queue: Queue, flags: LanesFlags): Promise<
   return EXIT.done;
 }
 
-/** Before anything is done: what is skipped, and fails once more, would come again. */
-async function all(queue: Queue, flags: LanesFlags): Promise<LaneSummary[]> {
-  const found: LaneSummary[] = [];
-  for await (const lane of each(queue, flags)) found.push(lane);
-  return found;
+async function wasHeld(act: Promise<unknown>): Promise<boolean> {
+  try {
+    await act;
+    return true;
+  } catch (thrown) {
+    if (isTorilError(thrown) && thrown.code === 'LANE_NOT_HELD') return false;
+    throw thrown;
+  }
+}
+
+/**
+ * Before anything is done: what is skipped, and fails once more, would come again. Each job once: one of several keys holds
+ * them all.
+ */
+async function all(queue: Queue, flags: LanesFlags): Promise<readonly LaneSummary[]> {
+  const found = new Map<string, LaneSummary>();
+  for await (const lane of each(queue, flags))
+    if (!found.has(lane.jobId)) found.set(lane.jobId, lane);
+  return [...found.values()];
 }
 
 async function* each(queue: Queue, { held, search, top }: LanesFlags): AsyncGenerator<LaneSummary> {

@@ -1,7 +1,10 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import type { Script } from '../scripts/script.ts';
 
-/** A stream. An act is an entry with who, what, key and job; its end one with `of`, the act's id. */
+/**
+ * A stream. An act is an entry with who, what, key and job, and, if it is about several keys, all of them as JSON; its end one
+ * with `of`, the act's id.
+ */
 const AUDIT_KEY = 'audit';
 
 /**
@@ -33,12 +36,20 @@ export const READ_AUDIT: Script = {
 local key = own .. '${AUDIT_KEY}'
 local from, wanted, actsMax, seenMax = ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local ends, result, seen = {}, { '' }, 0
+wanted = wanted ~= '' and string.sub(wanted, 2) or nil
 -- The end of an act that was under way when the page before began is not on this page.
 local function laterEnd(id)
   local later = redis.call('XRANGE', key, '(' .. id, '+', 'COUNT', 200)
   for i = 1, #later do
     if later[i][2][1] == 'of' and later[i][2][2] == id then return later[i][2] end
   end
+end
+local function isAbout(fields)
+  if fields[6] == wanted then return true end
+  for _, one in ipairs(fields[9] == 'keys' and cjson.decode(fields[10]) or {}) do
+    if one == wanted then return true end
+  end
+  return false
 end
 while seen < seenMax do
   local entries = redis.call('XREVRANGE', key, from, '-', 'COUNT', 100)
@@ -47,7 +58,7 @@ while seen < seenMax do
     seen = seen + 1
     if fields[1] == 'of' then
       ends[fields[2]] = fields
-    elseif wanted == '' or '=' .. fields[6] == wanted then
+    elseif not wanted or isAbout(fields) then
       result[#result + 1] = { id, fields, ends[id] or laterEnd(id) }
       if #result > actsMax then
         result[1] = id

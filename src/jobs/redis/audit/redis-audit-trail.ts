@@ -33,9 +33,9 @@ export class RedisAuditTrail implements AuditTrail {
     this.#entriesMax = entriesMax;
   }
 
-  async begin({ who, what, key, jobId }: Act): Promise<string> {
-    const id = await this.#add(['who', who, 'what', what, 'key', key, 'job', jobId]);
-    return id;
+  begin({ who, what, key, jobId, keys = [] }: Act): Promise<string> {
+    const all = keys.length > 1 ? ['keys', JSON.stringify(keys)] : [];
+    return this.#add(['who', who, 'what', what, 'key', key, 'job', jobId, ...all]);
   }
 
   async end(id: string, end: ActEnd): Promise<void> {
@@ -84,8 +84,13 @@ function auditedAct(
     what: act.get('what') ?? '',
     key: act.get('key') ?? '',
     jobId: act.get('job') ?? '',
+    ...keysOf(act.get('keys')),
     end: end && actEnd(end),
   };
+}
+
+function keysOf(told: string | undefined): Pick<AuditedAct, 'keys'> {
+  return told === undefined ? {} : { keys: JSON.parse(told) as string[] };
 }
 
 function actEnd(end: ReadonlyMap<string, string>): ActEnd {

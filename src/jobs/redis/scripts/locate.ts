@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
-import { DIRECTIVE_FIELD, FIELDS_LUA, LANE_FIELD, OUTCOME_FIELD, type Script } from './script.ts';
+import { DIRECTIVE_FIELD, FIELDS_LUA, LANES_OF_LUA, OUTCOME_FIELD, type Script } from './script.ts';
 
 /**
  * Where waiting jobs stand. Read only.
@@ -46,15 +46,15 @@ return 1
 };
 
 /**
- * The key of the lane that a job has entered, whether or not it is still there. Read only.
+ * The keys of the lanes that a job has entered, whether or not it is still there. Read only.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- *   Returns the key, or nil: no such job, or it has entered none
+ *   Returns the keys; none: no such job, or it has entered none
  */
-export const LANE_OF: Script = {
-  name: 'torilLaneOf',
+export const LANES_OF: Script = {
+  name: 'torilLanesOf',
   numberOfKeys: 1,
-  lua: `${FIELDS_LUA}
-return fieldsOf(ARGV[1] .. ARGV[2], '${LANE_FIELD}')[1]
+  lua: `${LANES_OF_LUA}
+return lanesOf(ARGV[1] .. ARGV[2])
 `,
 };

@@ -86,7 +86,8 @@ export const KEYS_FIELD = 'torilKeys';
 /** A fragment: the keys of all lanes that a job has entered, by its hash; empty: none. */
 export const LANES_OF_LUA: string = `
 local function lanesOf(jobKey)
-  local lanes = redis.call('HMGET', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
+  local lanes = redis.pcall('HMGET', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
+  if lanes.err then return {} end
   return lanes[2] and cjson.decode(lanes[2]) or { lanes[1] or nil }
 end
 `;

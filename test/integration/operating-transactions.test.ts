@@ -1,0 +1,183 @@
+/** An operator's word on jobs of several keys: whatever is done is done at all their keys. */
+import { describe, expect, test } from 'vitest';
+import { defineTransaction } from '../../src/updates/transaction.ts';
+import { defineUpdate } from '../../src/updates/update.ts';
+import { eventually } from '../support/memcached.ts';
+import { nextEvent, type Stage, stage } from '../support/workers.ts';
+import { torilHere } from './cli-runner.ts';
+
+interface PairData {
+  readonly keys: readonly [string, string];
+  /** Attempts that fail. */
+  readonly failures?: number;
+}
+
+const add = defineUpdate({
+  name: 'add',
+  key: ({ key }: { key: string }) => key,
+  initial: (): string[] => [],
+  apply: (log: string[], _, { jobId }) => [...log, jobId],
+});
+const pairThat = (onExhausted: 'hold' | 'cascade') =>
+  defineTransaction({
+    name: `pair-${onExhausted}`,
+    keys: ({ keys }: PairData) => keys,
+    initial: (): string[] => [],
+    apply: ([a, b], { failures = 0 }, { jobId, attempt }) => {
+      if (attempt <= failures) throw new Error(`attempt ${attempt}`);
+      return [
+        [...a, jobId],
+        [...b, jobId],
+      ];
+    },
+    onExhausted,
+  });
+const [pair, cascading] = [pairThat('hold'), pairThat('cascade')];
+const updates = [add, pair, cascading];
+
+const CASCADED = 'an earlier job of the same key failed for good';
+
+interface Scene {
+  readonly here: Stage;
+  readonly a: string;
+  readonly b: string;
+}
+
+const scene = (): Scene => {
+  const here = stage({ updates });
+  return { here, a: here.key('a'), b: here.key('b') };
+};
+const valueOf = async ({ here }: Scene, key: string): Promise<unknown> =>
+  (await here.cells.read(key))?.value;
+
+/** Job 1 holds two lanes, in which jobs 2 and 3 wait. */
+async function held({ here, a, b }: Scene): Promise<void> {
+  await here.worker();
+  await here.queue.enqueue(pair, { keys: [a, b], failures: 1 });
+  await here.queue.enqueue(add, { key: a });
+  await here.queue.enqueue(add, { key: b });
+  await eventually('it is held', async () => (await here.queue.laneCounts()).held === 2);
+  await eventually('BullMQ knows', async () => (await here.queue.getFailedCount()) === 1);
+}
+
+const empty = ({ here }: Scene): Promise<void> =>
+  eventually('all is done', async () => (await here.queue.laneCounts()).keys === 0);
+
+describe('a transaction that holds its lanes', () => {
+  test.each([
+    ['retry', ['1', '2'], ['1', '3']],
+    ['skip', ['2', '1'], ['3', '1']],
+    ['drop', ['2'], ['3']],
+  ] as const)('is told to %s at one of its keys, and does so at all', async (what, atA, atB) => {
+    const at = scene();
+    const { here, a, b } = at;
+    await held(at);
+    const { lanes } = await here.queue.lanes({ state: 'held' });
+    expect(lanes.map(({ jobId, keys }) => [jobId, keys])).toEqual([
+      ['1', [a, b]],
+      ['1', [a, b]],
+    ]);
+    const said = await torilHere(['lane', b, '-q', here.name, `--${what}`, '--as', 'ada']);
+    expect(said).toMatchObject({ code: 0 });
+    expect(said.stderr).toContain(`${a}, ${b}`);
+    await empty(at);
+    expect([await valueOf(at, a), await valueOf(at, b)]).toEqual([atA, atB]);
+    const [act] = (await here.queue.audit.read({ key: a })).acts;
+    expect(act).toMatchObject({
+      ...{ who: 'ada', what, key: b, jobId: '1', keys: [a, b], end: { kind: 'done' } },
+    });
+  });
+
+  test('is one of many that are dropped at once, and once', async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    await held(at);
+    const many = ['lanes', '-q', here.name, '--held', '--drop'];
+    const dry = await torilHere([...many, '--dry-run']);
+    expect(dry.stdout).toBe(`would drop job 1 of ${a}, ${b}\n`);
+    expect(await torilHere(many)).toMatchObject({
+      stdout: `drop job 1 of ${a}, ${b}\n`,
+      stderr: '',
+    });
+    await empty(at);
+    expect((await here.queue.audit.read()).acts).toMatchObject([{ what: 'drop', keys: [a, b] }]);
+  });
+
+  test('fails those that wait at any of its keys, if it cascades', async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    const c = here.key('c');
+    await here.queue.enqueue(cascading, { keys: [a, b], failures: 1 });
+    await here.queue.enqueue(add, { key: b });
+    await here.queue.enqueue(cascading, { keys: [a, c] });
+    await here.queue.enqueue(add, { key: c });
+    await here.worker();
+    await empty(at);
+    const reasons = await Promise.all(
+      ['1', '2', '3', '4'].map(async (id) => {
+        await eventually('it is finished', async () => {
+          const state = await (await here.queue.getJob(id))?.getState();
+          return state === 'failed' || state === 'completed';
+        });
+        return (await here.queue.getJob(id))?.failedReason?.split(',')[0];
+      }),
+    );
+    expect(reasons).toEqual(['attempt 1', CASCADED, CASCADED, undefined]);
+    expect([await valueOf(at, a), await valueOf(at, c)]).toEqual([undefined, ['4']]);
+  });
+});
+
+test('a transaction that is missing in one of its lanes is shown, and dropped', async () => {
+  const at = scene();
+  const { here, a, b } = at;
+  await here.queue.enqueue(pair, { keys: [a, b] });
+  await here.queue.enqueue(add, { key: a });
+  await here.redis.zrem(here.ownKey(`lane:${b}`), '1');
+  const worker = here.startWorker();
+  expect(await nextEvent(worker, 'laneHeld')).toMatchObject({ key: a, code: 'LANES_APART' });
+  const { state } = await here.queue.lane(a).report();
+  expect(state).toEqual({ kind: 'lanes-apart', jobId: '1', keys: [a, b], missingIn: b });
+  await expect(here.queue.lane(a).skip()).rejects.toMatchObject({ code: 'LANE_NOT_HELD' });
+  expect(await here.queue.lane(a).drop()).toBe('1');
+  await empty(at);
+  expect(await valueOf(at, a)).toEqual(['2']);
+  await eventually('it failed', async () => (await here.queue.getFailedCount()) === 1);
+  expect((await here.queue.getJob('1'))?.failedReason).toMatch(/^an operator dropped this job/);
+});
+
+describe('a worker that does not know a transaction', () => {
+  test('leaves it alone, and all that is behind it, until one comes that does', async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    const ignorant = here.startWorker({ updates: [add] });
+    const unknown = nextEvent(ignorant, 'updateUnknown');
+    await here.queue.enqueue(add, { key: a });
+    await here.queue.enqueue(pair, { keys: [a, b] });
+    await here.queue.enqueue(add, { key: a });
+    await here.queue.enqueue(add, { key: b });
+    await unknown;
+    await eventually('the first is done', async () => (await here.queue.getCompletedCount()) === 1);
+    const lengths = [a, b].map(async (key) => (await here.queue.lane(key).report()).length);
+    expect(await Promise.all(lengths)).toEqual([2, 2]);
+    await here.worker();
+    await empty(at);
+    expect([await valueOf(at, a), await valueOf(at, b)]).toEqual([
+      ['1', '2', '3'],
+      ['2', '4'],
+    ]);
+  });
+
+  test("carries out an operator's word at all its keys", async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    const knowing = await here.worker();
+    await here.queue.enqueue(pair, { keys: [a, b], failures: 1 });
+    await here.queue.enqueue(add, { key: b });
+    await eventually('it is held', async () => (await here.queue.getFailedCount()) === 1);
+    await knowing.close();
+    await here.worker({ updates: [add] });
+    await here.queue.lane(a).drop();
+    await empty(at);
+    expect([await valueOf(at, a), await valueOf(at, b)]).toEqual([undefined, ['2']]);
+  });
+});
