@@ -14,7 +14,7 @@ export type HeadReply = readonly [
 export type JointReply = readonly [keys: readonly string[], others: readonly OtherLaneReply[]];
 
 /** `before`: -1: it is missing there. */
-export type OtherLaneReply = readonly [
+type OtherLaneReply = readonly [
   ...[key: string, before: number, firstJobId: string, firstName: string, firstSequence: string],
 ];
 
