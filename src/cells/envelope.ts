@@ -112,9 +112,10 @@ export function cellItemOf(
   bytes: Buffer,
   { valueJson, expireMs }: Pick<NewEnvelope, 'valueJson' | 'expireMs'>,
   isCopied: boolean,
+  isLast = false,
 ): NewItem {
   const ttlSeconds = valueJson === undefined ? TOMBSTONE_SECONDS : Math.ceil(expireMs / 1000);
-  return { value: bytes, flags: CELL_FLAGS, ttlSeconds, isCopied };
+  return { value: bytes, flags: CELL_FLAGS, ttlSeconds, isCopied, isLast };
 }
 
 /** What was found under a cell's name. `missing`: also for a placeholder. */

@@ -48,6 +48,9 @@ export interface Item {
 /** 64 bits, compared for equality only; never 0n. */
 export type Cas = bigint;
 
+/** Of what was stored by a writer that does not ask (`NewItem.isLast`). */
+export const NO_CAS: Cas = 0n;
+
 export interface NewItem {
   readonly value: Buffer;
   /** 32 bits, stored beside the value. */
@@ -66,6 +69,8 @@ export interface NewItem {
    * then change: that takes no memory.
    */
   readonly chosenCas?: Cas;
+  /** Its writer does nothing more under its CAS: an engine that would have to ask for it resolves with NO_CAS. */
+  readonly isLast?: boolean;
 }
 
 /**

@@ -120,6 +120,18 @@ export function memcachedSuite(engine: string, openStage: () => Promise<Stage>):
         expect([item.value.toString(), item.cas]).toEqual(['2', cas]);
       });
 
+      test('the last write of a writer keeps the conditions; its CAS is the get’s to tell', async () => {
+        const last = (value: string): NewItem => ({ ...newItem(value), isLast: true });
+        expect(textOf(await connection.replace(name, last('0'), 1n))).toBe('refused: missing');
+        expect(textOf(await connection.add(name, last('1')))).toBe('done');
+        expect(textOf(await connection.add(name, last('2')))).toBe('refused: exists');
+        const { cas } = valueOf(await elsewhere.get(name));
+        expect(textOf(await connection.replace(name, last('3'), cas + 1n))).toBe('refused: exists');
+        expect(textOf(await connection.replace(name, last('4'), cas))).toBe('done');
+        expect(textOf(await elsewhere.delete(name, cas))).toBe('refused: exists');
+        expect(await stored()).toBe('4');
+      });
+
       test('a CAS of 64 bits is compared in all of them', async () => {
         const cas = await add('1');
         for (const wrong of [cas + 2n ** 32n, cas + 2n ** 53n, cas + 2n ** 63n]) {

@@ -103,7 +103,8 @@ export class ExploredConnection implements Connection {
     const isCopied = storing.item.isCopied === true && this.#protocol === 'meta';
     const request = { ...storing, item: { ...storing.item, isCopied } };
     const stored = this.#send<Cas>(request);
-    return this.#protocol === 'binary' || isCopied ? stored : this.#standing(request, stored);
+    const isOne = this.#protocol === 'binary' || isCopied || storing.item.isLast === true;
+    return isOne ? stored : this.#standing(request, stored);
   }
 
   /** A classic store, and a get behind it that tells the CAS. */

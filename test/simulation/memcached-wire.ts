@@ -204,8 +204,9 @@ export class Wire implements Connection, StoreListener {
   // Two commands
 
   /** A classic store, and a get behind it that tells the CAS. */
-  #isAlone({ isCopied, chosenCas }: NewItem): boolean {
-    return this.#options.protocol === 'meta' && isCopied !== true && chosenCas === undefined;
+  #isAlone({ isCopied, isLast, chosenCas }: NewItem): boolean {
+    if (this.#options.protocol !== 'meta' || isLast === true) return false;
+    return isCopied !== true && chosenCas === undefined;
   }
 
   async #standing(

@@ -60,6 +60,7 @@ export class PlayedWorker {
     this.#completing = new Completing(this.slots, {
       fetch: (token) => this.#fetchOne(token),
       ownOf: (next) => (next === undefined || next[0] === 0 ? undefined : next[0]),
+      takesNext: () => this.#takesJobs(),
       isRefusal: () => true,
     });
   }
@@ -115,10 +116,10 @@ export class PlayedWorker {
     const done = { jobId, token: lock, returnValue, removeOnComplete };
     const asked = (): typeof done & { fetchNext: boolean } => ({
       ...done,
-      fetchNext: this.#takesJobs() && this.#isFree(1),
+      fetchNext: this.#isFree(1),
     });
     const byOwn = (): Promise<OwnCompletion<Next>> =>
-      this.#completeOne(jobId, lock, resultJson, asked().fetchNext);
+      this.#completeOne(jobId, lock, resultJson, this.#takesJobs() && this.#isFree(1));
     const completing = this.#completing as Completing<PlayedDelivery, Next>;
     const before = completing.before(asked());
     world.count(before === undefined ? 'completed by a call' : 'completed with their commit');

@@ -29,8 +29,8 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/memcached/meta/meta-protocol.ts',
-        find: 'const operation = item.isCopied === true ? REPLACE : REPLACE_ALONE;',
-        replace: 'const operation = item.isCopied === null ? REPLACE_ALONE : REPLACE;',
+        find: 'const alone = item.isLast === true ? REPLACE_LAST : REPLACE_ALONE;',
+        replace: 'const alone = item.isLast === null ? REPLACE_ALONE : REPLACE;',
       },
     ],
   },

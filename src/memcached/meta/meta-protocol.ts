@@ -23,6 +23,7 @@ import {
   ADD,
   ADD_ALONE,
   ADD_CHOSEN,
+  ADD_LAST,
   BUMP,
   DELETE,
   GET,
@@ -33,6 +34,7 @@ import {
   REPLACE,
   REPLACE_ALONE,
   REPLACE_CHOSEN,
+  REPLACE_LAST,
 } from './requests.ts';
 
 /** Bytes that an item has beside its value, at the most. */
@@ -56,14 +58,17 @@ class MetaProtocol implements Protocol<MetaRequest, MetaReply> {
 
   add(name: string, item: NewItem): MetaRequest {
     if (item.chosenCas !== undefined) return this.#chosen(ADD_CHOSEN, name, item, 0n);
-    const operation = item.isCopied === true ? ADD : ADD_ALONE;
-    return new MetaRequest(operation, this.#storing(name, item, 0n));
+    const alone = item.isLast === true ? ADD_LAST : ADD_ALONE;
+    return new MetaRequest(item.isCopied === true ? ADD : alone, this.#storing(name, item, 0n));
   }
 
   replace(name: string, item: NewItem, cas: Cas): MetaRequest {
     if (item.chosenCas !== undefined) return this.#chosen(REPLACE_CHOSEN, name, item, cas);
-    const operation = item.isCopied === true ? REPLACE : REPLACE_ALONE;
-    return new MetaRequest(operation, this.#storing(name, item, cas));
+    const alone = item.isLast === true ? REPLACE_LAST : REPLACE_ALONE;
+    return new MetaRequest(
+      item.isCopied === true ? REPLACE : alone,
+      this.#storing(name, item, cas),
+    );
   }
 
   delete(name: string, cas: Cas): MetaRequest {

@@ -8,7 +8,7 @@
  * no CAS: a get behind them does, and whether the item is still the one that was stored.
  */
 import type { Distrust, Meaning, Request } from '../protocol.ts';
-import { type Cas, type Item, type Outcome, REFUSED, refusedFor } from '../server.ts';
+import { type Cas, type Item, NO_CAS, type Outcome, REFUSED, refusedFor } from '../server.ts';
 import type { Room } from '../socket/room.ts';
 import {
   beginLine,
@@ -82,6 +82,7 @@ export class MetaRequest implements Request<MetaReply> {
 
 const NO_VALUE = Buffer.alloc(0);
 const DONE: Outcome<void> = { kind: 'done', value: undefined };
+const STORED_LAST: Outcome<Cas> = { kind: 'done', value: NO_CAS };
 /**
  * Stored, and somebody has given it another CAS before the get behind the store. That one is not the writer's: with it,
  * an older holder could write over a cell that was closed to him. So he gets one that no item has: no counter goes so far.
@@ -183,34 +184,43 @@ export const ADD_ALONE: Operation = {
   verb: 'add',
   commands: 2,
   write(room, request) {
-    beginClassic(room, 'add ', request);
-    endLine(room);
-    writeBlock(room, request.value);
+    writeClassicAdd(room, request);
     writeLine(room, 'mg ', request.name, ' v c f');
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
-    request.first = storedAlone(reply);
-    if (request.first === undefined && reply.words === 'NOT_STORED') request.first = REFUSED.exists;
+    request.first = storedAlone(reply) ?? classicRefusalOf(reply, request.operation);
     return request.first === undefined ? unexpected(reply, request.operation) : 'more';
   },
+};
+
+/** Nobody asks for the CAS: nothing is looked at. */
+export const ADD_LAST: Operation = {
+  verb: 'add',
+  commands: 1,
+  write: writeClassicAdd,
+  read: readStoredLast,
 };
 
 export const REPLACE_ALONE: Operation = {
   verb: 'cas',
   commands: 2,
   write(room, request) {
-    beginClassic(room, 'cas ', request);
-    writeCas(room, ' ', request.cas);
-    endLine(room);
-    writeBlock(room, request.value);
+    writeClassicCas(room, request);
     writeLine(room, 'mg ', request.name, ' v c f');
   },
   read(reply, request) {
     if (request.first !== undefined) return readStanding(reply, request);
-    request.first = storedAlone(reply) ?? classicMismatchOf(reply);
+    request.first = storedAlone(reply) ?? classicRefusalOf(reply, request.operation);
     return request.first === undefined ? unexpected(reply, request.operation) : 'more';
   },
+};
+
+export const REPLACE_LAST: Operation = {
+  verb: 'cas',
+  commands: 1,
+  write: writeClassicCas,
+  read: readStoredLast,
 };
 
 /**
@@ -286,6 +296,19 @@ function endStore(room: Room, { flags, expiry, value }: MetaRequest): void {
   writeBlock(room, value);
 }
 
+function writeClassicAdd(room: Room, request: MetaRequest): void {
+  beginClassic(room, 'add ', request);
+  endLine(room);
+  writeBlock(room, request.value);
+}
+
+function writeClassicCas(room: Room, request: MetaRequest): void {
+  beginClassic(room, 'cas ', request);
+  writeCas(room, ' ', request.cas);
+  endLine(room);
+  writeBlock(room, request.value);
+}
+
 function beginClassic(room: Room, verb: string, request: MetaRequest): void {
   beginLine(room, verb, request.name);
   writeNumber(room, ' ', request.flags);
@@ -328,7 +351,14 @@ function noRoomOf(reply: MetaReply): Outcome<never> | undefined {
   return words === TOO_LARGE ? REFUSED['too-large'] : undefined;
 }
 
-function classicMismatchOf({ words }: MetaReply): Outcome<never> | undefined {
+function readStoredLast(reply: MetaReply, { operation }: MetaRequest): Meaning<Cas> {
+  if (reply.code === CODE.stored) return STORED_LAST;
+  return noRoomOf(reply) ?? classicRefusalOf(reply, operation) ?? unexpected(reply, operation);
+}
+
+/** What refuses an `add` refuses no `cas`, and the other way round. */
+function classicRefusalOf({ words }: MetaReply, { verb }: Operation): Outcome<never> | undefined {
+  if (verb === 'add') return words === 'NOT_STORED' ? REFUSED.exists : undefined;
   if (words === 'EXISTS') return REFUSED.exists;
   return words === 'NOT_FOUND' ? REFUSED.missing : undefined;
 }

@@ -46,7 +46,8 @@ export async function commit(
   const { bytes } = fitting;
   turn.takenToken = 0;
   const { cas } = turn.cell;
-  const item = cellItemOf(bytes, fitting, isCopied(turn, taken, fitting, isStrict));
+  const copied = isCopied(turn, taken, fitting, isStrict);
+  const item = cellItemOf(bytes, fitting, copied, last);
   const writing =
     cas === undefined
       ? lease.connection.add(cellName, item)

@@ -93,9 +93,8 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   if (batch.stop.kind === 'lost' || turn.lease.trustLeftMs() <= 0) return turn.lost();
   if (!mustCommit(turn, batch)) return settleUncommitted(turn, taken, batch);
 
-  const committed = await commit(turn, taken, fitting, {
-    ...{ last: isLast(taken, batch), isStrict: found.isStrict },
-  });
+  const last = isLast(taken, batch);
+  const committed = await commit(turn, taken, fitting, { last, isStrict: found.isStrict });
   observer?.committed();
   if (committed.kind !== 'committed') return committed;
 

@@ -9,6 +9,8 @@ import type { Removal, Slots } from './slots.ts';
 export interface OwnScripts<Fields, Own> {
   /** BullMQ's own fetches. */
   fetch(token: string): Promise<Own>;
+  /** Whether the slot still takes jobs, where BullMQ asks for the next one. */
+  takesNext(): boolean;
   /** Redis did not do it, and may do it another time. */
   isRefusal(thrown: unknown): boolean;
   /** Of a job that was fetched here; undefined: there was none. */
@@ -42,7 +44,7 @@ export class Completing<Fields, Own> {
 
   /** It was completed in the step that acknowledged its commit; undefined: it was not. */
   before({ jobId, token, fetchNext }: DoneJob): Promise<OwnCompletion<Own>> | undefined {
-    const before = this.#slots.completedBefore(jobId, token, fetchNext);
+    const before = this.#slots.completedBefore(jobId, token, this.#wants(fetchNext));
     return before && this.#withNext(before, token);
   }
 
@@ -56,7 +58,7 @@ export class Completing<Fields, Own> {
       token,
       returnValue,
       removeOnComplete,
-      fetchNext,
+      this.#wants(fetchNext),
     );
     return completed === undefined ? byOwn() : this.#withNext(completed, token);
   }
@@ -65,6 +67,10 @@ export class Completing<Fields, Own> {
   async fetch(token: string): Promise<Own> {
     const answer = await this.#slots.fetch(token);
     return answer === 'fetch' ? this.#own.fetch(token) : this.#own.ownOf(answer);
+  }
+
+  #wants(fetchNext: boolean): boolean {
+    return fetchNext && this.#own.takesNext();
   }
 
   async #withNext(

@@ -36,6 +36,7 @@ const answering =
   ({ line, reply }: TextCommand): void =>
     reply(answers[line.split(' ')[0] ?? ''] ?? 'EN\r\n');
 
+const last = (value: string): NewItem => ({ ...newItem(value, 30, 7), isLast: true });
 const copied = (value: string): NewItem => ({ ...newItem(value, 30, 7), isCopied: true });
 const LARGE = 2n ** 64n - 2n;
 /** An item by its CAS alone. */
@@ -55,6 +56,8 @@ describe('what goes out', () => {
     ['bump', (to) => to.bump('a', 5n), ['md a I C5', 'mg a c']],
     ['add', (to) => to.add('a', newItem('x', 30, 7)), ['add a 7 30 1 x', 'mg a v c f']],
     ['replace', (to) => to.replace('a', newItem('x', 0, 7), 5n), ['cas a 7 0 1 5 x', 'mg a v c f']],
+    ['add, the last', (to) => to.add('a', last('x')), ['add a 7 30 1 x']],
+    ['replace, the last', (to) => to.replace('a', last('x'), 5n), ['cas a 7 30 1 5 x']],
     ['add by CAS', (to) => to.add('a', chosen(LARGE)), [`mg a N30 E${LARGE} v c f`]],
     [
       'replace by CAS',
@@ -123,6 +126,8 @@ describe('an answer that its request cannot have ends the connection', () => {
   const add = (to: Connection): Promise<Outcome<unknown>> => to.add('a', copied('x'));
   const replace = (to: Connection): Promise<Outcome<unknown>> => to.replace('a', copied('x'), 5n);
   const alone = (to: Connection): Promise<Outcome<unknown>> => to.add('a', newItem('x'));
+  const addLast = (to: Connection): Promise<Outcome<unknown>> => to.add('a', last('x'));
+  const casLast = (to: Connection): Promise<Outcome<unknown>> => to.replace('a', last('x'), 5n);
   const remove = (to: Connection): Promise<Outcome<unknown>> => to.delete('a', 5n);
   const bump = (to: Connection): Promise<Outcome<unknown>> => to.bump('a', 5n);
   const PROTOCOL = 'MEMCACHED_PROTOCOL';
@@ -145,6 +150,9 @@ describe('an answer that its request cannot have ends the connection', () => {
     ['add', add, 'SERVER_ERROR other\r\n', REFUSED],
     ['replace', replace, 'NS c0\r\n', PROTOCOL],
     ['replace', replace, 'HD c0\r\n', NO_CAS],
+    ['add, the last', addLast, 'EXISTS\r\n', PROTOCOL],
+    ['cas, the last', casLast, 'NOT_STORED\r\n', PROTOCOL],
+    ['cas, the last', casLast, 'HD c5\r\n', PROTOCOL],
     ['add alone', alone, 'HD\r\n', PROTOCOL],
     ['add alone', alone, 'EXISTS\r\n', PROTOCOL],
     ['delete', remove, 'EN\r\n', PROTOCOL],
