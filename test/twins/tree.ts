@@ -15,8 +15,8 @@ import type { Edit, Twin } from './twin.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = [
-  ...['src', 'test', 'bench', 'examples', 'scripts', 'site'],
-  ...['package.json', 'tsconfig.json', 'vitest.config.ts'],
+  ...['src', 'test', 'bench', 'examples', 'scripts', 'site', 'docs', 'deploy'],
+  ...['package.json', 'tsconfig.json', 'vitest.config.ts', 'README.md', 'CHANGELOG.md'],
 ];
 
 const MODULES = ['node_modules', 'bench/node_modules', 'site/node_modules'];
