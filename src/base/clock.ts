@@ -59,8 +59,16 @@ export async function settlesWithin(
   }
 }
 
-/** Resolves after `delayMs`, or at once when `signal` aborts. Never rejects. */
-export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Resolves after `delayMs`, or at once when `signal` aborts. Never rejects.
+ * @param keepAlive false: nobody waits for what follows
+ */
+export function pause(
+  clock: Clock,
+  delayMs: number,
+  signal?: AbortSignal,
+  keepAlive = true,
+): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const done = (): void => {
@@ -68,7 +76,7 @@ export function pause(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const timer = clock.after(delayMs, done, { keepAlive: true });
+    const timer = clock.after(delayMs, done, { keepAlive });
     signal?.addEventListener('abort', done, { once: true });
   });
 }

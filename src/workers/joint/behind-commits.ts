@@ -116,7 +116,7 @@ export class BehindCommits {
     const { signal } = this.#closing;
     for (;;) {
       // All workers look: never in step with each other.
-      await pause(clock, options.leaseMs * (0.5 + random.fraction()), signal);
+      await pause(clock, options.leaseMs * (0.5 + random.fraction()), signal, false);
       if (signal.aborted) return;
       const commits = await lanes.behind({ forMs: options.leaseMs }).catch(() => []);
       await Promise.allSettled(commits.map((commit) => this.settle(commit)));
