@@ -76,7 +76,8 @@ function perTurn(observe: (clock: Clock) => Observer): number {
   let nowMs = 0;
   const observer = observe({ ...systemClock, monotonicMs: () => nowMs });
   const backlog = (): Promise<undefined> => Promise.resolve(undefined);
-  const worker = observer.worker({ queue: 'cost', backlog });
+  const sight = () => ({ servers: [], stopped: new Map<string, number>() });
+  const worker = observer.worker({ queue: 'cost', backlog, sight });
   const batch = { decided: 1, applied: 1 };
   const run = (): number => {
     const cpu = process.cpuUsage();

@@ -11,14 +11,18 @@ export type {
 } from './jobs/audit-trail.ts';
 export { LaneHandle } from './jobs/lane-handle.ts';
 export type {
+  LaneCommit,
   LaneCounts,
   LaneHead,
   LaneJobReport,
   LanePage,
+  LanePast,
   LaneReport,
   LanesRequest,
   LaneState,
   LaneSummary,
+  RefusedCommit,
+  RefusedCommits,
 } from './jobs/reports/lane-report.ts';
 export { type LaneAction, type Why, why } from './jobs/reports/why.ts';
 export {

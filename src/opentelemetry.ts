@@ -46,6 +46,7 @@ export type {
   QueueObserver,
   TurnObserver,
   WorkerObserver,
+  WorkerSight,
 } from './telemetry/observer.ts';
 
 export interface OpenTelemetryOptions {

@@ -3,33 +3,51 @@ import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { JobAction } from './reports/why.ts';
-import type { LaneReport } from './reports/lane-report.ts';
 import { withCause } from './reports/lane-cause.ts';
+import { lastCommits } from './reports/lane-past.ts';
+import type { LaneCommit, LaneReport, RefusedCommits } from './reports/lane-report.ts';
 import { stateOf } from './reports/lane-state.ts';
 import type { LaneViews } from './reports/lane-views.ts';
 
 /** Jobs of a lane that are listed at most. */
 const JOBS_LISTED = 20;
 
+/** What became of a key's commits. */
+export interface CommitsOfKeys {
+  /** Newest first; empty: there is no history. */
+  recorded(key: string): Promise<readonly LaneCommit[]>;
+  refused(key: string): Promise<RefusedCommits>;
+}
+
 export class LaneHandle {
   readonly #queue: BullQueue;
   readonly #lanes: Lanes;
   readonly #views: Pick<LaneViews, 'one'>;
+  readonly #commits: CommitsOfKeys;
   readonly key: string;
 
   /** By `queue.lane(key)`. @internal */
-  constructor(queue: BullQueue, lanes: Lanes, views: Pick<LaneViews, 'one'>, key: string) {
+  constructor(
+    queue: BullQueue,
+    lanes: Lanes,
+    views: Pick<LaneViews, 'one'>,
+    commits: CommitsOfKeys,
+    key: string,
+  ) {
     this.#queue = queue;
     this.#lanes = lanes;
     this.#views = views;
+    this.#commits = commits;
     this.key = key;
   }
 
   /** What waits, and why; without memcached, which is not asked. */
   async report(): Promise<LaneReport> {
-    const [{ copy, length, paceMs, head }, facts] = await Promise.all([
+    const [{ copy, length, paceMs, head }, facts, recorded, refusedCommits] = await Promise.all([
       this.#lanes.inspect(this.key, JOBS_LISTED),
       this.#views.one(this.key),
+      this.#commits.recorded(this.key),
+      this.#commits.refused(this.key),
     ]);
     const state = await withCause(stateOf(facts), async (key) => {
       return stateOf(await this.#views.one(key));
@@ -53,6 +71,8 @@ export class LaneHandle {
       paceMs,
       headAgeMs: facts.head?.ageMs ?? 0,
       expectedWaitMs: Math.round(length * paceMs),
+      lastCommits: lastCommits(copy.token, recorded),
+      refusedCommits,
       state,
     };
   }

@@ -172,7 +172,12 @@ export class Queue extends BullQueue<
   /** What waits for `key`, and what an operator may do about it. */
   lane(key: string): LaneHandle {
     checkKey(key);
-    return new LaneHandle(this, this.lanesInRedis, this.#redis.views, key);
+    const { views, refused } = this.#redis;
+    const commits = {
+      recorded: (of: string) => this.#redis.recorded(of),
+      refused: (of: string) => refused.of(of),
+    };
+    return new LaneHandle(this, this.lanesInRedis, views, commits, key);
   }
 
   /**

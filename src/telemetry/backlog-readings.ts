@@ -6,7 +6,7 @@ import type { Backlog } from './observer.ts';
 export function backlogReadings(queue: string, backlog: Backlog): Reading[] {
   const attributes = queueAttributes(queue);
   const { waiting, active, delayed, runnable, held } = backlog;
-  const { oldestHeadMs, oldestRunnableHeadMs } = backlog;
+  const { oldestHeadMs, oldestRunnableHeadMs, oldestStates } = backlog;
   return [
     { metric: 'toril.queue.backlog', attributes, value: waiting },
     { metric: 'toril.queue.active', attributes, value: active },
@@ -19,5 +19,13 @@ export function backlogReadings(queue: string, backlog: Backlog): Reading[] {
       attributes,
       value: oldestRunnableHeadMs / 1_000,
     },
+    ...Array.from(
+      oldestStates,
+      ([state, value]): Reading => ({
+        metric: 'toril.queue.keys.oldest',
+        attributes: { ...attributes, 'toril.lane.state': state },
+        value,
+      }),
+    ),
   ];
 }

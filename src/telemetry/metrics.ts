@@ -40,11 +40,14 @@ export type ObservedName =
   | 'toril.cells.restored'
   | 'toril.cells.lost'
   | 'toril.round_trips'
+  | 'toril.keys.stopped'
+  | 'toril.server.available'
   | 'toril.queue.backlog'
   | 'toril.queue.active'
   | 'toril.queue.delayed'
   | 'toril.queue.keys.runnable'
   | 'toril.queue.keys.held'
+  | 'toril.queue.keys.oldest'
   | 'toril.queue.oldest_head.age'
   | 'toril.queue.oldest_runnable_head.age';
 
@@ -100,6 +103,13 @@ export const METRICS: Readonly<Record<HistogramName | ObservedName, Metric>> = {
     kind: 'gauge',
     unit: '{key}',
     description: 'Keys that a failed job holds until somebody retries, skips or drops it.',
+  },
+  'toril.queue.keys.oldest': {
+    kind: 'gauge',
+    unit: '{key}',
+    description:
+      'Of the 50 keys whose first job has waited longest: how many do, or wait for, what, as far as Redis knows.',
+    attributes: ['toril.lane.state'],
   },
   'toril.queue.oldest_head.age': {
     kind: 'gauge',
@@ -191,6 +201,18 @@ export const METRICS: Readonly<Record<HistogramName | ObservedName, Metric>> = {
     description:
       'Answers that turns have waited for: acquire and commit of memcached, take and acknowledge of Redis.',
     attributes: ['toril.server'],
+  },
+  'toril.keys.stopped': {
+    kind: 'gauge',
+    unit: '{key}',
+    description: 'Keys that this worker has met, and that stand until somebody acts.',
+    attributes: ['error.type'],
+  },
+  'toril.server.available': {
+    kind: 'gauge',
+    unit: '1',
+    description: 'Whether this worker can reach a server: 1 or 0.',
+    attributes: ['server.address'],
   },
 };
 

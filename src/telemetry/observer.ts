@@ -25,6 +25,15 @@ export interface ObservedWorker {
   readonly queue: string;
   /** What waits in the whole queue; undefined: Redis does not say, or not in time. */
   readonly backlog: () => Promise<Backlog | undefined>;
+  /** What the worker itself knows. */
+  readonly sight: () => WorkerSight;
+}
+
+export interface WorkerSight {
+  /** `redis`, and each memcached as `host:port`. */
+  readonly servers: readonly { readonly server: string; readonly available: boolean }[];
+  /** Keys that it has met and that stand until somebody acts: how many, by the code of why. */
+  readonly stopped: ReadonlyMap<string, number>;
 }
 
 /** Of a queue, in one moment. */
@@ -43,6 +52,8 @@ export interface Backlog {
   readonly oldestHeadMs: number;
   /** The same, of lanes that are not held. */
   readonly oldestRunnableHeadMs: number;
+  /** Of the keys whose first job has waited longest (50 of them): how many are in which state, as `why` knows it from Redis. */
+  readonly oldestStates: ReadonlyMap<string, number>;
 }
 
 export interface WorkerObserver {

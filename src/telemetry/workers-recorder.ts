@@ -12,6 +12,7 @@ import type { ObservedWorker, TurnObserver, WorkerObserver } from './observer.ts
 import type { RecorderOptions } from './recorder.ts';
 import type { Tracing } from './tracing.ts';
 import { Sampling } from './sampling.ts';
+import { sightReadings } from './sight-readings.ts';
 import { type TurnCounters, TurnHistograms, TurnRecorder } from './turn-recorder.ts';
 
 export class WorkersRecorder {
@@ -81,6 +82,10 @@ export class WorkersRecorder {
       roundTrips('memcached', leaseRequests + commits),
       roundTrips('redis', takes + acknowledgements),
       ...this.#events.readings(this.#queue),
+      ...sightReadings(
+        this.#queue,
+        Array.from(this.#sites, ({ sight }) => sight()),
+      ),
     ];
     // All of them see the same queue.
     const [site] = this.#sites;

@@ -27,7 +27,7 @@ import { BedStore } from './journal/bed-store.ts';
 import { type BedJobOptions, checkJobOptions } from './bullmq/job-options.ts';
 import type { JobRecord, NewJob } from './bullmq/job-record.ts';
 import type { Journal } from './journal/journal.ts';
-import { laneReport, operatorsQueue } from './operator.ts';
+import { commitsOfBed, laneReport, operatorsQueue } from './operator.ts';
 import { type BedEvent, idOf, type JobHandle, type JobRef, type JobView, viewOf } from './views.ts';
 
 /** One job of a bulk. */
@@ -256,7 +256,7 @@ export class TestBed {
   operator(key: string): LaneHandle {
     checkKey(key);
     const { queue, lanes, views } = this.#parts;
-    return new LaneHandle(operatorsQueue(queue), lanes, views, key);
+    return new LaneHandle(operatorsQueue(queue), lanes, views, commitsOfBed(this.#parts), key);
   }
 
   /** @throws Error if there is no such job */

@@ -4,6 +4,7 @@ import { messageOf, TorilError } from '../errors.ts';
 import { audited } from '../jobs/audit-trail.ts';
 import { isJobAction } from '../jobs/reports/why.ts';
 import { Door } from './access/door.ts';
+import { laneAnswer, lanesAnswer } from './answers.ts';
 import { SESSION_COOKIE, SESSION_SECONDS } from './access/sessions.ts';
 import type { Board } from './board.ts';
 import {
@@ -177,12 +178,14 @@ class Routes {
   async #lanes(context: Asking): Promise<Response> {
     const board = this.#board(context);
     const view = await this.#views.lanes(board, queryOf(context));
+    if (wantsJson(context)) return json(context, lanesAnswer(view));
     return shown(context, lanesPage(this.#frame(context, board, 'lanes'), view));
   }
 
   async #lane(context: Asking): Promise<Response> {
     const board = this.#board(context);
     const view = await this.#views.lane(board, keyOf(context), context.var.visitor.may);
+    if (wantsJson(context)) return json(context, laneAnswer(view));
     const id = context.req.query('done');
     const done = id === undefined ? undefined : await this.#views.act(board, id);
     return shown(context, lanePage(this.#frame(context, board, 'lanes'), view, done));
@@ -315,6 +318,7 @@ class Routes {
   }
 
   #told(context: Asking, status: number, title: string, code: string, message: string) {
+    if (wantsJson(context)) return json(context, { code, message }, status);
     return shown(
       context,
       troublePage(this.#frame(context, undefined), { title, code, message }),
@@ -360,6 +364,19 @@ function asset(name: string): Response {
 function shown(context: Asking, page: Html, status = 200): Response {
   return context.body(page, status as 200, {
     'Content-Type': 'text/html; charset=utf-8',
+    'Cache-Control': 'no-store',
+  });
+}
+
+/** A program, which says so; browsers ask for HTML. */
+function wantsJson(context: Asking): boolean {
+  const accepted = context.req.header('accept') ?? '';
+  return accepted.includes('application/json') && !accepted.includes('text/html');
+}
+
+function json(context: Asking, answer: object, status = 200): Response {
+  return context.body(JSON.stringify(answer), status as 200, {
+    'Content-Type': 'application/json; charset=utf-8',
     'Cache-Control': 'no-store',
   });
 }

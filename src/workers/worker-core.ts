@@ -13,12 +13,13 @@ import { installedBullMQ, isKnownBullMQ } from '../jobs/bullmq/state/known-bullm
 import { type JobCounts, RedisLaneViews } from '../jobs/redis/index/redis-lane-views.ts';
 import { LaneUpkeep } from '../jobs/redis/lane-upkeep.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
+import { RefusedCommitsInRedis } from '../jobs/redis/refused-commits.ts';
 import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
 import { RegisteredWorkers, type WorkerCard } from '../jobs/redis/registered-workers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TorilWorkerOptions } from '../options.ts';
-import type { Backlog, WorkerObserver } from '../telemetry/observer.ts';
+import type { Backlog, WorkerObserver, WorkerSight } from '../telemetry/observer.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { Intake } from './deliveries/intake.ts';
 import { Gate } from './gate/gate.ts';
@@ -67,6 +68,8 @@ export interface CoreSite {
   readonly failed: (cause: Error) => void;
 }
 
+const REFUSALS = { commitRefused: 'memcached', acknowledgementRefused: 'redis' } as const;
+
 export class WorkerCore {
   readonly gate: Gate;
   readonly intake: Intake<BullDelivery, unknown>;
@@ -78,12 +81,15 @@ export class WorkerCore {
   readonly #standing: StandingLanes;
   readonly #healthSite: Omit<HealthSite, 'status'>;
   readonly #views: RedisLaneViews;
+  readonly #heldLanes: HeldLanes;
+  readonly #refused: RefusedCommitsInRedis;
   #snoozingAhead: Promise<void> | undefined;
 
   constructor(site: CoreSite) {
     const { backend, options, registry, servers, inTrace } = site;
     const [clock, random] = [systemClock, systemRandom];
     const heldLanes = new HeldLanes(clock, options);
+    this.#heldLanes = heldLanes;
     const report: EventReporter = (name, event) => {
       if (heldLanes.isNews(name, event)) site.report(name, event);
       this.#follow(name, event);
@@ -98,6 +104,7 @@ export class WorkerCore {
     });
     const visit = (key: string): void => this.gate.visit(key);
     this.#site = site;
+    this.#refused = new RefusedCommitsInRedis(scripts);
     const list = new RegisteredServers(scripts);
     const upkeep = new LaneUpkeep(scripts, lanes);
     const workers = new RegisteredWorkers(scripts);
@@ -149,7 +156,10 @@ export class WorkerCore {
     backend.on('ready', () => this.start.redisIsBack());
   }
 
-  /** Lanes that stand still are looked at now and then, and so is what others may have left behind. */
+  /**
+   * Lanes that stand still are looked at now and then, and so is what others may have left behind. Refused commits are
+   * counted by key.
+   */
   #follow<Name extends keyof WorkerEvents>(name: Name, event: WorkerEvents[Name]): void {
     if (name === 'jobsMissing' && (event as WorkerEvents['jobsMissing']).key === undefined) {
       this.lookout.lookSoon();
@@ -157,6 +167,11 @@ export class WorkerCore {
     if (name === 'laneHeld' || name === 'updateUnknown') {
       const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
       if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
+    }
+    const by = REFUSALS[name as keyof typeof REFUSALS];
+    if (by !== undefined) {
+      const { key, token } = event as WorkerEvents['commitRefused'];
+      this.#refused.note(key, { token, by }).catch(() => undefined); // counted for operators, as far as Redis is there
     }
   }
 
@@ -197,6 +212,11 @@ export class WorkerCore {
   /** Undefined: Redis does not say in time. */
   backlog(): Promise<Backlog | undefined> {
     return backlogOf(this.#views, systemClock);
+  }
+
+  /** What it knows itself, for whoever measures it. */
+  sight(): WorkerSight {
+    return { servers: this.start.servers, stopped: this.#heldLanes.standing };
   }
 
   health(status: WorkerStatus, options: HealthOptions | undefined): Promise<WorkerHealth> {

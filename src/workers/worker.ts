@@ -112,7 +112,11 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       }),
     );
     this.#slotTokens = new SlotTokens(this.id);
-    this.#observer = options.observer?.worker({ queue: name, backlog: () => this.#core.backlog() });
+    this.#observer = options.observer?.worker({
+      queue: name,
+      backlog: () => this.#core.backlog(),
+      sight: () => this.#core.sight(),
+    });
     this.#core = new WorkerCore({
       ...{
         id: this.id,

@@ -8,9 +8,10 @@ import { describe, expect, it } from 'vitest';
 import { defineUpdate } from '../../src/index.ts';
 import { removeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
+import { memcachedAddresses } from '../support/servers.ts';
 import { type Collected, collecting, metricsText, spansText } from '../support/telemetry.ts';
 import { logOr } from '../support/updates.ts';
-import { enqueueLog, entries, nextEvent, type Stage, stage } from '../support/workers.ts';
+import { enqueueLog, entries, nextEvent, quickly, type Stage, stage } from '../support/workers.ts';
 
 const tally = defineUpdate({
   name: 'tally',
@@ -20,7 +21,12 @@ const tally = defineUpdate({
 });
 
 const golden = (name: string): string => `golden/${name}.txt`;
-const known = (here: Stage): Record<string, string> => ({ [here.name]: 'QUEUE' });
+/** Of which there is a metric each. */
+const [memcached = ''] = memcachedAddresses();
+const known = (here: Stage): Record<string, string> => ({
+  [here.name]: 'QUEUE',
+  [memcached]: 'MEMCACHED',
+});
 
 /** Three jobs of one key in a bulk, one more, all in one turn; then one job of a cell that was lost. */
 async function fiveJobs(
@@ -37,7 +43,11 @@ async function fiveJobs(
       return count + 1;
     },
   });
-  const here = stage({ updates: [traced], queue: { observer, ...more } });
+  const here = stage({
+    memcached: quickly(memcached),
+    updates: [traced],
+    queue: { observer, ...more },
+  });
   const key = here.key('k');
   const jobs = await tracer.startActiveSpan('request', async (span) => {
     const bulk = await here.queue.enqueueBulk([

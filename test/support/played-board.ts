@@ -122,6 +122,8 @@ function reportOf(key: string, lane: PlayedLane | undefined): LaneReport {
       ? [{ jobId, sequence: 7, name, state: 'failed', attemptsMade: 3, failedReason }]
       : [],
     ...{ token: isThere ? 9 : 0, watermark: 6, paceMs: 4, headAgeMs: 61_000, expectedWaitMs: 0 },
+    lastCommits: isThere ? [{ token: 9, atMs: 1, jobs: undefined, recovered: false }] : [],
+    refusedCommits: { count: 0, last: undefined },
     state: isThere ? state : { kind: 'empty' },
   };
 }

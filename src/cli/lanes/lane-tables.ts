@@ -1,5 +1,8 @@
 /** A lane's report as tables for a person. */
-import type { LaneReport } from '../../jobs/reports/lane-report.ts';
+import { isoTime } from '../../base/clock.ts';
+import { durationText } from '../../base/duration-text.ts';
+import { refusedText } from '../../jobs/reports/lane-past.ts';
+import type { LaneCommit, LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CellStanding } from '../../workers/inspecting/cell-standing.ts';
 import { why } from '../../jobs/reports/why.ts';
 import { grouped, plain, sheet, table } from '../terminal/terminal.ts';
@@ -18,17 +21,21 @@ const STANDINGS: Readonly<Record<CellStanding['standing'], string>> = {
 };
 
 export function laneTables(report: LaneReport, cell: CellStanding): string {
-  const { key, length, heldBy, token, watermark, copy, paceMs, jobs } = report;
+  const { key, length, heldBy, watermark, copy, paceMs, jobs, lastCommits } = report;
+  const { headAgeMs, expectedWaitMs, refusedCommits } = report;
   const explained = why(report);
   const code = cell.code === undefined ? '' : ` (${cell.code})`;
   const facts = sheet([
     ['key', plain(key)],
     ['state', explained.sentence],
     ['jobs waiting', length],
+    ['first waits for', length === 0 ? 'none' : durationText(headAgeMs)],
+    ['expected wait', expectedWaitMs === 0 ? 'not known' : durationText(expectedWaitMs)],
     ['held by', heldBy === undefined ? 'nobody' : `job ${heldBy}`],
     ['cell', STANDINGS[cell.standing] + code],
     ['copy in Redis', copy === undefined ? 'none' : shortened(JSON.stringify(copy))],
-    ['last commit', token === 0 ? 'none' : String(token)],
+    ['last commits', lastCommits.map(commitLine).join('\n') || 'none'],
+    ['refused commits', refusedText(refusedCommits) || 'none'],
     ['watermark', String(watermark)],
     ['ms per job', paceMs === 0 ? 'not known' : String(paceMs)],
   ]);
@@ -47,6 +54,11 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
   if (rows.length > 0) parts.push(table(head, rows));
   if (length > rows.length) parts.push(`and ${grouped(length - rows.length)} more`);
   return parts.join('\n');
+}
+
+function commitLine({ token, atMs, jobs, recovered }: LaneCommit): string {
+  const decided = jobs === undefined ? '' : `, ${jobs} ${jobs === 1 ? 'job' : 'jobs'}`;
+  return `${token} at ${isoTime(atMs)}${decided}${recovered ? ', by a successor' : ''}`;
 }
 
 function shortened(text: string): string {

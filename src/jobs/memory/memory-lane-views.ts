@@ -85,6 +85,7 @@ export class MemoryLaneViews implements LaneViews {
         active: 0,
         concurrency: 0,
         limitedForMs: 0,
+        refusal: '',
         workers: undefined,
       },
     };

@@ -46,10 +46,18 @@ export class RedisHistory implements History {
     };
   }
 
-  /** The last commits of a key, as far as they are among the newest of all keys. @throws TorilError REDIS_FAILED */
-  async latest(key: string, commitsMax: number): Promise<LatestCommits> {
+  /**
+   * The last commits of a key, as far as they are among the newest of all keys.
+   * @param bytesMax of jobs and values, about: fewer commits come if they are larger
+   * @throws TorilError REDIS_FAILED
+   */
+  async latest(
+    key: string,
+    commitsMax: number,
+    bytesMax: number = BYTES_PER_PAGE,
+  ): Promise<LatestCommits> {
     const [more, ...entries] = (await this.#scripts.run(READ_LATEST_HISTORY, [
-      ...[key, commitsMax, ENTRIES_LOOKED_BACK, BYTES_PER_PAGE],
+      ...[key, commitsMax, ENTRIES_LOOKED_BACK, bytesMax],
     ])) as [string, ...[string, string[]][]];
     return { entries: entries.map(([id, fields]) => entryOf(id, fields)), hasMore: more !== '' };
   }

@@ -67,6 +67,37 @@ export interface LaneSummary extends LaneHead {
   readonly state: LaneState;
 }
 
+/** What became of a key's commits. */
+export interface LanePast {
+  /** The newest five at most, the newest first: as the history has them, or only the last one, as the copy names it. */
+  readonly lastCommits: readonly LaneCommit[];
+  readonly refusedCommits: RefusedCommits;
+}
+
+export interface LaneCommit {
+  readonly token: number;
+  /** Milliseconds since 1970, by Redis's clock: when it was acknowledged or, if only the copy is known, its jobs were taken. */
+  readonly atMs: number;
+  /** Jobs that it decided; undefined: only the history would know. */
+  readonly jobs: number | undefined;
+  /** Acknowledged by the successor of whoever made it. */
+  readonly recovered: boolean;
+}
+
+/** Their jobs were folded again. Counted until none has been refused for a week. */
+export interface RefusedCommits {
+  readonly count: number;
+  readonly last: RefusedCommit | undefined;
+}
+
+export interface RefusedCommit {
+  readonly token: number;
+  /** Milliseconds since 1970, by Redis's clock. */
+  readonly atMs: number;
+  /** `memcached`: the cell had changed since it was read. `redis`: the key had gone another way. */
+  readonly by: 'memcached' | 'redis';
+}
+
 export interface LaneJobReport extends LaneJob {
   /** The update's name; empty: the job is gone. */
   readonly name: string;
@@ -76,7 +107,7 @@ export interface LaneJobReport extends LaneJob {
   readonly failedReason: string | undefined;
 }
 
-export interface LaneReport {
+export interface LaneReport extends LanePast {
   readonly key: string;
   /** Jobs that wait, including the one being applied. */
   readonly length: number;

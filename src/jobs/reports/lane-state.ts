@@ -6,8 +6,12 @@ import { type HeadFacts, isSilent, type KnownWorker, type LaneFacts } from './la
 const LEFT_BEHIND_MS = 60_000;
 
 export function stateOf(facts: LaneFacts): LaneState {
-  const { head } = facts;
+  const {
+    head,
+    queue: { refusal: reason },
+  } = facts;
   if (head === undefined) return { kind: 'empty' };
+  if (reason !== '') return { kind: 'redis', code: 'REDIS_FAILED', reason };
   return (
     decidedElsewhere(head) ??
     notReady(facts, head) ??

@@ -143,6 +143,8 @@ export interface QueueFacts {
   readonly concurrency: number;
   /** Until the rate limit allows another job; 0: it does. */
   readonly limitedForMs: number;
+  /** Why Redis takes no writes: it is full, a replica, or has no disk or replicas; empty: it does. */
+  readonly refusal: string;
   /** Undefined: not known. */
   readonly workers: readonly KnownWorker[] | undefined;
 }

@@ -149,7 +149,7 @@ function explained(state: LaneState): Omit<Why, 'code'> {
     case 'redis':
       return {
         sentence: `Redis cannot be used (${state.code}): ${quoted(state.reason)}`,
-        advice: 'Everything goes on as soon as it answers.',
+        advice: 'Everything goes on as soon as it takes writes again.',
         actions: [],
       };
   }

@@ -23,7 +23,7 @@ export function commitsPart(
   report: LaneReport,
 ): Html {
   if (commits.length === 0) {
-    return html`<p class="soft">None is recorded. Workers record commits with the option <code>history</code>.</p>`;
+    return html`${lastOne(report)}<p class="soft">None is recorded. Workers record commits with the option <code>history</code>.</p>`;
   }
   const values = commits.map((commit) => known(commit, key, veil, report));
   return html`${timeline(commits)}
@@ -31,6 +31,12 @@ export function commitsPart(
 ${commits.map((commit, at) => commitItem(commit, values[at], at < COMPARED_MAX ? values[at + 1] : undefined, key, veil))}
 </ol>
 ${hasMore ? html`<p class="soft">There are older ones: <code>toril record</code> makes a file of them all.</p>` : ''}`;
+}
+
+/** As far as the copy tells. */
+function lastOne({ lastCommits: [last] }: LaneReport): Html {
+  if (last === undefined) return NOTHING;
+  return html`<p>${moment(last.atMs)} · token ${String(last.token)}</p>`;
 }
 
 /** Redis keeps the last acknowledged value anyhow; of the others, only what the history wrote down in full. */

@@ -1,6 +1,7 @@
 /** One key: why it stands where it stands, its value, its lane, what was committed, who did what. */
 import type { AuditedAct } from '../../jobs/audit-trail.ts';
 import type { LaneJobReport, LaneReport } from '../../jobs/reports/lane-report.ts';
+import { refusedText } from '../../jobs/reports/lane-past.ts';
 import { why } from '../../jobs/reports/why.ts';
 import type { CellSight, CommitsSight, LaneSight } from '../board.ts';
 import type { Links } from '../links.ts';
@@ -81,7 +82,7 @@ ${offers.length === 0 ? '' : may === 'write' ? html`<ul class="actions" aria-lab
 }
 
 function factsOf(report: LaneReport): Html {
-  const { length, headAgeMs, expectedWaitMs, paceMs, token, watermark } = report;
+  const { length, headAgeMs, expectedWaitMs, paceMs, token, watermark, refusedCommits } = report;
   return html`<dl class="facts">
 ${fact('Jobs in the lane', count(length))}
 ${fact('First one waits for', length === 0 ? '–' : duration(headAgeMs))}
@@ -89,6 +90,7 @@ ${fact('Expected wait', expectedWaitMs === 0 ? '–' : duration(expectedWaitMs))
 ${fact('Per job', paceMs === 0 ? '–' : duration(paceMs))}
 ${fact('Fencing token', token === 0 ? 'no commit yet' : String(token))}
 ${fact('Watermark', String(watermark))}
+${fact('Refused commits', refusedText(refusedCommits) || 'none')}
 </dl>`;
 }
 

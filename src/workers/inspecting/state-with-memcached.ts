@@ -27,7 +27,7 @@ export interface OtherCellSight {
 /** Whatever memcached says, these come first. */
 const SETTLED: ReadonlySet<LaneState['kind']> = new Set([
   ...(['empty', 'held', 'job-gone', 'not-applied', 'children', 'paused'] as const),
-  ...(['no-workers', 'unknown-update', 'other-lane', 'lanes-apart'] as const),
+  ...(['no-workers', 'unknown-update', 'other-lane', 'lanes-apart', 'redis'] as const),
 ]);
 /** What a lane with a living holder is in for a moment. */
 const MOVING: ReadonlySet<LaneState['kind']> = new Set([

@@ -1,23 +1,39 @@
-/** What waits in the queue, for whoever collects a worker's metrics: one question to Redis, and no answer is one, too. */
+/** What waits in the queue, for whoever collects a worker's metrics: two questions to Redis, and no answer is one, too. */
 import { type Clock, settlesWithin } from '../../base/clock.ts';
-import type { LaneViews } from '../../jobs/reports/lane-views.ts';
+import { stateOf } from '../../jobs/reports/lane-state.ts';
+import type { LaneFacts, LaneViews, PageRequest } from '../../jobs/reports/lane-views.ts';
 import type { Backlog } from '../../telemetry/observer.ts';
 
 /** Milliseconds: a collection must not wait for a Redis that is away. */
 const DEADLINE_MS = 1_000;
+/** As docs/telemetry.md and the metric's description say it. */
+const OLDEST: PageRequest = {
+  ...{ state: 'all', order: 'oldest', after: undefined, limit: 50, search: '' },
+};
 
 export async function backlogOf(
-  views: Pick<LaneViews, 'counts'>,
+  views: Pick<LaneViews, 'counts' | 'page'>,
   clock: Clock,
 ): Promise<Backlog | undefined> {
-  const asking = views.counts().catch(() => undefined);
+  const asking = Promise.all([views.counts(), views.page(OLDEST)]).catch(() => undefined);
   if (!(await settlesWithin(clock, DEADLINE_MS, asking))) return undefined;
-  const counts = await asking;
-  if (counts === undefined) return undefined;
+  const answers = await asking;
+  if (answers === undefined) return undefined;
+  const [counts, { lanes }] = answers;
   const { waiting, active, delayed, runnable, held, oldest, oldestRunnable } = counts;
   return {
     ...{ waiting, active, delayed, runnable, held },
     oldestHeadMs: oldest?.ageMs ?? 0,
     oldestRunnableHeadMs: oldestRunnable?.ageMs ?? 0,
+    oldestStates: statesOf(lanes),
   };
+}
+
+function statesOf(lanes: readonly LaneFacts[]): Map<string, number> {
+  const keys = new Map<string, number>();
+  for (const facts of lanes) {
+    const { kind } = stateOf(facts);
+    keys.set(kind, (keys.get(kind) ?? 0) + 1);
+  }
+  return keys;
 }

@@ -13,6 +13,7 @@ const LAPSES_AFTER = 2;
 
 interface Held {
   readonly what: string;
+  readonly code: string;
   metMs: number;
 }
 
@@ -35,13 +36,28 @@ export class HeldLanes {
     return true;
   }
 
+  /** How many lanes stand, by the code of why. */
+  get standing(): Map<string, number> {
+    const nowMs = this.#clock.monotonicMs();
+    const standing = new Map<string, number>();
+    for (const held of this.#held.values()) {
+      if (this.#hasLapsed(held, nowMs)) continue;
+      standing.set(held.code, (standing.get(held.code) ?? 0) + 1);
+    }
+    return standing;
+  }
+
+  #hasLapsed({ metMs }: Held, nowMs: number): boolean {
+    return nowMs - metMs > this.#lapsesMs;
+  }
+
   #isNew({ key, jobId, code }: WorkerEvents['laneHeld']): boolean {
     const what = JSON.stringify([jobId, code]);
     const nowMs = this.#clock.monotonicMs();
     const known = this.#held.get(key);
-    const isKnown = known?.what === what && nowMs - known.metMs <= this.#lapsesMs;
+    const isKnown = known?.what === what && !this.#hasLapsed(known, nowMs);
     if (isKnown) known.metMs = nowMs;
-    else this.#held.set(key, { what, metMs: nowMs });
+    else this.#held.set(key, { what, code, metMs: nowMs });
     return !isKnown;
   }
 }

@@ -24,6 +24,21 @@ describe('a held lane', () => {
     expect(held('b')).toBe(true);
   });
 
+  it('counts by why it stands, until its key goes on or nobody meets it any more', async () => {
+    held('a');
+    held('b', undefined, 'FOREIGN_VALUE');
+    expect(lanes.standing).toEqual(
+      new Map([
+        ['JOB_FAILED', 1],
+        ['FOREIGN_VALUE', 1],
+      ]),
+    );
+    committed('a');
+    expect([...lanes.standing.keys()]).toEqual(['FOREIGN_VALUE']);
+    await clock.advance(2 * snoozeMsMax + 1);
+    expect(lanes.standing.size).toBe(0);
+  });
+
   it('is news again for another job, or for another reason', () => {
     expect(held('a', 'one')).toBe(true);
     expect(held('a', 'two')).toBe(true);

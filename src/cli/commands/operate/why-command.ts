@@ -2,6 +2,8 @@
 import type { Command } from 'commander';
 import { systemClock } from '../../../base/clock.ts';
 import { checkKey } from '../../../key.ts';
+import { refusedText } from '../../../jobs/reports/lane-past.ts';
+import type { LaneReport } from '../../../jobs/reports/lane-report.ts';
 import { why, type Why } from '../../../jobs/reports/why.ts';
 import { type InspectedLane, LaneInspector } from '../../../workers/inspecting/inspector.ts';
 import {
@@ -50,8 +52,8 @@ async function sayWhy(key: string, flags: WhyFlags): Promise<number> {
   try {
     const report = await asking(inspector.inspect(key));
     const said = why(report);
-    if (flags.json === true) printJson({ key, ...said, state: report.state });
-    else print(textOf(key, said));
+    if (flags.json === true) printJson(jsonOf(report, said));
+    else print(textOf(report, said));
     if (isUnknown(report)) {
       note(`the queue "${plain(queue.name)}" has never heard of the key "${plain(key)}"`);
       return EXIT.nothing;
@@ -62,9 +64,14 @@ async function sayWhy(key: string, flags: WhyFlags): Promise<number> {
   }
 }
 
-function textOf(key: string, { sentence, advice }: Why): string {
-  const said = `${plain(key)}: ${sentence}`;
-  return advice === '' ? said : `${said}\n${advice}`;
+function textOf({ key, refusedCommits }: LaneReport, { sentence, advice }: Why): string {
+  const lines = [`${plain(key)}: ${sentence}`, advice, refusedText(refusedCommits)];
+  return lines.filter((line) => line !== '').join('\n');
+}
+
+/** All of the report but the jobs and the value, which `toril lane` shows. */
+function jsonOf(report: LaneReport, said: Why): object {
+  return { ...said, ...report, jobs: undefined, copy: undefined };
 }
 
 /** No job, no commit, and nothing in memcached. */

@@ -18,7 +18,8 @@ const BY_HAND = 1_000_000_000_000;
  * A fragment for scripts whose ARGV[1] is BullMQ's prefix, with `own` set: where BullMQ has jobs, and what holds all of
  * them up.
  *
- *   queueFacts()        [paused 1 or 0, active jobs, how many may be, ms until the rate limit allows one]
+ *   queueFacts()        [paused 1 or 0, active jobs, how many may be, ms until the rate limit allows one, why Redis takes no
+ *                        writes or '']
  *   headFacts(jobId, isAlone)  [place, name, attempts made, failed reason, directive, ms until due, ms since finished,
  *                        jobs before it or -1]; only with isAlone is the wait list looked through
  */
@@ -36,13 +37,19 @@ local function isActive(jobId)
   return activeJobs[jobId]
 end
 
+-- An empty text changes nothing, and is refused as every write is: by a replica, or for want of memory, disk or replicas.
+local function writeRefusal()
+  local answer = redis.pcall('SETRANGE', own .. 'probe', 0, '')
+  return type(answer) == 'table' and answer.err or ''
+end
+
 local function queueFacts()
   local meta = redis.call('HMGET', prefix .. 'meta', 'paused', 'concurrency', 'max')
   local count, limitedFor = tonumber(redis.call('GET', prefix .. 'limiter') or '0'), 0
   if count >= (tonumber(meta[3]) or ${BY_HAND}) then
     limitedFor = math.max(0, redis.call('PTTL', prefix .. 'limiter'))
   end
-  return { meta[1] and 1 or 0, redis.call('LLEN', prefix .. 'active'), tonumber(meta[2] or '0'), limitedFor }
+  return { meta[1] and 1 or 0, redis.call('LLEN', prefix .. 'active'), tonumber(meta[2] or '0'), limitedFor, writeRefusal() }
 end
 
 -- It is delivered from the wait list's end; what has a priority comes behind all that has none.

@@ -34,6 +34,9 @@ export interface RedisLaneViewsOptions {
   readonly reindex: () => Promise<void>;
 }
 
+/** Whoever may not write himself (NOPERM) learns nothing of whether others can. */
+const REFUSES_WRITES = /^-?(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
+
 type CountsReply = readonly [
   ...[nowMs: string, queue: QueueReply, keys: number, held: number],
   ...[oldest: FirstReply, oldestFree: FirstReply],
@@ -146,8 +149,9 @@ function jointOf([keys, others]: JointReply, nowMs: number): JointFacts {
 }
 
 function queueOf(
-  [paused, active, concurrency, limitedForMs]: QueueReply,
+  [paused, active, concurrency, limitedForMs, answer]: QueueReply,
   workers: readonly KnownWorker[],
 ): QueueFacts {
-  return { paused: paused === 1, active, concurrency, limitedForMs, workers };
+  const refusal = REFUSES_WRITES.test(answer) ? answer : '';
+  return { paused: paused === 1, active, concurrency, limitedForMs, refusal, workers };
 }

@@ -19,7 +19,7 @@ type OtherLaneReply = readonly [
 ];
 
 export type QueueReply = readonly [
-  ...[paused: 0 | 1, active: number, concurrency: number, limitedForMs: number],
+  ...[paused: 0 | 1, active: number, concurrency: number, limitedForMs: number, refusal: string],
 ];
 
 /** `inHand`: its token and last sequence, or ''. `head`: empty if the lane is. */

@@ -16,7 +16,7 @@ const HEAD: HeadFacts = {
 const WORKER: KnownWorker = { id: 'w', updates: ['u'], leaseMs: 10_000, silentMs: 100 };
 const FROZEN: KnownWorker = { ...WORKER, silentMs: 6_000 };
 const QUEUE: QueueFacts = {
-  ...{ paused: false, active: 0, concurrency: 0, limitedForMs: 0, workers: [WORKER] },
+  ...{ paused: false, active: 0, concurrency: 0, limitedForMs: 0, refusal: '', workers: [WORKER] },
 };
 const BATCH = { sinceMs: 40, lastSequence: 50, worker: 'w' };
 
@@ -128,6 +128,11 @@ describe('the state of a lane', () => {
     ['is paused', facts({}, { paused: true }), { kind: 'paused' }],
     ['is paused without workers', facts({}, { paused: true, workers: [] }), { kind: 'paused' }],
     ['has no workers', facts({}, { workers: [] }), { kind: 'no-workers' }],
+    [
+      'is in a Redis that takes no writes',
+      facts({ place: 'failed', finishedMs: 5 }, { refusal: 'OOM', workers: [] }, BATCH),
+      { kind: 'redis', code: 'REDIS_FAILED', reason: 'OOM' },
+    ],
     [
       'has workers that are not known',
       facts({}, { workers: undefined }),

@@ -146,7 +146,7 @@ const ROWS: readonly (readonly [
   [
     { kind: 'redis', code: 'REDIS_FAILED', reason: 'OOM' },
     'Redis cannot be used (REDIS_FAILED): OOM',
-    /as soon as it answers/,
+    /as soon as it takes writes again/,
   ],
 ];
 

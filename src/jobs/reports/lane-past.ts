@@ -1,0 +1,26 @@
+/** A key's last commits and refused ones, as they are told. Pure; where they are kept: ../redis/refused-commits.ts, the history. */
+import { isoTime } from '../../base/clock.ts';
+import type { LaneCommit, RefusedCommits } from './lane-report.ts';
+
+export const COMMITS_TOLD = 5;
+
+export const NONE_REFUSED: RefusedCommits = { count: 0, last: undefined };
+
+/**
+ * @param recorded the newest that the history has, newest first; it may be off, or have been until a moment ago
+ * @param token of the copy: of the last acknowledged commit; 0: there has been none
+ */
+export function lastCommits(token: number, recorded: readonly LaneCommit[]): readonly LaneCommit[] {
+  if (token <= (recorded[0]?.token ?? 0)) return recorded;
+  // A token is drawn from the time in microseconds.
+  const last = { token, atMs: Math.floor(token / 1_000), jobs: undefined, recovered: false };
+  return [last, ...recorded].slice(0, COMMITS_TOLD);
+}
+
+/** Empty: none was refused. */
+export function refusedText({ count, last }: RefusedCommits): string {
+  if (last === undefined) return '';
+  const why = { memcached: 'the cell had changed', redis: 'the key had gone another way' };
+  const commits = count === 1 ? '1 commit was' : `${count} commits were`;
+  return `${commits} refused, the last by ${last.by} at ${isoTime(last.atMs)}: ${why[last.by]}`;
+}
