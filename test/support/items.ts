@@ -16,8 +16,8 @@ async function connected<T>(
 }
 
 /** A plain client's `set`. */
-export function writeItem(name: string, value: string, flags = 0): Promise<void> {
-  return connected(undefined, async (connection) => {
+export function writeItem(name: string, value: string, flags = 0, address?: string): Promise<void> {
+  return connected(address, async (connection) => {
     const there = await connection.get(name);
     const item = newItem(value, 0, flags);
     if (there.kind === 'done') valueOf(await connection.replace(name, item, there.value.cas));
