@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import { Dice } from '../simulation/dice.ts';
+import { runDraining } from '../simulation/draining.ts';
 import { MemcachedClient } from '../simulation/memcached-client.ts';
 import { Network } from '../simulation/network.ts';
 import { ProcessClock } from '../simulation/process-clock.ts';
@@ -15,7 +16,8 @@ const scheduler = new Scheduler();
 const dice = new Dice(1, 'conformance');
 let pump: NodeJS.Timeout;
 beforeAll(() => {
-  pump = setInterval(() => void scheduler.run(scheduler.nowMs + PACE_MS, () => false), 1);
+  const onwards = (): unknown => runDraining(scheduler.run(scheduler.nowMs + PACE_MS, () => false));
+  pump = setInterval(onwards, 1);
 });
 afterAll(() => clearInterval(pump));
 

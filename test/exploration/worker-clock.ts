@@ -4,7 +4,7 @@
  * do with each other.
  */
 import type { Clock, Timer } from '../../src/base/clock.ts';
-import { drain } from '../simulation/scheduler.ts';
+import { drain } from '../simulation/draining.ts';
 
 /** A turn that needs more moments than that does not come to an end. */
 const MOMENTS_MAX = 10_000;

@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { CANARIES } from '../simulation/canaries.ts';
 import { FOUND } from '../simulation/found.ts';
-import { type RunReport, runSimulation } from '../simulation/run.ts';
+import type { RunReport } from '../simulation/run.ts';
+import { runSimulation } from '../simulation/simulate.ts';
 
 const SHARD = fileURLToPath(new URL('../simulation/shard.ts', import.meta.url));
 const SEEDS = 2_000;

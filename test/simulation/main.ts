@@ -6,7 +6,7 @@
  */
 import { CANARIES } from './canaries.ts';
 import { failureText, optionsText, summaryText } from './report.ts';
-import { runSimulation } from './run.ts';
+import { runSimulation } from './simulate.ts';
 import { runShards } from './shards.ts';
 import type { Damage } from './world.ts';
 import { commandLine, usageError } from '../support/command-line.ts';

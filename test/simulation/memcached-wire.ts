@@ -317,7 +317,7 @@ export class Wire implements Connection, StoreListener {
   #noticeEnd(how: string): void {
     const { network, clock } = this.#options;
     network.after(network.latencyMs(), () => {
-      clock.run('arrival', () => this.#end('MEMCACHED_CLOSED', how));
+      clock.run('arrival', () => void this.#end('MEMCACHED_CLOSED', how));
     });
   }
 

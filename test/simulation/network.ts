@@ -1,7 +1,7 @@
 /** How long things take between processes and servers. Shared by all connections of a run. */
 import type { Dice } from './dice.ts';
 import type { HeapTimer } from '../../src/testing/time/timer-heap.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Event, Scheduler } from './scheduler.ts';
 
 export interface NetworkOptions {
   /** Milliseconds for one way, mostly less than a quarter of the maximum. */
@@ -26,7 +26,7 @@ export class Network {
     return this.#scheduler.nowMs;
   }
 
-  after(delayMs: number, run: () => void): HeapTimer {
+  after(delayMs: number, run: () => void): HeapTimer<Event> {
     return this.#scheduler.at(delayMs, run);
   }
 

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../../src/base/clock.ts';
 import type { Dice } from './dice.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Event, Scheduler, Steps } from './scheduler.ts';
 
 /** 2024-01-01, on a whole second. */
 const WALL_START_MS = 1_704_067_200_000;
@@ -16,7 +16,7 @@ type Way = 'timer' | 'arrival' | 'moment';
 
 interface Held {
   readonly way: Way;
-  readonly callback: () => void;
+  readonly event: Event;
 }
 
 export interface ClockOptions {
@@ -65,11 +65,11 @@ export class ProcessClock implements Clock {
     const wholeMs = Math.max(1, Math.trunc(delayMs));
     const lateMs = this.#dice.fraction() * this.#options.latenessMs;
     let cancelled = false;
-    const event = this.#scheduler.at(wholeMs / this.#options.rate + lateMs, () => {
+    const event = this.#scheduler.at(wholeMs / this.#options.rate + lateMs, () =>
       this.run('timer', () => {
         if (!cancelled) callback();
-      });
-    });
+      }),
+    );
     return {
       cancel() {
         cancelled = true;
@@ -87,10 +87,11 @@ export class ProcessClock implements Clock {
   }
 
   /** Something reaches the process: now, when it is resumed, or never. */
-  run(way: Way, callback: () => void): void {
-    if (this.#state === 'dead') return;
-    if (this.#state === 'paused' || this.#held.length > 0) this.#held.push({ way, callback });
-    else callback();
+  run(way: Way, event: Event): ReturnType<Event> {
+    if (this.#state === 'dead') return undefined;
+    if (this.#state === 'running' && this.#held.length === 0) return event();
+    this.#held.push({ way, event });
+    return undefined;
   }
 
   pause(): void {
@@ -108,14 +109,17 @@ export class ProcessClock implements Clock {
 
   /** While there is something left, what comes goes behind it. */
   #catchUp(): void {
-    this.#scheduler.at(MOMENT_MS, () => {
-      if (this.#state !== 'running') return;
-      const next = this.#held[0];
-      if (next === undefined) return;
-      next.callback();
-      this.#held.shift();
-      this.#catchUp();
-    });
+    this.#scheduler.at(MOMENT_MS, () => this.#runHeld());
+  }
+
+  *#runHeld(): Steps {
+    if (this.#state !== 'running') return;
+    const next = this.#held[0];
+    if (next === undefined) return;
+    const more = next.event();
+    if (more !== undefined) yield* more;
+    this.#held.shift();
+    this.#catchUp();
   }
 
   kill(): void {
@@ -130,13 +134,13 @@ export class ProcessClock implements Clock {
   }
 
   /** As Node's check phase: those that are there now, with all promises in between. */
-  #runMoments(): void {
+  *#runMoments(): Steps {
     const moments = this.#moments;
     this.#moments = [];
     for (const moment of moments) {
       if (this.#state === 'dead') return;
       moment();
-      this.#scheduler.settle();
+      yield;
     }
   }
 }

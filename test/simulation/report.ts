@@ -1,6 +1,6 @@
 /** How a run, and many of them, are told to people. */
 import type { RunOptions } from './options.ts';
-import type { RunReport } from './run.ts';
+import type { SimulationReport } from './simulate.ts';
 
 /** Lines of the trace before a violation. */
 const LINES_SHOWN = 60;
@@ -22,7 +22,7 @@ export function optionsText({ settings, kinds, ...options }: RunOptions): string
   return `options: ${JSON.stringify({ ...options, updates: used }, null, 1).replaceAll(/\n\s*/g, ' ')}`;
 }
 
-export function failureText(report: RunReport, canary: string | undefined): string {
+export function failureText(report: SimulationReport, canary: string | undefined): string {
   const { seed, options, lines, violations } = report;
   const more = canary === undefined ? '' : ` --canary "${canary}"`;
   return [

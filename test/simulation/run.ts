@@ -2,8 +2,8 @@
 import type { Violation } from './auditor.ts';
 import { Faults } from './faults.ts';
 import { optionsFrom, type RunOptions, withTransactions } from './options.ts';
-import { Scheduler } from './scheduler.ts';
-import { Trace } from './trace.ts';
+import { Scheduler, type Steps } from './scheduler.ts';
+import { type Note, Trace } from './trace.ts';
 import { Workload } from './workload.ts';
 import { type Damage, World } from './world.ts';
 
@@ -14,7 +14,6 @@ export interface RunReport {
   readonly violations: readonly Violation[];
   /** Of everything that happened, in its order. */
   readonly hash: string;
-  readonly lines: readonly string[];
   readonly events: number;
   readonly virtualMs: number;
   /** How often what happened. */
@@ -23,56 +22,58 @@ export interface RunReport {
 
 export interface RunSettings {
   readonly seed: number;
-  readonly traced?: boolean;
   readonly damage?: Damage;
   /** With jobs of several keys. */
   readonly transactions?: boolean;
+  /** Is told of everything that happens, right after it has; it must only look. */
+  readonly onNote?: (note: Note, world: World) => void;
 }
 
 /** Milliseconds within which every lane must drain once nothing goes wrong any more. */
 const LIVENESS_MS = 60_000;
 
-export async function runSimulation({
-  seed,
-  traced = false,
-  damage = {},
-  transactions = false,
-}: RunSettings): Promise<RunReport> {
-  await nextTurn(); // the scheduler drains promises itself, and cannot from within one
-  const drawn = transactions ? withTransactions(optionsFrom(seed)) : optionsFrom(seed);
-  const options = damage.options?.(drawn) ?? drawn;
-  const scheduler = new Scheduler();
-  const trace = new Trace(traced, () => scheduler.nowMs);
-  const world = new World(options, scheduler, trace, damage);
-  const failures = watchForFailures();
-  const { stackTraceLimit } = Error;
-  // Stacks are for people, and cost as much as an update.
-  if (!traced) Error.stackTraceLimit = 0;
-  try {
-    await inMacrotask(() => drive(world));
-    await nextTurn(); // promises that were rejected and dropped are reported now
-  } finally {
-    failures.stop();
-    Error.stackTraceLimit = stackTraceLimit;
+/**
+ * It knows no host: whoever runs it takes its steps (simulate.ts in Node, site/playground in a browser), and says which
+ * promises were rejected meanwhile without anybody handling it.
+ */
+export class Run {
+  readonly #world: World;
+
+  constructor({ seed, damage = {}, transactions = false, onNote }: RunSettings) {
+    const drawn = transactions ? withTransactions(optionsFrom(seed)) : optionsFrom(seed);
+    const scheduler = new Scheduler();
+    const listener = onNote && ((note: Note) => onNote(note, this.#world));
+    const trace = new Trace(() => scheduler.nowMs, listener);
+    this.#world = new World(damage.options?.(drawn) ?? drawn, scheduler, trace, damage);
   }
-  const { violations } = world.auditor;
-  for (const failure of failures.seen) {
-    violations.push({ promise: 'fault', what: failure, atMs: scheduler.nowMs });
+
+  steps(): Steps {
+    return drive(this.#world);
   }
-  for (const { promise, what } of violations) trace.note('auditor', `${promise}: ${what}`);
-  return {
-    seed,
-    options,
-    violations,
-    hash: trace.hash,
-    lines: trace.lines,
-    events: scheduler.events,
-    virtualMs: scheduler.nowMs,
-    counts: world.counts,
-  };
+
+  /** To be called once, after the last step. @param unhandled what was rejected */
+  report(unhandled: readonly unknown[]): RunReport {
+    const { auditor, trace, scheduler, options, counts } = this.#world;
+    const { violations } = auditor;
+    for (const reason of unhandled) {
+      // Assertions of the product end there.
+      const what = reason instanceof Error ? (reason.stack ?? reason.message) : String(reason);
+      violations.push({ promise: 'fault', what, atMs: scheduler.nowMs });
+    }
+    for (const { promise, what } of violations) trace.note('auditor', `${promise}: ${what}`);
+    return {
+      seed: options.seed,
+      options,
+      violations,
+      hash: trace.hash,
+      events: scheduler.events,
+      virtualMs: scheduler.nowMs,
+      counts,
+    };
+  }
 }
 
-function drive(world: World): void {
+function* drive(world: World): Steps {
   const { scheduler, options, auditor, trace } = world;
   const workload = new Workload(world);
   const faults = new Faults(world);
@@ -80,11 +81,11 @@ function drive(world: World): void {
   workload.start();
   faults.start();
   const isViolated = (): boolean => auditor.violations.length > 0;
-  scheduler.run(options.safetyMs, isViolated);
+  yield* scheduler.run(options.safetyMs, isViolated);
   if (isViolated()) return;
   trace.note('*', 'nothing goes wrong from now on');
   faults.heal();
-  scheduler.run(
+  yield* scheduler.run(
     options.safetyMs + LIVENESS_MS,
     () => isViolated() || (workload.done && isDrained(world)),
   );
@@ -133,31 +134,4 @@ function copiesOf({ jobs, keys }: World): Map<string, string> {
     if (typeof value === 'object') copies.set(key, value.json);
   }
   return copies;
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
-}
-
-function inMacrotask(work: () => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    setImmediate(() => {
-      try {
-        work();
-        resolve();
-      } catch (thrown) {
-        reject(thrown as Error);
-      }
-    });
-  });
-}
-
-/** Assertions of the product end in rejections that nobody handles. */
-function watchForFailures(): { readonly seen: string[]; stop(): void } {
-  const seen: string[] = [];
-  const listener = (reason: unknown): void => {
-    seen.push(reason instanceof Error ? (reason.stack ?? reason.message) : String(reason));
-  };
-  process.on('unhandledRejection', listener);
-  return { seen, stop: () => void process.off('unhandledRejection', listener) };
 }

@@ -1,6 +1,6 @@
 /** One process of many (shards.ts): runs its seeds and sends what came out. */
 import { CANARIES } from './canaries.ts';
-import { runSimulation } from './run.ts';
+import { runSimulation } from './simulate.ts';
 import type { ShardResult, ShardTask } from './shards.ts';
 
 process.on('disconnect', () => process.exit()); // nobody waits for the result any more

@@ -1,20 +1,26 @@
 /** What happened in a run, for people; and a hash of it, by which two runs are compared. */
+export interface Note {
+  /** Milliseconds of virtual time. */
+  readonly atMs: number;
+  readonly who: string;
+  readonly what: string;
+}
+
 export class Trace {
-  readonly lines: string[] = [];
-  readonly #kept: boolean;
   readonly #now: () => number;
+  readonly #listener: ((note: Note) => void) | undefined;
   #hash = 0x811c9dc5;
 
-  /** @param kept keep the lines; the hash is made in any case */
-  constructor(kept: boolean, now: () => number) {
-    this.#kept = kept;
+  /** @param listener is told of each note; the hash is made in any case */
+  constructor(now: () => number, listener?: (note: Note) => void) {
     this.#now = now;
+    this.#listener = listener;
   }
 
   note(who: string, what: string): void {
     const atMs = this.#now();
     this.#mix(`${Math.round(atMs * 1000)}${who}${what}`);
-    if (this.#kept) this.lines.push(`${atMs.toFixed(3).padStart(10)} ms  ${who.padEnd(9)} ${what}`);
+    this.#listener?.({ atMs, who, what });
   }
 
   get hash(): string {
@@ -29,4 +35,8 @@ export class Trace {
     }
     this.#hash = hash;
   }
+}
+
+export function lineOf({ atMs, who, what }: Note): string {
+  return `${atMs.toFixed(3).padStart(10)} ms  ${who.padEnd(9)} ${what}`;
 }

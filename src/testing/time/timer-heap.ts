@@ -1,24 +1,24 @@
 /** Timers by due time, those due at one moment in the order in which they were set. A binary heap. */
-export interface HeapTimer {
+export interface HeapTimer<Callback = () => void> {
   readonly dueMs: number;
   readonly order: number;
-  readonly callback: () => void;
+  readonly callback: Callback;
   /** Fired or cancelled. */
   over: boolean;
 }
 
-export class TimerHeap {
-  readonly #heap: HeapTimer[] = [];
+export class TimerHeap<Callback = () => void> {
+  readonly #heap: HeapTimer<Callback>[] = [];
   #order = 0;
 
-  add(dueMs: number, callback: () => void): HeapTimer {
-    const timer: HeapTimer = { dueMs, order: this.#order++, callback, over: false };
+  add(dueMs: number, callback: Callback): HeapTimer<Callback> {
+    const timer: HeapTimer<Callback> = { dueMs, order: this.#order++, callback, over: false };
     this.#push(timer);
     return timer;
   }
 
   /** The next one to fire, or undefined. Cancelled ones are forgotten on the way. */
-  get first(): HeapTimer | undefined {
+  get first(): HeapTimer<Callback> | undefined {
     for (;;) {
       const first = this.#heap[0];
       if (first === undefined || !first.over) return first;
@@ -42,20 +42,20 @@ export class TimerHeap {
   }
 
   /** Takes `first` out. */
-  shift(): HeapTimer | undefined {
+  shift(): HeapTimer<Callback> | undefined {
     const { first } = this;
     if (first !== undefined) this.#pop();
     return first;
   }
 
-  #push(timer: HeapTimer): void {
+  #push(timer: HeapTimer<Callback>): void {
     const heap = this.#heap;
     let at = heap.length;
     heap.push(timer);
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (!isBefore(timer, heap[parent])) break;
-      heap[at] = heap[parent] as HeapTimer;
+      heap[at] = heap[parent] as HeapTimer<Callback>;
       at = parent;
     }
     heap[at] = timer;
@@ -71,14 +71,16 @@ export class TimerHeap {
       if (child >= heap.length) break;
       if (isBefore(heap[child + 1], heap[child])) child++;
       if (!isBefore(heap[child], last)) break;
-      heap[at] = heap[child] as HeapTimer;
+      heap[at] = heap[child] as HeapTimer<Callback>;
       at = child;
     }
     heap[at] = last;
   }
 }
 
-function isBefore(a: HeapTimer | undefined, b: HeapTimer | undefined): boolean {
+type Place = Pick<HeapTimer, 'dueMs' | 'order'>;
+
+function isBefore(a: Place | undefined, b: Place | undefined): boolean {
   if (a === undefined || b === undefined) return false;
   return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
 }
