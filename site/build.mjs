@@ -9,6 +9,7 @@ import { runChild } from '../scripts/child.mjs';
 import { installDependencies } from '../scripts/install.mjs';
 import { runMain, SetupError } from '../scripts/setup-error.mjs';
 import { makePages } from './pages.mjs';
+import { bundlePlayground } from './playground/bundle.mjs';
 
 const SITE = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = join(SITE, '..');
@@ -17,6 +18,7 @@ await runMain(async () => {
   await installDependencies(SITE);
   makePages(ROOT, join(SITE, 'pages'));
   copyMermaid(join(SITE, 'pages', 'public', 'mermaid'));
+  await bundlePlayground(join(SITE, 'pages', 'public', 'playground'));
   await step('typedoc', ...entryPoints());
   await step('vitepress', 'build');
   return 0;

@@ -33,7 +33,7 @@ const SECTIONS: [title: string, paths: string[]][] = [
   ['To look up', ['options', 'events', 'errors', 'cli', 'bullmq', 'memcached', 'deployment']],
   ['Recordings', ['replay', 'half-hour']],
   ['How it works', ['design', 'fast-path', 'performance', 'lab']],
-  ['How it is proved', ['simulation', 'exploration', 'chaos', 'twins']],
+  ['How it is proved', ['playground', 'simulation', 'exploration', 'chaos', 'twins']],
 ];
 
 /** A page that no section names is among those to look up. */
@@ -50,6 +50,8 @@ SECTIONS[1]?.[1].push(...others);
 const section = (text: string, paths: readonly string[]) => ({
   ...{ text, collapsed: false, items: paths.map(page) },
 });
+
+const SIDEBAR = SECTIONS.map(([text, paths]) => section(text, paths));
 
 export default defineConfig({
   title: 'Toril',
@@ -71,7 +73,7 @@ export default defineConfig({
     },
   },
   vite: {
-    plugins: [llmstxt({ ignoreFiles: ['api/**'] })],
+    plugins: [llmstxt({ ignoreFiles: ['api/**'], sidebar: SIDEBAR })],
     build: { chunkSizeWarningLimit: 3_000 },
   },
   themeConfig: {
@@ -81,11 +83,13 @@ export default defineConfig({
       { text: 'Guide', link: '/guide/' },
       { text: 'Options', link: '/options' },
       { text: 'API', link: '/api/' },
+      { text: 'Playground', link: '/playground' },
       { text: 'Changelog', link: '/CHANGELOG' },
     ],
-    sidebar: [
-      ...SECTIONS.map(([text, paths]) => section(text, paths)),
-      { text: 'API', collapsed: true, items: api },
-    ],
+    // On all pages, the hundreds of names of the API were most of their bytes and of the build's time.
+    sidebar: {
+      '/': [...SIDEBAR, { text: 'API', link: '/api/' }],
+      '/api/': [...SIDEBAR, { text: 'API', items: api }],
+    },
   },
 });

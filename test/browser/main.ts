@@ -6,41 +6,25 @@
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readFileSync } from 'node:fs';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { findBinary } from '../../src/cli/servers/server-programs.ts';
+import type { Browser, Page } from 'playwright-core';
 import { createUi } from '../../src/ui.ts';
 import { commandLine } from '../support/command-line.ts';
+import { examine, expect, inChromium, watched } from './checks.ts';
 import { staged, type Staged } from './staged.ts';
 
 const SHOTS = fileURLToPath(new URL('../../docs/ui/', import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TOKEN = 'a-token-for-the-browser-test';
 const VIEWPORT = { width: 1180, height: 820 };
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-
-const problems: string[] = [];
-
-function expect(holds: boolean, what: string): void {
-  console.log(`${holds ? 'ok  ' : 'FAIL'} ${what}`);
-  if (!holds) problems.push(what);
-}
 
 const { shots } = commandLine('npm run ui:browser [-- --shots DIR]', {
   shots: { type: 'string', default: SHOTS },
 });
-process.exitCode = await main(shots);
+process.exitCode = await inChromium((browser) => main(browser, shots));
 
-async function main(folder: string): Promise<number> {
-  const binary = findBinary('chromium') ?? findBinary('chromium-browser');
-  if (binary === undefined) {
-    console.log('skipped: there is no chromium on the PATH (Debian: apt-get install chromium)');
-    return 0;
-  }
+async function main(browser: Browser, folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const { TORIL_REDIS: redis = '', TORIL_MEMCACHED: memcached = '' } = process.env;
   const stage = await staged(redis, memcached.split(','));
@@ -54,37 +38,17 @@ async function main(folder: string): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const browser = await chromium.launch({ executablePath: binary, args: ['--no-sandbox'] });
   try {
     await look(browser, address, stage, folder);
     await readWithoutJavaScript(browser, address, stage);
     await useByKeyboard(browser, address, stage);
     await followLive(browser, address, stage);
   } finally {
-    await browser.close();
     await ui.close();
     server.closeAllConnections();
     server.close();
     await stage.close();
   }
-  console.log(
-    problems.length === 0 ? 'the page is as it should be' : `${problems.length} problems`,
-  );
-  return problems.length === 0 ? 0 : 1;
-}
-
-/** Whatever a page asks for or logs that it should not. */
-function watched(context: BrowserContext, address: string): void {
-  context.on('request', (request) => {
-    const url = request.url();
-    if (!url.startsWith(address) && !url.startsWith('data:')) expect(false, `asks for ${url}`);
-  });
-  context.on('console', (message) => {
-    if (message.type() === 'error' && !message.text().includes('404'))
-      expect(false, `logs ${message.text()} at ${message.page()?.url()}`);
-  });
-  context.on('weberror', (error) => expect(false, `throws ${error.error().message}`));
-  context.on('dialog', () => expect(false, 'ran a script of a key or a value'));
 }
 
 async function signedIn(
@@ -141,30 +105,6 @@ async function look(
   const width = await narrow.evaluate<number>('document.documentElement.scrollWidth');
   expect(width <= 360, `nothing is wider than a phone (${width} of 360 px)`);
   await narrow.context().close();
-}
-
-/** Names, contrasts, landmarks, order of headings: what axe finds. */
-async function examine(page: Page, what: string): Promise<void> {
-  // Its own world: the page's policy lets no script in.
-  const session = await page.context().newCDPSession(page);
-  const { frameTree } = await session.send('Page.getFrameTree');
-  const { executionContextId: contextId } = await session.send('Page.createIsolatedWorld', {
-    frameId: frameTree.frame.id,
-  });
-  await session.send('Runtime.evaluate', { contextId, expression: AXE });
-  const { result } = await session.send('Runtime.evaluate', {
-    contextId,
-    expression: `axe.run(document, { runOnly: ${JSON.stringify(WCAG)} }).then(({ violations }) =>
-      violations.map(({ id, nodes }) => id + ' ' + nodes.map(({ target }) => target).join(', ')))`,
-    awaitPromise: true,
-    returnByValue: true,
-  });
-  const found = (result.value ?? ['axe did not run']) as string[];
-  expect(
-    found.length === 0,
-    `${what}: axe finds nothing${found.length > 0 ? `: ${found.join('; ')}` : ''}`,
-  );
-  await session.detach();
 }
 
 async function readWithoutJavaScript(

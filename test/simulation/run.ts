@@ -25,9 +25,11 @@ export interface RunSettings {
   readonly damage?: Damage;
   /** With jobs of several keys. */
   readonly transactions?: boolean;
-  /** Is told of everything that happens, right after it has; it must only look. */
-  readonly onNote?: (note: Note, world: World) => void;
+  readonly onNote?: NoteListener | undefined;
 }
+
+/** Is told of everything that happens, right after it has. It must only look. */
+export type NoteListener = (note: Note, world: World) => void;
 
 /** Milliseconds within which every lane must drain once nothing goes wrong any more. */
 const LIVENESS_MS = 60_000;

@@ -1,7 +1,7 @@
 /** Runs in Node, as fast as it can. */
 import { runDraining } from './draining.ts';
 import { Run, type RunReport, type RunSettings } from './run.ts';
-import { lineOf } from './trace.ts';
+import { lineOf, type Note } from './trace.ts';
 
 export interface SimulationReport extends RunReport {
   /** What happened, if it is to be told. */
@@ -17,9 +17,8 @@ export async function runSimulation({
   ...settings
 }: SimulationSettings): Promise<SimulationReport> {
   const lines: string[] = [];
-  const run = new Run(
-    traced ? { ...settings, onNote: (note) => void lines.push(lineOf(note)) } : settings,
-  );
+  const onNote = traced ? (note: Note): void => void lines.push(lineOf(note)) : undefined;
+  const run = new Run({ ...settings, onNote });
   const unhandled: unknown[] = [];
   const listener = (reason: unknown): void => void unhandled.push(reason);
   process.on('unhandledRejection', listener);

@@ -1,0 +1,3 @@
+export function isNativeError(thing: unknown): boolean {
+  return Object.prototype.toString.call(thing) === '[object Error]';
+}
