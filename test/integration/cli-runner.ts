@@ -41,12 +41,15 @@ export async function torilHere(args: readonly string[]): Promise<CliResult> {
   const spies = [catching('stdout'), catching('stderr')];
   try {
     const code = await runCommand(args);
-    return { code, ...written };
+    return { code, stdout: written.stdout, stderr: written.stderr.replace(UNKNOWN_BULLMQ, '') };
   } finally {
     spies.forEach((spy) => spy.mockRestore());
     expect(written.stderr).not.toMatch(STACK);
   }
 }
+
+/** What each process warns of once under `npm run bullmq -- unknown`. */
+const UNKNOWN_BULLMQ = /^\(node:\d+\) \[BULLMQ_UNKNOWN\].*\n(\(Use .*\n)?/m;
 
 /** To its end. Whatever it says, it never shows a stack. */
 export async function toril(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {
@@ -98,7 +101,7 @@ export class RunningCli {
     const { stdout, stderr } = this;
     expect(stderr).not.toMatch(STACK);
     expect(stdout).not.toMatch(STACK);
-    return { code: this.#child.exitCode, stdout, stderr };
+    return { code: this.#child.exitCode, stdout, stderr: stderr.replace(UNKNOWN_BULLMQ, '') };
   }
 
   /** The first event of that name in the log of `toril worker --json`. */

@@ -25,6 +25,8 @@ const EVERY_MS = 5;
 const NOISE_MS = 10;
 /** Other people's load comes and goes. */
 const MEASURED = { retry: 2 };
+/** Where BullMQ is unknown, each job of the flood is delivered and snoozed by calls of its own. */
+const BY_IMITATION = { ...MEASURED, tags: 'imitation' };
 
 /** As in production, except that closing does not wait long. */
 const production = {
@@ -90,7 +92,7 @@ describe('jobs of other keys finish as if 5,000 jobs of one other key were not t
     expectUndisturbed('beside a slow key', alone, await arriveSteadily(here));
   });
 
-  it('that take 100 ms each, with two worker processes', MEASURED, async () => {
+  it('that take 100 ms each, with two worker processes', BY_IMITATION, async () => {
     const quiet = stage();
     for (let i = 0; i < 2; i++) await startProcess(quiet, production);
     const alone = await arriveSteadily(quiet, others(quiet, FEWER_OTHERS));
@@ -104,7 +106,7 @@ describe('jobs of other keys finish as if 5,000 jobs of one other key were not t
     );
   });
 
-  it('that wait behind a job that holds their lane', MEASURED, async () => {
+  it('that wait behind a job that holds their lane', BY_IMITATION, async () => {
     const quiet = stage();
     await quiet.worker(production);
     const alone = await arriveSteadily(quiet, others(quiet, FEWER_OTHERS));
@@ -122,7 +124,7 @@ describe('jobs of other keys finish as if 5,000 jobs of one other key were not t
 
   it(
     'that take 100 ms each and were enqueued before them: 1,000 jobs of 1,000 keys',
-    MEASURED,
+    BY_IMITATION,
     async () => {
       const enqueueBoth = async (here: Stage, first: readonly Entry[]): Promise<number[]> => {
         await enqueueLog(here, first);
