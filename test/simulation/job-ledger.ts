@@ -36,6 +36,8 @@ interface JobRecord extends JobFacts {
   /** By process, the lock of its last delivery there. */
   locks: Map<string, string>;
   isCascaded: boolean;
+  /** It waited for other keys' jobs, as long as its update says. */
+  hasGivenUp: boolean;
   /** A commit said that it holds its lane. */
   isHeld: boolean;
   /** What an operator has said of it since it last left its lane: each word may be on its way to be heeded. */
@@ -84,6 +86,7 @@ export class JobLedger {
       starts: new Map(),
       locks: new Map(),
       isCascaded: false,
+      hasGivenUp: false,
       isHeld: false,
       directives: new Set(),
       wasRetried: false,
@@ -189,6 +192,13 @@ export class JobLedger {
     }
   }
 
+  /** It left all its lanes, and no commit decides it. */
+  gaveUp(jobId: string, decision: string): void {
+    this.#job(jobId).hasGivenUp = true;
+    const nothing = { key: '', base: 0, token: 0, value: '', applied: new Map(), decided: [] };
+    this.#decide(jobId, decision, { ...nothing, held: new Map(), waiting: [] });
+  }
+
   #decide(jobId: string, decision: string, { waiting }: AcceptedCommit): void {
     const job = this.#job(jobId);
     const { onFailure, onExhausted } = this.#settingsOf(job);
@@ -273,6 +283,7 @@ export class JobLedger {
       return deaths.length >= this.#rules.stallsMax;
     }
     if (reason.includes('JOB_CASCADED')) return job.isCascaded;
+    if (reason.includes('onBlocked')) return job.hasGivenUp;
     if (reason.includes('JOB_DROPPED')) return job.directives.has('drop');
     if (reason.includes('VALUE_TOO_LARGE') || job.kind === 'huge') return job.kind === 'huge';
     const isUsedUp = job.charges + 1 >= job.attempts;

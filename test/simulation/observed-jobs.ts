@@ -19,11 +19,23 @@ export class ObservedJobs extends MemoryJobs {
     const { joint } = this;
     const acknowledge = joint.acknowledge.bind(joint);
     joint.acknowledge = (commit) => this.#observeJoint(commit, acknowledge);
+    const withdraw = joint.withdraw.bind(joint);
+    joint.withdraw = (jobId, decision) => {
+      const isDecided = this.get(jobId)?.outcome !== '';
+      const isWithdrawn = withdraw(jobId, decision);
+      if (isWithdrawn && !isDecided) this.#gaveUp(jobId, decision);
+      return isWithdrawn;
+    };
     const settled = joint.settled.bind(joint);
     joint.settled = (token) => {
       trace.note('redis', `the cells of ${token} are written`);
       settled(token);
     };
+  }
+
+  #gaveUp(jobId: string, decision: string): void {
+    this.#trace.note('redis', `job ${jobId} gives up`);
+    this.#auditor.jobs.gaveUp(jobId, decision);
   }
 
   #observeJoint(

@@ -43,6 +43,8 @@ export interface RunOptions {
   readonly plainRate: number;
   readonly delayedRate: number;
   readonly attemptsMax: number;
+  /** Milliseconds after which a job of several keys gives up waiting for the jobs before it; 0: never. */
+  readonly failAfterMs: number;
   readonly failsMax: number;
   readonly killsMax: number;
   readonly slowMsMax: number;
@@ -108,6 +110,7 @@ export function optionsFrom(seed: number): RunOptions {
     plainRate: dice.pick([0, 0, 0.2]),
     delayedRate: dice.pick([0, 0, 0.2]),
     attemptsMax: dice.pick([1, 2, 3, 5]),
+    failAfterMs: 0,
     failsMax: dice.pick([1, 2, 5]),
     killsMax: dice.pick([1, 2]),
     slowMsMax: dice.magnitude(1, leaseMs * 2),
@@ -163,6 +166,7 @@ export function withTransactions(options: RunOptions): RunOptions {
     // Some of them several times: about as many jobs of several keys as of one, or more, or fewer.
     kinds: [...options.kinds, ...Array.from({ length: share }, () => joint).flat()],
     settings: { ...options.settings, ...drawSettings(dice, JOINT_KINDS) },
+    failAfterMs: new Dice(options.seed, 'giving up').pick([0, 0, 0, 1, 20]),
     gate: { ...options.gate, durableCopies: true },
   };
 }

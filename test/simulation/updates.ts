@@ -118,7 +118,8 @@ function isJoint(kind: UpdateKind): kind is JointKind {
 
 /** Each of its keys is a chain of its own for the auditor, which compares what was committed of them. */
 function transactionFor(world: World, process: string, kind: JointKind): AnyUpdate {
-  const { onFailure, onExhausted } = world.options.settings[kind];
+  const { settings, failAfterMs } = world.options;
+  const { onFailure, onExhausted } = settings[kind];
   return defineTransaction({
     name: kind,
     keys: (data: Data) => data.keys ?? [],
@@ -153,6 +154,7 @@ function transactionFor(world: World, process: string, kind: JointKind): AnyUpda
       return made;
     },
     result: (_values, _data, { jobId }) => ({ by: jobId }),
+    onBlocked: failAfterMs > 0 ? { failAfterMs } : 'wait',
     onFailure,
     onExhausted,
   });

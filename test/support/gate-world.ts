@@ -1,4 +1,4 @@
-/** One key, one memcached in memory, virtual time, and as many workers and Redis as a test wants; no BullMQ. */
+/** One key (several, where an update is a transaction), one memcached in memory, virtual time, and as many workers and Redis as a test wants; no BullMQ. */
 import type { Clock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import { decodeItem, type Envelope } from '../../src/cells/envelope.ts';
@@ -51,14 +51,14 @@ export class GateWorld {
   }
 
   /** What a reader finds; undefined: nothing. */
-  cell(): Envelope | undefined {
-    const item = this.store.peek(cellName(KEY));
+  cell(key = KEY): Envelope | undefined {
+    const item = this.store.peek(cellName(key));
     const content = item && decodeItem(item);
     return content?.kind === 'envelope' ? content.envelope : undefined;
   }
 
-  evict(): void {
-    this.store.evict(cellName(KEY));
+  evict(key = KEY): void {
+    this.store.evict(cellName(key));
   }
 }
 
@@ -115,9 +115,9 @@ export class GateWorker {
       .map(({ event }) => event);
   }
 
-  /** Adds a job to the lane, without delivering it. */
-  add(who: string): string {
-    const job = this.#jobs.add({ name: 'note', data: JSON.stringify({ who }), lane: KEY });
+  /** Adds a job to the lane, or to several, without delivering it. */
+  add(who: string, lane: string | readonly string[] = KEY): string {
+    const job = this.#jobs.add({ name: 'note', data: JSON.stringify({ who }), lane });
     return job?.id as string;
   }
 
@@ -137,8 +137,8 @@ export class GateWorker {
   }
 
   /** Adds and delivers one, and waits until the gate is at rest. */
-  async enqueue(who: string): Promise<Settlement> {
-    const settlement = await this.#world.clock.until(this.deliver(this.add(who)));
+  async enqueue(who: string, lane?: readonly string[]): Promise<Settlement> {
+    const settlement = await this.#world.clock.until(this.deliver(this.add(who, lane)));
     await this.#world.clock.until(this.gate.atRest());
     return settlement;
   }

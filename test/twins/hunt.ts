@@ -49,8 +49,9 @@ export async function hunt(twin: Twin, tree: Tree): Promise<Catch> {
 function commandOf(hunting: Hunt): string[] {
   switch (hunting.by) {
     case 'simulation': {
-      const { from, seeds } = hunting;
+      const { from, seeds, transactions } = hunting;
       const range = ['--from', String(from), '--seeds', String(seeds)];
+      if (transactions === true) range.push('--transactions');
       const how = ['--processes', '1', '--until-failure'];
       return ['--import', 'tsx', 'test/simulation/main.ts', ...range, ...how];
     }

@@ -31,10 +31,13 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ],
     ...['one-cas-for-all', 'renewed-as-it-was', 'value-of-the-old-owner'],
     ...['whoever-finds-it-made-it'],
+    ...['joint-key-by-key', 'joint-any-base', 'joint-believes-any-cell'],
+    ...['joint-beside-what-landed'],
+    ...['joint-beside-a-lost-job'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
-    ...['key-of-today'],
+    ...['key-of-today', 'joint-ready-or-not', 'joint-ready-or-not-in-redis'],
   ],
   'P3 exactly once': [
     ...['complete-first', 'leave-on-the-side', 'hold-on-the-side', 'no-held-mark'],
@@ -42,6 +45,8 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['overtaken-call', 'late-call', 'removed-in-hand', 'former-outcome', 'former-settlement'],
     ...['refusal-is-a-failure', 'repeated-blindly', 'failed-after-giving-up'],
     ...['telemetry-throws', 'cancelled-is-called'],
+    ...['joint-any-head-in-redis', 'joint-in-one-lane'],
+    ...['joint-never-behind', 'joint-completes-early', 'joint-writes-for-sure'],
   ],
   'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit', 'size-after-sending'],
   'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
@@ -50,7 +55,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
     ...['fetched-again', 'kept-ahead', 'closed-before-given-back', 'unasked-for'],
-    ...['closing-goes-on', 'lane-left-to-nobody'],
+    ...['closing-goes-on', 'lane-left-to-nobody', 'joint-never-swept'],
   ],
   'P7 fair attempts': [
     ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],
@@ -67,7 +72,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],
     ...['forget-refused-commit', 'completed-is-applied', 'nobody-looks', 'gone-in-silence'],
     ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
-    ...['unproven-is-trusted', 'failover-of-memjs'],
+    ...['unproven-is-trusted', 'failover-of-memjs', 'joint-based-before'],
   ],
 };
 

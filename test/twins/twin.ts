@@ -19,8 +19,13 @@ export interface Edit {
 
 /** What must notice it. */
 export type Hunt =
-  /** `npm run sim`: `from` is the first seed, `seeds` how many at most. */
-  | { readonly by: 'simulation'; readonly from: number; readonly seeds: number }
+  /** `npm run sim`: `from` is the first seed, `seeds` how many at most; `transactions`: with jobs of several keys. */
+  | {
+      readonly by: 'simulation';
+      readonly from: number;
+      readonly seeds: number;
+      readonly transactions?: true;
+    }
   /** `npm run explore` with these flags. */
   | { readonly by: 'search'; readonly flags: string }
   /** A test that knows the guard. `why`: why not the simulation. */

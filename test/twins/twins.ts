@@ -5,6 +5,7 @@ import { CALL_TWINS } from './call-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { FAST_PATH_TWINS } from './fast-path-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
+import { JOINT_TWINS } from './joint-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
 import { LOCK_FORM_TWINS } from './lock-form-twins.ts';
 import { MEMCACHED_TWINS } from './memcached-twins.ts';
@@ -17,6 +18,7 @@ export const TWINS: readonly Twin[] = [
   ...LOCK_FORM_TWINS,
   ...MEMCACHED_TWINS,
   ...JOB_TWINS,
+  ...JOINT_TWINS,
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
   ...REDIS_TWINS,

@@ -1,0 +1,225 @@
+/** Guards of jobs of several keys: one order in all lanes, one decision for all keys, cells that follow it. */
+import type { Hunt, Twin } from './twin.ts';
+
+/** By the simulation with jobs of several keys, from the first seed on. */
+const WITH_TRANSACTIONS: Hunt = { by: 'simulation', from: 0, seeds: 20_000, transactions: true };
+
+const CONFORMANCE = 'test/conformance/lanes.test.ts';
+const CELLS = 'test/unit/workers/joint-cells.test.ts';
+const IN_MEMORY = 'the simulation has no Redis, but the engine in memory';
+
+export const JOINT_TWINS: readonly Twin[] = [
+  {
+    name: 'joint-key-by-key',
+    guard: 'a joint commit is acknowledged for all its keys in one step',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/joint/drive.ts',
+        find: '  const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, folded));\n',
+        replace: `  const whole = commitOf(turn, taken, folded);
+  let accepted = true;
+  for (const key of whole.keys) {
+    const answer = await context.lanes.acknowledgeJoint({ ...whole, keys: [key] });
+    accepted = accepted && answer.accepted;
+  }
+`,
+      },
+    ],
+  },
+  {
+    name: 'joint-ready-or-not',
+    guard: 'a joint job is driven once it is the next one in all its lanes',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '      if (waits.length > 0 || distinct > JOINT_RUN_KEYS_MAX) break;\n',
+        replace: '      if (distinct > JOINT_RUN_KEYS_MAX) break;\n',
+      },
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    if (!keys.every((key) => this.#isHead(key))) return { accepted: false };\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-in-one-lane',
+    guard: 'a batch of one key ends before a job of several',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/fold/fold.ts',
+        find: '    if (entry.keys !== undefined && this.#turn.isJoint !== true) return JOINT;\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-believes-any-cell',
+    guard: 'a key of a transaction whose cell is stale starts from its copy',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/joint/run-keys.ts',
+        find: "    case 'restore': {\n",
+        replace: `    case 'restore': {
+      if (cell.content.kind === 'envelope' && cell.content.envelope.value !== undefined)
+        return { ...base, start: [cell.content.envelope.value], expireMs: expiresInMs };
+`,
+      },
+    ],
+  },
+  {
+    name: 'joint-never-behind',
+    guard: 'a joint commit is behind until its cells are written',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    this.#behind.set(\n',
+        replace: '    new Map<number, readonly string[]>().set(\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-never-swept',
+    guard: 'the look for joint commits that are behind, and of which nobody waits for an outcome',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/gate/gate.ts',
+        find: '    if (context.registry.hasTransactions) this.behind.begin();\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-completes-early',
+    guard: 'nobody is told the outcome of a transaction before its cells are written',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/deliveries/intake.ts',
+        find: `    if (ending.kind === 'decided' && ending.outcome.joint !== undefined)
+      ending = await this.#onceSettled(ending, ending.outcome.joint);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-writes-for-sure',
+    guard: 'a cell of a joint commit whose write was refused, or has no answer, stays behind',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/joint/write-cells.ts',
+        find: '    if (!isDone && !isDeleted) unwritten.push(folded.of.key);\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-any-base',
+    guard: 'each copy is the base of the joint commit',
+    hunt: {
+      by: 'test',
+      file: CONFORMANCE,
+      why: 'whoever commits one of the keys meanwhile changes the head of its lane, too, unless its job was removed',
+    },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/joint/acknowledge-joint.ts',
+        find: "  if not fits then return '0' end\n",
+        replace: '',
+      },
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    if (keys.some(({ base }, at) => base !== tokens[at])) return { accepted: false };\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-any-head-in-redis',
+    guard: 'the same, in Redis: exactly the jobs of a joint commit are at the heads of its lanes',
+    hunt: { by: 'test', file: CONFORMANCE, why: IN_MEMORY },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/joint/acknowledge-joint.ts',
+        find: `    if #ids ~= #ours then return '0' end
+    for n = 1, #ids do if ids[n] ~= ours[n] then return '0' end end
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-ready-or-not-in-redis',
+    guard: 'the same, in Redis: a joint job is driven once it is the next one in all its lanes',
+    hunt: { by: 'test', file: CONFORMANCE, why: IN_MEMORY },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/joint/head.ts',
+        find: '        if rank ~= (before[other] or 0) then\n',
+        replace: '        if not rank then\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-based-before',
+    guard: 'a joint commit is the base of its own cells: nobody acknowledges one of them alone',
+    hunt: { by: 'test', file: CELLS, why: 'its Redis never forgets a commit' },
+    edits: [
+      {
+        file: 'src/workers/joint/fold-run.ts',
+        find: 'token, base: token,',
+        replace: 'token, base: of.copy.token,',
+      },
+    ],
+  },
+  {
+    name: 'joint-beside-what-landed',
+    guard: 'a commit that has landed in the cell of another key is acknowledged before a joint one',
+    hunt: {
+      by: 'test',
+      file: CELLS,
+      why: 'its job is before the joint one in that lane, unless it was removed just then',
+    },
+    edits: [
+      {
+        file: 'src/workers/joint/run-keys.ts',
+        find: `    case 'unacknowledged':
+      return undefined;
+`,
+        replace: `    case 'unacknowledged':
+      if (typeof copy.value !== 'object') return undefined;
+      return { ...base, start: [JSON.parse(copy.value.json)], expireMs: expiresInMs };
+`,
+      },
+    ],
+  },
+  {
+    name: 'joint-beside-a-lost-job',
+    guard: 'a cell whose lane has lost a job is closed to that job’s commit before a joint one',
+    hunt: {
+      by: 'test',
+      file: CELLS,
+      why: 'its holder would have to freeze just before its commit, and its job to be removed then',
+    },
+    edits: [
+      {
+        file: 'src/workers/joint/run-keys.ts',
+        find: '  if (!other.lost) return { key, other, server, connection, cell };\n',
+        replace: '  if (other !== undefined) return { key, other, server, connection, cell };\n',
+      },
+      {
+        file: 'src/workers/joint/run-keys.ts',
+        find: '  const cas = lost ? await close(connection, key, cell.cas) : { cas: cell.cas };\n',
+        replace: '  const cas = { cas: cell.cas };\n',
+      },
+    ],
+  },
+];

@@ -1,0 +1,112 @@
+/** Jobs of several keys that meet cells which run ahead of their copies, or may still be written to by others. */
+import { beforeEach, expect, it } from 'vitest';
+import { type CellContent, cellItem, decodeItem } from '../../../src/cells/envelope.ts';
+import type { MemoryJobs } from '../../../src/jobs/memory/memory-jobs.ts';
+import { cellName } from '../../../src/memcached/item-names.ts';
+import type { Item, NewItem } from '../../../src/memcached/server.ts';
+import { defineTransaction } from '../../../src/updates/transaction.ts';
+import type { AnyUpdate } from '../../../src/updates/update.ts';
+import { type GateWorker, GateWorld, KEY } from '../../support/gate-world.ts';
+
+const OTHER = 'other';
+const BOTH = [KEY, OTHER] as const;
+
+/** Appends `who` to the values of both keys. */
+const note: AnyUpdate = defineTransaction({
+  name: 'note',
+  keys: (_: { who: string }) => BOTH,
+  initial: (): string[] => [],
+  apply: (values, { who }) => values.map((value) => [...value, who]) as [string[], string[]],
+});
+
+let world: GateWorld;
+let jobs: MemoryJobs;
+beforeEach(() => {
+  world = new GateWorld();
+  jobs = world.redis();
+});
+
+const workerOf = (redis: MemoryJobs): GateWorker =>
+  world.worker(redis, { update: note, blockedMs: 50 });
+
+function copyOf(redis: MemoryJobs, key: string): unknown {
+  const { value } = redis.inspect(key, 0).copy;
+  return typeof value === 'object' ? JSON.parse(value.json) : value;
+}
+
+function present(key: string): Item {
+  const item = world.store.peek(cellName(key));
+  if (item === undefined) throw new Error(`no cell of ${key}`);
+  return item;
+}
+
+/** A cell as the commit of one key would leave it that nobody has acknowledged. */
+function commitAhead(key: string, who: string): NewItem {
+  const { copy, dataSet } = jobs.inspect(key, 0);
+  const content: CellContent = decodeItem(present(key));
+  const before = content.kind === 'envelope' ? (content.envelope.value as string[]) : [];
+  return cellItem({
+    valueJson: JSON.stringify([...before, who]),
+    token: jobs.drawToken(),
+    base: copy.token,
+    watermark: copy.watermark,
+    ...{ queue: 'bull:q', dataSet: dataSet.id, jobs: '', decisions: new Map(), expireMs: 0 },
+  });
+}
+
+it('acknowledge what has landed in a cell before they build on it: readers have seen it', async () => {
+  const worker = workerOf(jobs);
+  await worker.enqueue('one', BOTH);
+  const { value, flags } = commitAhead(OTHER, 'landed');
+  world.store.put(cellName(OTHER), value, flags);
+  expect((await worker.enqueue('two', BOTH)).kind).toBe('decided');
+  expect(world.cell()?.value).toEqual(['one', 'two']);
+  expect(world.cell(OTHER)?.value).toEqual(['one', 'landed', 'two']);
+  expect(copyOf(jobs, OTHER)).toEqual(['one', 'landed', 'two']);
+});
+
+it.each(BOTH)(
+  'close the cell of %s, whose lane has lost a job, to the commit of that job',
+  async (key) => {
+    const worker = workerOf(jobs);
+    await worker.enqueue('one', BOTH);
+    const removed = worker.add('removed', [key]);
+    const { cas } = present(key);
+    jobs.remove(removed);
+    jobs.take({ key, cell: undefined, arrivals: [], jobsMax: 10, dataMax: 1_000 }); // which drops it
+    const { joint } = jobs;
+    const acknowledge = joint.acknowledge.bind(joint);
+    const late: string[] = [];
+    joint.acknowledge = (commit) => {
+      const answer = acknowledge(commit);
+      // Its holder had frozen just before it sent this.
+      late.push(world.store.replace(cellName(key), commitAhead(key, 'removed'), cas).kind);
+      return answer;
+    };
+    expect((await worker.enqueue('two', BOTH)).kind).toBe('decided');
+    expect(late).toEqual(['refused']);
+    expect(world.cell(key)?.value).toEqual(['one', 'two']);
+  },
+);
+
+it('are never acknowledged for one of their keys by a Redis that has forgotten them', async () => {
+  await workerOf(jobs).enqueue('one', BOTH);
+  const replica = world.redis();
+  for (const key of BOTH) {
+    const { copy, dataSet } = jobs.inspect(key, 0);
+    replica.overwriteCopy({
+      ...{ key, base: 0, token: copy.token, watermark: copy.watermark, value: copy.value },
+      ...{ dataSet: dataSet.id, decided: 0, expireMs: 0, decisions: new Map(), paceMs: 0 },
+    } as Parameters<MemoryJobs['overwriteCopy']>[0]);
+  }
+  await world.clock.advance(1_000);
+  await workerOf(jobs).enqueue('forgotten', BOTH);
+  world.evict(OTHER);
+  const worker = workerOf(replica);
+  await world.clock.advance(1_000);
+  expect((await world.clock.until(worker.deliver(worker.add('after', BOTH)))).kind).toBe('snoozed');
+  expect(new Set(worker.events('laneHeld').map(({ code }) => code))).toEqual(
+    new Set(['REDIS_WENT_BACK']),
+  );
+  expect(BOTH.map((key) => copyOf(replica, key))).toEqual([['one'], ['one']]);
+});
