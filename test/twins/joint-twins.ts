@@ -28,6 +28,70 @@ export const JOINT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'joint-any-head',
+    guard: 'exactly the jobs of a joint commit are at the heads of its lanes',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    if (!keys.every((key) => this.#isHead(key))) return { accepted: false };\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'joint-entered-apart',
+    guard: 'a joint job enters all its lanes with its add',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    for (const key of keys) lanes.enter(key, job.id, sequence);\n',
+        replace: `    keys.forEach((key, at) => {
+      if (at === 0) lanes.enter(key, job.id, sequence);
+      else lanes.later(() => lanes.enter(key, job.id));
+    });
+`,
+      },
+      {
+        file: 'src/jobs/memory/lane-orders.ts',
+        find: '  nowMicros(): number {\n',
+        replace: `  later(call: () => void): void {
+    this.#clock.after(this.#lastDrawn % 5, call);
+  }
+
+  nowMicros(): number {
+`,
+      },
+    ],
+  },
+  {
+    name: 'joint-reentered-apart',
+    guard: 'a joint job that enters its lanes when it is delivered enters all of them in one step',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    this.enterAll(job, job.keys ?? keys);\n',
+        replace: `    const [first, ...others] = job.keys ?? keys;
+    job.entered = { key: first as string, sequence: this.#parts.lanes.enter(first as string, jobId) };
+    job.keys ??= keys;
+    for (const key of others) this.#parts.lanes.later(() => this.#parts.lanes.enter(key, jobId));
+`,
+      },
+      {
+        file: 'src/jobs/memory/lane-orders.ts',
+        find: '  nowMicros(): number {\n',
+        replace: `  later(call: () => void): void {
+    this.#clock.after(this.#lastDrawn % 5, call);
+  }
+
+  nowMicros(): number {
+`,
+      },
+    ],
+  },
+  {
     name: 'joint-ready-or-not',
     guard: 'a joint job is driven once it is the next one in all its lanes',
     hunt: WITH_TRANSACTIONS,
@@ -122,6 +186,43 @@ export const JOINT_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'joint-write-without-cas',
+    guard: 'the CAS on the writes of a joint commit',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'test/simulation/memcached-wire.ts',
+        find: 'this.#options.store.replace(name, sent, cas),',
+        replace: `this.#options.store.replace(name, sent, sent.value.includes('"keys":[') ? (this.#options.store.peek(name)?.cas ?? cas) : cas),`,
+      },
+    ],
+  },
+  {
+    name: 'joint-cells-unread',
+    guard: 'cells are read before a joint commit is acknowledged, and written under that CAS',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/joint/run-keys.ts',
+        find: '  const cell = cellOf(read);\n',
+        replace: '  const cell = cellOf(read) && NO_CELL;\n',
+      },
+      {
+        file: 'src/workers/joint/write-cells.ts',
+        find: 'function write(folded: FoldedKey): Promise<Outcome<Cas>> {\n',
+        replace: 'async function write(folded: FoldedKey): Promise<Outcome<Cas>> {\n',
+      },
+      {
+        file: 'src/workers/joint/write-cells.ts',
+        find: '  const { connection, key, cas } = folded.of;\n',
+        replace: `  const { connection, key } = folded.of;
+  const now = await connection.get(cellName(key));
+  const cas = now.kind === 'done' ? now.value.cas : folded.of.cas;
+`,
+      },
+    ],
+  },
+  {
     name: 'joint-any-base',
     guard: 'each copy is the base of the joint commit',
     hunt: {
@@ -165,6 +266,18 @@ export const JOINT_TWINS: readonly Twin[] = [
         file: 'src/jobs/redis/scripts/joint/head.ts',
         find: '        if rank ~= (before[other] or 0) then\n',
         replace: '        if not rank then\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-numbered-apart',
+    guard: 'a joint job has one sequence in all its lanes',
+    hunt: { by: 'test', file: CONFORMANCE, why: IN_MEMORY },
+    edits: [
+      {
+        file: 'src/jobs/redis/scripts/joint/enter.ts',
+        find: "    redis.call('ZADD', own .. 'lane:' .. keys[i], sequence, jobId)\n",
+        replace: "    redis.call('ZADD', own .. 'lane:' .. keys[i], draw(), jobId)\n",
       },
     ],
   },

@@ -32,12 +32,13 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['one-cas-for-all', 'renewed-as-it-was', 'value-of-the-old-owner'],
     ...['whoever-finds-it-made-it'],
     ...['joint-key-by-key', 'joint-any-base', 'joint-believes-any-cell'],
-    ...['joint-beside-what-landed'],
+    ...['joint-write-without-cas', 'joint-cells-unread', 'joint-beside-what-landed'],
     ...['joint-beside-a-lost-job'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],
     ...['key-of-today', 'joint-ready-or-not', 'joint-ready-or-not-in-redis'],
+    ...['joint-entered-apart', 'joint-reentered-apart', 'joint-numbered-apart'],
   ],
   'P3 exactly once': [
     ...['complete-first', 'leave-on-the-side', 'hold-on-the-side', 'no-held-mark'],
@@ -45,7 +46,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['overtaken-call', 'late-call', 'removed-in-hand', 'former-outcome', 'former-settlement'],
     ...['refusal-is-a-failure', 'repeated-blindly', 'failed-after-giving-up'],
     ...['telemetry-throws', 'cancelled-is-called'],
-    ...['joint-any-head-in-redis', 'joint-in-one-lane'],
+    ...['joint-any-head', 'joint-any-head-in-redis', 'joint-in-one-lane'],
     ...['joint-never-behind', 'joint-completes-early', 'joint-writes-for-sure'],
   ],
   'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit', 'size-after-sending'],

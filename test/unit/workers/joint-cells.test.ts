@@ -14,7 +14,7 @@ const BOTH = [KEY, OTHER] as const;
 /** Appends `who` to the values of both keys. */
 const note: AnyUpdate = defineTransaction({
   name: 'note',
-  keys: (_: { who: string }) => BOTH,
+  keys: (_data: { who: string }) => BOTH,
   initial: (): string[] => [],
   apply: (values, { who }) => values.map((value) => [...value, who]) as [string[], string[]],
 });
