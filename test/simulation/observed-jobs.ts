@@ -12,8 +12,12 @@ export class ObservedJobs extends MemoryJobs {
   readonly #auditor: Auditor;
   readonly #trace: Trace;
 
-  constructor(clock: Clock, auditor: Auditor, trace: Trace) {
+  readonly #drivesTogether: boolean;
+
+  /** @param drivesTogether nobody is kept from a run that somebody else has in hand */
+  constructor(clock: Clock, auditor: Auditor, trace: Trace, drivesTogether: boolean) {
     super(clock);
+    this.#drivesTogether = drivesTogether;
     this.#auditor = auditor;
     this.#trace = trace;
     const { joint } = this;
@@ -62,6 +66,7 @@ export class ObservedJobs extends MemoryJobs {
   }
 
   override take(request: TakeRequest): Taken {
+    if (this.#drivesTogether) this.#forgetRuns();
     const taken = super.take(request);
     const { token, copy, entries } = taken;
     const ids = entries.map(({ jobId }) => jobId).join(' ');
@@ -72,6 +77,13 @@ export class ObservedJobs extends MemoryJobs {
       `take ${request.key}: token ${token}, copy ${copy.token}, jobs [${ids}]`,
     );
     return taken;
+  }
+
+  #forgetRuns(): void {
+    for (const key of this.laneKeys()) {
+      const batch = this.inHand(key);
+      if (batch !== undefined && 'isRun' in batch) this.putBack([key], batch.token);
+    }
   }
 
   override acknowledge(commit: Acknowledgement): Acknowledged {

@@ -45,6 +45,8 @@ export interface RunOptions {
   readonly attemptsMax: number;
   /** Milliseconds after which a job of several keys gives up waiting for the jobs before it; 0: never. */
   readonly failAfterMs: number;
+  /** Redis forgets at once which runs of such jobs somebody has in hand, so that several drive them at a time. */
+  readonly drivesTogether: boolean;
   readonly failsMax: number;
   readonly killsMax: number;
   readonly slowMsMax: number;
@@ -111,6 +113,7 @@ export function optionsFrom(seed: number): RunOptions {
     delayedRate: dice.pick([0, 0, 0.2]),
     attemptsMax: dice.pick([1, 2, 3, 5]),
     failAfterMs: 0,
+    drivesTogether: false,
     failsMax: dice.pick([1, 2, 5]),
     killsMax: dice.pick([1, 2]),
     slowMsMax: dice.magnitude(1, leaseMs * 2),
@@ -167,6 +170,7 @@ export function withTransactions(options: RunOptions): RunOptions {
     kinds: [...options.kinds, ...Array.from({ length: share }, () => joint).flat()],
     settings: { ...options.settings, ...drawSettings(dice, JOINT_KINDS) },
     failAfterMs: new Dice(options.seed, 'giving up').pick([0, 0, 0, 1, 20]),
+    drivesTogether: new Dice(options.seed, 'driving together').chance(0.5),
     gate: { ...options.gate, durableCopies: true },
   };
 }

@@ -89,7 +89,8 @@ export class World {
     const still = { rate: 1, latenessMs: 0 };
     const dice = new Dice(seed, 'servers');
     this.redisClock = new ProcessClock(scheduler, dice, still);
-    this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace);
+    const { drivesTogether } = options;
+    this.jobs = new ObservedJobs(this.redisClock, this.auditor, trace, drivesTogether);
     damage.jobs?.(this.jobs);
     this.bull = new JobQueue(this.jobs, this.redisClock, options.bull);
     this.bull.listen(told(this.auditor, trace));

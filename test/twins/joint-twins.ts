@@ -97,9 +97,9 @@ export const JOINT_TWINS: readonly Twin[] = [
     hunt: WITH_TRANSACTIONS,
     edits: [
       {
-        file: 'src/jobs/memory/memory-joint.ts',
-        find: '      if (waits.length > 0 || distinct > JOINT_RUN_KEYS_MAX) break;\n',
-        replace: '      if (distinct > JOINT_RUN_KEYS_MAX) break;\n',
+        file: 'src/jobs/memory/memory-run.ts',
+        find: '      if (firstId === jobId) continue;\n',
+        replace: '      if (firstId !== undefined) continue;\n',
       },
       {
         file: 'src/jobs/memory/memory-joint.ts',
@@ -264,8 +264,8 @@ export const JOINT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/redis/scripts/joint/head.ts',
-        find: '        if rank ~= (before[other] or 0) then\n',
-        replace: '        if not rank then\n',
+        find: '      if id ~= place.id then\n',
+        replace: '      if not id then\n',
       },
     ],
   },

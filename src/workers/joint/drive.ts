@@ -107,7 +107,7 @@ function waitsFor(turn: Turn, taken: Taken, other: string): Promise<BatchEnd> | 
   turn.putBack();
   const blocked = { blockedBy: [other], missingIn: [], isInHand: false };
   if (laneEntries(taken, turn.key).length > 0) return notReady(turn, taken, blocked);
-  turn.neighbours.visit(other);
+  turn.toVisit.add(other);
   return { kind: 'waits', forKeys: [other] };
 }
 
@@ -151,7 +151,7 @@ function seenTo(turn: Turn, found: Exclude<RunKeys, { kind: 'keys' }>): BatchEnd
     return { kind: 'blocked', delayMs: context.options.blockedMs };
   }
   const others = found.keys.filter((key) => key !== turn.key);
-  others.forEach((key) => turn.neighbours.visit(key));
+  others.forEach((key) => turn.toVisit.add(key));
   return others.length > 0 ? { kind: 'waits', forKeys: others } : AGAIN;
 }
 

@@ -27,7 +27,7 @@ export async function notReady(
     return NEXT;
   }
   // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
-  blockedBy.forEach((other) => turn.neighbours.visit(other));
+  blockedBy.forEach((other) => turn.toVisit.add(other));
   return { kind: 'waits', forKeys: blockedBy };
 }
 

@@ -75,7 +75,7 @@ export class Turn implements TurnSite, FoldTurn {
   readonly closing: () => boolean;
   /** Undefined: nobody measures. */
   readonly observer: TurnObserver | undefined;
-  /** Keys whose lanes can go on, for when the turn is over. */
+  /** Keys that must be seen to, for when the turn is over: whom it drives until then, nobody else looks after. */
   readonly toVisit: Set<string> = new Set();
   /** As it was read with the lease, or as we last committed it. */
   cell: KnownCell = NO_CELL;
