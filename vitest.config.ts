@@ -17,7 +17,7 @@ const forExamples = {
   resolve: {
     alias: [
       { find: /^toril$/, replacement: fromRoot('src/index.ts') },
-      { find: /^toril\/(cells|nestjs|testing)$/, replacement: fromRoot('src/$1.ts') },
+      { find: /^toril\/(cells|nestjs|testing|ui)$/, replacement: fromRoot('src/$1.ts') },
     ],
   },
 };

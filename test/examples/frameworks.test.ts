@@ -1,9 +1,12 @@
 /** docs/frameworks.md: its files as they stand, each behind a real server of its framework. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { getRequestListener } from '@hono/node-server';
 import type { INestApplication } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { Express } from 'express';
@@ -17,8 +20,14 @@ import {
   type TorilHealthPart,
 } from '../../src/nestjs.ts';
 import { eventually } from '../support/memcached.ts';
+import { expectMountedPage } from '../support/mounted-page.ts';
 import { stepsOf } from '../support/pages.ts';
 import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
+import type { Ui } from '../../src/ui.ts';
+
+/** As the recipes have them. */
+const PAGE = '/admin/toril';
+const PAGE_TOKEN = 'sixteen-characters-and-more';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -27,6 +36,7 @@ let redis: PrivateServer;
 let memcached: PrivateServer;
 
 beforeAll(async () => {
+  process.env['TORIL_UI_TOKEN'] = PAGE_TOKEN;
   [redis, memcached] = await Promise.all([startRedis(), startMemcached()]);
   mkdirSync(join(ROOT, '.toril'), { recursive: true });
   folder = mkdtempSync(join(ROOT, '.toril', 'frameworks-'));
@@ -127,6 +137,17 @@ test('fastify', async () => {
   await expectValue(bank, 'bob', { cents: 5, deposits: 1 });
 });
 
+interface NextBank {
+  readonly queue: Queue;
+  readonly cells: { close(): Promise<void> };
+}
+
+/** The next one who asks gets another one. */
+async function closed({ queue, cells }: NextBank): Promise<void> {
+  await Promise.all([queue.close(), cells.close()]);
+  delete (globalThis as typeof globalThis & { bank?: NextBank }).bank;
+}
+
 test('a route of Next', async () => {
   await aWorker();
   interface Route {
@@ -134,12 +155,8 @@ test('a route of Next', async () => {
     POST: Route['GET'];
   }
   const { GET, POST } = await load<Route>('app/accounts/[id]/route.ts');
-  const { bank } = await load<{ bank(): { queue: Queue; cells: { close(): Promise<void> } } }>(
-    'bank-server.ts',
-  );
-  onTestFinished(
-    async () => void (await Promise.all([bank().queue.close(), bank().cells.close()])),
-  );
+  const { bank } = await load<{ bank(): NextBank }>('bank-server.ts');
+  onTestFinished(() => closed(bank()));
   const url = 'http://localhost/accounts/cid';
   const route: Bank = {
     put: (id, body) =>
@@ -154,9 +171,36 @@ test('a route of Next', async () => {
   await expectValue(route, 'cid', { cents: 7, deposits: 1 });
 });
 
+test('the page in a route of Next', async () => {
+  interface Route {
+    GET(request: Request, place: object): Promise<Response>;
+    POST: Route['GET'];
+  }
+  const { GET, POST } = await load<Route>('app/admin/toril/[[...path]]/route.ts');
+  const { bank } = await load<{ bank(): NextBank }>('bank-server.ts');
+  // Next gives each method its handler, and requests with the whole address.
+  const next = getRequestListener((request) =>
+    (request.method === 'POST' ? POST : GET)(request, { params: Promise.resolve({ path: [] }) }),
+  );
+  const server = createServer((request, response) => void next(request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const { queue } = bank();
+  onTestFinished(() => closed(bank()));
+  const { ended } = await expectMountedPage({ address, path: PAGE, queue, token: PAGE_TOKEN });
+  await (globalThis as typeof globalThis & { page?: Ui }).page?.close();
+  await ended;
+  server.close();
+  await once(server, 'close');
+});
+
 interface NestBank {
   BankModule: new () => object;
   BankListener: new () => { completed: string[]; held: string[] };
+}
+
+interface NestPage {
+  BankPage: new () => { mount(app: INestApplication): void };
 }
 
 async function nest(): Promise<{
@@ -165,8 +209,10 @@ async function nest(): Promise<{
   listener: InstanceType<NestBank['BankListener']>;
 }> {
   const { BankModule, BankListener } = await load<NestBank>('bank.module.ts');
+  const { BankPage } = await load<NestPage>('bank-page.ts');
   const app = await NestFactory.create(BankModule, { logger: false });
   onTestFinished(() => app.close());
+  app.get(BankPage).mount(app);
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as AddressInfo;
   return { app, bank: bankAt(port), listener: app.get(BankListener) };
@@ -199,6 +245,18 @@ test('Nest', async () => {
   await app.close();
   expect(worker.status().state).toBe('closed');
   await expect(queue.add('deposit', {})).rejects.toThrow();
+});
+
+test('the page in Nest', async () => {
+  const { app, bank } = await nest();
+  const address = await app.getUrl();
+  const queue = app.get<Queue>(getQueueToken('bank'));
+  const { ended } = await expectMountedPage({ address, path: PAGE, queue, token: PAGE_TOKEN });
+  // Its own routes still have their bodies parsed.
+  expect((await bank.put('fay', { cents: 3 })).status).toBe(201);
+  await expectValue(bank, 'fay', { cents: 3, deposits: 1 });
+  await app.close(); // with the live page still open
+  await ended;
 });
 
 test('have the right types', () => {

@@ -1,10 +1,4 @@
-/** The page on real servers: what it shows of a queue, what it does, what it notes, and how hosts mount it. */
-import { once } from 'node:events';
-import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import express from 'express';
-import fastify from 'fastify';
-import { Hono } from 'hono';
+/** The page on real servers: what it shows of a queue, what it does, and what it notes. */
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Queue, Worker } from '../../src/index.ts';
 import { RedisAuditTrail } from '../../src/jobs/redis/audit/redis-audit-trail.ts';
@@ -185,92 +179,6 @@ describe('the audit trail', () => {
     expect(await redis.xlen(stream)).toBeLessThan(500);
     await other.obliterate({ force: true });
     expect(await redis.exists(stream)).toBe(0);
-  });
-});
-
-describe('mounted', () => {
-  const path = '/admin/toril';
-
-  /** Serves it on a free port; returns the address. */
-  async function listening(listener: RequestListener): Promise<string> {
-    const server = createServer(listener).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => {
-      server.closeAllConnections();
-      server.close();
-    });
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  }
-
-  /** Reads, goes through a form, and follows a live page. */
-  async function expectWhole(address: string): Promise<void> {
-    const key = unique('mounted');
-    const jobId = await held(key);
-    const through = new Browsing(
-      {
-        fetch: (request) =>
-          fetch(request.url.replace('http://127.0.0.1:7777', address), {
-            method: request.method,
-            headers: request.headers,
-            redirect: 'manual',
-            ...(request.method === 'POST' && { body: request.body, duplex: 'half' }),
-          } as RequestInit),
-      },
-      path,
-    );
-    const list = await through.get('/?state=held');
-    expect(list.text).toContain(`href="${path}/key?`);
-    const [style = ''] = /\/admin\/toril\/assets\/\w+\.css/.exec(list.text) ?? [];
-    expect((await fetch(`${address}${style}`)).headers.get('content-type')).toContain('text/css');
-    const done = await through.send(at('/act', key, `&action=drop&job=${jobId}`));
-    expect(done.text).toContain('carries it out');
-    await emptied(key);
-    const live = await fetch(`${address}${path}/live?of=lane&key=${key}`);
-    const reader = live.body?.getReader();
-    expect(new TextDecoder().decode((await reader?.read())?.value)).toContain('event: page');
-    await reader?.cancel();
-  }
-
-  function mounted(): Ui {
-    const one = uiOf({ basePath: path });
-    onTestFinished(() => one.close());
-    return one;
-  }
-
-  test("in Node's own server", async () => {
-    const page = mounted();
-    await expectWhole(await listening((request, response) => void page.node(request, response)));
-  });
-
-  test('in express', async () => {
-    const page = mounted();
-    const app = express();
-    app.use(path, (request, response) => void page.node(request, response));
-    await expectWhole(await listening(app));
-  });
-
-  test('in fastify', async () => {
-    const page = mounted();
-    const app = fastify({ forceCloseConnections: true });
-    app.register(async (inner) => {
-      inner.removeAllContentTypeParsers();
-      inner.addContentTypeParser('*', (_request, _payload, done) => done(null));
-      inner.all(`${path}/*`, (request, reply) => {
-        reply.hijack();
-        void page.node(request.raw, reply.raw);
-      });
-    });
-    const address = await app.listen({ port: 0, host: '127.0.0.1' });
-    onTestFinished(() => app.close());
-    await expectWhole(address);
-  });
-
-  test('in hono, and whatever else speaks Web-standard requests', async () => {
-    const page = mounted();
-    const { getRequestListener } = await import('@hono/node-server');
-    const app = new Hono().all(`${path}/*`, ({ req }) => page.fetch(req.raw));
-    const listener = getRequestListener(app.fetch);
-    await expectWhole(await listening((request, response) => void listener(request, response)));
   });
 });
 

@@ -8,6 +8,9 @@ import { dirname, join } from 'node:path';
 /** Milliseconds after which a step has failed. */
 const STEP_DEADLINE_MS = 600_000;
 
+/** Of whoever signs in to the page in a project. */
+export const PAGE_TOKEN = 'sixteen-characters-and-more';
+
 export interface Step {
   readonly project: string;
   readonly command: string;
@@ -80,7 +83,10 @@ export class Project {
       cwd: this.folder,
       // A process group of its own: npx and next have children.
       ...{ detached: true, timeout: STEP_DEADLINE_MS, stdio: ['ignore', 'pipe', 'pipe'] },
-      env: { PATH, HOME, NO_COLOR: '1', CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
+      env: {
+        ...{ PATH, HOME, NO_COLOR: '1', CI: '1', NEXT_TELEMETRY_DISABLED: '1' },
+        TORIL_UI_TOKEN: PAGE_TOKEN,
+      },
     });
     let text = '';
     for (const stream of [child.stdout, child.stderr]) {

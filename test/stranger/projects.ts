@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stepsOf } from '../support/pages.ts';
-import { Project, type Site } from './project.ts';
+import { PAGE_TOKEN, Project, type Site } from './project.ts';
 
 const ROOT = new URL('../../', import.meta.url);
 const ANSWER_DEADLINE_MS = 60_000;
@@ -141,7 +141,10 @@ export async function nest(site: Site, version: '11' | '12'): Promise<void> {
   const project = new Project(`Nest ${version}`, site);
   try {
     const port = await freePort();
-    project.write({ ...BANK, ...filesOf('docs/frameworks.md', 'bank.module.ts', 'main.ts') });
+    project.write({
+      ...BANK,
+      ...filesOf('docs/frameworks.md', 'bank.module.ts', 'bank-page.ts', 'main.ts'),
+    });
     const main = filesOf('docs/frameworks.md', 'main.ts')['main.ts'] ?? '';
     const options = {
       ...DECORATORS,
@@ -170,6 +173,7 @@ export async function nest(site: Site, version: '11' | '12'): Promise<void> {
     isEqual('health', health, {
       toril: { status: 'up', 'worker bank': { status: 'up' }, 'queue bank': { status: 'up' } },
     });
+    await isAPage(`http://localhost:${port}/admin/toril`);
     const isOver = once(app, 'exit');
     app.kill('SIGTERM');
     await isOver;
@@ -239,7 +243,8 @@ export async function next(site: Site): Promise<void> {
   const project = new Project('Next.js', site);
   try {
     const port = await freePort();
-    const files = filesOf('docs/frameworks.md', 'bank-server.ts', 'app/accounts/[id]/route.ts');
+    const routes = ['app/accounts/[id]/route.ts', 'app/admin/toril/[[...path]]/route.ts'];
+    const files = filesOf('docs/frameworks.md', 'bank-server.ts', ...routes);
     project.write({
       ...{ 'bank.ts': BANK['bank.ts'] ?? '', 'worker.ts': BANK['worker.ts'] ?? '', ...files },
       'package.json': '{ "name": "bank", "private": true, "type": "module" }',
@@ -262,9 +267,25 @@ export default function Layout({ children }: { children: ReactNode }) {
     project.start('npx', ['tsx', 'worker.ts']);
     const app = project.start('npx', ['next', 'start', '--port', String(port)]);
     await isABank(`http://localhost:${port}/accounts/next`, app.printed, '');
+    await isAPage(`http://localhost:${port}/admin/toril`);
   } finally {
     await project.remove();
   }
+}
+
+/** Signs in to the page, is refused with a form from elsewhere, and leaves a live page open. */
+async function isAPage(url: string): Promise<void> {
+  const signedIn = await fetch(`${url}/sign-in?token=${PAGE_TOKEN}`, { redirect: 'manual' });
+  const cookie = signedIn.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const list = await (await fetch(url, { headers: { cookie } })).text();
+  if (!list.includes('href="/admin/toril/key?')) throw new Error(`no keys in the page: ${list}`);
+  const headers = { cookie, origin: 'https://elsewhere.example', 'sec-fetch-site': 'cross-site' };
+  const forged = await fetch(`${url}/act?action=resume&key=`, { method: 'POST', headers });
+  isEqual('a form from elsewhere', forged.status, 403);
+  const live = await fetch(`${url}/live`, { headers: { cookie } });
+  const first = await live.body?.getReader().read();
+  const told = new TextDecoder().decode(first?.value).slice(0, 'event: page'.length);
+  isEqual('a live page', told, 'event: page');
 }
 
 /** Puts 250 and 150 into an account and reads what is there. */
