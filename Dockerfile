@@ -22,7 +22,11 @@ FROM base AS runtime
 ENV NODE_ENV=production
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY scripts/container-health.mjs scripts/addresses.mjs ./scripts/
+COPY scripts/container-health.mjs ./scripts/
+
+# Every worker answers probes and metrics there, and the health check asks it.
+ENV TORIL_HTTP=0.0.0.0:9464
+EXPOSE 9464
 
 # A user that comes with the image and may write nothing below /app.
 USER node

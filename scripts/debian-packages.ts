@@ -30,7 +30,7 @@ export async function unpacked(wanted: Wanted, folder: string): Promise<void> {
 }
 
 function unpack({ release, packages, alone = [], programs }: Wanted, folder: string): void {
-  const site = debianSite();
+  const source = debianSource();
   say(`getting the ${programs[0]} of Debian's ${release}`);
   const partial = `${folder}.partial`;
   rmSync(partial, { recursive: true, force: true });
@@ -38,7 +38,7 @@ function unpack({ release, packages, alone = [], programs }: Wanted, folder: str
   mkdirSync(join(partial, 'archives', 'partial'), { recursive: true });
   mkdirSync(join(partial, 'root'));
   try {
-    const options = aptOptions(partial, site, release);
+    const options = aptOptions(partial, source, release);
     run('apt-get', [...options, 'update'], partial);
     const all = [...alone, ...withLibraries(packages, options)];
     run('apt-get', [...options, 'download', ...all], join(partial, 'archives'));
@@ -52,20 +52,30 @@ function unpack({ release, packages, alone = [], programs }: Wanted, folder: str
   }
 }
 
-/** Where this machine gets Debian's packages from. */
-function debianSite(): string {
+export interface DebianSource {
+  readonly address: string;
+  /** A file of the keys that sign it. */
+  readonly keyring: string;
+}
+
+/** Where this machine gets Debian's packages from. @throws SetupError */
+export function debianSource(): DebianSource {
   if (findBinary('apt-get') === undefined) throw new SetupError('there is no apt-get here');
   const listed = run('apt-get', ['update', '--print-uris'], '/');
-  const site = /^'(\S+)\/dists\/[a-z]+\/InRelease'/m.exec(listed)?.[1];
+  const address = /^'(\S+)\/dists\/[a-z]+\/InRelease'/m.exec(listed)?.[1];
   const keyring = KEYRINGS.find(existsSync);
-  if (site !== undefined && keyring !== undefined) return `[signed-by=${keyring}] ${site}`;
+  if (address !== undefined && keyring !== undefined) return { address, keyring };
   throw new SetupError("apt-get knows no source of Debian's packages, or not their keys");
 }
 
 /** An apt of its own: it neither reads nor changes what this machine has or wants. */
-function aptOptions(folder: string, site: string, release: string): readonly string[] {
+function aptOptions(
+  folder: string,
+  { address, keyring }: DebianSource,
+  release: string,
+): readonly string[] {
   const list = join(folder, 'sources.list');
-  writeFileSync(list, `deb ${site} ${release} main\n`);
+  writeFileSync(list, `deb [signed-by=${keyring}] ${address} ${release} main\n`);
   const settings = {
     'Dir::Etc::sourcelist': list,
     'Dir::Etc::sourceparts': '-',

@@ -48,7 +48,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-function createProgram(exitWith: ExitWith): Command {
+/** What can be said on the command line. */
+export function createProgram(exitWith: ExitWith): Command {
   const program = new Command('toril')
     .description(
       'BullMQ workers that change shared memcached values: in order, exactly once, under a lease.',

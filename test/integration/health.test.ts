@@ -1,4 +1,6 @@
 /** Whether a worker says truly how it is, by itself and over HTTP, while its servers freeze, go and come. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { defineUpdate, type WorkerHealth } from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
@@ -6,6 +8,10 @@ import { gate } from '../support/gate.ts';
 import { type PrivateServer, startMemcached, startRedis } from '../support/servers.ts';
 import { quickly, stage } from '../support/workers.ts';
 import { startToril, toril, unique, UPDATES } from './cli-runner.ts';
+
+const CONTAINER_HEALTH = fileURLToPath(
+  new URL('../../scripts/container-health.mjs', import.meta.url),
+);
 
 const ownMemcached = async (): Promise<PrivateServer> => {
   const server = await startMemcached();
@@ -98,6 +104,14 @@ describe('the health of a worker', () => {
   });
 });
 
+/** The image's health check: its exit code, and what it says. */
+function containerHealth(env: Readonly<Record<string, string>>): [number | null, string] {
+  const { status, stdout } = spawnSync(process.execPath, [CONTAINER_HEALTH], {
+    ...{ encoding: 'utf8', env },
+  });
+  return [status, stdout];
+}
+
 describe('toril worker --http', () => {
   it('answers probes and metrics from before its servers are there until it ends', async () => {
     const memcached = await ownMemcached();
@@ -125,6 +139,12 @@ describe('toril worker --http', () => {
     expect(await ask('/livez', 'POST')).toEqual([405, 'only GET and HEAD\n']);
     expect(await ask('/livez', 'HEAD')).toEqual([200, '']);
 
+    expect(containerHealth({ TORIL_HTTP: `0.0.0.0:${port}` })).toEqual([0, '']);
+    await memcached.kill();
+    const [unwell, why] = containerHealth({ TORIL_HTTP: String(port) });
+    expect([unwell, why]).toEqual([1, expect.stringContaining(memcached.address)]);
+    await memcached.start();
+
     const second = ['worker', '-u', UPDATES, '-q', queue, '--http', String(port)];
     const refused = await toril(second);
     expect(refused.code).toBe(2);
@@ -133,5 +153,9 @@ describe('toril worker --http', () => {
     );
     worker.signal('SIGTERM');
     expect(await worker.ended()).toMatchObject({ code: 0 });
+    expect(containerHealth({ TORIL_HTTP: String(port) })).toEqual([
+      1,
+      expect.stringContaining('ECONNREFUSED'),
+    ]);
   });
 });

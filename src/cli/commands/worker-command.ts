@@ -1,5 +1,5 @@
 /** `toril worker`: works until it is told to stop. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { messageOf, TorilError } from '../../errors.ts';
 import { WORKER_DEFAULTS } from '../../options.ts';
 import { Worker } from '../../workers/worker.ts';
@@ -19,7 +19,7 @@ import {
 } from '../flags/flags.ts';
 import { addHistoryFlags, type HistoryFlags, historyOptions } from '../flags/history-flags.ts';
 import { loadUpdates } from '../flags/load-updates.ts';
-import { addressToListenOn } from '../flags/http-address.ts';
+import { addressToListenOn, HTTP_VARIABLE } from '../flags/http-address.ts';
 import type { Listening } from '../http/listening.ts';
 import { onceToldToStop } from '../terminal/signals.ts';
 import { note } from '../terminal/terminal.ts';
@@ -42,7 +42,7 @@ interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFla
   readonly lockDurationMs?: number;
   readonly stalledIntervalMs?: number;
   readonly verifyUpdates?: boolean;
-  readonly http?: Listening;
+  readonly http?: Listening | false;
   readonly verbose?: boolean;
   readonly json?: boolean;
 }
@@ -77,10 +77,13 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
       '--verify-updates',
       'for development: run each update three times, and fail what differs',
     )
-    .option(
-      '--http <[host:]port>',
-      'answer /livez, /readyz and /metrics there (host: 127.0.0.1)',
-      addressToListenOn('--http'),
+    .addOption(
+      new Option(
+        '--http <[host:]port>',
+        'answer /livez, /readyz and /metrics there (host: 127.0.0.1)',
+      )
+        .env(HTTP_VARIABLE)
+        .argParser(addressToListenOn('--http')),
     )
     .option('-v, --verbose', 'also tell of every commit and every completed job')
     .addHelpText('after', EXAMPLES)
@@ -130,7 +133,7 @@ function addTimings(command: Command): Command {
 async function work(flags: WorkerFlags): Promise<number> {
   const log = new WorkerLog({ json: flags.json ?? false, verbose: flags.verbose ?? false });
   const updates = await loadUpdates(flags.updates);
-  const probes = flags.http && (await probesAt(flags.http));
+  const probes = flags.http ? await probesAt(flags.http) : undefined;
   if (probes) log.write('listening', 'listening', 'info', { host: probes.host, port: probes.port });
   const worker = new Worker(flags.queue, {
     ...(probes && { observer: probes.observer }),

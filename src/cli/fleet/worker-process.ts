@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { HTTP_VARIABLE } from '../flags/http-address.ts';
 
 /** main.ts, or main.js once compiled. */
 export const MAIN_FILE: string = fileURLToPath(
@@ -43,7 +44,8 @@ export class WorkerProcess {
         stdio: ['ignore', 'pipe', 'pipe', 'ipc'], // the channel: it ends when we do
         // A process group of its own: Ctrl-C is for us, and we stop it when we are ready.
         detached: true,
-        env: { ...process.env, ...env },
+        // Only one of them could listen there.
+        env: { ...process.env, [HTTP_VARIABLE]: undefined, ...env },
       },
     );
     this.#exited = once(this.#child, 'close').catch(() => undefined);

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { secretText } from '../../base/random.ts';
-import { messageOf, TorilError } from '../../errors.ts';
 import { createUi, type May, type Ui, type UiOptions } from '../../ui.ts';
 import { isSet } from '../flags/flags.ts';
+import { listen } from '../http/listening.ts';
 import { operatorName } from '../lanes/acting.ts';
 
 /** A token of the user's own; on the command line, anybody on the machine could read it. */
@@ -32,7 +32,7 @@ export async function serveUi({ host, port, may, ui: options }: ServeOptions): P
   const ui = createUi({ ...options, tokens: [{ token, may, who: operatorName() }] });
   const server = createServer((request, response) => void ui.node(request, response));
   try {
-    await listening(server, host, port);
+    await listen(server, { flag: '--port', host, port });
   } catch (cause) {
     await ui.close();
     throw cause;
@@ -43,29 +43,6 @@ export async function serveUi({ host, port, may, ui: options }: ServeOptions): P
     address: `http://${shownHost}:${taken}/sign-in?token=${encodeURIComponent(token)}`,
     close: () => closed(server, ui),
   };
-}
-
-async function listening(server: Server, host: string, port: number): Promise<void> {
-  server.listen(port, host);
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw new TorilError('INVALID_OPTIONS', `--port ${port}: ${whyNot(cause, host)}`, { cause });
-  }
-}
-
-function whyNot(cause: unknown, host: string): string {
-  switch ((cause as { code?: unknown }).code) {
-    case 'EADDRINUSE':
-      return `another program listens there already. Choose another port, or 0 for one that is free.`;
-    case 'EACCES':
-      return 'this user may not listen there. Choose a port above 1023.';
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return `--host ${host} is no address of this machine.`;
-    default:
-      return messageOf(cause);
-  }
 }
 
 async function closed(server: Server, ui: Ui): Promise<void> {
