@@ -23,7 +23,7 @@ export interface JointHead {
   readonly blockedBy: readonly string[];
   /** or which the first job is missing in. */
   readonly missingIn: readonly string[];
-  /** There is no run since somebody has one of these keys in hand, which was a moment ago: he may well be at work. */
+  /** There is no run since somebody took one of these keys in hand a moment ago: he may well be at work. */
   readonly isInHand: boolean;
   /** Of all keys of the run but the lane's own. */
   readonly others: ReadonlyMap<string, OtherKey>;
@@ -55,6 +55,12 @@ export const JOINT_RUN_KEYS_MAX = 128;
 export const COPIES_BYTES_MAX = 1_000_000;
 /** Milliseconds for which nobody else begins a run with keys that somebody has in hand. Later, the first commit wins. */
 export const IN_HAND_MS = 500;
+/**
+ * A run of fewer jobs that ends at such keys is not begun either, for so many milliseconds: whoever has them in hand is about
+ * to take these jobs with many more. Without this, 4 processes kept cutting each other's runs to 4 jobs.
+ */
+export const SMALL_RUN_JOBS = 32;
+export const SMALL_RUN_WAITS_MS = 200;
 
 /** A commit of several keys, which no cell has yet. */
 export interface JointCommit {

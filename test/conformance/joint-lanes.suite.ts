@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   IN_HAND_MS,
   JOINT_RUN_KEYS_MAX,
+  SMALL_RUN_WAITS_MS,
   type JointCommit,
   type JointKey,
 } from '../../src/jobs/joint-lanes.ts';
@@ -220,6 +221,21 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect((await stage.other.take(taking({ key: D }))).joint?.ready).toBe(1);
       await lanes.putBack([A, ...(joint?.others.keys() ?? [])], token);
       expect((await stage.other.take(taking({ key: C }))).entries).toHaveLength(2);
+    });
+
+    test('nor are a few jobs that end there, for a shorter moment', async () => {
+      await enterJoint('1', A, B);
+      await enterJoint('2', C, D);
+      await enterJoint('3', B, C);
+      await lanes.take(taking({ key: A, jobsMax: 1 }));
+      expect((await stage.other.take(taking({ key: C }))).joint).toMatchObject({
+        ready: 0,
+        isInHand: true,
+      });
+      await stage.sleep(SMALL_RUN_WAITS_MS);
+      const { entries, joint } = await stage.other.take(taking({ key: C }));
+      expect(entries.map(({ jobId }) => jobId)).toEqual(['2']);
+      expect(joint?.isInHand).toBe(false);
     });
 
     test('which is forgotten after a while', async () => {

@@ -70,7 +70,7 @@ export class MemoryJoint {
   /** What a lane's first job, of several keys, has to be taken with, and what else is said of it. */
   head(request: TakeRequest, first: LaneEntry, entryOf: RunFacts['entryOf']): TakenRun {
     const { lanes, copies, inHand } = this.#parts;
-    const { entries, opened, ending } = new MemoryRun(request, {
+    const { entries, opened, ending, isInHand } = new MemoryRun(request, {
       ...{ lanes, entryOf },
       copyOf: (key) => copies.seenWith(key, undefined),
       inHand: (key) => {
@@ -78,8 +78,8 @@ export class MemoryJoint {
         return batch?.isRun && batch.token;
       },
     });
-    const ready = entries.length;
-    const touched = opened.filter(({ taken }) => taken > 0);
+    const ready = isInHand ? 0 : entries.length;
+    const touched = isInHand ? [] : opened.filter(({ taken }) => taken > 0);
     const others = touched.filter(({ key }) => key !== request.key);
     const endsFor = (why: string): string[] =>
       ending?.why === why && ready === 0 ? [ending.key] : [];
@@ -90,7 +90,7 @@ export class MemoryJoint {
         ready,
         blockedBy: endsFor('other'),
         missingIn: endsFor('missing'),
-        isInHand: endsFor('in-hand').length > 0,
+        isInHand,
         others: new Map(others.map(({ key }) => [key, this.#other(key)])),
         lost: copies.hasLost(request.key),
       },

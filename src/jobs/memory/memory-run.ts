@@ -1,6 +1,12 @@
 /** The run that begins at a lane whose first job has several keys: what scripts/joint/head.ts does, and why. */
 import { TRANSACTION_KEYS_MAX } from '../../updates/transaction.ts';
-import { COPIES_BYTES_MAX, IN_HAND_MS, JOINT_RUN_KEYS_MAX } from '../joint-lanes.ts';
+import {
+  COPIES_BYTES_MAX,
+  IN_HAND_MS,
+  JOINT_RUN_KEYS_MAX,
+  SMALL_RUN_JOBS,
+  SMALL_RUN_WAITS_MS,
+} from '../joint-lanes.ts';
 import type { Copy, LaneEntry, TakeRequest } from '../lanes.ts';
 import type { Entry, LaneOrders } from './lane-orders.ts';
 
@@ -16,7 +22,8 @@ export interface RunFacts {
 interface OpenLane {
   readonly key: string;
   readonly entries: readonly Entry[];
-  readonly isInHand: boolean;
+  /** Since when somebody has a run of it in hand: milliseconds. Undefined: nobody, or for long. */
+  readonly inHandMs: number | undefined;
   taken: number;
   last: number;
 }
@@ -25,6 +32,7 @@ interface OpenLane {
 interface Ending {
   readonly key: string;
   readonly why: 'other' | 'missing' | 'in-hand';
+  readonly inHandMs?: number;
 }
 
 export class MemoryRun {
@@ -32,6 +40,8 @@ export class MemoryRun {
   readonly opened: OpenLane[] = [];
   /** Undefined: at a limit, or at the end of the lane. */
   readonly ending: Ending | undefined;
+  /** Somebody else has it in hand, or will have in a moment. */
+  readonly isInHand: boolean;
   readonly #facts: RunFacts;
   #bytes = 0;
   #data = 0;
@@ -45,6 +55,9 @@ export class MemoryRun {
       if (this.entries.length >= jobsMax || this.#data >= dataMax) break;
       this.ending = this.#take(own, head, { jobsMax, dataMax });
     }
+    const { why, inHandMs = 0 } = this.ending ?? {};
+    const isSmall = this.entries.length < SMALL_RUN_JOBS && inHandMs < SMALL_RUN_WAITS_MS;
+    this.isInHand = why === 'in-hand' && (this.entries.length === 0 || isSmall);
   }
 
   /** The lane's next job, and all that must be taken before it. */
@@ -86,7 +99,7 @@ export class MemoryRun {
     for (const key of keys) {
       const lane = this.#lane(key);
       if (lane === undefined) return { key, why: 'other' };
-      if (lane.isInHand) return { key, why: 'in-hand' };
+      if (lane.inHandMs !== undefined) return { key, why: 'in-hand', inHandMs: lane.inHandMs };
       const [firstId, first] = lane.entries[lane.taken] ?? [];
       if (firstId === jobId) continue;
       if (first !== undefined && first < sequence) return lane;
@@ -105,9 +118,10 @@ export class MemoryRun {
     const { value } = copyOf(key);
     if (typeof value === 'object') this.#bytes += Buffer.byteLength(value.json);
     const token = inHand(key);
-    const isInHand = token !== undefined && Math.abs(lanes.nowMicros() - token) < IN_HAND_MS * 1000;
+    const sinceMs = token === undefined ? IN_HAND_MS : Math.abs(lanes.nowMicros() - token) / 1000;
+    const inHandMs = sinceMs < IN_HAND_MS ? sinceMs : undefined;
     const entries = lanes.head(key, Number.POSITIVE_INFINITY);
-    const lane = { key, entries, isInHand, taken: 0, last: 0 };
+    const lane = { key, entries, inHandMs, taken: 0, last: 0 };
     this.opened.push(lane);
     return lane;
   }

@@ -1,5 +1,11 @@
 import { COPY_IN_USE_MS } from '../../../lanes.ts';
-import { COPIES_BYTES_MAX, IN_HAND_MS, JOINT_RUN_KEYS_MAX } from '../../../joint-lanes.ts';
+import {
+  COPIES_BYTES_MAX,
+  IN_HAND_MS,
+  JOINT_RUN_KEYS_MAX,
+  SMALL_RUN_JOBS,
+  SMALL_RUN_WAITS_MS,
+} from '../../../joint-lanes.ts';
 import { TRANSACTION_KEYS_MAX } from '../../../../updates/transaction.ts';
 import { IN_HAND_KEY, LOST_FIELD } from '../script.ts';
 import type { Packed } from '../packing.ts';
@@ -46,9 +52,10 @@ local function openLane(key)
   local expiry, value = copy[3], copy[6] or '-'
   if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
   local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', '^(%d+) .* run$')
+  local inHandMs = handedOut[key] and 0 or since and math.abs(nowMicros - tonumber(since)) / 1000
   return {
     key = key, taken = 0, from = 0, page = {}, isLast = false, copy = copy, value = value, expiry = expiry,
-    isInHand = handedOut[key] or since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000},
+    inHandMs = inHandMs and inHandMs < ${IN_HAND_MS} and inHandMs,
   }
 end
 
@@ -97,7 +104,7 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
     for n = 1, #job.keys do
       local lane = laneOf(job.keys[n])
       if not lane then return nil, job.keys[n], 'full' end
-      if lane.isInHand then return nil, lane.key, 'hand' end
+      if lane.inHandMs then return nil, lane.key, 'hand', lane.inHandMs end
       local id, sequence = firstOf(lane)
       if id ~= place.id then
         if id and tonumber(sequence) < tonumber(place.sequence) then return { id = id, sequence = sequence, key = lane.key } end
@@ -114,8 +121,8 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
       local place = places[#places]
       local job = jobOf(place)
       if not job or not (job.isUntried or (#run == 0 and place.id == headId)) then return run, opened, place.key, 'other' end
-      local first, ending, why = before(place, job)
-      if ending then return run, opened, ending, why end
+      local first, ending, why, inHandMs = before(place, job)
+      if ending then return run, opened, ending, why, inHandMs end
       if first then
         places[#places + 1] = first
       else
@@ -141,7 +148,10 @@ end
 
 -- The entries to hand out, and what else is said of them. Notes what is in hand.
 local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHand)
-  local run, opened, ending, why = runFrom(key, jobsMax, dataMax, traces, entryOf)
+  local run, opened, ending, why, inHandMs = runFrom(key, jobsMax, dataMax, traces, entryOf)
+  if why == 'hand' and (#run == 0 or (#run < ${SMALL_RUN_JOBS} and inHandMs < ${SMALL_RUN_WAITS_MS})) then
+    return { first }, { 0, {}, {}, 0, {}, 1 }
+  end
   local others = {}
   for i = 1, #opened do
     local lane = opened[i]
@@ -155,6 +165,6 @@ local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHa
   local lost = copy[5] == (copy[1] or '0') and 1 or 0
   local blockedBy = not isReady and (why == 'other' or why == 'full') and { ending } or {}
   local missingIn = not isReady and why == 'missing' and { ending } or {}
-  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, why == 'hand' and not isReady and 1 or 0 }
+  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, 0 }
 end
 `;
