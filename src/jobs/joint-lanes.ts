@@ -106,6 +106,11 @@ export interface JointLanes {
   /** The commit of this token if it is behind; or those that have been for so many milliseconds, at most 100. */
   behind(which: { readonly token: number } | { readonly forMs: number }): Promise<BehindCommit[]>;
   /**
+   * A joint job waits at the head of a lane for another one, and will give up after so many milliseconds. Returns for how
+   * many it has waited since it entered with this sequence, in whichever process.
+   */
+  noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number>;
+  /**
    * A joint job that waits gives up: it leaves all its lanes with this outcome, or with the one that it has. False: it is in
    * none.
    */

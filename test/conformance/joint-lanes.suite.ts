@@ -136,6 +136,7 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
           },
         ],
         missingIn: [],
+        failsInMs: undefined,
       });
       expect((await stage.views.one(B)).head?.joint).toBeUndefined();
       const page = {
@@ -151,6 +152,21 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
         [A, [A, B, C]],
         [B, undefined],
       ]);
+    });
+
+    test('how long it has waited is kept with the job, until it enters anew', async () => {
+      await enterSingle('first', B);
+      await enterJoint('j', A, B);
+      const { sequence = 0 } = (await take(A)).entries[0] ?? {};
+      expect(await lanes.noteWait('j', sequence, 60_000)).toBe(0);
+      await stage.sleep(20);
+      expect(await stage.other.noteWait('j', sequence, 60_000)).toBeGreaterThanOrEqual(19);
+      const failsInMs = (await stage.views.one(A)).head?.joint?.failsInMs;
+      expect(failsInMs).toBeLessThanOrEqual(59_981);
+      expect(failsInMs).toBeGreaterThan(30_000);
+      expect(await lanes.noteWait('j', sequence + 1, 60_000)).toBe(0);
+      expect((await stage.views.one(A)).head?.joint?.failsInMs).toBeUndefined();
+      expect(await lanes.noteWait('nobody', 1, 60_000)).toBe(0);
     });
 
     test('several are ready together as far as only they are before each other', async () => {

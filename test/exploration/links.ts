@@ -255,6 +255,10 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
+  noteWait(): never {
+    throw notExplored();
+  }
+
   withdraw(): never {
     throw notExplored();
   }

@@ -2,7 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { defineTransaction } from '../../src/updates/transaction.ts';
 import { defineUpdate } from '../../src/updates/update.ts';
+import { why } from '../../src/jobs/reports/why.ts';
 import { eventually } from '../support/memcached.ts';
+import type { Worker } from '../../src/workers/worker.ts';
 import { nextEvent, type Stage, stage } from '../support/workers.ts';
 import { torilHere } from './cli-runner.ts';
 
@@ -33,7 +35,14 @@ const pairThat = (onExhausted: 'hold' | 'cascade') =>
     onExhausted,
   });
 const [pair, cascading] = [pairThat('hold'), pairThat('cascade')];
-const updates = [add, pair, cascading];
+const impatient = defineTransaction({
+  name: 'impatient',
+  keys: ({ keys }: PairData) => keys,
+  initial: (): string[] => [],
+  apply: (values) => values,
+  onBlocked: { failAfterMs: 30_000 },
+});
+const updates = [add, pair, cascading, impatient];
 
 const CASCADED = 'an earlier job of the same key failed for good';
 
@@ -51,17 +60,26 @@ const valueOf = async ({ here }: Scene, key: string): Promise<unknown> =>
   (await here.cells.read(key))?.value;
 
 /** Job 1 holds two lanes, in which jobs 2 and 3 wait. */
-async function held({ here, a, b }: Scene): Promise<void> {
-  await here.worker();
+async function held({ here, a, b }: Scene): Promise<Worker> {
+  const worker = await here.worker();
   await here.queue.enqueue(pair, { keys: [a, b], failures: 1 });
   await here.queue.enqueue(add, { key: a });
   await here.queue.enqueue(add, { key: b });
   await eventually('it is held', async () => (await here.queue.laneCounts()).held === 2);
   await eventually('BullMQ knows', async () => (await here.queue.getFailedCount()) === 1);
+  return worker;
 }
 
 const empty = ({ here }: Scene): Promise<void> =>
   eventually('all is done', async () => (await here.queue.laneCounts()).keys === 0);
+
+/** What is kept with job 4, as if it had waited for a minute when a worker died. */
+async function longAgo({ here }: Scene): Promise<string> {
+  const [sequence, sinceMs, failAfterMs] = (
+    (await here.redis.hget(here.redisKey('4'), 'torilBlocked')) ?? ''
+  ).split(' ');
+  return `${sequence} ${Number(sinceMs) - 60_000} ${failAfterMs}`;
+}
 
 describe('a transaction that holds its lanes', () => {
   test.each([
@@ -124,6 +142,36 @@ describe('a transaction that holds its lanes', () => {
     );
     expect(reasons).toEqual(['attempt 1', CASCADED, CASCADED, undefined]);
     expect([await valueOf(at, a), await valueOf(at, c)]).toEqual([undefined, ['4']]);
+  });
+});
+
+test('a transaction that may not wait for ever says when it fails, and the time counts on in another worker', async () => {
+  const at = scene();
+  const { here, a, b } = at;
+  const worker = await held(at);
+  const c = here.key('c');
+  const job = await here.queue.enqueue(impatient, { keys: [c, b] });
+  await eventually('it waits', async () => {
+    const { state } = await here.queue.lane(c).report();
+    return state.kind === 'other-lane' && state.failsInMs !== undefined;
+  });
+  const { sentence, at: where } = why(await here.queue.lane(c).report());
+  expect(sentence).toMatch(
+    /^impatient \(job 4\) waits for \S+-b, where job 1 \(pair-hold\) and 1 more are before it since .*, and fails in [12]\d s; \S+-b: held by job 1/,
+  );
+  expect(where).toBe(b);
+  await worker.close();
+  await here.redis.hset(here.redisKey('4'), 'torilBlocked', await longAgo(at));
+  await here.worker();
+  const [failed] = await here.finished([job]);
+  expect(failed?.failedReason).toMatch(/^it has waited at "\S+-c" for [6-9]\d{4} ms/);
+  expect((await here.queue.lane(a).report()).heldBy).toBe('1');
+
+  // Tried again, it begins to wait anew.
+  await failed?.retry('failed');
+  await eventually('it waits again', async () => {
+    const { state } = await here.queue.lane(c).report();
+    return state.kind === 'other-lane' && (state.failsInMs ?? 0) > 0;
   });
 });
 

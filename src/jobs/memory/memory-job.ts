@@ -32,6 +32,8 @@ export interface MemoryJob {
   isLate: boolean;
   /** All its keys, if it has several; `entered` names the first. */
   keys: readonly string[] | undefined;
+  /** Of one that may not wait for ever: since when it waits at the head of a lane (ms since 1970), with which sequence. */
+  waits?: { readonly sequence: number; readonly sinceMs: number; readonly failAfterMs: number };
 }
 
 export interface NewMemoryJob {

@@ -188,6 +188,15 @@ export class MemoryJoint {
     return all.filter(({ token }) => token <= until).slice(0, COMMITS_MAX);
   }
 
+  noteWait(jobId: string, sequence: number, failAfterMs: number): number {
+    const job = this.#parts.jobs.get(jobId);
+    if (job === undefined) return 0;
+    const nowMs = Math.floor(this.#parts.lanes.nowMicros() / 1000);
+    const sinceMs = job.waits?.sequence === sequence ? job.waits.sinceMs : nowMs;
+    job.waits = { sequence, sinceMs, failAfterMs: Math.ceil(failAfterMs) };
+    return Math.max(0, nowMs - sinceMs);
+  }
+
   withdraw(jobId: string, decision: string): boolean {
     const job = this.#parts.jobs.get(jobId);
     if (job?.keys === undefined) return false;

@@ -113,11 +113,16 @@ export class MemoryLaneViews implements LaneViews {
       dueInMs: isHeldBack ? Math.max(0, Math.floor((job?.dueMs ?? 0) - nowMs)) : 0,
       finishedMs: job?.finishedOn === undefined ? 0 : Math.max(0, nowMs - job.finishedOn),
       ahead: undefined,
-      joint: job?.keys && this.#jointFacts(jobId, job.keys, nowMs),
+      joint: job?.keys && this.#jointFacts(job, job.keys, sequence, nowMs),
     };
   }
 
-  #jointFacts(jobId: string, keys: readonly string[], nowMs: number): JointFacts {
+  #jointFacts(
+    { id: jobId, waits }: MemoryJob,
+    keys: readonly string[],
+    sequence: number,
+    nowMs: number,
+  ): JointFacts {
     const waitsFor: OtherLane[] = [];
     const missingIn: string[] = [];
     for (const key of keys) {
@@ -131,7 +136,11 @@ export class MemoryLaneViews implements LaneViews {
         waitsFor.push({ key, before, first: its });
       }
     }
-    return { keys, waitsFor, missingIn };
+    const failsInMs =
+      waits?.sequence === sequence
+        ? Math.max(0, waits.sinceMs + waits.failAfterMs - Math.floor(nowMs))
+        : undefined;
+    return { keys, waitsFor, missingIn, failsInMs };
   }
 }
 

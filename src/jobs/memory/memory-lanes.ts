@@ -79,6 +79,10 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.joint.behind(which));
   }
 
+  noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number> {
+    return this.travel(() => this.#jobs.joint.noteWait(jobId, sequence, failAfterMs));
+  }
+
   withdraw(jobId: string, decision: string): Promise<boolean> {
     return this.travel(() => this.#jobs.joint.withdraw(jobId, decision));
   }

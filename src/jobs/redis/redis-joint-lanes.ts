@@ -14,6 +14,7 @@ import {
 } from './scripts/joint/acknowledge-joint.ts';
 import { BEHIND, SETTLED, SNAPSHOT } from './scripts/joint/behind.ts';
 import { ENTER_JOINT } from './scripts/joint/enter.ts';
+import { NOTE_WAIT } from './scripts/joint/wait.ts';
 import { Packing } from './scripts/packing.ts';
 
 /** Commits per call: each is of several keys, and no script may block Redis for long. */
@@ -61,6 +62,11 @@ export class RedisJointLanes implements JointLanes {
       const [token, ...keys] = JSON.parse(member) as string[];
       return { token: Number(token), keys };
     });
+  }
+
+  async noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number> {
+    const args = [jobId, sequence, Math.ceil(failAfterMs)];
+    return Number(await this.#scripts.run(NOTE_WAIT, args));
   }
 
   async withdraw(jobId: string, decision: string): Promise<boolean> {

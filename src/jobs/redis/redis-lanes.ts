@@ -171,6 +171,10 @@ export class RedisLanes implements Lanes {
     return this.#joint.behind(which);
   }
 
+  noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number> {
+    return this.#joint.noteWait(jobId, sequence, failAfterMs);
+  }
+
   withdraw(jobId: string, decision: string): Promise<boolean> {
     return this.#joint.withdraw(jobId, decision);
   }

@@ -197,6 +197,8 @@ export type LaneState =
       readonly before: number;
       /** of which this one is the first. */
       readonly first: LaneFirst;
+      /** Until it has waited too long (`onBlocked`). Undefined: it may wait for ever, or nobody has met it yet. */
+      readonly failsInMs: number | undefined;
       /** What all of them wait for in the end. Undefined: it was not looked at, or is over. */
       readonly cause: { readonly key: string; readonly state: LaneState } | undefined;
     }

@@ -50,7 +50,7 @@ function notReady(
   { jobId, name, place, joint }: HeadFacts,
 ): LaneState | undefined {
   if (joint === undefined || place === 'completed') return undefined;
-  const { keys, waitsFor, missingIn } = joint;
+  const { keys, waitsFor, missingIn, failsInMs } = joint;
   const [missing] = missingIn;
   const [longest] = waitsFor.toSorted((a, b) => b.first.ageMs - a.first.ageMs);
   if (missing !== undefined) return { kind: 'lanes-apart', jobId, keys, missingIn: missing };
@@ -58,7 +58,17 @@ function notReady(
   const { key: forKey, before, first } = longest;
   return (
     withoutWorkers(facts, { jobId, name }) ?? {
-      ...{ kind: 'other-lane', jobId, name, keys, forKey, before, first, cause: undefined },
+      ...{
+        kind: 'other-lane',
+        jobId,
+        name,
+        keys,
+        forKey,
+        before,
+        first,
+        failsInMs,
+        cause: undefined,
+      },
     }
   );
 }

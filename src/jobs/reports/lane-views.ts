@@ -118,6 +118,8 @@ export interface JointFacts {
   readonly waitsFor: readonly OtherLane[];
   /** Keys in whose lanes it is not, though it has entered them. */
   readonly missingIn: readonly string[];
+  /** Milliseconds until it has waited too long; undefined: it may wait for ever, or nobody has met it yet. */
+  readonly failsInMs: number | undefined;
 }
 
 export interface OtherLane {

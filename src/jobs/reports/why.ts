@@ -157,10 +157,10 @@ function explained(state: LaneState): Omit<Why, 'code'> {
 
 /** A job of several keys: the reason is at the key that it waits for, or further on. */
 function onOtherLane(state: LaneState & { kind: 'other-lane' }): Omit<Why, 'code'> {
-  const { name, forKey, before, first, cause } = state;
+  const { name, forKey, before, first, failsInMs, cause } = state;
   const more = before === 1 ? 'is' : `and ${before - 1} more are`;
   const named = first.name === '' ? '' : ` (${quoted(first.name)})`;
-  const waits = `${quoted(name)} (job ${id(state)}) waits for ${quoted(forKey)}, where job ${id(first)}${named} ${more} before it since ${durationText(first.ageMs)}`;
+  const waits = `${quoted(name)} (job ${id(state)}) waits for ${quoted(forKey)}, where job ${id(first)}${named} ${more} before it since ${durationText(first.ageMs)}${failsInMs === undefined ? '' : `, and fails in ${durationText(failsInMs)}`}`;
   if (cause === undefined) return { sentence: waits, ...NOTHING_TO_DO };
   const its = why(cause);
   const sentence = `${waits}; ${quoted(cause.key)}: ${its.sentence}`;

@@ -19,7 +19,7 @@ export class WorkerMemory {
   readonly driven: Map<string, object> = new Map();
   /** Of the transactions of all keys together. */
   readonly runPace: Pace = new Pace();
-  /** Since when transactions wait at the head of a lane for another lane: monotonic milliseconds, by job id. */
+  /** Since when transactions wait at the head of a lane for another lane: monotonic milliseconds, by job id and sequence. */
   readonly blockedSince: ForgetfulMap<string, number> = new ForgetfulMap(BLOCKED_MAX);
 }
 

@@ -17,29 +17,41 @@ export async function notReady(
   const [missing] = missingIn;
   if (missing !== undefined) return apart(turn, entry, missing);
   const { context, memory, key } = turn;
-  const { jobId } = entry;
-  const nowMs = context.clock.monotonicMs();
-  const sinceMs = memory.worker.blockedSince.get(jobId);
+  const { jobId, sequence } = entry;
+  // With another sequence it has entered anew, after an operator's retry for example.
+  const wait = `${jobId} ${sequence}`;
+  const { blockedSince } = memory.worker;
+  const failAfterMs = mayWaitMs(turn, entry);
+  let sinceMs = blockedSince.get(wait);
   if (sinceMs === undefined) {
-    memory.worker.blockedSince.set(jobId, nowMs);
+    const isLimited = failAfterMs !== undefined;
+    const waitedMs = isLimited ? await context.lanes.noteWait(jobId, sequence, failAfterMs) : 0;
+    sinceMs = context.clock.monotonicMs() - waitedMs;
+    blockedSince.set(wait, sinceMs);
     context.report('laneWaits', { key, jobId, forKey: blockedBy[0] as string });
-  } else if (await givesUp(turn, entry, nowMs - sinceMs, blockedBy)) {
-    return NEXT;
+  }
+  const waitedMs = context.clock.monotonicMs() - sinceMs;
+  if (waitedMs >= (failAfterMs ?? Number.POSITIVE_INFINITY)) {
+    if (await gaveUp(turn, entry, waitedMs, blockedBy)) return NEXT;
   }
   // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
   blockedBy.forEach((other) => turn.toVisit.add(other));
   return { kind: 'waits', forKeys: blockedBy };
 }
 
-/** Its update says that it need not wait for ever: then it has left all its lanes. */
-async function givesUp(
+/** Undefined: for ever; or the worker does not know its update. */
+function mayWaitMs({ context }: Turn, { name }: LaneEntry): number | undefined {
+  const { onBlocked } = context.registry.find(name) ?? {};
+  return typeof onBlocked === 'object' ? onBlocked.failAfterMs : undefined;
+}
+
+/** It has left all its lanes. */
+async function gaveUp(
   { context, key }: Turn,
-  { jobId, name }: LaneEntry,
+  { jobId }: LaneEntry,
   waitedMs: number,
   blockedBy: readonly string[],
 ): Promise<boolean> {
-  const { onBlocked } = context.registry.find(name) ?? {};
-  if (typeof onBlocked !== 'object' || waitedMs < onBlocked.failAfterMs) return false;
   const message = `it has waited at "${key}" for ${Math.round(waitedMs)} ms for the jobs before it at ${blockedBy.map((one) => `"${one}"`).join(', ')} (onBlocked).`;
   const outcome = { kind: 'failed', code: 'JOINT_BLOCKED', message, cascades: false } as const;
   return context.lanes.withdraw(jobId, encodeDecision(outcome));

@@ -137,7 +137,7 @@ function headOf(head: HeadReply, nowMs: number): HeadFacts {
   };
 }
 
-function jointOf([keys, others]: JointReply, nowMs: number): JointFacts {
+function jointOf([keys, others, failsInMs]: JointReply, nowMs: number): JointFacts {
   const there = others.filter(([, before]) => before >= 0);
   return {
     keys,
@@ -145,6 +145,7 @@ function jointOf([keys, others]: JointReply, nowMs: number): JointFacts {
       return { key, before, first: { jobId, name, ageMs: ageMs(Number(sequence), nowMs) } };
     }),
     missingIn: others.filter(([, before]) => before < 0).map(([key]) => key),
+    failsInMs: failsInMs < 0 ? undefined : failsInMs,
   };
 }
 

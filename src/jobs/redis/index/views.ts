@@ -1,6 +1,6 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { HEAD_FACTS_LUA } from '../../bullmq/state/head-facts.ts';
-import { IN_HAND_KEY, KEYS_FIELD, type Script } from '../scripts/script.ts';
+import { BLOCKED_FIELD, IN_HAND_KEY, KEYS_FIELD, type Script } from '../scripts/script.ts';
 import { REINDEX_LUA } from './lane-index.ts';
 
 /** As `headFacts` tells it, behind the job's id and sequence; `joint` is missing if it has one key. */
@@ -10,8 +10,12 @@ export type HeadReply = readonly [
   joint?: JointReply,
 ];
 
-/** All its keys, and the lanes in which it is not the first one. */
-export type JointReply = readonly [keys: readonly string[], others: readonly OtherLaneReply[]];
+/** All its keys, and the lanes in which it is not the first one. `failsInMs`: -1: not known. */
+export type JointReply = readonly [
+  keys: readonly string[],
+  others: readonly OtherLaneReply[],
+  failsInMs: number,
+];
 
 /** `before`: -1: it is missing there. */
 type OtherLaneReply = readonly [
@@ -38,10 +42,12 @@ const HELD_MAX = 200;
 /** A fragment: `laneFacts(lane, isAlone)` is a LaneReply. */
 const LANE_FACTS_LUA = `${OWN_PREFIX_LUA}${HEAD_FACTS_LUA}${REINDEX_LUA}
 -- What a job of several keys waits for in its other lanes; nil: it has one key.
-local function jointFacts(jobId)
-  local told = fieldsOf(prefix .. jobId, '${KEYS_FIELD}')[1]
+local function jointFacts(jobId, sequence)
+  local told, blocked = unpack(fieldsOf(prefix .. jobId, '${KEYS_FIELD}', '${BLOCKED_FIELD}'))
   if not told then return nil end
-  local keys, others = cjson.decode(told), {}
+  local keys, others, failsIn = cjson.decode(told), {}, -1
+  local itsSequence, since, mayWait = string.match(blocked or '', '^(%d+) (%d+) (%d+)$')
+  if itsSequence == sequence then failsIn = math.max(0, since + mayWait - nowMs) end
   for i = 1, #keys do
     local laneKey = own .. 'lane:' .. keys[i]
     local rank = redis.call('ZRANK', laneKey, jobId)
@@ -51,7 +57,7 @@ local function jointFacts(jobId)
       others[#others + 1] = { keys[i], rank or -1, first[1] or '', name, first[2] or '0' }
     end
   end
-  return { keys, others }
+  return { keys, others, failsIn }
 end
 
 local function laneFacts(lane, isAlone)
@@ -62,7 +68,7 @@ local function laneFacts(lane, isAlone)
   local reply = { lane, redis.call('ZCARD', laneKey), copy[1] or '0', copy[2] or '0', inHand }
   if first[1] then
     reply[6] = { first[1], first[2], unpack(headFacts(first[1], isAlone)) }
-    reply[6][11] = jointFacts(first[1])
+    reply[6][11] = jointFacts(first[1], first[2])
   else
     reply[6] = {}
   end

@@ -83,6 +83,9 @@ export const LANE_FIELD = 'tl';
 /** A job of several keys: all of them, as JSON, in its user's order. LANE_FIELD is the first; missing while it is in none. */
 export const KEYS_FIELD = 'torilKeys';
 
+/** Of a joint job that may not wait for ever: its sequence, since when it waits at a head (ms since 1970), how long it may (ms). */
+export const BLOCKED_FIELD = 'torilBlocked';
+
 /** A fragment: the keys of all lanes that a job has entered, by its hash; empty: none. */
 export const LANES_OF_LUA: string = `
 local function lanesOf(jobKey)

@@ -7,7 +7,7 @@ const PAUSED: LaneState = { kind: 'paused' };
 function waits(forKey: string): LaneState {
   return {
     ...{ kind: 'other-lane', jobId: '1', name: 'u', keys: ['a', forKey], forKey, before: 1 },
-    ...{ first: { jobId: '0', name: 'v', ageMs: 5 }, cause: undefined },
+    ...{ first: { jobId: '0', name: 'v', ageMs: 5 }, failsInMs: undefined, cause: undefined },
   };
 }
 

@@ -27,6 +27,7 @@ const WAITS: JointFacts = {
     { key: 'b', before: 2, first: { jobId: '3', name: 'v', ageMs: 20_000 } },
   ],
   missingIn: [],
+  failsInMs: 500,
 };
 
 function facts(
@@ -62,7 +63,12 @@ describe('the state of a lane', () => {
       facts({ place: 'active', joint: WAITS }, {}, BATCH),
       {
         ...{ kind: 'other-lane', jobId: '7', name: 'u', keys: ['k', 'a', 'b'], forKey: 'b' },
-        ...{ before: 2, first: { jobId: '3', name: 'v', ageMs: 20_000 }, cause: undefined },
+        ...{
+          before: 2,
+          first: { jobId: '3', name: 'v', ageMs: 20_000 },
+          failsInMs: 500,
+          cause: undefined,
+        },
       },
     ],
     [

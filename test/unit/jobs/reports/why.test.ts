@@ -6,7 +6,8 @@ const MINUTE = 60_000;
 
 const OTHER_LANE: LaneState & { kind: 'other-lane' } = {
   ...{ kind: 'other-lane', jobId: '12', name: 'transfer', keys: ['a', 'b'], forKey: 'b' },
-  ...{ before: 1, first: { jobId: '9', name: 'deposit', ageMs: 4_000 }, cause: undefined },
+  ...{ before: 1, first: { jobId: '9', name: 'deposit', ageMs: 4_000 }, failsInMs: undefined },
+  cause: undefined,
 };
 
 /** A row per state, and more where the sentence depends on what it holds. */
@@ -72,6 +73,11 @@ const ROWS: readonly (readonly [
     /Start a worker/,
   ],
   [OTHER_LANE, 'transfer (job 12) waits for b, where job 9 (deposit) is before it since 4 s', ''],
+  [
+    { ...OTHER_LANE, failsInMs: 20_000 },
+    'transfer (job 12) waits for b, where job 9 (deposit) is before it since 4 s, and fails in 20 s',
+    '',
+  ],
   [
     { ...OTHER_LANE, before: 3, first: { jobId: '9', name: '', ageMs: 4_000 } },
     'transfer (job 12) waits for b, where job 9 and 2 more are before it since 4 s',
