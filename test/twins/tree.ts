@@ -1,5 +1,6 @@
 /** A copy of the tree, as far as the proofs need it, in which one twin after the other is planted. */
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdtempSync,
@@ -30,6 +31,7 @@ export interface Tree {
 
 export function copiedTree(): Tree {
   const folder = mkdtempSync(join(tmpdir(), 'toril-twins-'));
+  chmodSync(folder, 0o755); // memcached runs as nobody, and reads its users' passwords in it
   const filter = (path: string): boolean => !path.endsWith('node_modules');
   for (const path of COPIED)
     cpSync(join(ROOT, path), join(folder, path), { recursive: true, filter });
