@@ -37,7 +37,8 @@ async function job(key: string): Promise<void> {
   if (acquisition.kind !== 'held') throw new Error(`the lease is ${acquisition.kind}`);
   const { lease } = acquisition;
   const read = await reading;
-  const item = { value: VALUE, flags: 1, ttlSeconds: TTL_SECONDS };
+  // As a worker with durable copies writes it.
+  const item = { value: VALUE, flags: 1, ttlSeconds: TTL_SECONDS, isCopied: true, isLast: true };
   const writing =
     read?.kind === 'done'
       ? lease.connection.replace(name, item, read.value.cas)

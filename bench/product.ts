@@ -60,12 +60,17 @@ async function openProducer(
   };
 }
 
-async function openWorker(site: Site, run: string, settings: WorkerSettings): Promise<Worker> {
+async function openWorker(
+  site: Site,
+  run: string,
+  settings: WorkerSettings,
+  protocol: 'auto' | 'binary' = 'auto',
+): Promise<Worker> {
   const product = await productOf(site);
   const { lockMs } = settings;
   const worker = new product.Worker(run, {
     connection: { url: site.redis, maxRetriesPerRequest: null },
-    memcached: site.memcached,
+    memcached: { servers: site.memcached, protocol },
     updates: [updateOf(product, settings)],
     concurrency: settings.concurrency,
     history: settings.history ? 'on' : 'off',
@@ -84,7 +89,7 @@ async function openWorker(site: Site, run: string, settings: WorkerSettings): Pr
 
 export const toril: System = {
   openProducer,
-  openWorker,
+  openWorker: (site, run, settings) => openWorker(site, run, settings),
   async readValues(site, keys) {
     const { openCells } = await productOf(site);
     const cells = openCells({ memcached: site.memcached });
@@ -95,4 +100,10 @@ export const toril: System = {
       await cells.close();
     }
   },
+};
+
+/** In the deprecated protocol, whose bytes memjs makes and reads. */
+export const torilByMemjs: System = {
+  ...toril,
+  openWorker: (site, run, settings) => openWorker(site, run, settings, 'binary'),
 };

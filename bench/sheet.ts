@@ -104,6 +104,7 @@ const REPLAY: readonly Column[] = [
 const COLUMNS: Readonly<Record<Exclude<FamilyName, 'matrix'>, readonly Column[]>> = {
   gate: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   strict: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
+  protocols: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   enqueue: [...WORK, ...SPEED, ...RATIO, ...TARGET],
   scaling: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],
   traces: [...WORK, ...SPEED, ...RATIO, ...TARGET, ...RIGHT],

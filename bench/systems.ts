@@ -30,6 +30,11 @@ const SYSTEMS = {
     promised: 'order',
     load: async () => (await import('./product.ts')).toril,
   },
+  'toril-memjs': {
+    title: 'Toril, binary protocol by memjs',
+    promised: 'order',
+    load: async () => (await import('./product.ts')).torilByMemjs,
+  },
   'bullmq-noop': {
     title: 'BullMQ, no-op',
     promised: 'no value',
@@ -88,9 +93,13 @@ export function isProduct(name: SystemName): boolean {
   return name === 'toril' || isVariant(name);
 }
 
+const VARIANTS: ReadonlySet<SystemName> = new Set<SystemName>([
+  ...(['toril-strict', 'toril-history', 'toril-memjs'] as const),
+]);
+
 /** Of ours: not as it comes, but as it can be set up. */
 function isVariant(name: SystemName): boolean {
-  return name === 'toril-strict' || name === 'toril-history';
+  return VARIANTS.has(name);
 }
 
 /** What ratios refer to, unless a part of the bench says otherwise. */

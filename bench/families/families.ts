@@ -3,7 +3,7 @@ import type { Bench } from '../bench.ts';
 import type { Row } from '../row.ts';
 import { document } from './document.ts';
 import { enqueue } from './enqueue.ts';
-import { gate, strict } from './gate.ts';
+import { gate, protocols, strict } from './gate.ts';
 import { growth } from './growth.ts';
 import { history } from './history.ts';
 import { isolation } from './isolation.ts';
@@ -26,6 +26,7 @@ export interface Family {
 const FAMILIES = {
   gate: { title: 'One process, concurrency 64', isScored: true, measure: gate },
   strict: { title: 'Strict updates', isScored: true, measure: strict },
+  protocols: { title: "memcached's protocols", onlyWhenAsked: true, measure: protocols },
   enqueue: { title: 'Bulk enqueue', isScored: true, measure: enqueue },
   scaling: { title: 'More processes', onlyWhenAsked: true, isScored: true, measure: scaling },
   memory: { title: 'Redis memory', measure: memory },

@@ -41,6 +41,21 @@ export async function strict(bench: Bench): Promise<Row[]> {
   ]);
 }
 
+/** What the other protocol costs, beside the one that is spoken where the server has it. */
+export async function protocols(bench: Bench): Promise<Row[]> {
+  return rowsOf(bench, [
+    {
+      family: 'protocols',
+      systems: ['toril-memjs'],
+      against: 'toril',
+      work: 'every key different',
+      keys: 0,
+      everyKeyDifferent: true,
+      target: 0.85,
+    },
+  ]);
+}
+
 type Setting = Omit<Comparison, 'jobs' | 'concurrency' | 'processes'>;
 
 async function rowsOf(bench: Bench, settings: readonly Setting[]): Promise<Row[]> {
