@@ -182,6 +182,7 @@ export class WorkerCore {
       ...{ id, host: hostname(), pid: process.pid, node: process.versions.node },
       ...{ bullmq: installedBullMQ().version, updates: registry.names, concurrency: slots() },
       ...{ leaseMs: options.leaseMs, memcached: servers.fingerprint, fastPathOff: fastPathOff() },
+      knowsTransactions: true,
     };
   }
 

@@ -25,7 +25,15 @@ export function workerFindings(workers: readonly RegisteredWorker[], clients: nu
     const says = `${clients - workers.length} workers of the queue are none of Toril's: what they complete is in no value`;
     findings.push(bad('stock workers', says, 'Stop them.'));
   }
-  return [...findings, ...differences(living), ...fastPaths(living)];
+  return [...findings, ...older(living), ...differences(living), ...fastPaths(living)];
+}
+
+/** They take a transaction out of all lanes but its first key's: the jobs behind it overtake it, and its lanes are apart. */
+function older(living: readonly RegisteredWorker[]): Finding[] {
+  const ids = living.flatMap(({ id, knowsTransactions }) => (knowsTransactions ? [] : [id]));
+  if (ids.length === 0) return [];
+  const says = `${ids.length} workers are of a Toril without transactions: ${ids.join(', ')}`;
+  return [unsure('workers', says, 'Replace them before the first transaction is enqueued.')];
 }
 
 function differences(living: readonly RegisteredWorker[]): Finding[] {

@@ -23,6 +23,8 @@ export interface WorkerCard {
   readonly memcached: string;
   /** Why its fast path is off; empty: it is on. */
   readonly fastPathOff: readonly string[];
+  /** It leaves transactions alone whose update it does not know. An older Toril says nothing of them. */
+  readonly knowsTransactions?: true;
 }
 
 export interface RegisteredWorker extends WorkerCard {

@@ -61,6 +61,7 @@ describe('of workers', () => {
   const WORKER: RegisteredWorker = {
     ...{ id: 'w', host: 'h', pid: 1, bullmq: '6.7.0', node: '20', updates: ['u'], concurrency: 1 },
     ...{ leaseMs: 10_000, memcached: 'a', fastPathOff: [], silentMs: 10 },
+    knowsTransactions: true,
   };
 
   test('living ones with one setting are good', () => {
@@ -74,6 +75,13 @@ describe('of workers', () => {
     ['a slow one', [{ ...WORKER, fastPathOff: ['limiter'] }], 1, 'fast path', 'unsure'],
   ])('%s', (_, workers, clients, check, verdict) => {
     expect(verdictOf(workerFindings(workers, clients), check)).toEqual([verdict]);
+  });
+
+  test('of an older Toril are told', () => {
+    const { knowsTransactions: _, ...old } = WORKER;
+    const [, found] = workerFindings([WORKER, { ...old, id: 'x' }], 2);
+    expect(found).toMatchObject({ check: 'workers', verdict: 'unsure' });
+    expect(found?.says).toBe('1 workers are of a Toril without transactions: x');
   });
 
   test('that are silent, or differ, are told', () => {
