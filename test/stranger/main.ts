@@ -3,7 +3,7 @@
  * from an empty cache, and used as the documentation says. Needs a registry. Exit code 1 if anything is otherwise.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { commandLine } from '../support/command-line.ts';
 import { packed } from '../support/packed.ts';
@@ -29,6 +29,8 @@ const { only, write } = commandLine(USAGE, {
   only: { type: 'string' },
   write: { type: 'boolean' },
 });
+// Seconds mean little on a machine that has other work.
+const [load = 0] = loadavg();
 const toril = await packed();
 const cache = mkdtempSync(join(tmpdir(), 'stranger-cache-'));
 const steps: Step[] = [];
@@ -59,7 +61,7 @@ try {
     '| --- | --- | --- | --- |',
     ...steps.map(rowOf),
     '',
-    `The package: ${kilobytes(toril.size)} to fetch, ${kilobytes(toril.unpackedSize)} unpacked. Node ${process.versions.node}, ${cpus().length} × ${cpu?.model ?? 'unknown'}.`,
+    `The package: ${kilobytes(toril.size)} to fetch, ${kilobytes(toril.unpackedSize)} unpacked. Node ${process.versions.node}, ${cpus().length} × ${cpu?.model ?? 'unknown'}; the machine's load was ${load.toFixed(1)} when it began.`,
     '',
   ].join('\n');
   if (write === true && process.exitCode === undefined)
