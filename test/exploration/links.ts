@@ -37,7 +37,7 @@ interface Sent<Request, Answer> {
 
 /**
  * One connection to the explored memcached. It never ends but by `end`. In the meta protocol some requests are two
- * commands, each a step of its own (src/memcached/meta/requests.ts).
+ * commands, each a step of its own (src/memcached/meta/commands.ts).
  */
 export class ExploredConnection implements Connection {
   readonly epoch: number;

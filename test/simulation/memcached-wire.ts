@@ -7,7 +7,7 @@
  *   made -> gathered (a moment) -> under way -> executed -> reply under way -> settled
  *
  * A fault can strike at each arrow. In the meta protocol some requests are two commands, between which those of
- * other connections may run (src/memcached/meta/requests.ts).
+ * other connections may run (src/memcached/meta/commands.ts).
  */
 import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';

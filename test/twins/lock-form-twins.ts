@@ -53,7 +53,7 @@ export const LOCK_FORM_TWINS: readonly Twin[] = [
     },
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/chosen-cas.ts',
         find: "return item.cas === chosenCas ? { kind: 'done', value: chosenCas } : refusedFor(item);",
         replace: "return item.cas > 0n ? { kind: 'done', value: chosenCas } : refusedFor(item);",
       },

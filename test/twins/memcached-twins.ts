@@ -40,7 +40,7 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     hunt: BY_TEST,
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/commands.ts',
         find: "writeCas(room, ' MR C', request.cas);",
         replace: "writeAscii(room, ' MR');",
       },
@@ -53,7 +53,7 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     hunt: BY_TEST,
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/classic-stores.ts',
         find: '    if (reply.hasValue(value)) return',
         replace: '    if (value.length >= 0) return',
       },
@@ -66,7 +66,7 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     hunt: BY_TEST,
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/classic-stores.ts',
         find: 'return reply.isBumped ? BUMPED_SINCE : casOf(reply, operation);',
         replace: 'return casOf(reply, operation);',
       },
@@ -78,7 +78,7 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     hunt: BY_TEST,
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/commands.ts',
         find: 'return reply.isFirstLook ? casOf(reply, operation) : REFUSED.exists;',
         replace: 'return casOf(reply, operation);',
       },
@@ -90,7 +90,7 @@ export const MEMCACHED_TWINS: readonly Twin[] = [
     hunt: BY_TEST,
     edits: [
       {
-        file: 'src/memcached/meta/requests.ts',
+        file: 'src/memcached/meta/answers.ts',
         find: '  return noRoomOf(reply) ?? unexpected(reply, operation);',
         replace: '  return noRoomOf(reply) ?? REFUSED.exists;',
       },

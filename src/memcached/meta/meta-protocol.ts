@@ -19,23 +19,10 @@ import { SocketConnection } from '../socket/socket-connection.ts';
 import { Wire } from '../socket/wire.ts';
 import { sayHello } from './hello.ts';
 import { MetaParser, type MetaReply } from './replies.ts';
-import {
-  ADD,
-  ADD_ALONE,
-  ADD_CHOSEN,
-  ADD_LAST,
-  BUMP,
-  DELETE,
-  GET,
-  GET_AND_TOUCH,
-  MetaRequest,
-  NOOP,
-  type Operation,
-  REPLACE,
-  REPLACE_ALONE,
-  REPLACE_CHOSEN,
-  REPLACE_LAST,
-} from './requests.ts';
+import { ADD_CHOSEN, REPLACE_CHOSEN } from './chosen-cas.ts';
+import { ADD_ALONE, ADD_LAST, REPLACE_ALONE, REPLACE_LAST } from './classic-stores.ts';
+import { ADD, BUMP, DELETE, GET, GET_AND_TOUCH, NOOP, REPLACE } from './commands.ts';
+import { MetaRequest, type Operation } from './requests.ts';
 
 /** Bytes that an item has beside its value, at the most. */
 const SURELY_BESIDE_BYTES = 1024;
