@@ -48,7 +48,7 @@ export function unexpected(reply: MetaReply, { verb }: Operation): Distrust {
   };
 }
 
-export function incomplete({ verb }: Operation): Distrust {
+function incomplete({ verb }: Operation): Distrust {
   const what = `it answered ${verb} with parts missing`;
   return { kind: 'distrusted', code: 'MEMCACHED_PROTOCOL', what };
 }
