@@ -22,6 +22,9 @@ export type Origin =
   /** With such a value, but whoever adopted it died before it could say which. */
   | 'unknown';
 
+/** Of one's own commit. */
+export type KnownOrigin = Exclude<Origin, 'unknown'>;
+
 /** What an acknowledgement adds to the history. */
 export interface HistoryNote {
   readonly origin: Origin;
@@ -38,6 +41,32 @@ export interface HistoryNote {
   readonly lengthMax: number;
   /** Milliseconds that it keeps them, about; 0: for ever. */
   readonly ageMs: number;
+}
+
+/** What an acknowledgement of a joint commit adds: an entry for each of its keys, one behind the other. */
+export interface JointNote
+  extends Pick<HistoryNote, 'lengthMax' | 'ageMs'>,
+    Pick<HistorySettings, 'checkpointEvery'> {
+  /** In the order of the commit's keys. */
+  readonly keys: readonly JointKeyNote[];
+  /** In order. The first key's entry has them. */
+  readonly jobs: readonly JointNoteJob[];
+}
+
+/** Nobody acknowledges a joint commit but its maker, so its origins are known. */
+export interface JointKeyNote {
+  readonly origin: KnownOrigin;
+  readonly hash: string;
+  /** It is written down in full always. Others where a replay could not go on otherwise: of all its keys then. */
+  readonly isShort: boolean;
+}
+
+export interface JointNoteJob {
+  readonly jobId: string;
+  readonly sequence: number;
+  readonly attempt: number;
+  /** Of its keys, in its user's order, among those of the commit. */
+  readonly places: readonly number[];
 }
 
 export type HistorySettings = Pick<
@@ -61,6 +90,13 @@ export interface NotedCommit {
   readonly sinceCheckpoint: number;
   /** It has a job that a replay will not run again (`strict`). */
   readonly isStrict: boolean;
+}
+
+export interface NotedJointCommit {
+  readonly keys: readonly (Pick<JointKeyNote, 'origin'> & Pick<NotedCommit, 'valueJson'>)[];
+  readonly jobs: readonly JointNoteJob[];
+  /** The updates of its jobs, and of one that holds its lanes. */
+  readonly updates: readonly string[];
 }
 
 /** The hash of no value. */
@@ -117,6 +153,24 @@ function fullValue(
   return settings.durableCopies ? 'copy' : { json: valueJson };
 }
 
+/** Undefined: the commit is not recorded. */
+export function jointNote(
+  { keys, jobs, updates }: NotedJointCommit,
+  settings: HistorySettings,
+): JointNote | undefined {
+  const { history, historyLengthMax, historyAgeMs, checkpointEvery } = settings;
+  if (history === 'off') return undefined;
+  if (history !== 'on' && !updates.some((name) => history.includes(name))) return undefined;
+  return {
+    keys: keys.map(({ origin, valueJson }) => ({
+      origin,
+      hash: valueHash(valueJson),
+      isShort: (valueJson?.length ?? 0) <= settings.historyValueMax,
+    })),
+    ...{ jobs, checkpointEvery, lengthMax: historyLengthMax, ageMs: historyAgeMs },
+  };
+}
+
 /** Bytes of a result's JSON up to which it is recorded; of a longer one, its SHA-1 behind a `#` (all that Redis offers). */
 export const RECORDED_RESULT_MAX = 200;
 export const RESULT_HASH_MARK = '#';
@@ -136,6 +190,8 @@ export interface HistoryJob {
   readonly decision: string;
   /** As BullMQ has it: JSON, unless the producer was not Toril. */
   readonly data: string;
+  /** Of a joint job: its keys, in its user's order. */
+  readonly keys?: readonly string[];
 }
 
 export interface HistoryEntry {
@@ -154,6 +210,10 @@ export interface HistoryEntry {
   /** Not true: it was written by a Toril that did not record results. */
   readonly hasResults?: boolean;
   readonly jobs: readonly HistoryJob[];
+  /** Of a joint commit: all its keys, in the order of their entries, of which this is the first and has the jobs; */
+  readonly keys?: readonly string[];
+  /** or the id of that one. */
+  readonly head?: string;
 }
 
 export interface HistoryRequest {
@@ -173,6 +233,8 @@ export interface HistoryPage {
   readonly until: number;
   /** The entry behind which the page should begin was trimmed meanwhile, and later ones perhaps with it. */
   readonly isTorn?: boolean;
+  /** The history has had joint commits. */
+  readonly isJoint?: boolean;
 }
 
 export interface History {

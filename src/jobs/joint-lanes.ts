@@ -4,7 +4,7 @@
  * all its keys: copies, lanes and outcomes change together, or not at all. Its cells are written afterwards: until that is
  * known, the commit is *behind*.
  */
-import type { HistoryNote } from '../history/history.ts';
+import type { JointNote } from '../history/history.ts';
 import type { Acknowledged, Copy, LaneEntry } from './lanes.ts';
 
 /** An entry of a job of several keys. */
@@ -71,6 +71,8 @@ export interface JointCommit {
   readonly decisions: ReadonlyMap<string, string>;
   /** Milliseconds that a job takes at present. */
   readonly paceMs: number;
+  /** Undefined: the commit does not enter the history. */
+  readonly history?: JointNote | undefined;
 }
 
 export interface JointKey {
@@ -84,7 +86,6 @@ export interface JointKey {
   readonly value: { readonly json: string } | 'deleted';
   /** Milliseconds after which the value is gone; 0: never. */
   readonly expireMs: number;
-  readonly history: HistoryNote | undefined;
 }
 
 /** A joint commit whose cells are not known to be written. */

@@ -68,7 +68,6 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
           jobIds: its.map(({ jobId }) => jobId),
           value: { json: `"${key}"` },
           expireMs: 0,
-          history: undefined,
           ...changes,
         };
       }),

@@ -21,6 +21,7 @@ import { REINDEX } from '../../src/jobs/redis/index/lane-index.ts';
 import { RedisHistory } from '../../src/jobs/redis/redis-history.ts';
 import { redisUrl } from '../support/servers.ts';
 import { historySuite } from './history.suite.ts';
+import { jointHistorySuite } from './joint-history.suite.ts';
 import { jointLanesSuite } from './joint-lanes.suite.ts';
 import { LaneScript } from './lane-script.ts';
 import { committing, type JobFacts, lanesSuite, type Stage, taking } from './lanes.suite.ts';
@@ -179,6 +180,8 @@ lanesSuite('lanes in Redis', inRedis);
 jointLanesSuite('lanes in Redis', inRedis);
 historySuite('history in memory', inMemory);
 historySuite('history in Redis', inRedis);
+jointHistorySuite('joint commits in the history in memory', inMemory);
+jointHistorySuite('joint commits in the history in Redis', inRedis);
 
 describe('both engines', () => {
   test.each(['one', 'two', 'three', 'four'])('answer script "%s" alike', async (seed) => {

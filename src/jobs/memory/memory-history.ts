@@ -7,11 +7,13 @@ import {
   type HistoryNote,
   type HistoryPage,
   type HistoryRequest,
+  type JointNote,
   NO_VALUE_HASH,
   RECORDED_RESULT_MAX,
   RESULT_HASH_MARK,
   resultHash,
 } from '../../history/history.ts';
+import type { JointCommit } from '../joint-lanes.ts';
 import type { Acknowledgement } from '../lanes.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 
@@ -31,6 +33,8 @@ export class MemoryHistory implements History {
   #entries: HistoryEntry[] = [];
   /** Entries that were trimmed. */
   #trimmed = 0;
+  /** There have been joint commits. */
+  #isJoint = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -40,9 +44,7 @@ export class MemoryHistory implements History {
   add(commit: Acknowledgement, note: HistoryNote, base: number, jobs: readonly HistoryJob[]): void {
     const { key, token, watermark } = commit;
     const { hash, origin } = note;
-    const isComplete = jobs.every(
-      ({ name, decision }) => name !== undefined || !decision.startsWith(PLAIN_APPLIED),
-    );
+    const isComplete = jobs.every(isThere);
     const value = fullValue(commit, note, isComplete);
     const recovered = note.attempts === undefined;
     const id = this.#nextId();
@@ -58,6 +60,49 @@ export class MemoryHistory implements History {
       this.#standings.set(key, { ...before, token, since: before.since + 1 });
     else this.#standings.delete(key);
     this.#trim(note);
+  }
+
+  /** What RECORD_JOINT_LUA does. */
+  addJoint({ token, keys }: JointCommit, note: JointNote, jobs: readonly HistoryJob[]): void {
+    const isComplete = jobs.every(isThere);
+    const standing = this.#jointStanding(keys, note);
+    const isDue =
+      !isComplete || standing === undefined || standing.since + 1 >= note.checkpointEvery;
+    const names = keys.map(({ key }) => key);
+    let head: string | undefined;
+    for (const [at, { key, base, watermark, value }] of keys.entries()) {
+      const { hash, origin, isShort } = note.keys[at] as JointNote['keys'][number];
+      const full = typeof value === 'object' && (isDue || isShort) ? value.json : undefined;
+      const id = this.#nextId();
+      const facts = { id, key, token, base, watermark, origin, hash, value: full };
+      const place = head === undefined ? { jobs, keys: names } : { jobs: [], head };
+      this.#entries.push({ ...facts, recovered: false, hasResults: true, ...place });
+      head ??= id;
+      const isKnown = full !== undefined || hash === NO_VALUE_HASH;
+      const own = this.#trimmed + this.#entries.length - 1;
+      const { since = 0, checkpoint = own } = isKnown ? {} : (standing ?? {});
+      this.#standings.set(key, { token, since: isKnown ? 0 : since + 1, checkpoint });
+    }
+    this.#isJoint = true;
+    this.#trim(note);
+  }
+
+  /** Undefined: the value of one is not known. */
+  #jointStanding(
+    keys: JointCommit['keys'],
+    note: JointNote,
+  ): { readonly since: number; readonly checkpoint: number | undefined } | undefined {
+    let since = 0;
+    let checkpoint: number | undefined;
+    for (const [at, { key, base }] of keys.entries()) {
+      if (note.keys[at]?.origin !== 'base') continue;
+      const its = this.sinceCheckpoint(key, base);
+      if (its < 0) return undefined;
+      since = Math.max(since, its);
+      const own = this.#standings.get(key)?.checkpoint as number;
+      checkpoint = Math.min(checkpoint ?? own, own);
+    }
+    return { since, checkpoint };
   }
 
   /** Commits of the key since the last one that a replay can begin at; -1: there is none. */
@@ -76,7 +121,8 @@ export class MemoryHistory implements History {
       return key === undefined || entry.key === key;
     });
     const isTorn = typeof after === 'string' && !this.#entries.some(({ id }) => id === after);
-    return Promise.resolve({ entries, next: undefined, until: untilMs, isTorn });
+    const isJoint = this.#isJoint;
+    return Promise.resolve({ entries, next: undefined, until: untilMs, isTorn, isJoint });
   }
 
   #nextId(): string {
@@ -85,7 +131,7 @@ export class MemoryHistory implements History {
     return ms > lastMs ? `${ms}-0` : `${lastMs}-${lastNumber + 1}`;
   }
 
-  #trim({ lengthMax, ageMs }: HistoryNote): void {
+  #trim({ lengthMax, ageMs }: Pick<HistoryNote, 'lengthMax' | 'ageMs'>): void {
     const oldestMs = ageMs === 0 ? 0 : Math.floor(this.#clock.wallMs()) - ageMs;
     let gone = Math.max(0, this.#entries.length - lengthMax);
     while (gone < this.#entries.length && partsOf(this.#entries[gone]?.id ?? '')[0] < oldestMs)
@@ -93,6 +139,11 @@ export class MemoryHistory implements History {
     this.#entries = this.#entries.slice(gone);
     this.#trimmed += gone;
   }
+}
+
+/** It can be applied again, or was not. */
+function isThere({ name, decision }: HistoryJob): boolean {
+  return name !== undefined || !decision.startsWith(PLAIN_APPLIED);
 }
 
 function fullValue(

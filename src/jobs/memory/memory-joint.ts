@@ -11,7 +11,7 @@ import {
 import type { Acknowledged, Copy, LaneEntry, TakeRequest } from '../lanes.ts';
 import type { LaneOrders } from './lane-orders.ts';
 import type { MemoryCopies } from './memory-copies.ts';
-import type { MemoryHistory } from './memory-history.ts';
+import { type MemoryHistory, recordedDecision } from './memory-history.ts';
 import { isFinished, type MemoryJob, NEVER_ALONE } from './memory-job.ts';
 import { MemoryRun, type RunFacts } from './memory-run.ts';
 
@@ -117,7 +117,7 @@ export class MemoryJoint {
     if (keys.some(({ base }, at) => base !== tokens[at])) return { accepted: false };
     if (token > lanes.lastDrawn) return { accepted: false, wentBack: true };
     if (!keys.every((key) => this.#isHead(key))) return { accepted: false };
-    for (const key of keys) this.#record(commit, key);
+    this.#record(commit);
     for (const { key, watermark, value, expireMs, jobIds } of keys) {
       copies.write({ key, token, watermark, value, expireMs, paceMs: commit.paceMs });
       copies.keep(key);
@@ -137,11 +137,18 @@ export class MemoryJoint {
     return head.length === jobIds.length && head.every((jobId, at) => jobId === jobIds[at]);
   }
 
-  #record({ token, dataSet, decisions, paceMs }: JointCommit, of: JointKey): void {
-    const { key, base, watermark, value, expireMs, history: note } = of;
+  #record(commit: JointCommit): void {
+    const { history: note, decisions, keys } = commit;
     if (note === undefined) return;
-    const commit = { key, dataSet, base, token, watermark, value, expireMs, decisions, paceMs };
-    this.#parts.history.add({ ...commit, decided: of.jobIds.length }, note, base, []);
+    const jobs = note.jobs.map(({ jobId, sequence, attempt, places }) => {
+      const job = this.#parts.jobs.get(jobId);
+      return {
+        ...{ jobId, name: job?.name, sequence, attempt, data: job?.data ?? '' },
+        decision: recordedDecision(decisions.get(jobId) ?? PLAIN_APPLIED),
+        keys: places.map((place) => keys[place]?.key as string),
+      };
+    });
+    this.#parts.history.addJoint(commit, note, jobs);
   }
 
   #decide(jobId: string, token: number, decision: string): void {

@@ -31,18 +31,19 @@ export class RedisHistory implements History {
   }
 
   async read({ after, until, key }: HistoryRequest): Promise<HistoryPage> {
-    const [untilMs, last, torn, ...entries] = (await this.#scripts.run(READ_HISTORY, [
+    const [untilMs, last, torn, isJoint, ...entries] = (await this.#scripts.run(READ_HISTORY, [
       typeof after === 'number' ? String(after) : `(${after}`,
       until ?? '',
       key ?? '',
       ENTRIES_PER_PAGE,
       BYTES_PER_PAGE,
-    ])) as [string, string, string, ...[string, string[]][]];
+    ])) as [string, string, string, 0 | 1, ...[string, string[]][]];
     return {
       entries: entries.map(([id, fields]) => entryOf(id, fields)),
       next: last === '' ? undefined : { after: last, until: Number(untilMs), key },
       until: Number(untilMs),
       isTorn: torn !== '',
+      isJoint: isJoint === 1,
     };
   }
 
@@ -66,6 +67,8 @@ export class RedisHistory implements History {
 function entryOf(id: string, fields: readonly string[]): HistoryEntry {
   const of = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) of.set(fields[i] as string, fields[i + 1] as string);
+  const among = of.get('m');
+  const keys = among?.startsWith('[') === true ? (JSON.parse(among) as string[]) : undefined;
   return {
     id,
     key: of.get('k') ?? '',
@@ -77,7 +80,9 @@ function entryOf(id: string, fields: readonly string[]): HistoryEntry {
     value: of.get('v'),
     recovered: of.has('r'),
     hasResults: of.has('s'),
-    jobs: jobsOf(of.get('j') ?? ''),
+    jobs: jobsOf(of.get('j') ?? '', keys),
+    ...(keys !== undefined && { keys }),
+    ...(among !== undefined && keys === undefined && { head: among }),
   };
 }
 
@@ -87,20 +92,24 @@ function decodeOrigin(text: string | undefined): Origin {
   return text.startsWith('+') ? { adopted: text.slice(1) } : 'unknown';
 }
 
-function jobsOf(text: string): HistoryJob[] {
+/** @param among all keys of a joint commit */
+function jobsOf(text: string, among: readonly string[] | undefined): HistoryJob[] {
   const parts = text.split(JOB_SEPARATOR);
   const jobs: HistoryJob[] = [];
   // What comes before the first separator is empty.
   for (let i = 1; i < parts.length; i += 2) {
-    const [jobId, name, sequence, attempt, decision] = JSON.parse(parts[i] as string) as [
+    const [jobId, name, sequence, attempt, decision, places] = JSON.parse(parts[i] as string) as [
       string,
       string | null,
       number,
       number,
       string,
+      number[] | undefined,
     ];
     const data = parts[i + 1] ?? '';
-    jobs.push({ jobId, name: name ?? undefined, sequence, attempt, decision, data });
+    const keys = places?.map((place) => among?.[place] as string);
+    const job = { jobId, name: name ?? undefined, sequence, attempt, decision, data };
+    jobs.push(keys === undefined ? job : { ...job, keys });
   }
   return jobs;
 }

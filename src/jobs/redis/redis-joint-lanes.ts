@@ -5,7 +5,6 @@ import type { BehindCommit, JointCommit, JointKey, JointLanes } from '../joint-l
 import { type Acknowledged, COPY_GRACE_MS, COPY_IN_USE_MS, type Copy } from '../lanes.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import { copyOf } from './redis-lane-messages.ts';
-import { noteArguments } from './scripts/history.ts';
 import {
   ACKNOWLEDGE_JOINT,
   type JointArguments,
@@ -14,6 +13,7 @@ import {
 } from './scripts/joint/acknowledge-joint.ts';
 import { BEHIND, SETTLED, SNAPSHOT } from './scripts/joint/behind.ts';
 import { ENTER_JOINT } from './scripts/joint/enter.ts';
+import { jointNoteArguments } from './scripts/joint/record.ts';
 import { NOTE_WAIT } from './scripts/joint/wait.ts';
 import { Packing } from './scripts/packing.ts';
 
@@ -92,22 +92,22 @@ export class RedisJointLanes implements JointLanes {
 }
 
 function jointArguments(commit: JointCommit, packing: Packing): JointArguments {
-  const { dataSet, token, paceMs, decisions } = commit;
+  const { dataSet, token, paceMs, decisions, history } = commit;
   const jobs = [...decisions].flatMap(([jobId, text]) => [
     jobId,
     packing.text(text.toWellFormed()),
   ]);
   const pace = String(Math.round(paceMs * 1000) / 1000);
   const keys = commit.keys.map((key) => keyArguments(key, packing));
-  return [dataSet, String(token), pace, keys, jobs];
+  const told = [dataSet, String(token), pace, keys, jobs] as const;
+  return history === undefined ? [...told] : [...told, jointNoteArguments(history, packing)];
 }
 
 function keyArguments(of: JointKey, packing: Packing): JointKeyArguments {
-  const { key, base, watermark, jobIds, value, expireMs, history } = of;
+  const { key, base, watermark, jobIds, value, expireMs } = of;
   const packed = packing.text(value === 'deleted' ? '-' : `+${value.json}`);
   // Whoever puts a cell right must find the copy, however long its server is away. SETTLED lets it go.
   const copyExpireMs = value === 'deleted' || expireMs > 0 ? COPY_IN_USE_MS + COPY_GRACE_MS : 0;
   const numbers = [String(base), String(watermark)] as const;
-  const told = [key, ...numbers, packed, expireMs, copyExpireMs, jobIds] as const;
-  return history === undefined ? [...told] : [...told, noteArguments(history, packing)];
+  return [key, ...numbers, packed, expireMs, copyExpireMs, jobIds];
 }

@@ -1,5 +1,5 @@
 /** What a fold starts from, what it must know, and what comes out. */
-import type { Origin } from '../../history/history.ts';
+import type { KnownOrigin, Origin } from '../../history/history.ts';
 import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
@@ -63,7 +63,7 @@ export interface FoldStart {
   readonly fresh: () => unknown;
   readonly watermark: number;
   /** Where that value comes from. */
-  readonly origin: Origin;
+  readonly origin: KnownOrigin;
   /** Jobs up to this sequence fail because an earlier one cascaded. */
   readonly cascadeTo: number;
   readonly token: number;

@@ -1,6 +1,14 @@
 /** What a turn tells the history of a commit: its own, or one whose maker died before acknowledging it. */
 import type { Envelope } from '../../cells/envelope.ts';
-import { type HistoryNote, historyNote, type Origin, valueHash } from '../../history/history.ts';
+import {
+  type HistoryNote,
+  historyNote,
+  type JointNote,
+  jointNote,
+  type NotedJointCommit,
+  type Origin,
+} from '../../history/history.ts';
+import type { JointEntry } from '../../jobs/joint-lanes.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { type FittingBatch, isStrict } from './batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
@@ -36,20 +44,23 @@ export function noteOfRecovered(
   return historyNote({ ...facts, isStrict: isStrict(decided, registry) }, options);
 }
 
-/** Of one key of a joint commit: its value in full, since a replay of the key alone cannot make it again. */
+/**
+ * @param entries that it decides, and one that holds its lanes
+ * @param keys of the commit, in its order
+ */
 export function noteOfJoint(
-  valueJson: string | undefined,
+  keys: readonly (NotedJointCommit['keys'][number] & { readonly key: string })[],
+  entries: readonly JointEntry[],
+  decided: number,
   { options }: Pick<GateContext, 'options'>,
-): HistoryNote | undefined {
+): JointNote | undefined {
   if (options.history === 'off') return undefined;
-  return {
-    origin: 'unknown',
-    hash: valueHash(valueJson),
-    value: valueJson === undefined ? undefined : 'copy',
-    attempts: new Map(),
-    lengthMax: options.historyLengthMax,
-    ageMs: options.historyAgeMs,
-  };
+  const names = keys.map(({ key }) => key);
+  const jobs = entries.slice(0, decided).map(({ jobId, sequence, attemptsMade, keys: its }) => ({
+    ...{ jobId, sequence, attempt: attemptsMade + 1 },
+    places: its.map((key) => names.indexOf(key)),
+  }));
+  return jointNote({ keys, jobs, updates: entries.map(({ name }) => name) }, options);
 }
 
 /** What an envelope says of its origin; most say nothing. */

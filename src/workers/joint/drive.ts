@@ -74,7 +74,7 @@ async function drive(
     return waitsFor(turn, taken, elsewhere);
   }
 
-  const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, folded));
+  const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, run, folded));
   turn.observer?.acknowledged();
   if (!accepted) {
     context.report('acknowledgementRefused', { key: turn.key, token: taken.token });
@@ -155,8 +155,15 @@ function seenTo(turn: Turn, found: Exclude<RunKeys, { kind: 'keys' }>): BatchEnd
   return others.length > 0 ? { kind: 'waits', forKeys: others } : AGAIN;
 }
 
-function commitOf(turn: Turn, taken: Taken, { decisions, keys }: FoldedRun): JointCommit {
+function commitOf(
+  turn: Turn,
+  taken: Taken,
+  run: readonly JointEntry[],
+  { batch, decisions, keys }: FoldedRun,
+): JointCommit {
   const { context, memory } = turn;
+  const noted = keys.map(({ of, valueJson }) => ({ key: of.key, origin: of.origin, valueJson }));
+  const concerned = run.filter(({ jobId }) => decisions.has(jobId));
   return {
     dataSet: taken.dataSet.id,
     token: taken.token,
@@ -165,8 +172,8 @@ function commitOf(turn: Turn, taken: Taken, { decisions, keys }: FoldedRun): Joi
     keys: keys.map(({ of, watermark, jobIds, valueJson, expireMs }) => ({
       ...{ key: of.key, base: of.copy.token, watermark, jobIds, expireMs },
       value: valueJson === undefined ? 'deleted' : { json: valueJson },
-      history: noteOfJoint(valueJson, context),
     })),
+    history: noteOfJoint(noted, concerned, batch.decided, context),
   };
 }
 

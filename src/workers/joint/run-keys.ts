@@ -5,6 +5,7 @@
 import { PLACEHOLDER_ITEM } from '../../cells/envelope.ts';
 import { reconcile } from '../../cells/reconcile.ts';
 import { TorilError } from '../../errors.ts';
+import type { KnownOrigin } from '../../history/history.ts';
 import type { JointHead, OtherKey } from '../../jobs/joint-lanes.ts';
 import type { Copy, Taken } from '../../jobs/lanes.ts';
 import { cellName } from '../../memcached/item-names.ts';
@@ -25,6 +26,7 @@ export interface RunKey {
   readonly cas: Cas | undefined;
   /** Where the fold begins. */
   readonly start: JointValues[number];
+  readonly origin: KnownOrigin;
   /** Milliseconds of life that its value has left; 0: for ever. */
   readonly expireMs: number;
 }
@@ -67,7 +69,7 @@ export async function runKeys(
 async function ownKey(
   turn: Turn,
   { copy }: Taken,
-  { fresh, expireMs }: FoldStart,
+  { fresh, expireMs, origin }: FoldStart,
   lost: boolean,
 ): Promise<RunKey | undefined> {
   const { key, lease, server, cell } = turn;
@@ -76,7 +78,7 @@ async function ownKey(
   if (cas === undefined) return undefined;
   const value = fresh();
   const start = value === undefined ? null : ([value] as const);
-  return { key, copy, connection, server, ...cas, start, expireMs };
+  return { key, copy, connection, server, ...cas, start, origin, expireMs };
 }
 
 interface OtherCell {
@@ -148,20 +150,23 @@ function stateOf(
     case 'clean': {
       const { value, expireMs } = reconciled.envelope;
       const leftMs = expireMs > 0 ? Math.max(1, expiresInMs) : expiresInMs;
-      return { ...base, start: value === undefined ? null : [value], expireMs: leftMs };
+      const start = value === undefined ? null : ([value] as const);
+      return { ...base, start, origin: 'base', expireMs: leftMs };
     }
     case 'fresh':
-      return { ...base, start: null, expireMs: 0 };
+      return { ...base, start: null, origin: 'nothing', expireMs: 0 };
     case 'foreign': {
       const itsJobs = entries.filter(({ keys }) => keys?.includes(key) === true);
       const adopted = adopt(context, key, reconciled.bytes, itsJobs);
       if (adopted instanceof TorilError) return adopted;
-      return { ...base, start: [JSON.parse(adopted)], expireMs: 0 };
+      return { ...base, start: [JSON.parse(adopted)], origin: { adopted }, expireMs: 0 };
     }
     case 'restore': {
       if (copy.value === 'not-kept') context.report('cellLost', { key });
-      if (typeof copy.value !== 'object') return { ...base, start: null, expireMs: expiresInMs };
-      return { ...base, start: [JSON.parse(copy.value.json)], expireMs: expiresInMs };
+      const expireMs = expiresInMs;
+      if (typeof copy.value !== 'object')
+        return { ...base, start: null, origin: 'nothing', expireMs };
+      return { ...base, start: [JSON.parse(copy.value.json)], origin: 'base', expireMs };
     }
   }
 }

@@ -6,7 +6,7 @@ import { assert } from '../../base/assert.ts';
 import { reconcile, type Reconciled, type Viewpoint } from '../../cells/reconcile.ts';
 import type { Envelope } from '../../cells/envelope.ts';
 import { TorilError } from '../../errors.ts';
-import type { Origin } from '../../history/history.ts';
+import type { KnownOrigin } from '../../history/history.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { type FoldStart, isStrict } from '../fold/batch.ts';
 import { unchangedTooLarge } from '../fold/fitting.ts';
@@ -84,7 +84,7 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
 
 function foldStart(
   { copy, token, expiresInMs }: Taken,
-  origin: Origin,
+  origin: KnownOrigin,
   fresh: () => unknown,
   expireMs: number = expiresInMs,
 ): FoldStart {

@@ -15,6 +15,8 @@ export const JOB_SEPARATOR = '\u001e';
 /** The stream, and the id of its first entry: reading an entry only to learn its id would cost a lot. */
 const HISTORY_KEY = 'history';
 const HISTORY_FIRST_KEY = 'historyFirst';
+/** There have been joint commits in it. */
+export const HISTORY_JOINT_KEY = 'historyJoint';
 
 /** A commit's note, as ACKNOWLEDGE takes it. */
 export type NoteArguments = [
@@ -37,37 +39,48 @@ export type NoteArguments = [
  * that one. Without h, or if its token is not the copy's, a replay cannot go on.
  *
  *   Stream: k key, t token, b base, w watermark, h hash, j jobs; o origin unless '=', v value if in
- *     full, r if somebody else's commit, s always (results are recorded). Jobs: separator, [id, update or null, sequence, attempt,
- *     decision], separator, data.
+ *     full, r if somebody else's commit, s always (results are recorded). Of a joint commit (joint/record.ts) m: all its keys as
+ *     JSON in the first entry, and that one's id in the others, which have no jobs. Jobs: separator, [id, update or null, sequence,
+ *     attempt, decision, of a joint job also the places of its keys in m], separator, data.
  */
 export const RECORD_LUA: string = `
 local historyKey = own .. '${HISTORY_KEY}'
 local lengthBefore, added, minId = nil, 0, nil
 
+-- Adds a job to a list of texts. False: it was applied, and is gone, so that nobody can apply it again.
+local function addJob(text, jobId, sequence, attempt, decision, places)
+  local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', '${FIELD.attemptsMade}')
+  local isApplied = string.sub(decision, 1, 1) == '${PLAIN_APPLIED}'
+  if isApplied and #decision > ${PLAIN_APPLIED.length + RECORDED_RESULT_MAX} then
+    decision = '${PLAIN_APPLIED}${RESULT_HASH_MARK}' .. redis.sha1hex(string.sub(decision, 2))
+  end
+  local n = #text
+  text[n + 1] = '\\30[' .. cjson.encode(jobId) .. ','
+  text[n + 2] = job[1] and cjson.encode(job[1]) or 'null'
+  text[n + 3] = string.format(',%.0f,%s,', tonumber(sequence), attempt or tonumber(job[3] or '0') + 1)
+  text[n + 4] = cjson.encode(decision) .. places .. ']\\30'
+  text[n + 5] = string.gsub(job[2] or '', '\\30', ' ')
+  return job[1] or not isApplied
+end
+
 local function jobsOf(entries, decisions, attempts)
   local text, isComplete = {}, true
   for i = 1, #entries, 2 do
     local jobId = entries[i]
-    local job = redis.call('HMGET', prefix .. jobId, 'name', 'data', '${FIELD.attemptsMade}')
+    local attempt = attempts and (attempts[jobId] or 1)
     local decision = decisions[jobId] or '${PLAIN_APPLIED}'
-    if string.sub(decision, 1, 1) == '${PLAIN_APPLIED}' then
-      local result = string.sub(decision, 2)
-      if #result > ${RECORDED_RESULT_MAX} then
-        decision = '${PLAIN_APPLIED}${RESULT_HASH_MARK}' .. redis.sha1hex(result)
-      end
-      if not job[1] then isComplete = false end
-    end
-    local attempt = 1
-    if not attempts then attempt = tonumber(job[3] or '0') + 1
-    elseif attempts[jobId] then attempt = attempts[jobId] end
-    local n = #text
-    text[n + 1] = '\\30[' .. cjson.encode(jobId) .. ','
-    text[n + 2] = job[1] and cjson.encode(job[1]) or 'null'
-    text[n + 3] = string.format(',%.0f,%s,', tonumber(entries[i + 1]), attempt)
-    text[n + 4] = cjson.encode(decision) .. ']\\30'
-    text[n + 5] = string.gsub(job[2] or '', '\\30', ' ')
+    if not addJob(text, jobId, entries[i + 1], attempt, decision, '') then isComplete = false end
   end
   return table.concat(text), isComplete
+end
+
+local function addEntry(fields, lengthMax, ageMs)
+  lengthBefore = lengthBefore or redis.call('XLEN', historyKey)
+  added = added + 1
+  if ageMs ~= '0' then
+    minId = string.format('%.0f', math.floor(nowMicros / 1000) - tonumber(ageMs))
+  end
+  return redis.call('XADD', historyKey, 'MAXLEN', '~', lengthMax, '*', unpack(fields))
 end
 
 -- Where a replay stands after this commit, for the copy's field h.
@@ -89,12 +102,7 @@ local function record(key, base, token, watermark, value, decisions, note, entri
   if origin ~= '=' then fields[#fields + 1] = 'o'; fields[#fields + 1] = origin end
   if full ~= '' then fields[#fields + 1] = 'v'; fields[#fields + 1] = string.sub(full, 2) end
   if not attempts then fields[#fields + 1] = 'r'; fields[#fields + 1] = '1' end
-  lengthBefore = lengthBefore or redis.call('XLEN', historyKey)
-  local id = redis.call('XADD', historyKey, 'MAXLEN', '~', lengthMax, '*', unpack(fields))
-  added = added + 1
-  if ageMs ~= '0' then
-    minId = string.format('%.0f', math.floor(nowMicros / 1000) - tonumber(ageMs))
-  end
+  local id = addEntry(fields, lengthMax, ageMs)
   local isKnown = hash == '-' or full ~= '' or (isComplete and (origin == '-' or string.sub(origin, 1, 1) == '+'))
   local copyKey = own .. 'copy:' .. key
   local stands = nil
@@ -124,7 +132,7 @@ export function noteArguments(note: HistoryNote, packing: Packing): NoteArgument
   ];
 }
 
-function encodeOrigin(origin: Origin): string {
+export function encodeOrigin(origin: Origin): string {
   switch (origin) {
     case 'base':
       return '=';
@@ -165,7 +173,7 @@ end
  *   ARGV[3] until: milliseconds, or '' for now  ARGV[4] the only key that is wanted, or ''
  *   ARGV[5] entries looked at at most  ARGV[6] bytes of jobs and values at most, about
  *   Returns [until, id of the last entry looked at or '' at the end, '1' if the entry of "(id" is gone
- *   or '', then per entry: [id, fields]]
+ *   or '', whether there have been joint commits, 1 or 0, then per entry: [id, fields]]
  */
 export const READ_HISTORY: Script = {
   name: 'torilReadHistory',
@@ -177,7 +185,7 @@ if untilMs == '' then
   local time = redis.call('TIME')
   untilMs = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
 end
-local result = { untilMs, '', '' }
+local result = { untilMs, '', '', redis.call('EXISTS', own .. '${HISTORY_JOINT_KEY}') }
 if string.sub(from, 1, 1) == '(' then
   local last = string.sub(from, 2)
   if #redis.call('XRANGE', own .. '${HISTORY_KEY}', last, last) == 0 then result[3] = '1' end

@@ -2,7 +2,6 @@ import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { JOINT_MARK, PLAIN_APPLIED } from '../../../../updates/outcome.ts';
 import { PROMOTE_LUA } from '../../../bullmq/state/snoozing/promote.ts';
 import { REINDEX_LUA } from '../../index/lane-index.ts';
-import { type NoteArguments, RECORD_LUA } from '../history.ts';
 import { type Packed, PACKING_LUA } from '../packing.ts';
 import {
   ALONE_FIELD,
@@ -18,6 +17,7 @@ import {
 import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
 import { BEHIND_KEY } from './behind.ts';
 import { ENTER_ALL_LUA } from './enter.ts';
+import { type JointNoteArguments, RECORD_JOINT_LUA } from './record.ts';
 
 /** Times in milliseconds, 0: never. */
 export type JointArguments = [
@@ -28,6 +28,8 @@ export type JointArguments = [
   keys: readonly JointKeyArguments[],
   /** Of all its jobs, in order: id, decision. */
   jobs: readonly Packed[],
+  /** Missing: not for the history. */
+  note?: JointNoteArguments,
 ];
 
 export type JointKeyArguments = [
@@ -39,7 +41,6 @@ export type JointKeyArguments = [
   expireMs: number,
   copyExpireMs: number,
   jobIds: readonly string[],
-  note?: NoteArguments,
 ];
 
 /** A fragment: how a joint job leaves its lanes with an outcome, behind FIELDS_LUA and PROMOTE_LUA. */
@@ -75,7 +76,7 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local nowMs = math.floor(nowMicros / 1000)
-${RECORD_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}${WRITE_COPY_LUA}
+${RECORD_JOINT_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}${WRITE_COPY_LUA}
 -- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And what the copies say.
 local function check(commitsDataSet, token, keys)
   if commitsDataSet ~= dataSetId then return '0' end
@@ -98,14 +99,6 @@ local function check(commitsDataSet, token, keys)
   return nil, expiries
 end
 
--- An entry per key, with its value: a replay of one key cannot make it again, and begins behind it.
-local function recordJoint(token, keys, decisions)
-  for i = 1, #keys do
-    local key, base, watermark, value, _, _, _, note = unpack(keys[i])
-    if note then record(key, base, token, watermark, unpacked(value), decisions, note, {}) end
-  end
-end
-
 local function writeKey(token, pace, hadExpiry, key, _, watermark, value, expireMs, copyExpireMs, ids)
   writeCopy(own .. 'copy:' .. key, hadExpiry, token, watermark, unpacked(value), pace, expireMs, copyExpireMs)
   if #ids > 0 then call('ZREMRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark) end
@@ -123,13 +116,13 @@ local function keysOf(jobId)
   return keys and cjson.decode(keys) or {}
 end
 
-local function acknowledge(commitsDataSet, token, pace, keys, jobs)
+local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
   local answer, expiries = check(commitsDataSet, token, keys)
   if answer then return answer end
   local decisions = {}
   for i = 1, #jobs, 2 do decisions[jobs[i]] = unpacked(jobs[i + 1]) end
   -- First what can fail: a script is not undone.
-  recordJoint(token, keys, decisions)
+  if note then recordJoint(token, keys, decisions, note) end
   local member = { token }
   for i = 1, #keys do
     writeKey(token, pace, expiries[i], unpack(keys[i], 1, 7))
