@@ -61,7 +61,7 @@ export interface JointKeyNote {
   readonly isShort: boolean;
 }
 
-export interface JointNoteJob {
+interface JointNoteJob {
   readonly jobId: string;
   readonly sequence: number;
   readonly attempt: number;

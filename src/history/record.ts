@@ -18,6 +18,7 @@ import {
   type RecordedOutcome,
   RECORDING_FORMAT,
   type RecordingHeader,
+  SINGLE_KEY_FORMAT,
 } from './recording/recording.ts';
 import { asLines } from './recording/input.ts';
 import { type Mask, Masking } from './recording/mask.ts';
@@ -74,7 +75,10 @@ async function* linesOf(
     const page = await source.history.read(request);
     if (page.isTorn === true) torn.push(commits + 1);
     for (const entry of page.entries) {
-      if (commits === 0) yield writer.line({ recording: headerOf(source, options, masking) });
+      if (commits === 0) {
+        const header = headerOf(source, options, masking, page.isJoint === true);
+        yield writer.line({ recording: header });
+      }
       const plain = commitOf(entry);
       const commit = masking === undefined ? plain : await masking.apply(plain, commits + 2);
       yield writer.line({ commit });
@@ -99,9 +103,10 @@ function headerOf(
   { qualifiedName }: Recordable,
   { key, since }: RecordOptions,
   masking: Masking | undefined,
+  isJoint: boolean,
 ): RecordingHeader {
   return {
-    format: RECORDING_FORMAT,
+    format: isJoint ? RECORDING_FORMAT : SINGLE_KEY_FORMAT,
     toril: version(),
     queue: qualifiedName,
     recordedAt: isoTime(systemClock.wallMs()),
@@ -113,7 +118,7 @@ function headerOf(
 }
 
 function commitOf({ id, key, token, base, watermark, ...entry }: HistoryEntry): RecordedCommit {
-  const { origin, hash, value, recovered } = entry;
+  const { origin, hash, value, recovered, keys, head } = entry;
   return {
     id,
     key,
@@ -127,10 +132,12 @@ function commitOf({ id, key, token, base, watermark, ...entry }: HistoryEntry): 
     hash,
     ...(value !== undefined && { value: JSON.parse(value) as unknown }),
     ...(recovered && { recovered }),
+    ...(keys !== undefined && { keys }),
+    ...(head !== undefined && { head }),
   };
 }
 
-function jobOf({ jobId, name, sequence, attempt, decision, data }: HistoryJob): RecordedJob {
+function jobOf({ jobId, name, sequence, attempt, decision, data, keys }: HistoryJob): RecordedJob {
   const outcome = outcomeOf(decision);
   const parsed = name === undefined ? undefined : parsedOrNot(data);
   return {
@@ -138,6 +145,7 @@ function jobOf({ jobId, name, sequence, attempt, decision, data }: HistoryJob): 
     ...(name !== undefined && { update: name }),
     sequence,
     attempt,
+    ...(keys !== undefined && { keys }),
     ...(outcome && { outcome }),
     ...(parsed !== undefined && { data: parsed }),
     ...resultOf(decision),

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs';
 import { CELL_FLAGS, encodeEnvelope } from '../cells/envelope.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { valueHash } from '../history/history.ts';
+import { CommitLines } from '../history/recording/joint-lines.ts';
 import { RecordingReader } from '../history/recording/reader.ts';
+import { foldJoint } from '../history/replay/joint/fold-joint.ts';
 import { KeyReplay } from '../history/replay/key.ts';
 import { asJsonValue } from '../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
@@ -44,20 +46,30 @@ function recorded(
 ): [string, string][] {
   const reader = new RecordingReader(typeof recording === 'string' ? recording : 'the recording');
   const keys = new Map<string, KeyReplay>();
+  const keyOf = (key: string): KeyReplay => {
+    const known = keys.get(key) ?? new KeyReplay(registry, new Set());
+    keys.set(key, known);
+    return known;
+  };
+  const lines = new CommitLines({
+    single: (commit, at) => keyOf(commit.key).next(commit, at),
+    joint: (joint) => {
+      const its = joint.parts.map(({ key }) => keyOf(key));
+      return foldJoint(joint, its, registry);
+    },
+  });
   let isThere = upTo === undefined;
   let line = 1;
   reading: for (const piece of piecesOf(recording)) {
     for (const commit of reader.read(piece)) {
       line += 1;
-      let key = keys.get(commit.key);
-      if (key === undefined) keys.set(commit.key, (key = new KeyReplay(registry, new Set())));
-      if (key.next(commit, line) !== undefined) {
+      if (lines.next(commit, line) !== undefined) {
         refuse(
           `the updates of "${commit.key}" are asynchronous, and a recording is folded at once`,
         );
       }
       isThere ||= upTo === line || commit.jobs.some(({ id }) => id === upTo);
-      if (upTo !== undefined && isThere) break reading;
+      if (upTo !== undefined && isThere && lines.isBetween) break reading;
     }
   }
   if (!isThere) refuse(`the recording has no job or line ${JSON.stringify(upTo)}`);

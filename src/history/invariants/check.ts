@@ -62,7 +62,8 @@ export class InvariantCheck {
     this.#ask(question, () => this.#invariant.value?.(value, at.key));
   }
 
-  step(at: InvariantPlace, step: InvariantStep): void {
+  /** @param isWhole no other step of the same job follows: now the total can be asked about */
+  step(at: InvariantPlace, step: InvariantStep, isWhole: boolean): void {
     const { key, before, after } = step;
     const { value, step: own, total } = this.#invariant;
     const common = { at, moment: 'after', before, after } as const;
@@ -73,7 +74,7 @@ export class InvariantCheck {
       this.#ask({ what: 'step', ...common }, () => own.call(this.#invariant, step));
     if (total === undefined) return;
     this.#count(at, after, false);
-    if (total.when !== 'end') this.#askTotal(common);
+    if (isWhole && total.when !== 'end') this.#askTotal(common);
   }
 
   lose(key: string, isLeftOut: boolean): void {

@@ -10,6 +10,8 @@ interface Followed {
   isKnown: boolean;
 }
 
+const ALWAYS = (): true => true;
+
 export class InvariantChecks {
   readonly #checks: readonly InvariantCheck[];
   readonly #keys = new Map<string, Followed>();
@@ -31,6 +33,19 @@ export class InvariantChecks {
    * @throws TorilError INVARIANT_UNUSABLE
    */
   step(step: InvariantStep, begins: boolean): void {
+    this.#step(step, begins, ALWAYS);
+  }
+
+  /** What one job did to each of its keys: totals are asked about behind the last of these. */
+  steps(steps: readonly { readonly step: InvariantStep; readonly begins: boolean }[]): void {
+    const concerned = steps.map(({ step }) => this.#follow(step.key).concerned);
+    for (const [at, { step, begins }] of steps.entries()) {
+      const later = concerned.slice(at + 1);
+      this.#step(step, begins, (check) => !later.some((checks) => checks.includes(check)));
+    }
+  }
+
+  #step(step: InvariantStep, begins: boolean, isWhole: (check: InvariantCheck) => boolean): void {
     const followed = this.#follow(step.key);
     const { isKnown } = followed;
     const frozen = {
@@ -43,7 +58,7 @@ export class InvariantChecks {
     const at = { key, line, job: { id: job.id, update: job.update } };
     for (const check of followed.concerned) {
       if (!isKnown || begins) check.begin(at, frozen.before, !isKnown);
-      check.step(at, frozen);
+      check.step(at, frozen, isWhole(check));
     }
     followed.isKnown = true;
   }

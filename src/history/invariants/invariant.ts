@@ -17,6 +17,8 @@ export interface InvariantJob {
 /** What one job did to its key's value. All of it is frozen. */
 export interface InvariantStep<Value = unknown> {
   readonly key: string;
+  /** Of a transaction's job, which is a step of each of its keys: all of them. */
+  readonly keys?: readonly string[];
   readonly job: InvariantJob;
   /** Undefined: the key had none. */
   readonly before: Value | undefined;

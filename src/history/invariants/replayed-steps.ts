@@ -7,8 +7,8 @@ import type { InvariantReport } from './report.ts';
 
 export class ReplayedSteps {
   readonly #checks: InvariantChecks;
-  /** That commit began with a value of its own: `origin` says so of its first job. */
-  #begun: RecordedCommit | undefined;
+  /** These commits began with a value of their own: `origin` says so of their first job. */
+  readonly #begun = new WeakSet<RecordedCommit>();
 
   /** @throws TorilError INVALID_OPTIONS */
   constructor(invariants: readonly AnyInvariant[]) {
@@ -21,14 +21,30 @@ export class ReplayedSteps {
   }
 
   /** One that failed, then or now, changed nothing. @throws TorilError INVARIANT_UNUSABLE */
-  take({ job, failure, commit, ...told }: ReplayedJob): void {
+  take({ job, failure, commit, parts, ...told }: ReplayedJob): void {
     if (job.outcome !== undefined || failure !== undefined || job.update === undefined) return;
     const { id, update, data, sequence, attempt } = job;
-    const { key, line, before, after, result } = told;
-    const begins = commit.origin !== undefined && this.#begun !== commit;
-    if (begins) this.#begun = commit;
-    const facts = { id, update, data, sequence, attempt };
-    this.#checks.step({ key, line, job: facts, before, after, result }, begins);
+    const { key, keys, line, before, after, result } = told;
+    const facts = { line, job: { id, update, data, sequence, attempt }, result };
+    if (keys === undefined || parts === undefined) {
+      this.#checks.step({ ...facts, key, before, after }, this.#begins(commit));
+      return;
+    }
+    const [starts, ends] = [before as readonly unknown[], after as readonly unknown[]];
+    this.#checks.steps(
+      keys.map((one, at) => {
+        const part = parts.find((its) => its.key === one) ?? commit;
+        const step = { ...facts, key: one, keys, before: starts[at], after: ends[at] };
+        return { step, begins: this.#begins(part) };
+      }),
+    );
+  }
+
+  /** Once for each commit. */
+  #begins(commit: RecordedCommit): boolean {
+    if (commit.origin === undefined || this.#begun.has(commit)) return false;
+    this.#begun.add(commit);
+    return true;
   }
 
   /** The commit was not folded, but its value is recorded: JSON; undefined: none. @throws TorilError INVARIANT_UNUSABLE */

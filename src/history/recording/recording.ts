@@ -6,7 +6,9 @@
 import { hash } from 'node:crypto';
 import type { JobOutcome } from '../../updates/outcome.ts';
 
-export const RECORDING_FORMAT = 1;
+/** 2: there may be joint commits. Others are written in format 1 still, which older versions read. */
+export const RECORDING_FORMAT = 2;
+export const SINGLE_KEY_FORMAT = 1;
 /** Stands for the hash of a value that a mask hides. */
 export const WITHHELD_HASH = '';
 
@@ -40,6 +42,8 @@ export interface RecordedJob {
   readonly update?: string;
   readonly sequence: number;
   readonly attempt: number;
+  /** Of a joint job: its keys, in its user's order. */
+  readonly keys?: readonly string[];
   /** Missing: applied. */
   readonly outcome?: RecordedOutcome;
   /** Missing with `update`, or if it was no JSON. */
@@ -56,7 +60,7 @@ export type RecordedOutcome =
   | { readonly kind: 'moved' }
   | { readonly kind: 'withdrawn' };
 
-/** One line: one commit. */
+/** One line: one commit, or one key of a joint commit. These lines stand one behind the other, and have the same token. */
 export interface RecordedCommit {
   /** In the history: milliseconds since 1970, a dash and a number. */
   readonly id: string;
@@ -73,6 +77,10 @@ export interface RecordedCommit {
   readonly value?: unknown;
   /** It was acknowledged by the successor of whoever made it. */
   readonly recovered?: true;
+  /** Of a joint commit: all its keys, in the order of their lines, of which this is the first and has the jobs; */
+  readonly keys?: readonly string[];
+  /** or the `id` of that one. */
+  readonly head?: string;
 }
 
 /** The last line. */

@@ -9,6 +9,9 @@ import { codeOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 
+/** Where updates are found: a UpdateRegistry, or JointUpdates of one commit. */
+export type Registry = Pick<UpdateRegistry, 'find'>;
+
 /** Why a commit cannot be folded, though nothing is wrong with the updates. */
 export type Obstacle =
   | 'unknown-update'
@@ -45,8 +48,13 @@ export interface JobWatch {
     folded: EndedJob,
     before: unknown,
   ): void | Promise<void>;
-  /** The job failed then. @param value its update must not change it */
-  failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void>;
+  /** The job failed then. @param value its update must not change it @param registry in which it is found */
+  failed(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    value: unknown,
+    registry: Registry,
+  ): void | Promise<void>;
 }
 
 /** What a job that could be run came to. */
@@ -63,7 +71,7 @@ type FoldedValue = Extract<Folded, { kind: 'value' }>;
  */
 export function foldCommit(
   commit: RecordedCommit,
-  registry: UpdateRegistry,
+  registry: Registry,
   start: unknown,
   watermark: number,
   watch?: JobWatch,
@@ -74,7 +82,7 @@ export function foldCommit(
 function foldFrom(
   index: number,
   commit: RecordedCommit,
-  registry: UpdateRegistry,
+  registry: Registry,
   start: unknown,
   watermark: number,
   watch: JobWatch | undefined,
@@ -84,7 +92,7 @@ function foldFrom(
   for (let at = index; at < jobs.length; at++) {
     const job = jobs[at] as RecordedJob;
     if (job.outcome !== undefined) {
-      const tried = watch?.failed(job, commit, value);
+      const tried = watch?.failed(job, commit, value, registry);
       if (!(tried instanceof Promise)) continue;
       const held = value;
       return tried.then(() => foldFrom(at + 1, commit, registry, held, watermark, watch));
@@ -129,7 +137,7 @@ export function isApplied(job: RecordedJob, watermark: number): boolean {
 export function foldJob(
   job: RecordedJob,
   commit: RecordedCommit,
-  registry: UpdateRegistry,
+  registry: Registry,
   value: unknown,
 ): Folded | Promise<Folded> {
   if (job.update === undefined) return { kind: 'obstacle', job, obstacle: 'job-gone' };
@@ -137,6 +145,7 @@ export function foldJob(
   const update = registry.find(job.update);
   if (update === undefined) return { kind: 'obstacle', job, obstacle: 'unknown-update' };
   if (update.strict) return { kind: 'obstacle', job, obstacle: 'strict-update' };
+  if ((update.keys === undefined) !== (job.keys === undefined)) return otherKind(job, update);
   try {
     const folded = applyJob(job, update, commit, value);
     if (!(folded instanceof Promise)) return folded;
@@ -144,6 +153,12 @@ export function foldJob(
   } catch (thrown) {
     return failedWith(thrown, job, update);
   }
+}
+
+/** A job of one key whose update is a transaction by now, or the other way round. */
+function otherKind(job: RecordedJob, { name, keys }: AnyUpdate): Folded {
+  const message = `"${name}" is ${keys === undefined ? 'an update of one key' : 'a transaction'} by now.`;
+  return { kind: 'failed', job, code: 'KEY_CHANGED', message };
 }
 
 function failedWith(thrown: unknown, job: RecordedJob, update: AnyUpdate): Folded {
@@ -163,16 +178,16 @@ function applyJob(
 }
 
 function applyTo(
-  { id, sequence, attempt }: RecordedJob,
+  { id, sequence, attempt, keys }: RecordedJob,
   update: AnyUpdate,
   { key, token }: RecordedCommit,
   value: unknown,
   data: unknown,
 ): Folded | Promise<Folded> {
-  if (update.key(data) !== key) {
+  if (keys === undefined && update.key(data) !== key) {
     throw new TorilError('INVALID_KEY', 'the update says that the job belongs to another key.');
   }
-  const facts = { key, jobId: id, sequence, attempt, token };
+  const facts = { key: keys?.[0] ?? key, keys, jobId: id, sequence, attempt, token };
   const applied = applyUpdate(update, value, data, facts, { clock: systemClock });
   return applied instanceof Promise ? applied.then(asValue) : asValue(applied);
 }

@@ -1,13 +1,17 @@
 /** One key of a replay: its values, how its jobs end, and the same with the former updates, if they are given. */
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import type { RecordedCommit } from '../recording/recording.ts';
+import type { JointLines } from '../recording/joint-lines.ts';
+import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { JobOutcomes } from './jobs/job-outcomes.ts';
 import { JobTrials } from './jobs/job-trials.ts';
+import { foldJoint } from './joint/fold-joint.ts';
 import { KeyReplay } from './key.ts';
+import type { CommitPlace } from './report.ts';
 import type { OnJob } from './jobs/replayed-job.ts';
 
 /** One set of updates, following the key. */
 interface Follower {
+  readonly registry: UpdateRegistry;
   readonly replay: KeyReplay;
   readonly trials: JobTrials;
 }
@@ -62,20 +66,68 @@ export class KeyCheck {
     this.#look(commit, line, isAsked && then.replay.agrees);
   }
 
-  #look(commit: RecordedCommit, line: number, isFormerRight: boolean): void {
-    const { replay, trials } = this.#now;
-    if (replay.agrees) {
+  /**
+   * A joint commit, for all its keys.
+   * @param checks those of its parts, in their order, of which this one keeps how its jobs end
+   */
+  nextJoint(joint: JointLines, checks: readonly KeyCheck[]): void | Promise<void> {
+    const { trials, registry } = this.#now;
+    trials.clear(joint.line, joint);
+    const replays = checks.map(({ replay }) => replay);
+    const following = foldJoint(joint, replays, registry, trials);
+    if (following === undefined && this.#then === undefined) {
+      return this.#lookJoint(joint, replays, false);
+    }
+    return this.#jointWithFormer(following, joint, checks);
+  }
+
+  async #jointWithFormer(
+    following: void | Promise<void>,
+    joint: JointLines,
+    checks: readonly KeyCheck[],
+  ): Promise<void> {
+    await following;
+    const then = this.#then;
+    const formers = checks.flatMap((check) => check.#then?.replay ?? []);
+    if (then !== undefined) {
+      then.trials.clear(joint.line, joint);
+      await foldJoint(joint, formers, then.registry, then.trials);
+    }
+    const replays = checks.map(({ replay }) => replay);
+    this.#lookJoint(joint, replays, then !== undefined && formers.every(({ agrees }) => agrees));
+  }
+
+  #lookJoint(joint: JointLines, replays: readonly KeyReplay[], isFormerRight: boolean): void {
+    const isAgreed = replays.every(({ agrees }) => agrees);
+    this.#lookAt(joint.jobs, isAgreed, isFormerRight, {
+      line: joint.line,
+      token: joint.parts[0]?.token ?? 0,
+    });
+  }
+
+  #look({ jobs, token }: RecordedCommit, line: number, isFormerRight: boolean): void {
+    this.#lookAt(jobs, this.replay.agrees, isFormerRight, { line, token });
+  }
+
+  #lookAt(
+    jobs: readonly RecordedJob[],
+    isAgreed: boolean,
+    isFormerRight: boolean,
+    place: CommitPlace,
+  ): void {
+    const { trials } = this.#now;
+    if (isAgreed) {
       const then = isFormerRight ? this.#then?.trials : undefined;
-      this.outcomes.take(trials, then, { line, token: commit.token });
+      this.outcomes.take(trials, then, place);
       return;
     }
-    for (const { outcome, update } of commit.jobs) {
+    for (const { outcome, update } of jobs) {
       if (outcome?.kind === 'failed') this.outcomes.passOver(update);
     }
   }
 }
 
 function follower(registry: UpdateRegistry, unknown: Set<string>, onJob?: OnJob): Follower {
-  const trials = new JobTrials(registry, onJob);
-  return { trials, replay: new KeyReplay(registry, unknown, trials) };
+  const trials = new JobTrials(onJob);
+  return { registry, trials, replay: new KeyReplay(registry, unknown, trials) };
 }

@@ -16,13 +16,25 @@ import type {
   CommittedValue,
   Difference,
   Gap,
+  JointBefore,
   KnownValue,
   UncheckedReason,
 } from './report.ts';
+import type { JointValues } from '../../updates/calling/joint-updates.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 
 /** Gaps that are told one by one; more are only counted. */
 const GAPS_TOLD = 3;
+
+/** What became of one key of a joint commit. */
+export type FoldedPart =
+  | FoldedCommit
+  | { readonly kind: 'unknown'; readonly reason: 'other-key' | 'commits-missing' };
+
+interface DifferenceFacts {
+  readonly failed?: Extract<FoldedCommit, { kind: 'failed' }>;
+  readonly joint?: JointBefore | undefined;
+}
 
 type State = 'waiting' | 'following' | 'differing' | 'done';
 
@@ -38,6 +50,8 @@ export class KeyReplay {
   #json: string | undefined;
   #token = 0;
   #watermark = 0;
+  /** What was recorded behind the last commit, once the key is done; undefined: only its hash was. */
+  #kept: { readonly box: JointValues[number] } | undefined;
   commits = 0;
   /** Of these, folded and compared; */
   checked = 0;
@@ -82,9 +96,9 @@ export class KeyReplay {
   next(commit: RecordedCommit, line: number): void | Promise<void> {
     this.commits += 1;
     this.agrees = false;
-    if (this.isDone()) return this.#pass('behind-difference');
+    if (this.isDone()) return this.#passOver(commit);
     this.#enter(commit, { line, token: commit.token });
-    if (this.isDone()) return this.#pass('behind-difference');
+    if (this.isDone()) return this.#passOver(commit);
     if (this.#isWaiting()) {
       this.#pass(this.#lostBy);
       return this.#beginBehind(commit);
@@ -92,6 +106,33 @@ export class KeyReplay {
     const folded = foldCommit(commit, this.#registry, this.#value, this.#watermark, this.#watch);
     if (!(folded instanceof Promise)) return this.#settle(commit, line, folded);
     return folded.then((settled) => this.#settle(commit, line, settled));
+  }
+
+  /**
+   * One key of a joint commit comes. What it begins with; undefined: it is not known, so that nobody can fold the commit.
+   * `close` follows.
+   */
+  open(commit: RecordedCommit, line: number): JointValues[number] | undefined {
+    this.commits += 1;
+    this.agrees = false;
+    if (!this.isDone()) this.#enter(commit, { line, token: commit.token });
+    if (this.isDone()) return this.#recordedStart(commit);
+    if (this.#state !== 'following') return undefined;
+    return this.#value === undefined ? null : [this.#value];
+  }
+
+  /** @param joint what it was folded from */
+  close(commit: RecordedCommit, line: number, folded: FoldedPart, joint?: JointBefore): void {
+    if (this.isDone()) return this.#passOver(commit);
+    switch (folded.kind) {
+      case 'value':
+      case 'failed':
+        return this.#settle(commit, line, folded, joint);
+      case 'obstacle':
+        return this.#stumble(commit, line, folded);
+      case 'unknown':
+        return this.#miss(commit, line, folded.reason);
+    }
   }
 
   /**
@@ -135,17 +176,18 @@ export class KeyReplay {
     this.start ??= 'beginning';
   }
 
-  #settle(commit: RecordedCommit, line: number, folded: FoldedCommit): void {
+  #settle(commit: RecordedCommit, line: number, folded: FoldedCommit, joint?: JointBefore): void {
     switch (folded.kind) {
       case 'obstacle':
         return this.#stumble(commit, line, folded);
       case 'failed':
         if (this.#state === 'following') this.checked += 1;
         else this.#pass('behind-difference');
-        this.#differ(commit, line, undefined, folded);
-        return this.#finish();
+        this.#differ(commit, line, undefined, { failed: folded, joint });
+        this.#finish();
+        return this.#keep(commit);
       case 'value':
-        return this.#compare(commit, line, folded.value);
+        return this.#compare(commit, line, folded.value, joint);
     }
   }
 
@@ -164,17 +206,32 @@ export class KeyReplay {
     if (this.#isWaiting()) this.#beginBehind(commit);
   }
 
-  #compare(commit: RecordedCommit, line: number, value: unknown): void {
+  /** Nobody can fold the joint commit. */
+  #miss(commit: RecordedCommit, line: number, reason: 'other-key' | 'commits-missing'): void {
+    if (this.#isWaiting()) {
+      this.#pass(this.#lostBy);
+    } else {
+      if (reason === 'commits-missing') this.holes += 1;
+      this.#gap({ line, token: commit.token, reason });
+      this.#pass(reason);
+      this.#lose(reason);
+    }
+    if (this.#isWaiting()) this.#beginBehind(commit);
+    else this.#keep(commit);
+  }
+
+  #compare(commit: RecordedCommit, line: number, value: unknown, joint?: JointBefore): void {
     const json = jsonOf(value);
     const agrees = valueHash(json) === commit.hash;
     if (this.#state === 'following') {
       this.checked += 1;
       this.agrees = agrees;
-      if (!agrees) this.#differ(commit, line, { json });
+      if (!agrees) this.#differ(commit, line, { json }, { joint });
     } else this.#pass('behind-difference');
     if (this.#state === 'differing') this.#show(commit, line, { json }, agrees);
-    if (this.isDone()) return this.#finish();
-    this.#advance(commit, value, json);
+    if (!this.isDone()) return this.#advance(commit, value, json);
+    this.#finish();
+    return this.#keep(commit);
   }
 
   #advance({ token, watermark }: RecordedCommit, value: unknown, json: string | undefined): void {
@@ -189,7 +246,7 @@ export class KeyReplay {
     commit: RecordedCommit,
     line: number,
     actual: KnownValue | undefined,
-    failed?: Extract<FoldedCommit, { kind: 'failed' }>,
+    { failed, joint }: DifferenceFacts,
   ): void {
     if (this.difference !== undefined) return;
     const place = { line, token: commit.token };
@@ -197,6 +254,7 @@ export class KeyReplay {
     this.difference = {
       ...place,
       commit,
+      ...(joint && { joint }),
       jobs: failed ? [failed.job] : commit.jobs.filter((job) => isApplied(job, this.#watermark)),
       failure: failed?.message,
       before: { json: this.#json },
@@ -223,6 +281,24 @@ export class KeyReplay {
     this.#state = 'following';
     this.start ??= 'checkpoint';
     this.#advance(commit, commit.value, known.json);
+  }
+
+  /** Behind its first difference, joint commits of others can go on from what was recorded of it. */
+  #keep(commit: RecordedCommit): void {
+    const known = recordedValue(commit);
+    this.#kept = known && { box: known.json === undefined ? null : [commit.value] };
+    this.#token = commit.token;
+  }
+
+  #passOver(commit: RecordedCommit): void {
+    this.#pass('behind-difference');
+    this.#keep(commit);
+  }
+
+  #recordedStart({ origin, base }: RecordedCommit): JointValues[number] | undefined {
+    if (origin === 'nothing') return null;
+    if (typeof origin === 'object') return [origin.adopted];
+    return origin === undefined && base === this.#token ? this.#kept?.box : undefined;
   }
 
   #gap(gap: Gap): void {

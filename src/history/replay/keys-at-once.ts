@@ -39,12 +39,37 @@ export class KeysAtOnce {
    */
   next(key: string, characters: number, fold: () => void | Promise<void>): void | Promise<void> {
     this.#rethrow();
-    const before = this.#busy.get(key);
-    const folding =
-      before === undefined
-        ? fold()
-        : before.then(() => (this.#failure === undefined ? fold() : undefined));
-    if (folding === undefined) return undefined;
+    const folding = this.#behind(this.#busy.get(key), fold);
+    return folding && this.#begun([key], characters, folding);
+  }
+
+  /** The same for a commit of several keys. */
+  nextOf(
+    keys: readonly string[],
+    characters: number,
+    fold: () => void | Promise<void>,
+  ): void | Promise<void> {
+    this.#rethrow();
+    const before = keys.flatMap((key) => this.#busy.get(key) ?? []);
+    const isFree = before.length === 0;
+    const folding = this.#behind(isFree ? undefined : Promise.all(before), fold);
+    return folding && this.#begun(keys, characters, folding);
+  }
+
+  #behind(
+    before: Promise<unknown> | undefined,
+    fold: () => void | Promise<void>,
+  ): void | Promise<void> {
+    return before === undefined
+      ? fold()
+      : before.then(() => (this.#failure === undefined ? fold() : undefined));
+  }
+
+  #begun(
+    keys: readonly string[],
+    characters: number,
+    folding: Promise<void>,
+  ): void | Promise<void> {
     this.wasBusy = true;
     this.#commits += 1;
     this.#characters += characters;
@@ -55,10 +80,10 @@ export class KeysAtOnce {
       .then(() => {
         this.#commits -= 1;
         this.#characters -= characters;
-        if (this.#busy.get(key) === settled) this.#busy.delete(key);
+        for (const key of keys) if (this.#busy.get(key) === settled) this.#busy.delete(key);
         this.#wake();
       });
-    this.#busy.set(key, settled);
+    for (const key of keys) this.#busy.set(key, settled);
     return this.#isFull() ? this.#room() : undefined;
   }
 

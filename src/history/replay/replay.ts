@@ -1,11 +1,18 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
+import { andThen } from '../../base/and-then.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import { verified } from '../../updates/calling/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
-import type { RecordedCommit, RecordingEnd, RecordingHeader } from '../recording/recording.ts';
+import { CommitLines, type JointLines } from '../recording/joint-lines.ts';
+import {
+  type RecordedCommit,
+  type RecordingEnd,
+  type RecordingHeader,
+  SINGLE_KEY_FORMAT,
+} from '../recording/recording.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import { differenceBetween } from './difference.ts';
@@ -80,6 +87,7 @@ export async function replay(
   const replaying = new Replay(reader, updates, options);
   try {
     await commitsOf(recording, reader, (commit) => replaying.next(commit), options.onProgress);
+    await replaying.lines.end();
   } finally {
     await replaying.idle(); // also of a damaged file: what was begun is finished
   }
@@ -100,6 +108,7 @@ class Replay {
   readonly #keys = new Map<string, KeyCheck>();
   readonly #unknown = new Set<string>();
   readonly #keysAtOnce: KeysAtOnce;
+  readonly lines: CommitLines;
   readonly #steps: ReplayedSteps | undefined;
   readonly #onJob: OnJob | undefined;
 
@@ -119,24 +128,51 @@ class Replay {
     this.#steps = invariants && new ReplayedSteps(invariants);
     this.#onJob = this.#steps === undefined ? onJob : asking(this.#steps, onJob);
     this.#keysAtOnce = new KeysAtOnce(this.#onJob === undefined ? keysAtOnce : 1);
+    this.lines = new CommitLines({
+      single: (commit, line, characters) => this.#single(commit, line, characters),
+      joint: (joint) => this.#joint(joint),
+    });
   }
 
   /** A promise: the next one must wait for it. */
   next(commit: RecordedCommit): void | Promise<void> {
+    return this.lines.next(commit, this.#reader.commits + 1, this.#reader.lineCharacters);
+  }
+
+  #single(commit: RecordedCommit, line: number, characters: number): void | Promise<void> {
     const { key } = commit;
-    if (this.#options.key !== undefined && key !== this.#options.key) return undefined;
+    if (!this.#isFollowed(key)) return undefined;
+    const check = this.#checkOf(key);
+    return this.#keysAtOnce.next(key, characters, () => this.#fold(check, commit, line));
+  }
+
+  #joint(joint: JointLines): void | Promise<void> {
+    const { parts, characters } = joint;
+    const checks = parts.map(({ key }) => this.#checkOf(key));
+    const keys = parts.map(({ key }) => key);
+    return this.#keysAtOnce.nextOf(keys, characters, () => this.#foldJoint(checks, joint));
+  }
+
+  /** Which of the keys joint commits lead to shows only later, so all are, where there may be some; only one is told. */
+  #isFollowed(key: string): boolean {
+    return this.#isTold(key) || (this.#reader.header?.format ?? 0) > SINGLE_KEY_FORMAT;
+  }
+
+  #isTold(key: string): boolean {
+    return this.#options.key === undefined || key === this.#options.key;
+  }
+
+  #checkOf(key: string): KeyCheck {
     let check = this.#keys.get(key);
-    if (check === undefined) {
-      check = new KeyCheck(this.#registry, this.#former, this.#unknown, this.#onJob);
-      this.#keys.set(key, check);
-      const { header } = this.#reader;
-      const isPart = header?.key !== null || header.part === true;
-      if (isPart || this.#options.key !== undefined) this.#steps?.onlySomeKeys();
-    }
-    const [own, line] = [check, this.#reader.commits + 1];
-    return this.#keysAtOnce.next(key, this.#reader.lineCharacters, () =>
-      this.#fold(own, commit, line),
-    );
+    if (check !== undefined) return check;
+    const isTold = this.#isTold(key);
+    const unknown = isTold ? this.#unknown : new Set<string>();
+    check = new KeyCheck(this.#registry, this.#former, unknown, isTold ? this.#onJob : undefined);
+    this.#keys.set(key, check);
+    const { header } = this.#reader;
+    const isPart = header?.key !== null || header.part === true;
+    if (isPart || this.#options.key !== undefined) this.#steps?.onlySomeKeys();
+    return check;
   }
 
   idle(): Promise<void> {
@@ -148,6 +184,7 @@ class Replay {
     const end = this.#reader.end();
     const { header } = this.#reader;
     const { key, live } = this.#options;
+    for (const other of this.#keys.keys()) if (!this.#isTold(other)) this.#keys.delete(other);
     if (key !== undefined && this.#keys.size === 0) {
       throw new TorilError(
         'NOTHING_RECORDED',
@@ -190,6 +227,17 @@ class Replay {
     if (this.#steps === undefined) return pending;
     const passOver = (): void => this.#passOver(commit.key, line, check.replay);
     return pending === undefined ? passOver() : pending.then(passOver);
+  }
+
+  #foldJoint(checks: readonly KeyCheck[], joint: JointLines): void | Promise<void> {
+    const { parts, line } = joint;
+    const told = checks.find((_, at) => this.#isTold(parts[at]?.key ?? ''));
+    const pending = (told ?? (checks[0] as KeyCheck)).nextJoint(joint, checks);
+    if (this.#steps === undefined) return pending;
+    return andThen(pending, () => {
+      for (const [at, { key }] of parts.entries())
+        if (this.#isTold(key)) this.#passOver(key, line + at, (checks[at] as KeyCheck).replay);
+    });
   }
 
   /** Invariants have not seen how the key has come to the value that it has now. */

@@ -1,6 +1,8 @@
 /** What a replay finds out, key by key. */
+import type { JointLines } from '../recording/joint-lines.ts';
 import type { RecordedCommit, RecordedJob, RecordingHeader } from '../recording/recording.ts';
 import type { InvariantReport } from '../invariants/report.ts';
+import type { JointValues } from '../../updates/calling/joint-updates.ts';
 import type { Obstacle } from './commit.ts';
 
 /** A value that may be none, as the JSON text that is stored and compared. */
@@ -20,9 +22,10 @@ export interface CommitPlace {
 export interface Gap extends CommitPlace {
   /**
    * `commits-missing`: between the one before and this one; `start-unknown`: whoever adopted the first
-   * value died before it could say which it was; else why this commit cannot be folded.
+   * value died before it could say which it was; `other-key`: it is a joint commit, and the value of another of its keys is
+   * not known, or is not what it was; else why this commit cannot be folded.
    */
-  readonly reason: 'commits-missing' | 'start-unknown' | Obstacle;
+  readonly reason: 'commits-missing' | 'start-unknown' | 'other-key' | Obstacle;
   /** The job that stands in the way, if one does. */
   readonly job?: RecordedJob;
 }
@@ -43,6 +46,7 @@ export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'strict-update',
   'job-gone',
   'data-gone',
+  'other-key',
 ];
 
 /** By reason, commits that were not checked. */
@@ -120,9 +124,18 @@ export interface NotLookedAt {
   readonly changed: readonly string[];
 }
 
+/** What a joint commit was folded from. */
+export interface JointBefore {
+  readonly lines: JointLines;
+  /** Of all its keys, in their order. */
+  readonly values: JointValues;
+}
+
 /** The first commit of a key that today's updates do not repeat. */
 export interface Difference extends CommitPlace {
   readonly commit: RecordedCommit;
+  /** Of a joint commit: what it was folded from. */
+  readonly joint?: JointBefore;
   /**
    * Its applied jobs: the difference comes from one of them. Only that one, if it is known: because
    * there is no other, because it failed, or by comparison with the former updates.

@@ -1,12 +1,19 @@
 /** One key of a recording, job by job, with the updates of today. */
+import { andThen } from '../../base/and-then.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
+import { CommitLines, type JointLines } from '../recording/joint-lines.ts';
 import { RecordingReader } from '../recording/reader.ts';
-import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
+import {
+  type RecordedCommit,
+  type RecordedJob,
+  SINGLE_KEY_FORMAT,
+} from '../recording/recording.ts';
 import { JobTrials } from '../replay/jobs/job-trials.ts';
+import { foldJoint } from '../replay/joint/fold-joint.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { ReplayedJob } from '../replay/jobs/replayed-job.ts';
 import type { UncheckedReason } from '../replay/report.ts';
@@ -64,9 +71,16 @@ export async function stepsOf(
   checkKey(key);
   const reader = new RecordingReader(nameOf(recording));
   const making = new StepsOfKey(new UpdateRegistry(updatesOf(updates)), key);
-  await commitsOf(recording, reader, (commit) =>
-    commit.key === key ? making.next(commit, reader.commits + 1) : undefined,
-  );
+  const lines = new CommitLines({
+    single: (commit, line) => {
+      if (commit.key === key) return making.next(commit, line);
+      const isNeeded = (reader.header?.format ?? 0) > SINGLE_KEY_FORMAT; // by a joint commit that may come
+      return isNeeded ? making.follow(commit, line) : undefined;
+    },
+    joint: (joint) => making.nextJoint(joint),
+  });
+  await commitsOf(recording, reader, (commit) => lines.next(commit, reader.commits + 1));
+  await lines.end();
   if (making.steps.length === 0) {
     throw new TorilError(
       'NOTHING_RECORDED',
@@ -80,8 +94,11 @@ type Told = Pick<Step, 'end' | 'jump' | 'edit'>;
 
 class StepsOfKey {
   readonly #key: string;
+  readonly #registry: UpdateRegistry;
   readonly #trials: JobTrials;
   readonly #replay: KeyReplay;
+  /** Other keys, of which joint commits need the values. */
+  readonly #others = new Map<string, KeyReplay>();
   readonly steps: Step[] = [];
   /** Of the commit in hand. */
   #told = new Map<RecordedJob, Told>();
@@ -91,7 +108,8 @@ class StepsOfKey {
 
   constructor(registry: UpdateRegistry, key: string) {
     this.#key = key;
-    this.#trials = new JobTrials(registry, (job) => this.#tell(job));
+    this.#registry = registry;
+    this.#trials = new JobTrials((job) => this.#tell(job));
     this.#replay = new KeyReplay(registry, new Set(), this.#trials);
   }
 
@@ -104,9 +122,37 @@ class StepsOfKey {
     return folding.then(() => this.#take(commit, line, counts));
   }
 
+  /** Another key's commit. */
+  follow(commit: RecordedCommit, line: number): void | Promise<void> {
+    return this.#other(commit.key).next(commit, line);
+  }
+
+  nextJoint(joint: JointLines): void | Promise<void> {
+    const { parts, line } = joint;
+    const at = parts.findIndex(({ key }) => key === this.#key);
+    const keys = parts.map(({ key }) => (key === this.#key ? this.#replay : this.#other(key)));
+    const part = parts[at];
+    if (part === undefined) return foldJoint(joint, keys, this.#registry);
+    this.#told = new Map();
+    this.#trials.clear(line, joint);
+    const counts = new Map(this.#replay.unchecked);
+    const folding = foldJoint(joint, keys, this.#registry, this.#trials);
+    return andThen(folding, () => this.#take(part, line + at, counts));
+  }
+
+  #other(key: string): KeyReplay {
+    const known = this.#others.get(key) ?? new KeyReplay(this.#registry, new Set());
+    this.#others.set(key, known);
+    return known;
+  }
+
   /** At once: a commit may have many jobs, and each of them a long value. */
-  #tell({ job, before, after, failure, result }: ReplayedJob): void {
-    const [start, behind] = [textOf(before), textOf(after)];
+  #tell({ job, keys, failure, result, ...values }: ReplayedJob): void {
+    const place = keys?.indexOf(this.#key);
+    if (place === -1) return; // of another key of a joint commit
+    const own = (value: unknown): unknown =>
+      place === undefined ? value : (value as readonly unknown[])[place];
+    const [start, behind] = [textOf(own(values.before)), textOf(own(values.after))];
     this.#told.set(job, {
       end: failure === undefined ? { kind: 'applied', result } : { kind: 'failed', ...failure },
       jump: start === this.#text ? undefined : editBetween(this.#text, start),

@@ -31,6 +31,8 @@ export const UNCHECKED_TEXTS: Readonly<Record<UncheckedReason, string>> = {
   'data-gone': 'the data of a job are no JSON',
   'before-start': 'the recording began in the middle of the key, before its first recorded value',
   'behind-difference': 'the key differs before them',
+  'other-key':
+    'the value of another key of the same commit is not known there, or is not what it was',
 };
 
 const UNTRIED: Readonly<Record<UntriedReason, string>> = {

@@ -8,8 +8,7 @@ import {
   type NotedJointCommit,
   type Origin,
 } from '../../history/history.ts';
-import type { JointEntry } from '../../jobs/joint-lanes.ts';
-import type { Taken } from '../../jobs/lanes.ts';
+import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
 import { type FittingBatch, isStrict } from './batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 
@@ -50,7 +49,7 @@ export function noteOfRecovered(
  */
 export function noteOfJoint(
   keys: readonly (NotedJointCommit['keys'][number] & { readonly key: string })[],
-  entries: readonly JointEntry[],
+  entries: readonly (LaneEntry & Pick<Required<LaneEntry>, 'keys'>)[],
   decided: number,
   { options }: Pick<GateContext, 'options'>,
 ): JointNote | undefined {

@@ -141,10 +141,10 @@ describe('a reader', () => {
   });
 
   test('refuses a newer format, also one that chains its lines otherwise', () => {
-    expect(refusal(small.lines({ format: 2, toril: '9.1.0' }).join(''))).toMatch(
-      /^RECORDING_NEWER .*format 2 by Toril 9.1.0, and this version reads up to 1. Update Toril/,
+    expect(refusal(small.lines({ format: 3, toril: '9.1.0' }).join(''))).toMatch(
+      /^RECORDING_NEWER .*format 3 by Toril 9.1.0, and this version reads up to 2. Update Toril/,
     );
-    expect(refusal('{"chain":"?","n":0,"recording":{"format":3}}\n')).toMatch(/^RECORDING_NEWER/);
+    expect(refusal('{"chain":"?","n":0,"recording":{"format":4}}\n')).toMatch(/^RECORDING_NEWER/);
   });
 
   test('refuses an end that does not fit, though its chain does', () => {

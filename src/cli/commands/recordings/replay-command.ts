@@ -160,7 +160,7 @@ function printReport({ keys, ...report }: ReplayReport): void {
 
 function withoutCommit({ difference, last: _last, ...key }: KeyReport): object {
   if (difference === undefined) return key;
-  const { commit: _, watermarkBefore: __, ...told } = difference;
+  const { commit: _, watermarkBefore: __, joint: ___, ...told } = difference;
   return { ...key, difference: told };
 }
 

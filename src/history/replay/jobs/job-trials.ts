@@ -4,10 +4,11 @@
  */
 import { andThen } from '../../../base/and-then.ts';
 import { copyOfJson } from '../../../updates/values/json-value.ts';
-import type { UpdateRegistry } from '../../../updates/update-registry.ts';
 import { resultHash } from '../../history.ts';
+import type { JointLines } from '../../recording/joint-lines.ts';
 import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';
-import { type EndedJob, type Folded, foldJob, type JobWatch } from '../commit.ts';
+import { type EndedJob, type Folded, foldJob, type JobWatch, type Registry } from '../commit.ts';
+import { ownValues } from '../joint/joint-values.ts';
 import type { OnJob, ReplayedJob } from './replayed-job.ts';
 import type { UntriedReason } from '../report.ts';
 
@@ -37,10 +38,10 @@ const BULLMQ_STALLED = 'job stalled more than allowable limit';
 
 /** Of one commit at a time: `clear` it before each. */
 export class JobTrials implements JobWatch {
-  readonly #registry: UpdateRegistry;
   readonly #onJob: OnJob | undefined;
   readonly wantsValues: boolean;
   #line = 0;
+  #joint: JointLines | undefined;
   /** Results that were recorded and are the same. */
   same = 0;
   others: OtherResult[] = [];
@@ -48,15 +49,15 @@ export class JobTrials implements JobWatch {
   /** Jobs of the whole key that were not applied at their first attempt. */
   retried = 0;
 
-  constructor(registry: UpdateRegistry, onJob?: OnJob) {
-    this.#registry = registry;
+  constructor(onJob?: OnJob) {
     this.#onJob = onJob;
     this.wantsValues = onJob !== undefined;
   }
 
-  /** @param line of the next commit */
-  clear(line: number): void {
+  /** @param line of the next commit @param joint if it is one of several keys */
+  clear(line: number, joint?: JointLines): void {
     this.#line = line;
+    this.#joint = joint;
     this.same = 0;
     if (this.others.length > 0) this.others = [];
     if (this.failures.length > 0) this.failures = [];
@@ -72,7 +73,12 @@ export class JobTrials implements JobWatch {
     return this.#onJob?.(this.#replayed(job, commit, folded, before));
   }
 
-  failed(job: RecordedJob, commit: RecordedCommit, value: unknown): void | Promise<void> {
+  failed(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    value: unknown,
+    registry: Registry,
+  ): void | Promise<void> {
     if (job.outcome?.kind !== 'failed') return;
     const reason = untriedReason(job);
     if (reason !== undefined) {
@@ -80,7 +86,7 @@ export class JobTrials implements JobWatch {
       return;
     }
     // A copy: an update may change what it is given, and then throw.
-    const folded = foldJob(job, commit, this.#registry, copyOfJson(value));
+    const folded = foldJob(job, commit, registry, copyOfJson(value));
     const settle = (settled: Folded): void | Promise<void> => {
       this.#keep(job, settled);
       if (this.#onJob === undefined || settled.kind === 'obstacle') return undefined;
@@ -103,18 +109,31 @@ export class JobTrials implements JobWatch {
     ended: EndedJob,
     before: unknown,
   ): ReplayedJob {
-    const place = { key: commit.key, line: this.#line, commit, job, before };
+    const place = this.#placeOf(job, commit, ownValues(before, commit, job));
     if (ended.kind === 'failed') {
       const { code, message } = ended;
-      return { ...place, after: copyOfJson(before), result: undefined, failure: { code, message } };
+      const after = copyOfJson(place.before);
+      return { ...place, after, result: undefined, failure: { code, message } };
     }
     const { value, result } = ended;
     return {
       ...place,
-      after: copyOfJson(job.outcome === undefined ? value : before),
+      after: copyOfJson(job.outcome === undefined ? ownValues(value, commit, job) : place.before),
       result: result === '' ? undefined : (JSON.parse(result) as unknown),
       failure: undefined,
     };
+  }
+
+  #placeOf(
+    job: RecordedJob,
+    commit: RecordedCommit,
+    before: unknown,
+  ): Pick<ReplayedJob, 'key' | 'keys' | 'parts' | 'line' | 'commit' | 'job' | 'before'> {
+    const { keys } = job;
+    const place = { key: keys?.[0] ?? commit.key, line: this.#line, commit, job, before };
+    return keys === undefined || this.#joint === undefined
+      ? place
+      : { ...place, keys, parts: this.#joint.parts };
   }
 
   #keep(job: RecordedJob, folded: Folded): void {

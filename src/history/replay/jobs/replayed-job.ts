@@ -2,7 +2,12 @@
 import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';
 
 export interface ReplayedJob {
+  /** Of a transaction's job: the first of its keys. */
   readonly key: string;
+  /** Of a transaction's job: its keys. `before` and `after` are lists of their values, in this order. */
+  readonly keys?: readonly string[];
+  /** And the lines of its commit: one for each key that it has changed. */
+  readonly parts?: readonly RecordedCommit[];
   /** Of its commit in the file, counted from 1. */
   readonly line: number;
   readonly commit: RecordedCommit;

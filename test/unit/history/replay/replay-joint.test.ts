@@ -1,0 +1,290 @@
+/** Replaying joint commits: one fold for all their keys, and a gap of one key is a gap of all. */
+import { describe, expect, test } from 'vitest';
+import type { RecordedCommit } from '../../../../src/history/recording/recording.ts';
+import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import type { ReplayedJob } from '../../../../src/history/replay/jobs/replayed-job.ts';
+import type { KeyReport, ReplayReport } from '../../../../src/history/replay/report.ts';
+import type { AnyUpdate } from '../../../../src/updates/update.ts';
+import { defineTransaction } from '../../../../src/updates/transaction.ts';
+import { Bank, deposit, type Move, transfer, updates } from '../../../support/joint-recorded.ts';
+import { linesOf } from '../../../support/recorded.ts';
+
+const move = (from: string, to: string, cents: number): Move => ({ from, to, cents });
+const traffic = (): Bank =>
+  new Bank()
+    .deposit('ada', 100)
+    .deposit('bob', 50)
+    .transfer([move('ada', 'bob', 30)])
+    .deposit('bob', 1)
+    .transfer([move('bob', 'cid', 81), move('cid', 'ada', 1), move('bob', 'ada', 5)])
+    .deposit('cid', 7);
+/** One cent less arrives. */
+const dear: AnyUpdate = defineTransaction({
+  ...{ name: 'transfer', keys: ({ from, to }: Move) => [from, to] as const, initial: () => 0 },
+  apply: ([from, to]: readonly [number, number], { cents }: Move) => {
+    if (from < cents) throw new Error('no cover');
+    return [from - cents, to + cents - 1] as const;
+  },
+  result: ([from]: readonly unknown[]) => from,
+});
+const changed: readonly AnyUpdate[] = updates.map((one) => (one.name === 'transfer' ? dear : one));
+
+const run = (
+  bank: Bank | string[],
+  used: readonly AnyUpdate[] = updates,
+  options: ReplayOptions = {},
+): Promise<ReplayReport> => replay(Array.isArray(bank) ? bank : bank.lines(), used, options);
+const of = (report: ReplayReport, key: string): KeyReport =>
+  report.keys.find((one) => one.key === key) as KeyReport;
+const lastOf = ({ keys }: ReplayReport): object =>
+  Object.fromEntries(keys.map(({ key, last }) => [key, last?.json]));
+
+describe('a history that is right', () => {
+  test('agrees in every key, failures and results as well', async () => {
+    const report = await run(traffic());
+    expect(report).toMatchObject({
+      ...{ verdict: 'agrees', complete: true, commits: 9, checked: 9, jobs: 8 },
+      failures: { failed: 1, failAgain: 1, failOtherwise: 0 },
+      results: { compared: 3, differ: 0 },
+    });
+    expect(lastOf(report)).toEqual({ ada: '71', bob: '0', cid: '87' });
+  });
+
+  test('agrees though only hashes of most values were recorded', async () => {
+    const bank = new Bank()
+      .deposit('ada', 100, { full: [] })
+      .transfer([move('ada', 'bob', 30)], { full: [] })
+      .transfer([move('bob', 'ada', 10)], { full: [] });
+    expect(await run(bank)).toMatchObject({ verdict: 'agrees', checked: 5 });
+  });
+
+  test('agrees with asynchronous transactions, which wait for all their keys', async () => {
+    const slow = updates.map(
+      (update): AnyUpdate => ({
+        ...update,
+        apply: async (...args: Parameters<AnyUpdate['apply']>) => {
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          return update.apply(...args);
+        },
+      }),
+    );
+    expect(await run(traffic(), slow)).toMatchObject({ verdict: 'agrees', checked: 9 });
+  });
+
+  test('agrees across deletions', async () => {
+    const bank = traffic()
+      .close(move('ada', 'bob', 0))
+      .transfer([move('bob', 'ada', 3)]);
+    const report = await run(bank);
+    expect(report).toMatchObject({ verdict: 'agrees', complete: true });
+    expect(lastOf(report)).toMatchObject({ ada: '3', bob: '68' });
+  });
+
+  test('agrees for one key, with those that its transactions need', async () => {
+    const report = await run(traffic(), updates, { key: 'cid' });
+    expect(report).toMatchObject({ verdict: 'agrees', commits: 2, checked: 2 });
+    expect(report.keys.map(({ key }) => key)).toEqual(['cid']);
+    expect(report.results).toMatchObject({ compared: 2 });
+    await expect(run(traffic(), updates, { key: 'eve' })).rejects.toMatchObject({
+      code: 'NOTHING_RECORDED',
+    });
+  });
+
+  test('gives each job to onJob once, with the values of all its keys', async () => {
+    const seen: ReplayedJob[] = [];
+    await run(traffic(), updates, { onJob: (job) => void seen.push(job) });
+    expect(seen.map(({ key, keys, line }) => [key, keys, line])).toEqual([
+      ['ada', undefined, 2],
+      ['bob', undefined, 3],
+      ['ada', ['ada', 'bob'], 4],
+      ['bob', undefined, 6],
+      ['bob', ['bob', 'cid'], 7],
+      ['cid', ['cid', 'ada'], 7],
+      ['bob', ['bob', 'ada'], 7],
+      ['cid', undefined, 10],
+    ]);
+    expect(
+      seen
+        .slice(4, 7)
+        .map(({ before, after, result, failure }) => [
+          ...[before, after, result, failure?.message],
+        ]),
+    ).toEqual([
+      [[81, undefined], [0, 81], 0, undefined],
+      [[81, 70], [80, 71], 80, undefined],
+      [[0, 71], [0, 71], undefined, 'no cover'],
+    ]);
+  });
+});
+
+describe('a gap', () => {
+  const lost = (commit: object): never => ({ ...commit, base: 5 }) as never;
+
+  test('of one key is one of all keys of its commit, which go on behind it', async () => {
+    const bank = new Bank()
+      .deposit('ada', 100)
+      .deposit('bob', 50)
+      .deposit('bob', 1, { change: lost, full: [] })
+      .transfer([move('ada', 'bob', 30)])
+      .deposit('ada', 1);
+    const report = await run(bank);
+    expect(report).toMatchObject({ verdict: 'not-checked', checked: 3 });
+    expect(of(report, 'ada')).toMatchObject({
+      ...{ checked: 2, unchecked: { 'other-key': 1 }, last: { json: '71' } },
+      gaps: [{ line: 5, reason: 'other-key' }],
+    });
+    expect(of(report, 'bob')).toMatchObject({ checked: 1, last: { json: '81' } });
+    expect(
+      await run(bank, updates, { allowUnchecked: ['other-key', 'commits-missing'] }),
+    ).toMatchObject({ verdict: 'agrees' });
+  });
+
+  test('is a commit with a job that is gone, or of an update that is not registered', async () => {
+    const gone = traffic();
+    gone.commits[2] = {
+      ...(gone.commits[2] as RecordedCommit),
+      jobs: [{ id: '3', sequence: 1, attempt: 1, keys: ['ada', 'bob'] }],
+    };
+    expect(await run(gone)).toMatchObject({ verdict: 'not-checked', unchecked: { 'job-gone': 2 } });
+    const unknown = await run(traffic(), [deposit]);
+    expect(unknown).toMatchObject({ unknownUpdates: ['transfer'], verdict: 'not-checked' });
+    expect(unknown.keys.map(({ verdict }) => verdict)).toEqual(Array(3).fill('unknown-update'));
+  });
+
+  test('is a commit of which a line is missing, wherever', async () => {
+    for (const at of [2, 3, 5, 6, 7]) {
+      const commits = traffic().commits.toSpliced(at, 1);
+      const report = await run(linesOf(commits, { format: 2 }));
+      expect(report.verdict, `line ${at + 2}`).toBe('not-checked');
+      expect(report.unchecked['commits-missing'], `line ${at + 2}`).toBeGreaterThan(0);
+      expect(report.complete).toBe(false);
+    }
+  });
+});
+
+describe('a transaction that was changed', () => {
+  test('differs in the keys that it changes, each where it differs first', async () => {
+    const report = await run(traffic(), changed);
+    expect(report.verdict).toBe('differs');
+    expect(of(report, 'bob').difference).toMatchObject({
+      ...{ line: 5, jobs: [{ id: '3' }], before: { json: '50' } },
+      ...{ expected: { json: '80' }, actual: { json: '79' } },
+    });
+    expect(of(report, 'ada').difference).toMatchObject({ line: 9 });
+    expect(of(report, 'cid').difference).toMatchObject({
+      ...{ line: 8, jobs: [{ id: '5' }, { id: '6' }], before: { json: undefined } },
+    });
+  });
+
+  test('is named with the former updates, job by job', async () => {
+    const report = await run(traffic(), changed, { former: updates });
+    expect(of(report, 'ada').difference).toMatchObject({
+      ...{ line: 9, jobs: [{ id: '6' }], formerRepeats: true },
+      ...{ before: { json: '70' }, expected: { json: '71' }, actual: { json: '70' } },
+    });
+    expect((await run(traffic(), updates, { former: updates })).verdict).toBe('agrees');
+    const neither = await run(traffic(), changed, { former: changed });
+    expect(of(neither, 'bob').difference?.formerRepeats).toBe(false);
+  });
+
+  test('that fails now differs in its own keys only', async () => {
+    const failing: AnyUpdate = {
+      ...transfer,
+      apply: () => {
+        throw new Error('closed');
+      },
+    };
+    const bank = traffic().transfer([move('ada', 'bob', 1), move('cid', 'dan', 1)]);
+    const used = updates.map((one) => (one.name === 'transfer' ? failing : one));
+    const report = await run(bank, used);
+    expect(of(report, 'ada').difference).toMatchObject({ failure: 'closed', jobs: [{ id: '3' }] });
+    expect(of(report, 'dan')).toMatchObject({
+      verdict: 'unchecked',
+      unchecked: { 'other-key': 1 },
+    });
+  });
+
+  test('that names other keys now, or is no transaction any more, differs', async () => {
+    const turned: AnyUpdate = { ...transfer, keys: ({ from, to }: Move) => [to, from] };
+    const report = await run(
+      traffic(),
+      updates.map((one) => (one.name === 'transfer' ? turned : one)),
+    );
+    expect(of(report, 'bob').difference?.failure).toContain('other keys');
+    const { keys: _, ...single } = transfer;
+    const other = await run(
+      traffic(),
+      updates.map((one) => (one.name === 'transfer' ? single : one)) as never,
+    );
+    expect(of(other, 'bob').difference?.failure).toContain('update of one key');
+  });
+
+  test('whose failed job would succeed now, or which returns another result, differs', async () => {
+    const lax: AnyUpdate = {
+      ...transfer,
+      apply: ([a, b]: number[], { cents }: Move) => [(a ?? 0) - cents, (b ?? 0) + cents],
+    };
+    const report = await run(
+      traffic(),
+      updates.map((one) => (one.name === 'transfer' ? lax : one)),
+    );
+    expect(report).toMatchObject({ verdict: 'differs', checked: 9, failures: { succeedNow: 1 } });
+    const mute: AnyUpdate = { ...transfer, result: () => 'moved' };
+    const muted = await run(
+      traffic(),
+      updates.map((one) => (one.name === 'transfer' ? mute : one)),
+    );
+    expect(muted).toMatchObject({ verdict: 'differs', results: { differ: 3 } });
+  });
+});
+
+describe('invariants', () => {
+  const balanced = {
+    name: 'transfers keep the sum',
+    total: {
+      of: (cents: number) => cents,
+      holds: (total: number | bigint) => total === 0 || total === 100,
+    },
+  };
+  const only = (): Bank =>
+    new Bank().deposit('ada', 100).transfer([move('ada', 'bob', 30), move('bob', 'cid', 10)]);
+
+  test('of all keys together are asked behind a job, not in the middle of it', async () => {
+    expect(await run(only(), updates, { invariants: [balanced] })).toMatchObject({
+      verdict: 'agrees',
+      invariants: [{ verdict: 'holds', asked: 3 }],
+    });
+    const off = {
+      ...balanced,
+      total: { ...balanced.total, holds: (total: number | bigint) => total !== 100 },
+    };
+    expect(await run(only(), updates, { invariants: [off] })).toMatchObject({
+      invariants: [{ verdict: 'broken', breaks: 3, asked: 3 }],
+    });
+  });
+
+  test('of a step see each key, and all of them', async () => {
+    const seen: unknown[] = [];
+    const step = {
+      name: 'seen',
+      keys: /bob|cid/,
+      step: ({
+        key,
+        keys,
+        before,
+        after,
+      }: {
+        key: string;
+        keys?: readonly string[];
+        before?: unknown;
+        after?: unknown;
+      }) => seen.push([key, keys, before, after]) > 0,
+    };
+    await run(only(), updates, { invariants: [step] });
+    expect(seen).toEqual([
+      ['bob', ['ada', 'bob'], undefined, 30],
+      ['bob', ['bob', 'cid'], 30, 20],
+      ['cid', ['bob', 'cid'], undefined, 10],
+    ]);
+  });
+});
