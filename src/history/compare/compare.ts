@@ -5,8 +5,14 @@ import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
-import type { RecordingHeader } from '../recording/recording.ts';
+import { CommitLines } from '../recording/joint-lines.ts';
+import {
+  type RecordedCommit,
+  type RecordingHeader,
+  SINGLE_KEY_FORMAT,
+} from '../recording/recording.ts';
 import { isSampled } from '../cutting/slice.ts';
+import { JointComparison } from './joint-comparison.ts';
 import { KeyComparison } from './key-comparison.ts';
 import { Tally, type UpdateReport } from './tally.ts';
 
@@ -64,27 +70,39 @@ export async function compare(
     );
   }
   const tally = new Tally(ignore);
-  const keys = new Map<string, KeyComparison | undefined>();
+  const keys = new Map<string, KeyComparison>();
+  const told = new Set<string>();
   const reader = new RecordingReader(nameOf(recording));
   let commits = 0;
-  await commitsOf(
-    recording,
-    reader,
-    (commit) => {
-      const { key } = commit;
-      if (only !== undefined && key !== only) return undefined;
-      let comparison = keys.get(key);
-      if (comparison === undefined && !keys.has(key)) {
-        comparison = isSampled(key, sample) ? new KeyComparison(key, old, now, tally) : undefined;
-        keys.set(key, comparison);
-      }
-      if (comparison === undefined) return undefined;
-      commits += 1;
-      return comparison.next(commit, reader.commits + 1);
+  const isTold = (key: string): boolean =>
+    told.has(key) || ((only === undefined || key === only) && isSampled(key, sample));
+  const comparisonOf = (key: string): KeyComparison => {
+    const isOne = isTold(key);
+    if (isOne) commits += 1;
+    let comparison = keys.get(key);
+    if (comparison !== undefined) return comparison;
+    comparison = new KeyComparison(key, old, now, isOne ? tally : undefined);
+    keys.set(key, comparison);
+    if (isOne) told.add(key);
+    return comparison;
+  };
+  const lines = new CommitLines({
+    single: (commit, line) => {
+      // Where there may be joint commits, they may need any key's values.
+      const isFollowed = isTold(commit.key) || reader.header?.format !== SINGLE_KEY_FORMAT;
+      return isFollowed ? comparisonOf(commit.key).next(commit, line) : undefined;
     },
-    onProgress,
-  );
-  const all = [...keys.values()].filter((one) => one !== undefined);
+    joint: (joint) => {
+      const isOne = joint.parts.some(({ key }) => isTold(key));
+      const its = joint.parts.map(({ key }) => comparisonOf(key));
+      return new JointComparison(joint, its, { old, new: now }, isOne ? tally : undefined).run();
+    },
+  });
+  const next = (commit: RecordedCommit): void | Promise<void> =>
+    lines.next(commit, reader.commits + 1);
+  await commitsOf(recording, reader, next, onProgress);
+  await lines.end();
+  const all = [...keys].flatMap(([key, comparison]) => (told.has(key) ? comparison : []));
   const compared = all.reduce((sum, one) => sum + one.compared, 0);
   const updates = tally.reports();
   const differs = updates.some(({ differ }) => differ > 0);

@@ -5,8 +5,11 @@ import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { type Folded, foldJob } from '../replay/commit.ts';
 import { type Differences, differencesOf, isSame, NONE } from './fields.ts';
-import type { Tally } from './tally.ts';
+import type { JobPlace, Tally } from './tally.ts';
 import { isTried } from './tried.ts';
+
+/** Undefined: the key is followed only since transactions need its value. */
+type Teller = Tally | undefined;
 
 interface Version {
   readonly which: 'old' | 'new';
@@ -14,18 +17,25 @@ interface Version {
   value: unknown;
 }
 
+/** What a key is worth under both. */
+export interface VersionValues {
+  readonly old: unknown;
+  readonly new: unknown;
+}
+
 /** How one version ends a job. */
-type Ended = Exclude<Folded, { kind: 'obstacle' }>;
+export type Ended = Exclude<Folded, { kind: 'obstacle' }>;
 
 export class KeyComparison {
   readonly #key: string;
-  readonly #tally: Tally;
+  readonly #tally: Teller;
   readonly #old: Version;
   readonly #new: Version;
   #isKnown = false;
   #token = 0;
   #watermark = 0;
-  #differences: Differences = NONE;
+  /** Between the two. */
+  differences: Differences = NONE;
   /** Commits whose jobs both versions were given, */
   compared = 0;
   /** and of these, those of which the old version has the recorded hash. */
@@ -33,7 +43,7 @@ export class KeyComparison {
   /** Both versions have done the same up to here. */
   #isRepeating = true;
 
-  constructor(key: string, old: UpdateRegistry, now: UpdateRegistry, tally: Tally) {
+  constructor(key: string, old: UpdateRegistry, now: UpdateRegistry, tally: Teller) {
     this.#key = key;
     this.#tally = tally;
     this.#old = { which: 'old', registry: old, value: undefined };
@@ -60,11 +70,7 @@ export class KeyComparison {
       }
       if (!this.#take(job, line, old, now)) return this.#beginBehind(commit);
     }
-    this.compared += 1;
-    this.#token = commit.token;
-    this.#watermark = commit.watermark;
-    this.#isRepeating &&= valueHash(jsonOf(this.#old.value)) === commit.hash;
-    if (this.#isRepeating) this.repeated += 1;
+    return this.leave(commit);
   }
 
   /** An update may change what it is given, and then throw: it gets its own. */
@@ -80,19 +86,43 @@ export class KeyComparison {
     }
     this.#settle(this.#old, old);
     this.#settle(this.#new, now);
-    const isSameEnd = endOf(old) === endOf(now);
-    if (isSameEnd && this.#differences === NONE && isSame(this.#old.value, this.#new.value)) {
-      this.#tally.same(job.update ?? '');
-      return true;
-    }
-    const before = this.#differences;
-    this.#differences = differencesOf(this.#old.value, this.#new.value);
-    const place = { key: this.#key, line, job };
-    const isOneFailing = (old.kind === 'failed') !== (now.kind === 'failed');
-    if (isOneFailing && old.kind === 'failed') this.#tally.failed(place, 'old', old.message);
-    if (isOneFailing && now.kind === 'failed') this.#tally.failed(place, 'new', now.message);
-    this.#tally.take(place, before, withResult(this.#differences, old, now), isOneFailing);
+    const before = this.differences;
+    this.#compare();
+    if (this.#tally !== undefined)
+      tell(this.#tally, { key: this.#key, line, job }, [before, this.differences], [old, now]);
     return true;
+  }
+
+  #compare(): void {
+    const isSameStill = this.differences === NONE && isSame(this.#old.value, this.#new.value);
+    if (!isSameStill) this.differences = differencesOf(this.#old.value, this.#new.value);
+  }
+
+  /** One key of a joint commit comes. Its values; undefined: they are not known. `leave` or `lose` follows. */
+  open(commit: RecordedCommit): VersionValues | undefined {
+    this.#enter(commit);
+    return this.#isKnown ? { old: this.#old.value, new: this.#new.value } : undefined;
+  }
+
+  /** What a job of several keys made of them. */
+  become(values: VersionValues): void {
+    this.#old.value = values.old;
+    this.#new.value = values.new;
+    this.#compare();
+  }
+
+  /** Its jobs were given to both versions. */
+  leave(commit: RecordedCommit): void {
+    this.compared += 1;
+    this.#token = commit.token;
+    this.#watermark = commit.watermark;
+    this.#isRepeating &&= valueHash(jsonOf(this.#old.value)) === commit.hash;
+    if (this.#isRepeating) this.repeated += 1;
+  }
+
+  lose(commit: RecordedCommit): void {
+    this.#isKnown = false;
+    this.#beginBehind(commit);
   }
 
   #settle(version: Version, ended: Ended): void {
@@ -120,10 +150,27 @@ export class KeyComparison {
   #begin(value: unknown): void {
     this.#old.value = copyOfJson(value);
     this.#new.value = copyOfJson(value);
-    this.#differences = NONE;
+    this.differences = NONE;
     this.#isKnown = true;
     this.#isRepeating = true;
   }
+}
+
+/** @param differences before the job, and behind it @param ended of the old version, and of the new one */
+export function tell(
+  tally: Tally,
+  place: JobPlace,
+  [before, after]: readonly [Differences, Differences],
+  [old, now]: readonly [Ended, Ended],
+): void {
+  if (endOf(old) === endOf(now) && before === NONE && after === NONE) {
+    tally.same(place.job.update ?? '');
+    return;
+  }
+  const isOneFailing = (old.kind === 'failed') !== (now.kind === 'failed');
+  if (isOneFailing && old.kind === 'failed') tally.failed(place, 'old', old.message);
+  if (isOneFailing && now.kind === 'failed') tally.failed(place, 'new', now.message);
+  tally.take(place, before, withResult(after, old, now), isOneFailing);
 }
 
 function endOf(ended: Ended): string {

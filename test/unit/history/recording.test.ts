@@ -14,6 +14,7 @@ import { writeRecording } from '../../../src/history/recording/file.ts';
 import { RecordingReader } from '../../../src/history/recording/reader.ts';
 import { putAll, WholeFile } from '../../../src/history/recording/whole-file.ts';
 import { deposit, History, interest, linesOf } from '../../support/recorded.ts';
+import { Bank } from '../../support/joint-recorded.ts';
 
 const small = new History()
   .step('ada', [['deposit', 100]])
@@ -242,6 +243,11 @@ describe('the schema in docs', () => {
     expect(lines.filter((line) => !fits(line))).toEqual([]);
   });
 
+  test('describes the lines of a joint commit', () => {
+    const bank = new Bank().transfer([{ from: 'ada', to: 'bob', cents: 0 }]);
+    expect(bank.lines().filter((line) => !fits(line))).toEqual([]);
+  });
+
   test('describes everything that a line may have, and nothing else', () => {
     const [header = '', commit = '', end = ''] = linesOf([
       {
@@ -268,7 +274,7 @@ describe('the schema in docs', () => {
       expect(fits(line.replace(/}}\n$/, ',"more":1}}'))).toBe(false);
     }
     expect(fits(commit.replace('"withdrawn"', '"lost"'))).toBe(false);
-    expect(fits(header.replace('"format":1', '"format":2'))).toBe(false);
+    expect(fits(header.replace('"format":1', '"format":3'))).toBe(false);
   });
 });
 
