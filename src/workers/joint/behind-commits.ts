@@ -3,6 +3,7 @@
  * implies that each cell is written, superseded, or lost by memcached. If its driver has died, a visit of each key puts the
  * cell right. A sweep sees to commits of which nobody waits for an outcome any more.
  */
+import { setMaxListeners } from 'node:events';
 import { type Clock, pause } from '../../base/clock.ts';
 import { ForgetfulMap } from '../../base/forgetful-map.ts';
 import type { Random } from '../../base/random.ts';
@@ -40,6 +41,7 @@ export class BehindCommits {
   constructor(context: BehindContext, visit: (key: string) => void) {
     this.#context = context;
     this.#visit = visit;
+    setMaxListeners(0, this.#closing.signal); // one for each commit that is waited for
   }
 
   /**

@@ -53,7 +53,7 @@ async function drive(
   joint: JointHead,
   start: FoldStart,
 ): Promise<BatchEnd> {
-  const { context, memory, lease } = turn;
+  const { context, memory } = turn;
   const { run, cascadeTo } = runOf(turn, taken, joint);
   const found = await runKeys(turn, taken, joint, run, start);
   if (found.kind !== 'keys') return seenTo(turn, found);
@@ -67,7 +67,8 @@ async function drive(
   if (batch.decided > 0)
     memory.worker.runPace.measured(batch.decided, context.clock.monotonicMs() - startedMs);
   turn.observer?.folded(batch);
-  if (batch.stop.kind === 'lost' || lease.trustLeftMs() <= 0) return turn.lost();
+  // Whether the lease is still trusted does not matter any more: Redis refuses what somebody else was faster with.
+  if (batch.stop.kind === 'lost') return turn.lost();
   const elsewhere = stopsElsewhere(turn, folded, run);
   if (folded.decisions.size === 0) {
     if (elsewhere === undefined) return settleUncommitted(turn, taken, batch);
