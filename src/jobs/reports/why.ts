@@ -3,8 +3,8 @@ import { durationText } from '../../base/duration-text.ts';
 import type { LaneReport, LaneState } from './lane-report.ts';
 
 /** What an operator may do with the job that holds a lane. */
-export const JOB_ACTIONS = ['retry', 'skip', 'drop'] as const;
-export type JobAction = (typeof JOB_ACTIONS)[number];
+export type JobAction = 'retry' | 'skip' | 'drop';
+export const JOB_ACTIONS: readonly JobAction[] = ['retry', 'skip', 'drop'];
 /** What an operator may do about a lane, or the queue (`resume`). */
 export type LaneAction = JobAction | 'trust-cell' | 'trust-copy' | 'resume';
 
