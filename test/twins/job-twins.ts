@@ -144,6 +144,22 @@ export const JOB_TWINS: readonly Twin[] = [
     ],
   },
   {
+    name: 'charged-twice',
+    guard: 'a failure in an attempt that Redis has counted by now is not counted again',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/fold.test.ts',
+      why: 'it takes a failure that Redis hears of only after the next take, and a redelivery while that batch is folded',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold/fold.ts',
+        find: '    if ((arrival.attemptsMade ?? 0) <= attemptsMade) return false;\n',
+        replace: '    if ((arrival.attemptsMade ?? 0) >= attemptsMade) return false;\n',
+      },
+    ],
+  },
+  {
     name: 'half-changed-value',
     guard: 'the value is made again after an update that changed it and failed',
     hunt: SIMULATED,

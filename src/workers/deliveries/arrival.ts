@@ -32,6 +32,8 @@ export interface Arrival {
   readonly addedMs?: number;
   /** Monotonic milliseconds. */
   readonly arrivedAtMs: number;
+  /** Attempts that it had used up when it was delivered; undefined: not known. */
+  readonly attemptsMade?: number;
   /** How often BullMQ has delivered it, this time included. */
   readonly deliveries: number;
   /** Times the process died or froze while it had the job, whoever's fault it was. */

@@ -153,6 +153,7 @@ export class Intake<Job extends Delivered, Told> {
         scope: new AsyncResource('TorilJob'),
         addedMs: job.addedMs,
         arrivedAtMs: clock.monotonicMs(),
+        attemptsMade: job.attemptsMade,
         deliveries: job.deliveries,
         stalls: job.stalls,
         delivery: job.completion,

@@ -10,6 +10,7 @@
  *   exhaust     what becomes of the lane if it has none
  */
 import type { AppliedUpdate } from '../../updates/calling/apply.ts';
+import type { Arrival } from '../deliveries/arrival.ts';
 import { isUnchangeable } from '../../updates/values/frozen-value.ts';
 import { writtenAndRead } from '../../updates/values/json-value.ts';
 import type { LaneEntry } from '../../jobs/lanes.ts';
@@ -243,6 +244,10 @@ class Folding {
       this.#turn.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged
       return needsDelivery(entry);
     }
+    if (this.#isOutdated(entry, arrival)) {
+      this.#turn.memory.note(entry.jobId, { isOutdated: true });
+      return AGAIN;
+    }
     const control = controlOf(thrown);
     if (control === 'rate-limit') {
       this.#batch.tell(entry, { kind: 'limited' });
@@ -256,6 +261,16 @@ class Folding {
     // It enters anew, at the end, when it is delivered for its retry: until then it is in nobody's way.
     if (update.onFailure === 'skip') return this.#batch.withdrawn(entry);
     return needsDelivery(entry);
+  }
+
+  /**
+   * It was taken before it was delivered for the attempt that it has by now: its last attempt failed elsewhere, and Redis
+   * had not heard of it. That attempt is charged already (found by the chaos: 3 attempts used of 2). Once per job, as a
+   * stock client may have changed the number.
+   */
+  #isOutdated({ jobId, attemptsMade }: LaneEntry, arrival: Arrival): boolean {
+    if ((arrival.attemptsMade ?? 0) <= attemptsMade) return false;
+    return this.#turn.memory.of(jobId).isOutdated !== true;
   }
 
   #exhaust(entry: LaneEntry, { onExhausted }: AnyUpdate, thrown: Error): Verdict {

@@ -6,6 +6,8 @@ import { WorkerMemory } from './worker-memory.ts';
 interface JobNote {
   /** It failed when it was tried in somebody else's delivery. */
   readonly isSuspect?: boolean;
+  /** It failed in an attempt that was over already: it was looked at anew. */
+  readonly isOutdated?: boolean;
   /** It begins a batch: if it fails, no value has to be made again, which was not possible. */
   readonly isFirst?: boolean;
   /** Its new value does not fit into memcached. */

@@ -303,4 +303,19 @@ describe('the auditor of the chaos', () => {
     story.tell('reader', read(3));
     expect(story.broken()).toEqual([]);
   });
+
+  it.each([
+    ['lets him see a value go that only a later holder could have Redis take', tokenOf(2) - 1, []],
+    ['does not, where nobody had to make it again', tokenOf(2), ['P1']],
+  ])('behind a loss, %s', (_, token, broken) => {
+    const story = new Story();
+    const seen = (n: number, by: number): Event => {
+      return { e: 'read', server: 0, key: KEY, sinceUs: 10_000, token: by, value: value(n) };
+    };
+    story.tell('chaos', { e: 'lost', server: 0, fromUs: 0 });
+    story.tell('reader', seen(3, token));
+    story.tell('reader', seen(2, tokenOf(1)));
+    story.tell('reader', seen(3, tokenOf(2)));
+    expect(story.broken()).toEqual(broken);
+  });
 });

@@ -88,6 +88,8 @@ interface Scene {
   readonly leaseHeld?: () => boolean;
   readonly closing?: () => boolean;
   readonly onlyDelivered?: () => boolean;
+  /** Attempts that the delivered jobs had used up when they were delivered. */
+  readonly attemptsMade?: number;
   readonly startAlone?: Lanes['startAlone'];
   readonly beginApply?: FoldTurn['beginApply'];
 }
@@ -98,7 +100,10 @@ function turnOf(scene: Scene): FoldTurn {
   const { delivered = {}, leaseMs = 10_000, leaseHeld = () => true } = scene;
   const arrival = (jobId: string): Arrival | undefined =>
     jobId in delivered
-      ? ({ jobId, isLastAttempt: () => delivered[jobId] === 1 } as unknown as Arrival)
+      ? ({
+          ...{ jobId, attemptsMade: scene.attemptsMade },
+          isLastAttempt: () => delivered[jobId] === 1,
+        } as unknown as Arrival)
       : undefined;
   return {
     key: 'k',
@@ -312,6 +317,17 @@ describe('a job that throws', () => {
       stop: { kind: 'delivery', jobId: 'b' },
     });
     expect(batch.settlements.get('b')).toMatchObject({ kind: 'retry', thrown: { message: 'no' } });
+  });
+
+  it('is not charged for an attempt that was over when it was delivered: it is looked at anew, once', async () => {
+    const scene = { delivered: { b: 1 }, attemptsMade: 1, memory: new KeyMemory() };
+    const batch = await folded(failing(), scene);
+    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 1, stop: { kind: 'again' } });
+    expect(batch.settlements.get('b')).toBeUndefined();
+    const later = await folded(failing({ attemptsMade: 1 }), scene);
+    expect(kinds(later)['b']).toBe('f');
+    // A stock client may have changed the number for good.
+    expect(kinds(await folded(failing(), scene))['b']).toBe('f');
   });
 
   it('is charged, and leaves its lane until it is delivered again (skip)', async () => {
