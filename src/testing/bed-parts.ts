@@ -90,8 +90,8 @@ export class BedParts {
       atWallMs: (dueMs, callback) => this.clock.after(dueMs - this.clock.wallMs(), callback),
     });
     this.queue.listen({
-      added: ({ job, key, generation }, entered) =>
-        journal.enqueued(job.id, key, generation, entered),
+      added: ({ job, key, keys = [key], generation }, entered) =>
+        journal.enqueued(job.id, keys, generation, entered),
       reprocessed: ({ job }) => journal.retried(job.id),
       removed: ({ job }) => journal.removed(job.id),
     });

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DataSet } from '../../redis/data-set.ts';
-import type { JointHead } from '../joint-lanes.ts';
+import type { JointCommit, JointHead } from '../joint-lanes.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -213,6 +213,10 @@ export class MemoryJobs {
       joint,
     };
     return { token, copy, entries, gone, length, decided, ...facts };
+  }
+
+  acknowledgeJoint(commit: JointCommit): Acknowledged {
+    return this.joint.acknowledge(commit);
   }
 
   acknowledge(commit: Acknowledgement): Acknowledged {

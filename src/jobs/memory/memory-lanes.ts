@@ -68,7 +68,7 @@ export class MemoryLanes implements Lanes {
   }
 
   acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
-    return this.travel(() => this.#jobs.joint.acknowledge(commit));
+    return this.travel(() => this.#jobs.acknowledgeJoint(commit));
   }
 
   settled(token: number): Promise<void> {

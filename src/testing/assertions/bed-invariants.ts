@@ -6,8 +6,8 @@ import { DELETE_CELL, type UpdateContext } from '../../updates/update.ts';
 import type { AppliedJob, Commit } from '../journal/journal.ts';
 
 interface Made {
-  /** JSON; undefined: deleted. */
-  readonly json: string | undefined;
+  /** By place among the keys of its job. JSON; undefined: deleted. */
+  readonly json: readonly (string | undefined)[];
 }
 
 export class BedInvariants {
@@ -27,7 +27,9 @@ export class BedInvariants {
   /** An update has returned this. */
   returned(context: UpdateContext, value: unknown): void {
     try {
-      const json = value === DELETE_CELL ? undefined : JSON.stringify(value);
+      const isJoint = (context as { keys?: unknown }).keys !== undefined;
+      const values = isJoint ? (value as readonly unknown[]) : [value];
+      const json = values.map((one) => (one === DELETE_CELL ? undefined : JSON.stringify(one)));
       this.#made.set(nameOf(context.token, context.jobId), { json });
     } catch {
       // Its job fails with UPDATE_NOT_JSON.
@@ -69,8 +71,9 @@ export class BedInvariants {
     for (const [at, job] of applied.entries()) {
       const name = nameOf(token, job.jobId);
       const made = this.#made.get(name);
-      this.#made.delete(name);
-      const after: unknown = made?.json === undefined ? undefined : JSON.parse(made.json);
+      if (key === (job.keys ?? [key]).at(-1)) this.#made.delete(name);
+      const json = made?.json[job.keys?.indexOf(key) ?? 0];
+      const after: unknown = json === undefined ? undefined : JSON.parse(json);
       if (made === undefined) this.#checks.lose(key, false);
       else if (origin === 'unknown' && at === 0)
         this.#checks.learn({ key, line: undefined }, after);

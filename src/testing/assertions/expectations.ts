@@ -5,7 +5,7 @@ import { ExpectationError, VacuousExpectationError } from './expectation-error.t
 import { differenceText, jsonDifference, shown } from './json-difference.ts';
 import { brokenText } from '../../history/invariants/report.ts';
 import { lossesOf } from '../journal/losses.ts';
-import { sequentialFold } from './sequential-fold.ts';
+import { type SequentialFold, sequentialFolds } from './sequential-fold.ts';
 import { idOf, type JobRef, type JobView } from '../views.ts';
 
 const PROBLEMS_LISTED = 5;
@@ -101,7 +101,11 @@ export async function expectSequentialFold(bed: TestBed, key?: string): Promise<
   if (keys.every((one) => bed.journal.commits(one).length === 0)) {
     refuseVacuous('no job is done yet: await bed.drain()');
   }
-  for (const one of keys) await expectFoldOf(bed, one);
+  const { inOrder } = bed.journal;
+  const areConnected = inOrder.some((commit) => commit.keys !== undefined);
+  const commits = key === undefined || areConnected ? inOrder : bed.journal.commits(key);
+  const folds = await sequentialFolds(commits, bed.registry);
+  for (const one of keys) expectFoldOf(bed, one, folds.get(one) ?? NOT_FOLDED);
 }
 
 /**
@@ -124,16 +128,17 @@ export function expectInvariants(bed: TestBed): void {
   refuseVacuous(reports.length === 0 ? 'the list of invariants is empty' : `not asked: ${names}`);
 }
 
-async function expectFoldOf(bed: TestBed, key: string): Promise<void> {
+const NOT_FOLDED: SequentialFold = { value: undefined, jobs: 0, firstDifference: undefined };
+
+function expectFoldOf(bed: TestBed, key: string, fold: SequentialFold): void {
   const losses = lossesOf(bed, key).map(({ jobIds, why }) => lossText(key, jobIds, why));
   if (losses.length > 0) {
     throw new ExpectationError(
       `the value of "${key}" is not what its jobs make of it one after the other${listed(losses)}`,
     );
   }
-  const commits = bed.journal.commits(key);
-  const fold = await sequentialFold(commits, bed.registry);
-  const isGone = (commits.at(-1)?.valueGoneMs ?? Number.POSITIVE_INFINITY) <= bed.now;
+  const isGone =
+    (bed.journal.commits(key).at(-1)?.valueGoneMs ?? Number.POSITIVE_INFINITY) <= bed.now;
   const actual = lastValue(bed, key);
   const expected = isGone ? undefined : fold.value;
   const difference = jsonDifference(actual, expected);
@@ -255,8 +260,10 @@ function nameOf({ id, generation }: { readonly id: string; readonly generation: 
 
 function appliedByJob(journal: Journal): Map<string, AppliedJob[]> {
   const byJob = new Map<string, AppliedJob[]>();
-  for (const key of journal.keys()) {
-    for (const job of journal.applied(key)) {
+  for (const { key, applied } of journal.inOrder) {
+    for (const job of applied) {
+      // A commit of several keys has it once for each of them.
+      if (job.keys !== undefined && job.keys[0] !== key) continue;
       const name = nameOf({ id: job.jobId, generation: job.generation });
       const known = byJob.get(name);
       if (known === undefined) byJob.set(name, [job]);

@@ -1,41 +1,106 @@
 /**
- * A key's jobs applied once more, one after the other, by nothing but the updates themselves: no
- * batches, no leases, no retries. What the bed's workers made of them must be the same.
+ * Jobs applied once more, one after the other, by nothing but the updates themselves: no batches, no leases, no retries.
+ * What the bed's workers made of them must be the same.
  */
+import { systemClock } from '../../base/clock.ts';
+import { messageOf } from '../../errors.ts';
 import { valueHash } from '../../history/history.ts';
 import type { RecordedCommit, RecordedJob } from '../../history/recording/recording.ts';
 import { foldJob } from '../../history/replay/commit.ts';
+import { applyUpdate } from '../../updates/calling/apply.ts';
+import { JointUpdates, type JointValues } from '../../updates/calling/joint-updates.ts';
+import { validated } from '../../updates/job-data.ts';
+import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { AppliedJob, Commit } from '../journal/journal.ts';
 
+/** What has become of a key. */
 export interface SequentialFold {
   /** Undefined: deleted, or there was nothing. */
-  readonly value: unknown;
-  readonly jobs: number;
+  value: unknown;
+  jobs: number;
   /** The first commit that came out otherwise, in words. */
-  readonly firstDifference: string | undefined;
+  firstDifference: string | undefined;
 }
 
-export async function sequentialFold(
+/** @param commits of all keys that transactions connect, in the order in which they were acknowledged */
+export async function sequentialFolds(
   commits: readonly Commit[],
   registry: UpdateRegistry,
-): Promise<SequentialFold> {
-  let value: unknown;
-  let jobs = 0;
-  let firstDifference: string | undefined;
-  for (const commit of commits) {
-    value = startOf(commit, value);
-    for (const job of commit.applied) {
-      const folded = await foldJob(recorded(job), recordedCommit(commit), registry, value);
-      jobs++;
-      // Through JSON each time, so that no update shares a value with what it remembers.
-      if (folded.kind === 'value') value = throughJson(folded.value);
-      else firstDifference ??= `job ${job.jobId} ("${job.name}") was applied, ${butNow(folded)}`;
+): Promise<Map<string, SequentialFold>> {
+  const folds = new Map<string, SequentialFold>();
+  for (let at = 0; at < commits.length; ) {
+    const count = commits[at]?.keys?.length ?? 1;
+    const parts = commits.slice(at, at + count).map((commit): Part => {
+      const fold = folds.get(commit.key) ?? {
+        value: undefined,
+        jobs: 0,
+        firstDifference: undefined,
+      };
+      folds.set(commit.key, fold);
+      fold.value = startOf(commit, fold.value);
+      fold.jobs += commit.applied.length;
+      return { commit, fold };
+    });
+    const [first] = parts as [Part];
+    await (first.commit.keys === undefined
+      ? foldSingle(first, registry)
+      : foldJoint(parts, registry));
+    for (const { commit, fold } of parts) {
+      const json = fold.value === undefined ? undefined : JSON.stringify(fold.value);
+      if (valueHash(json) !== commit.hash) fold.firstDifference ??= differing(commit);
     }
-    const json = value === undefined ? undefined : JSON.stringify(value);
-    if (valueHash(json) !== commit.hash) firstDifference ??= differing(commit);
+    at += count;
   }
-  return { value, jobs, firstDifference };
+  return folds;
+}
+
+/** A commit of a key, and what has become of that so far. */
+interface Part {
+  readonly commit: Commit;
+  readonly fold: SequentialFold;
+}
+
+async function foldSingle({ commit, fold }: Part, registry: UpdateRegistry): Promise<void> {
+  for (const job of commit.applied) {
+    const folded = await foldJob(recorded(job), recordedCommit(commit), registry, fold.value);
+    // Through JSON each time, so that no update shares a value with what it remembers.
+    if (folded.kind === 'value') fold.value = throughJson(folded.value);
+    else fold.firstDifference ??= `${wasApplied(job)}, ${butNow(folded)}`;
+  }
+}
+
+async function foldJoint(parts: readonly Part[], registry: UpdateRegistry): Promise<void> {
+  const places = new Map(parts.map(({ commit }, place) => [commit.key, place]));
+  const joint = new JointUpdates({ registry, places, keysChanged: () => undefined });
+  let values: JointValues = parts.map(({ fold }) =>
+    fold.value === undefined ? null : [fold.value],
+  );
+  const { token } = (parts[0] as Part).commit;
+  const jobs = new Map(
+    parts.flatMap(({ commit }) => commit.applied.map((job) => [job.jobId, job] as const)),
+  );
+  for (const job of [...jobs.values()].toSorted((a, b) => a.sequence - b.sequence)) {
+    const { jobId, sequence, attempt, keys = [] } = job;
+    const facts = { jobId, sequence, attempt, token, keys, key: keys[0] as string };
+    try {
+      const update = joint.find(job.name) as AnyUpdate;
+      const data = await validated(update, JSON.parse(job.data));
+      const applied = await applyUpdate(update, values, data, facts, { clock: systemClock });
+      values = throughJson(applied.value) as JointValues;
+    } catch (thrown) {
+      const what = `${wasApplied(job)}, but now it throws: ${messageOf(thrown)}`;
+      for (const key of keys) {
+        const part = parts[places.get(key) ?? -1];
+        if (part !== undefined) part.fold.firstDifference ??= what;
+      }
+    }
+  }
+  for (const [place, { fold }] of parts.entries()) fold.value = values[place]?.[0];
+}
+
+function wasApplied({ jobId, name }: AppliedJob): string {
+  return `job ${jobId} ("${name}") was applied`;
 }
 
 function startOf({ origin }: Commit, before: unknown): unknown {

@@ -20,6 +20,8 @@ export type DelayReason = 'delay' | 'backoff' | 'turn';
 export interface JobRecord {
   readonly job: MemoryJob;
   readonly key: string;
+  /** All its keys, of which `key` is the first, if it has several. */
+  readonly keys: readonly string[] | undefined;
   readonly options: BedJobOptions;
   /** How many jobs have borne its id, this one included. */
   readonly generation: number;

@@ -24,6 +24,7 @@ export class JobRecords {
     const record: JobRecord = {
       job,
       key: added.key,
+      keys: added.keys,
       options: added.options,
       generation: this.#generationOf(job.id, isOwnId),
       timestamp,

@@ -1,5 +1,6 @@
 /** A Redis in memory that keeps a journal of what its scripts do. */
 import type { Clock } from '../../base/clock.ts';
+import type { JointCommit } from '../../jobs/joint-lanes.ts';
 import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../jobs/lanes.ts';
 import { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
 import type { Journal } from './journal.ts';
@@ -25,6 +26,23 @@ export class BedJobs extends MemoryJobs {
     const answer = super.acknowledge(commit);
     const isNew = answer.accepted && before !== commit.token;
     if (isNew) this.journal.acknowledged(commit, this.#clock.wallMs());
+    return answer;
+  }
+
+  override acknowledgeJoint(commit: JointCommit): Acknowledged {
+    const isKnown = commit.keys.every(
+      ({ key }) => this.inspect(key, 0).copy.token === commit.token,
+    );
+    const jobs = [...commit.decisions.keys()].flatMap((jobId) => {
+      const job = this.get(jobId);
+      if (job?.entered === undefined) return [];
+      const { name, data, keys, entered, attemptsMade } = job;
+      return [{ jobId, name, data, keys, sequence: entered.sequence, attempt: attemptsMade + 1 }];
+    });
+    const answer = super.acknowledgeJoint(commit);
+    if (answer.accepted && !isKnown) {
+      this.journal.acknowledgedJoint(commit, jobs, this.#clock.wallMs());
+    }
     return answer;
   }
 }

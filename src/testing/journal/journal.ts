@@ -2,7 +2,8 @@
  * What happened to each key: which jobs entered its lane, which commits were acknowledged, and what
  * readers could see in memcached. Plain bookkeeping beside the product, for assertions.
  */
-import type { Origin } from '../../history/history.ts';
+import { type Origin, valueHash } from '../../history/history.ts';
+import type { JointCommit } from '../../jobs/joint-lanes.ts';
 import type { Acknowledgement, LaneEntry, Taken } from '../../jobs/lanes.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 
@@ -19,11 +20,15 @@ export interface AppliedJob {
   readonly result: string;
   /** Which of the jobs that have borne its id. */
   readonly generation: number;
+  /** Of a transaction: all its keys, in its order. */
+  readonly keys?: readonly string[] | undefined;
 }
 
-/** An acknowledged commit. */
+/** An acknowledged commit of a key; of several keys: what it is for one of them. */
 export interface Commit {
   readonly key: string;
+  /** If these are several: all of them. The commits of the same token, one for each key, follow each other in this order. */
+  readonly keys?: readonly string[];
   readonly token: number;
   readonly watermark: number;
   readonly origin: Origin;
@@ -52,12 +57,17 @@ export interface CellVersion {
 /** Where a job stands among those of its key. */
 export interface Place {
   readonly jobId: string;
-  readonly key: string;
   readonly generation: number;
   /** False once it left its lane to enter anew (`skip`, an operator's retry), or if it was delayed: then its place is not that of its enqueueing. */
   isInPlace: boolean;
   /** How it left its lane for good. */
   decided: 'applied' | 'failed' | undefined;
+}
+
+type DecidedJob = Omit<AppliedJob, 'result' | 'generation'>;
+
+function lifeOf(expireMs: number, wallMs: number): Pick<Commit, 'atMs' | 'valueGoneMs'> {
+  return { atMs: wallMs, valueGoneMs: expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY };
 }
 
 export class Journal {
@@ -66,18 +76,21 @@ export class Journal {
   readonly #placesByKey = new Map<string, Place[]>();
   readonly #takes = new Map<number, { readonly entries: readonly LaneEntry[]; from: number }>();
   readonly #commits = new Map<string, Commit[]>();
+  readonly #inOrder: Commit[] = [];
   readonly #cells = new Map<string, CellVersion>();
   readonly #setbacks = new Map<string, Setback[]>();
   /** Told of each one. */
   onCommit: ((commit: Commit) => void) | undefined;
 
   /** @param generation how many jobs have borne its id, this one included */
-  enqueued(jobId: string, key: string, generation: number, isInPlace: boolean): void {
-    const place: Place = { jobId, key, generation, isInPlace, decided: undefined };
+  enqueued(jobId: string, keys: readonly string[], generation: number, isInPlace: boolean): void {
+    const place: Place = { jobId, generation, isInPlace, decided: undefined };
     this.#places.set(jobId, place);
-    const ofKey = this.#placesByKey.get(key);
-    if (ofKey === undefined) this.#placesByKey.set(key, [place]);
-    else ofKey.push(place);
+    for (const key of keys) {
+      const ofKey = this.#placesByKey.get(key);
+      if (ofKey === undefined) this.#placesByKey.set(key, [place]);
+      else ofKey.push(place);
+    }
   }
 
   /** By an operator. A job that holds its lane keeps its place. */
@@ -106,20 +119,48 @@ export class Journal {
     for (const { jobId, name, data, sequence, attemptsMade } of entries) {
       if (sequence > watermark || sequence <= from) continue;
       const decision = decisions.get(jobId) ?? PLAIN_APPLIED;
-      this.#decide(jobId, decision);
-      if (!decision.startsWith(PLAIN_APPLIED)) continue;
-      const result = decision.slice(PLAIN_APPLIED.length);
-      const generation = this.#places.get(jobId)?.generation ?? 1;
       const attempt = attemptsMade + 1;
-      applied.push({ jobId, name, data, sequence, attempt, result, generation });
+      applied.push(...this.#applied({ jobId, name, data, sequence, attempt }, decision));
     }
     const { origin = 'unknown', hash = '' } = history ?? {};
-    const valueGoneMs = expireMs > 0 ? wallMs + expireMs : Number.POSITIVE_INFINITY;
-    let commits = this.#commits.get(key);
-    if (commits === undefined) this.#commits.set(key, (commits = []));
-    const noted = { key, token, watermark, origin, hash, applied, atMs: wallMs, valueGoneMs };
-    commits.push(noted);
-    this.onCommit?.(noted);
+    this.#note({ key, token, watermark, origin, hash, applied, ...lifeOf(expireMs, wallMs) });
+  }
+
+  /** @param jobs that it decides, as they were before */
+  acknowledgedJoint(
+    { token, keys, decisions }: JointCommit,
+    jobs: readonly DecidedJob[],
+    wallMs: number,
+  ): void {
+    const applied = jobs.flatMap((job) =>
+      this.#applied(job, decisions.get(job.jobId) ?? PLAIN_APPLIED),
+    );
+    const names = keys.map(({ key }) => key);
+    for (const { key, base, watermark, value, expireMs } of keys) {
+      const hash = valueHash(value === 'deleted' ? undefined : value.json);
+      this.#note({
+        ...{ key, keys: names, token, watermark, hash, ...lifeOf(expireMs, wallMs) },
+        origin: base === 0 ? 'nothing' : 'base',
+        applied: applied.filter((job) => job.keys?.includes(key)),
+      });
+    }
+  }
+
+  /** None, if the job was decided otherwise. */
+  #applied(job: DecidedJob, decision: string): AppliedJob[] {
+    this.#decide(job.jobId, decision);
+    if (!decision.startsWith(PLAIN_APPLIED)) return [];
+    const generation = this.#places.get(job.jobId)?.generation ?? 1;
+    return [{ ...job, result: decision.slice(PLAIN_APPLIED.length), generation }];
+  }
+
+  #note(commit: Commit): void {
+    const { key } = commit;
+    const commits = this.#commits.get(key);
+    if (commits === undefined) this.#commits.set(key, [commit]);
+    else commits.push(commit);
+    this.#inOrder.push(commit);
+    this.onCommit?.(commit);
   }
 
   /** @param wasThere it was written over another version, not where nothing was */
@@ -160,6 +201,11 @@ export class Journal {
 
   commits(key: string): readonly Commit[] {
     return this.#commits.get(key) ?? [];
+  }
+
+  /** Of all keys, in the order in which they were acknowledged. */
+  get inOrder(): readonly Commit[] {
+    return this.#inOrder;
   }
 
   applied(key: string): AppliedJob[] {

@@ -29,7 +29,7 @@ export function expectFailuresOf(model: BedModel, job: JobView): void {
 
 /**
  * The key's jobs that were completed, one after the other in the order in which they were enqueued. False: its value does
- * not follow from them alone (it was adopted, has expired or is strict), or jobs gave up their place: its commits have to be asked.
+ * not follow from them alone (it was adopted, has expired, is strict, or belongs to transactions), or jobs gave up their place: its commits have to be asked.
  * @throws ExpectationError
  */
 export async function expectFoldOfModel(
@@ -44,7 +44,10 @@ export async function expectFoldOfModel(
     places.length === jobs.length &&
     places.every(({ isInPlace, generation }) => isInPlace && generation === 1) &&
     commits.every((commit, at) => isContinued(commit, commits[at - 1])) &&
-    jobs.every(({ update }) => update.expireSeconds === undefined && !update.strict);
+    jobs.every(
+      ({ update }) =>
+        update.expireSeconds === undefined && !update.strict && update.keys === undefined,
+    );
   if (!isPlain) return false;
   const applied = new Map(
     commits.flatMap((commit) => commit.applied.map((job) => [job.jobId, { commit, job }] as const)),

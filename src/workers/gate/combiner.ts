@@ -36,6 +36,11 @@ const AGAIN_PAUSE_MS_MAX = 200;
  * is longer than the last one. Then the lane's first job is woken.
  */
 const LANE_LOOKS_MAX = 12;
+/**
+ * Looks in a row, without getting on, that begin as soon as the other lane has been looked at. Behind a transaction that waits
+ * for its retry, two lanes woke each other for ever, without a pause, and kept their leases from the worker that had its delivery.
+ */
+const LANE_WAKES_MAX = 4;
 /** Milliseconds between two looks at what another combiner of this process has decided, if it does not tell. */
 const DRIVER_LOOK_MS = 200;
 /** And between two looks at what another process has: from the first to the last. */
@@ -251,7 +256,8 @@ export class Combiner implements WaitedFor {
 
   /** The first job of the lane waits for others: in this process, or in another one, which nobody tells us. */
   async #waitForLanes(forKeys: readonly string[]): Promise<boolean> {
-    await this.#rest(this.#untilNextLookMs(++this.#waits), forKeys);
+    const wakers = this.#waits < LANE_WAKES_MAX ? forKeys : NONE;
+    await this.#rest(this.#untilNextLookMs(++this.#waits), wakers);
     if (!this.#stopping) await this.#waiting.snoozeImpatient();
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }

@@ -1,0 +1,138 @@
+/** Transactions on a test bed: what its assertions say of them, and its faults. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  defineInvariant,
+  defineTransaction,
+  DELETE_CELL,
+  defineUpdate,
+} from '../../../src/index.ts';
+import {
+  createTestBed,
+  expectExactlyOnce,
+  expectInOrder,
+  expectInvariants,
+  expectSequentialFold,
+  type TestBed,
+  WORKER_MOMENTS,
+} from '../../../src/testing.ts';
+import { bedProperty } from '../../../src/testing/fast-check.ts';
+
+interface Transfer {
+  readonly from: string;
+  readonly to: string;
+  readonly by: number;
+}
+const transfer = defineTransaction({
+  name: 'transfer',
+  keys: ({ from, to }: Transfer) => [from, to],
+  initial: () => 10,
+  apply: ([from, to], { by }) => {
+    if (from < by) throw new Error('not covered');
+    return [from === by ? DELETE_CELL : from - by, to + by];
+  },
+  result: ([from]) => from ?? 0,
+});
+const double = defineUpdate({
+  name: 'double',
+  key: ({ key }: { key: string }) => key,
+  initial: () => 10,
+  apply: (value: number) => value * 2,
+});
+const updates = [transfer, double];
+
+async function addSome(bed: TestBed): Promise<void> {
+  for (const [from, to, by] of [
+    ['a', 'b', 3],
+    ['b', 'c', 13],
+    ['c', 'a', 30],
+    ['b', 'a', 1],
+  ] as const) {
+    await bed.enqueue(transfer, { from, to, by }, { attempts: 2 });
+    await bed.enqueue(double, { key: from });
+  }
+}
+
+async function expectAll(bed: TestBed): Promise<void> {
+  expectExactlyOnce(bed);
+  expectInOrder(bed);
+  await expectSequentialFold(bed);
+  await expectSequentialFold(bed, 'b');
+}
+
+test('they are in the journal of each of their keys', async () => {
+  const positive = defineInvariant({
+    name: 'positive',
+    value: (value) => (value as number) >= 0,
+  });
+  const bed = createTestBed({ updates, invariants: [positive] });
+  await addSome(bed);
+  await bed.drain();
+  await expectAll(bed);
+  expectInvariants(bed);
+  expect([bed.value('a'), bed.value('b'), bed.value('c')]).toEqual([15, 38, 46]);
+  expect(bed.history('a')).toEqual(['1', '2', '7']);
+  expect(bed.history('b')).toEqual(['1', '3', '4', '7', '8']);
+});
+
+test('one that is not deterministic is found out, at each of its keys', async () => {
+  let calls = 0;
+  const moody = defineTransaction({
+    name: 'moody',
+    keys: ({ from, to }: Transfer) => [from, to],
+    initial: () => 0,
+    apply: () => [++calls, calls],
+  });
+  const bed = createTestBed({ updates: [moody] });
+  await bed.enqueue(moody, { from: 'a', to: 'b', by: 1 });
+  await bed.drain();
+  for (const key of ['a', 'b']) {
+    await expect(expectSequentialFold(bed, key)).rejects.toThrow(
+      `the value of "${key}" is not what its job make of it one after the other: `,
+    );
+  }
+});
+
+describe('with faults', () => {
+  test.each(WORKER_MOMENTS)('a worker that dies %s leaves nothing half-done', async (when) => {
+    const bed = createTestBed({ updates, workers: 2 });
+    await addSome(bed);
+    bed.fault.crashWorker(undefined, when);
+    await bed.drain();
+    await expectAll(bed);
+    expect([bed.value('a'), bed.value('b'), bed.value('c')]).toEqual([15, 38, 46]);
+  });
+
+  test('memcached away and empty, cells evicted, a stalled worker: nothing is half-done', async () => {
+    const bed = createTestBed({ updates, workers: 2 });
+    bed.fault.memcachedDown(true);
+    await addSome(bed);
+    await bed.advance(5_000);
+    bed.fault.memcachedDown(false);
+    bed.fault.freezeWorker(0);
+    await bed.advance(30_000);
+    bed.fault.thawWorker();
+    bed.fault.evictCell('b');
+    await bed.drain();
+    await expectAll(bed);
+  });
+});
+
+test('any commands on a bed with transactions leave it exact', async () => {
+  const keys = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 2, maxLength: 2 });
+  await fc.assert(
+    bedProperty({
+      bed: { updates, workers: 2 },
+      jobs: [
+        {
+          update: transfer,
+          data: fc
+            .tuple(keys, fc.nat({ max: 12 }))
+            .map(([[from = '', to = ''], by]) => ({ from, to, by })),
+        },
+        { update: double, data: fc.record({ key: fc.constantFrom('a', 'b', 'c') }) },
+      ],
+    }),
+    { numRuns: 8 },
+  );
+});
