@@ -31,7 +31,7 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
     ['jobs waiting', length],
     ['first waits for', length === 0 ? 'none' : durationText(headAgeMs)],
     ['expected wait', expectedWaitMs === 0 ? 'not known' : durationText(expectedWaitMs)],
-    ['held by', heldBy === undefined ? 'nobody' : `job ${heldBy}`],
+    ['held by', heldBy === undefined ? 'nobody' : `job ${plain(heldBy)}`],
     ['cell', STANDINGS[cell.standing] + code],
     ['copy in Redis', copy === undefined ? 'none' : shortened(JSON.stringify(copy))],
     ['last commits', lastCommits.map(commitLine).join('\n') || 'none'],
@@ -40,8 +40,8 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
     ['ms per job', paceMs === 0 ? 'not known' : String(paceMs)],
   ]);
   const rows = jobs.map(({ jobId, name, state, attemptsMade, failedReason, sequence }) => [
-    jobId,
-    name,
+    plain(jobId),
+    plain(name),
     state,
     attemptsMade,
     String(sequence),
@@ -50,7 +50,7 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
   const head = ['job', 'update', 'state', 'attempts', 'sequence', 'failed because'];
   const parts = [facts];
   if (explained.advice !== '') parts.push(explained.advice);
-  if (cell.reason !== undefined) parts.push(cell.reason);
+  if (cell.reason !== undefined) parts.push(plain(cell.reason));
   if (rows.length > 0) parts.push(table(head, rows));
   if (length > rows.length) parts.push(`and ${grouped(length - rows.length)} more`);
   return parts.join('\n');
@@ -62,5 +62,6 @@ function commitLine({ token, atMs, jobs, recovered }: LaneCommit): string {
 }
 
 function shortened(text: string): string {
-  return text.length <= VALUE_CHARS_SHOWN ? text : `${text.slice(0, VALUE_CHARS_SHOWN)}…`;
+  const shown = plain(text);
+  return shown.length <= VALUE_CHARS_SHOWN ? shown : `${shown.slice(0, VALUE_CHARS_SHOWN)}…`;
 }
