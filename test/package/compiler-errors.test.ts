@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const HEAD = `import { defineCell, Queue, Worker, openCells } from 'toril';
+const HEAD = `import { defineCell, defineTransaction, Queue, Worker, openCells } from 'toril';
 import { z } from 'zod';
 export const account = defineCell({
   name: 'account',
@@ -52,6 +52,26 @@ const MISTAKES: Readonly<Record<string, readonly [code: string, said: string]>> 
   'an update with a key of its own': [
     `account.update({ name: 'a', id: () => 'x', key: () => 'y', apply: (value) => value });`,
     `'key' does not exist in type`,
+  ],
+  'a transaction that returns too few values': [
+    `account.transaction({ name: 'a', ids: (id: string) => [id, 'b'], apply: ([one]) => [one] });`,
+    `Source has 1 element(s) but target requires 2.`,
+  ],
+  'a transaction that returns another value': [
+    `account.transaction({ name: 'a', ids: (id: string) => [id, 'b'], apply: ([one]) => [one, { cents: '1' }] });`,
+    `Type 'string' is not assignable to type 'number'.`,
+  ],
+  'a transaction with one key': [
+    `defineTransaction({ name: 'a', key: (id: string) => id, apply: (values) => values });`,
+    `Did you mean to write 'keys'?`,
+  ],
+  'a strict transaction': [
+    `defineTransaction({ name: 'a', keys: (id: string) => [id, 'b'], apply: (v: [0, 0]) => v, strict: true });`,
+    `'strict' does not exist in type`,
+  ],
+  'the key of a transaction in its context': [
+    `account.transaction({ name: 'a', ids: (id: string) => [id, 'b'], apply: (values, _, { key }) => (key, values) });`,
+    `Property 'key' does not exist on type 'TransactionContext'.`,
   ],
   'the id of another cell': [
     `await cells.get(account, 7);`,

@@ -1,6 +1,6 @@
 /** Invariants on a test bed: asked of each job as its commit is acknowledged, with the values that the workers made. */
 import { InvariantChecks } from '../../history/invariants/checks.ts';
-import type { AnyInvariant } from '../../history/invariants/invariant.ts';
+import type { AnyInvariant, InvariantStep } from '../../history/invariants/invariant.ts';
 import type { InvariantReport } from '../../history/invariants/report.ts';
 import { DELETE_CELL, type UpdateContext } from '../../updates/update.ts';
 import type { AppliedJob, Commit } from '../journal/journal.ts';
@@ -16,6 +16,8 @@ export class BedInvariants {
   readonly #made = new Map<string, Made>();
   /** The acknowledged values, by key. */
   readonly #values = new Map<string, unknown>();
+  /** Of a commit of several keys, which come one after the other. */
+  readonly #parts: Commit[] = [];
   /** An invariant gave no answer. */
   #failure: { readonly thrown: unknown } | undefined;
 
@@ -60,7 +62,8 @@ export class BedInvariants {
     return this.#checks.end();
   }
 
-  #look({ key, token, origin, applied }: Commit): void {
+  #look(commit: Commit): void {
+    const { key, keys, origin, applied } = commit;
     const begins = origin === 'nothing' || typeof origin === 'object';
     if (origin === 'nothing') this.#values.delete(key);
     else if (typeof origin === 'object') this.#values.set(key, JSON.parse(origin.adopted));
@@ -68,26 +71,44 @@ export class BedInvariants {
     if (begins && applied.length === 0) {
       this.#checks.learn({ key, line: undefined }, this.#values.get(key));
     }
-    for (const [at, job] of applied.entries()) {
-      const name = nameOf(token, job.jobId);
-      const made = this.#made.get(name);
-      if (key === (job.keys ?? [key]).at(-1)) this.#made.delete(name);
-      const json = made?.json[job.keys?.indexOf(key) ?? 0];
-      const after: unknown = json === undefined ? undefined : JSON.parse(json);
-      if (made === undefined) this.#checks.lose(key, false);
-      else if (origin === 'unknown' && at === 0)
-        this.#checks.learn({ key, line: undefined }, after);
-      else this.#step(key, job, after, begins && at === 0);
-      this.#values.set(key, after);
-    }
+    this.#parts.push(commit);
+    if (keys !== undefined && key !== keys.at(-1)) return;
+    // The jobs of several keys are looked at once all these are known: a total holds for them together.
+    const parts = this.#parts.splice(0);
+    const jobs = new Map(
+      parts.flatMap((part) => part.applied.map((job) => [job.jobId, job] as const)),
+    );
+    const inOrder = [...jobs.values()].toSorted((one, other) => one.sequence - other.sequence);
+    for (const job of inOrder) this.#took(job, parts);
   }
 
-  #step(key: string, job: AppliedJob, after: unknown, begins: boolean): void {
+  #took(job: AppliedJob, parts: readonly Commit[]): void {
+    const { token, key: only } = parts[0] as Commit;
+    const name = nameOf(token, job.jobId);
+    const made = this.#made.get(name);
+    this.#made.delete(name);
     const { jobId: id, name: update, sequence, attempt } = job;
     const told = { id, update, sequence, attempt, data: JSON.parse(job.data) as unknown };
     const result: unknown = job.result === '' ? undefined : JSON.parse(job.result);
-    const before = this.#values.get(key);
-    this.#checks.step({ key, line: undefined, job: told, before, after, result }, begins);
+    const steps: { readonly step: InvariantStep; readonly begins: boolean }[] = [];
+    for (const [at, key] of (job.keys ?? [only]).entries()) {
+      const part = parts.find((one) => one.key === key) as Commit;
+      const isFirst = part.applied[0] === job;
+      const json = made?.json[at];
+      const after: unknown = json === undefined ? undefined : JSON.parse(json);
+      const before = this.#values.get(key);
+      this.#values.set(key, after);
+      const { origin } = part;
+      if (made === undefined) this.#checks.lose(key, false);
+      else if (origin === 'unknown' && isFirst) this.#checks.learn({ key, line: undefined }, after);
+      else {
+        const begins = isFirst && (origin === 'nothing' || typeof origin === 'object');
+        const keys = job.keys && { keys: job.keys };
+        const step = { key, ...keys, line: undefined, job: told, before, after, result };
+        steps.push({ step, begins });
+      }
+    }
+    this.#checks.steps(steps);
   }
 }
 

@@ -128,7 +128,7 @@ export class Journal {
 
   /** @param jobs that it decides, as they were before */
   acknowledgedJoint(
-    { token, keys, decisions }: JointCommit,
+    { token, keys, decisions, history }: JointCommit,
     jobs: readonly DecidedJob[],
     wallMs: number,
   ): void {
@@ -136,11 +136,11 @@ export class Journal {
       this.#applied(job, decisions.get(job.jobId) ?? PLAIN_APPLIED),
     );
     const names = keys.map(({ key }) => key);
-    for (const { key, base, watermark, value, expireMs } of keys) {
+    for (const [at, { key, watermark, value, expireMs }] of keys.entries()) {
       const hash = valueHash(value === 'deleted' ? undefined : value.json);
       this.#note({
         ...{ key, keys: names, token, watermark, hash, ...lifeOf(expireMs, wallMs) },
-        origin: base === 0 ? 'nothing' : 'base',
+        origin: history?.keys[at]?.origin ?? 'unknown',
         applied: applied.filter((job) => job.keys?.includes(key)),
       });
     }

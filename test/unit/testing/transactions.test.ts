@@ -75,6 +75,21 @@ test('they are in the journal of each of their keys', async () => {
   expect(bed.history('b')).toEqual(['1', '3', '4', '7', '8']);
 });
 
+test('the sum of an invariant is asked for when a transaction has changed all its keys', async () => {
+  const constant = defineInvariant({
+    name: 'constant',
+    total: { of: (value) => value as number, holds: (_total, { change }) => change === 0 },
+  });
+  const values = { a: 10, b: 10, c: 10 };
+  const bed = createTestBed({ updates, invariants: [constant], values });
+  await bed.enqueue(transfer, { from: 'a', to: 'b', by: 10 });
+  await bed.enqueue(transfer, { from: 'b', to: 'c', by: 7 });
+  await bed.drain();
+  expectInvariants(bed);
+  await bed.enqueue(double, { key: 'b' });
+  await expect(bed.drain()).rejects.toThrow('constant');
+});
+
 test('one that is not deterministic is found out, at each of its keys', async () => {
   let calls = 0;
   const moody = defineTransaction({
