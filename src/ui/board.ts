@@ -64,6 +64,8 @@ export interface Board {
   commits(key: string): Promise<CommitsSight>;
   /** The keys of the lanes that the job has entered; none: no such job, or it is in none. */
   lanesOf(jobId: string): Promise<readonly string[]>;
+  /** All keys that an action would be about, if there are several: those of its job, or of a commit that is forgotten. */
+  keysOf(action: BoardAction, key: string, jobId: string): Promise<readonly string[]>;
   /**
    * Carries an action out, or has a worker do so, and says what happened.
    * @param jobId that the operator has seen at the lane's head; nothing is done if it is another one now

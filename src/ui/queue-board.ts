@@ -12,8 +12,8 @@ import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import { decodeOutcome, HELD, MOVED } from '../updates/outcome.ts';
 import { LaneInspector } from '../workers/inspecting/inspector.ts';
-import { trustCell, trustCopy } from '../workers/trust.ts';
-import { type TrustEnd, trustEndText } from '../workers/trust-end.ts';
+import type { TrustContext } from '../workers/trust.ts';
+import { keysToTrust, trustedText, trustTogether } from '../workers/trust-together.ts';
 import type {
   Board,
   BoardAction,
@@ -95,11 +95,24 @@ export class QueueBoard implements Board {
         return 'workers get jobs again';
       case 'trust-cell':
       case 'trust-copy':
-        return trustEndText(await this.#trust(action, key));
+        return this.#trust(action === 'trust-cell' ? 'cell' : 'copy', key);
     }
   }
 
-  async #trust(action: 'trust-cell' | 'trust-copy', key: string): Promise<TrustEnd> {
+  async keysOf(action: BoardAction, key: string, jobId: string): Promise<readonly string[]> {
+    if (isJobAction(action)) return this.lanesOf(jobId);
+    if (action === 'resume' || this.#servers === undefined) return [];
+    return this.#settling((context) => keysToTrust(context, key));
+  }
+
+  #trust(which: 'cell' | 'copy', key: string): Promise<string> {
+    return this.#settling(async (context) => {
+      const keys = await keysToTrust(context, key);
+      return trustedText(keys, await trustTogether(context, which, keys));
+    });
+  }
+
+  async #settling<T>(settle: (context: TrustContext) => Promise<T>): Promise<T> {
     const servers = this.#servers;
     if (servers === undefined) {
       throw new TorilError(
@@ -112,8 +125,7 @@ export class QueueBoard implements Board {
     const { lanesInRedis: lanes, qualifiedName: queue } = this.#queue;
     const context = { ...{ queue, servers, locks, lanes, clock }, waitMs: LEASE_WAIT_MS };
     try {
-      const settle = action === 'trust-cell' ? trustCell : trustCopy;
-      return await this.#inTime(settle(context, key), LEASE_WAIT_MS + ANSWER_MS);
+      return await this.#inTime(settle(context), LEASE_WAIT_MS + ANSWER_MS);
     } finally {
       await locks.close();
     }

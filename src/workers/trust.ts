@@ -6,7 +6,6 @@
 import type { Clock } from '../base/clock.ts';
 import { cellItem, decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
 import { decodeSequences } from '../cells/sequences.ts';
-import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import type { Acknowledgement, Copy, Lanes } from '../jobs/lanes.ts';
 import { encodeDecision } from '../updates/outcome.ts';
@@ -18,6 +17,14 @@ import { cellName } from '../memcached/item-names.ts';
 import type { Cas, Item } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import type { TrustEnd } from './trust-end.ts';
+import {
+  anotherQueue,
+  lost,
+  notOurs,
+  ofSeveralKeys,
+  olderThanCopy,
+  unknownWrite,
+} from './trust-errors.ts';
 
 const LEASE_MS = 10_000;
 /** More than any lane has. */
@@ -35,7 +42,7 @@ export interface TrustContext {
   readonly queue: string;
   readonly servers: MemcachedServers;
   readonly locks: LeaseLocks;
-  readonly lanes: Pick<Lanes, 'inspect' | 'overwriteCopy' | 'renumber'>;
+  readonly lanes: Pick<Lanes, 'inspect' | 'overwriteCopy' | 'renumber' | 'withdraw'>;
   readonly clock: Clock;
   /** Milliseconds to wait for the lease. */
   readonly waitMs: number;
@@ -53,8 +60,10 @@ interface GuardedCell {
  * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED; MEMCACHED_TIMED_OUT and
  *   the like if it is unknown whether the cell was deleted
  */
-export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd> {
-  return underLease(context, key, async ({ item, cas, acquired }) => {
+export async function trustCopy(context: TrustContext, key: string): Promise<TrustEnd> {
+  return underLeases(context, [key], async ([cell]) => {
+    if (cell === undefined || cell === 'no-cell') return NO_CELL;
+    const { item, cas, acquired } = cell;
     const { copy, dataSet } = await context.lanes.inspect(key, 1);
     if (!hasValue(copy)) return { kind: 'no-copy' };
     const content = decodeItem(item);
@@ -70,47 +79,113 @@ export function trustCopy(context: TrustContext, key: string): Promise<TrustEnd>
 /**
  * Makes the copy be what the cell says. If the cell's commit is the only one that Redis has forgotten, all other
  * jobs are new, and go on behind it. Else those at or below its watermark may have been applied by commits of
- * which nothing is known any more: they fail with REDIS_WENT_BACK.
+ * which nothing is known any more: they fail with REDIS_WENT_BACK. So do all of a commit of several keys, whose cells do not
+ * tell what became of its jobs.
+ * @param keys one; or all whose cells hold commits of several keys that Redis has forgotten together (trust-together.ts)
  * @throws TorilError LEASE_TIMED_OUT, LEASE_LOST, INVALID_KEY, REDIS_FAILED (then it is unknown
- *   whether the copy was overwritten; doing it again is harmless), MEMCACHED_*
+ *   whether the copies were overwritten; doing it again is harmless), MEMCACHED_*
  */
-export function trustCell(context: TrustContext, key: string): Promise<TrustEnd> {
-  return underLease(context, key, async ({ item, cas, acquired }) => {
-    const content = decodeItem(item);
-    if (content.kind === 'missing') return { kind: 'no-cell' };
-    if (content.kind === 'unreadable') return { kind: 'unusable', cause: content.cause };
-    if (content.kind === 'foreign') return { kind: 'unusable', cause: notOurs(key) };
-    const { envelope } = content;
-    if (envelope.queue !== '' && envelope.queue !== context.queue) {
-      return { kind: 'unusable', cause: anotherQueue(envelope.queue) };
+export function trustCells(
+  context: TrustContext,
+  keys: readonly string[],
+): Promise<readonly TrustEnd[]> {
+  return underLeases(context, keys, async (cells) => {
+    const found = await Promise.all(
+      cells.map(async (cell) => (cell === 'no-cell' ? NO_CELL : candidate(context, cell))),
+    );
+    const candidates = found.filter((one) => 'envelope' in one);
+    for (const apart of candidates) {
+      if (!(await isApart(context, apart, keys, found))) continue;
+      const cause = ofSeveralKeys(apart.key, apart.envelope.keys ?? []);
+      return keys.map(() => ({ kind: 'unusable', cause }));
     }
-    const { keys = NO_KEYS } = envelope;
-    if (keys.length > 1) return { kind: 'unusable', cause: ofSeveralKeys(key, keys) };
-    const { copy, paceMs, dataSet } = await context.lanes.inspect(key, 1);
-    const isOurs = envelope.queue === '' || envelope.dataSet === dataSet.id;
-    // What Redis has acknowledged since would be lost: that is nobody's wish.
-    if (envelope.token <= copy.token)
-      return isOurs ? { kind: 'copy-is-newer' } : { kind: 'unusable', cause: olderThanCopy(key) };
-    // First: if it ends here, the copy still contradicts the cell, and nobody goes on silently.
-    if (!isOurs) await takeOver(acquired, cas, envelope, dataSet.id);
-    // The last moment: from here on only Redis is written, which a successor cannot undo.
-    if (acquired.lease.trustLeftMs() <= 0) throw lost(key);
-    // No job gets a number from now on that might be one of the commit's.
-    await context.lanes.renumber(key, highest(envelope));
-    await context.lanes.overwriteCopy({
-      key,
-      dataSet: dataSet.id,
-      base: copy.token,
-      token: envelope.token,
-      watermark: envelope.watermark,
-      value: copyValue(envelope, copy),
-      expireMs: envelope.expireMs,
-      paceMs,
-      ...(isOurs ? await fates(context.lanes, key, envelope, copy) : NONE_LEAVES),
-    });
-    await context.lanes.renumber(key, 0);
-    return { kind: 'cell-trusted', token: envelope.token, watermark: envelope.watermark };
+    await loseJointJobs(context, candidates);
+    const ends: TrustEnd[] = [];
+    for (const one of found) ends.push('envelope' in one ? await settle(context, one) : one);
+    return ends;
   });
+}
+
+const NO_CELL: TrustEnd = { kind: 'no-cell' };
+
+/** A cell that may become the truth. */
+interface Candidate {
+  readonly key: string;
+  readonly cell: GuardedCell;
+  readonly envelope: Envelope;
+  readonly copy: Copy;
+  readonly paceMs: number;
+  readonly dataSet: string;
+  /** It is of this data set, or of a lock. */
+  readonly isOurs: boolean;
+}
+
+async function candidate(context: TrustContext, cell: GuardedCell): Promise<Candidate | TrustEnd> {
+  const { key } = cell.acquired;
+  const content = decodeItem(cell.item);
+  if (content.kind === 'missing') return NO_CELL;
+  if (content.kind === 'unreadable') return { kind: 'unusable', cause: content.cause };
+  if (content.kind === 'foreign') return { kind: 'unusable', cause: notOurs(key) };
+  const { envelope } = content;
+  if (envelope.queue !== '' && envelope.queue !== context.queue) {
+    return { kind: 'unusable', cause: anotherQueue(envelope.queue) };
+  }
+  const { copy, paceMs, dataSet } = await context.lanes.inspect(key, 1);
+  const isOurs = envelope.queue === '' || envelope.dataSet === dataSet.id;
+  // What Redis has acknowledged since would be lost: that is nobody's wish.
+  if (envelope.token <= copy.token)
+    return isOurs ? { kind: 'copy-is-newer' } : { kind: 'unusable', cause: olderThanCopy(key) };
+  return { key, cell, envelope, copy, paceMs, dataSet: dataSet.id, isOurs };
+}
+
+/** Another key that its commit has changed does not have it: one of them alone would have half a transaction. */
+async function isApart(
+  { lanes }: TrustContext,
+  { envelope }: Candidate,
+  keys: readonly string[],
+  found: readonly (Candidate | TrustEnd)[],
+): Promise<boolean> {
+  for (const key of envelope.keys ?? []) {
+    const other = found[keys.indexOf(key)];
+    const isCell = other !== undefined && 'envelope' in other;
+    const { token } = isCell ? other.envelope : (await lanes.inspect(key, 1)).copy;
+    if (token < envelope.token) return true;
+  }
+  return false;
+}
+
+/** They leave the lanes of all their keys, also of those that are not settled here. */
+async function loseJointJobs(
+  { lanes }: TrustContext,
+  candidates: readonly Candidate[],
+): Promise<void> {
+  for (const { key, envelope } of candidates) {
+    const { head } = await lanes.inspect(key, JOBS_MAX);
+    const lost = head.filter(
+      ({ keys, sequence }) => keys !== undefined && sequence <= envelope.watermark,
+    );
+    for (const { jobId } of lost) await lanes.withdraw(jobId, UNKNOWN_FATE);
+  }
+}
+
+async function settle(context: TrustContext, of: Candidate): Promise<TrustEnd> {
+  const { key, cell, envelope, copy, paceMs, dataSet, isOurs } = of;
+  const { acquired, cas } = cell;
+  // First: if it ends here, the copy still contradicts the cell, and nobody goes on silently.
+  if (!isOurs) await takeOver(acquired, cas, envelope, dataSet);
+  // The last moment: from here on only Redis is written, which a successor cannot undo.
+  if (acquired.lease.trustLeftMs() <= 0) throw lost(key);
+  // No job gets a number from now on that might be one of the commit's.
+  await context.lanes.renumber(key, highest(envelope));
+  await context.lanes.overwriteCopy({
+    ...{ key, dataSet, base: copy.token, token: envelope.token, watermark: envelope.watermark },
+    value: copyValue(envelope, copy),
+    expireMs: envelope.expireMs,
+    paceMs,
+    ...(isOurs ? await fates(context.lanes, key, envelope, copy) : NONE_LEAVES),
+  });
+  await context.lanes.renumber(key, 0);
+  return { kind: 'cell-trusted', token: envelope.token, watermark: envelope.watermark };
 }
 
 function highest({ token, watermark }: Envelope): number {
@@ -153,25 +228,25 @@ async function takeOver(
   if (outcome.kind === 'refused') throw lost(key);
 }
 
-/** Waits for the lease, closes the cell to older holders, acts, and releases. */
-async function underLease(
+/** Waits for the leases, closes the cells to older holders, acts, and releases. */
+async function underLeases<End>(
   context: TrustContext,
-  key: string,
-  act: (guarded: GuardedCell) => Promise<TrustEnd>,
-): Promise<TrustEnd> {
-  checkKey(key);
+  keys: readonly string[],
+  act: (cells: readonly (GuardedCell | 'no-cell')[]) => Promise<End>,
+): Promise<End> {
+  keys.forEach(checkKey);
   const { servers, locks, clock, waitMs } = context;
   const acquirer = new Acquirer({ memcached: servers, leases: locks, clock });
   const budget = new WaitBudget(clock, waitMs, undefined);
-  let acquired: Acquired | undefined;
+  let acquired: readonly Acquired[] = [];
   try {
-    [acquired] = await acquirer.acquireAll([key], LEASE_MS, budget);
-    if (acquired === undefined) throw lost(key);
-    const guarded = await guard(acquired);
-    return guarded === 'no-cell' ? { kind: 'no-cell' } : await act(guarded);
+    acquired = await acquirer.acquireAll(keys, LEASE_MS, budget);
+    const cells: (GuardedCell | 'no-cell')[] = [];
+    for (const one of acquired) cells.push(await guard(one));
+    return await act(cells);
   } finally {
     budget.end();
-    await acquired?.lease.release();
+    await Promise.all(acquired.map(({ lease }) => lease.release()));
   }
 }
 
@@ -199,51 +274,4 @@ function copyValue(
 ): { readonly json: string } | 'deleted' | 'not-kept' {
   if (copy.token !== 0 && copy.value === 'not-kept') return 'not-kept';
   return value === undefined ? 'deleted' : { json: JSON.stringify(value) };
-}
-
-function lost(key: string): TorilError {
-  return new TorilError(
-    'LEASE_LOST',
-    `the lease on "${key}" was lost on the way, and nothing was changed. Try again.`,
-  );
-}
-
-function unknownWrite(key: string, done: string, cause: TorilError): TorilError {
-  return new TorilError(
-    cause.code,
-    `whether the cell of "${key}" was ${done} is unknown: ${cause.message} Look at the lane, and try again if it is still as it was.`,
-    { cause },
-  );
-}
-
-function notOurs(key: string): TorilError {
-  return new TorilError(
-    'FOREIGN_VALUE',
-    `memcached holds a value under "${key}" that Toril did not write; it cannot be trusted as a cell.`,
-  );
-}
-
-function olderThanCopy(key: string): TorilError {
-  return new TorilError(
-    'CELL_OF_ANOTHER_REDIS',
-    `the cell of "${key}" belongs to another Redis data set and is older than what this one has acknowledged. Say "--trust copy" to restore the value from here.`,
-  );
-}
-
-const NO_KEYS: readonly string[] = [];
-
-/** One of them alone would have half a transaction. */
-function ofSeveralKeys(key: string, keys: readonly string[]): TorilError {
-  const others = keys.filter((one) => one !== key).map((one) => `"${one}"`);
-  return new TorilError(
-    'LANES_APART',
-    `the commit in the cell of "${key}" changed ${others.join(', ')} as well, so this cell cannot be trusted alone. Say "--trust copy" of each of these keys: their copies agree, and jobs that wait are applied.`,
-  );
-}
-
-function anotherQueue(queue: string): TorilError {
-  return new TorilError(
-    'CELL_OF_ANOTHER_QUEUE',
-    `the cell belongs to the queue "${queue}"; ask there.`,
-  );
 }

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { defineTransaction } from '../../src/updates/transaction.ts';
 import { defineUpdate } from '../../src/updates/update.ts';
 import { why } from '../../src/jobs/reports/why.ts';
+import { cellName } from '../../src/memcached/item-names.ts';
+import { removeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import type { Worker } from '../../src/workers/worker.ts';
 import { nextEvent, type Stage, stage } from '../support/workers.ts';
@@ -191,6 +193,53 @@ test('a transaction that is missing in one of its lanes is shown, and dropped', 
   expect(await valueOf(at, a)).toEqual(['2']);
   await eventually('it failed', async () => (await here.queue.getFailedCount()) === 1);
   expect((await here.queue.getJob('1'))?.failedReason).toMatch(/^an operator dropped this job/);
+});
+
+describe('a commit of several keys that Redis has forgotten', () => {
+  /** Job 2 is in both cells, and in no copy; job 3 waits. */
+  async function forgotten({ here, a, b }: Scene): Promise<void> {
+    const worker = await here.worker();
+    await here.finished([await here.queue.enqueue(pair, { keys: [a, b] })]);
+    const copies = [a, b].map((key) => here.ownKey(`copy:${key}`));
+    const before = await Promise.all(copies.map((copy) => here.redis.hgetall(copy)));
+    await here.finished([await here.queue.enqueue(pair, { keys: [a, b] })]);
+    await worker.close();
+    for (const [at, copy] of copies.entries()) {
+      await here.redis.del(copy);
+      await here.redis.hset(copy, before[at] ?? {});
+    }
+    await here.queue.enqueue(add, { key: a });
+  }
+
+  test.each([
+    ['copy', ['1', '3'], ['1']],
+    ['cell', ['1', '2', '3'], ['1', '2']],
+  ] as const)('is settled at all of them by --trust %s of one', async (which, atA, atB) => {
+    const at = scene();
+    const { here, a, b } = at;
+    await forgotten(at);
+    const said = await torilHere(['lane', b, '-q', here.name, '--trust', which]);
+    expect(said).toMatchObject({ code: 0 });
+    expect(said.stderr).toContain(`${b}, ${a} are settled together`);
+    expect((await here.queue.audit.read({ key: a })).acts).toMatchObject([
+      { what: `trust-${which}`, key: b, keys: [b, a] },
+    ]);
+    await here.worker();
+    await empty(at);
+    await here.queue.enqueue(add, { key: b }); // restores the cell, if it was deleted
+    await empty(at);
+    expect([await valueOf(at, a), await valueOf(at, b)]).toEqual([atA, [...atB, '4']]);
+  });
+
+  test('is not taken from one cell where another has lost it', async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    await forgotten(at);
+    expect(await removeItem(cellName(b))).toBe(true);
+    const said = await torilHere(['lane', a, '-q', here.name, '--trust', 'cell']);
+    expect(said.stderr).toContain('error LANES_APART: ');
+    expect((await here.queue.lane(a).report()).copy).toEqual(['1']);
+  });
 });
 
 describe('a worker that does not know a transaction', () => {

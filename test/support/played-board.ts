@@ -105,6 +105,11 @@ export class PlayedBoard implements Board {
     return this.lanesThere.filter((lane) => (lane.jobId ?? '25') === jobId).map(({ key }) => key);
   }
 
+  async keysOf(_: BoardAction, key: string, jobId: string): Promise<string[]> {
+    const keys = await this.lanesOf(jobId);
+    return keys.includes(key) ? keys : [];
+  }
+
   async act(action: BoardAction, key: string, jobId: string): Promise<string> {
     if (this.refusing !== undefined) throw this.refusing;
     this.done.push([action, key, jobId]);

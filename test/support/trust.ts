@@ -3,7 +3,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
-import { trustCell, trustCopy } from '../../src/workers/trust.ts';
+import { keysToTrust, trustTogether } from '../../src/workers/trust-together.ts';
 import type { TrustEnd } from '../../src/workers/trust-end.ts';
 import type { Stage } from './workers.ts';
 
@@ -20,7 +20,8 @@ export async function trust(here: Stage, key: string, which: 'cell' | 'copy'): P
     waitMs: 9_000,
   };
   try {
-    return await (which === 'cell' ? trustCell : trustCopy)(context, key);
+    const [end] = await trustTogether(context, which, await keysToTrust(context, key));
+    return end as TrustEnd;
   } finally {
     await locks.close();
     await servers.close();

@@ -6,8 +6,7 @@ import { checkKey } from '../../key.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import { trustCell, trustCopy } from '../../workers/trust.ts';
-import { trustEndText } from '../../workers/trust-end.ts';
+import { keysToTrust, trustedText, trustTogether } from '../../workers/trust-together.ts';
 import { type JobAction, why } from '../../jobs/reports/why.ts';
 import { LaneInspector } from '../../workers/inspecting/inspector.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
@@ -116,14 +115,15 @@ async function act(
   const { head } = await asking(queue.laneViews.one(key));
   const { jobId = '' } = head ?? {};
   const keys = head?.joint?.keys ?? [key];
-  if (keys.length > 1)
-    note(
-      `job ${plain(jobId)} is in the lanes of ${keys.map(plain).join(', ')}: it leaves them all`,
-    );
+  if (keys.length > 1) note(`job ${plain(jobId)} has several keys: ${list(keys)} go on`);
   await actOnJob(queue, what, { who: operatorName(as), key, jobId, keys });
   if (json === true) printJson({ key, jobId, directive: what, ...(keys.length > 1 && { keys }) });
   else print(`${what} job ${plain(jobId)}: ${CARRIED_OUT_LATER}`);
   return EXIT.done;
+}
+
+function list(keys: readonly string[]): string {
+  return keys.map(plain).join(', ');
 }
 
 async function trust(
@@ -138,13 +138,19 @@ async function trust(
   const { lanesInRedis: lanes, qualifiedName } = queue;
   const context = { queue: qualifiedName, servers, locks, lanes, clock, waitMs };
   try {
-    const settle = which === 'cell' ? trustCell : trustCopy;
-    const about = { who: operatorName(as), what: `trust-${which}`, key, jobId: '' };
-    const end = await acting(queue, about, () => settle(context, key), trustEndText);
-    if (json === true) printJson({ key, ...end });
-    const isDone = end.kind === 'copy-trusted' || end.kind === 'cell-trusted';
-    if (!isDone) note(`${plain(key)}: ${trustEndText(end)}`);
-    else if (json !== true) print(trustEndText(end));
+    const keys = await asking(keysToTrust(context, key));
+    if (keys.length > 1)
+      note(`a commit of several keys is forgotten: ${list(keys)} are settled together`);
+    const ends = await acting(
+      queue,
+      { who: operatorName(as), what: `trust-${which}`, key, keys, jobId: '' },
+      () => trustTogether(context, which, keys),
+      (told) => trustedText(keys, told),
+    );
+    const isDone = ends.some(({ kind }) => kind === 'copy-trusted' || kind === 'cell-trusted');
+    if (json === true) ends.forEach((end, at) => printJson({ key: keys[at], ...end }));
+    if (!isDone) note(`${plain(key)}: ${trustedText(keys, ends)}`);
+    else if (json !== true) print(plain(trustedText(keys, ends)));
     return isDone ? EXIT.done : EXIT.nothing;
   } finally {
     await closeQuietly(locks);

@@ -37,6 +37,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   ENVELOPE_DAMAGED: EXIT.unusable,
   CELL_OF_ANOTHER_QUEUE: EXIT.unusable,
   REDIS_WENT_BACK: EXIT.unusable,
+  LANES_APART: EXIT.unusable,
   MEMCACHED_UNREACHABLE: EXIT.server,
   MEMCACHED_TIMED_OUT: EXIT.server,
   MEMCACHED_CLOSED: EXIT.server,

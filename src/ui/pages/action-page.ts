@@ -76,7 +76,7 @@ export function actionPage(frame: Frame, view: ActionView): Html {
     `${name}: ${key}`,
     html`<div class="card"><h1>${name}?</h1>
 <p>Key <strong>${word(key, 1024)}</strong>${isJobAction(action) ? html`, job <strong>${word(jobId)}</strong>` : ''}</p>
-${others.length === 0 ? '' : html`<p>The job changes several keys, and all of them go on: ${others.map((one) => html`<strong>${word(one, 1024)}</strong> `)}</p>`}
+${others.length === 0 ? '' : html`<p>It concerns other keys as well: ${others.map((one) => html`<strong>${word(one, 1024)}</strong> `)}</p>`}
 <p>${effect}${isFinal ? ' This cannot be undone.' : ''}</p>
 <form method="post" action="${links.act(queue, key, action, jobId)}">
 <input type="hidden" name="form" value="${formToken}">

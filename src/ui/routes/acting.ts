@@ -1,7 +1,6 @@
 /** What is done: asked for once more, by a form that only this page could have shown, and noted in the audit trail. */
 import { TorilError } from '../../errors.ts';
 import { audited } from '../../jobs/audit-trail.ts';
-import { isJobAction } from '../../jobs/reports/why.ts';
 import { actionPage, isBoardAction } from '../pages/action-page.ts';
 import { type Hono, HTTPException } from '../web.ts';
 import { type Asking, type Env, keyOf, shown } from './asking.ts';
@@ -22,7 +21,7 @@ export class Acting {
   async #ask(context: Asking): Promise<Response> {
     const { board, key, action, jobId } = this.#wanted(context);
     const formToken = this.#site.door.formToken(context.var.visitor);
-    const keys = isJobAction(action) ? await board.lanesOf(jobId) : [];
+    const keys = await board.keysOf(action, key, jobId);
     const view = { queue: board.qualifiedName, key, action, jobId, formToken, keys };
     return shown(context, actionPage(this.#site.frame(context, board), view));
   }
@@ -33,7 +32,7 @@ export class Acting {
     const { who } = context.var.visitor;
     const about = {
       key: action === 'resume' ? '' : key,
-      keys: isJobAction(action) ? await board.lanesOf(jobId) : [],
+      keys: await board.keysOf(action, key, jobId),
     };
     const { id } = await audited(board.audit, { who, what: action, ...about, jobId }, () =>
       board.act(action, key, jobId),
