@@ -31,7 +31,7 @@ export class Buildah implements ImageEngine {
   readonly #tag = 'localhost/toril-worker:trial';
   readonly #containers: string[] = [];
 
-  /** @param root of this tree; the base stays below it, so that the next build takes it as it is */
+  /** @param root of this tree; base and layers stay below it (.toril/images), so that the next build is quick */
   constructor(root: string) {
     this.#root = root;
     this.#store = join(root, '.toril', 'images');
@@ -46,7 +46,7 @@ export class Buildah implements ImageEngine {
       const files = Object.entries(npmSettings(folder));
       say('building the image');
       const words = this.#words([
-        ...['build', '--pull-never', '--format', 'docker', '--tag', this.#tag],
+        ...['build', '--pull-never', '--layers', '--format', 'docker', '--tag', this.#tag],
         ...files.flatMap(([to, from]) => ['--volume', `${from}:${to}:ro`]),
         this.#root,
       ]);
@@ -100,9 +100,9 @@ export class Buildah implements ImageEngine {
     };
   }
 
+  /** The image stays with its layers: without it they would go as well. */
   remove(): void {
     for (const container of this.#containers) this.#told(['rm', container]);
-    this.#told(['rmi', '--force', this.#tag]);
   }
 
   #told(words: readonly string[]): string {

@@ -35,6 +35,6 @@ export interface ImageEngine {
   build(): Promise<void>;
   config(): ImageConfig;
   run(words: readonly string[], setting: RunSetting): Container;
-  /** Takes containers and image away. */
+  /** Takes containers away, and the image unless the engine builds on it next time. */
   remove(): void;
 }

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Container, ImageConfig, ImageEngine } from './engine.ts';
 
-const DEADLINE_MS = 60_000;
+/** A bound, not a wait. */
+const DEADLINE_MS = 300_000;
 const POLL_MS = 200;
 const QUEUE = `image-${process.pid}`;
 
