@@ -20,7 +20,9 @@ import {
   type RecordingHeader,
   SINGLE_KEY_FORMAT,
 } from './recording/recording.ts';
-import { asLines } from './recording/input.ts';
+import { sliceOfKey } from './cutting/slice.ts';
+import { copyOfRecording } from './recording/copy.ts';
+import { asLines, linesAnew } from './recording/input.ts';
 import { type Mask, Masking } from './recording/mask.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 
@@ -73,6 +75,7 @@ async function* linesOf(
   let request: HistoryRequest | undefined = { after: since ?? 0, key };
   while (request !== undefined) {
     const page = await source.history.read(request);
+    if (key !== undefined && page.isJoint === true) return yield* linesOfKey(source, options, key);
     if (page.isTorn === true) torn.push(commits + 1);
     for (const entry of page.entries) {
       if (commits === 0) {
@@ -97,6 +100,23 @@ async function* linesOf(
       ...(torn.length > 0 && { torn }),
     },
   });
+}
+
+/** Its transactions need values of other keys: those are cut out of the whole history, which is read more than once for it. */
+async function* linesOfKey(
+  source: Recordable,
+  options: RecordOptions,
+  key: string,
+): AsyncGenerator<string, void, undefined> {
+  const { since, mask, updates } = options;
+  const whole = linesAnew(() => record(source, { since }));
+  const lines = sliceOfKey(whole, key);
+  try {
+    yield* mask === undefined ? lines : copyOfRecording(lines, new Masking(mask, updates));
+  } catch (thrown) {
+    const isMissing = thrown instanceof TorilError && thrown.code === 'NOTHING_RECORDED';
+    throw isMissing ? nothing(source, options) : thrown;
+  }
 }
 
 function headerOf(

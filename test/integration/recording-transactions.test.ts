@@ -118,6 +118,13 @@ describe('a recording of transactions', () => {
     expect(commits.some(({ value }) => value === undefined)).toBe(true);
     const one = await replay(await recorded(here), updates, { key: name(3) });
     expect(one).toMatchObject({ verdict: 'agrees', keys: [{ key: name(3) }] });
+    const cut = await replay(record(here.queue, { key: name(3) }), updates);
+    expect(cut).toMatchObject({ verdict: 'agrees', recording: { key: name(3), format: 2 } });
+    const [whole, part] = [one, cut].map(({ keys: all }) => all.find(({ key }) => key === name(3)));
+    expect(part?.last).toEqual(whole?.last);
+    await expect(replay(record(here.queue, { key: 'nobody' }), updates)).rejects.toMatchObject({
+      code: 'NOTHING_RECORDED',
+    });
   });
 
   it('shows a transaction that was changed', async () => {

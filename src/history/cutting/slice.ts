@@ -1,7 +1,6 @@
 /** A part of a recording that is a recording itself, and can be replayed. */
 import { hash } from 'node:crypto';
 import { TorilError } from '../../errors.ts';
-import { NO_VALUE_HASH } from '../history.ts';
 import {
   asLines,
   commitsOf,
@@ -12,7 +11,13 @@ import {
   readableAgain,
 } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
-import type { RecordedCommit, RecordingHeader } from '../recording/recording.ts';
+import { CommitLines } from '../recording/joint-lines.ts';
+import {
+  type RecordedCommit,
+  type RecordingHeader,
+  SINGLE_KEY_FORMAT,
+} from '../recording/recording.ts';
+import { begins, isKnown, Sources, valueOnly } from './sources.ts';
 import { RecordingWriter } from './write-again.ts';
 
 /** What is kept: all that every given one allows. */
@@ -30,32 +35,71 @@ export interface SliceOptions {
 
 /**
  * The lines of the slice, without their newlines. Of each key it has the commits that are wanted and those
- * between them, and before them what is needed to begin: from the last one whose value is known. The recording
- * is read twice, so that no commit is kept in memory; a stream is kept as it comes.
+ * between them, and before them what is needed to begin: from the last one whose value is known. A joint commit is kept
+ * with all its lines, and what they need to begin. The recording is read twice (with joint commits three times), so that no
+ * commit is kept in memory; a stream is kept as it comes.
  * @throws TorilError as `replay`; NOTHING_RECORDED if nothing is left; INVALID_OPTIONS
  */
 export function slice(recording: RecordingInput, options: SliceOptions): RecordedLines {
-  return asLines(linesOf(recording, options));
+  const headed: Headed = (header, isWhole) => (isWhole ? header : { ...header, part: true });
+  return asLines(linesOf(recording, options, headed));
 }
+
+/** The same as if only that key had been recorded. */
+export function sliceOfKey(recording: RecordingInput, key: string): RecordedLines {
+  return asLines(linesOf(recording, { keys: [key] }, (header) => ({ ...header, key })));
+}
+
+type Headed = (header: RecordingHeader, isWhole: boolean) => RecordingHeader;
 
 async function* linesOf(
   recording: RecordingInput,
   options: SliceOptions,
+  headed: Headed,
 ): AsyncGenerator<string, void, undefined> {
   checkOptions(options);
   const name = nameOf(recording);
   const source = await readableAgain(recording);
   const { keys, isWhole } = await partsOf(source, name, options);
+  const has = ({ key }: RecordedCommit, at: number): boolean => keys.get(key)?.has(at) === true;
+  const needed = await neededBy(source, name, has);
   const reader = new RecordingReader(name);
   const writer = new RecordingWriter();
   let hasHeader = false;
   for await (const commit of eachCommit(source, reader)) {
     const header = reader.header as RecordingHeader;
-    if (!hasHeader) yield writer.header(isWhole ? header : { ...header, part: true });
+    if (!hasHeader) yield writer.header(headed(header, isWhole));
     hasHeader = true;
-    if (keys.get(commit.key)?.has(reader.commits) === true) yield writer.commit(commit);
+    const at = reader.commits;
+    if (has(commit, at) || needed.lines.has(at)) yield writer.commit(commit);
+    else if (needed.values.has(at)) yield writer.commit(valueOnly(commit));
   }
   yield writer.end(reader.end());
+}
+
+/** What joint commits of the slice need besides. The file is read once more if it may have some. */
+async function neededBy(
+  recording: RecordingInput,
+  name: string,
+  has: (commit: RecordedCommit, at: number) => boolean,
+): Promise<Sources> {
+  const reader = new RecordingReader(name);
+  const sources = new Sources();
+  // Places are counted from the first commit, which is on the second line.
+  const lines = new CommitLines({
+    single: (commit, at) => sources.single(commit, at),
+    joint: (joint) =>
+      sources.joint(
+        joint,
+        joint.parts.some((part, at) => has(part, joint.line + at)),
+      ),
+  });
+  for await (const commit of eachCommit(recording, reader)) {
+    if (reader.header?.format === SINGLE_KEY_FORMAT) break;
+    await lines.next(commit, reader.commits);
+  }
+  await lines.end();
+  return sources;
 }
 
 interface Parts {
@@ -165,15 +209,6 @@ class KeyPart {
   has(at: number): boolean {
     return at >= this.#first && at <= this.last;
   }
-}
-
-/** It began with a known value, whatever came before. */
-function begins({ origin }: RecordedCommit): boolean {
-  return origin === 'nothing' || typeof origin === 'object';
-}
-
-function isKnown({ value, hash: hashed }: RecordedCommit): boolean {
-  return value !== undefined || hashed === NO_VALUE_HASH;
 }
 
 function wanting({ jobs, since, until }: SliceOptions): (commit: RecordedCommit) => boolean {

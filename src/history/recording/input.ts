@@ -116,10 +116,20 @@ function piecesOf(
   return createReadStream(recording, { highWaterMark: PIECE_BYTES }) as AsyncIterable<Buffer>;
 }
 
+/** Pieces that come anew each time they are asked for. */
+const COMES_ANEW: unique symbol = Symbol('pieces of a recording that come anew');
+
+/** @param lines without their newlines */
+export function linesAnew(lines: () => AsyncIterable<string>): RecordingInput {
+  const pieces = { [Symbol.asyncIterator]: () => withNewlines(lines()) };
+  return Object.assign(pieces, { [COMES_ANEW]: true } as const);
+}
+
 /** The same for who reads it more than once: what comes only once is kept, as it came. */
 export async function readableAgain(recording: RecordingInput): Promise<RecordingInput> {
   const isOnce =
     typeof recording === 'object' &&
+    !(COMES_ANEW in recording) &&
     !(recording instanceof URL) &&
     !Buffer.isBuffer(recording) &&
     !Array.isArray(recording);

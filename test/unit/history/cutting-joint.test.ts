@@ -1,0 +1,89 @@
+/** Slices of recordings with transactions, and recordings of one key: they have what their transactions need. */
+import { describe, expect, test } from 'vitest';
+import { slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
+import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
+import { replay } from '../../../src/history/replay/replay.ts';
+import { Bank, type Move, updates } from '../../support/joint-recorded.ts';
+
+const move = (from: string, to: string, cents: number): Move => ({ from, to, cents });
+const NONE = { full: [] };
+
+async function sliced(bank: Bank, options: SliceOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of slice(bank.lines(), options)) lines.push(`${line}\n`);
+  return lines;
+}
+
+/** Key and ids of jobs of each line; a line that is there for its value only has none. */
+const told = (lines: readonly string[]): string[] =>
+  lines
+    .map((line) => (JSON.parse(line) as { commit?: RecordedCommit }).commit)
+    .flatMap((commit) =>
+      commit === undefined ? [] : `${commit.key} ${commit.jobs.map(({ id }) => id).join(',')}`,
+    );
+
+describe('a slice of one key', () => {
+  const short = (): Bank =>
+    new Bank()
+      .deposit('ada', 100)
+      .deposit('bob', 50)
+      .deposit('bob', 1)
+      .deposit('cid', 9)
+      .transfer([move('ada', 'bob', 30)])
+      .deposit('bob', 2)
+      .deposit('cid', 1)
+      .transfer([move('bob', 'ada', 3)]);
+
+  test('has other keys where its transactions need them: their last value, and no jobs of theirs', async () => {
+    const lines = await sliced(short(), { keys: ['ada'] });
+    expect(told(lines)).toEqual(['ada 1', 'bob ', 'ada 5', 'bob ', 'bob ', 'bob 8', 'ada ']);
+    const report = await replay(lines, updates);
+    expect(report).toMatchObject({ verdict: 'agrees', complete: true });
+    expect(report.keys.map(({ last }) => last?.json)).toEqual(['73', '80']);
+  });
+
+  test('follows hashes back to a value that was recorded, through other transactions as well', async () => {
+    const bank = new Bank()
+      .deposit('cid', 9)
+      .deposit('dan', 5)
+      .deposit('bob', 50)
+      .deposit('bob', 1, NONE)
+      .transfer([move('bob', 'cid', 4)], NONE)
+      .deposit('dan', 5)
+      .deposit('ada', 100)
+      .deposit('bob', 1, NONE)
+      .transfer([move('ada', 'bob', 30)], NONE);
+    const lines = await sliced(bank, { keys: ['ada'] });
+    expect(told(lines)).toEqual([
+      'cid ',
+      'bob ',
+      'bob 4',
+      'bob 5',
+      'cid ',
+      'ada 7',
+      'bob 8',
+      'ada 9',
+      'bob ',
+    ]);
+    expect(await replay(lines, updates)).toMatchObject({ verdict: 'agrees', complete: true });
+  });
+
+  test('of one job has its whole commit, and a deleted value as none', async () => {
+    const bank = short()
+      .close(move('ada', 'bob', 0))
+      .deposit('cid', 1)
+      .transfer([move('bob', 'ada', 5)]);
+    const lines = await sliced(bank, { jobs: ['11'] });
+    expect(told(lines)).toContain('bob 11');
+    const report = await replay(lines, updates, { allowUnchecked: ['before-start'] });
+    expect(report).toMatchObject({ verdict: 'agrees' });
+    expect(report.keys.map(({ key, last }) => `${key} ${last?.json}`).toSorted()).toEqual([
+      'ada 5',
+      'bob 148',
+    ]);
+  });
+
+  test('of a recording in which it has no transaction is what it was', async () => {
+    expect(told(await sliced(short(), { keys: ['cid'] }))).toEqual(['cid 4', 'cid 7']);
+  });
+});
