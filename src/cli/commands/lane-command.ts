@@ -11,16 +11,7 @@ import { type JobAction, why } from '../../jobs/reports/why.ts';
 import { LaneInspector } from '../../workers/inspecting/inspector.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
-import {
-  addJsonFlag,
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
-  type QueueFlags,
-  type RedisFlags,
-  wholeNumber,
-} from '../flags/flags.ts';
+import { addJsonFlag, addServerFlags, type ServerFlags, wholeNumber } from '../flags/flags.ts';
 import {
   acting,
   type ActingFlags,
@@ -37,7 +28,7 @@ import { note, plain, print, printJson } from '../terminal/terminal.ts';
 const WAIT_DEFAULT_MS = 30_000;
 const WAIT_MAX_MS = 3_600_000;
 
-interface LaneFlags extends QueueFlags, RedisFlags, MemcachedFlags, ActingFlags {
+interface LaneFlags extends ServerFlags, ActingFlags {
   readonly trust?: 'cell' | 'copy';
   readonly waitMs: number;
   readonly json?: boolean;
@@ -62,7 +53,7 @@ export function addLaneCommand(program: Command, exitWith: ExitWith): void {
     .command('lane')
     .description('show what waits for a key, and make it go on')
     .argument('<key>');
-  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
+  addJsonFlag(addServerFlags(command));
   addActingFlags(command, ['trust'])
     .addOption(
       new Option('--trust <which>', 'settle which value is true').choices(['cell', 'copy']),

@@ -5,19 +5,11 @@ import type { Queue } from '../../jobs/queue.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
 import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
-import {
-  addJsonFlag,
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
-  type QueueFlags,
-  type RedisFlags,
-} from '../flags/flags.ts';
+import { addJsonFlag, addServerFlags, type ServerFlags } from '../flags/flags.ts';
 import { openMemcached } from '../servers/memcached.ts';
 import { print, printJson, sheet, warn } from '../terminal/terminal.ts';
 
-interface ServersFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+interface ServersFlags extends ServerFlags {
   readonly accept?: boolean;
   readonly force?: boolean;
   readonly json?: boolean;
@@ -37,7 +29,7 @@ export function addServersCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('servers')
     .description('show or replace the memcached servers registered for a queue');
-  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))))
+  addJsonFlag(addServerFlags(command))
     .option('--accept', 'register the given list instead')
     .option('--force', 'also if workers seem to be running')
     .addHelpText('after', EXAMPLES)

@@ -7,14 +7,10 @@ import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import { noteError } from '../terminal/failure.ts';
 import {
   addJsonFlag,
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
+  addServerFlags,
   memcachedSettings,
-  type QueueFlags,
-  type RedisFlags,
   redisUrl,
+  type ServerFlags,
   wholeNumber,
 } from '../flags/flags.ts';
 import { addHistoryFlags, type HistoryFlags, historyOptions } from '../flags/history-flags.ts';
@@ -31,7 +27,7 @@ const CONCURRENCY_DEFAULT = 50;
 const CLOSE_GRACE_MS = 5_000;
 const HOUR_MS = 3_600_000;
 
-interface WorkerFlags extends QueueFlags, RedisFlags, MemcachedFlags, HistoryFlags {
+interface WorkerFlags extends ServerFlags, HistoryFlags {
   readonly updates: string;
   readonly concurrency: number;
   readonly leaseMs: number;
@@ -70,7 +66,7 @@ export function addWorkerCommand(program: Command, exitWith: ExitWith): void {
       wholeNumber(1, 100_000),
       CONCURRENCY_DEFAULT,
     );
-  const timed = addTimings(addMemcachedFlags(addRedisFlags(addQueueFlags(command))));
+  const timed = addTimings(addServerFlags(command));
   addJsonFlag(addHistoryFlags(timed))
     .option('--no-durable-copies', 'keep the values in memcached only')
     .option(

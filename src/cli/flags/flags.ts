@@ -32,6 +32,13 @@ export interface MemcachedFlags {
   readonly requestDeadlineMs?: number;
 }
 
+/** Of commands that work on a queue and on its values. */
+export interface ServerFlags extends QueueFlags, RedisFlags, MemcachedFlags {}
+
+export function addServerFlags(command: Command): Command {
+  return addMemcachedFlags(addRedisFlags(addQueueFlags(command)));
+}
+
 export function addQueueFlags(command: Command): Command {
   return command
     .addOption(

@@ -14,22 +14,14 @@ import {
   redisFindings,
   versionFindings,
 } from '../../doctor/redis-findings.ts';
-import {
-  addJsonFlag,
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
-  type QueueFlags,
-  type RedisFlags,
-} from '../../flags/flags.ts';
+import { addJsonFlag, addServerFlags, type ServerFlags } from '../../flags/flags.ts';
 import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
 import { openMemcached } from '../../servers/memcached.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { isTorilError } from '../../terminal/failure.ts';
 import { colours, plain, print, printJson } from '../../terminal/terminal.ts';
 
-interface DoctorFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+interface DoctorFlags extends ServerFlags {
   readonly json?: boolean;
 }
 
@@ -48,7 +40,7 @@ export function addDoctorCommand(program: Command, exitWith: ExitWith): void {
   const command = program
     .command('doctor')
     .description('check servers, workers and lanes of a queue, and say what to do');
-  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))))
+  addJsonFlag(addServerFlags(command))
     .addHelpText('after', EXAMPLES)
     .action(async (flags: DoctorFlags) => {
       exitWith(await doctor(flags));

@@ -6,21 +6,13 @@ import { refusedText } from '../../../jobs/reports/lane-past.ts';
 import type { LaneReport } from '../../../jobs/reports/lane-report.ts';
 import { why, type Why } from '../../../jobs/reports/why.ts';
 import { type InspectedLane, LaneInspector } from '../../../workers/inspecting/inspector.ts';
-import {
-  addJsonFlag,
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
-  type QueueFlags,
-  type RedisFlags,
-} from '../../flags/flags.ts';
+import { addJsonFlag, addServerFlags, type ServerFlags } from '../../flags/flags.ts';
 import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
 import { openMemcached } from '../../servers/memcached.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { note, plain, print, printJson } from '../../terminal/terminal.ts';
 
-interface WhyFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+interface WhyFlags extends ServerFlags {
   readonly json?: boolean;
 }
 
@@ -37,7 +29,7 @@ export function addWhyCommand(program: Command, exitWith: ExitWith): void {
     .command('why')
     .description('say in one sentence why a key does not move, and what to do')
     .argument('<key>');
-  addJsonFlag(addMemcachedFlags(addRedisFlags(addQueueFlags(command))))
+  addJsonFlag(addServerFlags(command))
     .addHelpText('after', EXAMPLES)
     .action(async (key: string, flags: WhyFlags) => {
       exitWith(await sayWhy(key, flags));

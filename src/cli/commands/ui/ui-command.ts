@@ -2,13 +2,9 @@
 import type { Command } from 'commander';
 import type { Queue } from '../../../jobs/queue.ts';
 import {
-  addMemcachedFlags,
-  addQueueFlags,
-  addRedisFlags,
-  type MemcachedFlags,
+  addServerFlags,
   memcachedSettings,
-  type QueueFlags,
-  type RedisFlags,
+  type ServerFlags,
   wholeNumber,
 } from '../../flags/flags.ts';
 import { closeQuietly } from '../../servers/connections.ts';
@@ -21,7 +17,7 @@ import { serveUi, TOKEN_VARIABLE } from '../../ui/serve-ui.ts';
 
 export const UI_PORT_DEFAULT = 7_777;
 
-interface UiFlags extends QueueFlags, RedisFlags, MemcachedFlags {
+interface UiFlags extends ServerFlags {
   readonly host: string;
   readonly port: number;
   readonly readOnly?: boolean;
@@ -45,7 +41,7 @@ export function addUiCommand(program: Command, exitWith: ExitWith): void {
     .command('ui')
     .description('a page that shows every key, and acts on them')
     .argument('[queues...]', 'names of queues (default: that of --queue)');
-  addMemcachedFlags(addRedisFlags(addQueueFlags(command)))
+  addServerFlags(command)
     .option('--host <address>', 'where it listens', '127.0.0.1')
     .option('--port <n>', '0: one that is free', wholeNumber(0, 65_535), UI_PORT_DEFAULT)
     .option('--read-only', 'nothing can be done, only looked at')
