@@ -61,6 +61,7 @@ export default defineConfig({
   outDir: 'dist',
   cleanUrls: true,
   lastUpdated: false,
+  ignoreDeadLinks: 'localhostLinks', // addresses that a reader's own machine has
   markdown: {
     anchor: { slugify },
     config(md) {

@@ -31,6 +31,7 @@ export async function bundlePlayground(folder) {
     alias: {
       'node:async_hooks': here('stand-ins/async-hooks.ts'),
       'node:crypto': here('stand-ins/crypto.ts'),
+      'node:events': here('stand-ins/events.ts'),
       'node:util/types': here('stand-ins/util-types.ts'),
     },
   });

@@ -1,6 +1,5 @@
 /** The playground of the site: what it shows of a run, without a browser. With one: `npm run site:browser`. */
 import { expect, describe, test } from 'vitest';
-import { bundlePlayground } from '../../site/playground/bundle.mjs';
 import { inTurns } from '../../site/playground/in-turns.ts';
 import { commandOf, linkOf, type Setup, setupOf } from '../../site/playground/setup.ts';
 import { brokenSeed, storyOf, type Taking } from '../../site/playground/story.ts';
@@ -9,8 +8,6 @@ import { CANARIES } from '../simulation/canaries.ts';
 import { FAULT_KINDS } from '../simulation/faults.ts';
 import { runSimulation } from '../simulation/simulate.ts';
 
-/** Of both files together, minified. */
-const BYTES_MAX = 250_000;
 const SLOW = { timeout: 120_000 };
 const PLAIN: Setup = { seed: 0, faults: [], severalKeys: false };
 /** Of the table in docs/playground.md. */
@@ -101,10 +98,4 @@ test('the command says the same, where it can', () => {
 test('every guard and every fault has words', () => {
   expect(Object.keys(GUARDS).toSorted()).toEqual(Object.keys(CANARIES).toSorted());
   expect(Object.keys(FAULTS)).toEqual([...FAULT_KINDS]);
-});
-
-test(`a browser loads less than ${BYTES_MAX / 1000} kB`, SLOW, async () => {
-  const files = await bundlePlayground();
-  expect(files.map(({ file }) => file)).toEqual(['playground.js', 'simulation.js']);
-  expect(files.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(BYTES_MAX);
 });
