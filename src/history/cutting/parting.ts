@@ -4,6 +4,7 @@ import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import { isSame } from '../compare/fields.ts';
 import { isTried } from '../compare/tried.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
+import { isJoint } from '../recording/joint-lines.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
 import { foldJob } from '../replay/commit.ts';
 
@@ -37,6 +38,11 @@ export class KeySearch {
   }
 
   next(commit: RecordedCommit, line: number): void | Promise<void> {
+    // Of one key alone, nobody can fold a joint commit.
+    if (isJoint(commit)) {
+      this.#isKnown = false;
+      return this.#beginBehind(commit);
+    }
     const { origin, base } = commit;
     if (origin === 'unknown' || (origin === undefined && base !== this.#token))
       this.#isKnown = false;

@@ -7,7 +7,7 @@ import { checkKey } from '../../key.ts';
 import { valueHash } from '../history.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
-import type { RecordingHeader } from '../recording/recording.ts';
+import { type RecordingHeader, SINGLE_KEY_FORMAT } from '../recording/recording.ts';
 import { foldJob } from '../replay/commit.ts';
 import { both, jsonOf, KeySearch, type Step, type Versions } from './parting.ts';
 import { RecordingWriter } from './write-again.ts';
@@ -34,6 +34,10 @@ export interface Shrunk {
   /** Lines of the small recording, without their newlines. */
   readonly lines: readonly string[];
 }
+
+/** Of recordings that may have some. */
+const TRANSACTIONS =
+  ' Transactions are not looked at: "toril compare" does that, and "toril slice --job" cuts one out.';
 
 /** Jobs folded in search of a smaller set, at most: some seconds. */
 const FOLDS_MAX = 3_000_000;
@@ -66,9 +70,10 @@ export async function shrink(recording: RecordingInput, options: ShrinkOptions):
   });
   if (found?.parting === undefined) {
     const where = options.key === undefined ? '' : ` of the key ${JSON.stringify(options.key)}`;
+    const hint = reader.header?.format === SINGLE_KEY_FORMAT ? '' : TRANSACTIONS;
     throw new TorilError(
       'NOTHING_RECORDED',
-      `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.`,
+      `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.${hint}`,
     );
   }
   const { parting, steps, start, oldRepeats } = found;

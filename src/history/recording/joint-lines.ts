@@ -80,7 +80,8 @@ export class CommitLines {
   }
 }
 
-function isJoint({ keys, head }: RecordedCommit): boolean {
+/** It is a line of a joint commit. */
+export function isJoint({ keys, head }: RecordedCommit): boolean {
   return keys !== undefined || head !== undefined;
 }
 

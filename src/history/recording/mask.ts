@@ -1,6 +1,7 @@
 /** Taking secrets out of a recording. */
 import { messageOf, TorilError } from '../../errors.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
+import { isJoint } from './joint-lines.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
 import { KeyReplay } from '../replay/key.ts';
 import type { KnownValue } from '../replay/report.ts';
@@ -52,6 +53,7 @@ export class Masking {
   async apply(commit: RecordedCommit, line: number): Promise<RecordedCommit> {
     const masked = await this.#masked(commit);
     if (this.#registry === undefined) return masked;
+    if (isJoint(commit)) throw notRemade(commit, 'it is the commit of a transaction');
     const pair = this.#pairOf(commit.key, this.#registry);
     await pair.plain.next(commit, line);
     if (pair.plain.difference !== undefined) {

@@ -1,6 +1,9 @@
 /** Slices of recordings with transactions, and recordings of one key: they have what their transactions need. */
 import { describe, expect, test } from 'vitest';
+import { shrink } from '../../../src/history/cutting/shrink.ts';
 import { slice, type SliceOptions } from '../../../src/history/cutting/slice.ts';
+import { copyOfRecording } from '../../../src/history/recording/copy.ts';
+import { Masking } from '../../../src/history/recording/mask.ts';
 import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
 import { replay } from '../../../src/history/replay/replay.ts';
 import { Bank, type Move, updates } from '../../support/joint-recorded.ts';
@@ -85,5 +88,42 @@ describe('a slice of one key', () => {
 
   test('of a recording in which it has no transaction is what it was', async () => {
     expect(told(await sliced(short(), { keys: ['cid'] }))).toEqual(['cid 4', 'cid 7']);
+  });
+});
+
+describe('what does not know transactions says so', () => {
+  const bank = (): Bank => new Bank().deposit('ada', 100).transfer([move('ada', 'bob', 30)]);
+  const changed = updates.map((one) =>
+    one.name === 'transfer' ? { ...one, apply: () => [1, 2] } : one,
+  );
+
+  test('shrink', async () => {
+    await expect(shrink(bank().lines(), { old: updates, new: changed })).rejects.toMatchObject({
+      ...{ code: 'NOTHING_RECORDED', message: expect.stringContaining('not looked at') },
+    });
+    const twice = updates.map((one) =>
+      one.name === 'deposit' ? { ...one, apply: (value: number) => value * 2 } : one,
+    );
+    const behind = bank().deposit('bob', 5);
+    const { jobs, oldRepeats } = await shrink(behind.lines(), {
+      old: updates,
+      new: twice,
+      key: 'bob',
+    });
+    expect([jobs, oldRepeats]).toEqual([['3'], true]);
+  });
+
+  test('a mask that makes values anew', async () => {
+    const masked = async (used?: typeof updates): Promise<number> => {
+      let lines = 0;
+      for await (const _ of copyOfRecording(
+        bank().lines(),
+        new Masking({ data: (data) => data }, used),
+      ))
+        lines += 1;
+      return lines;
+    };
+    await expect(masked(updates)).rejects.toMatchObject({ code: 'RECORDING_MASKED' });
+    expect(await masked()).toBe(5);
   });
 });
