@@ -42,6 +42,8 @@ export interface CommitSight {
     /** `applied`, or how else it ended. */
     readonly end: string;
     readonly attempt: number;
+    /** All its keys, if it has several. */
+    readonly keys?: readonly string[];
   }[];
 }
 

@@ -168,8 +168,8 @@ function commitSight(entry: HistoryEntry): CommitSight {
     ...{ id, token, recovered },
     atMs: Number(id.split('-')[0]),
     valueJson: hash === NO_VALUE_HASH ? null : value,
-    jobs: jobs.map(({ jobId, name = '(removed)', data, decision, attempt }) => ({
-      ...{ jobId, name, attempt },
+    jobs: jobs.map(({ jobId, name = '(removed)', data, decision, attempt, keys }) => ({
+      ...{ jobId, name, attempt, ...(keys && { keys }) },
       dataJson: data,
       end: endOf(decision),
     })),

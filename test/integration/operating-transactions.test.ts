@@ -83,6 +83,20 @@ async function longAgo({ here }: Scene): Promise<string> {
   return `${sequence} ${Number(sinceMs) - 60_000} ${failAfterMs}`;
 }
 
+test("a transaction's other keys are told of its job in a lane, and of its commit at each key", async () => {
+  const at = scene();
+  const { here, a, b } = at;
+  await here.queue.enqueue(pair, { keys: [a, b] });
+  await here.queue.enqueue(add, { key: b });
+  expect((await torilHere(['lane', b, '-q', here.name])).stdout).toContain(`pair-hold with ${a} `);
+  await here.worker({ history: 'on' });
+  await empty(at);
+  for (const key of [a, b]) {
+    const { entries } = await here.queue.latestCommits(key, 5);
+    expect(entries.at(-1)).toMatchObject({ key, jobs: [{ jobId: '1', keys: [a, b] }] });
+  }
+});
+
 describe('a transaction that holds its lanes', () => {
   test.each([
     ['retry', ['1', '2'], ['1', '3']],

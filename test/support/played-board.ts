@@ -23,6 +23,8 @@ export interface PlayedLane {
   readonly name?: string;
   readonly cell?: CellSight;
   readonly copy?: unknown;
+  /** All keys of its first job. */
+  readonly keys?: readonly string[];
 }
 
 class PlayedTrail implements AuditTrail {
@@ -118,13 +120,14 @@ export class PlayedBoard implements Board {
 }
 
 function reportOf(key: string, lane: PlayedLane | undefined): LaneReport {
-  const { state = HELD, jobId = '25', name = 'withdraw', copy } = lane ?? {};
+  const { state = HELD, jobId = '25', name = 'withdraw', copy, keys } = lane ?? {};
+  const its = keys && { keys };
   const isThere = lane !== undefined;
   const failedReason = state.kind === 'held' ? state.reason : undefined;
   return {
     ...{ key, copy, length: isThere ? 3 : 0, heldBy: isThere ? jobId : undefined },
     jobs: isThere
-      ? [{ jobId, sequence: 7, name, state: 'failed', attemptsMade: 3, failedReason }]
+      ? [{ jobId, sequence: 7, name, state: 'failed', attemptsMade: 3, failedReason, ...its }]
       : [],
     ...{ token: isThere ? 9 : 0, watermark: 6, paceMs: 4, headAgeMs: 61_000, expectedWaitMs: 0 },
     lastCommits: isThere ? [{ token: 9, atMs: 1, jobs: undefined, recovered: false }] : [],

@@ -39,14 +39,16 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
     ['watermark', String(watermark)],
     ['ms per job', paceMs === 0 ? 'not known' : String(paceMs)],
   ]);
-  const rows = jobs.map(({ jobId, name, state, attemptsMade, failedReason, sequence }) => [
-    plain(jobId),
-    plain(name),
-    state,
-    attemptsMade,
-    String(sequence),
-    shortened(failedReason ?? ''),
-  ]);
+  const rows = jobs.map(
+    ({ jobId, name, state, attemptsMade, failedReason, sequence, keys = [] }) => [
+      plain(jobId),
+      plain(name) + withOthers(keys.filter((one) => one !== key)),
+      state,
+      attemptsMade,
+      String(sequence),
+      shortened(failedReason ?? ''),
+    ],
+  );
   const head = ['job', 'update', 'state', 'attempts', 'sequence', 'failed because'];
   const parts = [facts];
   if (explained.advice !== '') parts.push(explained.advice);
@@ -59,6 +61,10 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
 function commitLine({ token, atMs, jobs, recovered }: LaneCommit): string {
   const decided = jobs === undefined ? '' : `, ${jobs} ${jobs === 1 ? 'job' : 'jobs'}`;
   return `${token} at ${isoTime(atMs)}${decided}${recovered ? ', by a successor' : ''}`;
+}
+
+function withOthers(keys: readonly string[]): string {
+  return keys.length === 0 ? '' : ` with ${keys.map(plain).join(', ')}`;
 }
 
 function shortened(text: string): string {

@@ -48,7 +48,7 @@ export class RedisHistory implements History {
   }
 
   /**
-   * The last commits of a key, as far as they are among the newest of all keys.
+   * The last commits of a key, as far as they are among the newest of all keys. Of joint ones, the key's jobs.
    * @param bytesMax of jobs and values, about: fewer commits come if they are larger
    * @throws TorilError REDIS_FAILED
    */
@@ -60,7 +60,10 @@ export class RedisHistory implements History {
     const [more, ...entries] = (await this.#scripts.run(READ_LATEST_HISTORY, [
       ...[key, commitsMax, ENTRIES_LOOKED_BACK, bytesMax],
     ])) as [string, ...[string, string[]][]];
-    return { entries: entries.map(([id, fields]) => entryOf(id, fields)), hasMore: more !== '' };
+    const all = entries.map(([id, fields]) => entryOf(id, fields));
+    const isIts = ({ keys }: HistoryJob): boolean => keys?.includes(key) !== false;
+    const its = all.map((entry) => ({ ...entry, jobs: entry.jobs.filter(isIts) }));
+    return { entries: its, hasMore: more !== '' };
   }
 }
 
@@ -68,7 +71,7 @@ function entryOf(id: string, fields: readonly string[]): HistoryEntry {
   const of = new Map<string, string>();
   for (let i = 0; i < fields.length; i += 2) of.set(fields[i] as string, fields[i + 1] as string);
   const among = of.get('m');
-  const keys = among?.startsWith('[') === true ? (JSON.parse(among) as string[]) : undefined;
+  const keys = keysIn(among);
   return {
     id,
     key: of.get('k') ?? '',
@@ -80,10 +83,15 @@ function entryOf(id: string, fields: readonly string[]): HistoryEntry {
     value: of.get('v'),
     recovered: of.has('r'),
     hasResults: of.has('s'),
-    jobs: jobsOf(of.get('j') ?? '', keys),
+    jobs: jobsOf(of.get('J') ?? of.get('j') ?? '', keys ?? keysIn(of.get('M'))),
     ...(keys !== undefined && { keys }),
     ...(among !== undefined && keys === undefined && { head: among }),
   };
+}
+
+/** Undefined: it is the id of another entry, or nothing. */
+function keysIn(told: string | undefined): string[] | undefined {
+  return told?.startsWith('[') === true ? (JSON.parse(told) as string[]) : undefined;
 }
 
 function decodeOrigin(text: string | undefined): Origin {

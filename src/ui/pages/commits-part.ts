@@ -3,9 +3,10 @@ import { durationText } from '../../base/duration-text.ts';
 import type { LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CommitSight, CommitsSight } from '../board.ts';
 import type { Veil } from '../veil.ts';
-import { word } from './foreign-text.ts';
+import type { Links } from '../links.ts';
+import { plain, word } from './foreign-text.ts';
 import { html, NOTHING, type Html } from './html.ts';
-import { count, moment } from './parts.ts';
+import { count, laneLinks, moment } from './parts.ts';
 import { valueBlock, valueDifference } from './value-block.ts';
 
 /** Commits whose change is shown; comparing two values may take a millisecond or two. */
@@ -16,19 +17,22 @@ const DATA_SHOWN = 200;
 /** Undefined: it is not known; null: there was none. */
 type Known = { readonly value: unknown } | null | undefined;
 
-export function commitsPart(
-  { commits, hasMore }: CommitsSight,
-  key: string,
-  veil: Veil,
-  report: LaneReport,
-): Html {
+/** Whose commits they are. */
+interface Of {
+  readonly links: Links;
+  readonly queue: string;
+  readonly key: string;
+  readonly veil: Veil;
+}
+
+export function commitsPart({ commits, hasMore }: CommitsSight, of: Of, report: LaneReport): Html {
   if (commits.length === 0) {
     return html`${lastOne(report)}<p class="soft">None is recorded. Workers record commits with the option <code>history</code>.</p>`;
   }
-  const values = commits.map((commit) => known(commit, key, veil, report));
-  return html`${timeline(commits)}
+  const values = commits.map((commit) => known(commit, of, report));
+  return html`${timeline(commits, of.key)}
 <ol class="commits">
-${commits.map((commit, at) => commitItem(commit, values[at], at < COMPARED_MAX ? values[at + 1] : undefined, key, veil))}
+${commits.map((commit, at) => commitItem(commit, values[at], at < COMPARED_MAX ? values[at + 1] : undefined, of))}
 </ol>
 ${hasMore ? html`<p class="soft">There are older ones: <code>toril record</code> makes a file of them all.</p>` : ''}`;
 }
@@ -40,7 +44,7 @@ function lastOne({ lastCommits: [last] }: LaneReport): Html {
 }
 
 /** Redis keeps the last acknowledged value anyhow; of the others, only what the history wrote down in full. */
-function known(commit: CommitSight, key: string, veil: Veil, report: LaneReport): Known {
+function known(commit: CommitSight, { key, veil }: Of, report: LaneReport): Known {
   if (commit.valueJson === null) return null;
   if (commit.valueJson !== undefined) return { value: veil.value(key, parsed(commit.valueJson)) };
   const isLast = commit.token === report.token && report.copy !== undefined;
@@ -51,18 +55,34 @@ function commitItem(
   { id, atMs, token, recovered, jobs }: CommitSight,
   value: Known,
   before: Known,
-  key: string,
-  veil: Veil,
+  { links, queue, key, veil }: Of,
 ): Html {
   const rest = jobs.length - JOBS_SHOWN;
   return html`<li id="commit-${id}"><p>${moment(atMs)} · token ${String(token)} · ${jobs.length === 1 ? '1 job' : `${count(jobs.length)} jobs`}${recovered ? ' · acknowledged by a successor' : ''}</p>
 <ul>${jobs
     .slice(0, JOBS_SHOWN)
     .map(
-      ({ jobId, name, dataJson, end, attempt }) =>
-        html`<li>${word(name, 60)} <span class="soft">${word(jobId, 60)}</span> ${end}${attempt > 1 ? `, attempt ${attempt}` : ''}: <code>${word(dataText(veil, key, dataJson), DATA_SHOWN)}</code></li>`,
+      ({ jobId, name, dataJson, end, attempt, keys = [] }) =>
+        html`<li>${word(name, 60)} <span class="soft">${word(jobId, 60)}</span>${withOthers(links, queue, keys, key)} ${end}${attempt > 1 ? `, attempt ${attempt}` : ''}: <code>${word(dataText(veil, key, dataJson), DATA_SHOWN)}</code></li>`,
     )}${rest > 0 ? html`<li class="soft">and ${count(rest)} more</li>` : ''}</ul>
 ${change(id, value, before)}</li>`;
+}
+
+/** A job's other keys, each with a link to its page. */
+function withOthers(links: Links, queue: string, keys: readonly string[], key: string): Html {
+  const others = keys.filter((one) => one !== key);
+  return others.length === 0 ? NOTHING : html` with ${laneLinks(links, queue, others)}`;
+}
+
+const OTHER_KEYS_NAMED = 5;
+
+/** For the time line: keys that the commit's jobs have changed with this one. */
+function otherKeysText({ jobs }: CommitSight, key: string): string {
+  const others = [...new Set(jobs.flatMap(({ keys = [] }) => keys))].filter((one) => one !== key);
+  if (others.length === 0) return '';
+  const rest = others.length - OTHER_KEYS_NAMED;
+  const named = others.slice(0, OTHER_KEYS_NAMED).map((one) => plain(one, 60));
+  return `, with ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
 }
 
 function change(id: string, value: Known, before: Known): Html {
@@ -89,7 +109,7 @@ function parsed(json: string): unknown {
 /** Of the whole width, in percent. */
 const [LEFT, RIGHT] = [2, 98];
 
-function timeline(commits: readonly CommitSight[]): Html {
+function timeline(commits: readonly CommitSight[], key: string): Html {
   const newest = commits[0];
   const oldest = commits.at(-1);
   if (newest === undefined || oldest === undefined || newest === oldest) return NOTHING;
@@ -101,7 +121,7 @@ function timeline(commits: readonly CommitSight[]): Html {
 <line x1="${LEFT}%" x2="${RIGHT}%" y1="16" y2="16"></line>
 ${commits.map(
   (commit) =>
-    html`<circle cx="${place(commit)}%" cy="16" r="5"${commit.jobs.some(({ end }) => end !== 'applied') ? html` class="failed"` : ''}><title>token ${String(commit.token)}</title></circle>`,
+    html`<circle cx="${place(commit)}%" cy="16" r="5"${commit.jobs.some(({ end }) => end !== 'applied') ? html` class="failed"` : ''}><title>token ${String(commit.token)}${otherKeysText(commit, key)}</title></circle>`,
 )}
 <text x="${LEFT}%" y="42">${durationText(newest.atMs - oldest.atMs)} before</text>
 <text x="${RIGHT}%" y="42" text-anchor="end">last commit</text>

@@ -61,7 +61,7 @@ ${valuePart(links, view, report)}
 <h2>Lane</h2>
 ${jobsTable(links, view, report)}
 <h2>Last commits</h2>
-${commitsPart(commits, key, veil, report)}
+${commitsPart(commits, { links, queue, key, veil }, report)}
 <h2>Who did what</h2>
 ${acts.length === 0 ? html`<p class="soft">Nobody has acted on this key.</p>` : html`${actsTable(links, queue, acts, false)}<p class="more"><a href="${links.audit(queue, { key })}">All acts on this key</a></p>`}`;
 }

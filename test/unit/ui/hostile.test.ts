@@ -68,7 +68,16 @@ describe.each(Object.entries(HOSTILE))('%s', (_, text) => {
       commits: ['1-0', '0-0'].map((id) => ({
         ...{ id, atMs: 1_700_000_000_000, token: 9, recovered: true },
         valueJson: JSON.stringify({ [text]: [text] }),
-        jobs: [{ jobId: text, name: text, dataJson: text, end: 'applied', attempt: 2 }],
+        jobs: [
+          {
+            jobId: text,
+            name: text,
+            dataJson: text,
+            end: 'applied',
+            attempt: 2,
+            keys: ['other', text],
+          },
+        ],
       })),
     };
     await board.audit.end(

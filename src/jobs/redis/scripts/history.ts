@@ -215,7 +215,8 @@ return result
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] key  ARGV[3] commits at most
  *   ARGV[4] entries looked at at most  ARGV[5] bytes of jobs and values at most, about
- *   Returns ['1' if there may be more or '', then per entry: [id, fields]]
+ *   Returns ['1' if there may be more or '', then per entry: [id, fields]]; one of a joint commit has its keys (`M`) and jobs (`J`)
+ *   from its first key's entry
  */
 export const READ_LATEST_HISTORY: Script = {
   name: 'torilReadLatestHistory',
@@ -223,6 +224,17 @@ export const READ_LATEST_HISTORY: Script = {
   lua: `${OWN_PREFIX_LUA}
 local commitsMax, seenMax, bytesMax = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local result, from, seen, bytes = { '' }, '+', 0, 0
+local function withHead(fields)
+  local function of(entry, name)
+    for f = 1, #entry, 2 do if entry[f] == name then return entry[f + 1] end end
+  end
+  local headId = of(fields, 'm')
+  if not headId or string.sub(headId, 1, 1) == '[' then return end
+  local head = redis.call('XRANGE', own .. '${HISTORY_KEY}', headId, headId)[1]
+  if not head then return end
+  local n = #fields
+  fields[n + 1], fields[n + 2], fields[n + 3], fields[n + 4] = 'M', of(head[2], 'm') or '', 'J', of(head[2], 'j') or ''
+end
 -- A few at a time: an entry may hold a megabyte.
 while true do
   local entries = redis.call('XREVRANGE', own .. '${HISTORY_KEY}', from, '-', 'COUNT', 10)
@@ -233,6 +245,7 @@ while true do
         result[1] = '1'
         return result
       end
+      withHead(fields)
       result[#result + 1] = entries[i]
       for f = 2, #fields, 2 do bytes = bytes + #fields[f] end
     end
