@@ -2,7 +2,7 @@
  * Worlds with one guard taken away. In each the search must find a broken promise: else the checks
  * are blind, or what makes the guard necessary never happens.
  */
-import type { Lanes } from '../../src/jobs/lanes.ts';
+import type { Acknowledged, Lanes } from '../../src/jobs/lanes.ts';
 import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
 import type { MemcachedServer, NewItem } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';
@@ -86,6 +86,24 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
           },
         }),
     },
+  },
+  'a joint commit, key by key': {
+    within: { path: 'joint' },
+    damage: {
+      lanes: (lanes) =>
+        changed(lanes, {
+          async acknowledgeJoint(commit) {
+            let answer: Acknowledged = { accepted: true };
+            for (const key of commit.keys)
+              answer = await lanes.acknowledgeJoint({ ...commit, keys: [key] });
+            return answer;
+          },
+        }),
+    },
+  },
+  'completing before the cells': {
+    within: { path: 'joint' },
+    damage: { lanes: (lanes) => changed(lanes, { behind: () => Promise.resolve([]) }) },
   },
   /** What an older holder knows of the cell stays true. */
   'no new CAS': {

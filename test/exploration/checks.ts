@@ -18,8 +18,8 @@ export class Violation extends Error {
 
 /** What must be remembered of the past, since no server shows it. Part of every state. */
 export interface Watch {
-  /** Memcached has lost the cell, and no commit of what is there now has been acknowledged since. */
-  readonly isCellLost: boolean;
+  /** Bits by key: memcached has lost the cell, and no commit of what is there now has been acknowledged since. */
+  readonly lostCells: number;
   /** A lock was lost: until its holder notices, there can be two. */
   readonly isLockLost: boolean;
   /** The highest token with which a strict update or a function has begun. */
@@ -32,7 +32,7 @@ export interface Watch {
 }
 
 export const NOTHING_WATCHED: Watch = {
-  isCellLost: false,
+  lostCells: 0,
   isLockLost: false,
   begun: 0,
   landed: 0,
@@ -60,11 +60,11 @@ export class Checks {
 
   /** A client's request was executed. */
   executed(watch: Watch, before: MemcachedState, after: MemcachedState, redis: RedisState): Watch {
-    if (before.cellText === after.cellText) return watch;
-    const old = this.#read(before.cellText);
-    const now = this.#read(after.cellText);
+    if (cellTextOf(before) === cellTextOf(after)) return watch;
+    const old = this.#read(cellTextOf(before));
+    const now = this.#read(cellTextOf(after));
     if (now === undefined) {
-      if (old !== undefined && !watch.isCellLost)
+      if (old !== undefined && watch.lostCells === 0)
         throw new Violation('P1', 'a request took away the value of the cell');
       return watch;
     }
@@ -82,33 +82,33 @@ export class Checks {
   lost(watch: Watch, what: 'cell' | 'lock' | 'both'): Watch {
     return {
       ...watch,
-      isCellLost: watch.isCellLost || (what !== 'lock' && this.#path !== 'lease'),
+      lostCells: watch.lostCells === 1 || (what !== 'lock' && this.#path !== 'lease') ? 1 : 0,
       isLockLost: watch.isLockLost || (what !== 'cell' && this.#inStep),
     };
   }
 
   /** A script was executed. */
   acknowledged(watch: Watch, before: RedisState, after: RedisState, cell: MemcachedState): Watch {
-    if (before.copyToken === after.copyToken) return watch;
-    if (after.copyToken < before.copyToken) {
-      const what = `token ${after.copyToken} was acknowledged after ${before.copyToken}`;
-      throw new Violation('P5', what);
-    }
-    const old = valueOf(before.copyValue);
-    const now = valueOf(after.copyValue);
+    const [last, copy] = [copyOf(before), copyOf(after)];
+    if (last.token === copy.token) return watch;
+    if (copy.token < last.token)
+      throw new Violation('P5', `token ${copy.token} was acknowledged after ${last.token}`);
+    const old = valueOf(last.value);
+    const now = valueOf(copy.value);
     checkOrder(now, 'the copy');
     if (now.length <= old.length) {
       throw new Violation('P1', `the copy ${show(old)} was followed by ${show(now)}`);
     }
-    const present = this.#read(cell.cellText);
-    return present?.token === after.copyToken ? { ...watch, isCellLost: false } : watch;
+    const present = this.#read(cellTextOf(cell));
+    return present?.token === copy.token ? { ...watch, lostCells: 0 } : watch;
   }
 
   /** Everybody has finished: a reader sees what was acknowledged last, or nothing. */
-  ended({ cellText }: MemcachedState, { copyToken, copyValue }: RedisState): void {
-    const cell = this.#read(cellText);
-    if (cell === undefined || cell.token === copyToken) return;
-    const what = `everybody has finished, and a reader still sees ${show(cell.value)}, not ${show(valueOf(copyValue))}`;
+  ended(memcached: MemcachedState, redis: RedisState): void {
+    const cell = this.#read(cellTextOf(memcached));
+    const { token, value } = copyOf(redis);
+    if (cell === undefined || cell.token === token) return;
+    const what = `everybody has finished, and a reader still sees ${show(cell.value)}, not ${show(valueOf(value))}`;
     throw new Violation('P9', what);
   }
 
@@ -117,6 +117,7 @@ export class Checks {
     watch: Watch,
     event: WorkerEvent,
     redis: RedisState,
+    _memcached: MemcachedState,
     othersRun: boolean,
     isCalm: boolean,
   ): Watch {
@@ -150,7 +151,7 @@ export class Checks {
 
   #committed(watch: Watch, old: Envelope | undefined, now: Envelope): Watch {
     checkOrder(now.value, 'the cell');
-    if (old === undefined || watch.isCellLost) return watch;
+    if (old === undefined || watch.lostCells !== 0) return watch;
     if (now.base !== old.token) {
       const what = `a reader sees commit ${old.token}, then ${now.token}, which was built on ${now.base}`;
       throw new Violation('P1', what);
@@ -194,17 +195,18 @@ export class Checks {
 }
 
 /** Somebody has put a stale cell right: only what was acknowledged, and only where the cell had been lost. */
-function restored(watch: Watch, { token }: Envelope, { copyToken }: RedisState): Watch {
+function restored(watch: Watch, { token }: Envelope, redis: RedisState): Watch {
+  const copyToken = copyOf(redis).token;
   if (token > copyToken) {
     throw new Violation('P1', `the cell was made commit ${token}, which was never acknowledged`);
   }
-  if (!watch.isCellLost) {
+  if (watch.lostCells === 0) {
     throw new Violation(
       'P1',
       `the cell was made commit ${token}, though memcached had not lost it`,
     );
   }
-  return { ...watch, isCellLost: token !== copyToken };
+  return { ...watch, lostCells: token === copyToken ? 0 : 1 };
 }
 
 function told(watch: Watch, event: Extract<WorkerEvent, { kind: 'told' }>): Watch {
@@ -225,7 +227,7 @@ function checkEnd(
 ): void {
   if (end === 'back') return;
   if (end !== 'completed') throw new Violation('P7', `job ${jobId} ${end}: ${text}`);
-  const kept = valueOf(redis.copyValue);
+  const kept = valueOf(copyOf(redis).value);
   if (!kept.includes(Number(jobId))) {
     throw new Violation('P3', `job ${jobId} is completed, and the copy has ${show(kept)}`);
   }
@@ -237,6 +239,14 @@ function checkEnd(
 function checkOrder(value: readonly (number | string)[], where: string): void {
   if (value.every((job, at) => job === at + 1)) return;
   throw new Violation('P2', `${where} has the jobs ${show(value)}`);
+}
+
+function cellTextOf({ cellTexts }: MemcachedState): string {
+  return cellTexts[0] ?? '';
+}
+
+function copyOf({ copies }: RedisState): RedisState['copies'][number] {
+  return copies[0] as RedisState['copies'][number];
 }
 
 function valueOf(json: string): readonly (number | string)[] {

@@ -1,5 +1,6 @@
 /** What is searched: which path, how many workers, which faults. */
 import { CELL_FLAGS, encodeEnvelope } from '../../src/cells/envelope.ts';
+import type { JointCommit } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledgement } from '../../src/jobs/lanes.ts';
 import type { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
@@ -7,13 +8,14 @@ import type { NewItem } from '../../src/memcached/server.ts';
 import { Canonical } from './canonical.ts';
 import { Checks } from './checks.ts';
 import { FreshStarts } from './fresh-starts.ts';
+import { JointChecks } from './joint-checks.ts';
 import { MemcachedStates } from './memcached-states.ts';
 import { RedisStates } from './redis-states.ts';
 import { Vocabulary } from './requests.ts';
 import { firstState, type State } from './state.ts';
 import type { World } from './world.ts';
-import { DATA_SET, KEY, QUEUE } from './worker-plan.ts';
-import type { Path, WireProtocol, WorkerDamage, WorkerPlan } from './worker-plan.ts';
+import { DATA_SET, KEY, KEYS, keysOfJob, QUEUE } from './worker-plan.ts';
+import type { Path, Shared, WireProtocol, WorkerDamage, WorkerPlan } from './worker-plan.ts';
 import { WorkerTree } from './worker-tree.ts';
 
 export interface Configuration {
@@ -40,6 +42,7 @@ export interface Configuration {
   /** Whether there is a value from the beginning. */
   readonly cell: 'present' | 'missing';
   readonly protocol: WireProtocol;
+  readonly shared: Shared;
 }
 
 /** Each has a budget of its own. */
@@ -70,6 +73,7 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   clocks: 'apart',
   cell: 'present',
   protocol: 'binary',
+  shared: 'first',
 };
 
 /** A guard taken away. */
@@ -87,16 +91,19 @@ export function worldOf(
   configuration: Configuration,
   damage: Damage = {},
 ): { readonly world: World; readonly first: State } {
-  const { path, workers, jobs, batch, commits, others, clocks, cell, protocol } = configuration;
+  const { path, workers, jobs, batch, commits, others, clocks, cell, protocol, shared } =
+    configuration;
   const { store = () => {}, jobs: damageJobs = () => {} } = damage;
   const vocabulary = new Vocabulary();
   const inStep = clocks === 'step';
   const earlierJobs = cell === 'present' && path !== 'lease' ? 1 : 0;
+  const lanesOf = (jobId: string): readonly string[] =>
+    path === 'joint' ? keysOfJob(jobId, earlierJobs, shared) : [KEY];
   const commitsOf = (index: number): number => (index === 0 ? commits : others);
   const planOf = (index: number, suffix: string): WorkerPlan => ({
     ...{ path, protocol },
     name: `${NAMES[index]}${suffix}`,
-    jobId: String(earlierJobs + (index % jobs) + 1),
+    ...jobOf(String(earlierJobs + (index % jobs) + 1), lanesOf),
     batchJobsMax: batch,
     commits: commitsOf(index),
     callsMax: commitsOf(index) + FURTHER_CALLS_MAX,
@@ -106,7 +113,8 @@ export function worldOf(
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
   const memcached = new MemcachedStates(vocabulary, protocol, store);
-  const redis = new RedisStates(vocabulary, path === 'lease' ? 0 : earlierJobs + jobs, damageJobs);
+  const allJobs = path === 'lease' ? 0 : earlierJobs + jobs;
+  const redis = new RedisStates(vocabulary, allJobs, lanesOf, damageJobs);
   const workerTree = new WorkerTree(vocabulary, damage);
   const world: World = {
     vocabulary,
@@ -115,7 +123,7 @@ export function worldOf(
     workers: workerTree,
     canonical: new Canonical({ vocabulary, memcached, redis, workers: workerTree }),
     freshStarts: new FreshStarts(vocabulary, workerTree),
-    checks: new Checks(path, inStep),
+    checks: path === 'joint' ? new JointChecks(allJobs, lanesOf) : new Checks(path, inStep),
     comparesCas: damage.store === undefined,
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
@@ -135,8 +143,8 @@ export function worldOf(
     faults,
   };
   const first = firstState(
-    world.memcached.start(earlierCell(path, cell)),
-    world.redis.start(path === 'lease' ? undefined : earlierCommit(cell)),
+    world.memcached.start(cell === 'missing' ? [] : earlierCells(path)),
+    world.redis.start(path === 'lease' || cell === 'missing' ? undefined : earlierCommit(path)),
     nodes,
     budget,
   );
@@ -153,20 +161,32 @@ const EARLIER = {
   dataSet: DATA_SET,
 };
 
-function earlierCell(path: Path, cell: Configuration['cell']): NewItem | undefined {
-  if (cell === 'missing') return undefined;
+function jobOf(
+  jobId: string,
+  lanesOf: (jobId: string) => readonly string[],
+): Pick<WorkerPlan, 'jobId' | 'keys'> {
+  return { jobId, keys: lanesOf(jobId) };
+}
+
+function earlierCells(path: Path): NewItem[] {
   const isLease = path === 'lease';
   const value = encodeEnvelope({
     ...EARLIER,
     watermark: isLease ? 0 : EARLIER.watermark,
     token: isLease ? 0 : EARLIER.token,
     queue: isLease ? '' : QUEUE,
+    ...(path === 'joint' && { base: EARLIER.token, keys: KEYS }),
     valueJson: isLease ? '["earlier"]' : '[1]',
   });
-  return { value, flags: CELL_FLAGS, ttlSeconds: 0 };
+  const keys = path === 'joint' ? KEYS : [KEY];
+  return keys.map(() => ({ value, flags: CELL_FLAGS, ttlSeconds: 0 }));
 }
 
-function earlierCommit(cell: Configuration['cell']): Acknowledgement | undefined {
-  if (cell === 'missing') return undefined;
-  return { ...EARLIER, key: KEY, decided: 1, value: { json: '[1]' }, paceMs: 0 };
+function earlierCommit(path: Path): Acknowledgement | JointCommit {
+  const { token, watermark, dataSet, base } = EARLIER;
+  const value = { json: '[1]' };
+  if (path !== 'joint') return { ...EARLIER, key: KEY, decided: 1, value, paceMs: 0 };
+  const of = { base, watermark, value, jobIds: ['1'], expireMs: 0, history: undefined };
+  const keys = KEYS.map((key) => ({ ...of, key }));
+  return { token, dataSet, keys, decisions: new Map([['1', 'a']]), paceMs: 0 };
 }

@@ -3,15 +3,19 @@
  * back. What stands between a delivery and the gate is the shipped code (src/workers/deliveries/intake.ts).
  */
 import type { Deliveries, Delivered } from '../../src/jobs/deliveries.ts';
-import { KEY, UPDATE } from './worker-plan.ts';
+import { dataOf, UPDATE } from './worker-plan.ts';
 
 /** What becomes of a delivery. `back`: its slot is given back, without an attempt. */
 export type DeliveryEnd = 'completed' | 'failed' | 'charged' | 'back';
 
-/** @param outcome how it has left its lane, as Redis knows it at its delivery; empty: it has not */
-export function deliveryOf(jobId: string, outcome: string): Delivered {
+/**
+ * @param keys of its lanes
+ * @param outcome how it has left its lane, as Redis knows it at its delivery; empty: it has not
+ */
+export function deliveryOf(jobId: string, keys: readonly string[], outcome: string): Delivered {
+  const [lane] = keys as [string];
   return {
-    ...{ jobId, name: UPDATE, data: { job: Number(jobId) }, addedMs: 0, lane: KEY, outcome },
+    ...{ jobId, name: UPDATE, data: dataOf(jobId, keys), addedMs: 0, lane, outcome },
     ...{ attemptsMade: 0, deliveries: 1, stalls: 0, completion: undefined },
     isLastAttempt: () => true,
   };

@@ -1,4 +1,5 @@
 /** What can happen in a state. */
+import { CELLS, LOCK, LOCKS } from './memcached-states.ts';
 import type { Place, State } from './state.ts';
 import { transition } from './steps.ts';
 import type { WorkerNode } from './worker-tree.ts';
@@ -28,8 +29,10 @@ export function enabled(state: State, world: World): number[] {
   }
   for (const [who, place] of places.entries()) faultsOf(state, place, who, world, steps);
   if (budget.evictions > 0) {
-    if (memcached.cell !== undefined) steps.push(transition('cell is evicted', 0));
-    if (memcached.lock !== undefined) steps.push(transition('lock is evicted', 0));
+    for (const [key, name] of CELLS.entries())
+      if (memcached.items.has(name)) steps.push(transition('cell is evicted', key));
+    for (const [key, name] of LOCKS.entries())
+      if (memcached.items.has(name)) steps.push(transition('lock is evicted', key));
   }
   if (budget.restarts > 0) {
     steps.push(transition('restarts', 0), transition('restarts far away', 0));
@@ -73,7 +76,7 @@ function ownSteps(state: State, place: Place, who: number, world: World, steps: 
   if (isGone) steps.push(transition('hears of the closing', who));
   if (replies.length < node.calls.length) steps.push(transition('calls', who));
   if (replies.length > 0) steps.push(transition('hears the reply', who));
-  if (node.pausing && !isWorn(node) && canSeeSomethingNew(state, node, world)) {
+  if (node.pausing && !isWorn(node) && canSeeSomethingNew(state, place, world)) {
     steps.push(transition('ends its pause', who));
   }
   if (node.working) steps.push(transition('ends its work', who));
@@ -87,9 +90,12 @@ export function isWorn(node: WorkerNode): boolean {
  * A worker that waits for a lock asks again and again. It need not do so before there is something
  * else to be seen than the last time: the lock is as it was, and its job is not decided.
  */
-function canSeeSomethingNew({ memcached, redis }: State, node: WorkerNode, world: World): boolean {
+function canSeeSomethingNew({ memcached, redis }: State, place: Place, world: World): boolean {
+  const { node, hasNews } = place;
+  // It looks at several keys at a time, and so for anything that has changed since it last began to look.
+  if (node.plan.path === 'joint') return hasNews;
   if (node.sawHeld === -1) return true;
-  const { lock } = memcached;
+  const lock = memcached.items.get(LOCK);
   const seen = world.vocabulary.at('outcome', node.sawHeld);
   const isSame =
     seen.kind === 'done' && lock !== undefined && (seen.value as { cas: bigint }).cas === lock.cas;

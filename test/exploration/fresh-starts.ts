@@ -19,9 +19,10 @@
  *
  * `exploration-fresh-starts.test.ts` tells both the same for a while, and compares what they do.
  */
+import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
 import type { Outcome } from '../../src/memcached/server.ts';
-import { CELL, LOCK } from './memcached-states.ts';
+import { CELL, LOCK, LOCKS } from './memcached-states.ts';
 import { ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
@@ -42,9 +43,11 @@ export class FreshStarts {
 
   /** The worker itself, or the new process that it is taken for. */
   standIn(node: WorkerNode, who: number, state: State): WorkerNode {
-    const { requests, calls, isDecided, working, wasRefused, over, parent, commit } = node;
+    const { requests, calls, isDecided, working, wasRefused, over, parent, commit, plan } = node;
     if (parent === undefined || calls.length > 1) return node;
-    if (isDecided || working || wasRefused || over) return node;
+    if (isDecided || working || over) return node;
+    if (plan.path === 'joint') return this.#standInForJoint(node, who, state);
+    if (wasRefused) return node;
     const hasJustCommitted =
       node.events.some(isWritten) && calls.length === 1 && requests.length === 1;
     if (commit !== undefined && !hasJustCommitted && !isForgotten(node, state)) return node;
@@ -55,6 +58,21 @@ export class FreshStarts {
     const fresh = hasJustCommitted ? this.#committed(node, abandoned) : this.#find(node, abandoned);
     node.fresh.set(key, fresh ?? node);
     return fresh ?? node;
+  }
+
+  /**
+   * A transaction that is refused has left nothing in a cell, and its CAS are of no use. Only its begin is like a new process's:
+   * later there may be visits of other keys.
+   */
+  #standInForJoint(node: WorkerNode, who: number, state: State): WorkerNode {
+    const told = this.#toldBegins(node);
+    if (told === undefined || this.#abandoned(node, who, state).length > 0) return node;
+    const known = node.fresh.get('');
+    if (known !== undefined) return known;
+    const begun = { ...node.plan, idsDrawn: node.idsDrawn - 1 };
+    const fresh = this.#toldTo(begun, [this.#reply({ outcome: '' })], node) ?? node;
+    node.fresh.set('', fresh);
+    return fresh;
   }
 
   #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
@@ -81,10 +99,11 @@ export class FreshStarts {
 
   /** The shortest way to a commit with this CAS: there was no cell, and nobody else. Its lock is being deleted. */
   #committed(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
-    const { plan, requests, callsMade, idsDrawn, commit, sighting } = node;
+    const { plan, requests, callsMade, idsDrawn, commit, sightings } = node;
     const vocabulary = this.#vocabulary;
     const release = vocabulary.at('memcached', requests[0] as number);
-    if (release.command !== 'delete' || commit === undefined || sighting !== -1) return undefined;
+    if (release.command !== 'delete' || commit === undefined || sightings.size > 0)
+      return undefined;
     const { cas } = release;
     const lock = { ...encodeLock(`${plan.name}-${idsDrawn}`, LEASE_MS), cas };
     const commits = plan.commits - commit.count + 1;
@@ -128,13 +147,14 @@ export class FreshStarts {
 
   /** What a new process has heard when it has just asked for the cell and the lock. */
   #toldBegins(node: WorkerNode): number[] | undefined {
-    const { requests, calls, pausing, sighting, plan } = node;
+    const { requests, calls, pausing, sightings, plan } = node;
     const asks = plan.protocol === 'binary' ? 2 : 3; // with the get behind the add
-    if (requests.length !== asks || calls.length > 0 || pausing || sighting !== -1)
+    if (requests.length !== asks || calls.length > 0 || pausing || sightings.size > 0)
       return undefined;
     const [get, add] = requests.map((request) => this.#vocabulary.at('memcached', request));
+    const [cell, lock] = [cellName(plan.keys[0] ?? ''), lockName(plan.keys[0] ?? '')];
     const begins =
-      get?.command === 'get' && get.name === CELL && add?.command === 'add' && add.name === LOCK;
+      get?.command === 'get' && get.name === cell && add?.command === 'add' && add.name === lock;
     return begins && !hasTimePassedSince(requests[1] as number, node) ? [] : undefined;
   }
 
@@ -186,7 +206,7 @@ export class FreshStarts {
       const id = isOwn(owner, node) ? Number(owner.slice(owner.indexOf('-') + 1)) : node.idsDrawn;
       if (id < node.idsDrawn) ids.add(id);
     };
-    note(ownerIn(memcached.lock));
+    for (const name of LOCKS) note(ownerIn(memcached.items.get(name)));
     for (const { to, owner, requests } of orphans) {
       if (to === 'redis' || owner !== who) continue;
       for (const id of requests) {
@@ -201,7 +221,7 @@ export class FreshStarts {
 /** It cannot be tried any more, and makes no difference to what is tried after the last write. */
 function isForgotten({ commit, epoch, plan }: WorkerNode, { memcached }: State): boolean {
   if (commit === undefined || plan.commits - commit.count > 1) return false;
-  return commit.epoch !== epoch || (commit.isUsed && memcached.cell?.cas !== commit.cas);
+  return commit.epoch !== epoch || (commit.isUsed && memcached.items.get(CELL)?.cas !== commit.cas);
 }
 
 function answer(outcome: number): number {

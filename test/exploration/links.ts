@@ -4,6 +4,7 @@
  */
 import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';
+import type { BehindCommit, JointCommit } from '../../src/jobs/joint-lanes.ts';
 import type {
   Acknowledged,
   Acknowledgement,
@@ -179,6 +180,7 @@ export class ExploredServer implements MemcachedServer {
 /** The lanes as a worker sees them, and where its tokens come from. */
 export class ExploredRedis implements Lanes, TokenSource {
   readonly outstanding: Sent<RedisRequest, unknown>[] = [];
+  #whenAnswered: () => void = () => {};
 
   take(request: TakeRequest): Promise<Taken> {
     return this.#call({ script: 'take', request });
@@ -237,22 +239,29 @@ export class ExploredRedis implements Lanes, TokenSource {
     throw notExplored();
   }
 
-  // No job has several keys here.
-
+  /** All have entered with their adds. */
   enterJoint(): never {
     throw notExplored();
   }
 
-  acknowledgeJoint(): never {
-    throw notExplored();
+  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+    return this.#call({ script: 'acknowledgeJoint', commit: { ...commit, paceMs: 0 } });
   }
 
-  settled(): never {
-    throw notExplored();
+  settled(token: number): Promise<void> {
+    return this.#call({ script: 'settled', token });
   }
 
-  behind(): never {
-    throw notExplored();
+  /** Redis's clock stands still, so whoever asks for those of long ago is told all. */
+  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
+    const asked = 'token' in which ? which : { forMs: -1_000_000 };
+    return this.#call({ script: 'behind', which: asked });
+  }
+
+  /** Resolves when all calls are answered. */
+  async idle(): Promise<void> {
+    while (this.outstanding.length > 0)
+      await new Promise<void>((resolve) => void (this.#whenAnswered = resolve));
   }
 
   noteWait(): never {
@@ -270,6 +279,7 @@ export class ExploredRedis implements Lanes, TokenSource {
   /** The reply to the oldest call arrives. */
   answer(reply: unknown): void {
     this.outstanding.shift()?.settle(reply);
+    this.#whenAnswered();
   }
 
   #call<Reply>(request: RedisRequest): Promise<Reply> {

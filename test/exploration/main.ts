@@ -11,7 +11,7 @@ import { rowsFor } from './rows.ts';
 import { exploreAll } from './shards.ts';
 import { commandLine, usageError } from '../support/command-line.ts';
 
-const PATHS = ['queue', 'strict', 'lease'] as const;
+const PATHS = ['queue', 'strict', 'lease', 'joint'] as const;
 const NUMBERS = [
   'workers',
   'jobs',
@@ -29,7 +29,7 @@ const JOBS_MAX = 9;
 const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
-  --path queue|strict|lease   --protocol binary|meta   --clocks apart|step   --cell present|missing   --canary NAME (or "list")
+  --path queue|strict|lease|joint   --protocol binary|meta   --clocks apart|step   --cell present|missing   --shared first|last   --canary NAME (or "list")
   --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
@@ -39,6 +39,7 @@ const values = commandLine(USAGE, {
   protocol: text,
   clocks: text,
   cell: text,
+  shared: text,
   canary: text,
   seconds: { type: 'string', default: '600' },
   processes: { type: 'string', default: '2' },
@@ -81,7 +82,8 @@ async function main(): Promise<number> {
 function chosen(): Configuration[] {
   const path = oneOf('path', values.path, PATHS);
   const given = NUMBERS.filter((name) => values[name] !== undefined);
-  const isOne = given.length > 0 || [values.protocol, values.clocks, values.cell].some(Boolean);
+  const { protocol: spoken, clocks: running, cell: there, shared: standing } = values;
+  const isOne = given.length > 0 || [spoken, running, there, standing].some(Boolean);
   if (!isOne) {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
@@ -93,12 +95,13 @@ function chosen(): Configuration[] {
   );
   const clocks = oneOf('clocks', values.clocks, ['apart', 'step'] as const) ?? NO_FAULTS.clocks;
   const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
+  const shared = oneOf('shared', values.shared, ['first', 'last'] as const) ?? NO_FAULTS.shared;
   const { workers = NO_FAULTS.workers, jobs = workers } = numbers;
   if (workers < 1 || workers > WORKERS_MAX || jobs < 1 || jobs > JOBS_MAX) {
     usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
   }
   return (path === undefined ? PATHS : [path]).map((one) => {
-    return { ...NO_FAULTS, path: one, protocol, clocks, cell, ...numbers, workers, jobs };
+    return { ...NO_FAULTS, path: one, protocol, clocks, cell, shared, ...numbers, workers, jobs };
   });
 }
 

@@ -1,5 +1,5 @@
 /**
- * Every state that the memcached server can be in: its two items and its CAS counter. The real
+ * Every state that the memcached server can be in: the cell and the lock of each key, and its CAS counter. The real
  * in-memory engine runs once for each request in each state.
  */
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
@@ -7,24 +7,27 @@ import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
-import { KEY, type WireProtocol } from './worker-plan.ts';
+import { KEY, KEYS, type WireProtocol } from './worker-plan.ts';
 import { WorkerClock } from './worker-clock.ts';
 
 export const CELL = cellName(KEY);
 export const LOCK = lockName(KEY);
-const NAMES = [CELL, LOCK];
+/** By key. */
+export const CELLS: readonly string[] = KEYS.map(cellName);
+export const LOCKS: readonly string[] = KEYS.map(lockName);
+const NAMES = [...CELLS, ...LOCKS];
 /** Makes the counter move. */
 const OTHER = 'other';
 
 /** What happens to a server besides requests. */
-export type MemcachedFault = 'evict cell' | 'evict lock' | 'restart';
-const FAULTS: readonly MemcachedFault[] = ['evict cell', 'evict lock', 'restart'];
-/** Requests are numbers from 0 on; these are below, and a request without room is far above. */
+export type MemcachedFault = { readonly evicted: string } | 'restart';
+/** Requests are numbers from 0 on; these are below (a restart, then an eviction of each name), and a request without room is far above. */
+const RESTART = -1;
 const WITHOUT_ROOM = 1_000_000_000;
 
 interface Contents {
-  readonly cell: Item | undefined;
-  readonly lock: Item | undefined;
+  /** By name. */
+  readonly items: ReadonlyMap<string, Item>;
   readonly lastCas: number;
   /** In the meta protocol: the next look at the cell will be the first one since it was bumped. */
   readonly isBumped: boolean;
@@ -32,8 +35,8 @@ interface Contents {
 
 export interface MemcachedState extends Contents {
   readonly id: number;
-  /** The text of the cell, for the checks; empty: there is none. */
-  readonly cellText: string;
+  /** The texts of the cells, by key, for the checks; empty: there is none. */
+  readonly cellTexts: readonly string[];
   readonly numbers: Numbers;
   readonly next: Map<number, Step>;
   /** By what has become of its numbers. */
@@ -61,12 +64,12 @@ export class MemcachedStates {
     this.#damage = damage;
   }
 
-  /** @param earlier the cell that is there from the beginning */
-  start(earlier: NewItem | undefined): MemcachedState {
-    if (earlier === undefined)
-      return this.#stateOf({ cell: undefined, lock: undefined, lastCas: 0, isBumped: false });
-    const cell = { ...earlier, cas: 1n };
-    return this.#stateOf({ cell, lock: undefined, lastCas: 1, isBumped: false });
+  /** @param earlier the cells that are there from the beginning, by key */
+  start(earlier: readonly NewItem[]): MemcachedState {
+    const items = new Map(
+      earlier.map((cell, at) => [CELLS[at] as string, { ...cell, cas: BigInt(at + 1) }]),
+    );
+    return this.#stateOf({ items, lastCas: earlier.length, isBumped: false });
   }
 
   /** `isFull`: there is no room for anything new just then. */
@@ -75,17 +78,17 @@ export class MemcachedStates {
   }
 
   suffer(state: MemcachedState, fault: MemcachedFault): MemcachedState {
-    return this.#step(state, -1 - FAULTS.indexOf(fault)).state;
+    const step = fault === 'restart' ? RESTART : RESTART - 1 - NAMES.indexOf(fault.evicted);
+    return this.#step(state, step).state;
   }
 
   renamed(state: MemcachedState, lastCas: number, to: Renaming): MemcachedState {
     const key = `${lastCas} ${state.numbers.keyOf(to)}`;
     const known = state.renamed.get(key);
     if (known !== undefined) return known;
-    const { cell, lock, isBumped } = state;
+    const { items, isBumped } = state;
     const renamed = this.#stateOf({
-      cell: cell && renamedItem(cell, to),
-      lock: lock && renamedItem(lock, to),
+      items: new Map([...items].map(([name, item]) => [name, renamedItem(item, to)])),
       ...{ lastCas, isBumped },
     });
     state.renamed.set(key, renamed);
@@ -104,7 +107,9 @@ export class MemcachedStates {
 
   #run(server: Server, step: number): number {
     if (step < 0) {
-      server.suffer(FAULTS[-1 - step] as MemcachedFault);
+      server.suffer(
+        step === RESTART ? 'restart' : { evicted: NAMES[RESTART - 1 - step] as string },
+      );
       return -1;
     }
     const isFull = step >= WITHOUT_ROOM;
@@ -115,15 +120,16 @@ export class MemcachedStates {
   #stateOf(found: Contents): MemcachedState {
     // Nobody looks for the mark in the binary protocol.
     const contents = { ...found, isBumped: found.isBumped && this.#protocol === 'meta' };
-    const { cell, lock, lastCas, isBumped } = contents;
-    const text = `${lastCas}${isBumped ? '*' : ''}\n${textOf(cell)}\n${textOf(lock)}`;
+    const { items, lastCas, isBumped } = contents;
+    const texts = NAMES.map((name) => textOf(items.get(name)));
+    const text = [`${lastCas}${isBumped ? '*' : ''}`, ...texts].join('\n');
     const known = this.#byContents.get(text);
     if (known !== undefined) return known;
     const state: MemcachedState = {
       ...contents,
       id: this.#byContents.size,
-      cellText: cell?.value.toString() ?? '',
-      numbers: Numbers.in((to) => [cell && renamedItem(cell, to), lock && renamedItem(lock, to)]),
+      cellTexts: CELLS.map((name) => items.get(name)?.value.toString() ?? ''),
+      numbers: Numbers.in((to) => [...items.values()].map((item) => renamedItem(item, to))),
       next: new Map(),
       renamed: new Map(),
     };
@@ -141,12 +147,13 @@ class Server {
   readonly #store: MemoryStore;
   #lastCas: number;
 
-  constructor({ cell, lock, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
+  constructor({ items, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
     this.#store = new MemoryStore({ clock: new WorkerClock() });
+    const names = new Map([...items].map(([name, { cas }]) => [Number(cas), name]));
     for (let cas = 1; cas <= lastCas; cas++) {
-      if (cell !== undefined && Number(cell.cas) === cas) this.#put(CELL, cell);
-      else if (lock !== undefined && Number(lock.cas) === cas) this.#put(LOCK, lock);
-      else this.#store.put(OTHER, Buffer.alloc(0));
+      const name = names.get(cas) ?? OTHER;
+      const { value = Buffer.alloc(0), flags } = items.get(name) ?? {};
+      this.#store.put(name, value, flags);
     }
     this.#store.evict(OTHER);
     if (isBumped) this.#store.markBumped(CELL);
@@ -165,21 +172,21 @@ class Server {
   }
 
   suffer(fault: MemcachedFault): void {
-    if (fault === 'evict cell') this.#store.evict(CELL);
-    else if (fault === 'evict lock') this.#store.evict(LOCK);
-    else {
-      this.#store.restart();
-      this.#lastCas = 0;
+    if (fault !== 'restart') {
+      this.#store.evict(fault.evicted);
+      return;
     }
+    this.#store.restart();
+    this.#lastCas = 0;
   }
 
   contents(): Contents {
-    const [cell, lock] = NAMES.map((name) => this.#store.peek(name));
-    return { cell, lock, lastCas: this.#lastCas, isBumped: this.#store.isBumped(CELL) };
-  }
-
-  #put(name: string, { value, flags }: Item): void {
-    this.#store.put(name, value, flags);
+    const items = new Map<string, Item>();
+    for (const name of NAMES) {
+      const item = this.#store.peek(name);
+      if (item !== undefined) items.set(name, item);
+    }
+    return { items, lastCas: this.#lastCas, isBumped: this.#store.isBumped(CELL) };
   }
 
   #execute(request: MemcachedRequest): Outcome<unknown> {

@@ -3,7 +3,8 @@
  * how large these numbers are go on in the same way; they are brought to the same small numbers, in
  * the same order. Here is where such numbers stand.
  */
-import type { Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { BehindCommit, JointCommit, JointHead } from '../../src/jobs/joint-lanes.ts';
+import type { Acknowledgement, Copy, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import type { MemcachedRequest, RedisRequest } from './requests.ts';
@@ -66,6 +67,14 @@ export function renamedCall(call: RedisRequest, to: Renaming): RedisRequest {
       return { ...call, request: renamedTake(call.request, to) };
     case 'acknowledge':
       return { ...call, commit: renamedCommit(call.commit, to) };
+    case 'acknowledgeJoint':
+      return { ...call, commit: renamedJoint(call.commit, to) };
+    case 'settled':
+      return { ...call, token: to.token(call.token) };
+    case 'behind':
+      return 'token' in call.which
+        ? { ...call, which: { token: to.token(call.which.token) } }
+        : call;
     case 'locate':
     case 'deliver':
     case 'drawToken':
@@ -83,13 +92,43 @@ export function renamedCommit(commit: Acknowledgement, to: Renaming): Acknowledg
   return { ...commit, token: to.token(commit.token), base: to.token(commit.base) };
 }
 
-/** A reply is a token, what was taken, or has no such number in it. */
+export function renamedJoint(commit: JointCommit, to: Renaming): JointCommit {
+  const keys = commit.keys.map((key) => ({ ...key, base: to.token(key.base) }));
+  return { ...commit, token: to.token(commit.token), keys };
+}
+
+/** A reply is a token, what was taken, commits that are behind, an outcome, or has no such number in it. */
 export function renamedReply(reply: unknown, to: Renaming): unknown {
   if (typeof reply === 'number') return to.token(reply);
-  if (typeof reply !== 'object' || reply === null || !('copy' in reply)) return reply;
+  if (typeof reply !== 'object' || reply === null) return reply;
+  if (Array.isArray(reply))
+    return (reply as BehindCommit[]).map((one) => ({ ...one, token: to.token(one.token) }));
+  if ('outcome' in reply)
+    return { ...reply, outcome: renamedOutcomeText(String(reply.outcome), to) };
+  if (!('copy' in reply)) return reply;
   const taken = reply as Taken;
-  const { copy, token } = taken;
-  return { ...taken, token: to.token(token), copy: { ...copy, token: to.token(copy.token) } };
+  const { copy, token, decided, joint } = taken;
+  return {
+    ...{ ...taken, token: to.token(token), copy: renamedCopy(copy, to) },
+    decided: new Map([...decided].map(([jobId, text]) => [jobId, renamedOutcomeText(text, to)])),
+    joint: joint && renamedHead(joint, to),
+  };
+}
+
+/** `j5:a3`: of a joint commit. */
+function renamedOutcomeText(outcome: string, to: Renaming): string {
+  return outcome.replace(/^j(\d+):/, (_, token: string) => `j${to.token(Number(token))}:`);
+}
+
+function renamedCopy(copy: Copy, to: Renaming): Copy {
+  return { ...copy, token: to.token(copy.token) };
+}
+
+function renamedHead(joint: JointHead, to: Renaming): JointHead {
+  const others = [...joint.others].map(
+    ([key, other]) => [key, { ...other, copy: renamedCopy(other.copy, to) }] as const,
+  );
+  return { ...joint, others: new Map(others) };
 }
 
 interface OwnerId {

@@ -59,13 +59,14 @@ function flagsText(configuration: Configuration): string {
 }
 
 function pathText(configuration: Configuration): string {
-  const { path, protocol, cell, batch, commits, others, clocks } = configuration;
+  const { path, protocol, cell, batch, commits, others, clocks, shared } = configuration;
   const notes = [
     protocol === 'meta' && 'meta',
     cell === 'missing' && 'no cell',
     batch === 1 && 'one job at a time',
     commits + others > 2 && `${commits} and ${others} commits`,
     clocks === 'step' && 'clocks in step',
+    shared === 'last' && 'shared key last',
   ].filter((note) => note !== false);
   return [path, ...notes].join(', ');
 }

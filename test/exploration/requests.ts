@@ -2,6 +2,7 @@
  * What a worker asks of its servers and what it is answered, as data: a request can then be executed
  * at any later moment, after its worker is gone, and in many branches of the search.
  */
+import type { JointCommit, JointLanes } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledgement, TakeRequest } from '../../src/jobs/lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
@@ -30,6 +31,9 @@ export type MemcachedRequest =
 export type RedisRequest =
   | { readonly script: 'take'; readonly request: TakeRequest }
   | { readonly script: 'acknowledge'; readonly commit: Acknowledgement }
+  | { readonly script: 'acknowledgeJoint'; readonly commit: JointCommit }
+  | { readonly script: 'settled'; readonly token: number }
+  | { readonly script: 'behind'; readonly which: Parameters<JointLanes['behind']>[0] }
   | { readonly script: 'locate'; readonly key: string; readonly jobId: string }
   /** BullMQ's: what is known of the job at its delivery. */
   | { readonly script: 'deliver'; readonly jobId: string }
@@ -128,7 +132,7 @@ function itemText({ value, ttlSeconds, isCopied }: NewItem): string {
 }
 
 /** Maps, as their entries: nothing that is sent may be left out of its text. */
-function jsonOf(thing: unknown): string {
+export function jsonOf(thing: unknown): string {
   return (
     JSON.stringify(thing, (_, value: unknown) => (value instanceof Map ? [...value] : value)) ??
     'undefined'

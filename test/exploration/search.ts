@@ -139,6 +139,11 @@ export class Search {
       budget.timeouts < this.#first.budget.timeouts ||
       budget.crashes < this.#first.budget.crashes;
     if (!mayLandLate) this.#world.checks.ended(memcached, redis);
+    if (redis.behind.length > 0)
+      throw new Violation(
+        'P6',
+        `everybody has finished, and cells are behind ${redis.behind.join(' ')}`,
+      );
   }
 
   #checkWedges(): void {

@@ -13,6 +13,8 @@ export interface Place {
   readonly isGone: boolean;
   /** As `outcomes`, of its calls to Redis. */
   readonly replies: readonly number[];
+  /** There may be something else to be seen than when it last looked (enabled.ts). */
+  readonly hasNews: boolean;
   /** Of a worker that has finished: what it has sent and is not executed. */
   readonly left: readonly number[];
 }
@@ -58,6 +60,7 @@ export function firstState(
     outcomes: [],
     isGone: false,
     replies: [],
+    hasNews: true,
     left: [],
   }));
   return { memcached, redis, places, orphans: [], budget, watch: NOTHING_WATCHED };
@@ -72,22 +75,22 @@ export function encode(state: State, into: Int32Array): number {
   let at = 0;
   into[at++] = memcached.id;
   into[at++] = redis.id;
-  for (const { node, outcomes, isGone, replies, left } of places) {
+  for (const { node, outcomes, isGone, replies, left, hasNews } of places) {
     if (node.over) {
       into[at++] = -1 - left.length;
       for (const request of left) into[at++] = request;
       continue;
     }
     into[at++] = node.id;
-    into[at++] = (outcomes.length * 8 + replies.length) * 2 + (isGone ? 1 : 0);
+    into[at++] = (outcomes.length * 8 + replies.length) * 4 + (isGone ? 2 : 0) + (hasNews ? 1 : 0);
     for (const outcome of outcomes) into[at++] = outcome;
     for (const reply of replies) into[at++] = reply;
   }
   const { expiries, renewals, evictions, restarts, timeouts, crashes, refusals, faults } = budget;
   into[at++] = (((expiries * 8 + renewals) * 8 + evictions) * 8 + restarts) * 8 + timeouts;
   into[at++] = (crashes * 8 + refusals) * 64 + faults;
-  const { isCellLost, isLockLost, begun, landed, landedBits, deniedBits } = watch;
-  into[at++] = begun * 4 + (isCellLost ? 2 : 0) + (isLockLost ? 1 : 0);
+  const { lostCells, isLockLost, begun, landed, landedBits, deniedBits } = watch;
+  into[at++] = begun * 16 + lostCells * 2 + (isLockLost ? 1 : 0);
   into[at++] = landed;
   into[at++] = landedBits;
   into[at++] = deniedBits;

@@ -3,6 +3,7 @@ import { Violation } from './checks.ts';
 import type { Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { after } from './transitions.ts';
+import { KEYS } from './worker-plan.ts';
 import type { World } from './world.ts';
 
 /** Characters of a line. */
@@ -34,6 +35,7 @@ function lineOf(state: State, step: number, world: World): string {
   switch (kind) {
     case 'cell is evicted':
     case 'lock is evicted':
+      return `memcached: ${kind} (${KEYS[who]})`;
     case 'restarts':
     case 'restarts far away':
       return `memcached: ${kind}`;

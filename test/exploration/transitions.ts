@@ -1,5 +1,5 @@
 /** What comes of what happens. */
-import { CELL, type MemcachedFault, type MemcachedState } from './memcached-states.ts';
+import { CELLS, LOCKS, type MemcachedState } from './memcached-states.ts';
 import type { Budget, Orphan, Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
@@ -10,7 +10,33 @@ import type { World } from './world.ts';
 /** The state that follows. Throws a Violation if it breaks a promise. */
 export function after(state: State, step: number, world: World): State {
   const far = kindOf(step) === 'restarts far away';
-  return world.canonical.of(withoutTheDead(next(state, step, world), world), far);
+  const after = withNews(state, withoutTheDead(next(state, step, world), world), step);
+  return world.canonical.of(after, far);
+}
+
+/**
+ * Whoever waits has something new to look at: a value, a lane or what is behind has changed, or a lock is free in which he
+ * has seen somebody else. A look that had begun before may have missed it.
+ */
+function withNews(before: State, after: State, step: number): State {
+  const [{ node }] = after.places as [Place];
+  if (node.plan.path !== 'joint') return after;
+  const hasChanged =
+    before.redis.copies.some(({ token }, at) => token !== after.redis.copies[at]?.token) ||
+    before.redis.behind.length !== after.redis.behind.length ||
+    before.memcached.cellTexts.some((text, at) => text !== after.memcached.cellTexts[at]);
+  const freed = LOCKS.filter(
+    (name) => before.memcached.items.has(name) && !after.memcached.items.has(name),
+  );
+  const looker = kindOf(step) === 'ends its pause' ? whoOf(step) : -1;
+  if (!hasChanged && freed.length === 0 && looker === -1) return after;
+  const places = after.places.map((place, who) => {
+    if (place.node.over) return place;
+    if (who === looker) return { ...place, hasNews: false };
+    const isFree = freed.some((name) => place.node.sightings.has(name));
+    return hasChanged || isFree ? { ...place, hasNews: true } : place;
+  });
+  return { ...after, places };
 }
 
 function next(state: State, step: number, world: World): State {
@@ -46,7 +72,7 @@ function next(state: State, step: number, world: World): State {
       return landsLate(state, who, world);
     case 'cell is evicted':
     case 'lock is evicted':
-      return evicted(state, world, kind === 'cell is evicted' ? 'cell' : 'lock');
+      return evicted(state, world, kind === 'cell is evicted' ? 'cell' : 'lock', who);
     case 'restarts':
     case 'restarts far away':
       return restarts(state, world);
@@ -63,9 +89,10 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
   // An `ms` that finds no room deletes what is there.
   const asked = world.vocabulary.at('memcached', request);
   const mayDelete = isFull && 'item' in asked && asked.item.isCopied === true;
-  const isLost = mayDelete && state.memcached.cell !== undefined && memcached.cell === undefined;
+  const { items } = state.memcached;
+  const isLost = mayDelete && items.has(asked.name) && !memcached.items.has(asked.name);
   const watch = isLost
-    ? world.checks.lost(state.watch, 'cell')
+    ? world.checks.lost(state.watch, 'cell', CELLS.indexOf(asked.name))
     : world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   const changed = node.over
     ? { ...place, left: left.slice(1) }
@@ -98,12 +125,12 @@ function landsLate(state: State, index: number, world: World): State {
   return { ...state, memcached, watch, orphans };
 }
 
-function evicted(state: State, world: World, what: 'cell' | 'lock'): State {
-  const fault: MemcachedFault = what === 'cell' ? 'evict cell' : 'evict lock';
+function evicted(state: State, world: World, what: 'cell' | 'lock', key: number): State {
+  const evicted = (what === 'cell' ? CELLS : LOCKS)[key] as string;
   return {
     ...state,
-    memcached: world.memcached.suffer(state.memcached, fault),
-    watch: world.checks.lost(state.watch, what),
+    memcached: world.memcached.suffer(state.memcached, { evicted }),
+    watch: world.checks.lost(state.watch, what, key),
     budget: spent(state.budget, 'evictions'),
   };
 }
@@ -113,7 +140,7 @@ function restarts(state: State, world: World): State {
   return {
     ...state,
     memcached: world.memcached.suffer(state.memcached, 'restart'),
-    watch: world.checks.lost(state.watch, 'both'),
+    watch: world.checks.lost(state.watch, 'both', 0),
     budget: spent(state.budget, 'restarts'),
     places: state.places.map((place) => {
       if (place.node.over) return { ...place, left: [] };
@@ -161,10 +188,10 @@ function withRequests(state: State, orphan: Orphan, requests: readonly number[])
   return { ...state, orphans };
 }
 
-function canDoSomething(number: number, { cell, lock }: MemcachedState, world: World): boolean {
+function canDoSomething(number: number, { items }: MemcachedState, world: World): boolean {
   const request = world.vocabulary.at('memcached', number);
   if (!('cas' in request)) return request.command === 'add';
-  return (request.name === CELL ? cell : lock)?.cas === request.cas;
+  return items.get(request.name)?.cas === request.cas;
 }
 
 // Workers
@@ -254,6 +281,7 @@ function crashes(state: State, who: number, world: World): State {
     outcomes: [],
     isGone: false,
     replies: [],
+    hasNews: true,
     left: [],
   };
   const places = replaced(state.places, who, successor);
@@ -265,7 +293,7 @@ function settled(place: Place): Place {
   const { node, outcomes } = place;
   if (!node.over) return place;
   const left = place.isGone ? [] : node.requests.slice(outcomes.length);
-  return { node, outcomes: [], isGone: false, replies: [], left };
+  return { node, outcomes: [], isGone: false, replies: [], hasNews: false, left };
 }
 
 function watchEvents(state: State, who: number, world: World): State['watch'] {
@@ -274,7 +302,7 @@ function watchEvents(state: State, who: number, world: World): State['watch'] {
   for (const event of node.events) {
     const othersRun = state.places.some((place, other) => other !== who && place.node.running);
     const isCalm = state.budget.faults === world.faults;
-    watch = world.checks.heard(watch, event, state.redis, othersRun, isCalm);
+    watch = world.checks.heard(watch, event, state.redis, state.memcached, othersRun, isCalm);
   }
   return watch;
 }

@@ -11,8 +11,36 @@ export const LEASE_MS = 10_000;
 export const DATA_SET = 'explored';
 export const UPDATE = 'append';
 
-/** `queue`: updates; `strict`: strict updates; `lease`: withLease. */
-export type Path = 'queue' | 'strict' | 'lease';
+/** `queue`: updates; `strict`: strict updates; `lease`: withLease; `joint`: transactions over several keys. */
+export type Path = 'queue' | 'strict' | 'lease' | 'joint';
+
+/** Of path `joint`; the others have the first one only. */
+export const KEYS = [KEY, 'l', 'm'] as const;
+
+/**
+ * Of path `joint`: where the key that the first two transactions share stands in the second. `first`: in whose lane it
+ * waits behind the other. `last`: it waits at a key of its own, and must have the other's lane pulled.
+ */
+export type Shared = 'first' | 'last';
+
+/** The keys of a transaction. @param earlier jobs that were applied before, to all keys */
+export function keysOfJob(jobId: string, earlier: number, is: Shared): readonly string[] {
+  const [first, shared, third] = KEYS;
+  const at = Number(jobId) - earlier;
+  if (at < 1) return KEYS;
+  if (at % 2 === 1) return [first, shared];
+  return is === 'first' ? [shared, third] : [third, shared];
+}
+
+/** Of a job, for its update. */
+export function dataOf(jobId: string, keys: readonly string[]): JobData {
+  return { job: Number(jobId), keys };
+}
+
+export interface JobData {
+  readonly job: number;
+  readonly keys: readonly string[];
+}
 
 /** `binary`: each request is one step; `meta`: some are two. */
 export type WireProtocol = 'binary' | 'meta';
@@ -24,6 +52,8 @@ export interface WorkerPlan {
   readonly name: string;
   /** The job that BullMQ has delivered to it. */
   readonly jobId: string;
+  /** `joint`: of its job; else its lane's key. */
+  readonly keys: readonly string[];
   readonly batchJobsMax: number;
   /** `lease`: how often its user wants something written. */
   readonly commits: number;

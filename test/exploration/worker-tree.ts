@@ -15,6 +15,8 @@ const LIVE_MAX = 20_000;
 
 const LOCK_PREFIX = 'toril:lock:';
 
+const NOTHING_SEEN: ReadonlyMap<string, number> = new Map();
+
 export interface OwnCommit {
   readonly cas: bigint;
   readonly epoch: number;
@@ -50,8 +52,8 @@ export interface WorkerNode {
   readonly callsMade: number;
   /** Its job is decided, though it may go on with others. */
   readonly isDecided: boolean;
-  /** The lock as it last saw it in somebody's hands, if that is what it remembers: an outcome; else -1. */
-  readonly sighting: number;
+  /** By name, the locks as it last saw them in somebody's hands, if that is what it remembers: outcomes. */
+  readonly sightings: ReadonlyMap<string, number>;
   /** The same, if that is what it last heard: it waits. */
   readonly sawHeld: number;
   /** See fresh-starts.ts; by the owner ids that it has abandoned. */
@@ -197,7 +199,7 @@ export class WorkerTree {
       idsDrawn: worker.idsDrawn,
       callsMade: worker.callsMade,
       isDecided: parent?.isDecided === true || events.some(isDecision),
-      sighting: this.#sighting(parent, stimulus),
+      sightings: this.#sightings(parent, stimulus),
       sawHeld: this.#sawHeld(parent, stimulus),
       fresh: new Map(),
       numbers: this.#numbers(parent, stimulus, worker.idsDrawn, plan),
@@ -245,9 +247,9 @@ export class WorkerTree {
   }
 
   /** What `LockObservations` remembers, or more: when in doubt, it remembers. */
-  #sighting(parent: WorkerNode | undefined, stimulus: number): number {
+  #sightings(parent: WorkerNode | undefined, stimulus: number): ReadonlyMap<string, number> {
     const asked = parent?.requests[0];
-    const before = parent?.sighting ?? -1;
+    const before = parent?.sightings ?? NOTHING_SEEN;
     if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return before;
     const answer = Math.floor(stimulus / TOLD_KINDS);
     const outcome = this.#vocabulary.at('outcome', answer);
@@ -257,7 +259,7 @@ export class WorkerTree {
       const owner = ownerIn(outcome.value as Item);
       const isConfirmed =
         isOwn(owner, parent as WorkerNode) && !this.#wasRefused(parent as WorkerNode);
-      return isConfirmed ? before : answer;
+      return isConfirmed ? before : new Map([...before, [name, answer]]);
     }
     const isMissing = outcome.kind === 'refused' && outcome.reason === 'missing';
     // Behind a refused add, in the meta protocol: it looks once more.
@@ -265,7 +267,8 @@ export class WorkerTree {
     if (isMissing && plan.protocol === 'meta' && this.#isRefusal(parent as WorkerNode))
       return before;
     const isFreeOrOurs = outcome.kind === 'done' || isMissing;
-    return isFreeOrOurs && command !== 'delete' ? -1 : before;
+    if (!isFreeOrOurs || command === 'delete' || !before.has(name)) return before;
+    return new Map([...before].filter(([seen]) => seen !== name));
   }
 
   /** It asked for the lock, was told that it exists, and has looked at it. */

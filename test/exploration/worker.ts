@@ -4,7 +4,8 @@
  * that a worker is known by the list of its stimuli.
  */
 import { TorilError } from '../../src/errors.ts';
-import { defineUpdate } from '../../src/updates/update.ts';
+import { defineTransaction } from '../../src/updates/transaction.ts';
+import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
 import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
@@ -23,6 +24,7 @@ import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { WorkerClock } from './worker-clock.ts';
 import {
+  type JobData,
   KEY,
   LEASE_MS,
   QUEUE,
@@ -117,7 +119,9 @@ export class Worker {
         this.#connection()?.end('MEMCACHED_TIMED_OUT');
         break;
       case TOLD.paused:
-        this.#clock.tick();
+        // Combiners of several keys pause at a time: one after the other would only be more orders of the same looks.
+        if (this.#plan.path === 'joint') this.#clock.tickAll(PAUSE_MAX_MS);
+        else this.#clock.tick();
         break;
       case TOLD.renewal:
         this.#clock.leap(RENEWAL_DUE_MS);
@@ -233,7 +237,7 @@ export class Worker {
 
   /** BullMQ delivers the job, and again, at once, until it is decided. */
   async #deliver(gate: Gate, registry: UpdateRegistry, report: EventReporter): Promise<void> {
-    const { jobId } = this.#plan;
+    const { jobId, keys, path } = this.#plan;
     const deliveries = new ExploredDeliveries((id, end, text) =>
       this.#events.push({ kind: 'ended', jobId: id, end, text }),
     );
@@ -243,24 +247,36 @@ export class Worker {
     });
     let end: DeliveryEnd = 'back';
     while (end === 'back')
-      end = await intake.handle(deliveryOf(jobId, await this.#redis.deliver(jobId)));
+      end = await intake.handle(deliveryOf(jobId, keys, await this.#redis.deliver(jobId)));
     await gate.atRest();
+    if (path === 'joint') await this.#visitsAreOver(gate);
     this.over = true;
   }
 
-  #update(): ReturnType<typeof defineUpdate> {
+  /** A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written. */
+  async #visitsAreOver(gate: Gate): Promise<void> {
+    for (let attempts = -1; attempts !== this.#ids; ) {
+      attempts = this.#ids;
+      await gate.atRest();
+      await gate.atRest(); // those that began meanwhile
+      await this.#redis.idle();
+    }
+  }
+
+  #update(): AnyUpdate {
+    if (this.#plan.path === 'joint') return transaction();
     const strict = this.#plan.path === 'strict';
     return defineUpdate({
       name: UPDATE,
       key: () => KEY,
       initial: (): number[] => [],
-      apply: (value: number[], { job }: { job: number }, { token, signal }) => {
+      apply: (value: number[], { job }: JobData, { token, signal }) => {
         if (!strict) return [...value, job];
         return this.#act(token, signal).then(() => [...value, job]);
       },
       result: (value) => (value as number[]).length,
       strict,
-    }) as ReturnType<typeof defineUpdate>;
+    });
   }
 
   // The lock
@@ -320,6 +336,17 @@ export class Worker {
     const earlier = this.#plan.abandoned[this.#abandonedDrawn++];
     return `${this.#plan.name}-${earlier ?? ++this.#ids}`;
   }
+}
+
+/** Each job appends itself to the values of all its keys. */
+function transaction(): AnyUpdate {
+  return defineTransaction({
+    name: UPDATE,
+    keys: ({ keys }: JobData) => keys,
+    initial: (): number[] => [],
+    apply: (values, { job }) => values.map((value) => [...value, job]),
+    result: (values) => values.map((value) => value?.length).join(' '),
+  });
 }
 
 /** What an error says of the write; undefined: it is none that a user has to expect. */

@@ -1,6 +1,7 @@
 /** What stays the same in all states of one search. */
 import type { Canonical } from './canonical.ts';
 import type { Checks } from './checks.ts';
+import type { JointChecks } from './joint-checks.ts';
 import type { FreshStarts } from './fresh-starts.ts';
 import type { MemcachedStates } from './memcached-states.ts';
 import type { RedisStates } from './redis-states.ts';
@@ -13,7 +14,7 @@ export interface World {
   readonly memcached: MemcachedStates;
   readonly redis: RedisStates;
   readonly workers: WorkerTree;
-  readonly checks: Checks;
+  readonly checks: Checks | JointChecks;
   readonly canonical: Canonical;
   readonly freshStarts: FreshStarts;
   /** The server is as it should be, no canary. */

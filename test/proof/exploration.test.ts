@@ -23,6 +23,7 @@ const SMALL: readonly Partial<Configuration>[] = [
   { path: 'queue', protocol: 'meta' },
   { path: 'queue', protocol: 'meta', refusals: 1 }, // an `ms` without room deletes
   { path: 'lease', protocol: 'meta' },
+  { path: 'joint', workers: 1, jobs: 1, expiries: 1 },
 ];
 
 describe('no order of steps breaks a promise', () => {
