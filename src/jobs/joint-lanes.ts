@@ -56,11 +56,10 @@ export const COPIES_BYTES_MAX = 1_000_000;
 /** Milliseconds for which nobody else begins a run with keys that somebody has in hand. Later, the first commit wins. */
 export const IN_HAND_MS = 500;
 /**
- * A run of fewer jobs that ends at such keys is not begun either, for so many milliseconds: whoever has them in hand is about
- * to take these jobs with many more. Without this, 4 processes kept cutting each other's runs to 4 jobs.
+ * A run of fewer jobs that ends at such keys is not begun either: whoever has them in hand is about to take these jobs with
+ * many more. Without this, 4 processes kept cutting each other's runs to 4 jobs, and the slower they were the more.
  */
 export const SMALL_RUN_JOBS = 32;
-export const SMALL_RUN_WAITS_MS = 200;
 
 /** A commit of several keys, which no cell has yet. */
 export interface JointCommit {

@@ -5,7 +5,6 @@ import {
   IN_HAND_MS,
   JOINT_RUN_KEYS_MAX,
   SMALL_RUN_JOBS,
-  SMALL_RUN_WAITS_MS,
 } from '../joint-lanes.ts';
 import type { Copy, LaneEntry, TakeRequest } from '../lanes.ts';
 import type { Entry, LaneOrders } from './lane-orders.ts';
@@ -22,8 +21,8 @@ export interface RunFacts {
 interface OpenLane {
   readonly key: string;
   readonly entries: readonly Entry[];
-  /** Since when somebody has a run of it in hand: milliseconds. Undefined: nobody, or for long. */
-  readonly inHandMs: number | undefined;
+  /** Somebody has had a run of it in hand since a moment ago. */
+  readonly isInHand: boolean;
   taken: number;
   last: number;
 }
@@ -32,7 +31,6 @@ interface OpenLane {
 interface Ending {
   readonly key: string;
   readonly why: 'other' | 'missing' | 'in-hand';
-  readonly inHandMs?: number;
 }
 
 export class MemoryRun {
@@ -55,9 +53,7 @@ export class MemoryRun {
       if (this.entries.length >= jobsMax || this.#data >= dataMax) break;
       this.ending = this.#take(own, head, { jobsMax, dataMax });
     }
-    const { why, inHandMs = 0 } = this.ending ?? {};
-    const isSmall = this.entries.length < SMALL_RUN_JOBS && inHandMs < SMALL_RUN_WAITS_MS;
-    this.isInHand = why === 'in-hand' && (this.entries.length === 0 || isSmall);
+    this.isInHand = this.ending?.why === 'in-hand' && this.entries.length < SMALL_RUN_JOBS;
   }
 
   /** The lane's next job, and all that must be taken before it. */
@@ -99,7 +95,7 @@ export class MemoryRun {
     for (const key of keys) {
       const lane = this.#lane(key);
       if (lane === undefined) return { key, why: 'other' };
-      if (lane.inHandMs !== undefined) return { key, why: 'in-hand', inHandMs: lane.inHandMs };
+      if (lane.isInHand) return { key, why: 'in-hand' };
       const [firstId, first] = lane.entries[lane.taken] ?? [];
       if (firstId === jobId) continue;
       if (first !== undefined && first < sequence) return lane;
@@ -118,10 +114,9 @@ export class MemoryRun {
     const { value } = copyOf(key);
     if (typeof value === 'object') this.#bytes += Buffer.byteLength(value.json);
     const token = inHand(key);
-    const sinceMs = token === undefined ? IN_HAND_MS : Math.abs(lanes.nowMicros() - token) / 1000;
-    const inHandMs = sinceMs < IN_HAND_MS ? sinceMs : undefined;
+    const isInHand = token !== undefined && Math.abs(lanes.nowMicros() - token) < IN_HAND_MS * 1000;
     const entries = lanes.head(key, Number.POSITIVE_INFINITY);
-    const lane = { key, entries, inHandMs, taken: 0, last: 0 };
+    const lane = { key, entries, isInHand, taken: 0, last: 0 };
     this.opened.push(lane);
     return lane;
   }

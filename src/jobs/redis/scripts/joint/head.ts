@@ -4,7 +4,6 @@ import {
   IN_HAND_MS,
   JOINT_RUN_KEYS_MAX,
   SMALL_RUN_JOBS,
-  SMALL_RUN_WAITS_MS,
 } from '../../../joint-lanes.ts';
 import { TRANSACTION_KEYS_MAX } from '../../../../updates/transaction.ts';
 import { IN_HAND_KEY, LOST_FIELD } from '../script.ts';
@@ -52,10 +51,9 @@ local function openLane(key)
   local expiry, value = copy[3], copy[6] or '-'
   if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
   local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', '^(%d+) .* run$')
-  local inHandMs = handedOut[key] and 0 or since and math.abs(nowMicros - tonumber(since)) / 1000
   return {
     key = key, taken = 0, from = 0, page = {}, isLast = false, copy = copy, value = value, expiry = expiry,
-    inHandMs = inHandMs and inHandMs < ${IN_HAND_MS} and inHandMs,
+    isInHand = handedOut[key] or since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000},
   }
 end
 
@@ -104,7 +102,7 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
     for n = 1, #job.keys do
       local lane = laneOf(job.keys[n])
       if not lane then return nil, job.keys[n], 'full' end
-      if lane.inHandMs then return nil, lane.key, 'hand', lane.inHandMs end
+      if lane.isInHand then return nil, lane.key, 'hand' end
       local id, sequence = firstOf(lane)
       if id ~= place.id then
         if id and tonumber(sequence) < tonumber(place.sequence) then return { id = id, sequence = sequence, key = lane.key } end
@@ -121,8 +119,8 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
       local place = places[#places]
       local job = jobOf(place)
       if not job or not (job.isUntried or (#run == 0 and place.id == headId)) then return run, opened, place.key, 'other' end
-      local first, ending, why, inHandMs = before(place, job)
-      if ending then return run, opened, ending, why, inHandMs end
+      local first, ending, why = before(place, job)
+      if ending then return run, opened, ending, why end
       if first then
         places[#places + 1] = first
       else
@@ -148,8 +146,8 @@ end
 
 -- The entries to hand out, and what else is said of them. Notes what is in hand.
 local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHand)
-  local run, opened, ending, why, inHandMs = runFrom(key, jobsMax, dataMax, traces, entryOf)
-  if why == 'hand' and (#run == 0 or (#run < ${SMALL_RUN_JOBS} and inHandMs < ${SMALL_RUN_WAITS_MS})) then
+  local run, opened, ending, why = runFrom(key, jobsMax, dataMax, traces, entryOf)
+  if why == 'hand' and #run < ${SMALL_RUN_JOBS} then
     return { first }, { 0, {}, {}, 0, {}, 1 }
   end
   local others = {}
