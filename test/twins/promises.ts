@@ -61,7 +61,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P7 fair attempts': [
     ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],
     ...['begun-again-in-silence', 'survived-said-once', 'dead-at-once', 'survived-said-late'],
-    ...['limit-is-a-failure'],
+    ...['limit-is-a-failure', 'charged-twice'],
     ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
     ...['no-fresh-batch'],
   ],
