@@ -17,16 +17,17 @@ const SEEDS_PER_TEST = 250;
 /** Every canary must fail within so many. */
 const CANARY_SEEDS = 500;
 
-function told({ seed, violations }: RunReport): string {
+function told({ seed, violations }: RunReport, transactions: boolean): string {
   const what = violations.map(({ promise, what }) => `${promise}: ${what}`).join('; ');
-  return `seed ${seed}: ${what}. Repeat it with: npm run sim -- --seed ${seed} --trace`;
+  const more = transactions ? ' --transactions' : '';
+  return `seed ${seed}: ${what}. Repeat it with: npm run sim -- --seed ${seed} --trace${more}`;
 }
 
 async function failures(seeds: Iterable<number>, transactions = false): Promise<string[]> {
   const failed: string[] = [];
   for (const seed of seeds) {
     const report = await runSimulation({ seed, transactions });
-    if (report.violations.length > 0) failed.push(told(report));
+    if (report.violations.length > 0) failed.push(told(report, transactions));
   }
   return failed;
 }

@@ -38,7 +38,7 @@ export const FOUND: readonly Found[] = [
     promise: 'P7',
     cause:
       'a process gave a job back that it had applied alone; another one died of something else, and the job was told that it kills its processes',
-    change: 'bull-backend.ts notes in the same script that a job was given back',
+    change: 'settling-backend.ts notes in the same script that a job was given back',
   },
   {
     seed: 3_602,
@@ -60,7 +60,7 @@ export const FOUND: readonly Found[] = [
     promise: 'P7',
     cause:
       'a process had lived through applying a job alone, but could not say so when it gave the job back: BullMQ had taken that for stalled, and its lock was gone',
-    change: 'bull-backend.ts says it by a script of its own, whoever has the job by now',
+    change: 'settling-backend.ts says it by a script of its own, whoever has the job by now',
   },
   {
     seed: 22_344,

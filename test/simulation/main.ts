@@ -65,7 +65,7 @@ async function runMany(): Promise<number> {
   for (const seed of summary.failed.slice(0, FAILURES_SHOWN)) {
     const damage = damageOf(canary);
     const report = await runSimulation({ seed, traced: true, damage, transactions });
-    console.log(failureText(report, canary));
+    console.log(failureText(report, canary, transactions));
   }
   console.log(summaryText(summary));
   return summary.failed.length === 0 ? 0 : 1;

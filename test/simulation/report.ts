@@ -22,9 +22,13 @@ export function optionsText({ settings, kinds, ...options }: RunOptions): string
   return `options: ${JSON.stringify({ ...options, updates: used }, null, 1).replaceAll(/\n\s*/g, ' ')}`;
 }
 
-export function failureText(report: SimulationReport, canary: string | undefined): string {
+export function failureText(
+  report: SimulationReport,
+  canary: string | undefined,
+  transactions: boolean,
+): string {
   const { seed, options, lines, violations } = report;
-  const more = canary === undefined ? '' : ` --canary "${canary}"`;
+  const more = `${transactions ? ' --transactions' : ''}${canary === undefined ? '' : ` --canary "${canary}"`}`;
   return [
     `seed ${seed} FAILED: ${violations.map(({ promise, what }) => `${promise}: ${what}`).join('\n')}`,
     optionsText(options),

@@ -1,6 +1,6 @@
 /**
  * Who may import whom (src/README.md). What a folder may not know, it cannot come to depend on:
- * the lock stays usable without jobs, jobs without locks, and everything from the combiner down
+ * the lock stays usable without jobs, jobs without locks, and everything from the intake on
  * runs in the simulation.
  */
 import { readdirSync, readFileSync } from 'node:fs';

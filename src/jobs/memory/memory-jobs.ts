@@ -118,7 +118,7 @@ export class MemoryJobs {
     return entered !== undefined && this.#lanes.has(entered.key, jobId);
   }
 
-  /** MAY_BE_APPLIED_LUA of scripts/remove.ts: whoever removes jobs asks. */
+  /** MAY_BE_APPLIED_LUA of bullmq/state/remove.ts: whoever removes jobs asks. */
   mayBeApplied(jobId: string): boolean {
     const job = this.#jobs.get(jobId);
     if (job?.entered === undefined || isFinished(job)) return false;

@@ -1,7 +1,7 @@
 /**
  * Calls that add something, each carried out once. A client sends an unanswered call again when it has a new
  * connection, and cannot know whether the first copy was carried out. So each call has a number, by which the
- * script (scripts/add.ts) knows it again, and a last moment by Redis' clock, after which no copy of it does
+ * script (../state/add.ts) knows it again, and a last moment by Redis' clock, after which no copy of it does
  * anything. Then a call may be repeated until its answer is there.
  *
  *   answered  the script's reply; or Redis refused it, and nothing has happened
