@@ -40,6 +40,8 @@ const LEASE_PASSES_MS = 11_050;
 const RENEWAL_DUE_MS = 3_334;
 /** Pauses before the next attempt are shorter, everything else takes longer. */
 const PAUSE_MAX_MS = 500;
+/** Rounds of visits behind a worker's last job: the sound product needs two. */
+const VISITS_MAX = 8;
 /** Shorter than any pause that is one. */
 const HURRY_MS = 0.5;
 /** Nobody is snoozed for want of budget: that is BullMQ's business, and does not touch the protocol. */
@@ -253,9 +255,12 @@ export class Worker {
     this.over = true;
   }
 
-  /** A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written. */
+  /**
+   * A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written.
+   * Without a guard, visits may never end: then the search goes on, and finds what is broken.
+   */
   async #visitsAreOver(gate: Gate): Promise<void> {
-    for (let attempts = -1; attempts !== this.#ids; ) {
+    for (let rounds = 0, attempts = -1; attempts !== this.#ids && rounds < VISITS_MAX; rounds++) {
       attempts = this.#ids;
       await gate.atRest();
       await gate.atRest(); // those that began meanwhile
