@@ -6,6 +6,7 @@
 import type { EndState } from './end-state.ts';
 import { auditJobs } from './audit-jobs.ts';
 import { auditReads } from './audit-reads.ts';
+import { auditTransfers } from './audit-transfers.ts';
 import { auditWays } from './audit-ways.ts';
 import {
   type Evidence,
@@ -34,6 +35,7 @@ export function audit(history: readonly Happened[], end: EndState): Violation[] 
     auditReads(key, evidence, report);
   }
   auditJobs(evidence, report);
+  auditTransfers(evidence, report);
   auditGate(evidence, report);
   auditStrangers(evidence, report);
   return violations;

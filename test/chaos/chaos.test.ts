@@ -25,6 +25,7 @@ test(
     // It was chaos, and there was something to lose.
     expect(figures.faultsPerMinute).toBeGreaterThanOrEqual(50);
     expect(figures.completed).toBeGreaterThan(300);
+    expect(figures.transfers).toBeGreaterThan(20);
     expect(figures.restores).toBeGreaterThan(0);
     expect(figures.takeovers + figures.recoveredCommits + figures.lostLeases).toBeGreaterThan(0);
   },

@@ -10,6 +10,8 @@ const POLL_MS = 20;
 /** Which queues of BullMQ must be empty, and the command that counts them. */
 const LISTS = ['wait', 'active', 'paused'];
 const SETS = ['delayed', 'prioritized', 'waiting-children'];
+/** Toril's own: commits of several keys whose cells are not known to be written. */
+const BEHIND = 'behind';
 
 /** Milliseconds until nothing waits any more, or what is left after DRAIN_MAX_MS. */
 export async function drain(
@@ -39,8 +41,9 @@ async function whatIsLeft(redis: Redis, queue: string): Promise<string | undefin
   const count = redis.multi();
   for (const name of LISTS) count.llen(prefix + name);
   for (const name of SETS) count.zcard(prefix + name);
+  count.zcard(own + BEHIND);
   const replies = (await count.exec()) ?? [];
-  [...LISTS, ...SETS].forEach((name, at) => note(name, Number(replies[at]?.[1])));
+  [...LISTS, ...SETS, BEHIND].forEach((name, at) => note(name, Number(replies[at]?.[1])));
   // Lanes that are empty do not exist. There are few keys in all when there is nothing else to wait for.
   if (left.length === 0) {
     for await (const keys of redis.scanStream({ match: `${own}lane:*`, count: 10_000 })) {

@@ -1,6 +1,6 @@
 /** What is left when everything has drained, read from Redis itself by the names in docs/design.md. */
 import type { Redis } from 'ioredis';
-import type { Value } from './history.ts';
+import { type Value, valueOf } from './history.ts';
 
 export interface FinalJob {
   /** `waiting`: neither completed nor failed. */
@@ -61,7 +61,7 @@ export async function readEndState(
   const copies = new Map<string, { token: number; value: Value | undefined }>();
   for (const key of keys) {
     const [token, value] = await redis.hmget(`${own}copy:${key}`, 't', 'v');
-    if (token != null) copies.set(key, { token: Number(token), value: valueOf(value?.slice(1)) });
+    if (token != null) copies.set(key, { token: Number(token), value: valueIn(value?.slice(1)) });
   }
   return { jobs, copies, commits: await readCommits(redis, `${own}history`) };
 }
@@ -70,50 +70,59 @@ function jobOf([, finishedOn, result, reason, attempts]: (string | null)[]): Fin
   const isCompleted = finishedOn != null && result != null;
   return {
     state: isCompleted ? 'completed' : finishedOn == null ? 'waiting' : 'failed',
-    result: isCompleted ? valueOf(result) : undefined,
+    result: isCompleted ? valueIn(result) : undefined,
     reason: reason ?? '',
     attempts: Number(attempts ?? 0),
   };
 }
 
-function valueOf(json: string | null | undefined): Value | undefined {
-  if (json == null || json === '') return undefined;
-  const { n, h } = JSON.parse(json) as Value;
-  return { n, h };
+function valueIn(json: string | null | undefined): Value | undefined {
+  return json == null || json === '' ? undefined : valueOf(JSON.parse(json) as Value);
 }
 
 async function readCommits(redis: Redis, stream: string): Promise<Commit[]> {
   const commits: Commit[] = [];
+  let joint: { readonly keys: readonly string[]; readonly jobs: string } = { keys: [], jobs: '' };
   for (let after = '-'; ; ) {
     const page = await redis.xrange(stream, after, '+', 'COUNT', PER_CALL);
     for (const [id, fields] of page) {
       after = `(${id}`;
       const field = (name: string): string =>
         fields.find((_, at) => at % 2 === 1 && fields[at - 1] === name) ?? '';
+      const [key, keys] = [field('k'), field('m')];
+      // Of several keys: entries one behind the other, of which the first one names the keys and has the jobs.
+      if (keys.startsWith('[')) joint = { keys: JSON.parse(keys) as string[], jobs: field('j') };
       commits.push({
-        key: field('k'),
+        key,
         token: Number(field('t')),
         base: Number(field('b')),
-        applied: appliedIn(field('j')),
+        applied:
+          keys === '' ? appliedIn(field('j')) : appliedIn(joint.jobs, joint.keys.indexOf(key)),
       });
     }
     if (page.length < PER_CALL) return commits;
   }
 }
 
-/** Separator, `[id, update, sequence, attempt, decision]`, separator, data, and so on. */
-function appliedIn(jobs: string): string[] {
+/**
+ * Separator, `[id, update, sequence, attempt, decision, places]`, separator, data, and so on. `places`, of jobs of several
+ * keys: where theirs are among the commit's.
+ * @param place only jobs of the key there
+ */
+function appliedIn(jobs: string, place?: number): string[] {
   const parts = jobs.split('\u001e');
   const applied: string[] = [];
   for (let at = 1; at < parts.length; at += 2) {
-    const [id, , , , decision] = JSON.parse(parts[at] as string) as [
+    const [id, , , , decision, places] = JSON.parse(parts[at] as string) as [
       string,
       string,
       number,
       number,
       string,
+      number[]?,
     ];
-    if (decision.startsWith('a')) applied.push(id);
+    const isIts = place === undefined || places?.includes(place) === true;
+    if (isIts && decision.startsWith('a')) applied.push(id);
   }
   return applied;
 }

@@ -1,7 +1,7 @@
 /** The history sorted by what the auditors ask. Pure, and shares no code with the product. */
 import { type Chain, chainOf, type Step, type TimedCall } from './chains.ts';
 import type { EndState } from './end-state.ts';
-import { type Happened, lifetimeOf, type Operation } from './history.ts';
+import { type Happened, keysOf, lifetimeOf, type Operation } from './history.ts';
 import { Meddling } from './meddling.ts';
 import { Rollbacks } from './rollbacks.ts';
 
@@ -31,6 +31,7 @@ export interface Asked extends Operation {
 export type Read = Extract<Happened, { e: 'read' }>;
 export type Loss = Extract<Happened, { e: 'lost' }>;
 type GateEvent = Extract<Happened, { e: 'gate' }>;
+type Snapshot = Extract<Happened, { e: 'snapshot' }>;
 type Strange = Extract<Happened, { e: 'strange' }>;
 type JobEnd = Extract<Happened, { e: 'completed' | 'failed' }>;
 
@@ -56,6 +57,7 @@ export interface Evidence {
   /** Hashes of values that another data set made. */
   readonly strange: ReadonlySet<string>;
   readonly strangers: readonly Strange[];
+  readonly snapshots: readonly Snapshot[];
   readonly end: EndState;
 }
 
@@ -70,6 +72,7 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
   const gate: GateEvent[] = [];
   const ends: JobEnd[] = [];
   const strangers: Strange[] = [];
+  const snapshots: Snapshot[] = [];
   for (const event of history) {
     switch (event.e) {
       case 'asked':
@@ -106,6 +109,9 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
       case 'fault':
       case 'meddled':
         break;
+      case 'snapshot':
+        snapshots.push(event);
+        break;
       case 'strange':
         strangers.push(event);
         break;
@@ -125,10 +131,10 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
       if (child !== undefined) asked.set(op, { ...child, parent });
     }
   }
-  const askedOf = groupBy(asked.values(), ({ key }) => key);
-  const callsOf = groupBy(calls, ({ key }) => key);
-  const readsOf = groupBy(reads, ({ key }) => key);
-  const commitsOf = groupBy(end.commits, ({ key }) => key);
+  const askedOf = groupBy(asked.values(), keysOf);
+  const callsOf = groupBy(calls, ({ key }) => [key]);
+  const readsOf = groupBy(reads, ({ key }) => [key]);
+  const commitsOf = groupBy(end.commits, ({ key }) => [key]);
   const meddling = new Meddling(history);
   const rollbacks = new Rollbacks(history);
   const keys = [...askedOf.keys()].map((key): KeyEvidence => {
@@ -169,15 +175,21 @@ export function sortEvidence(history: readonly Happened[], end: EndState): Evide
     rollbacks,
     strange,
     strangers,
+    snapshots,
   };
 }
 
-function groupBy<Item, Key>(items: Iterable<Item>, keyOf: (item: Item) => Key): Map<Key, Item[]> {
+function groupBy<Item, Key>(
+  items: Iterable<Item>,
+  keysOfItem: (item: Item) => readonly Key[],
+): Map<Key, Item[]> {
   const groups = new Map<Key, Item[]>();
   for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
+    for (const key of keysOfItem(item)) {
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [item]);
+      else group.push(item);
+    }
   }
   return groups;
 }

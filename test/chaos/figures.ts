@@ -10,6 +10,10 @@ export interface Figures {
   readonly enqueued: number;
   readonly completed: number;
   readonly failed: number;
+  /** Those of the completed that are transfers. */
+  readonly transfers: number;
+  /** Of all accounts, each other than the one before. */
+  readonly snapshots: number;
   readonly commits: number;
   /** Calls of updates. */
   readonly calls: number;
@@ -53,6 +57,8 @@ export function figuresOf(
     enqueued: count('enqueued'),
     completed: states.filter((state) => state === 'completed').length,
     failed: states.filter((state) => state === 'failed').length,
+    transfers: transfersIn(history, end),
+    snapshots: count('snapshot'),
     commits: end.commits.length,
     calls: count('called'),
     reads: count('read'),
@@ -70,4 +76,13 @@ export function figuresOf(
     meddlings: count('meddled'),
     slowestDrainMs: Math.round(Math.max(0, ...drains)),
   };
+}
+
+function transfersIn(history: readonly Happened[], end: EndState): number {
+  const transfers = new Set<string>();
+  for (const event of history) {
+    if (event.e !== 'called' || event.update !== 'transfer') continue;
+    if (end.jobs.get(event.jobId)?.state === 'completed') transfers.add(event.jobId);
+  }
+  return transfers.size;
 }

@@ -5,12 +5,14 @@
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type UpdateName = 'append' | 'slow' | 'strict' | 'skip' | 'delete' | 'brief';
+export type UpdateName = 'append' | 'slow' | 'strict' | 'skip' | 'delete' | 'brief' | 'transfer';
 
 /** Whether a key's value may go: `mortal` ones are deleted now and then, `brief` ones expire. */
 export type Lifetime = 'lasting' | 'mortal' | 'brief';
 export const lifetimeOf = (key: string): Lifetime =>
   key.startsWith('mortal') ? 'mortal' : key.startsWith('brief') ? 'brief' : 'lasting';
+/** Accounts transfer cents among each other. All other updates leave those as they are. */
+export const isAccount = (key: string): boolean => key.startsWith('account');
 /** Of a brief value, unless it is changed again. */
 export const BRIEF_SECONDS = 2;
 
@@ -32,13 +34,26 @@ export interface Operation {
   readonly delayMs?: number;
   /** Operations that must be done before this one, their parent. */
   readonly children?: readonly string[];
+  /** Of a transfer: the account to which `cents` go from `key`. */
+  readonly to?: string;
+  readonly cents?: number;
 }
+
+/** Whose values it changes. */
+export const keysOf = ({ key, to }: Operation): readonly string[] =>
+  to === undefined ? [key] : [key, to];
 
 /** A value as the updates make it; `h` depends on everything that went into it, in order. */
 export interface Value {
   readonly n: number;
   readonly h: string;
+  /** Of accounts. */
+  readonly cents?: number;
 }
+
+/** Without what is beside it where it is stored. */
+export const valueOf = ({ n, h, cents }: Value): Value =>
+  cents === undefined ? { n, h } : { n, h, cents };
 
 export interface Call {
   readonly key: string;
@@ -71,6 +86,12 @@ export type Event =
       readonly token: number;
       /** Undefined: there is none. */
       readonly value?: Value;
+    }
+  /** All accounts as of one moment since `sinceUs`; those that are missing were not touched yet. */
+  | {
+      readonly e: 'snapshot';
+      readonly sinceUs: number;
+      readonly values: Readonly<Record<string, Value>>;
     }
   /** A stock client of BullMQ's has done something, and it took it since `sinceUs`. */
   | {

@@ -1,7 +1,7 @@
 /** How a run is told to people. Pure. */
 import type { Figures } from './figures.ts';
 import type { Violation } from './evidence.ts';
-import type { Happened } from './history.ts';
+import { type Happened, keysOf } from './history.ts';
 
 const VIOLATIONS_SHOWN = 10;
 /** Events of the key around what the first violation names. */
@@ -51,6 +51,7 @@ function excerpt({ key, what }: Violation, history: readonly Happened[]): string
 }
 
 function concerns(event: Happened, key: string, history: readonly Happened[]): boolean {
+  if (event.e === 'asked') return keysOf(event).includes(key);
   if ('key' in event) return event.key === key;
   if (!('jobId' in event)) return false;
   return jobsOf(history).get(event.jobId) === key;

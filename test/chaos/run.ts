@@ -109,6 +109,7 @@ async function playRounds(site: Site, redis: Redis, options: RunOptions): Promis
     site.meddler,
     site.stranger,
     site.operator,
+    site.teller,
   ];
   await Promise.all(members.map((member) => member.start()));
   // Every key has a value in Redis before anything is lost.

@@ -20,6 +20,7 @@ export const KEYS: readonly string[] = [
   ...named('key', 18),
   ...named('mortal', 3),
   ...named('brief', 3),
+  ...named('account', 20),
 ];
 /** The memcached server that can be filled, and its megabytes. */
 export const SMALL_SERVER = 1;
@@ -60,6 +61,7 @@ export interface Site extends Servers {
   readonly meddler: Member;
   readonly stranger: Member;
   readonly operator: Member;
+  readonly teller: Member;
   readonly recorder: Recorder;
   /** Processes that ended without having been told to. */
   readonly crashes: string[];
@@ -134,7 +136,7 @@ async function openServers(closers: (() => unknown)[]): Promise<Servers> {
 
 type Cast = Pick<
   Site,
-  'workers' | 'producers' | 'reader' | 'meddler' | 'stranger' | 'operator' | 'crashes'
+  'workers' | 'producers' | 'reader' | 'meddler' | 'stranger' | 'operator' | 'teller' | 'crashes'
 > & {
   readonly members: readonly Member[];
 };
@@ -176,8 +178,10 @@ function castIn(
   const meddler = cast('meddler', 'meddler', beside, throughProxies);
   const stranger = cast('stranger', 'stranger', beside, throughProxies);
   const operator = cast('operator', 'operator', beside, throughProxies);
-  const members = [...workers, ...producers, reader, meddler, stranger, operator];
-  return { workers, producers, reader, meddler, stranger, operator, crashes, members };
+  const teller = cast('teller', 'teller', beside, throughProxies);
+  const others = { reader, meddler, stranger, operator, teller };
+  const members = [...workers, ...producers, ...Object.values(others)];
+  return { workers, producers, ...others, crashes, members };
 }
 
 /** Of four processes, each does it in another way. */

@@ -5,20 +5,31 @@
  */
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type AnyUpdate, defineUpdate, DELETE_CELL, type UpdateContext } from '../../src/index.ts';
+import {
+  type AnyUpdate,
+  defineTransaction,
+  defineUpdate,
+  DELETE_CELL,
+  type UpdateContext,
+} from '../../src/index.ts';
+import { START_CENTS } from '../transfers/accounts.ts';
 import {
   BRIEF_SECONDS,
   type Call,
   failureText,
+  isAccount,
   type Operation,
   type UpdateName,
   type Value,
+  valueOf,
 } from './history.ts';
 
 export interface Data extends Operation {
   /** Milliseconds that a slow update takes. */
   readonly ms: number;
 }
+
+type Transfer = Data & Required<Pick<Operation, 'to' | 'cents'>>;
 
 /** A value with its ballast, so that cells are of many sizes and large ones travel in many segments. */
 interface Stored extends Value {
@@ -27,9 +38,16 @@ interface Stored extends Value {
 
 const BALLAST_BYTES = [0, 0, 0, 100, 400, 1_500, 6_000, 20_000];
 
-function step(saw: Value, op: string, jobId: string): Value {
+function initial(key: string): Stored {
+  const value = { n: 0, h: '', ballast: ballastOf(key) };
+  return isAccount(key) ? { ...value, cents: START_CENTS } : value;
+}
+
+function step(saw: Value, op: string, jobId: string, change: number): Value {
   const text = `${saw.h} ${op} ${jobId}`;
-  return { n: saw.n + 1, h: createHash('sha256').update(text).digest('hex').slice(0, 16) };
+  const h = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  const made = { n: saw.n + 1, h };
+  return saw.cents === undefined ? made : { ...made, cents: saw.cents + change };
 }
 
 /** What a deletion is known by: the next value begins anew, and does not tell of it. */
@@ -41,10 +59,10 @@ export function updatesWith(note: (call: Call) => void): readonly AnyUpdate[] {
     defineUpdate({
       name,
       key: ({ key }: Data) => key,
-      initial: (key: string): Stored => ({ n: 0, h: '', ballast: ballastOf(key) }),
+      initial,
       apply: (value: Stored, data: Data, context) => apply(name, value, data, context, note),
       result: (value: Stored | undefined, { op }: Data): Value =>
-        value === undefined ? grave(op) : { n: value.n, h: value.h },
+        value === undefined ? grave(op) : valueOf(value),
       ...settings,
     });
   return [
@@ -59,15 +77,34 @@ export function updatesWith(note: (call: Call) => void): readonly AnyUpdate[] {
     define('skip', { onFailure: 'skip' }),
     define('delete', {}),
     define('brief', { expireSeconds: BRIEF_SECONDS }),
+    transferWith(note),
   ];
+}
+
+/** Its calls are told of as two, one for each account; so each account has a chain, as all other keys do. */
+function transferWith(note: (call: Call) => void): AnyUpdate {
+  return defineTransaction({
+    name: 'transfer',
+    keys: ({ key, to }: Transfer) => [key, to] as const,
+    initial,
+    apply([from, to], data, context) {
+      const { key, to: other, cents } = data;
+      return [
+        apply('transfer', from, { ...data, key }, context, note, -cents) as Stored,
+        apply('transfer', to, { ...data, key: other }, context, note, cents) as Stored,
+      ];
+    },
+    result: ([from]) => from && valueOf(from),
+  });
 }
 
 function apply(
   update: UpdateName,
   { ballast, ...saw }: Stored,
   { key, op, failures }: Data,
-  { jobId, sequence, token, attempt }: UpdateContext,
+  { jobId, sequence, token, attempt }: Omit<UpdateContext, 'key'>,
   note: (call: Call) => void,
+  change = 0,
 ): Stored | typeof DELETE_CELL {
   const call = { key, op, jobId, update, sequence, token, attempt, saw };
   if (attempt <= failures) {
@@ -78,7 +115,7 @@ function apply(
     note({ ...call, made: grave(op) });
     return DELETE_CELL;
   }
-  const made = step(saw, op, jobId);
+  const made = step(saw, op, jobId, change);
   note({ ...call, made });
   return { ...made, ballast };
 }

@@ -15,7 +15,7 @@ import type {
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
 import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
-import { DATA_SET, type WorkerPlan } from './worker-plan.ts';
+import { DATA_SET, type WireProtocol } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
 import {
   type Cas,
@@ -31,12 +31,6 @@ import type { MemcachedRequest, RedisRequest } from './requests.ts';
 
 type Storing = Extract<MemcachedRequest, { readonly item: NewItem }>;
 
-/** What a worker's link to memcached can do. */
-export interface LinkOptions extends Pick<WorkerPlan, 'protocol' | 'locks'> {
-  /** A lock by CAS is handed over for sending. */
-  readonly lockChosen: () => void;
-}
-
 interface Sent<Request, Answer> {
   readonly request: Request;
   readonly settle: (answer: Answer) => void;
@@ -48,18 +42,17 @@ interface Sent<Request, Answer> {
  */
 export class ExploredConnection implements Connection {
   readonly epoch: number;
-  readonly #options: LinkOptions;
+  readonly #protocol: WireProtocol;
   readonly ended: Promise<void>;
-  readonly casByUs: boolean;
+  readonly casByUs = false;
   alive = true;
   /** Sent and not yet answered. */
   readonly outstanding: Sent<MemcachedRequest, Outcome<unknown>>[] = [];
   #resolveEnded: () => void = () => {};
 
-  constructor(epoch: number, options: LinkOptions) {
+  constructor(epoch: number, protocol: WireProtocol) {
     this.epoch = epoch;
-    this.#options = options;
-    this.casByUs = options.locks === 'cas';
+    this.#protocol = protocol;
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -83,7 +76,7 @@ export class ExploredConnection implements Connection {
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
     const bumping = this.#send<Cas>({ command: 'bump', name, cas });
-    return this.#options.protocol === 'binary' ? bumping : this.#marked(name, bumping);
+    return this.#protocol === 'binary' ? bumping : this.#marked(name, bumping);
   }
 
   getAndTouch(): Promise<Outcome<Item>> {
@@ -108,14 +101,10 @@ export class ExploredConnection implements Connection {
   }
 
   #store(storing: Storing): Promise<Outcome<Cas>> {
-    const { protocol, lockChosen } = this.#options;
-    const { isLast = false, chosenCas } = storing.item;
-    const isCopied = storing.item.isCopied === true && protocol === 'meta';
-    const isChosen = chosenCas !== undefined;
-    if (isChosen) lockChosen();
+    const isCopied = storing.item.isCopied === true && this.#protocol === 'meta';
     const request = { ...storing, item: { ...storing.item, isCopied } };
     const stored = this.#send<Cas>(request);
-    const isOne = protocol === 'binary' || isCopied || isLast || isChosen;
+    const isOne = this.#protocol === 'binary' || isCopied || storing.item.isLast === true;
     return isOne ? stored : this.#standing(request, stored);
   }
 
@@ -160,17 +149,16 @@ function ended(code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT' = 'MEMCACHED_CLO
 export class ExploredServer implements MemcachedServer {
   readonly address = 'explored:11211';
   readonly trouble = undefined;
-  readonly facts: ServerFacts;
-  readonly #options: LinkOptions;
+  readonly facts: ServerFacts = {
+    ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
+    ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
+  };
+  readonly #protocol: WireProtocol;
   /** The last connection, which may have ended. */
   last: ExploredConnection | undefined;
 
-  constructor(options: LinkOptions) {
-    this.#options = options;
-    this.facts = {
-      ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
-      ...{ flagsBytes: FLAGS_BYTES, casByUs: options.locks === 'cas' },
-    };
+  constructor(protocol: WireProtocol) {
+    this.#protocol = protocol;
   }
 
   get current(): ExploredConnection | undefined {
@@ -179,7 +167,7 @@ export class ExploredServer implements MemcachedServer {
 
   connection(): Promise<Connection> {
     if (this.current === undefined) {
-      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1, this.#options);
+      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1, this.#protocol);
     }
     return Promise.resolve(this.last as ExploredConnection);
   }

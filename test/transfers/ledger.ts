@@ -1,7 +1,8 @@
 /** Transfers among accounts, the transaction that carries them out, and what they come to one after the other. */
 import { defineTransaction } from '../../src/updates/transaction.ts';
+import { type Account as Seen, UNTOUCHED } from './accounts.ts';
 
-const START_CENTS = 1_000_000;
+export type Account = Seen<number>;
 
 export interface Transfer {
   readonly from: string;
@@ -11,14 +12,6 @@ export interface Transfer {
   readonly n: number;
 }
 
-export interface Account {
-  readonly cents: number;
-  readonly transfers: number;
-  /** Made of its transfers in their order: none can be missing, twice or in another's place. */
-  readonly digest: number;
-}
-
-const UNTOUCHED: Account = { cents: START_CENTS, transfers: 0, digest: 0 };
 const DIGEST_MODULUS = 1_000_003;
 
 export const transfer = defineTransaction({
@@ -66,23 +59,4 @@ export function statesOf(
     }
   }
   return states;
-}
-
-/** What is wrong with the accounts as somebody saw them at one moment; those that are missing were not touched yet. */
-export function wrongWith(
-  seen: ReadonlyMap<string, Account>,
-  states: ReadonlyMap<string, readonly Account[]>,
-): string[] {
-  const wrong: string[] = [];
-  let sum = 0;
-  for (const [key, its] of states) {
-    const account = seen.get(key) ?? UNTOUCHED;
-    const wanted = its[account.transfers];
-    sum += account.cents;
-    if (wanted?.cents !== account.cents || wanted.digest !== account.digest)
-      wrong.push(`${key} is ${JSON.stringify(account)}, not ${JSON.stringify(wanted)}`);
-  }
-  const wanted = states.size * START_CENTS;
-  if (sum !== wanted) wrong.push(`the sum is ${sum}, not ${wanted}`);
-  return wrong;
 }

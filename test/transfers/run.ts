@@ -8,14 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openCells, Queue } from '../../src/index.ts';
 import type { PrivateServer } from '../../scripts/servers.ts';
-import {
-  type Account,
-  randomTransfers,
-  statesOf,
-  type Transfer,
-  transfer,
-  wrongWith,
-} from './ledger.ts';
+import { wrongWith } from './accounts.ts';
+import { type Account, randomTransfers, statesOf, type Transfer, transfer } from './ledger.ts';
 import type { WorkerOrders } from './worker.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));

@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest';
 import { seededFraction } from '../../src/base/random.ts';
 import { redisUrl, startMemcached } from '../support/servers.ts';
-import { randomTransfers, statesOf, wrongWith } from './ledger.ts';
+import { wrongWith } from './accounts.ts';
+import { randomTransfers, statesOf } from './ledger.ts';
 import { transfersRun } from './run.ts';
 
 /** Milliseconds: it takes some seconds, and two minutes where 30 other processes want the two cores. */

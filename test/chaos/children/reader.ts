@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nowUs, type Value } from '../history.ts';
+import { nowUs, type Value, valueOf } from '../history.ts';
 import { orders, ready, recorder, serve } from './orders.ts';
 
 const PAUSE_MS = 15;
@@ -72,7 +72,7 @@ class Watch {
       this.#seen.set(key, text);
       const { token = 0, value } = (text === '' ? {} : JSON.parse(text)) as Envelope;
       const read = { e: 'read', server: this.#server, key, sinceUs, token } as const;
-      recorder.note(value ? { ...read, value: { n: value.n, h: value.h } } : read);
+      recorder.note(value ? { ...read, value: valueOf(value) } : read);
     }
     this.#finished(look);
   }
