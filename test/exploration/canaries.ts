@@ -135,11 +135,28 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     within: { path: 'lease', expiries: 1, evictions: 1, cell: 'missing' },
     damage: { server: checkingFirst },
   },
+  /** By CAS: a lock was added by who finds one, whatever its CAS. Most looks at the lock would show it, but one acquisition needs none. */
+  'whoever finds a lock has made it': {
+    within: { path: 'lease', protocol: 'meta', locks: 'cas' },
+    damage: { server: madeByWhoeverFinds },
+  },
   'no CAS on release': {
     within: { path: 'lease', expiries: 1, clocks: 'step' },
     damage: { server: withoutDeleteCas },
   },
 };
+
+function madeByWhoeverFinds(server: MemcachedServer): MemcachedServer {
+  return wrapped(server, (connection) => ({
+    add: async (name, item) => {
+      const outcome = await connection.add(name, item);
+      const isFound = outcome.kind === 'refused' && outcome.found !== undefined;
+      return isFound && item.chosenCas !== undefined
+        ? { kind: 'done', value: item.chosenCas }
+        : outcome;
+    },
+  }));
+}
 
 function checkingFirst(server: MemcachedServer): MemcachedServer {
   return wrapped(server, (connection) => ({

@@ -161,7 +161,9 @@ class Ranks implements Renaming {
   }
 
   id(worker: string, value: number): number {
-    return this.#idRanks.get(worker)?.get(value) as number;
+    const rank = this.#idRanks.get(worker)?.get(value);
+    if (rank === undefined) throw new Error(`an owner id that nobody knows: ${worker}-${value}`);
+    return rank;
   }
 
   /** Tokens that nobody knows any more are only remembered as lying between others. */

@@ -15,7 +15,14 @@ import { Vocabulary } from './requests.ts';
 import { firstState, type State } from './state.ts';
 import type { World } from './world.ts';
 import { DATA_SET, KEY, KEYS, keysOfJob, QUEUE } from './worker-plan.ts';
-import type { Path, Shared, WireProtocol, WorkerDamage, WorkerPlan } from './worker-plan.ts';
+import type {
+  LockForm,
+  Path,
+  Shared,
+  WireProtocol,
+  WorkerDamage,
+  WorkerPlan,
+} from './worker-plan.ts';
 import { WorkerTree } from './worker-tree.ts';
 
 export interface Configuration {
@@ -42,6 +49,8 @@ export interface Configuration {
   /** Whether there is a value from the beginning. */
   readonly cell: 'present' | 'missing';
   readonly protocol: WireProtocol;
+  /** `cas`: only with `meta`. */
+  readonly locks: LockForm;
   readonly shared: Shared;
 }
 
@@ -73,6 +82,7 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   clocks: 'apart',
   cell: 'present',
   protocol: 'binary',
+  locks: 'value',
   shared: 'first',
 };
 
@@ -91,7 +101,7 @@ export function worldOf(
   configuration: Configuration,
   damage: Damage = {},
 ): { readonly world: World; readonly first: State } {
-  const { path, workers, jobs, batch, commits, others, clocks, cell, protocol, shared } =
+  const { path, workers, jobs, batch, commits, others, clocks, cell, protocol, locks, shared } =
     configuration;
   const { store = () => {}, jobs: damageJobs = () => {} } = damage;
   const vocabulary = new Vocabulary();
@@ -101,7 +111,7 @@ export function worldOf(
     path === 'joint' ? keysOfJob(jobId, earlierJobs, shared) : [KEY];
   const commitsOf = (index: number): number => (index === 0 ? commits : others);
   const planOf = (index: number, suffix: string): WorkerPlan => ({
-    ...{ path, protocol },
+    ...{ path, protocol, locks },
     name: `${NAMES[index]}${suffix}`,
     ...jobOf(String(earlierJobs + (index % jobs) + 1), lanesOf),
     batchJobsMax: batch,

@@ -1,5 +1,6 @@
 /** What can happen in a state. */
 import { CELLS, LOCK, LOCKS } from './memcached-states.ts';
+import { itemIn } from './requests.ts';
 import type { Place, State } from './state.ts';
 import { transition } from './steps.ts';
 import type { WorkerNode } from './worker-tree.ts';
@@ -96,9 +97,8 @@ function canSeeSomethingNew({ memcached, redis }: State, place: Place, world: Wo
   if (node.plan.path === 'joint') return hasNews;
   if (node.sawHeld === -1) return true;
   const lock = memcached.items.get(LOCK);
-  const seen = world.vocabulary.at('outcome', node.sawHeld);
-  const isSame =
-    seen.kind === 'done' && lock !== undefined && (seen.value as { cas: bigint }).cas === lock.cas;
+  const seen = itemIn(world.vocabulary.at('outcome', node.sawHeld));
+  const isSame = lock !== undefined && seen?.cas === lock.cas;
   return !isSame || (node.plan.path !== 'lease' && !redis.waiting.includes(node.plan.jobId));
 }
 

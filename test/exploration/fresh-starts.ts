@@ -21,13 +21,14 @@
  */
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
-import type { Outcome } from '../../src/memcached/server.ts';
+import { type Cas, type Item, type Outcome, refusedFor } from '../../src/memcached/server.ts';
+import { lockByCas } from './chosen-cas.ts';
 import { CELL, LOCK, LOCKS } from './memcached-states.ts';
-import { ownerIn, type Vocabulary } from './requests.ts';
+import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { LEASE_MS } from './worker-plan.ts';
-import { isOwn, isWritten, type WorkerNode, type WorkerTree } from './worker-tree.ts';
+import { isOwn, isWritten, looksBehind, type WorkerNode, type WorkerTree } from './worker-tree.ts';
 
 const MISSING: Outcome<never> = { kind: 'refused', reason: 'missing' };
 const EXISTS: Outcome<never> = { kind: 'refused', reason: 'exists' };
@@ -105,7 +106,8 @@ export class FreshStarts {
     if (release.command !== 'delete' || commit === undefined || sightings.size > 0)
       return undefined;
     const { cas } = release;
-    const lock = { ...encodeLock(`${plan.name}-${idsDrawn}`, LEASE_MS), cas };
+    const lock = ownLock(node, cas);
+    if (lock === undefined) return undefined;
     const commits = plan.commits - commit.count + 1;
     const begun = { ...plan, commits, abandoned, idsDrawn: idsDrawn - 1, callsMade: callsMade - 2 };
     let fresh = this.#told(this.#workers.start(begun), MISSING);
@@ -131,7 +133,8 @@ export class FreshStarts {
     const request = this.#vocabulary.at('memcached', node.requests[0] as number);
     const stored = this.#told(node, { kind: 'done', value: cas });
     if (node.plan.protocol === 'binary' || !('item' in request)) return stored;
-    const { value, flags } = request.item;
+    const { value, flags, chosenCas } = request.item;
+    if (chosenCas !== undefined) return stored;
     return this.#told(stored, { kind: 'done', value: { value, flags, cas } });
   }
 
@@ -148,7 +151,7 @@ export class FreshStarts {
   /** What a new process has heard when it has just asked for the cell and the lock. */
   #toldBegins(node: WorkerNode): number[] | undefined {
     const { requests, calls, pausing, sightings, plan } = node;
-    const asks = plan.protocol === 'binary' ? 2 : 3; // with the get behind the add
+    const asks = looksBehind(plan) ? 3 : 2;
     if (requests.length !== asks || calls.length > 0 || pausing || sightings.size > 0)
       return undefined;
     const [get, add] = requests.map((request) => this.#vocabulary.at('memcached', request));
@@ -160,19 +163,21 @@ export class FreshStarts {
 
   /** When it has asked for the lock, has seen that somebody else holds it, and waits. */
   #toldWaits(node: WorkerNode): number[] | undefined {
-    const { requests, calls, pausing, hurrying, sawHeld, connected } = node;
+    const { requests, calls, pausing, hurrying, sawHeld, connected, plan } = node;
     const waits = sawHeld !== -1 && pausing && !hurrying && connected;
     if (!waits || requests.length > 0 || calls.length > 0) return undefined;
     const vocabulary = this.#vocabulary;
-    return [vocabulary.idOf('outcome', MISSING), vocabulary.idOf('outcome', EXISTS), sawHeld];
+    const missing = vocabulary.idOf('outcome', MISSING);
+    if (plan.locks === 'value') return [missing, vocabulary.idOf('outcome', EXISTS), sawHeld];
+    const held = itemIn(vocabulary.at('outcome', sawHeld)) as Item;
+    return [missing, vocabulary.idOf('outcome', refusedFor(held))];
   }
 
   /** When it has just got the lock, and asks Redis for a token. */
   #toldHolds(node: WorkerNode): number[] | undefined {
     const { requests, calls, parent, plan } = node;
     if (requests.length > 0 || calls.length !== 1 || parent === undefined) return undefined;
-    // In the meta protocol, by the get behind the request.
-    const granted = plan.protocol === 'binary' ? node : parent;
+    const granted = looksBehind(plan) ? parent : node;
     if (!this.#isGranted(granted)) return undefined;
     const cell = this.#lastReadOfCell(granted.parent as WorkerNode);
     if (cell === undefined) return undefined;
@@ -222,6 +227,13 @@ export class FreshStarts {
 function isForgotten({ commit, epoch, plan }: WorkerNode, { memcached }: State): boolean {
   if (commit === undefined || plan.commits - commit.count > 1) return false;
   return commit.epoch !== epoch || (commit.isUsed && memcached.items.get(CELL)?.cas !== commit.cas);
+}
+
+/** The last lock that it has written, as it reads it; undefined: this CAS is another one's. */
+function ownLock({ plan, idsDrawn }: WorkerNode, cas: Cas): Item | undefined {
+  if (plan.locks === 'value') return { ...encodeLock(`${plan.name}-${idsDrawn}`, LEASE_MS), cas };
+  const { value, flags, chosenCas } = lockByCas({ worker: plan.name, id: idsDrawn });
+  return chosenCas === cas ? { value, flags, cas } : undefined;
 }
 
 function answer(outcome: number): number {

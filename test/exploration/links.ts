@@ -15,7 +15,7 @@ import type {
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
 import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
-import { DATA_SET, type WireProtocol } from './worker-plan.ts';
+import { DATA_SET, type WorkerPlan } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
 import {
   type Cas,
@@ -31,6 +31,12 @@ import type { MemcachedRequest, RedisRequest } from './requests.ts';
 
 type Storing = Extract<MemcachedRequest, { readonly item: NewItem }>;
 
+/** What a worker's link to memcached can do. */
+export interface LinkOptions extends Pick<WorkerPlan, 'protocol' | 'locks'> {
+  /** A lock by CAS is handed over for sending. */
+  readonly lockChosen: () => void;
+}
+
 interface Sent<Request, Answer> {
   readonly request: Request;
   readonly settle: (answer: Answer) => void;
@@ -42,17 +48,18 @@ interface Sent<Request, Answer> {
  */
 export class ExploredConnection implements Connection {
   readonly epoch: number;
-  readonly #protocol: WireProtocol;
+  readonly #options: LinkOptions;
   readonly ended: Promise<void>;
-  readonly casByUs = false;
+  readonly casByUs: boolean;
   alive = true;
   /** Sent and not yet answered. */
   readonly outstanding: Sent<MemcachedRequest, Outcome<unknown>>[] = [];
   #resolveEnded: () => void = () => {};
 
-  constructor(epoch: number, protocol: WireProtocol) {
+  constructor(epoch: number, options: LinkOptions) {
     this.epoch = epoch;
-    this.#protocol = protocol;
+    this.#options = options;
+    this.casByUs = options.locks === 'cas';
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
@@ -76,7 +83,7 @@ export class ExploredConnection implements Connection {
 
   bump(name: string, cas: Cas): Promise<Outcome<Cas>> {
     const bumping = this.#send<Cas>({ command: 'bump', name, cas });
-    return this.#protocol === 'binary' ? bumping : this.#marked(name, bumping);
+    return this.#options.protocol === 'binary' ? bumping : this.#marked(name, bumping);
   }
 
   getAndTouch(): Promise<Outcome<Item>> {
@@ -101,10 +108,14 @@ export class ExploredConnection implements Connection {
   }
 
   #store(storing: Storing): Promise<Outcome<Cas>> {
-    const isCopied = storing.item.isCopied === true && this.#protocol === 'meta';
+    const { protocol, lockChosen } = this.#options;
+    const { isLast = false, chosenCas } = storing.item;
+    const isCopied = storing.item.isCopied === true && protocol === 'meta';
+    const isChosen = chosenCas !== undefined;
+    if (isChosen) lockChosen();
     const request = { ...storing, item: { ...storing.item, isCopied } };
     const stored = this.#send<Cas>(request);
-    const isOne = this.#protocol === 'binary' || isCopied || storing.item.isLast === true;
+    const isOne = protocol === 'binary' || isCopied || isLast || isChosen;
     return isOne ? stored : this.#standing(request, stored);
   }
 
@@ -149,16 +160,17 @@ function ended(code: 'MEMCACHED_CLOSED' | 'MEMCACHED_TIMED_OUT' = 'MEMCACHED_CLO
 export class ExploredServer implements MemcachedServer {
   readonly address = 'explored:11211';
   readonly trouble = undefined;
-  readonly facts: ServerFacts = {
-    ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
-    ...{ flagsBytes: FLAGS_BYTES, casByUs: false },
-  };
-  readonly #protocol: WireProtocol;
+  readonly facts: ServerFacts;
+  readonly #options: LinkOptions;
   /** The last connection, which may have ended. */
   last: ExploredConnection | undefined;
 
-  constructor(protocol: WireProtocol) {
-    this.#protocol = protocol;
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.facts = {
+      ...{ version: 'explored', protocol: 'memory', itemSizeMax: 1024 * 1024 },
+      ...{ flagsBytes: FLAGS_BYTES, casByUs: options.locks === 'cas' },
+    };
   }
 
   get current(): ExploredConnection | undefined {
@@ -167,7 +179,7 @@ export class ExploredServer implements MemcachedServer {
 
   connection(): Promise<Connection> {
     if (this.current === undefined) {
-      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1, this.#protocol);
+      this.last = new ExploredConnection((this.last?.epoch ?? 0) + 1, this.#options);
     }
     return Promise.resolve(this.last as ExploredConnection);
   }

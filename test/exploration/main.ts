@@ -29,7 +29,7 @@ const JOBS_MAX = 9;
 const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
-  --path queue|strict|lease|joint   --protocol binary|meta   --clocks apart|step   --cell present|missing   --shared first|last   --canary NAME (or "list")
+  --path queue|strict|lease|joint   --protocol binary|meta   --locks value|cas   --clocks apart|step   --cell present|missing   --shared first|last   --canary NAME (or "list")
   --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
@@ -37,6 +37,7 @@ What each means stands in docs/exploration.md.`;
 const values = commandLine(USAGE, {
   path: text,
   protocol: text,
+  locks: text,
   clocks: text,
   cell: text,
   shared: text,
@@ -82,14 +83,22 @@ async function main(): Promise<number> {
 function chosen(): Configuration[] {
   const path = oneOf('path', values.path, PATHS);
   const given = NUMBERS.filter((name) => values[name] !== undefined);
-  const { protocol: spoken, clocks: running, cell: there, shared: standing } = values;
-  const isOne = given.length > 0 || [spoken, running, there, standing].some(Boolean);
+  const {
+    protocol: spoken,
+    locks: formed,
+    clocks: running,
+    cell: there,
+    shared: standing,
+  } = values;
+  const isOne = given.length > 0 || [spoken, formed, running, there, standing].some(Boolean);
   if (!isOne) {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
   }
   const protocol =
     oneOf('protocol', values.protocol, ['binary', 'meta'] as const) ?? NO_FAULTS.protocol;
+  const locks = oneOf('locks', values.locks, ['value', 'cas'] as const) ?? NO_FAULTS.locks;
+  if (locks === 'cas' && protocol !== 'meta') usageError('--locks cas needs --protocol meta');
   const numbers: Partial<Record<(typeof NUMBERS)[number], number>> = Object.fromEntries(
     given.map((name) => [name, numberOf(name, values[name])]),
   );
@@ -101,7 +110,18 @@ function chosen(): Configuration[] {
     usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
   }
   return (path === undefined ? PATHS : [path]).map((one) => {
-    return { ...NO_FAULTS, path: one, protocol, clocks, cell, shared, ...numbers, workers, jobs };
+    return {
+      ...NO_FAULTS,
+      path: one,
+      protocol,
+      locks,
+      clocks,
+      cell,
+      shared,
+      ...numbers,
+      workers,
+      jobs,
+    };
   });
 }
 

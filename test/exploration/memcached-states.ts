@@ -5,6 +5,7 @@
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import { ownerByCas } from './chosen-cas.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
 import { KEY, KEYS, type WireProtocol } from './worker-plan.ts';
@@ -148,7 +149,7 @@ class Server {
   #lastCas: number;
 
   constructor({ items, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
-    this.#store = new MemoryStore({ clock: new WorkerClock() });
+    this.#store = new MemoryStore({ clock: new WorkerClock(), casByUs: true });
     const names = new Map([...items].map(([name, { cas }]) => [Number(cas), name]));
     for (let cas = 1; cas <= lastCas; cas++) {
       const name = names.get(cas) ?? OTHER;
@@ -156,6 +157,9 @@ class Server {
       this.#store.put(name, value, flags);
     }
     this.#store.evict(OTHER);
+    for (const [name, item] of items)
+      if (ownerByCas(item.cas) !== undefined)
+        this.#store.add(name, { ...item, ttlSeconds: 0, chosenCas: item.cas });
     if (isBumped) this.#store.markBumped(CELL);
     this.#lastCas = lastCas;
     damage(this.#store);
@@ -164,8 +168,9 @@ class Server {
   execute(request: MemcachedRequest, isFull: boolean): Outcome<unknown> {
     this.#store.full(isFull);
     const outcome = this.#execute(request);
-    const isNew = request.command !== 'look';
-    if (isNew && outcome.kind === 'done' && typeof outcome.value === 'bigint') {
+    const isGiven =
+      request.command !== 'look' && !('item' in request && request.item.chosenCas !== undefined);
+    if (isGiven && outcome.kind === 'done' && typeof outcome.value === 'bigint') {
       this.#lastCas = Number(outcome.value);
     }
     return outcome;

@@ -6,7 +6,14 @@
 import type { BehindCommit, JointCommit, JointHead } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledgement, Copy, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
-import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import {
+  type Cas,
+  type Item,
+  type NewItem,
+  type Outcome,
+  refusedFor,
+} from '../../src/memcached/server.ts';
+import { lockByCas, ownerByCas, type OwnerId } from './chosen-cas.ts';
 import type { MemcachedRequest, RedisRequest } from './requests.ts';
 
 /** What becomes of each number. */
@@ -21,7 +28,17 @@ export function renamedItem<Some extends NewItem | Item>(item: Some, to: Renamin
   const text = item.value.toString('latin1');
   const value = item.flags === LOCK_FLAGS ? renamedOwner(text, to) : renamedTokens(text, to);
   const renamed = { ...item, value: Buffer.from(value, 'latin1') };
-  return 'cas' in renamed ? { ...renamed, cas: BigInt(to.cas(Number(renamed.cas))) } : renamed;
+  if ('cas' in renamed) return { ...renamed, cas: renamedCas(renamed.cas, to) };
+  const { chosenCas } = renamed;
+  return chosenCas === undefined ? renamed : { ...renamed, chosenCas: renamedCas(chosenCas, to) };
+}
+
+/** One that was chosen is an owner id. */
+function renamedCas(cas: Cas, to: Renaming): Cas {
+  const owner = ownerByCas(cas);
+  if (owner === undefined) return BigInt(to.cas(Number(cas)));
+  const { worker, id } = owner;
+  return lockByCas({ worker, id: to.id(worker, id) }).chosenCas;
 }
 
 /** `A-3 10000` */
@@ -38,9 +55,11 @@ function renamedTokens(envelope: string, to: Renaming): string {
 }
 
 export function renamedOutcome(outcome: Outcome<unknown>, to: Renaming): Outcome<unknown> {
+  if (outcome.kind === 'refused' && outcome.found !== undefined)
+    return refusedFor(renamedItem(outcome.found, to));
   if (outcome.kind !== 'done' || outcome.value === undefined) return outcome;
   const { value } = outcome;
-  if (typeof value === 'bigint') return { kind: 'done', value: BigInt(to.cas(Number(value))) };
+  if (typeof value === 'bigint') return { kind: 'done', value: renamedCas(value, to) };
   return { kind: 'done', value: renamedItem(value as Item, to) };
 }
 
@@ -52,12 +71,12 @@ export function renamedRequest(request: MemcachedRequest, to: Renaming): Memcach
     case 'add':
       return { ...request, item: renamedItem(request.item, to) };
     case 'replace': {
-      const cas = BigInt(to.cas(Number(request.cas)));
+      const cas = renamedCas(request.cas, to);
       return { ...request, item: renamedItem(request.item, to), cas };
     }
     case 'delete':
     case 'bump':
-      return { ...request, cas: BigInt(to.cas(Number(request.cas))) };
+      return { ...request, cas: renamedCas(request.cas, to) };
   }
 }
 
@@ -129,11 +148,6 @@ function renamedHead(joint: JointHead, to: Renaming): JointHead {
     ([key, other]) => [key, { ...other, copy: renamedCopy(other.copy, to) }] as const,
   );
   return { ...joint, others: new Map(others) };
-}
-
-interface OwnerId {
-  readonly worker: string;
-  readonly id: number;
 }
 
 /** The numbers in something. */

@@ -59,9 +59,10 @@ function flagsText(configuration: Configuration): string {
 }
 
 function pathText(configuration: Configuration): string {
-  const { path, protocol, cell, batch, commits, others, clocks, shared } = configuration;
+  const { path, protocol, locks, cell, batch, commits, others, clocks, shared } = configuration;
   const notes = [
     protocol === 'meta' && 'meta',
+    locks === 'cas' && 'locks by CAS',
     cell === 'missing' && 'no cell',
     batch === 1 && 'one job at a time',
     commits + others > 2 && `${commits} and ${others} commits`,

@@ -6,6 +6,7 @@ import type { JointCommit, JointLanes } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledgement, TakeRequest } from '../../src/jobs/lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import { casText, ownerByCas } from './chosen-cas.ts';
 import { Interned } from './interned.ts';
 import {
   Numbers,
@@ -106,29 +107,42 @@ export class Vocabulary {
 
 /** The owner id that is written into a lock, or stands in it; empty: it is no lock. */
 export function ownerIn(item: NewItem | Item | undefined): string {
-  const text = item?.flags === LOCK_FLAGS ? item.value.toString('latin1') : '';
+  if (item === undefined) return '';
+  const cas = 'cas' in item ? item.cas : item.chosenCas;
+  const isByCas = cas !== undefined && ownerByCas(cas) !== undefined;
+  if (isByCas) return casText(cas);
+  const text = item.flags === LOCK_FLAGS ? item.value.toString('latin1') : '';
   return text.slice(0, Math.max(0, text.indexOf(' ')));
 }
 
+/** The item that an answer tells of: read, or in the way of an add. */
+export function itemIn(outcome: Outcome<unknown>): Item | undefined {
+  if (outcome.kind === 'refused') return outcome.found;
+  const isItem = outcome.kind === 'done' && typeof outcome.value === 'object';
+  return isItem ? (outcome.value as Item) : undefined;
+}
+
 function requestText(request: MemcachedRequest): string {
-  const cas = 'cas' in request ? ` #${request.cas}` : '';
+  const cas = 'cas' in request ? ` #${casText(request.cas)}` : '';
   const item = 'item' in request ? ` ${itemText(request.item)}` : '';
   return `${request.command} ${request.name}${cas}${item}`;
 }
 
 function outcomeText(outcome: Outcome<unknown>): string {
-  if (outcome.kind === 'refused') return outcome.reason;
   if (outcome.kind === 'unknown') return 'unknown';
+  const item = itemIn(outcome);
+  const found = item && `#${casText(item.cas)} ${itemText({ ...item, ttlSeconds: 0 })}`;
+  if (outcome.kind === 'refused')
+    return found === undefined ? outcome.reason : `${outcome.reason}: ${found}`;
   const { value } = outcome;
   if (value === undefined) return 'done';
-  if (typeof value === 'bigint') return `done #${value}`;
-  const item = value as Item;
-  return `#${item.cas} ${itemText({ ...item, ttlSeconds: 0 })}`;
+  return found ?? `done #${casText(value as Cas)}`;
 }
 
-function itemText({ value, ttlSeconds, isCopied }: NewItem): string {
+function itemText({ value, ttlSeconds, isCopied, chosenCas }: NewItem): string {
+  const chosen = chosenCas === undefined ? '' : `as #${casText(chosenCas)}`;
   const life = ttlSeconds === 0 ? '' : ` for ${ttlSeconds} s`;
-  return `${value.toString('latin1')}${life}${isCopied === true ? ' (ms)' : ''}`;
+  return `${value.toString('latin1')}${chosen}${life}${isCopied === true ? ' (ms)' : ''}`;
 }
 
 /** Maps, as their entries: nothing that is sent may be left out of its text. */

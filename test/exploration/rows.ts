@@ -14,6 +14,7 @@ const EVERY_KIND: Partial<Configuration> = {
   crashes: 1,
   refusals: 1,
 };
+const BY_CAS: Partial<Configuration> = { protocol: 'meta', locks: 'cas' };
 const FOUR_KINDS: Partial<Configuration> = { expiries: 1, evictions: 1, restarts: 1, timeouts: 1 };
 
 const ROWS: readonly Row[] = [
@@ -33,6 +34,17 @@ const ROWS: readonly Row[] = [
   ...PATHS.map((path): Row => ({ path, protocol: 'meta', cell: 'missing', restarts: 1 })),
   { path: 'lease', protocol: 'meta', commits: 2 },
   { path: 'lease', protocol: 'meta', refusals: 1, clocks: 'step' },
+  ...PATHS.map((path): Row => ({ path, ...BY_CAS })),
+  { path: 'queue', ...BY_CAS, ...EVERY_KIND, faults: 1 },
+  { path: 'queue', ...BY_CAS, cell: 'missing', expiries: 1, evictions: 1 },
+  { path: 'strict', ...BY_CAS, expiries: 1 },
+  { path: 'strict', ...BY_CAS, renewals: 1 },
+  { path: 'strict', ...BY_CAS, evictions: 1 },
+  { path: 'strict', ...BY_CAS, refusals: 1 },
+  { path: 'strict', ...BY_CAS, cell: 'missing', restarts: 1 },
+  { path: 'lease', ...BY_CAS, ...EVERY_KIND, faults: 1 },
+  { path: 'lease', ...BY_CAS, commits: 2 },
+  { path: 'lease', ...BY_CAS, expiries: 1, clocks: 'step' },
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
   // As far as the time goes:
   { path: 'joint' },

@@ -45,10 +45,14 @@ export interface JobData {
 /** `binary`: each request is one step; `meta`: some are two. */
 export type WireProtocol = 'binary' | 'meta';
 
+/** Where a lock says whose it is: in its value, or in a CAS that its writer has chosen (`meta` only). */
+export type LockForm = 'value' | 'cas';
+
 /** What a worker is made for. */
 export interface WorkerPlan {
   readonly path: Path;
   readonly protocol: WireProtocol;
+  readonly locks: LockForm;
   readonly name: string;
   /** The job that BullMQ has delivered to it. */
   readonly jobId: string;

@@ -3,9 +3,8 @@
  * The search walks over these numbers; the real code runs once for each node, when it is first
  * needed, and never for the millions of states in which the same worker meets other circumstances.
  */
-import type { Item } from '../../src/memcached/server.ts';
 import { Numbers, type Renaming } from './renaming.ts';
-import { ownerIn, type Vocabulary } from './requests.ts';
+import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { Worker } from './worker.ts';
 import type { WorkerDamage, WorkerEvent, WorkerPlan } from './worker-plan.ts';
@@ -108,6 +107,7 @@ export class WorkerTree {
 
   /** The worker that has heard the same with other numbers. */
   renamed(node: WorkerNode, to: Renaming): WorkerNode {
+    if (node.numbers.isEmpty) return node;
     const key = node.numbers.keyOf(to);
     const known = node.renamed.get(key);
     if (known !== undefined) return known;
@@ -255,29 +255,32 @@ export class WorkerTree {
     const outcome = this.#vocabulary.at('outcome', answer);
     const { command, name } = this.#vocabulary.at('memcached', asked);
     if (!name.startsWith(LOCK_PREFIX)) return before;
-    if (command === 'get' && outcome.kind === 'done') {
-      const owner = ownerIn(outcome.value as Item);
+    const found = itemIn(outcome);
+    if (found !== undefined) {
       const isConfirmed =
-        isOwn(owner, parent as WorkerNode) && !this.#wasRefused(parent as WorkerNode);
+        command === 'get' &&
+        isOwn(ownerIn(found), parent as WorkerNode) &&
+        !this.#wasRefused(parent as WorkerNode);
       return isConfirmed ? before : new Map([...before, [name, answer]]);
     }
     const isMissing = outcome.kind === 'refused' && outcome.reason === 'missing';
     // Behind a refused add, in the meta protocol: it looks once more.
     const { plan } = parent as WorkerNode;
-    if (isMissing && plan.protocol === 'meta' && this.#isRefusal(parent as WorkerNode))
-      return before;
+    if (isMissing && looksBehind(plan) && this.#isRefusal(parent as WorkerNode)) return before;
     const isFreeOrOurs = outcome.kind === 'done' || isMissing;
     if (!isFreeOrOurs || command === 'delete' || !before.has(name)) return before;
     return new Map([...before].filter(([seen]) => seen !== name));
   }
 
-  /** It asked for the lock, was told that it exists, and has looked at it. */
+  /** It asked for the lock, was told that it exists, and has looked at it, or was told what it is. */
   #sawHeld(parent: WorkerNode | undefined, stimulus: number): number {
     if (parent === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return -1;
     const answer = Math.floor(stimulus / TOLD_KINDS);
     const asked = parent.requests[0];
-    const isLook = asked !== undefined && this.#isLook(asked) && this.#wasRefused(parent);
-    return isLook && this.#vocabulary.at('outcome', answer).kind === 'done' ? answer : -1;
+    const outcome = this.#vocabulary.at('outcome', answer);
+    if (asked === undefined || itemIn(outcome) === undefined) return -1;
+    if (outcome.kind === 'refused') return answer;
+    return this.#isLook(asked) && this.#wasRefused(parent) ? answer : -1;
   }
 
   #isLook(request: number): boolean {
@@ -291,8 +294,7 @@ export class WorkerTree {
   }
 
   #isGoneBehindRefusal({ parent, stimulus, plan }: WorkerNode): boolean {
-    if (plan.protocol === 'binary' || parent === undefined || !this.#isRefusal(parent))
-      return false;
+    if (!looksBehind(plan) || parent === undefined || !this.#isRefusal(parent)) return false;
     const outcome = this.#vocabulary.at('outcome', Math.floor(stimulus / TOLD_KINDS));
     return stimulus % TOLD_KINDS === TOLD.answer && outcome.kind === 'refused';
   }
@@ -306,6 +308,11 @@ export class WorkerTree {
       name.startsWith(LOCK_PREFIX) && (command === 'add' || command === 'replace');
     return isAcquiring && outcome.kind === 'refused' && outcome.reason === 'exists';
   }
+}
+
+/** A lock by value is a classic store in the meta protocol, with a get behind it. */
+export function looksBehind({ protocol, locks }: WorkerPlan): boolean {
+  return protocol === 'meta' && locks === 'value';
 }
 
 /** Drawn by this very process, not by the one whose place it has taken. */

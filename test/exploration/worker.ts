@@ -3,6 +3,7 @@
  * between two links that only the search moves. What it does follows from what it is told alone, so
  * that a worker is known by the list of its stimuli.
  */
+import type { Random } from '../../src/base/random.ts';
 import { TorilError } from '../../src/errors.ts';
 import { defineTransaction } from '../../src/updates/transaction.ts';
 import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
@@ -19,6 +20,7 @@ import { Intake } from '../../src/workers/deliveries/intake.ts';
 import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
 import { deliveryOf, type DeliveryEnd, ExploredDeliveries } from './deliveries.ts';
+import { fractionOf } from './chosen-cas.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
@@ -40,6 +42,8 @@ const LEASE_PASSES_MS = 11_050;
 const RENEWAL_DUE_MS = 3_334;
 /** Pauses before the next attempt are shorter, everything else takes longer. */
 const PAUSE_MAX_MS = 500;
+/** Rounds of visits behind a worker's last job: the sound product needs two. */
+const VISITS_MAX = 8;
 /** Shorter than any pause that is one. */
 const HURRY_MS = 0.5;
 /** Nobody is snoozed for want of budget: that is BullMQ's business, and does not touch the protocol. */
@@ -53,6 +57,7 @@ export class Worker {
   readonly #redis = new ExploredRedis();
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
+  readonly #random: Random = { fraction: () => this.#fraction(), id: () => this.#nextId() };
   #wasRefused = false;
   #events: WorkerEvent[] = [];
   #ids: number;
@@ -68,7 +73,7 @@ export class Worker {
     this.#calls = plan.callsMade;
     this.#vocabulary = vocabulary;
     this.#damage = damage;
-    this.#server = new ExploredServer(plan.protocol);
+    this.#server = new ExploredServer({ ...plan, lockChosen: () => this.#nextId() });
     const server = damage.server?.(this.#server) ?? this.#server;
     this.#memcached = {
       all: [server],
@@ -210,7 +215,6 @@ export class Worker {
       batchesPerLease: batchJobsMax === 1 ? 1 : WORKER_DEFAULTS.batchesPerLease,
       history: 'off',
     };
-    const random = { fraction: () => 0.5, id: () => this.#nextId() };
     const registry = new UpdateRegistry([this.#update()]);
     const report: EventReporter = (event, facts) => {
       if (event === 'acknowledgementRefused') this.#wasRefused = true;
@@ -219,11 +223,13 @@ export class Worker {
     const gate = new Gate({
       queue: QUEUE,
       servers: this.#memcached,
-      locks: new MemcachedLeaseLocks({ clock: this.#clock, random, leaseMs: LEASE_MS }),
+      locks: new MemcachedLeaseLocks({
+        ...{ clock: this.#clock, random: this.#random, leaseMs: LEASE_MS },
+      }),
       lanes: this.#damage.lanes?.(this.#redis) ?? this.#redis,
       registry,
       clock: this.#clock,
-      random,
+      random: this.#random,
       options,
       report,
       rateLimited: false,
@@ -253,9 +259,12 @@ export class Worker {
     this.over = true;
   }
 
-  /** A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written. */
+  /**
+   * A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written.
+   * Without a guard, visits may never end: then the search goes on, and finds what is broken.
+   */
   async #visitsAreOver(gate: Gate): Promise<void> {
-    for (let attempts = -1; attempts !== this.#ids; ) {
+    for (let rounds = 0, attempts = -1; attempts !== this.#ids && rounds < VISITS_MAX; rounds++) {
       attempts = this.#ids;
       await gate.atRest();
       await gate.atRest(); // those that began meanwhile
@@ -282,13 +291,12 @@ export class Worker {
   // The lock
 
   async #useLock(): Promise<void> {
-    const random = { fraction: () => 0.5, id: () => this.#nextId() };
     const locks = createLocks({
       memcached: this.#memcached,
       tokens: this.#damage.tokens?.(this.#redis) ?? this.#redis,
       codec: lockCodec,
       clock: this.#clock,
-      random,
+      random: this.#random,
       leaseMs: LEASE_MS,
       waitMs: 2 ** 31 - 1,
     });
@@ -330,6 +338,13 @@ export class Worker {
     });
     this.#work = undefined;
     this.#running = undefined;
+  }
+
+  /** For a lock by CAS, its next owner id, which is drawn when the lock is sent. Pauses draw none. */
+  #fraction(): number {
+    const { name, locks, abandoned } = this.#plan;
+    if (locks === 'value') return 0.5;
+    return fractionOf({ worker: name, id: abandoned[this.#abandonedDrawn] ?? this.#ids + 1 });
   }
 
   #nextId(): string {

@@ -23,6 +23,9 @@ const SMALL: readonly Partial<Configuration>[] = [
   { path: 'queue', protocol: 'meta' },
   { path: 'queue', protocol: 'meta', refusals: 1 }, // an `ms` without room deletes
   { path: 'lease', protocol: 'meta' },
+  { path: 'queue', protocol: 'meta', locks: 'cas', expiries: 1 },
+  { path: 'strict', protocol: 'meta', locks: 'cas' },
+  { path: 'lease', protocol: 'meta', locks: 'cas' },
   { path: 'joint', workers: 1, jobs: 1, expiries: 1 },
 ];
 
