@@ -147,7 +147,7 @@ async function drive(
         find: "    case 'restore': {\n",
         replace: `    case 'restore': {
       if (cell.content.kind === 'envelope' && cell.content.envelope.value !== undefined)
-        return { ...base, start: [cell.content.envelope.value], expireMs: expiresInMs };
+        return { ...base, start: [cell.content.envelope.value], origin: 'base', expireMs: 0 };
 `,
       },
     ],
@@ -326,7 +326,7 @@ async function drive(
 `,
         replace: `    case 'unacknowledged':
       if (typeof copy.value !== 'object') return undefined;
-      return { ...base, start: [JSON.parse(copy.value.json)], expireMs: expiresInMs };
+      return { ...base, start: [JSON.parse(copy.value.json)], origin: 'base', expireMs: 0 };
 `,
       },
     ],
