@@ -9,10 +9,12 @@ import { SocketConnection } from '../../src/memcached/socket/socket-connection.t
 export const TWINS = {
   'no condition': 'Redis takes every acknowledgement',
   'no fences': 'and a commit replaces whatever is in the cell by then',
+  'half transfers': 'Redis takes a commit of several keys for the first of them alone',
 } as const;
 export type TwinName = keyof typeof TWINS;
 
 export function takeGuardAway(twin: TwinName): void {
+  if (twin === 'half transfers') return withoutOthers();
   withoutCondition();
   if (twin === 'no fences') withoutCas();
 }
@@ -31,5 +33,12 @@ function withoutCondition(): void {
   RedisLanes.prototype.acknowledge = async function (this: RedisLanes, commit) {
     await this.overwriteCopy(commit);
     return { accepted: true, snoozed: [] };
+  };
+}
+
+function withoutOthers(): void {
+  const { acknowledgeJoint } = RedisLanes.prototype;
+  RedisLanes.prototype.acknowledgeJoint = function (this: RedisLanes, commit) {
+    return acknowledgeJoint.call(this, { ...commit, keys: commit.keys.slice(0, 1) });
   };
 }
