@@ -337,7 +337,7 @@ describe('options', () => {
     [{ maxStartedAttempts: 3 }, /maxStartedAttempts counts deliveries/],
     [{ updates: [] }, /updates is missing or empty/],
     [{ updates: undefined }, /updates is missing or empty/],
-    [{ updates: [{}] }, /what defineUpdate\(\) returned/],
+    [{ updates: [{}] }, /what defineUpdate\(\) or defineTransaction\(\) returned/],
     [{ memcached: undefined }, /names no server, nor does the environment/],
     [{ memcached: [] }, /names no server/],
     [{ memcached: ['a', 'a'] }, /names a:11211 twice/],
