@@ -83,6 +83,7 @@ export type {
   FailureExample,
   FailuresReport,
   Gap,
+  JointBefore,
   KeyReport,
   KnownValue,
   LiveVerdict,
