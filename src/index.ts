@@ -97,6 +97,8 @@ export type {
 } from './history/replay/report.ts';
 export type { JsonProblem } from './updates/values/json-type.ts';
 export type { JobOutcome } from './updates/outcome.ts';
+export type { JointLines } from './history/recording/joint-lines.ts';
+export type { JointValues } from './updates/calling/joint-updates.ts';
 export type { ApplyFacts } from './updates/calling/update-context.ts';
 export type { Updates } from './updates/updates-of.ts';
 export {

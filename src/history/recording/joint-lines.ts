@@ -2,6 +2,7 @@
 import { andThen } from '../../base/and-then.ts';
 import type { RecordedCommit, RecordedJob } from './recording.ts';
 
+/** The lines of one commit of several keys in a recording. */
 export interface JointLines {
   /** In order: one for each key, each with those of the jobs that are its own. */
   readonly parts: readonly RecordedCommit[];
