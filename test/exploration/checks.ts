@@ -4,6 +4,7 @@
  */
 import type { MemcachedState } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
+import { type SeenEnvelope, SeenEnvelopes } from './seen-envelopes.ts';
 import type { Path, WorkerEvent } from './worker-plan.ts';
 
 export class Violation extends Error {
@@ -40,18 +41,13 @@ export const NOTHING_WATCHED: Watch = {
   deniedBits: 0,
 };
 
-interface Envelope {
-  readonly placeholder?: boolean;
-  readonly token: number;
-  readonly base: number;
-  readonly value: readonly (number | string)[];
-}
+type Envelope = SeenEnvelope<number | string>;
 
 export class Checks {
   readonly #path: Path;
   /** Clocks run in step, so that no two may ever be at work at once. */
   readonly #inStep: boolean;
-  readonly #parsed = new Map<string, Envelope>();
+  readonly #envelopes = new SeenEnvelopes<number | string>();
 
   constructor(path: Path, inStep: boolean) {
     this.#path = path;
@@ -61,8 +57,8 @@ export class Checks {
   /** A client's request was executed. */
   executed(watch: Watch, before: MemcachedState, after: MemcachedState, redis: RedisState): Watch {
     if (cellTextOf(before) === cellTextOf(after)) return watch;
-    const old = this.#read(cellTextOf(before));
-    const now = this.#read(cellTextOf(after));
+    const old = this.#envelopes.read(cellTextOf(before));
+    const now = this.#envelopes.read(cellTextOf(after));
     if (now === undefined) {
       if (old !== undefined && watch.lostCells === 0)
         throw new Violation('P1', 'a request took away the value of the cell');
@@ -99,13 +95,13 @@ export class Checks {
     if (now.length <= old.length) {
       throw new Violation('P1', `the copy ${show(old)} was followed by ${show(now)}`);
     }
-    const present = this.#read(cellTextOf(cell));
+    const present = this.#envelopes.read(cellTextOf(cell));
     return present?.token === copy.token ? { ...watch, lostCells: 0 } : watch;
   }
 
   /** Everybody has finished: a reader sees what was acknowledged last, or nothing. */
   ended(memcached: MemcachedState, redis: RedisState): void {
-    const cell = this.#read(cellTextOf(memcached));
+    const cell = this.#envelopes.read(cellTextOf(memcached));
     const { token, value } = copyOf(redis);
     if (cell === undefined || cell.token === token) return;
     const what = `everybody has finished, and a reader still sees ${show(cell.value)}, not ${show(valueOf(value))}`;
@@ -180,17 +176,6 @@ export class Checks {
       throw new Violation('P9', what);
     }
     return { ...watch, landed: now.token, landedBits: watch.landedBits | bit };
-  }
-
-  /** Undefined: no value is there. */
-  #read(text: string): Envelope | undefined {
-    if (text === '') return undefined;
-    let envelope = this.#parsed.get(text);
-    if (envelope === undefined) {
-      envelope = JSON.parse(text) as Envelope;
-      this.#parsed.set(text, envelope);
-    }
-    return envelope.placeholder === true ? undefined : envelope;
   }
 }
 

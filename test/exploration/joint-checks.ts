@@ -5,14 +5,10 @@
 import { type Watch, Violation } from './checks.ts';
 import type { MemcachedState } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
+import { type SeenEnvelope, SeenEnvelopes } from './seen-envelopes.ts';
 import { KEYS, type WorkerEvent } from './worker-plan.ts';
 
-interface Envelope {
-  readonly placeholder?: boolean;
-  readonly token: number;
-  readonly base: number;
-  readonly value: readonly number[];
-}
+type Envelope = SeenEnvelope<number>;
 
 /** The keys of a job. */
 type KeysOf = (jobId: string) => readonly string[];
@@ -22,7 +18,7 @@ export class JointChecks {
   readonly #orders: readonly (readonly number[])[];
   readonly #jobs: readonly string[];
   readonly #keysOf: KeysOf;
-  readonly #parsed = new Map<string, Envelope>();
+  readonly #envelopes = new SeenEnvelopes<number>();
 
   constructor(jobs: number, keysOf: KeysOf) {
     this.#jobs = Array.from({ length: jobs }, (_, at) => String(at + 1));
@@ -38,8 +34,8 @@ export class JointChecks {
     for (const at of KEYS.keys()) {
       const [oldText = '', text = ''] = [before.cellTexts[at], after.cellTexts[at]];
       if (oldText === text) continue;
-      const old = this.#read(oldText);
-      const now = this.#read(text);
+      const old = this.#envelopes.read(oldText);
+      const now = this.#envelopes.read(text);
       const isLost = (lostCells & (2 ** at)) !== 0;
       if (now === undefined) {
         // Where there is no room for what is true, nothing is better than what no longer is.
@@ -98,7 +94,7 @@ export class JointChecks {
       this.#checkOrder(now, at, `the copy of ${KEYS[at]}`);
       if (now.length <= was.length)
         throw new Violation('P1', `the copy ${show(was)} was followed by ${show(now)}`);
-      if (this.#read(cells.cellTexts[at] ?? '')?.token === token) lostCells &= ~(2 ** at);
+      if (this.#envelopes.read(cells.cellTexts[at] ?? '')?.token === token) lostCells &= ~(2 ** at);
     }
     for (const jobId of this.#jobs) this.#checkWhole(jobId, after);
     return { ...watch, lostCells };
@@ -117,7 +113,7 @@ export class JointChecks {
   /** Everybody has finished: a reader sees what was acknowledged last, or nothing. */
   ended({ cellTexts }: MemcachedState, { copies }: RedisState): void {
     for (const [at, { token, value }] of copies.entries()) {
-      const cell = this.#read(cellTexts[at] ?? '');
+      const cell = this.#envelopes.read(cellTexts[at] ?? '');
       if (cell === undefined || cell.token === token) continue;
       const what = `everybody has finished, and a reader still sees ${show(cell.value)} of ${KEYS[at]}, not ${value}`;
       throw new Violation('P9', what);
@@ -138,7 +134,7 @@ export class JointChecks {
           'P3',
           `job ${jobId} is completed, and the copy of ${key} has ${show(kept)}`,
         );
-      const cell = this.#read(memcached.cellTexts[at] ?? '');
+      const cell = this.#envelopes.read(memcached.cellTexts[at] ?? '');
       const isLost = (watch.lostCells & (2 ** at)) !== 0;
       if (cell !== undefined && !isLost && !cell.value.includes(Number(jobId)))
         throw new Violation(
@@ -156,17 +152,6 @@ export class JointChecks {
   #checkOrder(value: readonly number[], at: number, where: string): void {
     if (value.every((job, place) => job === this.#orders[at]?.[place])) return;
     throw new Violation('P2', `${where} has the jobs ${show(value)}`);
-  }
-
-  /** Undefined: no value is there. */
-  #read(text: string): Envelope | undefined {
-    if (text === '') return undefined;
-    let envelope = this.#parsed.get(text);
-    if (envelope === undefined) {
-      envelope = JSON.parse(text) as Envelope;
-      this.#parsed.set(text, envelope);
-    }
-    return envelope.placeholder === true ? undefined : envelope;
   }
 }
 

@@ -5,7 +5,7 @@ import { command } from './command.ts';
 
 /** Those that say where packages come from. */
 const NAMES = ['registry', 'proxy', 'https-proxy', 'noproxy', 'cafile'];
-/** Of npm in the image. */
+/** Where npm in the image looks for its settings, and for those of root, who builds it. */
 const GLOBAL_CONFIG = '/usr/local/etc/npmrc';
 const USER_CONFIG = '/root/.npmrc';
 
