@@ -8,9 +8,15 @@ import { failureText, type Value } from './history.ts';
 
 type Tell = (promise: string, what: string) => void;
 
+/** One job of what was asked for: a scheduler makes many, each with an id of its own. */
+type AskedJob = Asked & { readonly jobId: string };
+
 export function auditJobs(evidence: Evidence, report: Report): void {
   const { keys, ends, end, meddling, rollbacks } = evidence;
-  const known = new Map<string, { readonly operation: Asked; readonly steps: readonly Step[] }>();
+  const known = new Map<
+    string,
+    { readonly operation: AskedJob; readonly steps: readonly Step[] }
+  >();
   for (const ofKey of keys) {
     for (const [jobId, operation] of jobsOf(ofKey, evidence, report)) {
       const steps = ofKey.chain.filter((step) => step.jobId === jobId);
@@ -20,7 +26,7 @@ export function auditJobs(evidence: Evidence, report: Report): void {
       const tell: Tell = (promise, what) =>
         report(promise, ofKey.key, `job ${jobId} (${operation.op}): ${what}`);
       if (rollbacks.mayHaveLost(operation)) continue;
-      auditJob({ ...operation, jobId }, end.jobs.get(jobId), steps, evidence, tell);
+      auditJob(operation, end.jobs.get(jobId), steps, evidence, tell);
     }
   }
   for (const event of ends) {
@@ -53,12 +59,12 @@ function jobsOf(
   { key, asked, calls }: KeyEvidence,
   { end, rollbacks }: Evidence,
   report: Report,
-): Map<string, Asked> {
+): Map<string, AskedJob> {
   const byOp = new Map(asked.map((operation) => [operation.op, operation]));
-  const jobs = new Map<string, Asked>();
+  const jobs = new Map<string, AskedJob>();
   const idsOf = new Map<string, Set<string>>();
   const note = (jobId: string, operation: Asked): void => {
-    jobs.set(jobId, operation);
+    jobs.set(jobId, { ...operation, jobId });
     const ids = idsOf.get(operation.op) ?? new Set();
     idsOf.set(operation.op, ids.add(jobId));
   };
@@ -83,7 +89,7 @@ function jobsOf(
 }
 
 function auditJob(
-  operation: Asked & { readonly jobId: string },
+  operation: AskedJob,
   job: FinalJob | undefined,
   steps: readonly Step[],
   { meddling, rollbacks }: Evidence,

@@ -260,6 +260,24 @@ describe('the auditor of the chaos', () => {
     expect(story.broken()).toEqual([]);
   });
 
+  it("expects the same of one of a scheduler's jobs, which has an id of its own", () => {
+    const jobId = 'repeat:b:1';
+    const story = new Story();
+    story.change('asked', (asked) =>
+      asked.op === 'b' ? { ...asked, way: 'scheduled', named: false } : asked,
+    );
+    story.change('enqueued', (event) => (event.op === 'b' ? undefined : event));
+    story.change('called', (call) => (call.op === 'b' ? { ...call, jobId } : call));
+    story.change('completed', (event) => (event.jobId === 'b' ? { ...event, jobId } : event));
+    story.commits = story.commits.map((commit, at) =>
+      at === 1 ? { ...commit, applied: [jobId] } : commit,
+    );
+    story.jobs.delete('b');
+    expect(story.broken()).toEqual(['P3', 'P4']);
+    story.tell('meddler', meddled('removed', [jobId]));
+    expect(story.broken()).toEqual([]);
+  });
+
   it('lets Redis forget a job that was on its way when it went back', () => {
     const story = new Story();
     story.tell('producer', { e: 'asked', ...operation('d') });
