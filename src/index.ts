@@ -24,7 +24,7 @@ export type {
   RefusedCommit,
   RefusedCommits,
 } from './jobs/reports/lane-report.ts';
-export type { LaneFirst } from './jobs/reports/lane-views.ts';
+export type { LaneFirst } from './jobs/reports/lane-report.ts';
 export { type JobAction, type LaneAction, type Why, why } from './jobs/reports/why.ts';
 export {
   type CheckedCall,

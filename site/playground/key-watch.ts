@@ -1,6 +1,6 @@
 /** How the keys of a run stand: what is kept of each in Redis and in memcached. */
 import { decodeItem } from '../../src/cells/envelope.ts';
-import type { Copy } from '../../src/jobs/lanes.ts';
+import type { Copy } from '../../src/jobs/lane.ts';
 import type { Note } from '../../test/simulation/trace.ts';
 import type { World } from '../../test/simulation/world.ts';
 

@@ -5,7 +5,7 @@
  * known, the commit is *behind*.
  */
 import type { JointNote } from '../history/history.ts';
-import type { Acknowledged, Copy, LaneEntry } from './lanes.ts';
+import type { Acknowledged, Copy, LaneEntry } from './lane.ts';
 
 /** An entry of a job of several keys. */
 export type JointEntry = LaneEntry & { readonly keys: readonly string[] };

@@ -6,6 +6,7 @@
 import type { DataSet } from '../redis/data-set.ts';
 import type { HistoryNote } from '../history/history.ts';
 import type { JointHead, JointLanes } from './joint-lanes.ts';
+import type { Acknowledged, Copy, LaneEntry, LaneJob } from './lane.ts';
 
 /** Milliseconds for which a deleted cell's tombstone stays in memcached. */
 export const TOMBSTONE_MS = 60_000;
@@ -29,51 +30,6 @@ export interface TakeRequest {
   readonly dataMax: number;
   /** With what producers' telemetry left with the jobs (`LaneEntry.trace`). */
   readonly traces?: boolean;
-}
-
-/** The last acknowledged commit of a key, as Redis remembers it. */
-export interface Copy {
-  /** 0: there has been none. */
-  readonly token: number;
-  readonly watermark: number;
-  /**
-   * The value: JSON; `deleted`: none (deleted or expired); `not-kept`: durable copies are off;
-   * `not-sent`: the cell that was asked about can be believed, so it was left out.
-   */
-  readonly value: { readonly json: string } | 'deleted' | 'not-kept' | 'not-sent';
-  /** Jobs up to this sequence fail, because an earlier one cascaded; 0: none. */
-  readonly cascadeTo: number;
-}
-
-export interface LaneEntry {
-  readonly jobId: string;
-  readonly sequence: number;
-  /** It was in no lane when it was delivered, and entered when it was taken. */
-  readonly late?: true;
-  /** The update's name. */
-  readonly name: string;
-  /** JSON. */
-  readonly data: string;
-  /** What its producer's telemetry left with it; only if it was asked for. */
-  readonly trace?: string | undefined;
-  /** Attempts that BullMQ has charged. */
-  readonly attemptsMade: number;
-  /** Times the process died or froze while it had the job. */
-  readonly stalls: number;
-  /**
-   * BullMQ has finished the job already. `completed`: it was applied in another lane, or is just leaving
-   * this one; `unapplied`: somebody else completed it, who is no worker of Toril's.
-   */
-  readonly finished: 'no' | 'completed' | 'unapplied' | 'failed';
-  /** Why BullMQ failed it. */
-  readonly failedReason: string;
-  /**
-   * What an operator wants: nothing, to move it to the lane's end, or to fail it. `held`: its attempts
-   * are used up, and BullMQ is just being told.
-   */
-  readonly directive: '' | 'skip' | 'drop' | 'held';
-  /** All its keys, in its user's order, if it has several (joint-lanes.ts). */
-  readonly keys?: readonly string[];
 }
 
 export interface Taken {
@@ -151,18 +107,6 @@ export interface Acknowledgement {
   readonly deliveries?: readonly Delivery[];
 }
 
-export interface Acknowledged {
-  /** False: somebody else went another way; the commit never was. */
-  readonly accepted: boolean;
-  /** Redis has forgotten the commit's jobs or its token, and has given their numbers to others. */
-  readonly wentBack?: true;
-  /**
-   * Not all of its jobs were found any more: somebody has removed some, or they are new ones of the same id, or Redis
-   * has gone back to before they were added.
-   */
-  readonly missing?: boolean;
-}
-
 /** Where a waiting job stands. */
 export type Location =
   | { readonly kind: 'decided'; readonly outcome: string }
@@ -183,13 +127,6 @@ export type LaneSight =
   | 'released'
   /** Its first job is another one: somebody goes on. */
   | 'moved-on';
-
-export interface LaneJob {
-  readonly jobId: string;
-  readonly sequence: number;
-  /** All its keys, if it has several. */
-  readonly keys?: readonly string[];
-}
 
 export interface LaneState {
   readonly copy: Copy;

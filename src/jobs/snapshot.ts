@@ -2,7 +2,7 @@
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { type JointLanes, SNAPSHOT_BYTES_MAX } from './joint-lanes.ts';
-import type { Copy } from './lanes.ts';
+import type { Copy } from './lane.ts';
 
 const SNAPSHOT_KEYS_MAX = 1_000;
 

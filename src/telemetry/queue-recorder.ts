@@ -2,7 +2,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Attributes, Meters, Reading } from './metrics.ts';
 import type { QueueObserver } from './observer.ts';
-import type { RecorderOptions } from './recorder.ts';
+import type { RecorderOptions } from './recorder-options.ts';
 import { operationAttributes } from './attributes.ts';
 import type { Tracing } from './tracing.ts';
 

@@ -1,16 +1,8 @@
 /** The observer that makes metrics and spans of what it is told. */
-import type { Clock } from '../base/clock.ts';
-import type { Meters } from './metrics.ts';
 import type { ObservedWorker, Observer, QueueObserver, WorkerObserver } from './observer.ts';
 import { QueueRecorder } from './queue-recorder.ts';
-import type { Tracing } from './tracing.ts';
+import type { RecorderOptions } from './recorder-options.ts';
 import { WorkersRecorder } from './workers-recorder.ts';
-
-export interface RecorderOptions {
-  readonly clock: Clock;
-  readonly meters: Meters;
-  readonly tracing?: Tracing | undefined;
-}
 
 /** What is told of queues of one name is one series, however many objects tell it. */
 export class Recorder implements Observer {

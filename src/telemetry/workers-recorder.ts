@@ -5,14 +5,13 @@
  */
 import type { Clock } from '../base/clock.ts';
 import { operationAttributes, queueAttributes } from './attributes.ts';
-import { backlogReadings } from './backlog-readings.ts';
 import { CountedEvents } from './counted-events.ts';
+import { queueGauges, workerGauges } from './gauges.ts';
 import type { Reading } from './metrics.ts';
 import type { ObservedWorker, TurnObserver, WorkerObserver } from './observer.ts';
-import type { RecorderOptions } from './recorder.ts';
+import type { RecorderOptions } from './recorder-options.ts';
 import type { Tracing } from './tracing.ts';
 import { Sampling } from './sampling.ts';
-import { sightReadings } from './sight-readings.ts';
 import { type TurnCounters, TurnHistograms, TurnRecorder } from './turn-recorder.ts';
 
 export class WorkersRecorder {
@@ -82,7 +81,7 @@ export class WorkersRecorder {
       roundTrips('memcached', leaseRequests + commits),
       roundTrips('redis', takes + acknowledgements),
       ...this.#events.readings(this.#queue),
-      ...sightReadings(
+      ...workerGauges(
         this.#queue,
         Array.from(this.#sites, ({ sight }) => sight()),
       ),
@@ -90,6 +89,6 @@ export class WorkersRecorder {
     // All of them see the same queue.
     const [site] = this.#sites;
     const backlog = await site?.backlog();
-    return backlog === undefined ? own : [...own, ...backlogReadings(this.#queue, backlog)];
+    return backlog === undefined ? own : [...own, ...queueGauges(this.#queue, backlog)];
   }
 }

@@ -20,8 +20,9 @@ import type { BedInvariants } from './assertions/bed-invariants.ts';
 import type { BedFaults } from './faults/bed-faults.ts';
 import { bedSettings, type TestBedOptions } from './bed-options.ts';
 import { BedParts, type StoreOf } from './bed-parts.ts';
-import { BedQueue, type BedQueueParts, playing } from './app/bed-queue.ts';
+import { BedQueue, type BedQueueParts } from './app/bed-queue.ts';
 import { BedWorker } from './app/bed-worker.ts';
+import { playing } from './app/playing.ts';
 import { BedRemoving } from './app/bed-removing.ts';
 import { BedStore } from './journal/bed-store.ts';
 import { type BedJobOptions, checkJobOptions } from './bullmq/job-options.ts';
@@ -142,7 +143,7 @@ export class TestBed {
    * NOT_ON_A_TEST_BED.
    */
   asQueue(): Queue {
-    this.#queue ??= playing(new BedQueue(this.#queueParts())) as unknown as Queue;
+    this.#queue ??= playing('Queue', new BedQueue(this.#queueParts())) as unknown as Queue;
     return this.#queue;
   }
 
@@ -159,7 +160,7 @@ export class TestBed {
       setResting: (isResting) => void (crew.isResting = isResting),
     });
     reporters.add((type, facts) => worker.tell(type, facts));
-    this.#worker = playing(worker) as unknown as Worker;
+    this.#worker = playing('Worker', worker) as unknown as Worker;
     return this.#worker;
   }
 

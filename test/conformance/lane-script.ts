@@ -5,7 +5,8 @@
  * number that was met.
  */
 import { type HistoryNote, valueHash } from '../../src/history/history.ts';
-import type { Acknowledgement, LaneEntry, Taken } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Taken } from '../../src/jobs/lanes.ts';
+import type { LaneEntry } from '../../src/jobs/lane.ts';
 import type { HeadFacts, LaneFacts } from '../../src/jobs/reports/lane-views.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 

@@ -2,7 +2,8 @@
  * Worlds with one guard taken away. In each the search must find a broken promise: else the checks
  * are blind, or what makes the guard necessary never happens.
  */
-import type { Acknowledged, Lanes } from '../../src/jobs/lanes.ts';
+import type { Lanes } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
 import type { MemcachedServer, NewItem } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';

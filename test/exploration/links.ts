@@ -6,7 +6,6 @@ import { assert } from '../../src/base/assert.ts';
 import { TorilError } from '../../src/errors.ts';
 import type { BehindCommit, JointCommit } from '../../src/jobs/joint-lanes.ts';
 import type {
-  Acknowledged,
   Acknowledgement,
   Lanes,
   LaneState,
@@ -14,6 +13,7 @@ import type {
   Taken,
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
 import { DATA_SET, type WorkerPlan } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';

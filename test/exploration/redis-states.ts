@@ -3,7 +3,8 @@
  * counter of tokens. The real in-memory engine runs once for each script in each state.
  */
 import type { JointCommit } from '../../src/jobs/joint-lanes.ts';
-import type { Acknowledged, Acknowledgement } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { Numbers, renamedCommit, renamedJoint, type Renaming } from './renaming.ts';
 import { jsonOf, type RedisRequest, type Vocabulary } from './requests.ts';

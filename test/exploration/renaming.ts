@@ -4,7 +4,8 @@
  * the same order. Here is where such numbers stand.
  */
 import type { BehindCommit, JointCommit, JointHead } from '../../src/jobs/joint-lanes.ts';
-import type { Acknowledgement, Copy, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { Copy } from '../../src/jobs/lane.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import {
   type Cas,

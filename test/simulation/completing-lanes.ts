@@ -1,7 +1,8 @@
 /** The lanes of a simulated worker whose fast path is on: jobs are completed in the step that acknowledges their commit. */
 import type { Clock } from '../../src/base/clock.ts';
 import type { Finisher } from '../../src/jobs/bullmq/fast-path/finisher.ts';
-import type { Acknowledged, Acknowledgement } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import type { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import { MemoryLanes, type Travel } from '../../src/jobs/memory/memory-lanes.ts';
 import type { PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';

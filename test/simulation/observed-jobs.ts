@@ -1,7 +1,8 @@
 /** A Redis whose scripts the auditor sees as they run. */
 import type { Clock } from '../../src/base/clock.ts';
 import type { JointCommit } from '../../src/jobs/joint-lanes.ts';
-import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Taken, TakeRequest } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { Auditor } from './auditor.ts';
 import type { Trace } from './trace.ts';

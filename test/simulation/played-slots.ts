@@ -3,7 +3,8 @@
  * completes jobs in the step that acknowledges their commit.
  */
 import type { Answers, Completed, ToComplete } from '../../src/jobs/bullmq/fast-path/slot-calls.ts';
-import type { Acknowledged, Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
+import type { Acknowledged } from '../../src/jobs/lane.ts';
 import type { JobQueue } from '../../src/testing/bullmq/job-queue.ts';
 import type { PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
 

@@ -100,7 +100,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'jobs/memory': {
     mayImport: [
       ...['base', 'redis', 'updates', 'history/history.ts'],
-      ...['jobs/lanes.ts', 'jobs/joint-lanes.ts', 'jobs/reports'],
+      ...['jobs/lanes.ts', 'jobs/lane.ts', 'jobs/joint-lanes.ts', 'jobs/reports'],
       ...FOR_ALL,
     ],
     advice: 'an engine imports its contract, never another engine',
@@ -113,6 +113,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     mayImport: [
       ...['base', 'updates', 'cells', 'history/history.ts', 'jobs/lanes.ts', ...FOR_ALL],
       ...[
+        'jobs/lane.ts',
         'workers/deliveries/arrival.ts',
         'workers/gate/gate-context.ts',
         'workers/gate/key-memory.ts',
@@ -252,6 +253,23 @@ function problemWithClient(from: string, client: string): string | undefined {
   return `${from} must not import ${client}: only these name it, all others speak to their contracts: ${places}`;
 }
 
+/** Files that import each other by a way round, types included: to read one of them is to read them all. */
+function circlesIn(imports: readonly Import[]): string[] {
+  const next = new Map<string, string[]>();
+  for (const { from, to } of imports) next.set(from, [...(next.get(from) ?? []), to]);
+  const finished = new Set<string>();
+  const circles: string[] = [];
+  const walk = (file: string, way: readonly string[]): void => {
+    const at = way.indexOf(file);
+    if (at >= 0) circles.push([...way.slice(at), file].join(' > '));
+    if (at >= 0 || finished.has(file)) return;
+    for (const to of next.get(file) ?? []) walk(to, [...way, file]);
+    finished.add(file);
+  };
+  for (const file of next.keys()) walk(file, []);
+  return circles;
+}
+
 function filesOfSrc(): string[] {
   return readdirSync(SRC, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
@@ -273,6 +291,10 @@ describe('the sources', () => {
     );
     const found = new Set(imports.map(({ from, to }) => `${from} imports ${to}`));
     expect(listed.filter((one) => !found.has(one) && !one.includes('.d.ts'))).toEqual([]);
+  });
+
+  test('import nothing that imports them', () => {
+    expect(circlesIn(imports), 'what both need moves into a file of its own').toEqual([]);
   });
 
   test('have no room of more than a dozen files', () => {
@@ -322,6 +344,19 @@ describe('the checker', () => {
     ['workers/fold/fold.ts', `import '../../memcached/server.ts';`, 'happens in memory'],
   ])('finds what %s must not do: %s', (from, source, advice) => {
     expect(check(from, source)).toEqual([expect.stringContaining(advice)]);
+  });
+
+  test('finds a circle, also one of types', () => {
+    const sources = {
+      'jobs/lanes.ts': `import type { Head } from './head.ts';`,
+      'jobs/head.ts': `import { Entry } from './entry.ts';`,
+      'jobs/entry.ts': `import type { Lanes } from './lanes.ts';`,
+      'jobs/queue.ts': `import './lanes.ts'; import './entry.ts';`,
+    };
+    const all = Object.entries(sources).flatMap(([from, source]) => importsOf(from, source));
+    expect(circlesIn(all)).toEqual([
+      'jobs/lanes.ts > jobs/head.ts > jobs/entry.ts > jobs/lanes.ts',
+    ]);
   });
 
   test.each([

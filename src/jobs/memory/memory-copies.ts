@@ -2,12 +2,12 @@
 import type { Clock } from '../../base/clock.ts';
 import {
   type Acknowledgement,
-  type Copy,
   COPY_GRACE_MS,
   COPY_IN_USE_MS,
   type TakeRequest,
   TOMBSTONE_MS,
 } from '../lanes.ts';
+import type { Copy } from '../lane.ts';
 
 const NO_COPY: Copy = { token: 0, watermark: 0, value: 'deleted', cascadeTo: 0 };
 

@@ -1,5 +1,5 @@
 /** One job as BullMQ's hash has it, in memory, with the fields that Toril adds. */
-import type { LaneEntry } from '../lanes.ts';
+import type { LaneEntry } from '../lane.ts';
 
 export type MemoryJobState = 'waiting' | 'active' | 'delayed' | 'completed' | 'failed';
 

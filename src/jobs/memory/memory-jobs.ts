@@ -9,10 +9,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { DataSet } from '../../redis/data-set.ts';
 import type { JointCommit, JointHead } from '../joint-lanes.ts';
 import type {
-  Acknowledged,
   Acknowledgement,
-  LaneEntry,
-  LaneJob,
   LaneSight,
   LaneState,
   Location,
@@ -20,6 +17,7 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
+import type { Acknowledged, LaneEntry, LaneJob } from '../lane.ts';
 import { Departures } from './departures.ts';
 import { MemoryHistory } from './memory-history.ts';
 import { LaneOrders } from './lane-orders.ts';

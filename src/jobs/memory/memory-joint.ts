@@ -8,7 +8,8 @@ import {
   type OtherKey,
   SNAPSHOT_BYTES_MAX,
 } from '../joint-lanes.ts';
-import type { Acknowledged, Copy, LaneEntry, TakeRequest } from '../lanes.ts';
+import type { TakeRequest } from '../lanes.ts';
+import type { Acknowledged, Copy, LaneEntry } from '../lane.ts';
 import type { LaneOrders } from './lane-orders.ts';
 import type { MemoryCopies } from './memory-copies.ts';
 import { type MemoryHistory, recordedDecision } from './memory-history.ts';

@@ -6,9 +6,7 @@ import type { Clock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
 import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
 import type {
-  Acknowledged,
   Acknowledgement,
-  Copy,
   Lanes,
   LaneSight,
   LaneState,
@@ -17,6 +15,7 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
+import type { Acknowledged, Copy } from '../lane.ts';
 import type { MemoryJobs } from './memory-jobs.ts';
 
 /** Keys per call, as in redis-lanes.ts. */

@@ -6,7 +6,8 @@ import {
   JOINT_RUN_KEYS_MAX,
   SMALL_RUN_JOBS,
 } from '../joint-lanes.ts';
-import type { Copy, LaneEntry, TakeRequest } from '../lanes.ts';
+import type { TakeRequest } from '../lanes.ts';
+import type { Copy, LaneEntry } from '../lane.ts';
 import type { Entry, LaneOrders } from './lane-orders.ts';
 
 export interface RunFacts {

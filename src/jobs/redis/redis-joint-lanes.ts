@@ -2,7 +2,8 @@
 import type { Clock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
 import type { BehindCommit, JointCommit, JointKey, JointLanes } from '../joint-lanes.ts';
-import { type Acknowledged, COPY_GRACE_MS, COPY_IN_USE_MS, type Copy } from '../lanes.ts';
+import { COPY_GRACE_MS, COPY_IN_USE_MS } from '../lanes.ts';
+import type { Acknowledged, Copy } from '../lane.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import { copyOf } from './redis-lane-messages.ts';
 import {

@@ -1,16 +1,14 @@
 /** What the lanes' scripts are told, and what they answer, in the contract's terms. */
 import {
   type Acknowledgement,
-  type Copy,
   COPY_GRACE_MS,
   type Delivery,
-  type LaneEntry,
-  type LaneJob,
   type LaneState,
   type Taken,
   type TakeRequest,
   TOMBSTONE_MS,
 } from '../lanes.ts';
+import type { Copy, LaneEntry, LaneJob } from '../lane.ts';
 import type { JointHead, OtherKey } from '../joint-lanes.ts';
 import type { DataSet } from '../../redis/data-set.ts';
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';

@@ -5,9 +5,7 @@ import { type DataSet, readDataSet } from '../../redis/data-set.ts';
 import { systemRandom } from '../../base/random.ts';
 import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
 import type {
-  Acknowledged,
   Acknowledgement,
-  Copy,
   Lanes,
   LaneSight,
   LaneState,
@@ -16,6 +14,7 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
+import type { Acknowledged, Copy } from '../lane.ts';
 import type { Finisher } from '../bullmq/fast-path/finisher.ts';
 import { answersIn } from '../bullmq/fast-path/redis-slot-calls.ts';
 import type { QueueScripts } from './queue-scripts.ts';

@@ -2,8 +2,7 @@
  * What is told of lanes: of all of them in numbers (`LaneCounts`), of many in a line each (`LanePage`), of one in full
  * (`LaneReport`). Why a lane does not move is its `state`; `why()` (why.ts) makes a sentence of it.
  */
-import type { LaneJob } from '../lanes.ts';
-import type { LaneFirst } from './lane-views.ts';
+import type { LaneJob } from '../lane.ts';
 
 /** Of all lanes of a queue, in one moment. It costs Redis a few commands, however many keys there are. */
 export interface LaneCounts {
@@ -31,6 +30,15 @@ export interface LaneCounts {
 export interface LaneHead extends LaneJob {
   readonly key: string;
   /** Milliseconds since it entered the lane. */
+  readonly ageMs: number;
+}
+
+/** The first job of a lane. */
+export interface LaneFirst {
+  readonly jobId: string;
+  /** The update's name; empty: the job is gone. */
+  readonly name: string;
+  /** Milliseconds since it entered. */
   readonly ageMs: number;
 }
 

@@ -1,5 +1,5 @@
 /** What is known of lanes without asking memcached. The contract; redis-lane-views.ts is the engine that queues use. */
-import type { LaneCounts } from './lane-report.ts';
+import type { LaneCounts, LaneFirst } from './lane-report.ts';
 
 export interface LaneViews {
   counts(): Promise<LaneCounts>;
@@ -127,15 +127,6 @@ export interface OtherLane {
   /** Jobs before it there. */
   readonly before: number;
   readonly first: LaneFirst;
-}
-
-/** The first job of a lane. */
-export interface LaneFirst {
-  readonly jobId: string;
-  /** The update's name; empty: the job is gone. */
-  readonly name: string;
-  /** Milliseconds since it entered. */
-  readonly ageMs: number;
 }
 
 export interface QueueFacts {

@@ -1,9 +1,8 @@
 /**
- * A test bed as an application's own queue and worker: `bed.asQueue()` and `bed.asWorker()`. They do what
- * Queue and Worker do as far as values, orders and outcomes go; what is not played says so when it is called.
+ * A test bed as an application's own queue: `bed.asQueue()`. It does what Queue does as far as values, orders and
+ * outcomes go; what is not played says so when it is called (playing.ts).
  */
 import { EventEmitter } from 'node:events';
-import { TorilError } from '../../errors.ts';
 import type { History } from '../../history/history.ts';
 import type { JointLanes } from '../../jobs/joint-lanes.ts';
 import type { LaneHandle } from '../../jobs/lane-handle.ts';
@@ -11,7 +10,6 @@ import { snapshotOf, type SnapshotValue } from '../../jobs/snapshot.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { BedJob, type BedJobParts, queueState } from './bed-job.ts';
 import type { BedRemoving } from './bed-removing.ts';
-import { BedWorker } from './bed-worker.ts';
 import type { BedJobOptions } from '../bullmq/job-options.ts';
 import type { JobQueue } from '../bullmq/job-queue.ts';
 import type { JobRecord } from '../bullmq/job-record.ts';
@@ -27,9 +25,6 @@ export interface BedQueueParts extends Omit<BedJobParts, 'find' | 'finished' | '
     jobs: readonly { name: string; update?: AnyUpdate; data: unknown; options: BedJobOptions }[],
   ) => Promise<JobRecord[]>;
 }
-
-const OF_QUEUE = 'Queue';
-const OF_WORKER = 'Worker';
 
 export class BedQueue extends EventEmitter {
   readonly name: string;
@@ -209,37 +204,3 @@ const COUNTED = ['active', 'completed', 'delayed', 'failed', 'paused', 'prioriti
 function stateNames(types: readonly string[]): ReadonlySet<string> {
   return new Set(types.map((type) => (type === 'wait' ? 'waiting' : type)));
 }
-
-/** What it does not play throws when it is called, not when it is looked at. */
-export function playing<T extends BedQueue | BedWorker>(played: T): T {
-  const kind = played instanceof BedQueue ? OF_QUEUE : OF_WORKER;
-  return new Proxy(played, {
-    get(target, name) {
-      const found: unknown = Reflect.get(target, name, target);
-      if (typeof found === 'function')
-        return (found as (...args: unknown[]) => unknown).bind(target);
-      if (found !== undefined || typeof name === 'symbol' || LOOKED_AT.has(name)) return found;
-      if (name in target) return undefined;
-      return () => {
-        throw new TorilError(
-          'NOT_ON_A_TEST_BED',
-          `a test bed does not play ${kind}.${name}(). Use what the bed itself has (docs/testing.md), or a real ${kind}.`,
-        );
-      };
-    },
-  });
-}
-
-/** Asked of anything by `await` and by test runners that print it. */
-const LOOKED_AT: ReadonlySet<string> = new Set([
-  ...[
-    'then',
-    'toJSON',
-    'asymmetricMatch',
-    'nodeType',
-    'tagName',
-    '$$typeof',
-    '@@__IMMUTABLE_ITERABLE__@@',
-  ],
-  ...['@@__IMMUTABLE_RECORD__@@', '_isMockFunction', 'hasAttribute'],
-]);

@@ -1,6 +1,7 @@
 /** What a worker's turn goes through on its way out, so that faults can strike between its steps. */
 import type { TorilError } from '../../errors.ts';
-import type { Acknowledged, Acknowledgement, Lanes, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { Acknowledgement, Lanes, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { Acknowledged } from '../../jobs/lane.ts';
 import { MemoryLanes } from '../../jobs/memory/memory-lanes.ts';
 import type { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
 import { PLACEHOLDER_ITEM } from '../../cells/envelope.ts';

@@ -1,7 +1,8 @@
 /** A Redis in memory that keeps a journal of what its scripts do. */
 import type { Clock } from '../../base/clock.ts';
 import type { JointCommit } from '../../jobs/joint-lanes.ts';
-import type { Acknowledged, Acknowledgement, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { Acknowledgement, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { Acknowledged } from '../../jobs/lane.ts';
 import { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
 import type { Journal } from './journal.ts';
 

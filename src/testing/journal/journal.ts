@@ -4,7 +4,8 @@
  */
 import { type Origin, valueHash } from '../../history/history.ts';
 import type { JointCommit } from '../../jobs/joint-lanes.ts';
-import type { Acknowledgement, LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Acknowledgement, Taken } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
 
 /** A job that a commit applied. */

@@ -1,6 +1,7 @@
 /** What a fold starts from, what it must know, and what comes out. */
 import type { KnownOrigin, Origin } from '../../history/history.ts';
-import type { LaneEntry, Lanes } from '../../jobs/lanes.ts';
+import type { Lanes } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { TorilWorkerOptions } from '../../options.ts';
 import type { TurnObserver } from '../../telemetry/observer.ts';

@@ -1,6 +1,6 @@
 /** Why a job fails though its update did not throw, and what no further attempt could change. */
 import { TorilError } from '../../errors.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { controlOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 

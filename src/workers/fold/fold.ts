@@ -13,7 +13,7 @@ import type { AppliedUpdate } from '../../updates/calling/apply.ts';
 import type { Arrival } from '../deliveries/arrival.ts';
 import { isUnchangeable } from '../../updates/values/frozen-value.ts';
 import { writtenAndRead } from '../../updates/values/json-value.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { cannotMoveJob, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';

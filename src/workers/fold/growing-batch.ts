@@ -1,6 +1,6 @@
 /** A batch while it grows: what was decided of each entry so far, and what delivered jobs will be told of it. */
 import { messageOf } from '../../errors.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import {
   encodeDecision,
   type JobOutcome,

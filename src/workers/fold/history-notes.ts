@@ -8,7 +8,8 @@ import {
   type NotedJointCommit,
   type Origin,
 } from '../../history/history.ts';
-import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { type FittingBatch, isStrict } from './batch.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 

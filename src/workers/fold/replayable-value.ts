@@ -1,6 +1,6 @@
 /** The value that a fold works on, and how to make it again: an update that throws may have changed it half-way. */
 import type { AppliedUpdate } from '../../updates/calling/apply.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 
 /** Applies a job to a value. */
 type Apply = (entry: LaneEntry, value: unknown) => AppliedUpdate | Promise<AppliedUpdate>;

@@ -8,7 +8,7 @@ import { type AppliedUpdate, applyUpdate } from '../../updates/calling/apply.ts'
 import { messageOf } from '../../errors.ts';
 import type { CallSite } from '../../updates/calling/call-site.ts';
 import { schemaInTime, validated } from '../../updates/job-data.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { FoldTurn } from './batch.ts';
 import { Pulse } from './pulse.ts';

@@ -14,7 +14,8 @@
  */
 import { TorilError } from '../../errors.ts';
 import type { JointCommit, JointEntry, JointHead } from '../../jobs/joint-lanes.ts';
-import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import type { Settlement } from '../deliveries/arrival.ts';
 import type { Batch, FoldStart } from '../fold/batch.ts';
 import { noteOfJoint } from '../fold/history-notes.ts';

@@ -1,7 +1,8 @@
 /** A job of several keys that is the first one of a lane, but not of all its lanes: it waits, and holds its lanes. */
 import { TorilError } from '../../errors.ts';
 import type { JointHead } from '../../jobs/joint-lanes.ts';
-import type { LaneEntry, Taken } from '../../jobs/lanes.ts';
+import type { Taken } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { encodeDecision } from '../../updates/outcome.ts';
 import { dropped } from '../fold/fold-errors.ts';
 import { laneEntries } from '../turn/take.ts';

@@ -2,7 +2,8 @@
 import { strangers } from '../../cells/reconcile.ts';
 import type { Envelope } from '../../cells/envelope.ts';
 import { decodeSequences } from '../../cells/sequences.ts';
-import type { Acknowledged, Acknowledgement, Taken } from '../../jobs/lanes.ts';
+import type { Acknowledgement, Taken } from '../../jobs/lanes.ts';
+import type { Acknowledged } from '../../jobs/lane.ts';
 import type { Batch, FittingBatch } from '../fold/batch.ts';
 import { lateOf } from '../fold/fitting.ts';
 import { noteOf, noteOfRecovered } from '../fold/history-notes.ts';

@@ -1,6 +1,6 @@
 /** A foreign value under a key, which an update or a transaction takes over. */
 import { messageOf, TorilError } from '../../errors.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { asJsonValue } from '../../updates/values/json-value.ts';
 import type { GateContext } from '../gate/gate-context.ts';
 

@@ -1,5 +1,6 @@
 /** take: the lane's head, the copy, and a fencing token that was drawn after the lease was acquired. */
-import type { LaneEntry, Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { Taken, TakeRequest } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { Arrivals } from '../deliveries/arrivals.ts';
 import type { Turn } from './turn-state.ts';

@@ -1,6 +1,6 @@
 /** One turn of a key: what it was given, where it stands, and how it can end. Every step of it works on this record. */
 import type { TorilError } from '../../errors.ts';
-import type { LaneEntry } from '../../jobs/lanes.ts';
+import type { LaneEntry } from '../../jobs/lane.ts';
 import type { Lease } from '../../lock/lock.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
 import type { TurnObserver } from '../../telemetry/observer.ts';

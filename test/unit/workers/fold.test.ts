@@ -9,7 +9,8 @@ import {
   type OnFailure,
   type UpdateContext,
 } from '../../../src/index.ts';
-import type { LaneEntry, Lanes } from '../../../src/jobs/lanes.ts';
+import type { Lanes } from '../../../src/jobs/lanes.ts';
+import type { LaneEntry } from '../../../src/jobs/lane.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
 import type { Arrival } from '../../../src/workers/deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../../../src/workers/fold/batch.ts';

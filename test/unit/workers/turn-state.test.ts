@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { LaneEntry } from '../../../src/jobs/lanes.ts';
+import type { LaneEntry } from '../../../src/jobs/lane.ts';
 import type { Lease } from '../../../src/lock/lock.ts';
 import { Turn, type TurnSite } from '../../../src/workers/turn/turn-state.ts';
 
