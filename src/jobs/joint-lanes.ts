@@ -103,8 +103,11 @@ export interface JointLanes {
   acknowledgeJoint(commit: JointCommit): Promise<Acknowledged>;
   /** The commit's cells are written, superseded, or lost by memcached. */
   settled(token: number): Promise<void>;
-  /** The commit of this token if it is behind; or those that have been for so many milliseconds, at most 100. */
-  behind(which: { readonly token: number } | { readonly forMs: number }): Promise<BehindCommit[]>;
+  /**
+   * The commit of this token if it is behind; without one, those with the lowest tokens, at most 100. For how long they have
+   * been, no token tells: behind a clock that was set back, they are drawn ahead of the time.
+   */
+  behind(token?: number): Promise<BehindCommit[]>;
   /**
    * A joint job waits at the head of a lane for another one, and will give up after so many milliseconds. Returns for how
    * many it has waited since it entered with this sequence, in whichever process.

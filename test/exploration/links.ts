@@ -264,10 +264,8 @@ export class ExploredRedis implements Lanes, TokenSource {
     return this.#call({ script: 'settled', token });
   }
 
-  /** Redis's clock stands still, so whoever asks for those of long ago is told all. */
-  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
-    const asked = 'token' in which ? which : { forMs: -1_000_000 };
-    return this.#call({ script: 'behind', which: asked });
+  behind(token?: number): Promise<BehindCommit[]> {
+    return this.#call({ script: 'behind', token });
   }
 
   /** Resolves when all calls are answered. */

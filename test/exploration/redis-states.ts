@@ -196,7 +196,7 @@ class Server {
         this.#behind = this.#behind.filter((token) => token !== request.token);
         return this.jobs.joint.settled(request.token);
       case 'behind':
-        return this.jobs.joint.behind(request.which);
+        return this.jobs.joint.behind(request.token);
       case 'drawToken':
         this.#lastToken = this.jobs.drawToken();
         return this.#lastToken;

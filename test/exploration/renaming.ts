@@ -92,9 +92,7 @@ export function renamedCall(call: RedisRequest, to: Renaming): RedisRequest {
     case 'settled':
       return { ...call, token: to.token(call.token) };
     case 'behind':
-      return 'token' in call.which
-        ? { ...call, which: { token: to.token(call.which.token) } }
-        : call;
+      return call.token === undefined ? call : { ...call, token: to.token(call.token) };
     case 'locate':
     case 'deliver':
     case 'drawToken':

@@ -2,7 +2,7 @@
  * What a worker asks of its servers and what it is answered, as data: a request can then be executed
  * at any later moment, after its worker is gone, and in many branches of the search.
  */
-import type { JointCommit, JointLanes } from '../../src/jobs/joint-lanes.ts';
+import type { JointCommit } from '../../src/jobs/joint-lanes.ts';
 import type { Acknowledgement, TakeRequest } from '../../src/jobs/lanes.ts';
 import { LOCK_FLAGS } from '../../src/lock/lock-item.ts';
 import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
@@ -34,7 +34,7 @@ export type RedisRequest =
   | { readonly script: 'acknowledge'; readonly commit: Acknowledgement }
   | { readonly script: 'acknowledgeJoint'; readonly commit: JointCommit }
   | { readonly script: 'settled'; readonly token: number }
-  | { readonly script: 'behind'; readonly which: Parameters<JointLanes['behind']>[0] }
+  | { readonly script: 'behind'; readonly token: number | undefined }
   | { readonly script: 'locate'; readonly key: string; readonly jobId: string }
   /** BullMQ's: what is known of the job at its delivery. */
   | { readonly script: 'deliver'; readonly jobId: string }

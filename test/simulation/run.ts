@@ -106,7 +106,7 @@ function isDrained({ jobs, keys, bull }: World): boolean {
 
 /** Joint commits whose cells nobody has seen to. */
 function behind(jobs: World['jobs']): readonly number[] {
-  return jobs.joint.behind({ forMs: -LIVENESS_MS }).map(({ token }) => token);
+  return jobs.joint.behind().map(({ token }) => token);
 }
 
 const ALL = 10_000;

@@ -188,12 +188,10 @@ export class MemoryJoint {
     this.#behind.delete(token);
   }
 
-  behind(which: { readonly token: number } | { readonly forMs: number }): BehindCommit[] {
-    const { lanes } = this.#parts;
-    const all = [...this.#behind].map(([token, keys]) => ({ token, keys }));
-    if ('token' in which) return all.filter(({ token }) => token === which.token);
-    const until = lanes.nowMicros() - which.forMs * 1000;
-    return all.filter(({ token }) => token <= until).slice(0, COMMITS_MAX);
+  behind(token?: number): BehindCommit[] {
+    const all = [...this.#behind].map(([its, keys]) => ({ token: its, keys }));
+    if (token !== undefined) return all.filter((commit) => commit.token === token);
+    return all.toSorted((a, b) => a.token - b.token).slice(0, COMMITS_MAX);
   }
 
   noteWait(jobId: string, sequence: number, failAfterMs: number): number {

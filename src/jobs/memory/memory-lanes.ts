@@ -74,8 +74,8 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.joint.settled(token));
   }
 
-  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
-    return this.travel(() => this.#jobs.joint.behind(which));
+  behind(token?: number): Promise<BehindCommit[]> {
+    return this.travel(() => this.#jobs.joint.behind(token));
   }
 
   noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number> {

@@ -56,12 +56,12 @@ export class RedisJointLanes implements JointLanes {
     return this.#settled.call(token);
   }
 
-  async behind(which: Parameters<JointLanes['behind']>[0]): Promise<BehindCommit[]> {
-    const args = 'token' in which ? [which.token, 0] : ['', which.forMs];
+  async behind(token?: number): Promise<BehindCommit[]> {
+    const args = token === undefined ? ['-inf', '+inf'] : [token, token];
     const members = (await this.#scripts.run(BEHIND, args)) as string[];
     return members.map((member) => {
-      const [token, ...keys] = JSON.parse(member) as string[];
-      return { token: Number(token), keys };
+      const [its, ...keys] = JSON.parse(member) as string[];
+      return { token: Number(its), keys };
     });
   }
 

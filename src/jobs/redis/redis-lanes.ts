@@ -166,8 +166,8 @@ export class RedisLanes implements Lanes {
     return this.#joint.settled(token);
   }
 
-  behind(which: Parameters<Lanes['behind']>[0]): Promise<BehindCommit[]> {
-    return this.#joint.behind(which);
+  behind(token?: number): Promise<BehindCommit[]> {
+    return this.#joint.behind(token);
   }
 
   noteWait(jobId: string, sequence: number, failAfterMs: number): Promise<number> {

@@ -61,10 +61,10 @@ export class BehindCommits {
     const { clock, lanes } = this.#context;
     try {
       for (let waitMs = LOOK_MS; waitMs < LOOK_MS_MAX; waitMs *= 2) {
-        if ((await lanes.behind({ token })).length === 0) return true;
+        if ((await lanes.behind(token)).length === 0) return true;
         await pause(clock, waitMs, this.#closing.signal);
       }
-      const [commit] = await lanes.behind({ token });
+      const [commit] = await lanes.behind(token);
       return commit === undefined || (await this.settle(commit));
     } catch (thrown) {
       if (!(thrown instanceof TorilError)) throw thrown;
@@ -108,7 +108,10 @@ export class BehindCommits {
     return content.kind === 'envelope' && content.envelope.token < token;
   }
 
-  /** Looks now and then for commits that have been behind for longer than a lease, until it is closed. */
+  /**
+   * Looks once per lease, about, until it is closed. A commit that it meets twice has been behind for half a lease at least:
+   * its driver is not about to say that it is settled.
+   */
   begin(): void {
     void this.#run();
   }
@@ -116,12 +119,15 @@ export class BehindCommits {
   async #run(): Promise<void> {
     const { clock, random, options, lanes } = this.#context;
     const { signal } = this.#closing;
+    let met: ReadonlySet<number> = new Set();
     for (;;) {
       // All workers look: never in step with each other.
       await pause(clock, options.leaseMs * (0.5 + random.fraction()), signal, false);
       if (signal.aborted) return;
-      const commits = await lanes.behind({ forMs: options.leaseMs }).catch(() => []);
-      await Promise.allSettled(commits.map((commit) => this.settle(commit)));
+      const commits = await lanes.behind().catch(() => []);
+      const left = commits.filter(({ token }) => met.has(token));
+      met = new Set(commits.map(({ token }) => token));
+      await Promise.allSettled(left.map((commit) => this.settle(commit)));
     }
   }
 

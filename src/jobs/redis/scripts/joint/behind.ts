@@ -40,20 +40,14 @@ return 1
 /**
  * Joint commits that are behind. Read only.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] a token; '': those that have been for long
- *   ARGV[3] so many milliseconds
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2], ARGV[3] their lowest and highest token
  *   Returns `[token, key...]` as JSON of each
  */
 export const BEHIND: Script = {
   name: 'torilBehind',
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}
-local from, to = ARGV[2], ARGV[2]
-if from == '' then
-  local time = redis.call('TIME')
-  from, to = '-inf', string.format('%.0f', (time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[3]) * 1000)
-end
-return redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', from, to, 'LIMIT', 0, ${COMMITS_MAX})
+return redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', ARGV[2], ARGV[3], 'LIMIT', 0, ${COMMITS_MAX})
 `,
 };
 
