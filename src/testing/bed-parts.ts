@@ -22,6 +22,7 @@ import { Driver } from './driver.ts';
 import { JobQueue } from './bullmq/job-queue.ts';
 import { Journal } from './journal/journal.ts';
 import { OutsideWork } from './time/real-time.ts';
+import { Refusals } from './refusals.ts';
 import { explainStuck } from './stuck.ts';
 import { TestWorker } from './workers/test-worker.ts';
 import { Tripwires } from './faults/tripwires.ts';
@@ -48,6 +49,7 @@ export class BedParts {
   readonly driver: Driver;
   readonly fault: BedFaults;
   readonly events: BedEvent[] = [];
+  readonly refusals: Refusals = new Refusals();
   /** Told of what gates report, besides `events`. */
   readonly reporters: Set<(type: WorkerEventName, facts: object) => void> = new Set();
   /** Of those who are not driven: operators, `cells` and `locks`. */
@@ -192,6 +194,7 @@ export class BedParts {
       this.#told.set(type, told);
       if (told <= EVENTS_MAX || !REPEATED.has(type))
         this.events.push({ type, worker: place, atMs, ...facts } as unknown as BedEvent);
+      this.refusals.note(type, facts, atMs);
       for (const reporter of this.reporters) reporter(type, facts);
     };
     return new TestWorker({

@@ -1,22 +1,22 @@
 /** A lane of a test bed, as an operator sees it and acts on it. */
 import type { CommitsOfKeys, LaneHandle } from '../jobs/lane-handle.ts';
-import type { LaneReport, RefusedCommits } from '../jobs/reports/lane-report.ts';
+import type { LaneReport } from '../jobs/reports/lane-report.ts';
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
 import type { MemoryLaneViews } from '../jobs/memory/memory-lane-views.ts';
 import { lastCommits } from '../jobs/reports/lane-past.ts';
 import { stateOf } from '../jobs/reports/lane-state.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
-import type { BedEvent } from './views.ts';
+import type { Refusals } from './refusals.ts';
 
 /** Of a bed. */
 interface Parts {
   readonly jobs: MemoryJobs;
   readonly queue: JobQueue;
   readonly views: MemoryLaneViews;
-  readonly events: readonly BedEvent[];
+  readonly refusals: Refusals;
 }
 
-export function laneReport(key: string, { jobs, queue, views, events }: Parts): LaneReport {
+export function laneReport(key: string, { jobs, queue, views, refusals }: Parts): LaneReport {
   const facts = views.look(key);
   const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
   const listed = head.map(({ jobId, sequence }) => {
@@ -37,23 +37,14 @@ export function laneReport(key: string, { jobs, queue, views, events }: Parts): 
     headAgeMs: facts.head?.ageMs ?? 0,
     expectedWaitMs: Math.round(length * paceMs),
     lastCommits: lastCommits(copy.token, []),
-    refusedCommits: refusedOf(key, events),
+    refusedCommits: refusals.of(key),
     state: stateOf(facts),
   };
 }
 
-/** A bed keeps no history in Redis, and all events. */
-export function commitsOfBed({ events }: Pick<Parts, 'events'>): CommitsOfKeys {
-  return { recorded: async () => [], refused: async (key) => refusedOf(key, events) };
-}
-
-function refusedOf(key: string, events: readonly BedEvent[]): RefusedCommits {
-  const refused = events.flatMap((event) => {
-    if (event.type !== 'commitRefused' && event.type !== 'acknowledgementRefused') return [];
-    const by = event.type === 'commitRefused' ? ('memcached' as const) : ('redis' as const);
-    return event.key === key ? [{ token: event.token, atMs: event.atMs, by }] : [];
-  });
-  return { count: refused.length, last: refused.at(-1) };
+/** A bed keeps no history in Redis. */
+export function commitsOfBed({ refusals }: Pick<Parts, 'refusals'>): CommitsOfKeys {
+  return { recorded: async () => [], refused: async (key) => refusals.of(key) };
 }
 
 type BullQueue = ConstructorParameters<typeof LaneHandle>[0];

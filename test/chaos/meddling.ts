@@ -49,6 +49,8 @@ export class Meddling {
 
   #reaches({ us, sinceUs, finished }: Meddled, { jobId, askedUs }: Concerned): boolean {
     if (askedUs > us) return false;
-    return finished || (this.#completedUs.get(jobId ?? '') ?? Number.POSITIVE_INFINITY) > sinceUs;
+    // Retried, a completed one waits once more.
+    if (finished || this.#named.get(jobId ?? '')?.has('retried') === true) return true;
+    return (this.#completedUs.get(jobId ?? '') ?? Number.POSITIVE_INFINITY) > sinceUs;
   }
 }

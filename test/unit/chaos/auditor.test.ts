@@ -304,6 +304,15 @@ describe('the auditor of the chaos', () => {
     expect(story.broken()).toEqual([]);
   });
 
+  it('expects the same of one that was completed and retried before', () => {
+    const story = new Story();
+    story.jobs.delete('a');
+    story.tell('meddler', meddled('removed', undefined, 100_000));
+    expect(story.broken()).toEqual(['P3', 'P4']);
+    story.tell('meddler', meddled('retried', ['a']));
+    expect(story.broken()).toEqual([]);
+  });
+
   it('does not mind a job that failed, if a stock client has retried it', () => {
     const story = new Story();
     story.change('asked', (asked) =>
