@@ -75,7 +75,9 @@ async function* linesOf(
   let request: HistoryRequest | undefined = { after: since ?? 0, key };
   while (request !== undefined) {
     const page = await source.history.read(request);
-    if (key !== undefined && page.isJoint === true) return yield* linesOfKey(source, options, key);
+    // If the first one comes meanwhile, it is behind `until`, and not in this recording.
+    const mayBeJoint = page.isJoint === true && commits === 0;
+    if (key !== undefined && mayBeJoint) return yield* linesOfKey(source, options, key);
     if (page.isTorn === true) torn.push(commits + 1);
     for (const entry of page.entries) {
       if (commits === 0) {

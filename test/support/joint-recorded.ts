@@ -42,6 +42,13 @@ const close = defineTransaction({
 
 export const updates: readonly AnyUpdate[] = [deposit, transfer, close];
 
+/** With another one in the place of its transfer. */
+export function withTransfer(other: object): readonly AnyUpdate[] {
+  return updates.map((one) => (one.name === 'transfer' ? (other as AnyUpdate) : one));
+}
+
+export const move = (from: string, to: string, cents: number): Move => ({ from, to, cents });
+
 export interface JointOptions {
   /** Keys whose values are written down; default: all. */
   readonly full?: readonly string[];

@@ -75,6 +75,17 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
     ...['unproven-is-trusted', 'failover-of-memjs', 'joint-based-before'],
   ],
+  'replay: green means as it was': [
+    ...['replay-line-by-line', 'replay-lines-of-others', 'replay-lines-in-any-order'],
+    ...['replay-part-of-a-commit', 'replay-of-unknown-values', 'replay-of-differing-values'],
+    ...['replay-of-former-values', 'replay-behind-a-failure', 'replay-outcomes-of-others'],
+    ...['replay-of-other-keys', 'replay-of-another-kind', 'replay-out-of-turn'],
+    ...['replay-one-key-alone', 'total-amid-a-transaction'],
+    ...['steps-without-others', 'steps-of-others'],
+    ...['compare-unknown-values', 'compare-part-of-a-commit', 'compare-what-cannot-run'],
+    ...['compare-one-key-alone', 'slice-of-some-lines', 'slice-without-values'],
+    ...['slice-without-their-sources'],
+  ],
 };
 
 export function writePromises(twins: readonly Twin[]): void {

@@ -4,6 +4,7 @@ import { BULLMQ_TWINS } from './bullmq-twins.ts';
 import { CALL_TWINS } from './call-twins.ts';
 import { COMMIT_TWINS } from './commit-twins.ts';
 import { FAST_PATH_TWINS } from './fast-path-twins.ts';
+import { HISTORY_TWINS } from './history-twins.ts';
 import { JOB_TWINS } from './job-twins.ts';
 import { JOINT_TWINS } from './joint-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
@@ -19,6 +20,7 @@ export const TWINS: readonly Twin[] = [
   ...MEMCACHED_TWINS,
   ...JOB_TWINS,
   ...JOINT_TWINS,
+  ...HISTORY_TWINS,
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
   ...REDIS_TWINS,

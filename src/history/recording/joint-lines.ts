@@ -59,7 +59,7 @@ export class CommitLines {
   }
 
   #next(commit: RecordedCommit, line: number, characters: number): void | Promise<void> {
-    const isCutOff = this.#open !== undefined && this.#open.head.id !== commit.head;
+    const isCutOff = this.#open !== undefined && !isNextOf(this.#open, commit);
     return isCutOff
       ? andThen(this.end(), () => this.next(commit, line, characters))
       : this.#add(commit, line, characters);
@@ -84,6 +84,11 @@ export class CommitLines {
 /** It is a line of a joint commit. */
 export function isJoint({ keys, head }: RecordedCommit): boolean {
   return keys !== undefined || head !== undefined;
+}
+
+/** Its lines are those of its keys, in their order: any other one shows that some are missing. */
+function isNextOf({ head, parts }: OpenCommit, commit: RecordedCommit): boolean {
+  return commit.head === head.id && commit.key === head.keys[parts.length];
 }
 
 function jointOf({ head, parts, line, characters }: OpenCommit, isWhole: boolean): JointLines {

@@ -2,9 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import { compare } from '../../../src/history/compare/compare.ts';
 import type { AnyUpdate } from '../../../src/updates/update.ts';
-import { Bank, deposit, type Move, transfer, updates } from '../../support/joint-recorded.ts';
+import {
+  Bank,
+  deposit,
+  type Move,
+  move,
+  transfer,
+  updates,
+  withTransfer,
+} from '../../support/joint-recorded.ts';
+import { linesOf } from '../../support/recorded.ts';
 
-const move = (from: string, to: string, cents: number): Move => ({ from, to, cents });
 const traffic = (): Bank =>
   new Bank()
     .deposit('ada', 100)
@@ -19,7 +27,7 @@ const dear: AnyUpdate = {
     return [from - cents, to + cents / 2];
   },
 };
-const changed = updates.map((one) => (one.name === 'transfer' ? dear : one));
+const changed = withTransfer(dear);
 const run = (now: readonly AnyUpdate[], more: object = {}): ReturnType<typeof compare> =>
   compare(traffic().lines(), { old: updates, new: now, ...more });
 
@@ -64,8 +72,20 @@ describe('two versions of a transaction', () => {
     expect(await compare(bank.lines(), { old: updates, new: changed })).toMatchObject({
       ...{ verdict: 'not-compared', commits: 5, compared: 2 },
     });
+  });
+
+  test('nor where one of them does not know the transaction', async () => {
+    const bank = new Bank().deposit('ada', 100).transfer([move('ada', 'bob', 30)]);
     expect(await compare(bank.lines(), { old: [deposit], new: updates })).toMatchObject({
-      verdict: 'not-compared',
+      ...{ verdict: 'not-compared', commits: 3, compared: 1 },
+    });
+  });
+
+  test('nor where a line is missing', async () => {
+    const { commits } = new Bank().deposit('ada', 100).transfer([move('ada', 'bob', 30)]);
+    const cut = linesOf(commits.slice(0, 2), { format: 2 });
+    expect(await compare(cut, { old: updates, new: changed })).toMatchObject({
+      ...{ verdict: 'not-compared', commits: 2, compared: 1 },
     });
   });
 });

@@ -457,6 +457,19 @@ describe('record', () => {
     expect((await recorded(torn)).at(-1)).toMatchObject({ end: { commits: 5, torn: [3] } });
   });
 
+  test('of one key stays one recording if the first transaction comes meanwhile', async () => {
+    const plain = source([1, 2, 3].map((n) => entry(n)));
+    const history = {
+      read: async (request: HistoryRequest) => ({
+        ...(await plain.history.read(request)),
+        isJoint: request.after !== 0,
+      }),
+    };
+    const lines = await recorded({ ...plain, history }, { key: 'ada' });
+    expect(lines).toHaveLength(5);
+    expect(lines.filter((line) => 'recording' in (line as object))).toHaveLength(1);
+  });
+
   test('refuses a key that no key can be', async () => {
     await expect(recorded(source([entry(1)]), { key: '' })).rejects.toMatchObject({
       code: 'INVALID_KEY',

@@ -1,41 +1,18 @@
 /** Replaying joint commits: one fold for all their keys, and a gap of one key is a gap of all. */
 import { describe, expect, test } from 'vitest';
-import type { RecordedCommit } from '../../../../src/history/recording/recording.ts';
-import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
 import type { ReplayedJob } from '../../../../src/history/replay/jobs/replayed-job.ts';
-import type { KeyReport, ReplayReport } from '../../../../src/history/replay/report.ts';
+import type { ReplayReport } from '../../../../src/history/replay/report.ts';
 import type { AnyUpdate } from '../../../../src/updates/update.ts';
-import { defineTransaction } from '../../../../src/updates/transaction.ts';
-import { Bank, deposit, type Move, transfer, updates } from '../../../support/joint-recorded.ts';
-import { linesOf } from '../../../support/recorded.ts';
+import {
+  Bank,
+  type Move,
+  move,
+  transfer,
+  updates,
+  withTransfer,
+} from '../../../support/joint-recorded.ts';
+import { changed, of, run, traffic } from './joint-replays.ts';
 
-const move = (from: string, to: string, cents: number): Move => ({ from, to, cents });
-const traffic = (): Bank =>
-  new Bank()
-    .deposit('ada', 100)
-    .deposit('bob', 50)
-    .transfer([move('ada', 'bob', 30)])
-    .deposit('bob', 1)
-    .transfer([move('bob', 'cid', 81), move('cid', 'ada', 1), move('bob', 'ada', 5)])
-    .deposit('cid', 7);
-/** One cent less arrives. */
-const dear: AnyUpdate = defineTransaction({
-  ...{ name: 'transfer', keys: ({ from, to }: Move) => [from, to] as const, initial: () => 0 },
-  apply: ([from, to]: readonly [number, number], { cents }: Move) => {
-    if (from < cents) throw new Error('no cover');
-    return [from - cents, to + cents - 1] as const;
-  },
-  result: ([from]: readonly unknown[]) => from,
-});
-const changed: readonly AnyUpdate[] = updates.map((one) => (one.name === 'transfer' ? dear : one));
-
-const run = (
-  bank: Bank | string[],
-  used: readonly AnyUpdate[] = updates,
-  options: ReplayOptions = {},
-): Promise<ReplayReport> => replay(Array.isArray(bank) ? bank : bank.lines(), used, options);
-const of = (report: ReplayReport, key: string): KeyReport =>
-  report.keys.find((one) => one.key === key) as KeyReport;
 const lastOf = ({ keys }: ReplayReport): object =>
   Object.fromEntries(keys.map(({ key, last }) => [key, last?.json]));
 
@@ -117,51 +94,6 @@ describe('a history that is right', () => {
   });
 });
 
-describe('a gap', () => {
-  const lost = (commit: object): never => ({ ...commit, base: 5 }) as never;
-
-  test('of one key is one of all keys of its commit, which go on behind it', async () => {
-    const bank = new Bank()
-      .deposit('ada', 100)
-      .deposit('bob', 50)
-      .deposit('bob', 1, { change: lost, full: [] })
-      .transfer([move('ada', 'bob', 30)])
-      .deposit('ada', 1);
-    const report = await run(bank);
-    expect(report).toMatchObject({ verdict: 'not-checked', checked: 3 });
-    expect(of(report, 'ada')).toMatchObject({
-      ...{ checked: 2, unchecked: { 'other-key': 1 }, last: { json: '71' } },
-      gaps: [{ line: 5, reason: 'other-key' }],
-    });
-    expect(of(report, 'bob')).toMatchObject({ checked: 1, last: { json: '81' } });
-    expect(
-      await run(bank, updates, { allowUnchecked: ['other-key', 'commits-missing'] }),
-    ).toMatchObject({ verdict: 'agrees' });
-  });
-
-  test('is a commit with a job that is gone, or of an update that is not registered', async () => {
-    const gone = traffic();
-    gone.commits[2] = {
-      ...(gone.commits[2] as RecordedCommit),
-      jobs: [{ id: '3', sequence: 1, attempt: 1, keys: ['ada', 'bob'] }],
-    };
-    expect(await run(gone)).toMatchObject({ verdict: 'not-checked', unchecked: { 'job-gone': 2 } });
-    const unknown = await run(traffic(), [deposit]);
-    expect(unknown).toMatchObject({ unknownUpdates: ['transfer'], verdict: 'not-checked' });
-    expect(unknown.keys.map(({ verdict }) => verdict)).toEqual(Array(3).fill('unknown-update'));
-  });
-
-  test('is a commit of which a line is missing, wherever', async () => {
-    for (const at of [2, 3, 5, 6, 7]) {
-      const commits = traffic().commits.toSpliced(at, 1);
-      const report = await run(linesOf(commits, { format: 2 }));
-      expect(report.verdict, `line ${at + 2}`).toBe('not-checked');
-      expect(report.unchecked['commits-missing'], `line ${at + 2}`).toBeGreaterThan(0);
-      expect(report.complete).toBe(false);
-    }
-  });
-});
-
 describe('a transaction that was changed', () => {
   test('differs in the keys that it changes, each where it differs first', async () => {
     const report = await run(traffic(), changed);
@@ -195,7 +127,7 @@ describe('a transaction that was changed', () => {
       },
     };
     const bank = traffic().transfer([move('ada', 'bob', 1), move('cid', 'dan', 1)]);
-    const used = updates.map((one) => (one.name === 'transfer' ? failing : one));
+    const used = withTransfer(failing);
     const report = await run(bank, used);
     expect(of(report, 'ada').difference).toMatchObject({ failure: 'closed', jobs: [{ id: '3' }] });
     expect(of(report, 'dan')).toMatchObject({
@@ -206,16 +138,10 @@ describe('a transaction that was changed', () => {
 
   test('that names other keys now, or is no transaction any more, differs', async () => {
     const turned: AnyUpdate = { ...transfer, keys: ({ from, to }: Move) => [to, from] };
-    const report = await run(
-      traffic(),
-      updates.map((one) => (one.name === 'transfer' ? turned : one)),
-    );
+    const report = await run(traffic(), withTransfer(turned));
     expect(of(report, 'bob').difference?.failure).toContain('other keys');
     const { keys: _, ...single } = transfer;
-    const other = await run(
-      traffic(),
-      updates.map((one) => (one.name === 'transfer' ? single : one)) as never,
-    );
+    const other = await run(traffic(), withTransfer(single) as never);
     expect(of(other, 'bob').difference?.failure).toContain('update of one key');
   });
 
@@ -224,16 +150,10 @@ describe('a transaction that was changed', () => {
       ...transfer,
       apply: ([a, b]: number[], { cents }: Move) => [(a ?? 0) - cents, (b ?? 0) + cents],
     };
-    const report = await run(
-      traffic(),
-      updates.map((one) => (one.name === 'transfer' ? lax : one)),
-    );
+    const report = await run(traffic(), withTransfer(lax));
     expect(report).toMatchObject({ verdict: 'differs', checked: 9, failures: { succeedNow: 1 } });
     const mute: AnyUpdate = { ...transfer, result: () => 'moved' };
-    const muted = await run(
-      traffic(),
-      updates.map((one) => (one.name === 'transfer' ? mute : one)),
-    );
+    const muted = await run(traffic(), withTransfer(mute));
     expect(muted).toMatchObject({ verdict: 'differs', results: { differ: 3 } });
   });
 });
