@@ -217,6 +217,10 @@ export class MemoryJobs {
     return this.joint.acknowledge(commit);
   }
 
+  withdraw(jobId: string, decision: string): boolean {
+    return this.joint.withdraw(jobId, decision);
+  }
+
   acknowledge(commit: Acknowledgement): Acknowledged {
     if (commit.dataSet !== this.dataSet().id) return { accepted: false };
     const copyToken = this.#copies.of(commit.key)?.token ?? 0;

@@ -83,7 +83,7 @@ export class MemoryLanes implements Lanes {
   }
 
   withdraw(jobId: string, decision: string): Promise<boolean> {
-    return this.travel(() => this.#jobs.joint.withdraw(jobId, decision));
+    return this.travel(() => this.#jobs.withdraw(jobId, decision));
   }
 
   snapshot(keys: readonly string[]): Promise<Copy[]> {

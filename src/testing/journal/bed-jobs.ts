@@ -46,4 +46,11 @@ export class BedJobs extends MemoryJobs {
     }
     return answer;
   }
+
+  override withdraw(jobId: string, decision: string): boolean {
+    const isOpen = this.get(jobId)?.outcome === '';
+    const isWithdrawn = super.withdraw(jobId, decision);
+    if (isOpen && isWithdrawn) this.journal.decided(jobId, decision);
+    return isWithdrawn;
+  }
 }

@@ -149,7 +149,7 @@ export class Journal {
 
   /** None, if the job was decided otherwise. */
   #applied(job: DecidedJob, decision: string): AppliedJob[] {
-    this.#decide(job.jobId, decision);
+    this.decided(job.jobId, decision);
     if (!decision.startsWith(PLAIN_APPLIED)) return [];
     const generation = this.#places.get(job.jobId)?.generation ?? 1;
     return [{ ...job, result: decision.slice(PLAIN_APPLIED.length), generation }];
@@ -217,7 +217,8 @@ export class Journal {
     return this.#setbacks.get(key) ?? [];
   }
 
-  #decide(jobId: string, decision: string): void {
+  /** It left its lane: with a commit, or since it gave up waiting. */
+  decided(jobId: string, decision: string): void {
     const place = this.#places.get(jobId);
     if (place === undefined) return;
     if (decision === 's' || decision === 'm') place.isInPlace = false;

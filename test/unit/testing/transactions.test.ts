@@ -108,6 +108,25 @@ test('one that is not deterministic is found out, at each of its keys', async ()
   }
 });
 
+test('one that gives up leaves its place to those behind it', async () => {
+  const hurried = defineTransaction({
+    name: 'hurried',
+    keys: ({ from, to }: Transfer) => [from, to],
+    onBlocked: { failAfterMs: 100 },
+    initial: () => 0,
+    apply: (values) => values,
+  });
+  const bed = createTestBed({ updates: [hurried, double], workers: 2 });
+  for (const key of ['a', 'b']) await bed.enqueue(double, { key });
+  const job = await bed.enqueue(hurried, { from: 'a', to: 'c', by: 1 });
+  await bed.enqueue(double, { key: 'c' });
+  bed.fault.crashWorker(undefined, 'before-take'); // the lease of a or b stays behind
+  await bed.enqueue(double, { key: 'b' });
+  await bed.drain();
+  expect(bed.job(job).error).toMatchObject({ code: 'JOINT_BLOCKED' });
+  await expectAll(bed);
+});
+
 describe('with faults', () => {
   test.each(WORKER_MOMENTS)('a worker that dies %s leaves nothing half-done', async (when) => {
     const bed = createTestBed({ updates, workers: 2 });
