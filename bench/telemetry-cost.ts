@@ -1,77 +1,46 @@
 /**
- * What being observed costs a worker: CPU time of its process per job, every key different, one turn per job, in turns with
- * a worker that nobody observes.
+ * What being observed costs a worker. First the observer alone, per turn. Then whole jobs, every key different, one turn per job:
+ * CPU and wall time of a worker's process, in turns with a worker that nobody observes. Each has a process of its own; rounds are
+ * short, so that what slows the machine down slows all.
  *
  *   npm run bench:telemetry
  */
-import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { context } from '@opentelemetry/api';
-import {
-  AggregationTemporality,
-  InMemoryMetricExporter,
-  MeterProvider,
-  PeriodicExportingMetricReader,
-} from '@opentelemetry/sdk-metrics';
-import {
-  BasicTracerProvider,
-  BatchSpanProcessor,
-  type SpanExporter,
-  TraceIdRatioBasedSampler,
-} from '@opentelemetry/sdk-trace-base';
+import { cpSync } from 'node:fs';
+import type { Observation, RoundCost } from './children/observed-process.ts';
+import { type Child, Launcher } from './children/launcher.ts';
 import { type Clock, systemClock } from '../src/base/clock.ts';
-import { systemRandom } from '../src/base/random.ts';
-import { PrometheusMeters } from '../src/cli/http/prometheus.ts';
-import { defineUpdate, Queue, Worker } from '../src/index.ts';
-import { openTelemetry } from '../src/opentelemetry.ts';
 import type { Observer } from '../src/telemetry/observer.ts';
-import { Recorder } from '../src/telemetry/recorder.ts';
+import { byOpenTelemetry, byPrometheus } from './observers.ts';
 import { median } from './statistics.ts';
 
-const JOBS = Number(process.env['TORIL_JOBS'] ?? 20_000);
-const ROUNDS = Number(process.env['TORIL_ROUNDS'] ?? 7);
-const WARM_UP_ROUNDS = 2;
-const CONCURRENCY = 64;
-const BULK = 1_000;
+const JOBS = Number(process.env['TORIL_JOBS'] ?? 5_000);
+const ROUNDS = Number(process.env['TORIL_ROUNDS'] ?? 40);
+const WARM_UP_ROUNDS = 4;
 
-const redis = process.env['TORIL_REDIS'] ?? 'redis://127.0.0.1:6379';
-const memcached = process.env['TORIL_MEMCACHED'] ?? '127.0.0.1:11211';
-const update = defineUpdate({
-  name: 'count',
-  key: ({ key }: { key: string }) => key,
-  initial: () => 0,
-  apply: (count: number) => count + 1,
-});
-
-const nowhere: SpanExporter = {
-  export: (_spans, done) => done({ code: 0 }),
-  shutdown: () => Promise.resolve(),
+const PACKAGE = new URL('../package.json', import.meta.url);
+const PROCESS = new URL('./children/observed-process.ts', import.meta.url);
+const servers = {
+  redis: process.env['TORIL_REDIS'] ?? 'redis://127.0.0.1:6379',
+  memcached: process.env['TORIL_MEMCACHED'] ?? '127.0.0.1:11211',
+};
+const OBSERVATIONS: Readonly<Record<string, Observation>> = {
+  nobody: { by: 'nobody' },
+  'nobody again (noise)': { by: 'nobody' },
+  "nobody, beside OpenTelemetry's SDK": { by: 'sdk-alone' },
+  'Prometheus (--http)': { by: 'prometheus' },
+  'OpenTelemetry, no trace sampled': { by: 'opentelemetry', sampled: 0 },
+  'OpenTelemetry, 1 % of traces': { by: 'opentelemetry', sampled: 0.01 },
+  'OpenTelemetry, all traces': { by: 'opentelemetry', sampled: 1 },
 };
 
-function providers(sampled: number): Parameters<typeof openTelemetry>[0] {
-  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
-  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 10_000 });
-  return {
-    meterProvider: new MeterProvider({ readers: [reader] }),
-    tracerProvider: new BasicTracerProvider({
-      sampler: new TraceIdRatioBasedSampler(sampled),
-      spanProcessors: [new BatchSpanProcessor(nowhere)],
-    }),
-  };
+interface Measured {
+  readonly name: string;
+  readonly child: Child;
+  readonly costs: RoundCost[];
 }
 
-context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-const prometheus = new Recorder({ clock: systemClock, meters: new PrometheusMeters() });
-const observers: Readonly<Record<string, Observer | undefined>> = {
-  nobody: undefined,
-  'nobody again (noise)': undefined,
-  'Prometheus (--http)': prometheus,
-  'OpenTelemetry, no trace sampled': openTelemetry(providers(0)),
-  'OpenTelemetry, 1 % of traces': openTelemetry(providers(0.01)),
-  'OpenTelemetry, all traces': openTelemetry(providers(1)),
-};
-
 /** CPU microseconds of what a turn tells the observer, at so many turns per second, without all the rest. */
-function perTurn(observe: (clock: Clock) => Observer, turnsPerS: number): number {
+function perTurn(observe: (clock: Clock) => Observer, turnsPerS: number): string {
   const turns = 300_000;
   let nowMs = 0;
   const observer = observe({ ...systemClock, monotonicMs: () => nowMs });
@@ -96,63 +65,45 @@ function perTurn(observe: (clock: Clock) => Observer, turnsPerS: number): number
     return (user + system) / turns;
   };
   run();
-  return median([run(), run(), run()]);
+  return median([run(), run(), run()]).toFixed(2);
 }
 
-/** CPU microseconds of this process per job. */
-async function round(observer: Observer | undefined): Promise<number> {
-  const name = `telemetry-cost-${systemRandom.id()}`;
-  const connection = { url: redis };
-  const queue = new Queue(name, { connection, updates: [update], ...(observer && { observer }) });
-  for (let from = 0; from < JOBS; from += BULK) {
-    const bulk = Array.from({ length: BULK }, (_, n) => ({
-      update,
-      data: { key: `${name}-${from + n}` },
-    }));
-    await queue.enqueueBulk(bulk);
+async function started(launcher: Launcher): Promise<Measured[]> {
+  const all: Measured[] = [];
+  for (const [name, observation] of Object.entries(OBSERVATIONS)) {
+    const child = launcher.launch(PROCESS, () => undefined);
+    await child.call('open', { ...servers, observation });
+    all.push({ name, child, costs: [] });
   }
-  const worker = new Worker(name, {
-    ...{ connection, memcached, updates: [update], autorun: false },
-    ...{ concurrency: CONCURRENCY, observer },
-  });
-  await worker.waitUntilReady();
-  let left = JOBS;
-  const done = new Promise<void>((resolve) => {
-    worker.on('completed', () => --left === 0 && resolve());
-  });
-  const cpu = process.cpuUsage();
-  void worker.run();
-  await done;
-  const { user, system } = process.cpuUsage(cpu);
-  await worker.close();
-  await queue.obliterate({ force: true });
-  await queue.close();
-  return (user + system) / JOBS;
+  return all;
 }
 
-const byPrometheus = (turnsPerS: number): string =>
-  perTurn((clock) => new Recorder({ clock, meters: new PrometheusMeters() }), turnsPerS).toFixed(2);
-const bySdk = perTurn(() => openTelemetry(providers(0)), Number.POSITIVE_INFINITY);
 console.log(
-  `the observer alone, per turn: Prometheus ${byPrometheus(10_000)} µs at 10,000 turns per second and ${byPrometheus(1_000)} µs at 1,000, OpenTelemetry without traces ${bySdk.toFixed(2)} µs`,
+  `the observer alone, per turn: Prometheus ${perTurn(byPrometheus, 10_000)} µs at 10,000 turns per second and ${perTurn(byPrometheus, 1_000)} µs at 1,000, OpenTelemetry ${perTurn(() => byOpenTelemetry(0), Number.POSITIVE_INFINITY)} µs with no trace sampled`,
 );
-
-const measured = new Map(Object.keys(observers).map((name) => [name, [] as number[]]));
+const launcher = Launcher.compile();
+cpSync(PACKAGE, launcher.compiledFrom(PACKAGE)); // `openTelemetry()` tells its version
+const all = await started(launcher);
 for (let count = -WARM_UP_ROUNDS; count < ROUNDS; count++) {
   // Each round begins with another one.
-  const all = Object.entries(observers);
   const first = (count + WARM_UP_ROUNDS) % all.length;
-  for (const [name, observer] of [...all.slice(first), ...all.slice(0, first)]) {
-    const microseconds = await round(observer);
-    if (count >= 0) measured.get(name)?.push(microseconds);
+  for (const { child, costs } of [...all.slice(first), ...all.slice(0, first)]) {
+    const cost = (await child.call('round', JOBS)) as RoundCost;
+    if (count >= 0) costs.push(cost);
   }
 }
-const base = measured.get('nobody') ?? [];
-for (const [name, values] of measured) {
-  // Each to the one of its own round: what slows the machine down slows both.
-  const ratio = median(values.map((value, at) => value / (base[at] ?? value)));
-  console.log(
-    `${name.padEnd(32)} ${median(values).toFixed(1)} µs per job, ${(100 * (ratio - 1)).toFixed(1)} % more`,
-  );
+const [nobody] = all as [Measured, ...Measured[]];
+for (const { name, costs } of all) {
+  const text = (of: keyof RoundCost): string => {
+    const values = costs.map((cost) => cost[of]);
+    // Each to the one of its own round.
+    const ratio = median(values.map((value, at) => value / (nobody.costs[at]?.[of] ?? value)));
+    return `${median(values).toFixed(1)} µs per job, ${(100 * (ratio - 1)).toFixed(1)} % more`;
+  };
+  console.log(`${name.padEnd(34)} CPU ${text('cpuUs')}; wall ${text('wallUs')}`);
 }
-process.exit(0);
+for (const { child } of all) {
+  await child.call('close');
+  await child.end();
+}
+launcher.close();
