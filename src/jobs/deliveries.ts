@@ -6,10 +6,10 @@
  * An engine hands each job that it delivers to the worker once, and hears of each one how it ended. A job may be
  * delivered again at any time, also while somebody still has it: then what the former one says of it does nothing.
  */
-import type { Delivery } from './lanes.ts';
+import type { Completable } from './lanes.ts';
 
-/** A job in this worker's hands, as of its delivery. */
-export interface Delivered {
+/** One delivery of a job: the job as this worker has got it. */
+export interface Delivery {
   readonly jobId: string;
   /** The update's name; undefined: nothing is left of the job in Redis. */
   readonly name: string | undefined;
@@ -26,7 +26,7 @@ export interface Delivered {
   /** The lane that it has entered; empty: none. */
   readonly lane: string;
   /** How it may be completed together with its commit; undefined: it may not. */
-  readonly completion: Delivery | undefined;
+  readonly completable: Completable | undefined;
   /** Whether it would not be delivered again if its attempt ended with this error. */
   isLastAttempt(thrown: Error): boolean;
 }
@@ -38,7 +38,7 @@ export interface Delivered {
  * `survived`: under which tokens it was begun alone here, since it had stalled before. The process lives, so it is told
  * whoever has the job by now (lanes.ts, `startAlone`).
  */
-export interface Deliveries<Job extends Delivered, Told> {
+export interface Deliveries<Job extends Delivery, Told> {
   /** It is in the value. @param resultJson empty: none */
   complete(job: Job, resultJson: string): Told;
   /**

@@ -64,8 +64,8 @@ export interface Taken {
   readonly joint?: JointHead | undefined;
 }
 
-/** A job that BullMQ has delivered to this process, as BullMQ knows it. */
-export interface Delivery {
+/** A delivered job that may be completed in the step that acknowledges its commit. */
+export interface Completable {
   readonly jobId: string;
   /** Of its lock, and of the worker slot that has it: the slot's next job gets the same. */
   readonly token: string;
@@ -104,7 +104,7 @@ export interface Acknowledgement {
   /** Undefined: the commit does not enter the history. */
   readonly history?: HistoryNote | undefined;
   /** Jobs that it decides as applied and that are about to be completed: an engine may do so in the same step. */
-  readonly deliveries?: readonly Delivery[];
+  readonly completable?: readonly Completable[];
 }
 
 /** Where a waiting job stands. */

@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { systemClock } from '../../src/base/clock.ts';
 import { torilBackend, type TorilBackend } from '../../src/jobs/bullmq/bull-backend.ts';
 import { installedBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
-import type { Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Completable } from '../../src/jobs/lanes.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { Dice } from '../simulation/dice.ts';
 import { redisUrl } from '../support/servers.ts';
@@ -106,11 +106,11 @@ async function commitFor(
 ): Promise<Acknowledgement | undefined> {
   const { slots } = backendOf(worker);
   const jobId = job.id as string;
-  const deliver = (): Delivery | undefined =>
-    slots.deliveryOf(jobId, token, job.opts.removeOnComplete);
-  await vi.waitFor(() => expect(deliver() ?? slots.finisher).toBeDefined());
+  const asking = (): Completable | undefined =>
+    slots.completable(jobId, token, job.opts.removeOnComplete);
+  await vi.waitFor(() => expect(asking() ?? slots.finisher).toBeDefined());
   slots.finisher?.heard(fetchNext);
-  const delivery = deliver();
+  const completable = asking();
   const key = `key of ${jobId}`;
   const taken = await lanes?.take(taking({ key, arrivals: [jobId] }));
   const [entry] = taken?.entries ?? [];
@@ -120,7 +120,7 @@ async function commitFor(
     watermark: entry.sequence,
     decisions: new Map([[jobId, `a${JSON.stringify(resultOf(job))}`]]),
   });
-  const whole = { ...commit, deliveries: delivery === undefined ? [] : [delivery] };
+  const whole = { ...commit, completable: completable === undefined ? [] : [completable] };
   return (await lanes?.acknowledge(whole))?.accepted === true ? whole : undefined;
 }
 
@@ -552,13 +552,13 @@ describe('a job completed together with its commit', () => {
 
   test('is not completed if the commit is refused, or if its lock is lost', async () => {
     const { slots } = backendOf(side.worker);
-    const deliver = (): Delivery | undefined => slots.deliveryOf('1', 'slot', undefined);
-    await vi.waitFor(() => expect(deliver()).toBeDefined());
-    const deliveries = [deliver() as Delivery];
+    const asking = (): Completable | undefined => slots.completable('1', 'slot', undefined);
+    await vi.waitFor(() => expect(asking()).toBeDefined());
+    const completable = [asking() as Completable];
     const taken = await side.lanes?.take(taking({ arrivals: ['1'] }));
     const { token = 0, dataSet, entries = [] } = taken ?? {};
     const watermark = entries[0]?.sequence as number;
-    const commit = committing({ dataSet: dataSet?.id ?? '', token, watermark, deliveries });
+    const commit = committing({ dataSet: dataSet?.id ?? '', token, watermark, completable });
     expect(await side.lanes?.acknowledge({ ...commit, base: 17 })).toEqual({ accepted: false });
     await redis.set(side.queue.toKey('1:lock'), 'somebody');
     expect(await side.lanes?.acknowledge({ ...commit, base: 0 })).toMatchObject({ accepted: true });

@@ -15,7 +15,7 @@ import type { HeldKey } from '../../src/lock/strict/held-keys.ts';
 import { createLocks } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type TorilWorkerOptions, WORKER_DEFAULTS } from '../../src/options.ts';
-import type { Delivered } from '../../src/jobs/deliveries.ts';
+import type { Delivery } from '../../src/jobs/deliveries.ts';
 import { Intake } from '../../src/workers/deliveries/intake.ts';
 import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
@@ -247,7 +247,7 @@ export class Worker {
     const deliveries = new ExploredDeliveries((id, end, text) =>
       this.#events.push({ kind: 'ended', jobId: id, end, text }),
     );
-    const intake = new Intake<Delivered, DeliveryEnd>({
+    const intake = new Intake<Delivery, DeliveryEnd>({
       ...{ gate, deliveries, registry, report, clock: this.#clock },
       blockedMs: WORKER_DEFAULTS.blockedMs,
     });

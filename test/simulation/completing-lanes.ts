@@ -30,8 +30,9 @@ export class CompletingLanes extends MemoryLanes {
   ): Promise<Acknowledged[]> {
     const { jobs, played, finisher } = this.#options;
     const itsFinisher = finisher();
-    const deliveries = commits.flatMap(({ deliveries: some = [] }) => some);
-    if (itsFinisher === undefined || deliveries.length === 0) return super.acknowledgeMany(commits);
+    const completable = commits.flatMap(({ completable: some = [] }) => some);
+    if (itsFinisher === undefined || completable.length === 0)
+      return super.acknowledgeMany(commits);
     const completing = itsFinisher.argumentsWithCommits();
     const { told, answers } = await this.travel(() => {
       const told = commits.map((commit) => {
@@ -40,7 +41,7 @@ export class CompletingLanes extends MemoryLanes {
       });
       return { told, answers: played.finishWithCommits(commits, told, completing[2] === 1) };
     });
-    itsFinisher.completed(completing, deliveries, answers);
+    itsFinisher.completed(completing, completable, answers);
     return told;
   }
 }

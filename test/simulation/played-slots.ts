@@ -3,7 +3,7 @@
  * completes jobs in the step that acknowledges their commit.
  */
 import type { Answers, Completed, ToComplete } from '../../src/jobs/bullmq/fast-path/slot-calls.ts';
-import type { Acknowledgement, Delivery } from '../../src/jobs/lanes.ts';
+import type { Acknowledgement, Completable } from '../../src/jobs/lanes.ts';
 import type { Acknowledged } from '../../src/jobs/lane.ts';
 import type { JobQueue } from '../../src/testing/bullmq/job-queue.ts';
 import type { PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
@@ -48,16 +48,16 @@ export class PlayedSlots {
   ): Answers<PlayedDelivery> {
     const answers: PlayedAnswer[] = [];
     const finishing: (ToComplete & { readonly at: number })[] = [];
-    for (const [n, { deliveries = [], decisions }] of commits.entries()) {
-      for (const delivery of deliveries) {
+    for (const [n, { completable = [], decisions }] of commits.entries()) {
+      for (const job of completable) {
         const at = answers.push('slow') - 1;
-        const isDone = this.#isFinished(delivery);
+        const isDone = this.#isFinished(job);
         // The answer to the first acknowledgement was lost: what it completed need not be completed once more.
         if (told[n]?.isKnown === true) {
           if (isDone) answers[at] = 'fetch';
-        } else if (told[n]?.accepted === true && this.#outcomeOf(delivery)[0] === 'a') {
-          const result = (decisions.get(delivery.jobId) ?? 'a').slice(1);
-          finishing.push({ ...delivery, result: result || 'null', fetchNext, at });
+        } else if (told[n]?.accepted === true && this.#outcomeOf(job)[0] === 'a') {
+          const result = (decisions.get(job.jobId) ?? 'a').slice(1);
+          finishing.push({ ...job, result: result || 'null', fetchNext, at });
         }
       }
     }
@@ -87,12 +87,12 @@ export class PlayedSlots {
     }
   }
 
-  #isFinished({ jobId }: Delivery): boolean {
+  #isFinished({ jobId }: Completable): boolean {
     const record = this.#queue.record(jobId);
     return record === undefined || record.isRemoved || record.job.finishedOn !== undefined;
   }
 
-  #outcomeOf({ jobId }: Delivery): string {
+  #outcomeOf({ jobId }: Completable): string {
     return this.#queue.record(jobId)?.job.outcome ?? '';
   }
 }

@@ -222,8 +222,8 @@ export class PlayedWorker {
     const { world, handle } = this.#options;
     const { jobId, lock } = delivery;
     const { removeOnComplete } = world.options.bull;
-    const completion = this.slots?.deliveryOf(jobId, lock, removeOnComplete);
-    await handle(completion === undefined ? delivery : { ...delivery, completion });
+    const completable = this.slots?.completable(jobId, lock, removeOnComplete);
+    await handle(completable === undefined ? delivery : { ...delivery, completable });
     if (this.#held.get(jobId) === lock) this.#held.delete(jobId);
     if (this.slots !== undefined) await this.#goOn(lock);
     this.wake();

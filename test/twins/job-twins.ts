@@ -33,7 +33,7 @@ export const JOB_TWINS: readonly Twin[] = [
     hunt: { by: 'simulation', from: 34_600, seeds: 20_000 },
     edits: [
       {
-        file: 'src/workers/deliveries/delivery.ts',
+        file: 'src/workers/deliveries/tell.ts',
         find: '      return deliveries.retry(job, thrown, survived);\n',
         replace: '      return deliveries.retry(job, thrown, survived.slice(1e9));\n',
       },

@@ -3,12 +3,12 @@
  * the job ended: so each answer is a value to return, or thrown.
  */
 import { type Job, RateLimitError, UnrecoverableError, WaitingError } from 'bullmq';
-import type { Deliveries, Delivered } from '../deliveries.ts';
-import type { Delivery } from '../lanes.ts';
+import type { Deliveries, Delivery } from '../deliveries.ts';
+import type { Completable } from '../lanes.ts';
 import type { TorilBackend } from './bull-backend.ts';
 import { forGood, forThisAttempt, Snoozed } from './told-failures.ts';
 
-export class BullDelivery implements Delivered {
+export class BullDelivery implements Delivery {
   readonly job: Job;
   /** Of its lock. */
   readonly token: string;
@@ -54,8 +54,8 @@ export class BullDelivery implements Delivered {
     return this.job.stalledCounter;
   }
 
-  get completion(): Delivery | undefined {
-    return this.#backend.slots.deliveryOf(this.jobId, this.token, this.job.opts.removeOnComplete);
+  get completable(): Completable | undefined {
+    return this.#backend.slots.completable(this.jobId, this.token, this.job.opts.removeOnComplete);
   }
 
   isLastAttempt(thrown: Error): boolean {

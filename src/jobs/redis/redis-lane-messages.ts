@@ -2,7 +2,7 @@
 import {
   type Acknowledgement,
   COPY_GRACE_MS,
-  type Delivery,
+  type Completable,
   type LaneState,
   type Taken,
   type TakeRequest,
@@ -154,11 +154,11 @@ export function acknowledgeArguments(
   packing: Packing,
 ): AcknowledgeArguments {
   const { key, dataSet, token, watermark, value, expireMs, decisions, paceMs, history } = commit;
-  const { deliveries, sequences, late } = commit;
+  const { completable, sequences, late } = commit;
   const decided = base === 'any' && sequences === undefined ? ALL : commit.decided;
   const packed = packing.text(encodeValue(value));
   const pace = String(Math.round(paceMs * 1000) / 1000);
-  const completed = deliveries === undefined ? NONE : deliveryArguments(deliveries);
+  const completed = completable === undefined ? NONE : completableArguments(completable);
   const numbers = [base, String(token), String(watermark)] as const;
   const always = [key, dataSet, ...numbers, decided, packed, pace, completed] as const;
   const isPlain = expireMs === 0 && value !== 'deleted' && decisions.size === 0;
@@ -176,9 +176,9 @@ export function acknowledgeArguments(
   return told;
 }
 
-function deliveryArguments(deliveries: readonly Delivery[]): (string | 0 | 1)[] {
+function completableArguments(jobs: readonly Completable[]): (string | 0 | 1)[] {
   const told: (string | 0 | 1)[] = [];
-  for (const { jobId, token, remove } of deliveries) told.push(jobId, token, remove ? 1 : 0);
+  for (const { jobId, token, remove } of jobs) told.push(jobId, token, remove ? 1 : 0);
   return told;
 }
 

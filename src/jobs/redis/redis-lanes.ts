@@ -219,8 +219,8 @@ export class RedisLanes implements Lanes {
     if (completing === undefined || !reply.startsWith('[')) return answersTo(commits, reply);
     const told = JSON.parse(reply) as unknown[];
     const letters = told.pop() as string;
-    const deliveries = commits.flatMap(({ deliveries: some = NONE }) => some);
-    finisher?.completed(completing, deliveries, answersIn(told));
+    const completable = commits.flatMap(({ completable: some = NONE }) => some);
+    finisher?.completed(completing, completable, answersIn(told));
     return answersTo(commits, letters);
   }
 

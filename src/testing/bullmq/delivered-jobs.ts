@@ -64,7 +64,7 @@ export class DeliveredJobs {
       addedMs: record.timestamp,
       deliveries: record.deliveries,
       lane: entered?.key ?? '',
-      completion: undefined,
+      completable: undefined,
       isLastAttempt: () => attemptsMade + 1 >= attempts,
     };
   }

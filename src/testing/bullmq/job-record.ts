@@ -1,11 +1,11 @@
 /** What the played BullMQ knows of a job, and what it tells of it. */
 import type { Timer } from '../../base/clock.ts';
-import type { Delivered } from '../../jobs/deliveries.ts';
+import type { Delivery } from '../../jobs/deliveries.ts';
 import type { MemoryJob } from '../../jobs/memory/memory-jobs.ts';
 import type { BedJobOptions } from './job-options.ts';
 
 /** A job as it is handed to a worker. */
-export interface PlayedDelivery extends Delivered {
+export interface PlayedDelivery extends Delivery {
   /** The token of its lock, made by the worker for this delivery. */
   readonly lock: string;
 }

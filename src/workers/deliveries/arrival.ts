@@ -1,5 +1,5 @@
 /** A job that BullMQ has delivered to this process and that waits for its outcome. */
-import type { Delivery } from '../../jobs/lanes.ts';
+import type { Completable } from '../../jobs/lanes.ts';
 import type { JobOutcome } from '../../updates/outcome.ts';
 
 /** How the wait of a delivered job ended. A closed list: the worker's glue handles each. */
@@ -39,7 +39,7 @@ export interface Arrival {
   /** Times the process died or froze while it had the job, whoever's fault it was. */
   readonly stalls: number;
   /** How it may be completed together with its commit; undefined: it may not. */
-  readonly delivery?: Delivery | undefined;
+  readonly completable?: Completable | undefined;
   /** Whether BullMQ would not deliver it again after this error. */
   isLastAttempt(thrown: Error): boolean;
   /** Called exactly once. */

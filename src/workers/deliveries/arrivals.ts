@@ -1,4 +1,4 @@
-import type { Delivery } from '../../jobs/lanes.ts';
+import type { Completable } from '../../jobs/lanes.ts';
 import type { Arrival, Settlement } from './arrival.ts';
 
 /**
@@ -34,15 +34,15 @@ export class Arrivals {
   }
 
   /** Jobs that are applied, and may be completed, once a commit with these settlements is acknowledged. */
-  completedBy(settlements: ReadonlyMap<string, Settlement>): Delivery[] {
-    const deliveries: Delivery[] = [];
-    if (this.size > COMPLETED_PER_COMMIT) return deliveries;
-    for (const { jobId, delivery } of this.#waiting.values()) {
+  completableWith(settlements: ReadonlyMap<string, Settlement>): Completable[] {
+    const completable: Completable[] = [];
+    if (this.size > COMPLETED_PER_COMMIT) return completable;
+    for (const { jobId, completable: job } of this.#waiting.values()) {
       const settlement = settlements.get(jobId);
       const isApplied = settlement?.kind === 'decided' && settlement.outcome.kind === 'applied';
-      if (isApplied && delivery !== undefined) deliveries.push(delivery);
+      if (isApplied && job !== undefined) completable.push(job);
     }
-    return deliveries;
+    return completable;
   }
 
   settle(jobId: string, settlement: Settlement): void {

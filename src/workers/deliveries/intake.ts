@@ -5,19 +5,19 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Clock } from '../../base/clock.ts';
 import { TorilError } from '../../errors.ts';
-import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
+import type { Deliveries, Delivery } from '../../jobs/deliveries.ts';
 import { keyOf, type LaneKeys, lanesOf, schemaInTime, validated } from '../../updates/job-data.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 import type { Settlement } from './arrival.ts';
-import { type Ending, isLastAttempt, tell } from './delivery.ts';
+import { type Ending, isLastAttempt, tell } from './tell.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { EventReporter } from '../worker-events.ts';
 import { settlementOfNameless } from '../watching/missing-jobs.ts';
 import { refusedWith } from './refused.ts';
 
-export interface IntakeOptions<Job extends Delivered, Told> {
+export interface IntakeOptions<Job extends Delivery, Told> {
   readonly gate: Gate;
   readonly deliveries: Deliveries<Job, Told>;
   readonly registry: UpdateRegistry;
@@ -26,7 +26,7 @@ export interface IntakeOptions<Job extends Delivered, Told> {
   readonly blockedMs: number;
 }
 
-export class Intake<Job extends Delivered, Told> {
+export class Intake<Job extends Delivery, Told> {
   readonly #options: IntakeOptions<Job, Told>;
   /** Deliveries that have ended, however. */
   ended = 0;
@@ -156,7 +156,7 @@ export class Intake<Job extends Delivered, Told> {
         attemptsMade: job.attemptsMade,
         deliveries: job.deliveries,
         stalls: job.stalls,
-        delivery: job.completion,
+        completable: job.completable,
         isLastAttempt: (thrown) => isLastAttempt(job, thrown),
         settle,
       });

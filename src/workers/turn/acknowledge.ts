@@ -25,7 +25,7 @@ export function acknowledgement(turn: Turn, taken: Taken, fitting: FittingBatch)
     decisions: batch.decisions,
     paceMs: memory.pace.ms,
     history: noteOf(fitting, taken, context),
-    deliveries: arrivals.completedBy(batch.settlements),
+    completable: arrivals.completableWith(batch.settlements),
   };
 }
 

@@ -1,8 +1,8 @@
 /** What is told of jobs that others have taken away or spoilt, and what becomes of one that is delivered all the same. */
-import type { Deliveries, Delivered } from '../../jobs/deliveries.ts';
+import type { Deliveries, Delivery } from '../../jobs/deliveries.ts';
 import { TorilError } from '../../errors.ts';
 import type { JobOutcome } from '../../updates/outcome.ts';
-import type { Ending } from '../deliveries/delivery.ts';
+import type { Ending } from '../deliveries/tell.ts';
 import type { WorkerEvents, EventReporter } from '../worker-events.ts';
 
 /** Ids in a message. */
@@ -12,7 +12,7 @@ const IDS_TOLD = 20;
  * A job without a name: its hash was deleted or evicted, and what is there was made anew by its delivery. It
  * is dropped from whatever list it is in. If more is left of it than that, it fails instead, for somebody to see.
  */
-export async function settlementOfNameless<Job extends Delivered>(
+export async function settlementOfNameless<Job extends Delivery>(
   job: Job,
   deliveries: Pick<Deliveries<Job, unknown>, 'dropMissing'>,
   report: EventReporter,

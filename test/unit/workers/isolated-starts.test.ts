@@ -1,6 +1,6 @@
 /** What a process that has lived through beginning a job alone says of it, and when: before somebody takes it for dead. */
 import { describe, expect, it } from 'vitest';
-import type { Delivered, Deliveries } from '../../../src/jobs/deliveries.ts';
+import type { Delivery, Deliveries } from '../../../src/jobs/deliveries.ts';
 import { lockName } from '../../../src/memcached/item-names.ts';
 import { defineUpdate } from '../../../src/updates/update.ts';
 import { UpdateRegistry } from '../../../src/updates/update-registry.ts';
@@ -62,20 +62,20 @@ describe('a start alone that its process has lived through', () => {
       memory,
       arrive: (_key: string, { settle }: Arrival) => settle(endings.shift() as Settlement),
     } as unknown as Gate;
-    const tell = (_job: Delivered, ...more: unknown[]): void =>
+    const tell = (_job: Delivery, ...more: unknown[]): void =>
       void told.push(more.find(Array.isArray) as readonly number[]);
     const deliveries = {
       complete: tell,
       snooze: tell,
       giveBack: tell,
-    } as unknown as Deliveries<Delivered, void>;
-    const intake = new Intake<Delivered, void>({
+    } as unknown as Deliveries<Delivery, void>;
+    const intake = new Intake<Delivery, void>({
       ...{ gate, deliveries, registry: new UpdateRegistry([update]), clock: new GateWorld().clock },
       ...{ report: () => {}, blockedMs: 1_000 },
     });
     const job = { jobId: 'a', name: 'note', data: {}, lane: KEY, outcome: '', stalls: 1 };
     memory.isolatedStarts.begin('a', 7);
-    for (let n = endings.length; n > 0; n--) await intake.handle(job as unknown as Delivered);
+    for (let n = endings.length; n > 0; n--) await intake.handle(job as unknown as Delivery);
     expect(told).toEqual([[7], [], [7], undefined, []]);
   });
 });

@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../../../base/clock.ts';
 import { Gather } from '../../../base/gather.ts';
-import type { Delivery } from '../../lanes.ts';
+import type { Completable } from '../../lanes.ts';
 import type { CompletingArguments } from '../../redis/scripts/acknowledge.ts';
 import type { FinishSettings } from './finish.ts';
 import type { Answers, Completed, NextJob, SlotCalls, ToComplete } from './slot-calls.ts';
@@ -85,16 +85,16 @@ export class Finisher<Fields = string[]> {
     return [...this.#options.settings, this.#wantsNext && this.#options.takesJobs() ? 1 : 0];
   }
 
-  /** @param reply of that script to these arguments, with an answer per delivery */
+  /** @param reply of that script to these arguments, with an answer per job */
   completed(
     [, , wanted]: Exclude<CompletingArguments, 0>,
-    deliveries: readonly Delivery[],
+    jobs: readonly Completable[],
     { nowMs, answers }: Answers<Fields>,
   ): void {
     const wantedNext = wanted === 1;
     this.#options.tellTime(nowMs);
     for (const [at, answer] of answers.entries()) {
-      const { jobId, token } = deliveries[at] as Delivery;
+      const { jobId, token } = jobs[at] as Completable;
       if (answer !== 'slow')
         this.#before.set(token, { jobId, answer, wantedNext, finishedOn: nowMs });
     }

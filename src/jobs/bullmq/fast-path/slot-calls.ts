@@ -3,9 +3,9 @@
  * engines: the scripts (redis-slot-calls.ts), and a played one (test/simulation/played-slots.ts). `Fields` is what an engine
  * tells of a job that it has fetched.
  */
-import type { Delivery } from '../../lanes.ts';
+import type { Completable } from '../../lanes.ts';
 
-export interface ToComplete extends Delivery {
+export interface ToComplete extends Completable {
   /** JSON. */
   readonly result: string;
   readonly fetchNext: boolean;

@@ -4,7 +4,7 @@
  * these were written for, else by BullMQ's own.
  */
 import type { Clock } from '../../../base/clock.ts';
-import type { Delivery } from '../../lanes.ts';
+import type { Completable } from '../../lanes.ts';
 import { type Completion, Finisher } from './finisher.ts';
 import type { FinishSettings } from './finish.ts';
 import type { Peculiarity } from './peculiarities.ts';
@@ -73,7 +73,7 @@ export class Slots<Fields = string[]> {
   }
 
   /** How a job that is being worked on may be completed; undefined: only by BullMQ's own script. */
-  deliveryOf(jobId: string, token: string, removeOnComplete: Removal): Delivery | undefined {
+  completable(jobId: string, token: string, removeOnComplete: Removal): Completable | undefined {
     if (this.#finisher === undefined) {
       // Whoever asks later may have it; what is wrong, `complete` says.
       this.#ready().catch(() => undefined);

@@ -17,7 +17,7 @@ import {
 } from './script.ts';
 import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
 
-/** How the jobs of `deliveries` are completed, and whether others are fetched instead; 0: they are not. */
+/** How the jobs of `completable` are completed, and whether others are fetched instead; 0: they are not. */
 export type CompletingArguments = readonly [...settings: FinishSettings, wantsNext: 0 | 1] | 0;
 
 /** The last six only where one of them says anything; times in milliseconds, 0: never. */
@@ -34,7 +34,7 @@ export type AcknowledgeArguments = [
   /** Milliseconds per job. */
   pace: string,
   /** Id, lock token, and whether to remove it (1 or 0) of each job that may be completed, too. */
-  deliveries: readonly (string | 0 | 1)[],
+  completable: readonly (string | 0 | 1)[],
   expireMs?: number,
   copyExpireMs?: number,
   decisions?: Readonly<Record<string, Packed>>,
@@ -66,7 +66,7 @@ export type AcknowledgeArguments = [
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set
  *   ARGV[1] key prefix  ARGV[2...] packed: CompletingArguments, then per key an AcknowledgeArguments
  *   Returns a letter per key: 1 accepted, 2 accepted, but not all of its jobs were in the lane, 0 refused, b
- *   refused since Redis has gone back; if there are deliveries, what `told` makes of an answer for each ('slow': it
+ *   refused since Redis has gone back; if there are completable jobs, what `told` makes of an answer for each ('slow': it
  *   was not completed), and these letters
  */
 export const ACKNOWLEDGE: Script = {
@@ -79,7 +79,7 @@ local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local completing = table.remove(request, 1)
 local nowMs = string.format('%d', math.floor(nowMicros / 1000))
 local accepted = {}
--- Jobs to be completed, and which of the deliveries each of them is.
+-- Jobs to be completed, and which of the completable ones each of them is.
 local finishing, finishingKeys, places, answers, delivered = {}, {}, {}, {}, 0
 ${RECORD_LUA}
 ${PROMOTE_LUA}
@@ -146,14 +146,14 @@ ${LATE_JOBS_LUA}local function leaveOutcome(jobId, kind, decision, key)
   if anyDelayed then promote(jobId) end
 end
 
-local function finishLater(jobId, delivery, decision, key)
+local function finishLater(jobId, slot, decision, key)
   local result = #decision > 1 and string.sub(decision, 2) or 'null'
-  finishing[#finishing + 1] = { jobId, delivery.token, result, completing[3], delivery.remove, decision }
-  places[#finishing] = delivery.place
+  finishing[#finishing + 1] = { jobId, slot.token, result, completing[3], slot.remove, decision }
+  places[#finishing] = slot.place
   finishingKeys[#finishing] = key
 end
 
-local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
+local function leaveLane(key, laneKey, jobIds, decisions, completable)
   local moved, cascades = {}, false
   for i = 1, #jobIds do
     local jobId = jobIds[i]
@@ -162,8 +162,8 @@ local function leaveLane(key, laneKey, jobIds, decisions, deliveries)
     if kind == 'm' then
       moved[#moved + 1] = jobId
       call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}')
-    elseif kind == '${PLAIN_APPLIED}' and deliveries[jobId] then
-      finishLater(jobId, deliveries[jobId], decision, key)
+    elseif kind == '${PLAIN_APPLIED}' and completable[jobId] then
+      finishLater(jobId, completable[jobId], decision, key)
     elseif kind ~= 's' then
       leaveOutcome(jobId, kind, decision, key)
     end
@@ -188,32 +188,32 @@ local function hold(jobKey, reason, key)
   return true
 end
 
-local function deliveriesOf(list)
-  local deliveries = {}
+local function completableOf(list)
+  local completable = {}
   for i = 1, #list, 3 do
     delivered = delivered + 1
     answers[delivered] = 'slow'
-    if completing ~= 0 then deliveries[list[i]] = { token = list[i + 1], remove = list[i + 2], place = delivered } end
+    if completing ~= 0 then completable[list[i]] = { token = list[i + 1], remove = list[i + 2], place = delivered } end
   end
-  return deliveries
+  return completable
 end
 
 -- The answer to the first acknowledgement was lost: what it completed need not be completed once more.
-local function rememberCompleted(deliveries)
-  for jobId, delivery in pairs(deliveries) do
-    if not isUnfinished(prefix .. jobId) then answers[delivery.place] = 'fetch' end
+local function rememberCompleted(completable)
+  for jobId, slot in pairs(completable) do
+    if not isUnfinished(prefix .. jobId) then answers[slot.place] = 'fetch' end
   end
 end
 
 local NONE = {}
-local function acknowledge(key, commitsDataSet, base, token, watermark, decided, value, pace, deliveries, expireMs, copyExpireMs, decisions, note, depths, late)
-  deliveries = deliveriesOf(deliveries)
+local function acknowledge(key, commitsDataSet, base, token, watermark, decided, value, pace, completable, expireMs, copyExpireMs, decisions, note, depths, late)
+  completable = completableOf(completable)
   if commitsDataSet ~= dataSetId then return '0' end
   local copyKey, laneKey = own .. 'copy:' .. key, own .. 'lane:' .. key
   local copy = call('HMGET', copyKey, 't', 'x')
   local copyToken = copy[1] or '0'
   if copyToken == token and base ~= 'any' then
-    rememberCompleted(deliveries)
+    rememberCompleted(completable)
     return '1'
   end
   if copyToken ~= base and base ~= 'any' then return '0' end
@@ -237,7 +237,7 @@ local function acknowledge(key, commitsDataSet, base, token, watermark, decided,
   for i = 1, toRemove do call('ZREM', laneKey, jobIds[i]) end
   if isAll then call('ZREMRANGEBYSCORE', laneKey, '-inf', watermark) end
   writeCopy(copyKey, copy[2], token, watermark, value, pace, expireMs or 0, copyExpireMs or 0)
-  local hasMoved = leaveLane(key, laneKey, jobIds, decisions, deliveries)
+  local hasMoved = leaveLane(key, laneKey, jobIds, decisions, completable)
   if head == nil or hasMoved or late then head = lookAtHead(key) else noteHead(key, head) end
   if anyHeld() and call('ZSCORE', own .. 'held', key) then reindex(own, prefix, key) end
   for jobId, decision in pairs(decisions) do
