@@ -39,7 +39,8 @@ export type {
   HistoryRequest,
   Origin,
 } from './history/history.ts';
-export { type Enqueue, type EnqueuedBulk, Queue, type QueueOptions } from './jobs/queue.ts';
+export { Queue } from './jobs/queue.ts';
+export { type Enqueue, type EnqueuedBulk, type QueueOptions } from './jobs/queue-options.ts';
 export type { SnapshotValue } from './jobs/snapshot.ts';
 export { record, type Recordable, type RecordOptions } from './history/record.ts';
 export type {

@@ -3,73 +3,27 @@
  * its key's lane in the same step. Jobs that are due later (delayed, scheduled, flows) and
  * jobs of producers without Toril enter their lane when they are first delivered.
  */
-import {
-  Queue as BullQueue,
-  type Job,
-  type JobsOptions,
-  type QueueOptions as BullQueueOptions,
-} from 'bullmq';
-import { andThen } from '../base/and-then.ts';
+import { Queue as BullQueue, type Job, type JobsOptions } from 'bullmq';
 import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
-import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
 import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
-import { type LaneKeys, lanesOf, throughJson, validated } from '../updates/job-data.ts';
 import { LaneHandle } from './lane-handle.ts';
 import type { History } from '../history/history.ts';
 import { pageOfLanes } from './reports/lane-pages.ts';
 import type { LaneCounts, LanePage, LanesRequest } from './reports/lane-report.ts';
-import type { LaneViews } from './reports/lane-views.ts';
 import type { JobCounts } from './redis/index/redis-lane-views.ts';
 import type { AuditTrail } from './audit-trail.ts';
-import type { LatestCommits } from './redis/redis-history.ts';
-import type { LaneUpkeep } from './redis/lane-upkeep.ts';
 import { snapshotOf, type SnapshotValue } from './snapshot.ts';
+import { ProducerUpdates } from './producer-updates.ts';
+import type { Enqueue, EnqueuedBulk, QueueOptions } from './queue-options.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
-import type { RedisLanes } from './redis/redis-lanes.ts';
-import type { RegisteredWorkers } from './redis/registered-workers.ts';
-import type { RegisteredServers } from './redis/registered-servers.ts';
 import { byRedisTime } from './bullmq/backend/cron-times.ts';
-import { tolerantTelemetry } from './bullmq/telemetry.ts';
-import type { Observer, QueueObserver } from '../telemetry/observer.ts';
+import { tolerantTelemetry, withTrace } from './bullmq/telemetry.ts';
+import type { QueueObserver } from '../telemetry/observer.ts';
 import type { AnyUpdate, InputOf, ResultOf } from '../updates/update.ts';
-import { UpdateRegistry } from '../updates/update-registry.ts';
-
-export interface QueueOptions extends BullQueueOptions {
-  /**
-   * The updates that this producer enqueues. With it, a job of any other name is refused
-   * (UNKNOWN_UPDATE), whichever way it is added.
-   */
-  readonly updates?: readonly AnyUpdate[];
-  /**
-   * Milliseconds for which it is tried to add a job, if Redis does not answer: 100 to an hour, default 60,000. An
-   * add whose answer is lost is repeated, and carried out once.
-   */
-  readonly enqueueMs?: number;
-  /** Milliseconds that closing waits for what is being added. Default 5,000. */
-  readonly closeMs?: number;
-  /** Measures what it does: `openTelemetry()` of toril/opentelemetry, for example. BullMQ's own option is `telemetry`. */
-  readonly observer?: Observer;
-}
-
-/** One job of a bulk. */
-export interface Enqueue<U extends AnyUpdate = AnyUpdate> {
-  readonly update: U;
-  readonly data: InputOf<U>;
-  readonly options?: JobsOptions;
-}
-
-/** The jobs of a bulk, in its order. */
-export type EnqueuedBulk<Updates extends readonly AnyUpdate[]> = {
-  -readonly [Place in keyof Updates]: Job<
-    InputOf<Updates[Place]>,
-    ResultOf<Updates[Place]>,
-    Updates[Place]['name']
-  >;
-};
 
 export class Queue extends BullQueue<
   unknown,
@@ -80,9 +34,7 @@ export class Queue extends BullQueue<
   string,
   TorilBackend
 > {
-  readonly #registry: Map<string, AnyUpdate>;
-  /** Names that were not given are an error, not somebody else's business. */
-  readonly #closedList: boolean;
+  readonly #updates: ProducerUpdates;
   readonly #closeMs: number;
   readonly #observer: QueueObserver | undefined;
   /** BullMQ's telemetry leaves a trace with the jobs itself. */
@@ -94,7 +46,7 @@ export class Queue extends BullQueue<
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
     const { updates, enqueueMs, closeMs, observer, ...bullOptions } = options;
-    const registry = new UpdateRegistry(updates ?? []);
+    const known = new ProducerUpdates(name, updates);
     const addWithinMs = enqueueMsOf(enqueueMs);
     const closeWithinMs = queueCloseMsOf(closeMs);
     const telemetry =
@@ -106,11 +58,10 @@ export class Queue extends BullQueue<
       { ...bullOptions, settings, ...(telemetry && { telemetry }) },
       torilBackend({
         addWithinMs,
-        laneOf: (update, dataJson) => this.#laneOf(update, dataJson),
+        laneOf: (update, dataJson) => known.laneOf(update, dataJson),
       }),
     );
-    this.#registry = new Map(registry.names.map((known) => [known, registry.require(known)]));
-    this.#closedList = updates !== undefined;
+    this.#updates = known;
     this.#closeMs = closeWithinMs;
     this.#observer = observer?.queue(name);
     this.#leavesTraces = bullOptions.telemetry === undefined;
@@ -126,7 +77,7 @@ export class Queue extends BullQueue<
     data: InputOf<U>,
     options?: JobsOptions,
   ): Promise<Job<InputOf<U>, ResultOf<U>, U['name']>> {
-    this.#know(update);
+    this.#updates.know(update);
     return (await this.add(update.name, data, options)) as Job<InputOf<U>, ResultOf<U>, U['name']>;
   }
 
@@ -136,7 +87,7 @@ export class Queue extends BullQueue<
       readonly [Place in keyof Updates]: Enqueue<Updates[Place]>;
     },
   ): Promise<EnqueuedBulk<Updates>> {
-    for (const { update } of jobs) this.#know(update);
+    for (const { update } of jobs) this.#updates.know(update);
     const added = await this.addBulk(
       jobs.map(({ update, data, options }) => ({
         name: update.name,
@@ -172,12 +123,12 @@ export class Queue extends BullQueue<
   /** What waits for `key`, and what an operator may do about it. */
   lane(key: string): LaneHandle {
     checkKey(key);
-    const { views, refused } = this.#redis;
+    const { lanes, views, refused } = this.inRedis;
     const commits = {
-      recorded: (of: string) => this.#redis.recorded(of),
+      recorded: (of: string) => this.inRedis.recorded(of),
       refused: (of: string) => refused.of(of),
     };
-    return new LaneHandle(this, this.lanesInRedis, views, commits, key);
+    return new LaneHandle(this, lanes, views, commits, key);
   }
 
   /**
@@ -185,17 +136,17 @@ export class Queue extends BullQueue<
    * keys would. @throws TorilError INVALID_OPTIONS
    */
   async lanes(request: LanesRequest = {}): Promise<LanePage> {
-    return pageOfLanes(this.#redis.views, request);
+    return pageOfLanes(this.inRedis.views, request);
   }
 
   /** Whether anybody has used the queue: BullMQ makes it when it is opened. @internal */
   async exists(): Promise<boolean> {
-    return this.upkeep.isUsed();
+    return this.inRedis.upkeep.isUsed();
   }
 
   /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
   async laneCounts(): Promise<LaneCounts> {
-    return this.#redis.views.counts();
+    return this.inRedis.views.counts();
   }
 
   /**
@@ -205,10 +156,11 @@ export class Queue extends BullQueue<
    * @throws TorilError INVALID_KEY, INVALID_OPTIONS (more keys), VALUE_TOO_LARGE (more than 32 MiB together), COPY_NOT_KEPT, REDIS_FAILED
    */
   snapshot<Value = unknown>(keys: Iterable<string>): Promise<Map<string, SnapshotValue<Value>>> {
-    return snapshotOf(this.lanesInRedis, keys);
+    return snapshotOf(this.inRedis.lanes, keys);
   }
 
-  get #redis(): QueueInRedis {
+  /** What Toril keeps of it in Redis, for whoever needs more than a lane at a time. @internal */
+  get inRedis(): QueueInRedis {
     this.#inRedis ??= new QueueInRedis(this.backend.queueScripts(), () => this.#jobCounts());
     return this.#inRedis;
   }
@@ -219,44 +171,14 @@ export class Queue extends BullQueue<
     return { waiting: wait + prioritized, active, delayed };
   }
 
-  /** The lanes in Redis, for whoever needs more than a lane at a time. @internal */
-  get lanesInRedis(): RedisLanes {
-    return this.#redis.lanes;
-  }
-
-  /** What is known of lanes, before it is told. @internal */
-  get laneViews(): LaneViews {
-    return this.#redis.views;
-  }
-
-  /** What is done for all lanes at once. @internal */
-  get upkeep(): LaneUpkeep {
-    return this.#redis.upkeep;
-  }
-
-  /** Who works on the queue. @internal */
-  get registeredWorkers(): RegisteredWorkers {
-    return this.#redis.workers;
-  }
-
-  /** Which memcached servers the queue's workers use. @internal */
-  get registeredServers(): RegisteredServers {
-    return this.#redis.servers;
-  }
-
   /** What operators did by the page and the command line. Acts of programs (`queue.lane(key).drop()`) are not in it. */
   get audit(): AuditTrail {
-    return this.#redis.audit;
+    return this.inRedis.audit;
   }
 
   /** What was committed, if workers record it (`history`); `record()` makes a file of it. */
   get history(): History {
-    return this.#redis.history;
-  }
-
-  /** The last commits of a key, as far as they are among the newest of all keys. @internal */
-  latestCommits(key: string, commitsMax: number): Promise<LatestCommits> {
-    return this.#redis.history.latest(key, commitsMax);
+    return this.inRedis.history;
   }
 
   /**
@@ -302,7 +224,7 @@ export class Queue extends BullQueue<
    */
   override async obliterate(options?: Parameters<BullQueue['obliterate']>[0]): Promise<void> {
     await super.obliterate(options);
-    await this.upkeep.destroy();
+    await this.inRedis.upkeep.destroy();
   }
 
   /** The jobs it makes enter their lane when they are first delivered. Throws like `enqueue`, but Redis' errors as they are. */
@@ -313,44 +235,14 @@ export class Queue extends BullQueue<
     const { name = id, data = {} } = template ?? {};
     return this.#awaited([{ name, data }], async () => {
       checkSchedulerId(id);
-      await this.#laneOf(name, JSON.stringify(data));
+      await this.#updates.laneOf(name, JSON.stringify(data));
       return super.upsertJobScheduler(id, repeat, template);
     });
   }
 
   /** A lane whose first job is gone goes on with the next one, which may have been told to look again later. */
   async #sweep(): Promise<void> {
-    for (const jobId of await this.upkeep.sweep()) await this.backend.snoozed.wake(jobId);
-  }
-
-  #know(update: AnyUpdate): void {
-    const known = this.#registry.get(update.name);
-    if (known === update) return;
-    if (known !== undefined) {
-      throw new TorilError(
-        'DUPLICATE_UPDATE',
-        `another update named "${update.name}" is registered with this queue already.`,
-      );
-    }
-    if (this.#closedList) throw this.#unknown(update.name);
-    this.#registry.set(update.name, update);
-  }
-
-  #unknown(name: string): TorilError {
-    return new TorilError(
-      'UNKNOWN_UPDATE',
-      `no update named "${name}" is registered with the queue "${this.name}" (known: ${[...this.#registry.keys()].join(', ') || 'none'}). Pass it in "updates".`,
-    );
-  }
-
-  #laneOf(name: string, dataJson: string): LaneKeys | Promise<LaneKeys> {
-    const update = this.#registry.get(name);
-    if (update === undefined) {
-      if (!this.#closedList) return '';
-      throw this.#unknown(name);
-    }
-    const data = validated(update, JSON.parse(dataJson));
-    return andThen(data, (settled) => lanesOf(update, settled));
+    for (const jobId of await this.inRedis.upkeep.sweep()) await this.backend.snoozed.wake(jobId);
   }
 
   #adding<T>(
@@ -374,28 +266,10 @@ export class Queue extends BullQueue<
     try {
       return await adding;
     } catch (thrown) {
-      this.#explain(jobs);
+      this.#updates.explain(jobs);
       throw explained(thrown);
     } finally {
       this.#underWay.delete(adding);
     }
   }
-
-  /** BullMQ writes the data as JSON; if that fails, say which update's and why. */
-  #explain(jobs: readonly { name: string; data: unknown }[]): void {
-    for (const { name, data } of jobs) {
-      const update = this.#registry.get(name);
-      if (update !== undefined) throughJson(update, data);
-    }
-  }
-}
-
-/** A trace that the job's producer gives itself, and its wish that none be left, count. */
-function withTrace(
-  options: JobsOptions | undefined,
-  trace: string | undefined,
-): JobsOptions | undefined {
-  const { metadata, omitContext } = options?.telemetry ?? {};
-  if (trace === undefined || metadata !== undefined || omitContext === true) return options;
-  return { ...options, telemetry: { metadata: trace } };
 }

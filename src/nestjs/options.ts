@@ -1,7 +1,7 @@
 /** What the methods of the module take. */
 import type { DynamicModule, FactoryProvider } from '@nestjs/common';
 import { TorilError } from '../errors.ts';
-import type { QueueOptions } from '../jobs/queue.ts';
+import type { QueueOptions } from '../jobs/queue-options.ts';
 import type { WorkerOptions } from '../workers/worker-options.ts';
 
 /** For all queues, workers and readers of the application; what they say themselves wins. */

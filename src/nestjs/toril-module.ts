@@ -1,7 +1,8 @@
 /** Toril in Nest's terms: who provides what, and where the options come from. */
 import { type DynamicModule, type FactoryProvider, Module, type Provider } from '@nestjs/common';
 import { DiscoveryModule, DiscoveryService, Reflector } from '@nestjs/core';
-import { Queue, type QueueOptions } from '../jobs/queue.ts';
+import { Queue } from '../jobs/queue.ts';
+import type { QueueOptions } from '../jobs/queue-options.ts';
 import { openCells } from '../open-cells.ts';
 import { Worker } from '../workers/worker.ts';
 import { TorilHealthIndicator } from './health.ts';

@@ -75,12 +75,14 @@ export class QueueBoard implements Board {
   }
 
   async commits(key: string): Promise<CommitsSight> {
-    const { entries, hasMore } = await this.#inTime(this.#queue.latestCommits(key, COMMITS_SHOWN));
+    const { entries, hasMore } = await this.#inTime(
+      this.#queue.inRedis.history.latest(key, COMMITS_SHOWN),
+    );
     return { commits: entries.map(commitSight), hasMore };
   }
 
   lanesOf(jobId: string): Promise<readonly string[]> {
-    return this.#inTime(this.#queue.lanesInRedis.lanesOf(jobId));
+    return this.#inTime(this.#queue.inRedis.lanes.lanesOf(jobId));
   }
 
   async act(action: BoardAction, key: string, jobId: string): Promise<string> {
@@ -122,8 +124,11 @@ export class QueueBoard implements Board {
     }
     const clock = this.#clock;
     const locks = new MemcachedLeaseLocks({ clock, random: systemRandom });
-    const { lanesInRedis: lanes, qualifiedName: queue } = this.#queue;
-    const context = { ...{ queue, servers, locks, lanes, clock }, waitMs: LEASE_WAIT_MS };
+    const { inRedis, qualifiedName: queue } = this.#queue;
+    const context = {
+      ...{ queue, servers, locks, lanes: inRedis.lanes, clock },
+      waitMs: LEASE_WAIT_MS,
+    };
     try {
       return await this.#inTime(settle(context), LEASE_WAIT_MS + ANSWER_MS);
     } finally {

@@ -113,9 +113,9 @@ async function inRedis(): Promise<Stage> {
   const connection = { url: redisUrl() };
   const queues = [new Queue(name, { connection }), new Queue(name, { connection })] as const;
   return {
-    lanes: queues[0].lanesInRedis,
-    other: queues[1].lanesInRedis,
-    views: queues[1].laneViews,
+    lanes: queues[0].inRedis.lanes,
+    other: queues[1].inRedis.lanes,
+    views: queues[1].inRedis.views,
     history: new RedisHistory(queues[1].backend.queueScripts()),
     async addJob(jobId, facts) {
       const all = { ...PLAIN, ...facts };
@@ -124,7 +124,7 @@ async function inRedis(): Promise<Stage> {
     },
     async addToLane(jobId) {
       const { key } = taking();
-      const { nextToken } = await queues[0].lanesInRedis.inspect(key, 0);
+      const { nextToken } = await queues[0].inRedis.lanes.inspect(key, 0);
       const own = ownPrefixOf(prefix);
       await redis.hset(prefix + jobId, { ...hashOf(PLAIN), [LANE_FIELD]: key });
       await redis.zadd(`${own}lane:${key}`, nextToken, jobId);
@@ -203,12 +203,12 @@ describe('a copy in Redis', () => {
     const dayMs = 86_400_000;
     const committed = async (value: Acknowledgement['value']): Promise<number> => {
       await redis.hset(`bull:${name}:job`, hashOf(PLAIN));
-      const taken = await queue.lanesInRedis.take(taking({ arrivals: ['job'] }));
+      const taken = await queue.inRedis.lanes.take(taking({ arrivals: ['job'] }));
       const { token, copy, entries, dataSet } = taken;
       const takenMs = await redis.pttl(copyKey);
       const watermark = entries[0]?.sequence ?? 0;
       const commit = committing({ dataSet: dataSet.id, base: copy.token, token, watermark, value });
-      expect(await queue.lanesInRedis.acknowledge(commit)).toMatchObject({ accepted: true });
+      expect(await queue.inRedis.lanes.acknowledge(commit)).toMatchObject({ accepted: true });
       await redis.del(`bull:${name}:job`);
       return takenMs;
     };
@@ -218,7 +218,7 @@ describe('a copy in Redis', () => {
     expect(await redis.pttl(copyKey)).toBeLessThan(dayMs);
     expect(await committed({ json: '1' })).toBeGreaterThan(dayMs);
     expect(await redis.pttl(copyKey)).toBe(-1); // it does not expire
-    await queue.lanesInRedis.take(taking());
+    await queue.inRedis.lanes.take(taking());
     expect(await redis.pttl(copyKey)).toBe(-1);
     await queue.obliterate({ force: true });
     await queue.close();

@@ -125,7 +125,7 @@ describe('doctor', () => {
     await enqueueLog(here, entries(here.key(), 1));
     await eventually(
       'it is known',
-      async () => (await here.queue.registeredWorkers.all()).length === 1,
+      async () => (await here.queue.inRedis.workers.all()).length === 1,
     );
     const findings = await lines<Finding>('doctor');
     const good = ['node', 'bullmq', 'redis', 'redis eviction', 'clocks', 'server list', 'workers'];
@@ -139,7 +139,7 @@ describe('doctor', () => {
 
   test('tells what is bad, and what to do', async () => {
     await trouble(here.queue);
-    await here.queue.registeredServers.replace('elsewhere');
+    await here.queue.inRedis.servers.replace('elsewhere');
     const findings = await lines<Finding>('doctor');
     expect(verdict(findings, 'held keys')).toBe('bad');
     expect(verdict(findings, 'server list')).toBe('bad');

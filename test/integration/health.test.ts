@@ -49,7 +49,7 @@ describe('the health of a worker', () => {
     other.thaw();
     await eventually('they are back', async () => (await worker.health()).problems.length === 0);
 
-    await here.queue.registeredServers.replace('another list');
+    await here.queue.inRedis.servers.replace('another list');
     const changed = await worker.health();
     expect(changed).toMatchObject({ live: true, ready: false });
     expect(codesOf(changed)).toEqual(['ready SERVER_LIST_CHANGED']);

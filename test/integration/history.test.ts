@@ -177,7 +177,7 @@ describe('a history', () => {
     await eventually(
       'cell and copy expire',
       async () => {
-        const { copy } = await here.queue.lanesInRedis.inspect(brief, 0);
+        const { copy } = await here.queue.inRedis.lanes.inspect(brief, 0);
         return copy.value === 'deleted' && (await here.cells.get(brief)) === undefined;
       },
       10_000,
@@ -330,9 +330,9 @@ describe('what is recorded', () => {
     const jobs = await enqueueLog(here, entries(key, 3));
     expect((await held).code).toBe('REDIS_WENT_BACK');
     const cell = await here.cells.read(key);
-    await here.queue.lanesInRedis.overwriteCopy({
+    await here.queue.inRedis.lanes.overwriteCopy({
       key,
-      dataSet: (await here.queue.lanesInRedis.inspect(key, 0)).dataSet.id,
+      dataSet: (await here.queue.inRedis.lanes.inspect(key, 0)).dataSet.id,
       base: 0,
       token: cell?.token ?? 0,
       watermark: cell?.watermark ?? 0,

@@ -92,7 +92,7 @@ test("a transaction's other keys are told of its job in a lane, and of its commi
   await here.worker({ history: 'on' });
   await empty(at);
   for (const key of [a, b]) {
-    const { entries } = await here.queue.latestCommits(key, 5);
+    const { entries } = await here.queue.inRedis.history.latest(key, 5);
     expect(entries.at(-1)).toMatchObject({ key, jobs: [{ jobId: '1', keys: [a, b] }] });
   }
 });

@@ -110,9 +110,9 @@ describe('jobs that a plain worker completed', () => {
     await worker.pause();
     const job = await here.queue.enqueue(log, { key: here.key(), n: 0 }, { delay: 1 });
     await plainWorker(here);
-    const { since } = await here.queue.upkeep.unapplied('0');
+    const { since } = await here.queue.inRedis.upkeep.unapplied('0');
     expect(Number(since)).toBeGreaterThan(0);
-    expect((await here.queue.upkeep.unapplied('0')).jobIds).toEqual([job.id]);
+    expect((await here.queue.inRedis.upkeep.unapplied('0')).jobIds).toEqual([job.id]);
     expect(told.notApplied.size).toBe(0);
   });
 });

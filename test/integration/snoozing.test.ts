@@ -264,7 +264,7 @@ describe('a snoozed job that is decided', () => {
       const promotions = [
         (here: Stage, job: Job) => here.queue.backend.promote(job.id as string),
         (here: Stage, _job: Job, taken: Taken) =>
-          here.queue.lanesInRedis.acknowledge({
+          here.queue.inRedis.lanes.acknowledge({
             key: here.key(),
             dataSet: taken.dataSet.id,
             base: 0,
@@ -284,7 +284,7 @@ describe('a snoozed job that is decided', () => {
         const job = await here.queue.add('log', { key: here.key(), n: 0 }, opts);
         const arrivals = [job.id as string];
         const taking = { key: here.key(), cell: undefined, arrivals, jobsMax: 9, dataMax: 999 };
-        const taken = await here.queue.lanesInRedis.take(taking);
+        const taken = await here.queue.inRedis.lanes.take(taking);
         await here.redis.del(here.redisKey('marker'));
         await promote(here, job, taken);
         return Promise.all([

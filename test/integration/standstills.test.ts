@@ -41,7 +41,7 @@ async function living(
   id = 'w1',
   updates = ['log', 'log-hold', 'both'],
 ): Promise<void> {
-  await here.queue.registeredWorkers.tell({
+  await here.queue.inRedis.workers.tell({
     ...{ id, host: 'h', pid: 1, bullmq: '', node: '', updates, concurrency: 1, leaseMs: 10_000 },
     ...{ memcached: '', fastPathOff: [] },
   });
@@ -89,7 +89,7 @@ function cell(changes: Partial<NewEnvelope> | string): Setting {
   return async (here, key) => {
     await committed(here, key);
     await alive(here, key);
-    const { token, dataSet } = await here.queue.lanesInRedis.inspect(key, 0).then((lane) => ({
+    const { token, dataSet } = await here.queue.inRedis.lanes.inspect(key, 0).then((lane) => ({
       token: lane.copy.token,
       dataSet: lane.dataSet.id,
     }));
@@ -319,7 +319,7 @@ const ROWS: readonly (readonly [what: string, setting: Setting, sentence: RegExp
     'its workers use other servers',
     async (here, key) => [
       await alive(here, key),
-      await here.queue.registeredServers.replace('elsewhere'),
+      await here.queue.inRedis.servers.replace('elsewhere'),
     ],
     /^the workers use the memcached servers elsewhere, but .* were asked$/,
   ],

@@ -284,7 +284,7 @@ describe('what no waiting mends', () => {
     await first.close();
     const { fingerprint } = openServers(list, systemClock, systemRandom);
     await expectRefused(scene, 'SERVER_LIST_CHANGED', { memcached: quickly(list) }, () =>
-      scene.queue.registeredServers.replace(fingerprint),
+      scene.queue.inRedis.servers.replace(fingerprint),
     );
     await scene.close();
     await another.stop();
@@ -293,11 +293,11 @@ describe('what no waiting mends', () => {
   it('is not the list that was registered first, for whichever worker', async () => {
     const scene = here();
     const other = new Queue(scene.queue.name, { connection: { url: redisUrl() } });
-    expect(await scene.queue.registeredServers.read()).toBeUndefined();
-    expect(await scene.queue.registeredServers.register('one')).toBe('one');
-    expect(await other.registeredServers.register('two')).toBe('one');
-    await other.registeredServers.replace('two');
-    expect(await scene.queue.registeredServers.register('one')).toBe('two');
+    expect(await scene.queue.inRedis.servers.read()).toBeUndefined();
+    expect(await scene.queue.inRedis.servers.register('one')).toBe('one');
+    expect(await other.inRedis.servers.register('two')).toBe('one');
+    await other.inRedis.servers.replace('two');
+    expect(await scene.queue.inRedis.servers.register('one')).toBe('two');
     await other.close();
     await scene.close();
   });

@@ -51,7 +51,7 @@ describe('a transaction', () => {
     const [done] = await here.finished([job]);
     expect(done?.returnvalue).toBe(70);
     expect([await cents(here, a), await cents(here, b)]).toEqual([70, 130]);
-    expect(await here.queue.lanesInRedis.behind()).toEqual([]);
+    expect(await here.queue.inRedis.lanes.behind()).toEqual([]);
   });
 
   // The counter stays ahead of a clock that was set back, or of a replica's: an hour passes before a token is in the past.

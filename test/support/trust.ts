@@ -10,12 +10,12 @@ import type { Stage } from './workers.ts';
 export async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {
   const servers = openServers(here.memcached, systemClock, systemRandom);
   const locks = new MemcachedLeaseLocks({ clock: systemClock, random: systemRandom });
-  const { lanesInRedis: lanes, qualifiedName } = here.queue;
+  const { inRedis, qualifiedName } = here.queue;
   const context = {
     queue: qualifiedName,
     servers,
     locks,
-    lanes,
+    lanes: inRedis.lanes,
     clock: systemClock,
     waitMs: 9_000,
   };

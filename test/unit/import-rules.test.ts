@@ -186,6 +186,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/bullmq/fast-path/peculiarities.ts',
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
+    'jobs/queue-options.ts',
     'jobs/bullmq/state/bullmq-text.ts',
     'jobs/bullmq/state/worker-internals.ts',
     'jobs/bullmq/telemetry.ts',

@@ -103,7 +103,7 @@ async function act(
   queue: Queue,
   { as, json }: LaneFlags,
 ): Promise<number> {
-  const { head } = await asking(queue.laneViews.one(key));
+  const { head } = await asking(queue.inRedis.views.one(key));
   const { jobId = '' } = head ?? {};
   const keys = head?.joint?.keys ?? [key];
   if (keys.length > 1) note(`job ${plain(jobId)} has several keys: ${list(keys)} go on`);
@@ -126,8 +126,8 @@ async function trust(
 ): Promise<number> {
   const clock = systemClock;
   const locks = new MemcachedLeaseLocks({ clock, random: systemRandom });
-  const { lanesInRedis: lanes, qualifiedName } = queue;
-  const context = { queue: qualifiedName, servers, locks, lanes, clock, waitMs };
+  const { inRedis, qualifiedName } = queue;
+  const context = { queue: qualifiedName, servers, locks, lanes: inRedis.lanes, clock, waitMs };
   try {
     const keys = await asking(keysToTrust(context, key));
     if (keys.length > 1)

@@ -44,10 +44,10 @@ async function servers(flags: ServersFlags): Promise<number> {
   const queue = await openQueue(flags);
   try {
     // Unlike a worker that starts, it registers none.
-    const registered = await asking(queue.registeredServers.read());
+    const registered = await asking(queue.inRedis.servers.read());
     if (flags.accept === true && registered !== given) {
       if (registered !== undefined) await refuseIfWorking(queue, flags.force === true);
-      await asking(queue.registeredServers.replace(given));
+      await asking(queue.inRedis.servers.replace(given));
       report(flags, given, given, await Promise.all(memcached.all.map(lookedAt)));
       return EXIT.done;
     }

@@ -1,7 +1,7 @@
 /** JSON Lines of jobs: what one line means. Pure. */
 import { messageOf, TorilError } from '../../errors.ts';
 import { keyOf, validated } from '../../updates/job-data.ts';
-import type { Enqueue } from '../../jobs/queue.ts';
+import type { Enqueue } from '../../jobs/queue-options.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 

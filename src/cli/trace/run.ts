@@ -220,7 +220,7 @@ class TraceRun {
     const left = this.#documents.filter(({ key }) => !this.#finishedAfter.has(key));
     await Promise.all(
       left.map(async ({ key }) => {
-        const { length } = await asking(this.#queue.lanesInRedis.inspect(key, 1));
+        const { length } = await asking(this.#queue.inRedis.lanes.inspect(key, 1));
         if (length === 0) this.#finishedAfter.set(key, this.#seconds());
       }),
     );

@@ -2,7 +2,7 @@
  * A user's telemetry as BullMQ calls it, in the middle of whatever it does. If it throws, that is told, and all goes on:
  * an exporter that fails must not have a job fail that is in its value.
  */
-import type { Telemetry } from 'bullmq';
+import type { JobsOptions, Telemetry } from 'bullmq';
 import { isError, messageOf } from '../../errors.ts';
 
 type ContextManager = Telemetry['contextManager'];
@@ -99,4 +99,14 @@ function within(manager: ContextManager, tell: (thrown: unknown) => void): Conte
     if ('thrown' in ran) throw ran.thrown;
     return ran.value as never;
   };
+}
+
+/** The options of a job with which a trace is left. One that the job's producer gives itself, and its wish that none be left, count. */
+export function withTrace(
+  options: JobsOptions | undefined,
+  trace: string | undefined,
+): JobsOptions | undefined {
+  const { metadata, omitContext } = options?.telemetry ?? {};
+  if (trace === undefined || metadata !== undefined || omitContext === true) return options;
+  return { ...options, telemetry: { metadata: trace } };
 }

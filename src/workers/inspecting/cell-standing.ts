@@ -44,7 +44,7 @@ export async function cellStanding(
     content.kind === 'envelope'
       ? decodeSequences(content.envelope.jobs, content.envelope.watermark)
       : [];
-  const { copy, head, dataSet, nextToken } = await queue.lanesInRedis.inspect(key, own.length + 1);
+  const { copy, head, dataSet, nextToken } = await queue.inRedis.lanes.inspect(key, own.length + 1);
   const from = {
     queue: queue.qualifiedName,
     dataSet,

@@ -52,8 +52,8 @@ export class LaneInspector {
   async #look(key: string): Promise<Pick<InspectedLane, 'server' | 'cell' | 'lock' | 'state'>> {
     const queue = this.#queue;
     const [facts, registered, found, holder] = await Promise.all([
-      queue.laneViews.one(key),
-      queue.registeredServers.read(),
+      queue.inRedis.views.one(key),
+      queue.inRedis.servers.read(),
       cellStanding(key, queue, this.#servers),
       this.#lockOf(key),
     ]);

@@ -30,7 +30,7 @@ const context = {
   queue: queue.qualifiedName,
   servers,
   locks,
-  lanes: queue.lanesInRedis,
+  lanes: queue.inRedis.lanes,
   clock: systemClock,
   waitMs: WAIT_MS,
 };

@@ -65,7 +65,7 @@ const AS_OF_UPDATES: readonly string[] = [
 describe('docs/options.md', () => {
   it.each([
     ['## Worker', 'src/options.ts', ['TorilWorkerOptions'], 'src/workers/worker-options.ts'],
-    ['## Queue', 'src/jobs/queue.ts', ['QueueOptions'], undefined],
+    ['## Queue', 'src/jobs/queue-options.ts', ['QueueOptions'], undefined],
     ['## memcached', 'src/memcached/options.ts', ['MemcachedSettings'], undefined],
     ['## Updates', 'src/updates/update.ts', ['UpdateSettings'], undefined],
     ['### Transactions', 'src/updates/transaction.ts', ['TransactionSettings'], undefined],

@@ -12,8 +12,8 @@ test('whatever is asked of a Redis that does not answer ends in time', async () 
   const board = new QueueBoard(
     {
       audit: { begin: never, end: never, read: never },
-      ...{ laneCounts: never, lanes: never, latestCommits: never, resume: never },
-      ...{ lane: () => lane, lanesInRedis: { lanesOf: never } },
+      ...{ laneCounts: never, lanes: never, resume: never },
+      ...{ lane: () => lane, inRedis: { lanes: { lanesOf: never }, history: { latest: never } } },
     } as unknown as Queue,
     undefined,
     clock,

@@ -76,12 +76,12 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
   }
   try {
     const beganMs = systemClock.wallMs();
-    const [info, nowMs] = await asking(queue.upkeep.aboutRedis());
+    const [info, nowMs] = await asking(queue.inRedis.upkeep.aboutRedis());
     const aheadMs = Math.round((beganMs + systemClock.wallMs()) / 2 - nowMs);
     const [registered, workers, clients, counts, page] = await asking(
       Promise.all([
-        queue.registeredServers.read(),
-        queue.registeredWorkers.all(),
+        queue.inRedis.servers.read(),
+        queue.inRedis.workers.all(),
         queue.getWorkersCount(),
         queue.laneCounts(),
         queue.lanes({ limit: LANES_LOOKED_AT }),

@@ -33,7 +33,7 @@ async function status(flags: StatusFlags): Promise<number> {
   try {
     const [counts, workers] = await Promise.all([
       asking(queue.laneCounts()),
-      asking(queue.registeredWorkers.all()),
+      asking(queue.inRedis.workers.all()),
     ]);
     if (flags.json === true) printJson({ queue: queue.name, ...counts, workers });
     else print(statusSheet(queue.name, counts, workers));
