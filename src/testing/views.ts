@@ -1,5 +1,5 @@
 /** What a test bed shows of itself. Plain data, as of the moment it was asked for. */
-import type { MemoryJobState } from '../jobs/memory/memory-jobs.ts';
+import type { MemoryJobState } from '../jobs/memory/memory-job.ts';
 import type { KeyEvents } from '../workers/worker-events.ts';
 import type { DelayReason, JobRecord } from './bullmq/job-record.ts';
 

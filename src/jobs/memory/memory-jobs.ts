@@ -1,13 +1,14 @@
 /**
  * A queue's Redis in memory: BullMQ's job hashes, and beside them the lanes, the copies and the
  * counter. Several MemoryLanes (the clients of a test or a simulation) share one. What is a script
- * in scripts/ is a method here: it runs at once and as a whole. How requests and replies travel is
+ * in scripts/ is a method here: it runs at once and as a whole (a take: memory-taking.ts, how jobs leave their lane:
+ * departures.ts, jobs of several keys: memory-joint.ts). How requests and replies travel is
  * memory-lanes.ts's business; who is delivered which job, and when, is that of whoever plays BullMQ
  * and keeps `state` and the counters below as BullMQ would.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DataSet } from '../../redis/data-set.ts';
-import type { JointCommit, JointHead } from '../joint-lanes.ts';
+import type { JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledgement,
   LaneSight,
@@ -17,16 +18,15 @@ import type {
   Taken,
   TakeRequest,
 } from '../lanes.ts';
-import type { Acknowledged, LaneEntry, LaneJob } from '../lane.ts';
+import type { Acknowledged, LaneJob } from '../lane.ts';
 import { Departures } from './departures.ts';
 import { MemoryHistory } from './memory-history.ts';
 import { LaneOrders } from './lane-orders.ts';
 import { MemoryCopies } from './memory-copies.ts';
 import { type BatchInHand, MemoryJoint } from './memory-joint.ts';
+import { MemoryTaking } from './memory-taking.ts';
 import {
-  entryOf,
   isFinished,
-  isOf,
   type MemoryJob,
   newJob,
   type NewMemoryJob,
@@ -34,19 +34,12 @@ import {
   startAlone,
 } from './memory-job.ts';
 
-export {
-  type MemoryJob,
-  type MemoryJobState,
-  NEVER_ALONE,
-  type NewMemoryJob,
-} from './memory-job.ts';
-
 export class MemoryJobs {
-  readonly #clock: Clock;
   readonly #dataSetId: string;
   readonly #jobs = new Map<string, MemoryJob>();
   readonly #lanes: LaneOrders;
   readonly #copies: MemoryCopies;
+  readonly #taking: MemoryTaking;
   readonly #departures: Departures;
   /** The batch of each key that somebody has in hand: its token, and its last sequence. */
   readonly #inHand = new Map<string, BatchInHand>();
@@ -62,7 +55,6 @@ export class MemoryJobs {
 
   /** @param clock of the Redis server */
   constructor(clock: Clock, dataSetId = 'memory') {
-    this.#clock = clock;
     this.#dataSetId = dataSetId;
     this.#lanes = new LaneOrders(clock);
     this.#copies = new MemoryCopies(clock);
@@ -79,6 +71,13 @@ export class MemoryJobs {
       dataSetId: () => this.dataSet().id,
       promote: (jobId) => this.promote(jobId),
       inHand: this.#inHand,
+    });
+    this.#taking = new MemoryTaking({
+      ...{ jobs: this.#jobs, lanes: this.#lanes, copies: this.#copies, history: this.history },
+      ...{ joint: this.joint, inHand: this.#inHand, clock },
+      enter: (key, jobId) => this.#enter(key, jobId),
+      dataSet: () => this.dataSet(),
+      isRestricted: () => this.paused,
     });
   }
 
@@ -150,67 +149,7 @@ export class MemoryJobs {
   // Transitions
 
   take(request: TakeRequest): Taken {
-    const { key, cell, arrivals, jobsMax, dataMax } = request;
-    const dataSet = this.dataSet(); // before the first number that belongs to it
-    const token = this.drawToken();
-    const copy = this.#copies.seenWith(key, cell);
-    let entries: LaneEntry[] = [];
-    const gone: string[] = [];
-    const present = new Set<string>();
-    let data = 0;
-    for (const [jobId, sequence] of this.#lanes.head(key, jobsMax)) {
-      present.add(jobId);
-      if (data >= dataMax) continue;
-      const entry = this.#entry(key, jobId, sequence);
-      if (entry === undefined) {
-        gone.push(jobId);
-        this.#lanes.leave(key, jobId);
-        this.#copies.noteLost(key);
-      } else {
-        data += append(entries, entry);
-        if (entry.keys !== undefined) data = Number.POSITIVE_INFINITY; // nothing behind it is decided here alone
-      }
-    }
-    const headLength = present.size;
-    const decided = new Map<string, string>();
-    for (const jobId of arrivals) {
-      if (present.has(jobId)) continue;
-      const job = this.#jobs.get(jobId);
-      if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      // It has left its lanes, as whoever retries it does, and enters all of them anew when it is delivered next.
-      else if (job?.keys !== undefined) {
-        if (!isFinished(job) && !this.#lanes.has(key, jobId)) job.entered = undefined;
-      } else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {
-        job.isLate = true;
-        const entry = this.#entry(key, jobId, this.#enter(key, jobId));
-        const fits = headLength < jobsMax && data < dataMax && entries.length < jobsMax;
-        if (fits && entry !== undefined) data += append(entries, entry);
-      }
-    }
-    const [first] = entries;
-    const last = entries.at(-1);
-    let joint: JointHead | undefined;
-    if (last !== undefined) this.#copies.keep(key);
-    if (first?.keys !== undefined) {
-      const run = this.joint.head(request, first, (...of) => this.#entry(...of));
-      ({ entries, joint } = run);
-      for (const lane of run.touched)
-        this.#inHand.set(lane.key, { token, last: lane.last, isRun: true });
-    } else if (last !== undefined) {
-      this.#inHand.set(key, { token, last: last.sequence });
-    }
-    const length = this.#lanes.length(key);
-    const headDueInMs = this.#dueInMs(entries[0]);
-    const sinceCheckpoint = this.history.sinceCheckpoint(key, copy.token);
-    const facts = {
-      headDueInMs,
-      restricted: this.paused,
-      sinceCheckpoint,
-      expiresInMs: this.#copies.expiresInMs(key),
-      dataSet,
-      joint,
-    };
-    return { token, copy, entries, gone, length, decided, ...facts };
+    return this.#taking.take(request);
   }
 
   acknowledgeJoint(commit: JointCommit): Acknowledged {
@@ -341,36 +280,10 @@ export class MemoryJobs {
     return this.#dataSet;
   }
 
-  // Lanes
-
-  #mayEnter(key: string, job: MemoryJob): boolean {
-    return !this.#lanes.has(key, job.id) && isOf(key, job);
-  }
-
   #enter(key: string, jobId: string): number {
     const sequence = this.#lanes.enter(key, jobId);
     const job = this.#jobs.get(jobId);
     if (job !== undefined) job.entered = { key, sequence };
     return sequence;
   }
-
-  /** Undefined: nobody's, or of a former job; a new one of its id is in another lane. */
-  #entry(key: string, jobId: string, sequence: number): LaneEntry | undefined {
-    const job = this.#jobs.get(jobId);
-    return job === undefined || !isOf(key, job) ? undefined : entryOf(job, sequence);
-  }
-
-  /** When the head is delivered again, if it has failed and waits for its backoff. */
-  #dueInMs(head: LaneEntry | undefined): number {
-    const job = head === undefined ? undefined : this.#jobs.get(head.jobId);
-    if (job?.state !== 'delayed' || job.attemptsMade === 0) return 0;
-    if (job.snoozedAtAttempt === job.attemptsMade) return 0;
-    return Math.max(0, Math.floor(job.dueMs - this.#clock.wallMs()));
-  }
-}
-
-/** Returns the size of its data in bytes, as Redis counts. */
-function append(entries: LaneEntry[], entry: LaneEntry): number {
-  entries.push(entry);
-  return Buffer.byteLength(entry.data);
 }

@@ -13,7 +13,8 @@ import {
   type OtherLane,
   type PageRequest,
 } from '../reports/lane-views.ts';
-import type { MemoryJob, MemoryJobs } from './memory-jobs.ts';
+import type { MemoryJobs } from './memory-jobs.ts';
+import type { MemoryJob } from './memory-job.ts';
 
 type Found = LaneFacts & { readonly head: HeadFacts };
 

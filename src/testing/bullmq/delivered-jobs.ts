@@ -1,6 +1,7 @@
 /** Delivering the jobs of a played queue, and what workers say of those that were delivered to them. */
 import type { Clock } from '../../base/clock.ts';
-import { type MemoryJobs, NEVER_ALONE } from '../../jobs/memory/memory-jobs.ts';
+import type { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
+import { NEVER_ALONE } from '../../jobs/memory/memory-job.ts';
 import type { Deduplication } from './deduplication.ts';
 import { isRemoved } from './job-options.ts';
 import type { JobPlaces } from './job-places.ts';

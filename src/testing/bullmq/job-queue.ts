@@ -5,7 +5,8 @@
  * the same step, and runs at once. Left out: flows, schedulers, rate limits.
  */
 import type { Clock } from '../../base/clock.ts';
-import type { MemoryJob, MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
+import type { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
+import type { MemoryJob } from '../../jobs/memory/memory-job.ts';
 import { Deduplication } from './deduplication.ts';
 import { DeliveredJobs } from './delivered-jobs.ts';
 import { JobPlaces } from './job-places.ts';

@@ -1,7 +1,7 @@
 /** What the played BullMQ knows of a job, and what it tells of it. */
 import type { Timer } from '../../base/clock.ts';
 import type { Delivery } from '../../jobs/deliveries.ts';
-import type { MemoryJob } from '../../jobs/memory/memory-jobs.ts';
+import type { MemoryJob } from '../../jobs/memory/memory-job.ts';
 import type { BedJobOptions } from './job-options.ts';
 
 /** A job as it is handed to a worker. */

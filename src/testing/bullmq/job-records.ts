@@ -1,5 +1,5 @@
 /** The records of a played queue's jobs, and who is told what happens to them. */
-import type { MemoryJob } from '../../jobs/memory/memory-jobs.ts';
+import type { MemoryJob } from '../../jobs/memory/memory-job.ts';
 import type { JobListener, JobRecord, NewJob } from './job-record.ts';
 
 export class JobRecords {
