@@ -73,7 +73,8 @@ export type {
   InvariantPlace,
   InvariantReport,
 } from './history/invariants/report.ts';
-export { replay, type ReplayOptions } from './history/replay/replay.ts';
+export { replay } from './history/replay/replay.ts';
+export { type ReplayOptions } from './history/replay/replay-options.ts';
 export type { Obstacle } from './history/replay/commit.ts';
 export type { ReadCell } from './history/replay/live.ts';
 export type { OnJob, ReplayedJob } from './history/replay/jobs/replayed-job.ts';

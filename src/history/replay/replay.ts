@@ -1,7 +1,6 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
 import { andThen } from '../../base/and-then.ts';
 import { TorilError } from '../../errors.ts';
-import { checkKey } from '../../key.ts';
 import { verified } from '../../updates/calling/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
@@ -19,54 +18,18 @@ import { differenceBetween } from './difference.ts';
 import { allFailures, allResults, sumCounts } from './jobs/job-outcomes.ts';
 import { KeyCheck } from './key-check.ts';
 import { KEYS_AT_ONCE, KeysAtOnce } from './keys-at-once.ts';
-import { comparedLive, type ReadCell } from './live.ts';
-import type { AnyInvariant } from '../invariants/invariant.ts';
+import { comparedLive } from './live.ts';
 import { ReplayedSteps } from '../invariants/replayed-steps.ts';
-import type { InvariantReport } from '../invariants/report.ts';
 import { copyOfJson } from '../../updates/values/json-value.ts';
 import { notLookedAt } from './not-looked-at.ts';
 import { pinpointed } from './pinpoint.ts';
 import type { OnJob } from './jobs/replayed-job.ts';
-import type { Difference, KeyReport, ReplayReport, UncheckedReason } from './report.ts';
+import { checkOptions, type ReplayOptions } from './replay-options.ts';
+import type { Difference, KeyReport, ReplayReport } from './report.ts';
+import { isAllChecked, keyVerdict, verdictOf } from './verdict.ts';
 
 /** Keys whose difference is shown with its values; of more, only the place is told. */
 const DIFFERENCES_SHOWN = 20;
-
-export interface ReplayOptions {
-  /** Only this key. */
-  readonly key?: string | undefined;
-  /**
-   * The updates as they were when the history was made. They tell which job of a commit is the first
-   * to differ, and what its value was, where the recording has only the hash of many jobs' work; and
-   * whether a job that failed then and succeeds now does so because the updates were changed. They are
-   * believed only where they give the recorded hashes.
-   */
-  readonly former?: Updates | undefined;
-  /**
-   * Runs each update three times, in other surroundings (another time, time zone and environment): a job
-   * whose update does not give the same each time fails with UPDATE_NOT_REPEATABLE, so its key differs.
-   */
-  readonly verifyUpdates?: boolean | undefined;
-  /** Reasons for which commits may stay unchecked without keeping the whole from agreeing. */
-  readonly allowUnchecked?: readonly UncheckedReason[] | undefined;
-  /** Reads a cell as it is now; undefined: memcached has none. With it, last values are compared. */
-  readonly live?: ReadCell | undefined;
-  /**
-   * Told of each job that is run: the value before and after it, and its result. Jobs that failed then are
-   * tried and told as well. Not told: what cannot be run (strict updates, missing data), jobs of commits
-   * whose beginning is not known, and those behind a key's first difference, once both values of it are known.
-   */
-  readonly onJob?: OnJob | undefined;
-  /**
-   * Keys whose asynchronous updates run at the same time; default 100. With `onJob` or `invariants` it is 1: each commit
-   * waits for the one before it in the file, of whatever key.
-   */
-  readonly keysAtOnce?: number | undefined;
-  /** What must hold of values, of each job, or of all keys together. */
-  readonly invariants?: readonly AnyInvariant[] | undefined;
-  /** Told now and then how many commits were read. */
-  readonly onProgress?: ((commits: number) => void) | undefined;
-}
 
 /**
  * Folds every key from its beginning, or from its first checkpoint. What it keeps in memory is the
@@ -94,12 +57,6 @@ export async function replay(
   return replaying.report(nameOf(recording));
 }
 
-/** One that is misspelt would never be looked at: so might an invariant. */
-const OPTIONS: Readonly<Record<keyof ReplayOptions, true>> = {
-  ...{ key: true, former: true, verifyUpdates: true, allowUnchecked: true, live: true },
-  ...{ onJob: true, invariants: true, keysAtOnce: true, onProgress: true },
-};
-
 class Replay {
   readonly #reader: RecordingReader;
   readonly #registry: UpdateRegistry;
@@ -113,11 +70,7 @@ class Replay {
   readonly #onJob: OnJob | undefined;
 
   constructor(reader: RecordingReader, updates: Updates, options: ReplayOptions) {
-    const unknown = Object.keys(options).find((name) => !Object.hasOwn(OPTIONS, name));
-    if (unknown !== undefined) {
-      throw new TorilError('INVALID_OPTIONS', `replay has no option ${unknown}.`);
-    }
-    if (options.key !== undefined) checkKey(options.key);
+    checkOptions(options);
     this.#reader = reader;
     const verify = (update: AnyUpdate): AnyUpdate => verified(update, () => undefined);
     const isVerified = options.verifyUpdates === true;
@@ -196,13 +149,14 @@ class Replay {
     const keys = live === undefined ? own : await comparedLive(own, live);
     const checked = keys.reduce((sum, { checked: more }) => sum + more, 0);
     const commits = keys.reduce((sum, { commits: more }) => sum + more, 0);
+    const holes = [...this.#keys.values()].reduce((sum, { replay: own }) => sum + own.holes, 0);
     const torn = end.torn ?? [];
-    const verdict = this.#verdictOf(keys, checked, torn, invariants);
+    const verdict = verdictOf({ keys, checked, torn, invariants }, this.#options.allowUnchecked);
     return {
       recording: header as RecordingHeader,
       verdict,
       agrees: verdict === 'agrees',
-      complete: checked === commits && torn.length === 0 && this.#holes() === 0,
+      complete: checked === commits && torn.length === 0 && holes === 0,
       commits,
       checked,
       unchecked: sumCounts(keys.map(({ unchecked }) => unchecked)),
@@ -245,7 +199,11 @@ class Replay {
     const { agrees, last } = replayed;
     if (agrees) return;
     if (last !== undefined) this.#steps?.learn(key, line, last.json);
-    else this.#steps?.lose(key, !replayed.isDone() && this.#isAllChecked(replayed));
+    else
+      this.#steps?.lose(
+        key,
+        !replayed.isDone() && isAllChecked(replayed, this.#options.allowUnchecked),
+      );
   }
 
   async #keyReports({ results }: RecordingEnd): Promise<KeyReport[]> {
@@ -262,46 +220,18 @@ class Replay {
 
   #reportOf(
     key: string,
-    { replay: replayed, outcomes }: KeyCheck,
+    check: KeyCheck,
     difference: Difference | undefined,
     hasResults: boolean,
   ): KeyReport {
+    const { replay: replayed, outcomes } = check;
     const { start, commits, checked, unchecked, restarts, gaps, gapsCount, last } = replayed;
-    let verdict: KeyReport['verdict'] = this.#isAllChecked(replayed) ? 'agrees' : 'unchecked';
-    if (replayed.meetsUnknown) verdict = 'unknown-update';
-    if (difference !== undefined || outcomes.isOtherwise(hasResults)) verdict = 'differs';
+    const verdict = keyVerdict(check, difference, hasResults, this.#options.allowUnchecked);
     return {
       ...{ key, verdict, start, commits, checked, unchecked: Object.fromEntries(unchecked) },
       ...{ restarts, failures: outcomes.failures, results: outcomes.results(hasResults) },
       ...{ gaps, gapsCount, difference, last },
     };
-  }
-
-  /** But for what may stay unchecked. */
-  #isAllChecked({ unchecked, holes }: KeyCheck['replay']): boolean {
-    const allowed = new Set(this.#options.allowUnchecked);
-    if (holes > 0 && !allowed.has('commits-missing')) return false;
-    return [...unchecked.keys()].every((reason) => allowed.has(reason));
-  }
-
-  #holes(): number {
-    return [...this.#keys.values()].reduce((sum, { replay: { holes } }) => sum + holes, 0);
-  }
-
-  #verdictOf(
-    keys: readonly KeyReport[],
-    checked: number,
-    torn: readonly number[],
-    invariants: readonly InvariantReport[],
-  ): ReplayReport['verdict'] {
-    if (keys.some(isOtherwise)) return 'differs';
-    if (invariants.some(({ verdict }) => verdict === 'broken')) return 'broken';
-    const mayMiss = this.#options.allowUnchecked?.includes('commits-missing') === true;
-    if (checked === 0 || (torn.length > 0 && !mayMiss)) return 'not-checked';
-    const isSound =
-      keys.every(({ verdict }) => verdict === 'agrees') &&
-      invariants.every(({ verdict }) => verdict === 'holds');
-    return isSound ? 'agrees' : 'not-checked';
   }
 
   async #told(difference: Difference, inFull: boolean): Promise<Difference> {
@@ -327,8 +257,4 @@ function asking(steps: ReplayedSteps, onJob: OnJob | undefined): OnJob {
     steps.take(job);
     return onJob?.({ ...job, ...copies });
   };
-}
-
-function isOtherwise({ verdict, live }: KeyReport): boolean {
-  return verdict === 'differs' || live?.kind === 'differs' || live?.kind === 'unreadable';
 }

@@ -6,7 +6,8 @@ import {
   type InvariantStep,
 } from '../../../src/history/invariants/invariant.ts';
 import { brokenText, type InvariantReport } from '../../../src/history/invariants/report.ts';
-import { replay, type ReplayOptions } from '../../../src/history/replay/replay.ts';
+import { replay } from '../../../src/history/replay/replay.ts';
+import type { ReplayOptions } from '../../../src/history/replay/replay-options.ts';
 import type { ReplayReport } from '../../../src/history/replay/report.ts';
 import type { RecordedCommit } from '../../../src/history/recording/recording.ts';
 import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../../src/updates/update.ts';

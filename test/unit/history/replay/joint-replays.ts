@@ -1,5 +1,6 @@
 /** What tests of replaying joint commits share: some traffic, a transfer that was changed, and asking a report. */
-import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import type { ReplayOptions } from '../../../../src/history/replay/replay-options.ts';
 import type { KeyReport, ReplayReport } from '../../../../src/history/replay/report.ts';
 import { defineTransaction } from '../../../../src/updates/transaction.ts';
 import type { AnyUpdate } from '../../../../src/updates/update.ts';

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { type AnyUpdate, defineUpdate } from '../../../../src/updates/update.ts';
 import { record, type RecordOptions } from '../../../../src/history/record.ts';
-import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import type { ReplayOptions } from '../../../../src/history/replay/replay-options.ts';
 import type { ReplayReport } from '../../../../src/history/replay/report.ts';
 import { createTestBed, type TestBedOptions } from '../../../../src/testing.ts';
 

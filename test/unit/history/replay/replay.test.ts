@@ -1,7 +1,8 @@
 /** Replaying recordings of a history that is right, and of ones with gaps; with updates that are right, and not. */
 import { describe, expect, test } from 'vitest';
 import { type AnyUpdate, DELETE_CELL, defineUpdate } from '../../../../src/updates/update.ts';
-import { replay, type ReplayOptions } from '../../../../src/history/replay/replay.ts';
+import { replay } from '../../../../src/history/replay/replay.ts';
+import type { ReplayOptions } from '../../../../src/history/replay/replay-options.ts';
 import type { KeyReport, ReplayReport } from '../../../../src/history/replay/report.ts';
 import type { RecordedCommit } from '../../../../src/history/recording/recording.ts';
 import {
