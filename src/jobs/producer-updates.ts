@@ -1,5 +1,5 @@
 /** The updates that a producer knows. By them, a job that is added is checked and gets its lane. */
-import { andThen } from '../base/and-then.ts';
+import { andThen } from '../base/promises.ts';
 import { TorilError } from '../errors.ts';
 import { type LaneKeys, lanesOf, throughJson, validated } from '../updates/job-data.ts';
 import type { AnyUpdate } from '../updates/update.ts';

@@ -4,8 +4,7 @@
  * BullMQ's wrapped clients. What names no server is refused: it would end at localhost.
  */
 import { type ConnectionOptions, isRedisInstance, type RedisClient, RedisConnection } from 'bullmq';
-import { rawClientOf } from './raw-client.ts';
-import { abandonClient } from './abandon-client.ts';
+import { abandonClient, rawClientOf } from './redis-client.ts';
 import { messageOf, TorilError } from '../errors.ts';
 
 /** Options that say where Redis is. */

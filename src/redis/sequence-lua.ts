@@ -1,3 +1,5 @@
+import { OWN_PREFIX_LUA } from './own-keys.ts';
+
 /**
  * The counter that numbers lanes and leases: `max(last + 1, time in µs)`, so that it never falls
  * behind a number that was used, not even after a failover to a Redis that lost its last writes.
@@ -20,3 +22,7 @@ local function saveDrawn()
   redis.call('SET', KEYS[1], string.format('%d', lastDrawn))
 end
 `;
+
+/** A queue's counter, for scripts whose ARGV[1] is its prefix. */
+export const QUEUE_SEQUENCE_LUA: string = `${OWN_PREFIX_LUA}local dataSetKey = own .. 'dataSet'
+${SEQUENCE_LUA}`;

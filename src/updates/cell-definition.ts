@@ -3,7 +3,7 @@
  * that by construction, and readers get the type.
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
-import { isPromiseLike } from '../base/promise-like.ts';
+import { isPromiseLike } from '../base/promises.ts';
 import { TorilError } from '../errors.ts';
 import type { JsonProblem } from './values/json-type.ts';
 import { issuesText } from './schema-issues.ts';

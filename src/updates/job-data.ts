@@ -1,5 +1,5 @@
 /** A job's data: written as JSON at enqueue, checked by the update's schema there and again when applied; and whose key it names. */
-import { isPromiseLike } from '../base/promise-like.ts';
+import { isPromiseLike } from '../base/promises.ts';
 import { TorilError, messageOf } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { type CallSite, settledInTime } from './calling/call-site.ts';

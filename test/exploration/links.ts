@@ -14,7 +14,7 @@ import type {
   TakeRequest,
 } from '../../src/jobs/lanes.ts';
 import type { Acknowledged } from '../../src/jobs/lane.ts';
-import { FLAGS_BYTES } from '../../src/memcached/item-size.ts';
+import { FLAGS_BYTES } from '../../src/memcached/item-limits.ts';
 import { DATA_SET, type WorkerPlan } from './worker-plan.ts';
 import type { DrawnToken, TokenSource } from '../../src/lock/lock.ts';
 import {

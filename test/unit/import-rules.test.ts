@@ -22,7 +22,6 @@ const MEMCACHED_CONTRACT = [
   'memcached/server.ts',
   'memcached/servers.ts',
   'memcached/item-names.ts',
-  'memcached/expiry.ts',
 ];
 const FOR_ALL = ['errors.ts', 'key.ts', 'options.ts', 'telemetry/observer.ts'];
 const BELOW_WORKERS = [
@@ -68,16 +67,14 @@ const RULES: Readonly<Record<string, Rule>> = {
   'memcached/meta': {
     mayImport: [
       ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts', 'memcached/socket'],
-      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/expiry.ts'],
-      'memcached/item-size.ts',
+      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/item-limits.ts'],
     ],
     advice: 'an engine imports its contract, never another engine',
   },
   'memcached/binary': {
     mayImport: [
       ...['base', 'errors.ts', 'memcached/protocol.ts', 'memcached/server.ts', 'memcached/socket'],
-      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/expiry.ts'],
-      'memcached/item-size.ts',
+      ...['memcached/options.ts', 'memcached/connect-errors.ts', 'memcached/item-limits.ts'],
     ],
     advice: 'an engine imports its contract, never another engine',
   },
@@ -198,7 +195,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'workers/worker-options.ts',
     'workers/worker.ts',
     'open.ts', // a type of its options
-    'redis/raw-client.ts',
+    'redis/redis-client.ts',
     'redis/redis-connection.ts',
   ],
   '@opentelemetry/api': ['opentelemetry.ts'],

@@ -1,5 +1,5 @@
 /** One invariant: asked, counted, and remembered where it first did not hold. */
-import { isPromiseLike } from '../../base/promise-like.ts';
+import { isPromiseLike } from '../../base/promises.ts';
 import { messageOf, TorilError } from '../../errors.ts';
 import type { AnyInvariant, InvariantAnswer, InvariantStep } from './invariant.ts';
 import {

@@ -1,5 +1,5 @@
 /** The lines of a recording as commits: those of a joint commit, one for each of its keys, are taken together. */
-import { andThen } from '../../base/and-then.ts';
+import { andThen } from '../../base/promises.ts';
 import type { RecordedCommit, RecordedJob } from './recording.ts';
 
 /** The lines of one commit of several keys in a recording. */

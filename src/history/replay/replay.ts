@@ -1,5 +1,5 @@
 /** Replaying a recording: every commit is folded again with today's updates, and every hash compared. */
-import { andThen } from '../../base/and-then.ts';
+import { andThen } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import { verified } from '../../updates/calling/determinism.ts';
 import type { AnyUpdate } from '../../updates/update.ts';

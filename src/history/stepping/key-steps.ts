@@ -1,5 +1,5 @@
 /** One key of a recording, job by job, with the updates of today. */
-import { andThen } from '../../base/and-then.ts';
+import { andThen } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';

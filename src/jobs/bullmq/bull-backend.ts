@@ -21,9 +21,8 @@ import {
 import { systemClock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
 import { TorilError } from '../../errors.ts';
-import { abandonClient } from '../../redis/abandon-client.ts';
+import { abandonClient, rawClientOf } from '../../redis/redis-client.ts';
 import { OWN_MARK } from '../../redis/own-keys.ts';
-import { rawClientOf } from '../../redis/raw-client.ts';
 import { CompletingBackend } from './backend/completing-backend.ts';
 import type { Owner } from './backend/owner.ts';
 import {

@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
-import { expiryField } from '../expiry.ts';
+import { expiryField } from '../item-limits.ts';
 import type {
   Greeted,
   GreetingOptions,

@@ -12,7 +12,7 @@ import {
   silenceError,
   unprovenError,
 } from '../connect-errors.ts';
-import { FLAGS_BYTES, ITEM_SIZE_MAX_DEFAULT } from '../item-size.ts';
+import { FLAGS_BYTES, ITEM_SIZE_MAX_DEFAULT } from '../item-limits.ts';
 import type { Credentials } from '../options.ts';
 import type { GreetingOptions, Meaning } from '../protocol.ts';
 import type { ServerFacts } from '../server.ts';

@@ -6,8 +6,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
-import { expiryField, RELATIVE_TTL_MAX } from '../expiry.ts';
-import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
+import { FLAGS_BYTES, RELATIVE_TTL_MAX, expiryField, itemBytes } from '../item-limits.ts';
 import {
   type Cas,
   type Item,

@@ -2,8 +2,7 @@
 import type { Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
 import type { Clock } from '../../base/clock.ts';
-import { EXPIRY_MAX_TEXT, expiryField } from '../expiry.ts';
-import { FLAGS_BYTES, itemBytes } from '../item-size.ts';
+import { EXPIRY_MAX_TEXT, FLAGS_BYTES, expiryField, itemBytes } from '../item-limits.ts';
 import type {
   Greeted,
   GreetingOptions,

@@ -4,7 +4,7 @@
  * it failed in somebody else's batch first) meets it again.
  */
 import { pause, type Clock } from '../../base/clock.ts';
-import { isPromiseLike } from '../../base/promise-like.ts';
+import { isPromiseLike } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import type { AnyUpdate, UpdateContext } from '../../updates/update.ts';
 import type { OutsideWork } from '../time/real-time.ts';

@@ -1,5 +1,5 @@
 /** Calling one update with one job's data: nothing of batches, leases or lanes. */
-import { isPromiseLike } from '../../base/promise-like.ts';
+import { isPromiseLike } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 import { type CallSite, settledInTime } from './call-site.ts';

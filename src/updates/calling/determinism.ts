@@ -3,8 +3,7 @@
  * three times on copies of its input, each time with another clock, time zone, environment and chance, so
  * that what depends on these or on memory shows. Updates that act on the outside world (`strict`) run only once.
  */
-import { andThen } from '../../base/and-then.ts';
-import { isPromiseLike } from '../../base/promise-like.ts';
+import { andThen, isPromiseLike } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import { OTHER_SURROUNDINGS, within } from './surroundings.ts';
 import { type AnyUpdate, DELETE_CELL, type UpdateContext } from '../update.ts';

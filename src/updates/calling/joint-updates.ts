@@ -3,7 +3,7 @@
  * its keys, so that whatever holds for updates (attempts, failures, cancelling, time) holds for transactions. Each one gets
  * copies of its own values, so that one which throws spoils nothing.
  */
-import { isPromiseLike } from '../../base/promise-like.ts';
+import { isPromiseLike } from '../../base/promises.ts';
 import { TorilError } from '../../errors.ts';
 import { keysOf, type Transaction, type TransactionContext } from '../transaction.ts';
 import { type AnyUpdate, DELETE_CELL } from '../update.ts';

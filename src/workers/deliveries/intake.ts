@@ -7,6 +7,7 @@ import type { Clock } from '../../base/clock.ts';
 import { TorilError } from '../../errors.ts';
 import type { Deliveries, Delivery } from '../../jobs/deliveries.ts';
 import { keyOf, type LaneKeys, lanesOf, schemaInTime, validated } from '../../updates/job-data.ts';
+import { cannotMoveJob, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import { decodeOutcome } from '../../updates/outcome.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
@@ -15,7 +16,6 @@ import { type Ending, isLastAttempt, tell } from './tell.ts';
 import type { Gate } from '../gate/gate.ts';
 import type { EventReporter } from '../worker-events.ts';
 import { settlementOfNameless } from '../watching/missing-jobs.ts';
-import { refusedWith } from './refused.ts';
 
 export interface IntakeOptions<Job extends Delivery, Told> {
   readonly gate: Gate;
@@ -162,4 +162,12 @@ export class Intake<Job extends Delivery, Told> {
       });
     });
   }
+}
+
+/** Of a job whose schema or key throws: it never comes to a gate. */
+function refusedWith({ name }: AnyUpdate, thrown: unknown): Settlement {
+  const error = errorOf(thrown, name);
+  const control = controlOf(error);
+  if (control === 'rate-limit') return { kind: 'limited' };
+  return { kind: 'retry', thrown: control === 'moved' ? cannotMoveJob(error, name) : error };
 }

@@ -1,5 +1,5 @@
 /** Folding no more than memcached can store in one item. */
-import { andThen } from '../../base/and-then.ts';
+import { andThen } from '../../base/promises.ts';
 import { encodeEnvelope } from '../../cells/envelope.ts';
 import { encodeSequences } from '../../cells/sequences.ts';
 import { TorilError } from '../../errors.ts';

@@ -2,7 +2,7 @@
  * What single jobs do when their commit is folded again, besides what they do to its value: whether
  * their result is the one that was recorded, and whether those that failed then fail again.
  */
-import { andThen } from '../../../base/and-then.ts';
+import { andThen } from '../../../base/promises.ts';
 import { copyOfJson } from '../../../updates/values/json-value.ts';
 import { resultHash } from '../../history.ts';
 import type { JointLines } from '../../recording/joint-lines.ts';

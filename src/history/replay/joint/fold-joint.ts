@@ -2,7 +2,7 @@
  * Folding a joint commit again: its jobs, in order, over the values of all its keys. If the value of one of them is not
  * known, nobody can fold it, and it is a gap for all of them.
  */
-import { andThen } from '../../../base/and-then.ts';
+import { andThen } from '../../../base/promises.ts';
 import type { JointValues } from '../../../updates/calling/joint-updates.ts';
 import type { JointLines } from '../../recording/joint-lines.ts';
 import { type FoldedCommit, foldCommit, type JobWatch, type Registry } from '../commit.ts';

@@ -1,7 +1,7 @@
 import { bullFunctionLua } from './bullmq-text.ts';
 import { INDEX_LUA } from '../../redis/index/lane-index.ts';
 import { KEYS_FIELD, LANE_FIELD, SNOOZED_FIELD, type Script } from '../../redis/scripts/script.ts';
-import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 import type { LaneKeys } from '../../../updates/job-data.ts';
 import { FIELD } from './layout.ts';
 

@@ -8,7 +8,7 @@ import {
   type Script,
 } from '../../redis/scripts/script.ts';
 import { LEAVE_LUA } from '../../redis/index/leave.ts';
-import { QUEUE_SEQUENCE_LUA } from '../../redis/scripts/sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 
 /** Microseconds after which a batch is no longer in hand, whatever was noted: its process died, and nobody came after it. */
 const IN_HAND_MICROS = 3_600_000_000;

@@ -15,7 +15,7 @@ import {
   UNFINISHED_LUA,
   WRITE_COPY_LUA,
 } from './script.ts';
-import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 
 /** How the jobs of `completable` are completed, and whether others are fetched instead; 0: they are not. */
 export type CompletingArguments = readonly [...settings: FinishSettings, wantsNext: 0 | 1] | 0;

@@ -1,6 +1,6 @@
 import { DATA_SET_LUA } from '../../../redis/data-set.ts';
 import { FIELDS_LUA, KEYS_FIELD, type Script } from './script.ts';
-import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 
 export type InspectReply = [
   copyToken: string,

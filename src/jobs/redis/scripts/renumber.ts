@@ -1,6 +1,6 @@
 import { FIELDS_LUA, KEYS_FIELD, type Script } from './script.ts';
 import { REINDEX_LUA } from '../index/lane-index.ts';
-import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 
 /**
  * After Redis has gone back, and an operator has said what is true: the counter goes past a number that it gave

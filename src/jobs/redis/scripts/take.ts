@@ -16,7 +16,7 @@ import {
   SNOOZED_FIELD,
   type Script,
 } from './script.ts';
-import { QUEUE_SEQUENCE_LUA } from './sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 import { FIELD, SCORE_PER_MS } from '../../bullmq/state/layout.ts';
 
 /** Cell token and base: '' if there is no cell. */

@@ -14,7 +14,7 @@ import {
   type Script,
   WRITE_COPY_LUA,
 } from '../script.ts';
-import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 import { BEHIND_KEY } from './behind.ts';
 import { ENTER_ALL_LUA } from './enter.ts';
 import { type JointNoteArguments, RECORD_JOINT_LUA } from './record.ts';

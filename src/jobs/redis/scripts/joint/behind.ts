@@ -2,7 +2,7 @@ import { SNAPSHOT_BYTES_MAX } from '../../../joint-lanes.ts';
 import { COPY_GRACE_MS } from '../../../lanes.ts';
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import type { Script } from '../script.ts';
-import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 
 /** Toril's sorted set of a queue: joint commits whose cells are not known to be written. `[token, key...]` as JSON, by token. */
 export const BEHIND_KEY = 'behind';

@@ -1,7 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { REINDEX_LUA } from '../../index/lane-index.ts';
 import { OUTCOME_FIELD, FIELDS_LUA, KEYS_FIELD, LANE_FIELD, type Script } from '../script.ts';
-import { QUEUE_SEQUENCE_LUA } from '../sequence.ts';
+import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 
 /** A fragment behind a sequence and REINDEX_LUA: at the ends of all lanes, with one number. In one lane before and in another behind, nobody would ever be first in both. */
 export const ENTER_ALL_LUA: string = `

@@ -8,3 +8,13 @@ export function andThen<T, R>(
 ): R | Promise<R> {
   return value instanceof Promise ? value.then(follow) : follow(value);
 }
+
+/** Whatever has a `then`: promises of other libraries, too. */
+export function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'then' in value &&
+    typeof value.then === 'function'
+  );
+}

@@ -2,7 +2,7 @@
 import { RedisConnection } from 'bullmq';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { torilBackend } from '../../../src/jobs/bullmq/bull-backend.ts';
-import { rawClientOf } from '../../../src/redis/raw-client.ts';
+import { rawClientOf } from '../../../src/redis/redis-client.ts';
 import { OpenRedis } from '../../../src/redis/redis-connection.ts';
 
 const connection = { host: '127.0.0.1', port: 1 };

@@ -1,3 +1,14 @@
+/** What is reached for inside a Redis client, to which there is no public way. */
+import type { RedisClient, RedisConnection } from 'bullmq';
+
+/**
+ * The client within BullMQ's connection, connected or not; undefined if none could be made. Its
+ * own `client` waits until it is ready.
+ */
+export function rawClientOf(connection: RedisConnection): RedisClient | undefined {
+  return (connection as unknown as { readonly _client?: RedisClient })._client;
+}
+
 /** What is needed of a Redis client: of ioredis, its Cluster, or what wraps them. */
 export interface AbandonableClient {
   readonly status: string;

@@ -1,6 +1,7 @@
-/** How memcached counts the lifetime of an item. */
+/** How long an item may live, as memcached counts, and what it takes of `item_size_max`. */
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/clock.ts';
+import type { NewItem } from './server.ts';
 
 /** Seconds; memcached takes anything longer for a date. */
 export const RELATIVE_TTL_MAX: number = 60 * 60 * 24 * 30;
@@ -19,4 +20,20 @@ export function expiryField(ttlSeconds: number, clock: Pick<Clock, 'wallMs'>): n
   }
   if (ttlSeconds <= RELATIVE_TTL_MAX) return ttlSeconds;
   return Math.min(EXPIRY_MAX, Math.floor(clock.wallMs() / 1000) + ttlSeconds);
+}
+
+/** Bytes; memcached's default, taken of servers that do not tell. */
+export const ITEM_SIZE_MAX_DEFAULT: number = 1024 * 1024;
+/** memcached 1.5 and 1.6 keep this beside name and value: 48 header, 8 CAS, 1 + 2 terminators. */
+const HEADER_BYTES = 48 + 8 + 1 + 2;
+/** Beside flags other than 0. 8 in a server that was built with 64-bit client flags. */
+export const FLAGS_BYTES = 4;
+
+export function itemBytes(
+  name: string,
+  { value, flags }: Pick<NewItem, 'value' | 'flags'>,
+  flagsBytes: number = FLAGS_BYTES,
+): number {
+  const forFlags = flags === 0 ? 0 : flagsBytes;
+  return HEADER_BYTES + forFlags + Buffer.byteLength(name) + value.length;
 }
