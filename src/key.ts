@@ -16,6 +16,21 @@ export function checkKey(key: unknown): asserts key is string {
   }
 }
 
+/**
+ * Keys that a user gave, each once. A string is none: it would be taken for a list of its letters, and nothing for no keys.
+ * @throws TorilError INVALID_KEY
+ */
+export function keysOnce(call: string, given: Iterable<string>): string[] {
+  const list: unknown = given;
+  if (typeof list === 'object' && list !== null && Symbol.iterator in list) {
+    const keys = [...new Set(given)];
+    keys.forEach(checkKey);
+    return keys;
+  }
+  const what = list === null ? 'null' : `what is of type ${typeof list}`;
+  throw new TorilError('INVALID_KEY', `${call} takes a list of keys, not ${what}.`);
+}
+
 function problemOf(key: unknown): string | undefined {
   if (typeof key !== 'string') return `the key is of type ${typeof key}, not a string`;
   if (key === '') return 'the key is empty';

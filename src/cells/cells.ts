@@ -1,7 +1,7 @@
 /** Reading cells: for a web tier that needs no queue, only memcached. */
 import type { Connection, Item, MemcachedServer, Outcome } from '../memcached/server.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
-import { checkKey } from '../key.ts';
+import { checkKey, keysOnce } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';
 import { TorilError } from '../errors.ts';
 import type { CellDefinition } from '../updates/cell-definition.ts';
@@ -69,9 +69,9 @@ export class Cells {
     wanted: Iterable<string> | AnyCell,
     ids: Iterable<unknown> = [],
   ): Promise<Map<unknown, unknown>> {
-    if (!isDefinition(wanted)) return this.valuesOf([...new Set(wanted)]);
+    if (!isDefinition(wanted)) return this.valuesOf(keysOnce('getMany()', wanted));
     const keys = new Map([...ids].map((id) => [id, wanted.key(id)]));
-    const values = await this.valuesOf([...new Set(keys.values())]);
+    const values = await this.valuesOf(keysOnce('getMany()', keys.values()));
     const found = [...keys].filter(([, key]) => values.has(key));
     return new Map(
       await Promise.all(
@@ -100,9 +100,8 @@ export class Cells {
     return foundCell(key, await connection.get(cellName(key)));
   }
 
-  /** @param wanted each once; those without a value are not in the map. Throws what `get` throws. */
+  /** @param wanted keys, each once; those without a value are not in the map. Throws what `get` throws. */
   protected async valuesOf(wanted: readonly string[]): Promise<Map<string, unknown>> {
-    wanted.forEach(checkKey);
     const connections = await this.#connectionsOf(wanted);
     const read = await Promise.all(
       wanted.map(async (key) => {

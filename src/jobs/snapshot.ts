@@ -1,6 +1,6 @@
 /** Values of several keys as of one moment, for users. Read from the durable copies, which commits of several keys change together. */
 import { TorilError } from '../errors.ts';
-import { checkKey } from '../key.ts';
+import { keysOnce } from '../key.ts';
 import { type JointLanes, SNAPSHOT_BYTES_MAX } from './joint-lanes.ts';
 import type { Copy } from './lane.ts';
 
@@ -21,9 +21,7 @@ export async function snapshotOf<Value>(
   lanes: Pick<JointLanes, 'snapshot'>,
   wanted: Iterable<string>,
 ): Promise<Map<string, SnapshotValue<Value>>> {
-  if (typeof wanted === 'string') throw notAList();
-  const keys = [...new Set(wanted)];
-  keys.forEach(checkKey);
+  const keys = keysOnce('snapshot()', wanted);
   if (keys.length > SNAPSHOT_KEYS_MAX) {
     throw new TorilError(
       'INVALID_OPTIONS',
@@ -57,8 +55,4 @@ function tooLarge(keys: number, fit: number): TorilError {
     'VALUE_TOO_LARGE',
     `the values of the ${keys} keys of snapshot() have more than ${mebibytes} MiB together (those of the first ${fit} have less). Ask for fewer keys.`,
   );
-}
-
-function notAList(): TorilError {
-  return new TorilError('INVALID_KEY', 'snapshot() takes a list of keys, not a string.');
 }

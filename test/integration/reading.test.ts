@@ -122,6 +122,7 @@ describe('a reader', () => {
     await expect(here.cells.getMany([here.key(), 'toril:x'])).rejects.toMatchObject({
       code: 'INVALID_KEY',
     });
+    await expect(here.cells.getMany('ab')).rejects.toThrow(/a list of keys, not .* string/);
     await writeItem(here.key(), 'mine');
     await expect(here.cells.get(here.key())).rejects.toMatchObject({ code: 'FOREIGN_VALUE' });
     await removeItem(here.key());

@@ -111,7 +111,8 @@ describe('queue.snapshot', () => {
     expect(await queue.snapshot(many).catch(codeOf)).toMatch(/^INVALID_OPTIONS: .*1001 keys/);
     expect(await queue.snapshot(['']).catch(codeOf)).toMatch(/^INVALID_KEY: /);
     expect(await queue.snapshot([7 as never]).catch(codeOf)).toMatch(/^INVALID_KEY: .*number/);
-    expect(await queue.snapshot('ab').catch(codeOf)).toMatch(/^INVALID_KEY: .*list/);
+    for (const none of ['ab', undefined, null, 7] as never[])
+      expect(await queue.snapshot(none).catch(codeOf)).toMatch(/^INVALID_KEY: .*list of keys, not/);
   });
 
   it('refuses values that have more than 32 MiB together, and tells each of them alone', async () => {

@@ -96,6 +96,49 @@ describe('a transaction that is added', () => {
   });
 });
 
+describe('a transaction whose data are changed', () => {
+  it('keeps its place if they name the same keys', async () => {
+    const here = stage({ updates });
+    const [a, b] = [here.key('/a\u007f'), here.key('/b')]; // Redis writes both in JSON as nobody else does
+    const jobs = await here.queue.enqueueBulk([
+      { update: move, data: { from: a, to: b } },
+      { update: move, data: { from: b, to: a } },
+    ]);
+    await jobs[0].updateData({ from: a, to: b });
+    await here.worker();
+    await here.finished(jobs);
+    expect(await valuesOf(here, a, b)).toEqual([
+      ['-1', '+2'],
+      ['+1', '-2'],
+    ]);
+  });
+
+  it('goes to the ends of the lanes that they name', async () => {
+    const here = stage({ updates });
+    const [a, b, c] = [here.key('a'), here.key('b'), here.key('c')];
+    const jobs = await here.queue.enqueueBulk([
+      { update: move, data: { from: a, to: b } },
+      { update: note, data: { to: b } },
+      { update: move, data: { from: c, to: b } },
+    ]);
+    await jobs[0].updateData({ from: c, to: a });
+    await here.worker();
+    await here.finished(jobs);
+    expect(await valuesOf(here, a, b, c)).toEqual([['+1'], ['2', '+3'], ['-3', '-1']]);
+  });
+
+  it('stays in its lanes for a producer to which it is an update of one key', async () => {
+    const here = stage({ updates });
+    const [a, b] = [here.key('a'), here.key('b')];
+    const job = await here.queue.enqueue(move, { from: a, to: b });
+    const other = stage({ name: here.name, updates: [{ ...note, name: 'move' }] });
+    await (await other.queue.getJob(job.id as string))?.updateData({ from: a, to: b });
+    await here.worker();
+    await here.finished([job]);
+    expect(await valuesOf(here, a, b)).toEqual([['-1'], ['+1']]);
+  });
+});
+
 describe('the cells of a transaction', () => {
   it('name its keys to readers, until a job of one key alone has changed them', async () => {
     const here = stage({ updates });

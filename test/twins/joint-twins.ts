@@ -352,4 +352,21 @@ async function drive(
       },
     ],
   },
+  {
+    name: 'joint-keys-by-their-user',
+    guard:
+      'the keys that a transaction is told cannot be changed: its values go to them by their places',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/testing/transactions.test.ts',
+      why: 'none of its transactions sorts the keys of its context',
+    },
+    edits: [
+      {
+        file: 'src/updates/calling/update-context.ts',
+        find: '    this.#keys ??= keys && Object.freeze([...keys]);\n',
+        replace: '    this.#keys ??= keys && [...keys];\n',
+      },
+    ],
+  },
 ];

@@ -74,6 +74,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['forget-refused-commit', 'completed-is-applied', 'nobody-looks', 'gone-in-silence'],
     ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
     ...['unproven-is-trusted', 'failover-of-memjs', 'joint-based-before'],
+    'joint-keys-by-their-user',
   ],
   'replay: green means as it was': [
     ...['replay-line-by-line', 'replay-lines-of-others', 'replay-lines-in-any-order'],

@@ -59,6 +59,7 @@ export class UpdateCall implements ContextCall {
 export class Context implements UpdateContext {
   readonly #facts: ApplyFacts;
   readonly #call: ContextCall;
+  #keys: readonly string[] | undefined;
   #fraction: (() => number) | undefined;
   #ids = 0;
 
@@ -70,9 +71,11 @@ export class Context implements UpdateContext {
   get key(): string {
     return this.#facts.key;
   }
-  /** Of a transaction only. */
+  /** Of a transaction only. Frozen: sorted by `apply`, they would send each value to another key. */
   get keys(): readonly string[] | undefined {
-    return this.#facts.keys;
+    const { keys } = this.#facts;
+    this.#keys ??= keys && Object.freeze([...keys]);
+    return this.#keys;
   }
   get jobId(): string {
     return this.#facts.jobId;

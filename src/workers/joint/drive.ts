@@ -82,7 +82,8 @@ async function drive(
     context.report('acknowledgementRefused', { key: turn.key, token: taken.token });
     return AGAIN;
   }
-  turn.takenToken = 0;
+  // The run may have ended before it was to: in a limited queue it does after each job, and each one waited for IN_HAND_MS.
+  turn.putBack(new Set(folded.keys.map(({ of }) => of.key)));
   reportCommitted(turn, taken, folded);
   const own = ownBatch(turn, folded, elsewhere);
   const last = isLast(taken, own);

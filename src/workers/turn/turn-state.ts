@@ -37,6 +37,7 @@ export const AGAIN: TurnEnd = { kind: 'again' };
 export const NEXT: BatchEnd = { kind: 'next' };
 
 const NOTHING: readonly LaneEntry[] = [];
+const NO_KEYS: ReadonlySet<string> = new Set();
 
 /** The key that is worked on, in this process. */
 export interface TurnSite {
@@ -147,10 +148,14 @@ export class Turn implements TurnSite, FoldTurn {
     return this.awaitingSinceMs === undefined ? 0 : nowMs - this.awaitingSinceMs;
   }
 
-  /** Nobody need wait for what stays behind: the next one may take it later, or never. */
-  putBack(): void {
+  /**
+   * Nobody need wait for what stays behind: the next one may take it later, or never.
+   * @param decided keys of a commit, which are put back by it
+   */
+  putBack(decided: ReadonlySet<string> = NO_KEYS): void {
     if (this.takenToken === 0) return;
-    this.context.lanes.putBack(this.takenKeys, this.takenToken).catch(() => undefined);
+    const left = this.takenKeys.filter((key) => !decided.has(key));
+    if (left.length > 0) this.context.lanes.putBack(left, this.takenToken).catch(() => undefined);
     this.takenToken = 0;
   }
 

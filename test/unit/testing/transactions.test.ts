@@ -60,6 +60,21 @@ async function expectAll(bed: TestBed): Promise<void> {
   await expectSequentialFold(bed, 'b');
 }
 
+test('one that sorts the keys of its context fails: each value would go to another key', async () => {
+  const sorting = defineTransaction({
+    ...{ name: 'sorting', keys: () => ['b', 'a'], initial: (key: string) => key },
+    apply: (values, _data, { keys }) => {
+      (keys as string[]).sort();
+      return [...values];
+    },
+  });
+  const bed = createTestBed({ updates: [sorting] });
+  await bed.enqueue(sorting, {});
+  await bed.drain();
+  expect(bed.jobs()).toMatchObject([{ error: { message: expect.stringContaining('read only') } }]);
+  expect([bed.value('a'), bed.value('b')]).toEqual([undefined, undefined]);
+});
+
 test('they are in the journal of each of their keys', async () => {
   const positive = defineInvariant({
     name: 'positive',

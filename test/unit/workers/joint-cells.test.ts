@@ -89,6 +89,16 @@ it.each(BOTH)(
   },
 );
 
+it('leave no key in hand whose job they were taken with, but did not decide', async () => {
+  const worker = workerOf(jobs);
+  const first = worker.add('one', BOTH);
+  worker.add('two', [KEY, 'third']);
+  jobs.paused = true; // as a limited queue: only what was delivered is applied
+  expect((await world.clock.until(worker.deliver(first))).kind).toBe('decided');
+  await world.clock.advance(1);
+  expect(jobs.inHand('third')).toBeUndefined(); // else whoever takes the second one waits for half a second
+});
+
 it('are never acknowledged for one of their keys by a Redis that has forgotten them', async () => {
   await workerOf(jobs).enqueue('one', BOTH);
   const replica = world.redis();

@@ -88,8 +88,8 @@ export abstract class AddingBackend extends WaitingBackend {
     await super.updateData(job, data);
     if (lane === undefined || lane === '') return;
     if (typeof lane !== 'string') {
-      await this.runScript(MOVE_JOINT, [job.id as string, JSON.stringify(lane)]);
-      return;
+      const heads = await this.runScript(MOVE_JOINT, [job.id as string, JSON.stringify(lane)]);
+      return this.#goOn(heads as string[]);
     }
     const head = await this.runScript(MOVE, [job.id as string, lane]);
     await this.#goOn(typeof head === 'string' ? [head] : []);

@@ -2,6 +2,7 @@ import { OWN_MARK, OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import {
   IN_HAND_KEY,
+  KEYS_FIELD,
   LANES_OF_LUA,
   LANE_FIELD,
   OUTCOME_FIELD,
@@ -104,7 +105,7 @@ return 1
 
 /**
  * A job whose data was changed, and with them its key, goes to the end of its new lane; unless it may have been
- * applied, or is being worked on: then it stays where it is. One that is in no lane enters the new one when it
+ * applied, is being worked on, or has entered lanes of several keys: then it stays where it is. One that is in no lane enters the new one when it
  * is delivered.
  *
  *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] the new lane's key
@@ -117,6 +118,7 @@ export const MOVE: Script = {
 local jobKey = ARGV[1] .. ARGV[2]
 local lane = redis.call('HGET', jobKey, '${LANE_FIELD}')
 if not lane or lane == ARGV[3] or redis.call('EXISTS', jobKey .. ':lock') == 1 then return nil end
+if redis.call('HEXISTS', jobKey, '${KEYS_FIELD}') == 1 then return nil end
 if mayBeApplied(own, jobKey, ARGV[2]) then return nil end
 if not redis.call('ZSCORE', own .. 'lane:' .. lane, ARGV[2]) then
   redis.call('HDEL', jobKey, '${LANE_FIELD}')

@@ -1,5 +1,6 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { REINDEX_LUA } from '../../index/lane-index.ts';
+import { LEAVE_LUA } from '../../index/leave.ts';
 import { OUTCOME_FIELD, FIELDS_LUA, KEYS_FIELD, LANE_FIELD, type Script } from '../script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 
@@ -35,27 +36,26 @@ return 1
 };
 
 /**
- * A joint job whose data were changed leaves its lanes; it enters those of its new keys when it is delivered. Not while it is
- * worked on, or if it is decided.
+ * A joint job whose data were changed, and with them its keys, leaves its lanes; it enters those of its new keys when it is
+ * delivered. Not while it is worked on, or if it is decided.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its new keys as JSON
- *   Returns the keys of the lanes that it has left
+ *   Returns the jobs that are now the first of lanes that it has left, unless they wait for a retry
  */
 export const MOVE_JOINT: Script = {
   name: 'torilMoveJoint',
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}
-${FIELDS_LUA}${REINDEX_LUA}
+${FIELDS_LUA}${LEAVE_LUA}
 local jobKey = ARGV[1] .. ARGV[2]
 local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', '${KEYS_FIELD}')
-if not job[2] or (job[1] and job[1] ~= '') or job[2] == ARGV[3] then return {} end
+if not job[2] or (job[1] and job[1] ~= '') then return {} end
+-- Redis' JSON is not the caller's: of "a/b" it makes "a\\/b".
+if job[2] == cjson.encode(cjson.decode(ARGV[3])) then return {} end
 if redis.call('EXISTS', jobKey .. ':lock') == 1 then return {} end
-local keys = cjson.decode(job[2])
-for i = 1, #keys do
-  redis.call('ZREM', own .. 'lane:' .. keys[i], ARGV[2])
-  reindex(own, ARGV[1], keys[i])
-end
+local heads = {}
+for _, lane in ipairs(cjson.decode(job[2])) do heads[#heads + 1] = leave(own, ARGV[1], lane, ARGV[2]) end
 redis.call('HDEL', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
-return keys
+return heads
 `,
 };
