@@ -6,7 +6,7 @@
 import { messageOf, TorilError } from '../errors.ts';
 
 export interface Act {
-  /** As whoever let them in names them. */
+  /** As the one who let them in names them. */
   readonly who: string;
   /** `drop`, `trust-cell`, ... */
   readonly what: string;

@@ -1,5 +1,5 @@
 /**
- * The contract between whoever delivers jobs and what becomes of them. Two engines: BullMQ (bullmq/bull-deliveries.ts),
+ * The contract between what delivers jobs and what becomes of them. Two engines: BullMQ (bullmq/bull-deliveries.ts),
  * and a played one (testing/bullmq/played-deliveries.ts) on which the test bed and the simulation run. What stands above
  * it, from a delivery to what is told of it, is written once: workers/deliveries/intake.ts.
  *
@@ -35,8 +35,8 @@ export interface Delivery {
  * What is told of a delivered job: one of these, once. `Told` is whatever the engine needs back. What cannot be told at
  * once is repeated by the engine until it is told, or the job is no longer this delivery's.
  *
- * `survived`: under which tokens it was begun alone here, since it had stalled before. The process lives, so it is told
- * whoever has the job by now (lanes.ts, `startAlone`).
+ * `survived`: under which tokens it was begun alone here, since it had stalled before. The process lives, so this is told
+ * even if another worker has the job by now (lanes.ts, `startAlone`).
  */
 export interface Deliveries<Job extends Delivery, Told> {
   /** It is in the value. @param resultJson empty: none */

@@ -1,6 +1,6 @@
 /**
  * Lanes with jobs of several keys. The contract, beside lanes.ts. A *joint job* is in the lanes of all its keys with one
- * sequence, so all lanes agree on its order, and whoever waits waits for a lower sequence. It is decided by one step for
+ * sequence, so all lanes agree on its order, and each wait is for a lower sequence. It is decided by one step for
  * all its keys: copies, lanes and outcomes change together, or not at all. Its cells are written afterwards: until that is
  * known, the commit is *behind*.
  */
@@ -23,7 +23,7 @@ export interface JointHead {
   readonly blockedBy: readonly string[];
   /** or which the first job is missing in. */
   readonly missingIn: readonly string[];
-  /** There is no run since somebody took one of these keys in hand a moment ago: he may well be at work. */
+  /** There is no run because somebody took one of these keys in hand a moment ago, and is probably at work. */
   readonly isInHand: boolean;
   /** Of all keys of the run but the lane's own. */
   readonly others: ReadonlyMap<string, OtherKey>;
@@ -38,7 +38,7 @@ export interface OtherKey {
   /** Milliseconds until its value expires; 0: never, or there is none. */
   readonly expiresInMs: number;
   /**
-   * A job was dropped from its lane since the last commit, because BullMQ had it no more: its holder may have frozen
+   * A job was dropped from its lane since the last commit, because BullMQ no longer had it: its holder may have frozen
    * before the commit of that very job, which would land late.
    */
   readonly lost: boolean;
@@ -56,7 +56,7 @@ export const COPIES_BYTES_MAX = 1_000_000;
 /** Milliseconds for which nobody else begins a run with keys that somebody has in hand. Later, the first commit wins. */
 export const IN_HAND_MS = 500;
 /**
- * A run of fewer jobs that ends at such keys is not begun either: whoever has them in hand is about to take these jobs with
+ * A run of fewer jobs that ends at such keys is not begun either: their holder is about to take these jobs with
  * many more. Without this, 4 processes kept cutting each other's runs to 4 jobs, and the slower they were the more.
  */
 export const SMALL_RUN_JOBS = 32;

@@ -79,7 +79,7 @@ export class LaneHandle {
 
   /**
    * Has the job at the lane's head tried again.
-   * @param jobId the job that is meant; if another one holds the lane by now, nothing is done. Undefined: whichever it is
+   * @param jobId the job that is meant; if another one holds the lane by now, nothing is done. Undefined: the one that holds it
    * @throws TorilError LANE_NOT_HELD
    */
   async retry(jobId?: string): Promise<string> {

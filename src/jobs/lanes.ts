@@ -38,7 +38,7 @@ export interface Taken {
   readonly copy: Copy;
   /** The lane's head, in order, up to its first job of several keys. If that is the very first one: see `joint`. */
   readonly entries: readonly LaneEntry[];
-  /** Jobs that were in the lane, but BullMQ has them no more: their entries are dropped. */
+  /** Jobs of the lane that BullMQ no longer has: their entries are dropped. */
   readonly gone: readonly string[];
   /** Jobs in the lane, those of `entries` included. */
   readonly length: number;
@@ -89,7 +89,7 @@ export interface Acknowledgement {
   readonly sequences?: readonly number[] | undefined;
   /**
    * Which of them entered late, by job id, with their sequences. Redis may have gone back to before that (a replica was
-   * promoted), and have such a job still, but not its entry: it would enter anew, and be applied again. So these
+   * promoted), and still have such a job, but not its entry: it would enter again, and be applied twice. So these
    * are decided also if they are in no lane, or entered late once more. Undefined: none.
    */
   readonly late?: ReadonlyMap<string, number> | undefined;

@@ -159,7 +159,7 @@ export class Queue extends BullQueue<
     return snapshotOf(this.inRedis.lanes, keys);
   }
 
-  /** What Toril keeps of it in Redis, for whoever needs more than a lane at a time. @internal */
+  /** What Toril keeps of it in Redis, for code that needs more than a lane at a time. @internal */
   get inRedis(): QueueInRedis {
     this.#inRedis ??= new QueueInRedis(this.backend.queueScripts(), () => this.#jobCounts());
     return this.#inRedis;

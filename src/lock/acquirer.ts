@@ -116,7 +116,7 @@ export class Acquirer {
   }
 }
 
-/** Nobody waits for the answers: whoever comes next does. */
+/** Nobody waits for the answers: the next holder does. */
 export function releaseAll(leases: readonly Lease[]): void {
   for (const lease of leases) void lease.release();
 }

@@ -122,7 +122,7 @@ export class HeldLease implements Lease {
     this.#lose('the connection to memcached ended', undefined);
   }
 
-  /** The locks are being closed: whoever holds the lease is told, and the next one can have it. */
+  /** The locks are being closed: the lease's holder is told, and the next one can have it. */
   shutDown(): Promise<void> {
     this.#lose('the locks were closed', undefined);
     return this.#leave();

@@ -19,7 +19,7 @@ import type { Acquisition, Beside, LeaseLocks } from './lock.ts';
 import { foreignLock, isStanding, newLock, ownerOf, parseLock } from './lock-item.ts';
 import { retryAfterMs, LockObservations } from './lock-observations.ts';
 
-/** How often one attempt starts anew because its connection ended before anything was sent. */
+/** How often one attempt starts over because its connection ended before anything was sent. */
 const CONNECTIONS_PER_ATTEMPT = 3;
 
 export interface MemcachedLeaseLocksOptions {

@@ -66,7 +66,7 @@ export function ownerOf({ item, id }: OwnLock): string {
   return id ?? ownerByCas(item.chosenCas ?? 0n);
 }
 
-/** Whether this very lock stands there. */
+/** Whether this very lock is there. */
 export function isStanding(lock: OwnLock, item: Item): boolean {
   const { chosenCas } = lock.item;
   if (chosenCas !== undefined) return item.cas === chosenCas;

@@ -9,7 +9,7 @@ import type { LockContent } from './lock-item.ts';
 
 /**
  * Locks watched at a time. Beyond it the one not asked for longest is forgotten, which costs its
- * contenders time, never safety: watching begins anew, and the item expires in the end.
+ * contenders time, never safety: watching starts over, and the item expires in the end.
  */
 export const OBSERVATIONS_MAX = 16_384;
 /** Owner ids of our own that may still stand in a lock though nobody holds it. */
@@ -83,7 +83,7 @@ export class LockObservations {
 
   /**
    * An owner id of this process may still stand in its lock, or may yet be written there by a late
-   * request, but no lease goes with it any more: whoever of us meets it need not watch it first.
+   * request, but no lease goes with it any more: the one of us that meets it need not watch it first.
    */
   abandon(owner: string): void {
     this.#abandoned.add(owner);

@@ -64,7 +64,7 @@ export interface CoreSite {
   readonly fastPathOff: () => readonly string[];
   readonly report: EventReporter;
   readonly observer: WorkerObserver | undefined;
-  /** It cannot begin, or a server says later what no waiting mends. */
+  /** It cannot start, or a server later reports a fault that waiting cannot cure. */
   readonly failed: (cause: Error) => void;
 }
 
@@ -215,7 +215,7 @@ export class WorkerCore {
     return backlogOf(this.#views, systemClock);
   }
 
-  /** What it knows itself, for whoever measures it. */
+  /** What it knows itself, for those who measure it. */
   sight(): WorkerSight {
     return { servers: this.start.servers, stopped: this.#heldLanes.standing };
   }

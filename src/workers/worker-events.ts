@@ -24,11 +24,11 @@ export interface KeyEvents {
     readonly token: number;
     readonly code: 'REDIS_WENT_BACK';
   };
-  /** Redis was emptied, or another one answers now: keys that have a cell stop with REDIS_WENT_BACK, others begin anew. */
+  /** Redis was emptied, or another one answers now: keys that have a cell stop with REDIS_WENT_BACK, others start over. */
   redisReplaced: { readonly key: string; readonly from: string; readonly to: string };
   /** A cell that memcached had lost, or brought back from the past, was restored from the copy. */
   cellRestored: { readonly key: string; readonly found: 'missing' | 'stale' };
-  /** A cell was lost, and there is no copy: it began anew from `initial`. */
+  /** A cell was lost, and there is no copy: it started over from `initial`. */
   cellLost: { readonly key: string };
   /** A foreign value became the first value of a key. */
   cellAdopted: { readonly key: string };
@@ -46,7 +46,7 @@ export interface KeyEvents {
     readonly name: string;
   };
   /**
-   * Jobs that BullMQ has no more, though nobody removed them by Toril's Queue: a plain client did, or their hashes
+   * Jobs that BullMQ no longer has, though nobody removed them by Toril's Queue: a plain client did, or their hashes
    * were evicted or deleted by hand. What was left of them is dropped. `key`: whose lane they were in, if that is known.
    */
   jobsMissing: { readonly key: string | undefined; readonly jobIds: readonly string[] };

@@ -147,13 +147,13 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   }
 
   /**
-   * Works until it is closed. What no waiting mends is also an `error` event; call it again when it is
-   * mended.
+   * Works until it is closed. What waiting cannot cure is also an `error` event. Call it again once
+   * the cause is gone.
    * @throws TorilError SERVER_LIST_CHANGED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED
    */
   override run(): Promise<void> {
     const running = this.#run();
-    running.catch(() => undefined); // it is told by an event, whoever looks at it
+    running.catch(() => undefined); // an event tells it as well
     return running;
   }
 

@@ -225,7 +225,7 @@ export class SnoozedJobs {
     try {
       return (await this.#oneByOne[fate](jobId)) !== 0;
     } catch (thrown) {
-      // It is gone, elsewhere by now, or a scheduler's next one, which stays.
+      // It is gone, has moved on, or is a scheduler's next one, which stays.
       if (SAID_NO.has((thrown as { code?: unknown } | null)?.code)) return false;
       throw thrown;
     }

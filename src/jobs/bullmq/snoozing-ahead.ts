@@ -12,7 +12,7 @@ const CALLS_MAX = 40;
 const OTHERS_ENOUGH = 200;
 /** Milliseconds after which those come back that were not scheduled by then: the process has died. */
 const UNSCHEDULED_MS = 10_000;
-/** Nobody waits for it, but whoever asks Redis meanwhile waits behind it: jobs per call, and milliseconds before each. */
+/** Nobody waits for it, but all that ask Redis meanwhile wait behind it: jobs per call, and milliseconds before each. */
 const SCHEDULED_PER_CALL = 25;
 const SCHEDULE_EVERY_MS = 3;
 

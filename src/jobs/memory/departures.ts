@@ -85,7 +85,7 @@ export class Departures {
         if (job.state === 'delayed') this.#parts.promote(jobId);
       }
       cascades ||= kind === 'c';
-      // One that has left without an outcome may have entered anew.
+      // One that has left without an outcome may have entered again.
       if (kind !== 's' || this.#parts.lanes.sequenceOf(key, jobId) === sequence)
         this.#parts.lanes.leave(key, jobId);
     }
@@ -116,7 +116,7 @@ export class Departures {
     );
   }
 
-  /** Redis has gone back to before it entered: it waits to enter anew, or has. Else it is another job of its id. */
+  /** Redis has gone back to before it entered: it waits to enter again, or has entered. Else it is another job of its id. */
   #isToldOf({ key }: Acknowledgement, jobId: string): boolean {
     const job = this.#parts.jobs.get(jobId);
     const isOpen = job !== undefined && isOf(key, job) && !isFinished(job) && job.outcome === '';

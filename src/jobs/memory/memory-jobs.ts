@@ -3,7 +3,7 @@
  * counter. Several MemoryLanes (the clients of a test or a simulation) share one. What is a script
  * in scripts/ is a method here: it runs at once and as a whole (a take: memory-taking.ts, how jobs leave their lane:
  * departures.ts, jobs of several keys: memory-joint.ts). How requests and replies travel is
- * memory-lanes.ts's business; who is delivered which job, and when, is that of whoever plays BullMQ
+ * memory-lanes.ts's business; which job is delivered, and when, is the business of what plays BullMQ
  * and keeps `state` and the counters below as BullMQ would.
  */
 import type { Clock } from '../../base/clock.ts';
@@ -115,7 +115,7 @@ export class MemoryJobs {
     return entered !== undefined && this.#lanes.has(entered.key, jobId);
   }
 
-  /** MAY_BE_APPLIED_LUA of bullmq/state/remove.ts: whoever removes jobs asks. */
+  /** MAY_BE_APPLIED_LUA of bullmq/state/remove.ts: asked before a job is removed. */
   mayBeApplied(jobId: string): boolean {
     const job = this.#jobs.get(jobId);
     if (job?.entered === undefined || isFinished(job)) return false;
@@ -274,7 +274,7 @@ export class MemoryJobs {
     return this.#lanes.draw();
   }
 
-  /** Made by whoever asks first. */
+  /** Made when it is first asked for. */
   dataSet(): DataSet {
     this.#dataSet ??= { id: this.#dataSetId, madeAt: this.#lanes.nowMicros() };
     return this.#dataSet;

@@ -15,7 +15,7 @@ export interface RunFacts {
   readonly copyOf: (key: string) => Copy;
   /** The token of the run that somebody has in hand. */
   readonly inHand: (key: string) => number | undefined;
-  /** Undefined: BullMQ has it no more. */
+  /** Undefined: BullMQ no longer has it. */
   readonly entryOf: (key: string, jobId: string, sequence: number) => LaneEntry | undefined;
 }
 

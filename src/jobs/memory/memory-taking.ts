@@ -92,7 +92,7 @@ export class MemoryTaking {
       if (head.present.has(jobId)) continue;
       const job = jobs.get(jobId);
       if (job !== undefined && job.outcome !== '') decided.set(jobId, job.outcome);
-      // It has left its lanes, as whoever retries it does, and enters all of them anew when it is delivered next.
+      // It has left its lanes, as a retried job does, and enters all of them again when it is delivered next.
       else if (job?.keys !== undefined) {
         if (!isFinished(job) && !lanes.has(key, jobId)) job.entered = undefined;
       } else if (job !== undefined && !isFinished(job) && this.#mayEnter(key, job)) {

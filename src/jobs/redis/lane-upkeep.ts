@@ -103,7 +103,7 @@ export class LaneUpkeep {
   }
 
   /**
-   * Deletes what the queue knows of its keys. The sequence begins anew from the time, past all that was drawn; the
+   * Deletes what the queue knows of its keys. The sequence starts over from the time, past all that was drawn; the
    * list of memcached servers stays, since the cells do, unless it shall go `toTheLastKey`. They belong to a data set
    * that is no more: a key that is used again stops with REDIS_WENT_BACK.
    */

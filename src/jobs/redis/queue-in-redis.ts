@@ -1,4 +1,4 @@
-/** What Toril keeps of a queue in Redis, for whoever is no worker of it. */
+/** What Toril keeps of a queue in Redis, for all but its workers. */
 import { systemClock } from '../../base/clock.ts';
 import { COMMITS_TOLD } from '../reports/lane-past.ts';
 import type { LaneCommit } from '../reports/lane-report.ts';

@@ -44,7 +44,7 @@ export class QueueScripts {
       if (!this.#known.has(name)) this.#define(client, script);
       return await client.runCommand(name, all);
     } catch (thrown) {
-      throw redisFailed(thrown); // here: what is thrown elsewhere is no fault of Redis
+      throw redisFailed(thrown); // only here: what other code throws is no fault of Redis
     }
   }
 

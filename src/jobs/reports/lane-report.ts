@@ -88,7 +88,7 @@ export interface LaneCommit {
   readonly atMs: number;
   /** Jobs that it decided; undefined: only the history would know. */
   readonly jobs: number | undefined;
-  /** Acknowledged by the successor of whoever made it. */
+  /** Acknowledged by its author's successor. */
   readonly recovered: boolean;
 }
 
@@ -229,7 +229,7 @@ export type LaneState =
     }
   /** An operator has decided about its first job; the worker that gets the job carries it out. */
   | { readonly kind: 'commanded'; readonly jobId: string; readonly command: 'skip' | 'drop' }
-  /** BullMQ has its first job no more: it was removed or evicted. */
+  /** BullMQ no longer has its first job: it was removed or evicted. */
   | { readonly kind: 'job-gone'; readonly jobId: string }
   /** Somebody who is no worker of Toril's has completed its first job. */
   | { readonly kind: 'not-applied'; readonly jobId: string }

@@ -44,7 +44,7 @@ function decidedElsewhere(head: HeadFacts): LaneState | undefined {
   return undefined;
 }
 
-/** A job of several keys that is not the first one in all its lanes: whoever has it waits with it. */
+/** A job of several keys that is not the first one in all its lanes: the worker that has it waits with it. */
 function notReady(
   facts: LaneFacts,
   { jobId, name, place, joint }: HeadFacts,
@@ -78,7 +78,7 @@ function underWay(
   head: HeadFacts,
 ): LaneState | undefined {
   const { jobId, place, sequence } = head;
-  // Its outcome is there: whoever acknowledged it is about to complete it.
+  // Its outcome is there: the worker that acknowledged it is about to complete it.
   if (place === 'completed') return { kind: 'working', worker: undefined, sinceMs: undefined };
   const holder = workers?.find(({ id }) => id === inHand?.worker);
   const isInHand = inHand !== undefined && sequence <= inHand.lastSequence && place !== 'backoff';

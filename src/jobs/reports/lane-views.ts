@@ -66,7 +66,7 @@ export function isSilent({ silentMs }: Pick<KnownWorker, 'silentMs'>): boolean {
   return silentMs >= SILENT_MS;
 }
 
-/** Milliseconds since a sequence or a token was drawn: from the time in microseconds, or maybe a little ahead of it. */
+/** Milliseconds since a sequence or a token was drawn: from the time in microseconds, or a little ahead of it. */
 export function ageMs(drawn: number, nowMs: number): number {
   return Math.max(0, Math.floor(nowMs) - Math.floor(drawn / 1_000));
 }

@@ -4,7 +4,7 @@ import type { DrawnToken } from '../lock.ts';
 /** How a cell's bytes are read and written. The lock itself has never seen inside one. */
 export interface CellCodec {
   /**
-   * The value; undefined for a placeholder. `drawn`: the token of whoever reads, drawn after the value was written.
+   * The value; undefined for a placeholder. `drawn`: the reader's token, drawn after the value was written.
    * @throws TorilError FOREIGN_VALUE and the like for an item that is not a cell; REDIS_WENT_BACK,
    *   CELL_OF_ANOTHER_REDIS for one whose token shows that `drawn` is not to be used
    */

@@ -16,7 +16,7 @@ import type { HeldKeys } from './held-keys.ts';
 export interface HeldCell {
   readonly key: string;
   readonly lease: Lease;
-  /** The cell; undefined: it was missing, and has a placeholder of ours. */
+  /** The cell; undefined: it was missing, and our placeholder is there. */
   readonly item: Item | undefined;
   /** The cell's CAS now. */
   readonly cas: Cas;
@@ -90,7 +90,7 @@ export class LeaseSession {
     } finally {
       this.#over = true;
       // Waited for, since a process that exits right afterwards would not have sent it yet; but
-      // whoever has lost a lease is told at once.
+      // a holder that has lost its lease is told at once.
       const givenBack = this.#giveBack();
       if (!this.#controller.signal.aborted) await givenBack;
     }

@@ -31,7 +31,7 @@ import type { Lease } from '../lock.ts';
 const GUARD_TRIES_MAX = 10;
 
 export type Guarding =
-  /** `item`: as it was read; undefined: there was none, and a placeholder of ours is there now. */
+  /** `item`: as it was read; undefined: there was none, and our placeholder is there now. */
   | { readonly kind: 'guarded'; readonly item: Item | undefined; readonly cas: Cas }
   /** The lease is over; nothing was written, except that a placeholder may be left behind. */
   | { readonly kind: 'lost' }

@@ -5,7 +5,7 @@
  * holders, run the user's function, write and release.
  *
  * The token is drawn before the cells are closed, since closing also proves that the leases are
- * still held: so whoever acquires them later draws later, and gets a higher one. If this process was
+ * still held: so a later holder draws later, and gets a higher one. If this process was
  * the last to change the keys, as far as it knows, it draws the token first of all, and has the acquisition close the cells.
  */
 import { type Clock, pause, systemClock } from '../../base/clock.ts';

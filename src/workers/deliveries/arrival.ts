@@ -26,7 +26,7 @@ interface Scope {
 
 export interface Arrival {
   readonly jobId: string;
-  /** In which its update is called, whoever's batch it is; undefined: in that of whoever calls. */
+  /** In which its update is called, also in the batch of another delivery. Undefined: in the caller's. */
   readonly scope?: Scope | undefined;
   /** Milliseconds since 1970 at which it was added; an id may be used again. */
   readonly addedMs?: number;
@@ -36,7 +36,7 @@ export interface Arrival {
   readonly attemptsMade?: number;
   /** How often BullMQ has delivered it, this time included. */
   readonly deliveries: number;
-  /** Times the process died or froze while it had the job, whoever's fault it was. */
+  /** Times a process died or froze while it had the job, for whatever reason. */
   readonly stalls: number;
   /** How it may be completed together with its commit; undefined: it may not. */
   readonly completable?: Completable | undefined;

@@ -28,7 +28,7 @@ export class Arrivals {
     return [...this.#waiting.keys()];
   }
 
-  /** A view: whoever awaits meanwhile must copy it. */
+  /** A view: copy it before you await. */
   waiting(): Iterable<Arrival> {
     return this.#waiting.values();
   }

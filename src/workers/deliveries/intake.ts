@@ -1,5 +1,5 @@
 /**
- * The way of a delivered job, whoever delivers it: whose key it names, the wait at its gate, and what is told of it when
+ * The way of a delivered job, whichever engine delivers it: its key, the wait at the gate, and what is told of it once
  * it is settled.
  */
 import { AsyncResource } from 'node:async_hooks';
@@ -107,12 +107,12 @@ export class Intake<Job extends Delivery, Told> {
     }
   }
 
-  /** Its process died or froze with it, maybe between a commit and its acknowledgement. */
+  /** Its process died or froze with it, perhaps between a commit and its acknowledgement. */
   #visit({ data, lane }: Job, update: AnyUpdate | undefined): void {
     if (lane !== '') return this.#options.gate.visit(lane);
     if (update === undefined) return;
     const visit = (own: unknown): void => this.#options.gate.visit(keyOf(update, own));
-    // A job whose key cannot be told any more was not in a commit of ours.
+    // A job whose key can no longer be told was in no commit of Toril's.
     Promise.resolve(data)
       .then((given: unknown) => validated(update, given))
       .then(visit)

@@ -15,7 +15,7 @@ export type Stop =
   | { readonly kind: 'end' }
   /** Commit what there is, then go on: a limit was reached, or the next job must be alone. */
   | { readonly kind: 'commit' }
-  /** Nothing of it is committed, and it begins anew in a moment. */
+  /** Nothing of it is committed, and it starts over in a moment. */
   | { readonly kind: 'again' }
   /** The next job waits for its own delivery: it failed or stalled before, or the queue is paused. */
   | { readonly kind: 'delivery'; readonly jobId: string }
@@ -60,7 +60,7 @@ export interface FittingBatch {
 }
 
 export interface FoldStart {
-  /** Makes the value the fold starts from, anew each time, since updates may change what they get. */
+  /** Makes the value that the fold starts from, a new copy each time, since updates may change what they get. */
   readonly fresh: () => unknown;
   readonly watermark: number;
   /** Where that value comes from. */

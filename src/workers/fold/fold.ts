@@ -145,7 +145,7 @@ class Folding {
 
   #giveUpOn(entry: LaneEntry, update: AnyUpdate, tookMs: number): Verdict {
     const { memory, arrivals, lease } = this.#turn;
-    // With its next attempt it begins anew.
+    // With its next attempt it starts over.
     if (arrivals.get(entry.jobId) !== undefined) memory.worker.overruns.forget(entry.jobId);
     return this.#charge(entry, update, blockedTooLong(update, tookMs, lease.durationMs));
   }
@@ -258,7 +258,7 @@ class Folding {
     if (isFinal(thrown) || arrival.isLastAttempt(thrown))
       return this.#exhaust(entry, update, thrown);
     this.#batch.tell(entry, { kind: 'retry', thrown });
-    // It enters anew, at the end, when it is delivered for its retry: until then it is in nobody's way.
+    // It enters again, at the end, when it is delivered for its retry. Until then it blocks no other job.
     if (update.onFailure === 'skip') return this.#batch.withdrawn(entry);
     return needsDelivery(entry);
   }

@@ -76,7 +76,7 @@ export class GrowingBatch {
     return this.#pass(entry);
   }
 
-  /** Applied now, it would be in the value behind the back of whoever was told that it is completed. */
+  /** Applied now, it would be in the value after somebody was told that it had completed without being applied. */
   passedOver(entry: LaneEntry): Decided {
     this.#unapplied ??= [];
     this.#unapplied.push(entry.jobId);

@@ -26,7 +26,7 @@ export class ReplayableValue {
   #appliedSince: LaneEntry[] = [];
   #isCheckpointDue = false;
 
-  /** @param fresh makes the value the fold starts from, anew each time */
+  /** @param fresh makes the value that the fold starts from, a new copy each time */
   constructor(fresh: () => unknown) {
     this.#checkpoint = fresh;
     this.value = fresh();

@@ -174,7 +174,7 @@ export class UpdateCalls implements CallSite {
     else memory.worker.overruns.note(jobId, blockedMs);
   }
 
-  /** By a fault of ours it is not known how the call ended. */
+  /** By a fault of Toril it is not known how the call ended. */
   abandon(): void {
     this.#pulse.leave(this);
   }

@@ -243,7 +243,7 @@ export class Combiner implements WaitedFor {
     return longest * this.context.random.fraction();
   }
 
-  /** Closing does not wait for it, nor does whoever is told that these lanes have gone on. */
+  /** Neither closing nor the lanes that are told to go on wait for it. */
   async #rest(forMs: number, forKeys: readonly string[] = NONE): Promise<void> {
     if (this.#stopping) return;
     const resting = new AbortController();
@@ -270,7 +270,7 @@ export class Combiner implements WaitedFor {
     return true;
   }
 
-  /** Another process decides our jobs, maybe. It says nothing: look for their outcomes, and then again who is at work. */
+  /** Another process may be deciding our jobs, and does not say so: look for their outcomes, then look again who is at work. */
   async #waitForOutcomes(): Promise<boolean> {
     this.#waits++;
     for (let waitMs = OUTCOME_LOOK_MS; waitMs <= OUTCOME_LOOK_MS_MAX; waitMs *= 2) {

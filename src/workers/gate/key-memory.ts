@@ -6,7 +6,7 @@ import { WorkerMemory } from './worker-memory.ts';
 interface JobNote {
   /** It failed when it was tried in somebody else's delivery. */
   readonly isSuspect?: boolean;
-  /** It failed in an attempt that was over already: it was looked at anew. */
+  /** It failed in an attempt that was over already: it was looked at again. */
   readonly isOutdated?: boolean;
   /** It begins a batch: if it fails, no value has to be made again, which was not possible. */
   readonly isFirst?: boolean;
@@ -25,7 +25,7 @@ export class KeyMemory {
   #refused: { readonly epoch: number; readonly bytes: number } | undefined;
   /** A value was not what it had been: each is written as JSON as soon as its update has returned it. */
   distrustsValues: boolean = false;
-  /** A commit of ours is in the cell, and Redis has not taken it, or nobody knows: somebody must look at it once more. */
+  /** Our commit is in the cell, and Redis has refused it or its answer is unknown: the key must be looked at once more. */
   owesVisit: boolean = false;
   /** Made on first use: there is nothing to tell of most jobs. */
   #notes: Map<string, JobNote> | undefined;

@@ -6,7 +6,7 @@ import { LeaseOverruns } from '../fold/lease-overruns.ts';
 import { Faults } from './faults.ts';
 import { Pace } from './pace.ts';
 
-/** Transactions that are remembered to wait; one that is forgotten begins its wait anew. */
+/** Transactions that are remembered to wait; one that is forgotten starts its wait over. */
 const BLOCKED_MAX = 10_000;
 
 export class WorkerMemory {

@@ -81,7 +81,7 @@ export async function healthOf(
   };
 }
 
-/** What only a restart mends. */
+/** What only a restart cures. */
 function troublesOfWorker({ status, slots }: HealthSite, stuckMs: number): Trouble[] {
   const { state, cause } = status;
   if (state === 'stopped' && cause !== undefined)

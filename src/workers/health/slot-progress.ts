@@ -1,6 +1,6 @@
 /**
  * For how long the same jobs have held all slots of a worker. Counted when somebody asks, so that a job costs an addition:
- * whoever asks every ten seconds knows it to ten seconds.
+ * one who asks every ten seconds knows it to ten seconds.
  */
 import type { Clock } from '../../base/clock.ts';
 

@@ -46,7 +46,7 @@ export class BehindCommits {
 
   /**
    * Whether the commit's cells are known to be written. Sees to it, for `blockedMs` at most. Never rejects. A commit
-   * decides hundreds of jobs: it is asked about once, whoever of them asks, and is not behind again.
+   * decides hundreds of jobs: it is asked about once for all of them, and is not behind again.
    */
   isSettled(token: number): Promise<boolean> {
     const known = this.#settled.get(token);

@@ -19,7 +19,7 @@ export async function notReady(
   if (missing !== undefined) return apart(turn, entry, missing);
   const { context, memory, key } = turn;
   const { jobId, sequence } = entry;
-  // With another sequence it has entered anew, after an operator's retry for example.
+  // With another sequence it has entered again, after an operator's retry for example.
   const wait = `${jobId} ${sequence}`;
   const { blockedSince } = memory.worker;
   const failAfterMs = mayWaitMs(turn, entry);

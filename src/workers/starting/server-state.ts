@@ -61,7 +61,7 @@ export class MemcachedWatch {
   readonly #refused: (cause: TorilError) => void;
   readonly #listening = new Set<(word: TorilError | undefined) => void>();
 
-  /** `refused` is called when it answers what no waiting mends; once per answer. */
+  /** `refused` is called once for each answer that waiting cannot cure. */
   constructor(
     server: MemcachedServer,
     clock: Clock,

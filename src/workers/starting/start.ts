@@ -1,7 +1,7 @@
 /**
  * How a worker begins. It waits for servers that are away, silent or frozen, as it does later on: it may
  * begin once the list of memcached servers is known to be the queue's and one of them answers; the keys of
- * the others stand until they do. What no waiting mends ends the attempt.
+ * the others stand until they do. A fault that waiting cannot cure ends the attempt.
  */
 import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
 import { redisFailed, TorilError } from '../../errors.ts';
@@ -29,7 +29,7 @@ export interface StartOptions {
   /** Of the queue's memcached servers. */
   readonly list: Pick<RegisteredServers, 'register'>;
   readonly report: EventReporter;
-  /** An attempt has failed, or a server says later what no waiting mends. */
+  /** An attempt has failed, or a server later reports a fault that waiting cannot cure. */
   readonly failed: (cause: TorilError) => void;
 }
 

@@ -1,7 +1,7 @@
 /**
  * Strict updates act on the outside world, so no older holder's write may land once they begin: the
  * cell gets a new CAS, and then the lock must still be ours. The order is essential. For each batch
- * anew: its token was just drawn, and only if the lock was ours after that do all who come later
+ * again: its token was just drawn, and only if the lock was ours after that do all who come later
  * draw higher ones (found by the simulation).
  */
 import { CELL_FLAGS, PLACEHOLDER_ITEM } from '../../cells/envelope.ts';

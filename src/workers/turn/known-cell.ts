@@ -8,7 +8,7 @@ export interface KnownCell {
   readonly content: CellContent;
   /** Undefined: there is no item, so the commit must be an `add`. */
   readonly cas: Cas | undefined;
-  /** The value, made anew each time. */
+  /** The value, a new copy each time. */
   readonly fresh: () => unknown;
 }
 

@@ -1,6 +1,6 @@
 /**
  * A cell that Redis has gone past: memcached brought it back, or a commit landed in it whose acknowledgement was
- * refused. Readers see it until somebody puts it right, so whoever meets it does, before anything else: the cell
+ * refused. Readers see it until it is put right, so a worker that meets it does that before anything else: the cell
  * becomes what the copy says. It travels with the CAS under which the cell was read, so that it can only take the
  * place of that very stale value, however late it lands.
  *

@@ -70,7 +70,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   const { context, arrivals, memory, observer } = turn;
   const startedMs = context.clock.monotonicMs();
   turn.endApply();
-  if (turn.takenKeys.length > 1) turn.putBack(); // else the next take would leave them to whoever has them in hand
+  if (turn.takenKeys.length > 1) turn.putBack(); // else the next take would leave them to their former holder
 
   const asked = arrivals.jobIds();
   const taken = noteTaken(turn, asked, await context.lanes.take(takeRequest(turn, asked)));

@@ -1,4 +1,4 @@
-/** What waits in the queue, for whoever collects a worker's metrics: two questions to Redis, and no answer is one, too. */
+/** What waits in the queue, for those who collect a worker's metrics. Two questions to Redis; no answer is an answer as well. */
 import { type Clock, settlesWithin } from '../../base/clock.ts';
 import { stateOf } from '../../jobs/reports/lane-state.ts';
 import type { LaneFacts, LaneViews, PageRequest } from '../../jobs/reports/lane-views.ts';

@@ -1,5 +1,5 @@
 /**
- * Which lanes this worker has said are held. A lane stands until somebody acts, and whoever comes by meets it again,
+ * Which lanes this worker has said are held. A lane stands until somebody acts, and each turn meets it again,
  * every second or so: said each time, one held lane counted as hundreds.
  */
 import type { Clock } from '../../base/clock.ts';

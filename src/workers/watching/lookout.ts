@@ -49,7 +49,7 @@ export class Lookout {
   async #run(): Promise<void> {
     const { clock } = this.#options;
     if (!(await this.#look(SOON).catch(() => false))) {
-      // Somebody looked in the last seconds, maybe before what this worker should see. If somebody is first
+      // Somebody looked in the last seconds, perhaps before what this worker should see. If somebody is first
       // once more, that was since.
       await pause(clock, SOON.everyMs, this.#closing.signal);
       await this.#look(SOON).catch(() => undefined);

@@ -9,7 +9,7 @@ import type { WorkerEvents, EventReporter } from '../worker-events.ts';
 const IDS_TOLD = 20;
 
 /**
- * A job without a name: its hash was deleted or evicted, and what is there was made anew by its delivery. It
+ * A job without a name: its hash was deleted or evicted, and its delivery has made a new one. It
  * is dropped from whatever list it is in. If more is left of it than that, it fails instead, for somebody to see.
  */
 export async function settlementOfNameless<Job extends Delivery>(

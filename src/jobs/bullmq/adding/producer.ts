@@ -131,7 +131,7 @@ class Call {
   async #send(send: Send): Promise<string> {
     await this.#site.ready();
     const validMs = this.#validMs();
-    // The client took its time: whoever called has heard by now, or is about to, that nothing is added.
+    // The client was slow: the caller has heard by now, or is about to, that nothing is added.
     if (validMs <= 0) throw new Error('the connection was ready too late');
     this.#copies += 1;
     const answer = await send(this.#before !== undefined, validMs);

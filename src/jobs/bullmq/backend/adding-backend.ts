@@ -71,7 +71,7 @@ export abstract class AddingBackend extends WaitingBackend {
     return removed;
   }
 
-  /** A job that holds its lane holds it no more. */
+  /** A job that holds its lane no longer holds it. */
   override async retryFinishedJob(
     ...args: Parameters<RedisQueueBackend['retryFinishedJob']>
   ): Promise<void> {

@@ -127,7 +127,7 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
 
   /**
    * If Redis refuses, jobs are asked for, which is repeated. BullMQ would forget when the next delayed one is due, and wait
-   * for 10 s, each time anew: a Redis that changed its role every second kept due jobs waiting for a minute.
+   * for another 10 s each time: a Redis that changed its role every second kept due jobs waiting for a minute.
    */
   override async waitForJob(blockTimeout: number): ReturnType<RedisQueueBackend['waitForJob']> {
     try {

@@ -51,7 +51,7 @@ export abstract class SettlingBackend extends AddingBackend {
 
   /**
    * Gives a job back for a while, without an attempt. `survived`: the tokens under which it was begun alone in this
-   * process, which lives. `attemptsMade`: so that whoever meets it at the lane's head knows that
+   * process, which lives. `attemptsMade`: so that the one who meets it at the lane's head knows that
    * it does not wait for its backoff.
    */
   async snooze(

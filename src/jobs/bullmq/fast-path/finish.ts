@@ -131,7 +131,7 @@ local function start(jobId, fields, token, lockMs, workerName)
     if fields[i] == '${FIELD.attemptsStarted}' then before = fields[i + 1] end
   end
   local starts = oneMore(before)
-  -- Behind the older ones of the same names, which they replace for whoever reads in order.
+  -- Behind the older ones of the same names, which they replace for one who reads in order.
   fields[size + 1], fields[size + 2], fields[size + 3], fields[size + 4] = 'processedOn', nowMs, '${FIELD.attemptsStarted}', starts
   if workerName == '' then
     call('HSET', jobKey, 'processedOn', nowMs, '${FIELD.attemptsStarted}', starts)

@@ -124,7 +124,7 @@ export class Finisher<Fields = string[]> {
     return answers.map((answer) => ({ answer, finishedOn: nowMs }));
   }
 
-  /** Nothing but speed depends on it: whoever's concurrency has been changed since may judge wrongly. */
+  /** Nothing but speed depends on it: it may be wrong in a worker whose concurrency has been changed since. */
   #lookForOthers(): void {
     const { clock, concurrency, activeJobs } = this.#options;
     const nowMs = clock.monotonicMs();

@@ -1,6 +1,6 @@
 /**
  * A worker's slots, by the lock tokens that are their names for BullMQ: completing the jobs in them, and
- * which ones come next. By scripts of ours wherever worker, job and BullMQ are the ordinary ones that
+ * which ones come next. By Toril's scripts where worker, job and BullMQ are the ordinary ones that
  * these were written for, else by BullMQ's own.
  */
 import type { Clock } from '../../../base/clock.ts';

@@ -24,7 +24,7 @@ export interface AddFacts {
   readonly parent?: string;
   /** The Redis key of its deduplication, */
   readonly dedup?: string;
-  /** which may take the place of a delayed job, or say anew when that is due: 1. */
+  /** which may take the place of a delayed job, or set a new time at which that is due: 1. */
   readonly replaces?: 1;
   /** It is due so long after now: by Redis's clock, not the producer's. */
   readonly fromNow?: 1;
@@ -50,7 +50,7 @@ const KEPT_MS = 60_000;
  *
  * A call that comes again (its answer was lost with the connection) is answered again, and nothing is added: calls
  * of a producer are numbered, and the last two are remembered. One that was overtaken does nothing, nor does
- * one that comes too late, so whoever has given it up knows that nothing follows. Two are under way at a
+ * one that comes too late, so a caller that has given it up knows that nothing follows. Two are under way at a
  * time; the second one waits for the first.
  *
  * All jobs of a bulk are added, or none if a parent is missing. What is new enters its lane at the end, also if

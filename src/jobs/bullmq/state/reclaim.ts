@@ -4,7 +4,7 @@ import { FIELD } from './layout.ts';
 
 /**
  * Before a step is repeated that Redis did not carry out. Redis does not undo a script that it stops half-way,
- * and meanwhile the job's lock may have run out: whoever is still the one that has the job gets it back as it was. With
+ * and meanwhile the job's lock may have run out: a worker that still has the job gets it back as it was. With
  * an unknown BullMQ nothing is put back: such a job is delivered again when it counts as stalled.
  *
  *   KEYS[1] sequence (unused)

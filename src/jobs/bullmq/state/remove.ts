@@ -54,7 +54,7 @@ const REMOVE_LUA = `${LANES_OF_LUA}
 local call, prefix = redis.call, ARGV[1]
 local found, seen = {}, {}
 
--- The job and, as BullMQ goes through them, the children that it waits for: maybe of other queues.
+-- The job and, as BullMQ goes through them, the children that it waits for, perhaps of other queues.
 local function find(itsPrefix, jobId)
   local jobKey = itsPrefix .. jobId
   if seen[jobKey] then return end

@@ -1,7 +1,7 @@
 /** What Toril reaches for inside BullMQ's worker, to which there is no public way. Missing ones cost what is said here. */
 import type { LockManager } from 'bullmq';
 
-/** BullMQ's queue of slots, a new one whenever its main loop begins anew to count. */
+/** BullMQ's queue of slots, a new one whenever its main loop starts to count again. */
 export interface MainLoopQueue {
   /** Slots that are not free. */
   numTotal(): number;

@@ -57,7 +57,7 @@ export type AcknowledgeArguments = [
  * A job that holds its lane is marked, so that nobody tries it while BullMQ is being told.
  * Refused unless the copy is what the commit was built on, in this very data set (a first commit is
  * built on nothing, and so fits any that is empty): Redis has the last word. Accepted
- * without doing anything if it was acknowledged before (by us, with a lost reply, or by whoever
+ * without doing anything if it was acknowledged before (by us, with a lost reply, or by the one who
  * found the cell).
  * Redis has gone back if the token was not drawn here, or if others than the commit's own jobs are about to
  * leave: a commit of one job is told by its sequence, one of our own by its count (reading all sequences of

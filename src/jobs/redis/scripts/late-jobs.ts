@@ -5,13 +5,13 @@ import { LANE_FIELD, LATE_FIELD, OUTCOME_FIELD } from './script.ts';
  * (lanes.ts: `Acknowledgement.late`). They leave with the others.
  */
 export const LATE_JOBS_LUA: string = `-- Jobs that entered late and are not in the lane with their number: Redis has gone back to before they entered, and
--- they wait to enter anew, or have. What entered otherwise is another job of the same id.
+-- they wait to enter again, or have entered. What entered otherwise is another job of the same id.
 local function isForgotten(jobId, key, laneKey, decision)
   local job = fieldsOf(prefix .. jobId, 'name', 'finishedOn', '${LANE_FIELD}', '${OUTCOME_FIELD}', '${LATE_FIELD}')
   if not job[1] or job[2] or (job[3] and job[3] ~= key) or (job[4] or '') ~= '' then return false end
   local isInLane = call('ZSCORE', laneKey, jobId)
   if isInLane and not job[5] then return false end
-  -- One that has left without an outcome enters anew, too.
+  -- One that has left without an outcome enters again as well.
   if isInLane and decision ~= 's' then call('ZREM', laneKey, jobId) end
   return true
 end

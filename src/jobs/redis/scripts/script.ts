@@ -13,7 +13,7 @@ export interface Script {
  */
 export const IN_HAND_KEY = 'inHand';
 
-/** The copy's field for what its token was when a job was last dropped from the lane, since BullMQ had it no more. */
+/** The copy's field for what its token was when a job was last dropped from the lane because BullMQ no longer had it. */
 export const LOST_FIELD = 'r';
 /** Milliseconds for which that is remembered of a key without a copy. */
 const LOST_MS = 3_600_000;
@@ -76,7 +76,7 @@ export const ALONE_FIELD = 'torilAlone';
 export const SNOOZED_FIELD = 'torilSnoozed';
 export const DIRECTIVE_FIELD = 'torilDirective';
 /**
- * The key of the lane that the job has entered: whoever is delivered the job goes by it. It stands in each job's hash: with
+ * The key of the lane that the job has entered: its worker goes by it. Each job's hash has it: with
  * a longer name, and the sequence, waiting jobs took a tenth more memory.
  */
 export const LANE_FIELD = 'tl';

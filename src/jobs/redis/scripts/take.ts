@@ -149,7 +149,7 @@ local function entryOf(key, jobId, sequence, traces)
     finished = not result[1] and 'failed' or isApplied and 'completed' or 'unapplied'
   end
   local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', job[7] or ''
-  -- Behind the mark of a job that holds its lane stands why: maybe BullMQ has not been told yet.
+  -- The reason follows the mark of a job that holds its lane: BullMQ may not have been told yet.
   local held, why = string.match(directive, '^(held) (.*)$')
   if held then directive, reason = held, why end
   return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[10] or nil }, #data, keys
@@ -189,7 +189,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
       local outcome, isUnfinished, isElsewhere = job[1], job[2] and not job[3], job[4] and job[4] ~= key
       if outcome and outcome ~= '' then
         decided[jobId] = packed(outcome)
-      -- It has left its lanes, as whoever retries it does, and enters all of them anew when it is delivered next.
+      -- It has left its lanes, as a retried job does, and enters all of them again when it is delivered next.
       elseif job[5] then
         if isUnfinished and not call('ZSCORE', laneKey, jobId) then call('HDEL', jobKey, '${LANE_FIELD}') end
       -- One that is finished was delivered to somebody who froze, and has left its lane since.
@@ -216,7 +216,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
     noteFree(key)
   end
   -- A commit may follow, and must find the copy that it is built on: a copy that expired in between
-  -- would make its cell look newer than Redis. Acknowledging sets the expiry anew.
+  -- would make its cell look newer than Redis. Acknowledging sets a new expiry.
   if #entries > 0 then
     if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
     if joint then

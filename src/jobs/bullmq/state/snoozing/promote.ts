@@ -21,7 +21,7 @@ end
 }
 
 /**
- * Jobs that are to be promoted by BullMQ's own script, since it is an unknown BullMQ: whoever takes them sees to it.
+ * Jobs that are to be promoted by BullMQ's own script, since it is an unknown BullMQ: the worker that takes them sees to it.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] how many at most
  */
@@ -97,7 +97,7 @@ return waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) and 1 o
  * A lane waits for the delivery of this very job, so it goes before all others: where jobs with a
  * lower priority are delivered only when nobody else waits, jobs of the same lane that look again and
  * again whether they can go on would keep it waiting for ever. One that waits out its backoff is left
- * alone (unless it was snoozed since, maybe for minutes: found by the chaos), and one in the wait list keeps its place: everything before it is delivered some time.
+ * alone (unless it was snoozed since, perhaps for minutes: the chaos runs found that), and one in the wait list keeps its place: everything before it is delivered some time.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
  */

@@ -31,8 +31,8 @@ end
 /**
  * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
  * the delivery is taken off the rate limit; it is noted that the job is snoozed; a job that was decided in the last moment before is promoted at once:
- * whoever decided it found nothing to promote; and it is noted that a process which began the job alone has lived
- * through it, whoever has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
+ * the one that decided it found nothing to promote; and it is noted that a process which began the job alone has lived
+ * through it, even if another worker has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
  *
  *   KEYS, ARGV[1-9] of BullMQ's moveToDelayed: ARGV[1] prefix  ARGV[3] job id
  *   ARGV[10] under which tokens it was begun alone  ARGV[11], ARGV[12] the worker's rate limit: jobs, and milliseconds; '': none

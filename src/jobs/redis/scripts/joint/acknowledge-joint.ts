@@ -45,7 +45,7 @@ export type JointKeyArguments = [
 
 /** A fragment: how a joint job leaves its lanes with an outcome, behind FIELDS_LUA and PROMOTE_LUA. */
 const LEAVE_ALL_LUA = `
--- One that failed may be tried again, by its retry or an operator's: it enters all its lanes anew.
+-- One that failed may be tried again, by its retry or an operator's: it enters all its lanes again.
 local function decideJoint(jobId, token, decision)
   local jobKey, kind = prefix .. jobId, string.sub(decision, 1, 1)
   local job = fieldsOf(jobKey, 'name', 'finishedOn')

@@ -10,7 +10,7 @@ export const BEHIND_KEY = 'behind';
 const COMMITS_MAX = 100;
 
 /**
- * A joint commit's cells are written. Its copies that expire were kept for whoever would have had to put them right.
+ * A joint commit's cells are written. Its copies that expire were kept in case they had to be put right.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] tokens
  */

@@ -3,7 +3,7 @@ import { NOW_MS_LUA } from '../../../bullmq/state/timed.ts';
 
 /**
  * A joint job waits at the head of a lane for another one, and is to fail after a while. It is kept with the job, so that
- * the time counts on when another worker has it. With another sequence it has entered anew, and begins to wait.
+ * the time counts on when another worker has it. With another sequence it has entered again, and begins to wait.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its sequence  ARGV[4] milliseconds that it may wait
  *   Returns the milliseconds that it has waited
