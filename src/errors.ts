@@ -89,7 +89,7 @@ export class TorilError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(message, options?.cause === undefined ? undefined : options); // else Node prints `[cause]: undefined`
     this.code = code;
   }
 }

@@ -12,7 +12,7 @@ import { openServers } from './memcached/open-servers.ts';
 import { closeServers, type OpenCells, openCells as openCellsAlone } from './open-cells.ts';
 import { LEASE_DEFAULT_MS } from './lock/lease.ts';
 import { longestDeadlineMs, type MemcachedSetting } from './memcached/options.ts';
-import { checkLeaseAgainstDeadline } from './options.ts';
+import { checkLeaseAgainstDeadline, refuseMisspelt } from './options.ts';
 import { OpenRedis } from './redis/redis-connection.ts';
 
 export type { OpenCells };
@@ -23,7 +23,7 @@ export interface OpenCellsOptions {
    * Where the durable copies of one queue's values are: asked for a key whose cell is missing, out of reach, or
    * another queue's or Redis'. Default: readers see what memcached has.
    */
-  readonly copies?: CopiesOptions;
+  readonly copies?: CopiesOptions | undefined;
 }
 
 export interface CopiesOptions {
@@ -32,7 +32,7 @@ export interface CopiesOptions {
   /** The queue's name. */
   readonly queue: string;
   /** As in BullMQ. Default `bull`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
 }
 
 /**
@@ -66,13 +66,13 @@ export interface OpenLocksOptions {
    */
   readonly connection: ConnectionOptions;
   /** Locks that guard the same things share a name. Default `locks`. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Of the Redis key, as in BullMQ. Default `bull`. */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
   /** Milliseconds that a lease lasts without renewal. Default 10,000. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
   /** Milliseconds to wait for a lease. Default 30,000. */
-  readonly waitMs?: number;
+  readonly waitMs?: number | undefined;
 }
 
 /**
@@ -80,6 +80,9 @@ export interface OpenLocksOptions {
  * @throws TorilError INVALID_OPTIONS
  */
 export function openLocks(options: OpenLocksOptions): Locks {
+  refuseMisspelt('openLocks', options, [
+    ...['memcached', 'connection', 'name', 'prefix', 'leaseMs', 'waitMs'],
+  ]);
   const { connection, name = 'locks', prefix = 'bull', leaseMs, waitMs } = options;
   checkLeaseAgainstDeadline(leaseMs ?? LEASE_DEFAULT_MS, longestDeadlineMs(options.memcached));
   const servers = openServers(options.memcached, systemClock, systemRandom);

@@ -1,4 +1,5 @@
 /** Every default of a worker, its unit, and how the options relate. */
+import { misspelt } from './base/misspelt.ts';
 import { TorilError } from './errors.ts';
 
 /** How a worker combines the jobs of a key. All limits are per key. */
@@ -55,6 +56,20 @@ export const WORKER_DEFAULTS: TorilWorkerOptions = {
   historyValueMax: 200,
   checkpointEvery: 100,
 };
+
+/**
+ * An option that is nearly called as a known one would be left out without a word.
+ * @param taker for the message: what takes the options
+ * @throws TorilError INVALID_OPTIONS
+ */
+export function refuseMisspelt(taker: string, given: object, known: readonly string[]): void {
+  const found = misspelt(given, known);
+  if (found === undefined) return;
+  throw new TorilError(
+    'INVALID_OPTIONS',
+    `${taker} has no option "${found.name}". Did you mean "${found.meant}"?`,
+  );
+}
 
 /** Milliseconds for which a queue tries to add jobs by default, */
 export const ENQUEUE_MS = 60_000;

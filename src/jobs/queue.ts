@@ -18,7 +18,12 @@ import type { JobCounts } from './redis/index/redis-lane-views.ts';
 import type { AuditTrail } from './audit-trail.ts';
 import { snapshotOf, type SnapshotValue } from './snapshot.ts';
 import { ProducerUpdates } from './producer-updates.ts';
-import type { Enqueue, EnqueuedBulk, QueueOptions } from './queue-options.ts';
+import {
+  checkQueueOptions,
+  type Enqueue,
+  type EnqueuedBulk,
+  type QueueOptions,
+} from './queue-options.ts';
 import { QueueInRedis } from './redis/queue-in-redis.ts';
 import { byRedisTime } from './bullmq/backend/cron-times.ts';
 import { tolerantTelemetry, withTrace } from './bullmq/telemetry.ts';
@@ -46,6 +51,7 @@ export class Queue extends BullQueue<
   /** @throws TorilError INVALID_OPTIONS, DUPLICATE_UPDATE */
   constructor(name: string, options: QueueOptions = { connection: {} }) {
     const { updates, enqueueMs, closeMs, observer, ...bullOptions } = options;
+    checkQueueOptions(options);
     const known = new ProducerUpdates(name, updates);
     const addWithinMs = enqueueMsOf(enqueueMs);
     const closeWithinMs = queueCloseMsOf(closeMs);

@@ -107,7 +107,7 @@ export class Acquirer {
         case 'unavailable': {
           const { cause } = acquisition;
           if (!mayComeLater(cause)) throw cause;
-          budget.noteObstacle(`${server.address} is unavailable`, cause);
+          budget.noteObstacle(cause.message.replace(/\.$/, ''), cause);
           await pause(this.#clock, UNAVAILABLE_RETRY_MS, budget.signal);
         }
       }

@@ -90,6 +90,6 @@ export function tlsError(address: string, cause: unknown): TorilError | undefine
   if (!(cause instanceof Error) || !('code' in cause)) return undefined;
   const [what, advice] = TLS_TROUBLES[String(cause.code)] ?? [];
   if (what === undefined) return undefined;
-  const text = `memcached at ${address} cannot be spoken to over TLS: ${what} (${cause.message}). ${advice}.`;
+  const text = `memcached at ${address} cannot be spoken to over TLS: ${what} (${cause.message.trim()}). ${advice}.`;
   return new TorilError('MEMCACHED_TLS', text, { cause });
 }

@@ -5,6 +5,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { isPromiseLike } from '../base/promises.ts';
 import { TorilError } from '../errors.ts';
+import { refuseMisspelt } from '../options.ts';
 import type { JsonProblem } from './values/json-type.ts';
 import { issuesText } from './schema-issues.ts';
 import { defineTransaction, type Transaction, type TransactionSettings } from './transaction.ts';
@@ -20,13 +21,13 @@ export interface CellSettings<Id, Value> {
    * its job (INVALID_VALUE), and by whoever reads. It only checks: a schema that makes something else of a value
    * is refused by the compiler.
    */
-  readonly schema?: StandardSchemaV1<Value, Value>;
+  readonly schema?: StandardSchemaV1<Value, Value> | undefined;
   /** The value of a key that has none. Without it, an update of such a key fails. */
   initial?(key: string): Value;
   /** Turns a value that Toril did not write into the first one of its chain. */
   adopt?(foreign: Buffer, key: string): Value;
   /** Whole seconds, 1 to 30 days, after which a value is gone unless changed again. Default: never. */
-  readonly expireSeconds?: number;
+  readonly expireSeconds?: number | undefined;
 }
 
 /** What an update says besides what its cell has said already. */
@@ -227,4 +228,9 @@ function check(settings: CellSettings<never, unknown>): void {
     refuse(`schema of "${name}" is not a Standard Schema`);
   if (initial !== undefined && typeof initial !== 'function')
     refuse(`initial of "${name}" must be a function`);
+  refuseMisspelt('defineCell', settings, CELL_NAMES);
 }
+
+const CELL_NAMES: readonly string[] = Object.keys({
+  ...{ name: true, key: true, schema: true, initial: true, adopt: true, expireSeconds: true },
+} satisfies Record<keyof CellSettings<never, unknown>, true>);

@@ -5,6 +5,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
+import { refuseMisspelt } from '../options.ts';
 import {
   type AnyUpdate,
   checkSettings,
@@ -14,6 +15,7 @@ import {
   type OnFailure,
   type Update,
   type UpdateContext,
+  UPDATE_NAMES,
   withDefaults,
 } from './update.ts';
 
@@ -48,20 +50,20 @@ export interface TransactionSettings<Value, Keys extends readonly string[], Data
   /** Turns a value that Toril did not write into the first value of its key's chain. Without it, it holds the lane. */
   adopt?(foreign: Buffer, key: string): Value;
   /** As of an update; for all its keys. */
-  readonly onFailure?: OnFailure;
+  readonly onFailure?: OnFailure | undefined;
   /** As of an update; for all its keys. */
-  readonly onExhausted?: OnExhausted;
+  readonly onExhausted?: OnExhausted | undefined;
   /**
    * What becomes of a job that is the first one of a lane while other jobs are before it in another. Default `wait`.
    * `failAfterMs`: it fails with JOINT_BLOCKED once it has waited so long (1 ms to 30 days), and lets its keys go.
    */
-  readonly onBlocked?: OnBlocked;
+  readonly onBlocked?: OnBlocked | undefined;
   /** As of an update: `apply` does not change the values that it is given, which are frozen. */
-  readonly immutable?: boolean;
+  readonly immutable?: boolean | undefined;
   /** Milliseconds after which an asynchronous `apply` fails with UPDATE_TIMED_OUT. Default 30,000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Whole seconds, 1 to 30 days, after which the values that it made are gone unless changed again. Default: never. */
-  readonly expireSeconds?: number;
+  readonly expireSeconds?: number | undefined;
 }
 
 /** A defined transaction. `Input` is what producers pass, `Data` what the schema makes of it. */
@@ -142,6 +144,7 @@ function check(settings: object): void {
     );
   }
   checkSettings({ ...rest, name, key: keys } as never, 'defineTransaction');
+  refuseMisspelt('defineTransaction', rest, [...UPDATE_NAMES, 'onBlocked']);
 }
 
 /** 30 days. */

@@ -4,6 +4,7 @@
  */
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { TorilError } from '../errors.ts';
+import { refuseMisspelt } from '../options.ts';
 
 /** Returned by `apply` to delete the cell: the next update starts from `initial` again. */
 export const DELETE_CELL: unique symbol = Symbol.for('toril.deleteCell');
@@ -62,7 +63,7 @@ export interface UpdateSettings<Value, Data, Result> {
    * share its parts: `{ ...value, count: value.count + 1 }`. For large values of many objects: then
    * only what is new is looked at after each job. Default false.
    */
-  readonly immutable?: boolean;
+  readonly immutable?: boolean | undefined;
   /** What BullMQ reports as the job's result; nothing by default. Runs right after `apply`. */
   result?(value: Value | undefined, data: Data, context: UpdateContext): Result;
   /**
@@ -71,15 +72,15 @@ export interface UpdateSettings<Value, Data, Result> {
    */
   adopt?(foreign: Buffer, key: string): Value;
   /** Default `block`: later jobs of the key wait for the retry. `skip`: they overtake it. */
-  readonly onFailure?: OnFailure;
+  readonly onFailure?: OnFailure | undefined;
   /** Default `continue`. `hold` stops the key; `cascade` fails everything that waits behind. */
-  readonly onExhausted?: OnExhausted;
+  readonly onExhausted?: OnExhausted | undefined;
   /** One more round trip, after which no older holder's write can land. For updates that act on the outside world. */
-  readonly strict?: boolean;
+  readonly strict?: boolean | undefined;
   /** Milliseconds after which an asynchronous `apply` fails with UPDATE_TIMED_OUT. Default 30,000. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Whole seconds, 1 to 30 days, after which the value is gone unless changed again. Default: never. */
-  readonly expireSeconds?: number;
+  readonly expireSeconds?: number | undefined;
 }
 
 /** A registered update. `Input` is what producers pass, `Data` what the schema makes of it. */
@@ -111,6 +112,13 @@ export type InputOf<U> =
   U extends Update<string, infer _V, infer Input, infer _D, infer _R> ? Input : never;
 export type ResultOf<U> =
   U extends Update<string, infer _V, infer _I, infer _D, infer Result> ? Result : never;
+
+/** Of whatever `defineUpdate` takes. */
+export const UPDATE_NAMES: readonly string[] = Object.keys({
+  ...{ name: true, schema: true, key: true, initial: true, apply: true, result: true, adopt: true },
+  ...{ onFailure: true, onExhausted: true, strict: true, immutable: true, timeoutMs: true },
+  expireSeconds: true,
+} satisfies Record<keyof UpdateSettings<unknown, unknown, unknown> | 'schema', true>);
 
 const UPDATE_TIMEOUT_MS = 30_000;
 const EXPIRE_SECONDS_MAX = 30 * 24 * 60 * 60;
@@ -148,12 +156,13 @@ export function defineUpdate(
   settings: UpdateSettings<unknown, unknown, unknown> & { schema?: StandardSchemaV1 | undefined },
 ): AnyUpdate {
   checkSettings(settings, 'defineUpdate');
+  refuseMisspelt('defineUpdate', settings, UPDATE_NAMES);
   return { ...settings, ...withDefaults(settings) };
 }
 
 /** What may be left out of an update. */
 export function withDefaults(
-  settings: Partial<AnyUpdate>,
+  settings: { readonly [Name in keyof AnyUpdate]?: AnyUpdate[Name] | undefined },
 ): Pick<AnyUpdate, 'schema' | 'onFailure' | 'onExhausted' | 'strict' | 'immutable' | 'timeoutMs'> {
   return {
     schema: settings.schema,

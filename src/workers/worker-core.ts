@@ -152,6 +152,7 @@ export class WorkerCore {
       ...{ clock, count: site.slots, taken: site.taken, ended: () => this.intake.ended },
     });
     this.#healthSite = { clock, servers, list, slots };
+    backend.on('error', (cause: Error) => this.start.redisSays(cause));
     backend.on('close', () => this.start.redisIsGone());
     backend.on('ready', () => this.start.redisIsBack());
   }

@@ -1,5 +1,7 @@
 import type { WorkerOptions as BullWorkerOptions } from 'bullmq';
 import { TorilError } from '../errors.ts';
+import { WORKER_OPTIONS } from '../jobs/bullmq/option-names.ts';
+import { checkConnection } from '../redis/connection-option.ts';
 import type { Observer } from '../telemetry/observer.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import { longestDeadlineMs, type MemcachedSetting } from '../memcached/options.ts';
@@ -9,12 +11,16 @@ import {
   WORKER_DEFAULTS,
   type TorilWorkerOptions,
   checkedWorkerOptions,
+  refuseMisspelt,
 } from '../options.ts';
+
+/** What may be left out may be given as undefined, also with `exactOptionalPropertyTypes`. */
+type OrUndefined<T> = { readonly [Name in keyof T]?: T[Name] | undefined };
 
 /** BullMQ's own options and Toril's, side by side. */
 export interface WorkerOptions
   extends Omit<BullWorkerOptions, 'maxStartedAttempts'>,
-    Partial<TorilWorkerOptions> {
+    OrUndefined<TorilWorkerOptions> {
   /**
    * The memcached servers: `'host:port'`, several of them, an object with credentials and TLS, or a `memjs.Client`.
    * Default: those of memjs' environment variables.
@@ -32,6 +38,16 @@ export interface WorkerOptions
   /** Measures what it does: `openTelemetry()` of toril/opentelemetry, for example. BullMQ's own option is `telemetry`. */
   readonly observer?: Observer | undefined;
 }
+
+const OWN_OPTIONS: readonly string[] = [
+  ...Object.keys(WORKER_DEFAULTS),
+  ...Object.keys({
+    ...{ memcached: true, updates: true, verifyUpdates: true, fastPath: true, observer: true },
+  } satisfies Record<
+    Exclude<keyof WorkerOptions, keyof BullWorkerOptions | keyof TorilWorkerOptions>,
+    true
+  >),
+];
 
 /** An option that is neither BullMQ's nor a setting of the gate must be taken out by `splitOptions`, or that does not compile. */
 type TakenOut = {
@@ -59,6 +75,8 @@ export function splitOptions(given: WorkerOptions): SplitOptions {
   };
   if (typeof given !== 'object' || given === null)
     refuse('a worker needs options: connection, memcached and updates.');
+  refuseMisspelt('a worker', given, [...WORKER_OPTIONS, ...OWN_OPTIONS]);
+  if (given.connection !== undefined) checkConnection(given.connection); // BullMQ says that it is missing
   if (!Array.isArray(given.updates) || given.updates.length === 0) {
     refuse(
       'the option updates is missing or empty: pass what defineUpdate() or defineTransaction() returned, in an array.',

@@ -32,6 +32,7 @@ import {
   type UncalledProcessor,
   type WorkerArguments,
 } from './uncalled-processor.ts';
+import { UnheardEvents } from './unheard-events.ts';
 import { splitOptions, type WorkerOptions } from './worker-options.ts';
 import { statusOf, type WorkerStatus } from './worker-status.ts';
 
@@ -56,6 +57,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #observer: WorkerObserver | undefined;
   readonly #slotTokens: SlotTokens;
   readonly #closeNow = new AbortController();
+  readonly #unheard: UnheardEvents;
   /** Why its fast path is off. */
   #slow: readonly string[] = [];
   /** Resolves when nothing is being applied any more, once it closes. */
@@ -112,6 +114,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       }),
     );
     this.#slotTokens = new SlotTokens(this.id);
+    this.#unheard = new UnheardEvents(name);
     this.#observer = options.observer?.worker({
       queue: name,
       backlog: () => this.#core.backlog(),
@@ -274,7 +277,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #report: EventReporter = (name, event) => {
     this.counts[name] = (this.counts[name] ?? 0) + 1;
     this.#observer?.event(name, event);
-    this.emit(name as keyof WorkerListener, event as never);
+    const isHeard = this.emit(name as keyof WorkerListener, event as never);
+    if (!isHeard) this.#unheard.note(name, event);
     if (name === 'internalFault')
       this.emit('error', (event as WorkerEvents['internalFault']).cause);
     if (name === 'jobsNotApplied') {

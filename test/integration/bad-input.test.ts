@@ -342,6 +342,10 @@ describe('options', () => {
     [{ memcached: [] }, /names no server/],
     [{ memcached: ['a', 'a'] }, /names a:11211 twice/],
     [{ memcached: { servers: 'a', typo: 1 } }, /no setting "typo"/],
+    [{ concurency: 64 }, /a worker has no option "concurency". Did you mean "concurrency"/],
+    [{ leaseMS: 1_000 }, /no option "leaseMS". Did you mean "leaseMs"/],
+    [{ connection: 'redis://a' }, /"connection": it is of type string. Give .* url/],
+    [{ connection: { hst: 'a' } }, /"connection": it names no server, only hst/],
   ])('that make no sense are refused: %j', (changes, message) => {
     expect(create(changes)).toMatchObject({
       code: 'INVALID_OPTIONS',
@@ -355,6 +359,13 @@ describe('options', () => {
 
   it('of a queue are checked, too', async () => {
     expect(() => new Queue('q', { connection, updates: [log, { ...log }] })).toThrow(/named "log"/);
+    const unusual =
+      (options: object): unknown =>
+      () =>
+        new Queue('q', options as never);
+    expect(unusual({ connection: 'redis://a:1' })).toThrow(/"connection": it is of type string/);
+    expect(unusual({ connection: undefined })).toThrow(/"connection": it is of type undefined/);
+    expect(unusual({ connection, update: [log] })).toThrow(/Did you mean "updates"/);
     const here = stage();
     const thrown = await failure(here.queue.enqueue({ ...log }, { key: here.key(), n: 0 }));
     expect(thrown).toMatchObject({ code: 'DUPLICATE_UPDATE' });

@@ -381,3 +381,59 @@ describe('a worker that waits for a server', () => {
     await scene.close();
   });
 });
+
+describe('a worker that nobody listens to', () => {
+  /** Those that begin so: a machine that has other work adds its own, of servers that are slow. */
+  const warned = (pattern: RegExp): string[] => {
+    const texts: string[] = [];
+    const note = ({ message }: Error): void => {
+      if (pattern.test(message)) texts.push(message);
+    };
+    process.on('warning', note);
+    onTestFinished(() => void process.off('warning', note));
+    return texts;
+  };
+
+  it('says by warnings of the process which server it waits for, and when that is over', async () => {
+    const port = await nobody();
+    const texts = warned(new RegExp(`(waits for|goes on:) 127.0.0.1:${port}`));
+    const scene = here({ memcached: quickly(`127.0.0.1:${port}`) });
+    scene.startWorker();
+    await eventually('the outage is told', () => texts.length > 0);
+    expect(texts[0]).toMatch(/waits for .* cannot be reached: .*"serverUnavailable"/);
+    await memcachedAt(port);
+    await eventually('its end is told', () => /goes on: .* is available/.test(texts.at(-1) ?? ''));
+    await scene.close();
+  });
+
+  it('says that it does not know an update, once', async () => {
+    const texts = warned(/does not know the update "other" of job \d+/);
+    const scene = here();
+    const worker = await scene.worker();
+    await scene.plainQueue().addBulk([0, 1].map((n) => ({ name: 'other', data: scene.key(n) })));
+    await eventually('both are met', () => (worker.counts.updateUnknown ?? 0) > 1);
+    expect(texts).toHaveLength(1);
+    await scene.close();
+  });
+
+  it('is quiet if somebody listens', async () => {
+    const texts = warned(/serverUnavailable/);
+    const scene = here({ memcached: quickly(`127.0.0.1:${await nobody()}`) });
+    const worker = scene.startWorker();
+    await nextEvent(worker, 'serverUnavailable');
+    expect(texts).toEqual([]);
+    await scene.close();
+  });
+});
+
+describe('a Redis that is none', () => {
+  it('is told with what its client says of it', async () => {
+    const memcached = await listen((socket) => socket.on('data', () => socket.write('ERROR\r\n')));
+    onTestFinished(() => memcached.close());
+    const scene = here();
+    const worker = scene.startWorker({ connection: { host: '127.0.0.1', port: memcached.port } });
+    const { cause } = await nextEvent(worker, 'serverUnavailable');
+    expect(cause.message).toMatch(/no connection to Redis \(.*RESP.*\).*"connection" names it/);
+    await scene.close();
+  });
+});

@@ -36,10 +36,8 @@ const tsconfig = (compilerOptions: object, ...include: readonly string[]): strin
 export async function esm(site: Site): Promise<void> {
   const project = new Project('TypeScript, ESM', site);
   try {
-    project.write({
-      'package.json': '{ "name": "bank", "private": true }',
-      ...filesOf('README.md'),
-    });
+    project.write(filesOf('README.md'));
+    await project.run('npm init --yes', 'npm', ['init', '--yes']);
     await project.run('npm pkg set type=module', 'npm', ['pkg', 'set', 'type=module']);
     await project.install('toril', 'bullmq', 'zod');
     await project.install('--save-dev', 'tsx');

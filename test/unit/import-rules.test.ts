@@ -181,6 +181,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'jobs/bullmq/bull-deliveries.ts',
     'jobs/bullmq/told-failures.ts',
     'jobs/bullmq/fast-path/peculiarities.ts',
+    'jobs/bullmq/option-names.ts', // types of options
     'jobs/lane-handle.ts',
     'jobs/queue.ts',
     'jobs/queue-options.ts',
@@ -196,6 +197,7 @@ const CLIENTS: Readonly<Record<string, readonly string[]>> = {
     'workers/worker.ts',
     'open.ts', // a type of its options
     'redis/redis-client.ts',
+    'redis/connection-option.ts', // whether it is a client
     'redis/redis-connection.ts',
   ],
   '@opentelemetry/api': ['opentelemetry.ts'],

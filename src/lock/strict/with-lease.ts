@@ -12,6 +12,7 @@ import { type Clock, pause, systemClock } from '../../base/clock.ts';
 import { type Random, systemRandom } from '../../base/random.ts';
 import { TorilError } from '../../errors.ts';
 import { checkKey } from '../../key.ts';
+import { refuseMisspelt } from '../../options.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
 import { type Acquired, Acquirer, releaseAll } from '../acquirer.ts';
 import { checkLeaseMs, LEASE_DEFAULT_MS } from '../lease.ts';
@@ -45,10 +46,10 @@ export interface LocksOptions {
 }
 
 export interface WithLeaseOptions {
-  readonly leaseMs?: number;
-  readonly waitMs?: number;
+  readonly leaseMs?: number | undefined;
+  readonly waitMs?: number | undefined;
   /** Gives up waiting. Once the function runs, it is left to its own signal. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What is done under the lease of one key, */
@@ -84,6 +85,17 @@ export interface Locks {
   close(): Promise<void>;
 }
 
+/** Before anything waits. @throws TorilError INVALID_OPTIONS */
+function checkCall(fn: unknown, options: unknown): void {
+  if (typeof fn !== 'function' || typeof options !== 'object' || options === null) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      'withLease takes a key, a function, and then perhaps options: withLease(key, async (held) => …, { waitMs }).',
+    );
+  }
+  refuseMisspelt('withLease', options, ['leaseMs', 'waitMs', 'signal']);
+}
+
 export function createLocks(options: LocksOptions): Locks {
   return new StrictLocks(options);
 }
@@ -115,6 +127,7 @@ class StrictLocks implements Locks {
     fn: ForOne<Value, Result> | ForMany<Value, Result>,
     options: WithLeaseOptions = {},
   ): Promise<Result> {
+    checkCall(fn, options);
     const keys = sortedKeys(typeof target === 'string' ? [target] : target);
     const leaseMs = options.leaseMs ?? this.#leaseMs;
     checkLeaseMs(leaseMs);

@@ -4,7 +4,7 @@
  * the others stand until they do. A fault that waiting cannot cure ends the attempt.
  */
 import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
-import { redisFailed, TorilError } from '../../errors.ts';
+import { messageOf, redisFailed, TorilError } from '../../errors.ts';
 import type { RegisteredServers } from '../../jobs/redis/registered-servers.ts';
 import { mayComeLater } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
@@ -38,6 +38,7 @@ export class Start {
   readonly #options: StartOptions;
   readonly #memcached: readonly MemcachedWatch[];
   readonly #closing = new AbortController();
+  #redisTrouble: Error | undefined;
   #attempt: Promise<void>;
   #outcome: 'none yet' | 'ready' | TorilError = 'none yet';
 
@@ -77,13 +78,19 @@ export class Start {
     this.#closing.abort();
   }
 
+  /** What its client says of a connection that ends, or cannot be made, comes before it does. */
+  redisSays(trouble: Error): void {
+    this.#redisTrouble = trouble;
+  }
+
   /** A connection to it has ended, or could not be made. */
   redisIsGone(): void {
-    if (!this.#closing.signal.aborted) this.#redis.isUnavailable(notConnected());
+    if (!this.#closing.signal.aborted) this.#redis.isUnavailable(notConnected(this.#redisTrouble));
   }
 
   /** A connection is there; at the start, it has yet to answer. */
   redisIsBack(): void {
+    this.#redisTrouble = undefined;
     if (this.#outcome === 'ready') this.#redis.isAvailable();
   }
 
@@ -181,10 +188,12 @@ function whenAborted(signal: AbortSignal, over: AbortSignal): Promise<never> {
   return aborted;
 }
 
-function notConnected(): TorilError {
+function notConnected(trouble: Error | undefined): TorilError {
+  const why = trouble === undefined ? '' : ` (${messageOf(trouble)})`;
   return new TorilError(
     'REDIS_FAILED',
-    'there is no connection to Redis; the worker waits for one.',
+    `there is no connection to Redis${why}; the worker waits for one. Check that Redis runs, and that the option "connection" names it.`,
+    { cause: trouble },
   );
 }
 

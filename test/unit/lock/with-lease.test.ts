@@ -254,10 +254,21 @@ describe('waiting for a lease', () => {
     ['k', { leaseMs: 5 }, 'INVALID_OPTIONS'],
     ['k', { waitMs: -1 }, 'INVALID_OPTIONS'],
     ['k', { waitMs: Number.NaN }, 'INVALID_OPTIONS'],
+    ['k', { waitMS: 5 }, 'INVALID_OPTIONS'],
   ])('refuses %j with %j', async (key, options, code) => {
     const { strict } = world.process();
-    const failure = failureOf(strict.withLease(key as string, () => {}, options));
+    const failure = failureOf(strict.withLease(key as string, () => {}, options as object));
     expect(await failure).toMatchObject({ code });
+  });
+
+  it('refuses options in the place of the function, and waits for nothing', async () => {
+    const { strict } = world.process();
+    const wrongly = strict.withLease as unknown as (...all: unknown[]) => Promise<unknown>;
+    const failure = failureOf(wrongly.call(strict, 'k', { waitMs: 5 }, () => {}));
+    expect(await failure).toMatchObject({
+      code: 'INVALID_OPTIONS',
+      message: expect.stringContaining('a key, a function'),
+    });
   });
 
   it('refuses a value that is not a cell, and lets it be', async () => {

@@ -51,6 +51,7 @@ describe('defineUpdate', () => {
     [{ timeoutMs: 2 ** 31 }, /timeoutMs/],
     [{ expireSeconds: 0.5 }, /expireSeconds of "u" must be whole seconds/],
     [{ expireSeconds: 30 * 86_400 + 1 }, /expireSeconds/],
+    [{ onExhaused: 'hold' }, /defineUpdate has no option "onExhaused". Did you mean "onExhausted"/],
   ])('refuses %j', (changes, message) => {
     expect(define(changes)).toMatchObject({
       code: 'INVALID_OPTIONS',
