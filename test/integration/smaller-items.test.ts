@@ -1,6 +1,14 @@
 /** A memcached that comes back with other limits than it had: `-I` is a fact of a connection, not of a server. */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { defineUpdate, openLocks, UncommittedError, type Worker } from '../../src/index.ts';
+import {
+  defineTransaction,
+  defineUpdate,
+  openInspector,
+  openLocks,
+  UncommittedError,
+  why,
+  type Worker,
+} from '../../src/index.ts';
 import { eventually } from '../support/memcached.ts';
 import { type PrivateServer, startMemcached } from '../support/servers.ts';
 import { quickly, stage, type Stage } from '../support/workers.ts';
@@ -37,6 +45,13 @@ const cut = defineUpdate({
   apply: (text: string, { characters }: Filling) => text.slice(0, characters),
 });
 
+const both = defineTransaction({
+  name: 'both',
+  keys: ({ keys }: { keys: readonly string[] }) => keys,
+  initial: () => '',
+  apply: (texts: readonly string[]) => texts.map((text) => `${text}x`),
+});
+
 /** A key with a large value, and its memcached restarted with smaller items. */
 async function shrunk(): Promise<{
   here: Stage;
@@ -49,7 +64,7 @@ async function shrunk(): Promise<{
   const first = await startMemcached({ flags: ['-I', '1m'] });
   const here = stage({
     memcached: quickly(first.address),
-    updates: [fill, fillStrictly, cut],
+    updates: [fill, fillStrictly, cut, both],
   });
   const worker = await here.worker({ leaseMs: 1_000 });
   const key = here.key('large');
@@ -96,6 +111,21 @@ describe('a value that does not fit into the items of its memcached any more', (
     expect(finished.map(({ failedReason }) => failedReason)).toEqual([undefined, undefined]);
     expect(finished.map(({ attemptsMade }) => attemptsMade)).toEqual([1, 1]);
     expect(await here.cells.get<string>(key)).toHaveLength(LARGE + 3);
+    await here.close();
+  });
+
+  it('is why its key stands, and why a transaction does that changes it with another one', async () => {
+    const { here, key } = await shrunk();
+    const small = here.key('small');
+    const job = await here.queue.enqueue(both, { keys: [small, key] });
+    const inspector = openInspector(here.queue, here.memcached);
+    onTestFinished(() => inspector.close());
+    const said = async (of: string): Promise<string> => why(await inspector.inspect(of)).sentence;
+    await expect.poll(() => said(key)).toMatch(/^the cell cannot be used \(VALUE_TOO_LARGE\)/);
+    await expect.poll(() => said(small)).toContain(`the cell of ${key} cannot be used (VALUE_TOO`);
+    await withLargeItemsAgain();
+    await here.finished([job]);
+    expect(await said(key)).toBe('nothing waits');
     await here.close();
   });
 

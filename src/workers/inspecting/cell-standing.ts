@@ -3,9 +3,12 @@ import { reconcile, strangers } from '../../cells/reconcile.ts';
 import { decodeItem } from '../../cells/envelope.ts';
 import { decodeSequences } from '../../cells/sequences.ts';
 import { messageOf, TorilError } from '../../errors.ts';
+import type { Copy } from '../../jobs/lane.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { cellName } from '../../memcached/item-names.ts';
+import type { MemcachedServer } from '../../memcached/server.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
+import { itemBytesMax, itemsTooSmall } from '../fold/fitting.ts';
 
 export interface CellStanding {
   /** `unreachable`: memcached did not tell. */
@@ -56,7 +59,7 @@ export async function cellStanding(
   const token = content.kind === 'envelope' ? { token: content.envelope.token } : {};
   switch (standing.kind) {
     case 'restore':
-      return { standing: standing.found, ...token };
+      return tooLarge(key, copy, servers.serverFor(key)) ?? { standing: standing.found, ...token };
     case 'refused': {
       const { code, message } = standing.cause;
       return { standing: 'refused', ...token, code, reason: message };
@@ -74,4 +77,13 @@ export async function cellStanding(
     default:
       return { standing: standing.kind, ...token };
   }
+}
+
+/** Memcached has come back with smaller items than the value needs: the lane stands, unless its next job makes it smaller. */
+function tooLarge(key: string, { value }: Copy, server: MemcachedServer): CellStanding | undefined {
+  const bytes = typeof value === 'object' ? Buffer.byteLength(value.json) : 0;
+  const bytesMax = itemBytesMax(server);
+  if (bytes <= bytesMax) return undefined;
+  const { code, message } = itemsTooSmall(key, bytes, bytesMax);
+  return { standing: 'refused', code, reason: message };
 }
