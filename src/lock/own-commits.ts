@@ -1,10 +1,10 @@
 /**
- * The last commit of this process to each cell, by the CAS that memcached gave it. Whoever acquires a lease closes the
+ * The last commit of this process to each cell, by the CAS that memcached gave it. Each acquisition of a lease closes the
  * cell, which gives it a new CAS. So a cell that still has the CAS of one's own last commit was closed by nobody since:
  * the acquisition can close it in its own write, and nothing has to be asked afterwards (strict-cell.ts).
  *
  * Only a CAS from one's own commit will do. One that was read while somebody else holds the lease may be the one that
- * he commits with, and each contender would take it from him. And only on the connection on which it was told: a server
+ * the holder commits with, and each contender would take it away. And only on the connection on which it was told: a server
  * that restarts gives old numbers to new items.
  */
 import type { Cas, Connection } from '../memcached/server.ts';
@@ -17,7 +17,7 @@ interface OwnCommit {
   readonly cas: Cas;
   /**
    * The last acquisition found the cell as the commit before had left it. If not, somebody else is at work on the key,
-   * and trying would only disturb him, and cost a fencing token.
+   * and trying would only disturb that holder, and cost a fencing token.
    */
   isTried: boolean;
 }

@@ -37,7 +37,7 @@ export interface LaneFacts {
   readonly head: HeadFacts | undefined;
   readonly token: number;
   readonly paceMs: number;
-  /** The batch that somebody has in hand, or had when his process died. */
+  /** The batch that somebody has in hand, or had when its process died. */
   readonly inHand: BatchInHand | undefined;
   readonly queue: QueueFacts;
 }

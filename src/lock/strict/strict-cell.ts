@@ -17,9 +17,9 @@
  *   1  get(cell) -> c0            add(lock) -> held            bump(cell, c0) -> c1
  *   2  replace(cell, new, c1)     delete(lock)
  *
- * Nothing need be confirmed. Whoever acquires a lease closes the cell before his acquisition returns. So a bump that
- * finds c0 proves that nobody's has returned since that commit, and the cell is closed to all whose has before. Whoever
- * comes later finds c1, not what he has read, and his look at the lock shows that he is too late. For the same reason the
+ * Nothing has to be confirmed. Each acquisition closes the cell before it returns. So a bump that finds c0 proves that
+ * none has returned since that commit, and the cell is closed to all that returned before it. A later contender
+ * finds c1, not what it has read, and its look at the lock shows that it is too late. For the same reason the
  * token may be drawn before 1: nobody has begun anything with a higher one.
  */
 import { TorilError } from '../../errors.ts';

@@ -6,7 +6,7 @@ import { CODE } from './replies.ts';
 import type { Operation } from './requests.ts';
 
 /**
- * A get that makes an item where there is none (`N`), and gives it this CAS (`E`). Whoever finds the CAS that he chose
+ * A get that makes an item where there is none (`N`), and gives it this CAS (`E`). One that finds the CAS that it chose
  * has made it; W says less, since an `md I` has the next get told the same. A server without room for it
  * says that there is none.
  */

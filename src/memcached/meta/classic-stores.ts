@@ -13,7 +13,7 @@ import type { MetaRequest, Operation } from './requests.ts';
 const STORED_LAST: Outcome<Cas> = { kind: 'done', value: NO_CAS };
 /**
  * Stored, and somebody has given it another CAS before the get behind the store. That one is not the writer's: with it,
- * an older holder could write over a cell that was closed to him. So he gets one that no item has: no counter goes so far.
+ * an older holder could write over a cell that was closed to him. So the writer gets one that no item has: no counter goes so far.
  */
 const BUMPED_SINCE: Outcome<Cas> = { kind: 'done', value: 2n ** 64n - 1n };
 

@@ -83,7 +83,7 @@ export const DELETE: Operation = {
 /**
  * An `md I` gives a new CAS and moves no bytes, but does not tell it. It marks the item until the next store, and only
  * the first get since the last `md I` is told that it is the first: so of several that bump an item at once, each CAS is
- * taken for his own by one of them at most. (An empty append tells the CAS, and deletes the item if there is no room.)
+ * taken for its own by one of them at most. (An empty append tells the CAS, and deletes the item if there is no room.)
  */
 export const BUMP: Operation = {
   verb: 'md',

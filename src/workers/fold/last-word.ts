@@ -5,7 +5,7 @@
 import { pause } from '../../base/clock.ts';
 import type { FoldTurn } from './batch.ts';
 
-/** Of a lease: nobody trusts one for longer than it lasts, and his word needs time to arrive. */
+/** Of a lease: nobody trusts one for longer than it lasts, and the word needs time to arrive. */
 const HEARD_WITHIN_LEASES = 1.25;
 /** Looks per lease whether the worker closes. */
 const LOOKS_PER_LEASE = 8;

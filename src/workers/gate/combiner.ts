@@ -11,12 +11,11 @@
  * last commit, since readers see that. If it cannot go on (somebody else has the lease, who may have died),
  * a job that waits here comes again soon and sees to the lane; if none does, the lane's first one is woken.
  */
-import { pause } from '../../base/clock.ts';
 import { cellName, lockName } from '../../memcached/item-names.ts';
 import type { Item, MemcachedServer, Outcome } from '../../memcached/server.ts';
 import type { Lease } from '../../lock/lock.ts';
 import { TorilError } from '../../errors.ts';
-import type { Arrival, Settlement } from '../deliveries/arrival.ts';
+import type { Arrival } from '../deliveries/arrival.ts';
 import { Arrivals } from '../deliveries/arrivals.ts';
 import { takeTurn } from '../turn/turn.ts';
 import { type Neighbours, Turn } from '../turn/turn-state.ts';
@@ -49,17 +48,13 @@ const OUTCOME_LOOK_MS_MAX = 40;
 const NONE: readonly string[] = [];
 
 /** What a combiner needs of its gate. */
-export interface CombinerHome {
+export interface CombinerHome extends Neighbours {
   readonly context: GateContext;
   readonly memory: WorkerMemory;
   readonly deadlines: Deadlines;
   readonly slotPressure: SlotPressure;
-  forget(key: string): void;
-  visit(key: string): void;
   readonly laneWaits: LaneWaits;
-  goneOn(key: string): void;
-  arrivalOf(key: string, jobId: string): Arrival | undefined;
-  settle(key: string, jobId: string, settlement: Settlement): void;
+  forget(key: string): void;
 }
 
 export class Combiner implements WaitedFor {
@@ -125,7 +120,7 @@ export class Combiner implements WaitedFor {
     this.#resting?.abort();
   }
 
-  /** The deadline has passed: nobody waits any longer for an update that does not settle. */
+  /** The deadline has passed: an update that does not settle is no longer waited for. */
   abandon(): void {
     this.#waiting.giveBackAll();
   }
@@ -201,7 +196,7 @@ export class Combiner implements WaitedFor {
     observer.asksForLease();
   }
 
-  /** Whatever has no code is a fault of ours. */
+  /** Whatever has no code is a fault of Toril. */
   tellFault(thrown: unknown): void {
     if (thrown instanceof TorilError) return;
     this.memory.worker.faults.tell(this.key, thrown, this.context.report);
@@ -248,13 +243,11 @@ export class Combiner implements WaitedFor {
     if (this.#stopping) return;
     const resting = new AbortController();
     this.#resting = resting;
-    this.#home.laneWaits.add(forKeys, resting);
-    await pause(this.context.clock, forMs, resting.signal);
-    this.#home.laneWaits.forget(forKeys, resting);
+    await this.#home.laneWaits.rest(this.context.clock, forMs, forKeys, resting);
     this.#resting = undefined;
   }
 
-  /** The first job of the lane waits for others: in this process, or in another one, which nobody tells us. */
+  /** The first job of the lane waits for others: in this process, or in another one, which does not tell us. */
   async #waitForLanes(forKeys: readonly string[]): Promise<boolean> {
     const wakers = this.#waits < LANE_WAKES_MAX ? forKeys : NONE;
     await this.#rest(this.#untilNextLookMs(++this.#waits), wakers);
@@ -262,7 +255,7 @@ export class Combiner implements WaitedFor {
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }
 
-  /** Another combiner of this process decides our jobs, and sees to the lane: nobody need stay whom no job waits for. */
+  /** Another combiner of this process decides our jobs, and sees to the lane: without a job that waits here, this one can end. */
   async #waitForDriver(): Promise<boolean> {
     this.#laneIsEmpty = this.arrivals.size === 0;
     if (this.#laneIsEmpty) return false;
@@ -294,7 +287,7 @@ export class Combiner implements WaitedFor {
     return this.arrivals.size > 0;
   }
 
-  /** A server is out of reach: nobody's fault, and nobody's attempt. */
+  /** A server is out of reach: no job is charged an attempt. */
   async #unavailable(cause: TorilError): Promise<boolean> {
     this.context.report('unavailable', { key: this.key, cause });
     return this.#standStill(this.context.options.blockedMs);

@@ -37,15 +37,15 @@ export class Gate implements CombinerHome {
   }
 
   /**
-   * Somebody may have died between a commit of the key and its acknowledgement, and its jobs are decided by others
-   * since: nobody else would look whether the cell is what Redis knows.
+   * A process may have died between a commit of the key and its acknowledgement, and others have decided its jobs
+   * since: nobody else would check whether the cell is what Redis knows.
    */
   visit(key: string): void {
     if (this.#closing || this.#combiners.has(key)) return;
     this.#root.runInAsyncScope(() => this.#start(key, undefined));
   }
 
-  /** Whoever waits for the key's lane looks again. */
+  /** Those that wait for the key's lane look again. */
   goneOn(key: string): void {
     this.laneWaits.goneOn(key);
   }

@@ -1,26 +1,31 @@
+import { type Clock, pause } from '../../base/clock.ts';
+
 /** Who waits in this process for another key's lane to go on. */
 export class LaneWaits {
   readonly #waiting = new Map<string, Set<AbortController>>();
 
-  /** Until it is aborted, or forgotten. */
-  add(keys: readonly string[], wake: AbortController): void {
-    for (const key of keys) {
+  /** Waits so long, or until the lane of one of these keys has gone on, or `resting` is aborted. */
+  async rest(
+    clock: Clock,
+    forMs: number,
+    forKeys: readonly string[],
+    resting: AbortController,
+  ): Promise<void> {
+    for (const key of forKeys) {
       const waiting = this.#waiting.get(key);
-      if (waiting === undefined) this.#waiting.set(key, new Set([wake]));
-      else waiting.add(wake);
+      if (waiting === undefined) this.#waiting.set(key, new Set([resting]));
+      else waiting.add(resting);
     }
-  }
-
-  forget(keys: readonly string[], wake: AbortController): void {
-    for (const key of keys) {
+    await pause(clock, forMs, resting.signal);
+    for (const key of forKeys) {
       const waiting = this.#waiting.get(key);
-      waiting?.delete(wake);
+      waiting?.delete(resting);
       if (waiting?.size === 0) this.#waiting.delete(key);
     }
   }
 
   goneOn(key: string): void {
     if (this.#waiting.size === 0) return; // nearly always
-    for (const wake of this.#waiting.get(key) ?? []) wake.abort();
+    for (const resting of this.#waiting.get(key) ?? []) resting.abort();
   }
 }

@@ -36,7 +36,7 @@ export type RunKeys =
   | { readonly kind: 'keys'; readonly keys: readonly RunKey[] }
   /** Some of them must be seen to first: a commit of theirs is not acknowledged, or somebody was at work in between. */
   | { readonly kind: 'visit'; readonly keys: readonly string[] }
-  /** Nobody but an operator can go on. */
+  /** Only an operator can make the lane go on. */
   | { readonly kind: 'held'; readonly key: string; readonly cause: TorilError };
 
 /** @throws TorilError a server is out of reach */

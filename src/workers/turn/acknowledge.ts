@@ -73,7 +73,7 @@ export async function acknowledgeFor(
     history: noteOfRecovered(envelope, valueJson, taken, context),
   });
   turn.observer?.acknowledged();
-  if (accepted || wentBack === true) memory.owesVisit = false; // there is nothing to see that is not told
+  if (accepted || wentBack === true) memory.owesVisit = false; // nothing is left to look at
   if (wentBack === true) return turn.held(strangers(envelope));
   if (!accepted) return AGAIN;
   context.report('commitRecovered', { key, token: envelope.token });
@@ -81,7 +81,7 @@ export async function acknowledgeFor(
   return NEXT;
 }
 
-/** Its jobs are in the value. Nobody could tell if they were added again. */
+/** Its jobs are in the value. If they were added again, that would not be noticed. */
 function tellForgotten({ context, key }: Turn, token: number): void {
   context.report('jobsForgotten', { key, token, code: 'REDIS_WENT_BACK' });
 }

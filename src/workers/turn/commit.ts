@@ -13,7 +13,7 @@ const COMMITTED: Committed = { kind: 'committed' };
 
 /**
  * Also if all that a batch does is to give a job up: it is about to be reported as failed, though it stays in its lane.
- * That is a commit, too, even if it changes nothing: another holder, who took the lane before us, may be about to
+ * That is a commit as well, even if it changes nothing: another holder, who took the lane before us, may be about to
  * apply the very job (found by the simulation).
  */
 export function mustCommit({ arrivals }: Turn, { decided, stop }: Batch): boolean {

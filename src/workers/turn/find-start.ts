@@ -16,7 +16,7 @@ import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';
 
 export type Found =
   | { readonly kind: 'start'; readonly start: FoldStart; readonly isStrict: boolean }
-  /** A commit of somebody else's landed, its acknowledgement did not. */
+  /** Another holder's commit landed, and its acknowledgement did not. */
   | { readonly kind: 'unacknowledged'; readonly envelope: Envelope }
   /** Redis has gone past the cell. */
   | { readonly kind: 'stale' }
@@ -53,7 +53,7 @@ function viewpoint({ context, key, memory }: Turn, taken: Taken): Viewpoint {
   return { queue: context.queue, dataSet, token, firstSequence, knows: dataSets.has };
 }
 
-/** Returns, not throws, the error if nobody but an operator can tell where to begin. */
+/** Returns the error (it does not throw) if only an operator can say where to begin. */
 function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart | TorilError {
   const { context, key, cell } = turn;
   const { expiresInMs } = taken;

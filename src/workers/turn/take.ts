@@ -21,7 +21,7 @@ export function takeRequest(turn: Turn, asked: readonly string[]): TakeRequest {
   };
 }
 
-/** Settles those of `asked` of whom it is known by now what became of them. */
+/** Settles those of `asked` whose outcome is known by now. */
 export function noteTaken(turn: Turn, asked: readonly string[], taken: Taken): Taken {
   const { context, key, arrivals } = turn;
   const { decided, gone, length } = taken;
@@ -35,7 +35,7 @@ export function noteTaken(turn: Turn, asked: readonly string[], taken: Taken): T
   return taken;
 }
 
-/** Of the entries that were taken, those of the lane: a run of jobs of several keys has others, too. */
+/** Of the entries that were taken, those of the lane: a run of jobs of several keys has others as well. */
 export function laneEntries({ entries, joint }: Taken, key: string): readonly LaneEntry[] {
   return joint === undefined ? entries : entries.filter(({ keys }) => keys?.includes(key));
 }
@@ -52,8 +52,8 @@ export function isRestricted({ context, arrivals }: Turn, { restricted }: Taken)
 }
 
 /**
- * A job waits here with which a process has died before. It may have died of another one that it
- * applied along with it, which was never delivered itself and so is not known for it: until the
+ * A job waits here with which a process has died before. It may have died of another one in the
+ * same batch, which was never delivered itself and so is not suspected: until the
  * culprit dies in a delivery of its own, only delivered jobs are applied. Without this rule a job
  * that was often given back killed nine processes before it was found out.
  */

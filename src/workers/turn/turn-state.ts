@@ -17,11 +17,11 @@ export type TurnEnd =
   | { readonly kind: 'idle' }
   /** More jobs wait, but somebody else may want the lease. */
   | { readonly kind: 'more' }
-  /** Somebody or something came in between: start again from the beginning. */
+  /** Something came in between: start again from the beginning. */
   | { readonly kind: 'again' }
   /** The lane's head waits for these keys: look again once one of them has gone on here, or soon. */
   | { readonly kind: 'waits'; readonly forKeys: readonly string[] }
-  /** Somebody is deciding the lane's head right now, with others: he will be over soon. */
+  /** Somebody is deciding the lane's head right now, together with other jobs: that will be over soon. */
   | { readonly kind: 'in-hand' }
   /** The lane's head cannot be decided now; look again in a while. */
   | { readonly kind: 'blocked'; readonly delayMs: number }
@@ -54,9 +54,9 @@ export interface TurnSite {
 
 /** The other keys of this process. */
 export interface Neighbours {
-  /** Has somebody look after a key's cell and lane. */
+  /** Visits a key: its cell and its lane are looked at. */
   visit(key: string): void;
-  /** Whoever waits for the key's lane looks again. */
+  /** Those that wait for the key's lane look again. */
   goneOn(key: string): void;
   /** A job that was delivered here, and waits at this key, its first one. */
   arrivalOf(key: string, jobId: string): Arrival | undefined;
@@ -76,13 +76,13 @@ export class Turn implements TurnSite, FoldTurn {
   readonly closing: () => boolean;
   /** Undefined: nobody measures. */
   readonly observer: TurnObserver | undefined;
-  /** Keys that must be seen to, for when the turn is over: whom it drives until then, nobody else looks after. */
+  /** Keys to visit when the turn is over: nobody else does that for a key that it drives until then. */
   readonly toVisit: Set<string> = new Set();
   /** As it was read with the lease, or as we last committed it. */
   cell: KnownCell = NO_CELL;
   /** The token of a batch that was taken, while nothing of it has been sent to memcached; 0: none. */
   takenToken = 0;
-  /** Whose lanes it is of. */
+  /** The keys whose lanes it was taken from. */
   takenKeys: readonly string[] = [];
   /** In this batch, jobs that were not delivered here must not be applied. */
   restricted = false;
@@ -113,8 +113,8 @@ export class Turn implements TurnSite, FoldTurn {
   }
 
   /**
-   * From now on it is this turn that decides transactions of these keys in this process, and of no others. Whoever waits for
-   * one that it no longer decides looks again.
+   * From now on it is this turn that decides transactions of these keys in this process, and of no others. Those that wait for
+   * one that it no longer decides look again.
    */
   drive(keys: readonly string[]): void {
     if (keys.length === 0 && this.#driven.length === 0) return;
@@ -149,7 +149,7 @@ export class Turn implements TurnSite, FoldTurn {
   }
 
   /**
-   * Nobody need wait for what stays behind: the next one may take it later, or never.
+   * Nobody has to wait for what stays behind: the next holder may take it later, or never.
    * @param decided keys of a commit, which are put back by it
    */
   putBack(decided: ReadonlySet<string> = NO_KEYS): void {
@@ -176,7 +176,7 @@ export class Turn implements TurnSite, FoldTurn {
     void this.lease.release();
   }
 
-  /** Nobody but an operator can go on. */
+  /** Only an operator can make the lane go on. */
   held(cause: TorilError): TurnEnd {
     const { context, key } = this;
     context.report('laneHeld', { key, jobId: undefined, reason: cause.message, code: cause.code });

@@ -9,9 +9,10 @@
  *   acknowledge  Redis      acknowledge.ts  dies here: the jobs' outcomes wait in their hashes
  *   settle       in memory  settle.ts       BullMQ completes the jobs, or delivers them again, and they find their outcome
  *
- * Jobs of several keys go another way from here (../joint/drive.ts). Three more steps are rarely needed. A cell that is ahead of the copy is acknowledged for its author (acknowledge.ts),
- * one that is behind it is put right (putting-right.ts), and one that strict updates are going to change is closed to
- * older holders first (closing-the-cell.ts).
+ * From reconcile on, jobs of several keys go another way (../joint/drive.ts). Three more steps are rarely needed. A cell
+ * that is ahead of the copy is acknowledged for its author (acknowledge.ts), one that is behind it is put right
+ * (putting-right.ts), and one that strict updates are going to change is closed to older holders first
+ * (closing-the-cell.ts).
  */
 import { TorilError } from '../../errors.ts';
 import type { Item, Outcome } from '../../memcached/server.ts';
@@ -45,7 +46,7 @@ export async function takeTurn(turn: Turn, cell: Outcome<Item>): Promise<TurnEnd
       memory.distrustsValues = true;
       return (end = AGAIN);
     }
-    if (!(thrown instanceof TorilError)) throw thrown; // a fault of ours
+    if (!(thrown instanceof TorilError)) throw thrown; // a fault of Toril
     return (end = { kind: 'unavailable', cause: thrown });
   } finally {
     turn.putBack();

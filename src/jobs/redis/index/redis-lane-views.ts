@@ -34,7 +34,7 @@ export interface RedisLaneViewsOptions {
   readonly reindex: () => Promise<void>;
 }
 
-/** Whoever may not write himself (NOPERM) learns nothing of whether others can. */
+/** A client that may not write itself (NOPERM) learns nothing of whether others can. */
 const REFUSES_WRITES = /^-?(OOM|READONLY|MISCONF|NOREPLICAS)\b/;
 
 type CountsReply = readonly [
