@@ -41,7 +41,7 @@ export interface RecordOptions {
   /** Takes secrets out. The recording says that it was masked. */
   readonly mask?: Mask | undefined;
   /**
-   * With a mask: the updates that made the history. The masked recording's values are made anew with
+   * With a mask: the updates that made the history. The masked recording's values and results are made anew with
    * them, so that it can be replayed; without them, it says that it cannot.
    */
   readonly updates?: readonly AnyUpdate[] | undefined;
@@ -71,7 +71,7 @@ async function* linesOf(
   const torn: number[] = [];
   let jobs = 0;
   let commits = 0;
-  let hasResults = masking === undefined;
+  let hasResults = masking?.keepsReplayable !== false;
   let request: HistoryRequest | undefined = { after: since ?? 0, key };
   while (request !== undefined) {
     const page = await source.history.read(request);
@@ -85,15 +85,16 @@ async function* linesOf(
         yield writer.line({ recording: header });
       }
       const plain = commitOf(entry);
-      const commit = masking === undefined ? plain : await masking.apply(plain, commits + 2);
-      yield writer.line({ commit });
+      const masked = masking === undefined ? [plain] : await masking.next(plain, commits + 2);
+      for (const commit of masked) yield writer.line({ commit });
       commits += 1;
-      jobs += commit.jobs.length;
+      jobs += plain.jobs.length;
       hasResults &&= entry.hasResults === true;
-      keys.add(commit.key);
+      keys.add(plain.key);
     }
     request = page.next;
   }
+  for (const commit of (await masking?.end()) ?? []) yield writer.line({ commit });
   if (commits === 0) throw nothing(source, options);
   yield writer.line({
     end: {

@@ -3,7 +3,7 @@ import type { JointValues } from '../../updates/calling/joint-updates.ts';
 import type { JointLines } from '../recording/joint-lines.ts';
 import type { RecordedJob } from '../recording/recording.ts';
 import { type Folded, foldJob, type Registry } from '../replay/commit.ts';
-import { jointRegistry, wholeOf } from '../replay/joint/joint-values.ts';
+import { boxOf, jointRegistry, wholeOf } from '../replay/joint/joint-values.ts';
 import { type Differences, NONE } from './fields.ts';
 import { type Ended, type KeyComparison, tell, type VersionValues } from './key-comparison.ts';
 import type { Tally } from './tally.ts';
@@ -102,8 +102,4 @@ export class JointComparison {
   #lose(): void {
     for (const [at, part] of this.#joint.parts.entries()) this.#keys[at]?.lose(part);
   }
-}
-
-function boxOf(value: unknown): JointValues[number] {
-  return value === undefined ? null : [value];
 }

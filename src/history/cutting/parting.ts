@@ -1,143 +1,182 @@
-/** Where two versions of the updates part: the first job of a key that they treat differently. */
-import { copyOfJson } from '../../updates/values/json-value.ts';
-import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import { isSame } from '../compare/fields.ts';
+/**
+ * Where two versions of the updates part: the first job of a recording that they treat differently. Each key is followed
+ * with the old version, and each job is tried with both on the same values.
+ */
 import { isTried } from '../compare/tried.ts';
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
-import { isJoint } from '../recording/joint-lines.ts';
+import type { JointLines } from '../recording/joint-lines.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { foldJob } from '../replay/commit.ts';
+import {
+  both,
+  jsonOf,
+  type Start,
+  type Step,
+  type Tried,
+  type Values,
+  type Versions,
+} from './step.ts';
 
-export interface Step {
-  readonly job: RecordedJob;
-  readonly commit: RecordedCommit;
+export interface Parting {
+  readonly step: Step;
+  /** The values of its keys, in the order of its parts. */
+  readonly before: Values;
 }
 
-export interface Versions {
-  readonly old: UpdateRegistry;
-  readonly new: UpdateRegistry;
+/** What is known of one key. */
+interface Followed {
+  /** Undefined: its value is not known. */
+  start: Start | undefined;
+  value: unknown;
+  token: number;
+  watermark: number;
+  /** Since the start, the old version has given the recorded hashes. */
+  oldRepeats: boolean;
 }
 
-/** Follows one key with the old version, and tries each job with both on the same value. */
-export class KeySearch {
+export class PartingSearch {
   readonly #versions: Versions;
-  /** Jobs since the value was known. */
-  steps: Step[] = [];
-  /** Undefined: nothing. */
-  start: unknown;
-  parting: { readonly step: Step; readonly line: number; readonly before: unknown } | undefined;
-  /** Since the value was known, the old version has given the recorded hashes. */
-  oldRepeats = true;
-  #value: unknown;
-  #isKnown = false;
-  #token = 0;
-  #watermark = 0;
+  /** Only a job of this key. */
+  readonly #key: string | undefined;
+  readonly #keys = new Map<string, Followed>();
+  #steps = 0;
+  found: Parting | undefined;
 
-  constructor(versions: Versions) {
+  constructor(versions: Versions, key: string | undefined) {
     this.#versions = versions;
+    this.#key = key;
   }
 
-  next(commit: RecordedCommit, line: number): void | Promise<void> {
-    // Of one key alone, nobody can fold a joint commit.
-    if (isJoint(commit)) {
-      this.#isKnown = false;
-      return this.#beginBehind(commit);
+  /** Up to where they part, the old version has given the recorded hashes of the job's keys. */
+  get oldRepeats(): boolean {
+    return this.found?.step.parts.every(({ key }) => this.#of(key).oldRepeats) === true;
+  }
+
+  single(commit: RecordedCommit, line: number): void | Promise<void> {
+    const followed = this.#of(commit.key);
+    enter(followed, commit);
+    if (followed.start === undefined) return beginBehind(followed, commit);
+    return this.#jobs({ parts: [commit], jobs: commit.jobs, line }, followed.watermark, 0);
+  }
+
+  joint(joint: JointLines): void | Promise<void> {
+    const { parts, isWhole } = joint;
+    const all = parts.map((part) => {
+      const followed = this.#of(part.key);
+      enter(followed, part);
+      return followed;
+    });
+    if (isWhole && all.every(({ start }) => start !== undefined)) return this.#jobs(joint, 0, 0);
+    return this.#lose(parts);
+  }
+
+  #jobs(
+    commit: Pick<JointLines, 'parts' | 'jobs' | 'line'>,
+    watermark: number,
+    from: number,
+  ): void | Promise<void> {
+    const { parts, jobs, line } = commit;
+    for (let at = from; at < jobs.length; at++) {
+      const job = jobs[at] as RecordedJob;
+      if (!isTried(job, watermark)) continue;
+      const step = this.#step(job, parts, line);
+      const values = step.parts.map(({ key }) => this.#of(key).value);
+      const tried = both(step, values, values, this.#versions);
+      const goOn = (settled: Tried): void | Promise<void> =>
+        this.#take(step, values, settled)
+          ? this.#jobs(commit, watermark, at + 1)
+          : this.#lose(parts);
+      if (tried instanceof Promise) return tried.then(goOn);
+      if (!this.#take(step, values, tried)) return this.#lose(parts);
     }
-    const { origin, base } = commit;
-    if (origin === 'unknown' || (origin === undefined && base !== this.#token))
-      this.#isKnown = false;
-    else if (origin !== undefined) this.#begin(origin === 'nothing' ? undefined : origin.adopted);
-    if (!this.#isKnown) return this.#beginBehind(commit);
-    return this.#jobs(commit, line, 0);
+    return this.#leave(parts);
   }
 
-  #jobs(commit: RecordedCommit, line: number, from: number): void | Promise<void> {
-    for (let at = from; at < commit.jobs.length; at++) {
-      const job = commit.jobs[at] as RecordedJob;
-      if (!isTried(job, this.#watermark)) continue;
-      const step = { job, commit };
-      const tried = both(step, this.#value, this.#value, this.#versions);
-      if (tried instanceof Promise) {
-        return tried.then((settled) => {
-          if (this.#take(step, line, settled)) return this.#jobs(commit, line, at + 1);
-          return undefined;
-        });
-      }
-      if (!this.#take(step, line, tried)) return;
-    }
-    this.#token = commit.token;
-    this.#watermark = commit.watermark;
-    this.oldRepeats &&= valueHash(jsonOf(this.#value)) === commit.hash;
+  #step(job: RecordedJob, commit: readonly RecordedCommit[], line: number): Step {
+    const parts =
+      job.keys === undefined ? commit : commit.filter(({ key }) => job.keys?.includes(key));
+    const starts = parts.map(({ key }) => this.#of(key).start as Start);
+    return { at: this.#steps++, job, parts, line, starts };
   }
 
-  /** False: the search ends here, or begins again behind this commit. */
-  #take(step: Step, line: number, tried: Tried): boolean {
+  /** False: the job cannot be run again, so that nobody knows how its keys go on. */
+  #take(step: Step, before: Values, tried: Tried): boolean {
+    if (tried.kind === 'unknown') return false;
     // What comes behind the parting in its commit is folded for the commit's hash only.
-    const isFound = this.parting !== undefined;
-    if (tried.kind === 'unknown') {
-      if (isFound) return false;
-      this.#isKnown = false;
-      this.#beginBehind(step.commit);
-      return false;
+    if (this.found === undefined) {
+      for (const { steps } of step.starts) steps.push(step);
+      const isAsked = this.#key === undefined || step.parts.some(({ key }) => key === this.#key);
+      if (isAsked && tried.differs) this.found = { step, before };
     }
-    if (!isFound) this.steps.push(step);
-    if (!isFound && tried.differs) this.parting = { step, line, before: this.#value };
-    this.#value = tried.old;
+    for (const [at, { key }] of step.parts.entries()) this.#of(key).value = tried.old[at];
     return true;
   }
 
-  #beginBehind({ hash, value, token, watermark }: RecordedCommit): void {
-    if (value === undefined && hash !== NO_VALUE_HASH) return;
-    this.#begin(value);
-    this.#token = token;
-    this.#watermark = watermark;
-  }
-
-  #begin(value: unknown): void {
-    this.start = value;
-    this.#value = value;
-    this.steps = [];
-    this.oldRepeats = true;
-    this.#isKnown = true;
-  }
-}
-
-type Tried =
-  | {
-      readonly kind: 'known';
-      readonly old: unknown;
-      readonly new: unknown;
-      readonly differs: boolean;
+  #leave(parts: readonly RecordedCommit[]): void {
+    const all = parts.map((part) => ({ part, followed: this.#of(part.key) }));
+    const repeats = all.every(
+      ({ part, followed: { value, oldRepeats } }) =>
+        oldRepeats && valueHash(jsonOf(value)) === part.hash,
+    );
+    for (const { part, followed } of all) {
+      followed.token = part.token;
+      followed.watermark = part.watermark;
+      followed.oldRepeats = repeats;
     }
-  /** The job cannot be run again. */
-  | { readonly kind: 'unknown' };
+  }
 
-/** One job with both versions; an update may change what it is given, and then throw. */
-export function both(
-  { job, commit }: Step,
-  old: unknown,
-  now: unknown,
-  versions: Versions,
-): Tried | Promise<Tried> {
-  const one = foldJob(job, commit, versions.old, copyOfJson(old));
-  const other = foldJob(job, commit, versions.new, copyOfJson(now));
-  const settle = (a: Awaited<typeof one>, b: Awaited<typeof other>): Tried => {
-    if (a.kind === 'obstacle' || b.kind === 'obstacle') return { kind: 'unknown' };
-    const after = {
-      old: a.kind === 'value' ? a.value : old,
-      new: b.kind === 'value' ? b.value : now,
-    };
-    const ends = [a, b].map((ended) => (ended.kind === 'value' ? `+${ended.result}` : '-'));
-    return {
-      kind: 'known',
-      ...after,
-      differs: ends[0] !== ends[1] || !isSame(after.old, after.new),
-    };
-  };
-  if (!(one instanceof Promise) && !(other instanceof Promise)) return settle(one, other);
-  return Promise.all([one, other]).then(([a, b]) => settle(a, b));
+  #lose(parts: readonly RecordedCommit[]): void {
+    for (const part of parts) {
+      const followed = this.#of(part.key);
+      if (this.found !== undefined) continue;
+      followed.start = undefined;
+      beginBehind(followed, part);
+    }
+  }
+
+  #of(key: string): Followed {
+    let followed = this.#keys.get(key);
+    if (followed === undefined) {
+      followed = { start: undefined, value: undefined, token: 0, watermark: 0, oldRepeats: true };
+      this.#keys.set(key, followed);
+    }
+    return followed;
+  }
 }
 
-export function jsonOf(value: unknown): string | undefined {
-  return value === undefined ? undefined : JSON.stringify(value);
+/** Finds out with which value the commit began, as far as that can be known. */
+function enter(followed: Followed, { key, origin, base }: RecordedCommit): void {
+  if (origin === 'unknown' || (origin === undefined && base !== followed.token))
+    followed.start = undefined;
+  else if (origin !== undefined)
+    begin(followed, key, origin === 'nothing' ? undefined : origin.adopted);
+}
+
+function beginBehind(followed: Followed, commit: RecordedCommit): void {
+  const { key, hash, value, token, watermark } = commit;
+  if (value === undefined && hash !== NO_VALUE_HASH) return;
+  begin(followed, key, value);
+  followed.token = token;
+  followed.watermark = watermark;
+}
+
+function begin(followed: Followed, key: string, value: unknown): void {
+  followed.start = { key, value, steps: [] };
+  followed.value = value;
+  followed.oldRepeats = true;
+}
+
+/** All jobs on which the values before a job rest, and the job itself, in order. */
+export function restingOn(last: Step): Step[] {
+  const needed = new Set([last]);
+  /** So many of a start's steps are among them already. */
+  const counted = new Map<Start, number>();
+  for (const step of needed) {
+    for (const start of step.starts) {
+      let count = counted.get(start) ?? 0;
+      for (; (start.steps[count]?.at ?? Infinity) < step.at; count++)
+        needed.add(start.steps[count] as Step);
+      counted.set(start, count);
+    }
+  }
+  return [...needed].toSorted((a, b) => a.at - b.at);
 }

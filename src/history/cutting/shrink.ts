@@ -1,33 +1,35 @@
 /** The smallest recording that still shows where two versions of the updates part. */
 import { TorilError } from '../../errors.ts';
-import { copyOfJson } from '../../updates/values/json-value.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
 import { checkKey } from '../../key.ts';
-import { valueHash } from '../history.ts';
 import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
+import { CommitLines } from '../recording/joint-lines.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import { type RecordingHeader, SINGLE_KEY_FORMAT } from '../recording/recording.ts';
-import { foldJob } from '../replay/commit.ts';
-import { both, jsonOf, KeySearch, type Step, type Versions } from './parting.ts';
-import { RecordingWriter } from './write-again.ts';
+import { type Parting, PartingSearch, restingOn } from './parting.ts';
+import { smallRecording } from './small-recording.ts';
+import { both, type Start, type Step, type Versions } from './step.ts';
 
 export interface ShrinkOptions {
   /** The version that the small recording is what it was with. */
   readonly old: Updates;
   readonly new: Updates;
-  /** Only this key; default: the first that shows a difference. */
+  /** Only a difference at this key; default: at the first that shows one. */
   readonly key?: string | undefined;
 }
 
 export interface Shrunk {
+  /** Of a transaction: its first one. */
   readonly key: string;
+  /** All keys that are left: those of transactions, and those whose values these rest on. */
+  readonly keys: readonly string[];
   /** The line of the large recording at which the two part. */
   readonly line: number;
   /** Ids of the jobs that are left; the last one shows the difference. */
   readonly jobs: readonly string[];
   /**
-   * False: up to that line, `old` does not give what was recorded of the key. It is not what was run then, and the
+   * False: up to that line, `old` does not give what was recorded of the job's keys. It is not what was run then, and the
    * small recording is true to `old`, not to what happened.
    */
   readonly oldRepeats: boolean;
@@ -35,18 +37,15 @@ export interface Shrunk {
   readonly lines: readonly string[];
 }
 
-/** Of recordings that may have some. */
-const TRANSACTIONS =
-  ' Transactions are not looked at: "toril compare" does that, and "toril slice --job" cuts one out.';
-
 /** Jobs folded in search of a smaller set, at most: some seconds. */
 const FOLDS_MAX = 3_000_000;
-/** More jobs than these are harder to read than one job and the value that it met. */
+/** More jobs than these are harder to read than one job and the values that it met. */
 const JOBS_FEW = 3;
 
 /**
- * Looks for the first job at which the two versions part, and leaves out what it does not need: from the key's
- * beginning if three jobs are enough, else that job alone with the value that it met.
+ * Looks for the first job at which the two versions part, and leaves out what it does not need: of the jobs on which its
+ * values rest, three if these are enough, else that job alone with the values that it met. A transaction is kept with all
+ * its keys, or left out.
  * @throws TorilError as `replay`; NOTHING_RECORDED if nothing differs
  */
 export async function shrink(recording: RecordingInput, options: ShrinkOptions): Promise<Shrunk> {
@@ -56,51 +55,83 @@ export async function shrink(recording: RecordingInput, options: ShrinkOptions):
     new: new UpdateRegistry(updatesOf(options.new)),
   };
   const reader = new RecordingReader(nameOf(recording));
-  const keys = new Map<string, KeySearch>();
-  let found: KeySearch | undefined;
+  const search = new PartingSearch(versions, options.key);
+  const lines = new CommitLines(search);
   await commitsOf(recording, reader, (commit) => {
-    const { key } = commit;
-    if (found !== undefined || (options.key ?? key) !== key) return undefined;
-    let search = keys.get(key);
-    if (search === undefined) keys.set(key, (search = new KeySearch(versions)));
-    const line = reader.commits + 1;
-    const searching = search.next(commit, line);
-    const settle = (): void => void (search.parting !== undefined && (found = search));
-    return searching === undefined ? settle() : searching.then(settle);
+    const isLastLine = search.found !== undefined && lines.isBetween;
+    return isLastLine || !isFollowed(commit.key, reader, options)
+      ? undefined
+      : lines.next(commit, reader.commits + 1);
   });
-  if (found?.parting === undefined) {
+  if (search.found === undefined) await lines.end();
+  const { found, oldRepeats } = search;
+  if (found === undefined) {
     const where = options.key === undefined ? '' : ` of the key ${JSON.stringify(options.key)}`;
-    const hint = reader.header?.format === SINGLE_KEY_FORMAT ? '' : TRANSACTIONS;
     throw new TorilError(
       'NOTHING_RECORDED',
-      `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.${hint}`,
+      `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.`,
     );
   }
-  const { parting, steps, start, oldRepeats } = found;
-  const few = await fewest(steps, start, versions);
-  const [chosen, from] = few.length <= JOBS_FEW ? [few, start] : [steps.slice(-1), parting.before];
+  const { job, parts, line } = found.step;
+  const chosen = await chosenOf(found, versions);
   return {
-    key: parting.step.commit.key,
-    line: parting.line,
-    jobs: chosen.map(({ job }) => job.id),
-    oldRepeats,
-    lines: await written(chosen, from, versions.old, reader.header as RecordingHeader),
+    ...{ key: job.keys?.[0] ?? (parts[0]?.key as string), line, oldRepeats },
+    keys: [...new Set(chosen.flatMap((step) => step.parts.map(({ key }) => key)))],
+    jobs: chosen.map((step) => step.job.id),
+    lines: await smallRecording(chosen, versions.old, reader.header as RecordingHeader),
   };
 }
 
+/** Where there may be transactions, they may need any key's values. */
+function isFollowed(
+  key: string,
+  { header }: RecordingReader,
+  { key: only = key }: ShrinkOptions,
+): boolean {
+  return key === only || header?.format !== SINGLE_KEY_FORMAT;
+}
+
+async function chosenOf({ step, before }: Parting, versions: Versions): Promise<Step[]> {
+  const few = await fewest(restingOn(step), versions);
+  if (few.length <= JOBS_FEW) return few;
+  const starts = step.starts.map(({ key }, at) => ({ key, value: before[at], steps: [] }));
+  return [{ ...step, starts }];
+}
+
+/** The two versions' values of a key while some steps are tried. */
+interface Tracked {
+  readonly start: Start;
+  old: unknown;
+  new: unknown;
+}
+
+function trackedFrom(start: Start, keys: Map<string, Tracked>): Tracked {
+  const last = keys.get(start.key);
+  if (last?.start === start) return last;
+  const tracked = { start, old: start.value, new: start.value };
+  keys.set(start.key, tracked);
+  return tracked;
+}
+
 /** Zeller's ddmin: leaves out ever smaller parts, as long as the difference stays. The last step stays, too. */
-async function fewest(steps: readonly Step[], start: unknown, versions: Versions): Promise<Step[]> {
+async function fewest(steps: readonly Step[], versions: Versions): Promise<Step[]> {
   const last = steps.at(-1) as Step;
   let folds = 0;
   const shows = async (some: readonly Step[]): Promise<boolean> => {
-    let [old, now] = [start, start];
+    const keys = new Map<string, Tracked>();
     for (const step of some) {
       folds += 1;
+      const tracked = step.starts.map((start) => trackedFrom(start, keys));
+      const [old, now] = [tracked.map((one) => one.old), tracked.map((one) => one.new)];
       const tried = both(step, old, now, versions);
       const settled = tried instanceof Promise ? await tried : tried;
       if (settled.kind === 'unknown') return false;
       if (settled.differs) return true;
-      ({ old, new: now } = settled);
+      for (let at = 0; at < tracked.length; at++) {
+        const one = tracked[at] as Tracked;
+        one.old = settled.old[at];
+        one.new = settled.new[at];
+      }
     }
     return false;
   };
@@ -112,7 +143,8 @@ async function fewest(steps: readonly Step[], start: unknown, versions: Versions
     for (let from = 0; from < kept.length && folds < FOLDS_MAX; from += size) {
       const part = kept.slice(from, from + size);
       const rest = kept.toSpliced(from, size);
-      if (await shows([...part, last])) {
+      // A part of one is all that is left: it would be taken again and again.
+      if (part.length < kept.length && (await shows([...part, last]))) {
         kept = part;
         parts = 2;
       } else if (await shows([...rest, last])) {
@@ -127,50 +159,4 @@ async function fewest(steps: readonly Step[], start: unknown, versions: Versions
     parts = Math.min(parts * 2, kept.length);
   }
   return [...kept, last];
-}
-
-/** As if the old version had committed these jobs, each with what its context was. */
-async function written(
-  steps: readonly Step[],
-  start: unknown,
-  old: UpdateRegistry,
-  header: RecordingHeader,
-): Promise<string[]> {
-  const writer = new RecordingWriter();
-  const lines = [writer.header({ ...header, part: true })];
-  let value = start;
-  let base = 0;
-  for (const { job, commit } of steps) {
-    const { key, id, token } = commit;
-    const { outcome: _, result: __, resultHash: ___, ...plain } = job;
-    const folded = await foldJob(job, commit, old, copyOfJson(value));
-    const isFailed = folded.kind === 'failed';
-    if (folded.kind === 'value') ({ value } = folded);
-    const json = jsonOf(value);
-    const failed = isFailed
-      ? ({ kind: 'failed', code: folded.code, message: folded.message, cascades: false } as const)
-      : undefined;
-    const result =
-      folded.kind === 'value' && folded.result !== ''
-        ? (JSON.parse(folded.result) as unknown)
-        : undefined;
-    lines.push(
-      writer.commit({
-        ...{ id, key, token, base, watermark: job.sequence },
-        ...(base === 0 && { origin: start === undefined ? 'nothing' : { adopted: start } }),
-        jobs: [
-          {
-            ...plain,
-            ...(failed && { outcome: failed }),
-            ...(result !== undefined && { result }),
-          },
-        ],
-        hash: valueHash(json),
-        ...(json !== undefined && { value: JSON.parse(json) as unknown }),
-      }),
-    );
-    base = token;
-  }
-  lines.push(writer.end({ results: true }));
-  return lines;
 }

@@ -5,7 +5,7 @@ import type { Masking } from './mask.ts';
 import { RecordingReader } from './reader.ts';
 import { ChainWriter, type RecordingHeader } from './recording.ts';
 
-/** @throws TorilError as `replay`, and as `Masking.apply` */
+/** @throws TorilError as `replay`, and as `Masking.next` */
 export function copyOfRecording(recording: RecordingInput, masking?: Masking): RecordedLines {
   return asLines(linesOf(recording, masking));
 }
@@ -19,14 +19,16 @@ async function* linesOf(
   for await (const commit of eachCommit(recording, reader)) {
     if (reader.commits === 1) yield writer.line({ recording: headerOf(reader, masking) });
     const line = reader.commits + 1;
-    yield writer.line({ commit: (await masking?.apply(commit, line)) ?? commit });
+    const masked = masking === undefined ? [commit] : await masking.next(commit, line);
+    for (const one of masked) yield writer.line({ commit: one });
   }
+  for (const one of (await masking?.end()) ?? []) yield writer.line({ commit: one });
   const { results, ...end } = reader.end();
   if (end.commits === 0) {
     throw new TorilError('NOTHING_RECORDED', `${nameOf(recording)} has no commits.`);
   }
   yield writer.line({
-    end: { ...end, ...(results === true && masking === undefined && { results }) },
+    end: { ...end, ...(results === true && masking?.keepsReplayable !== false && { results }) },
   });
 }
 

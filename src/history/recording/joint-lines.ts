@@ -82,7 +82,7 @@ export class CommitLines {
 }
 
 /** It is a line of a joint commit. */
-export function isJoint({ keys, head }: RecordedCommit): boolean {
+function isJoint({ keys, head }: RecordedCommit): boolean {
   return keys !== undefined || head !== undefined;
 }
 
@@ -91,11 +91,23 @@ function isNextOf({ head, parts }: OpenCommit, commit: RecordedCommit): boolean 
   return commit.head === head.id && commit.key === head.keys[parts.length];
 }
 
+/** The same commit with other parts and jobs, as many as it had. */
+export function jointWith(
+  joint: JointLines,
+  parts: readonly RecordedCommit[],
+  jobs: readonly RecordedJob[],
+): JointLines {
+  const own = ({ key }: RecordedCommit): readonly RecordedJob[] =>
+    jobs.filter(({ keys }) => keys?.includes(key) === true);
+  return { ...joint, parts: parts.map((part) => ({ ...part, jobs: own(part) })), jobs };
+}
+
+/** As they stand in the file: all jobs are on the first line. */
+export function asWritten({ parts, jobs }: JointLines): RecordedCommit[] {
+  return parts.map((part) => ({ ...part, jobs: part.keys === undefined ? [] : jobs }));
+}
+
 function jointOf({ head, parts, line, characters }: OpenCommit, isWhole: boolean): JointLines {
   const { jobs } = head;
-  const withJobs = parts.map((part) => ({
-    ...part,
-    jobs: jobs.filter(({ keys }) => keys?.includes(part.key) === true),
-  }));
-  return { parts: withJobs, jobs, line, isWhole, characters };
+  return jointWith({ parts, jobs, line, isWhole, characters }, parts, jobs);
 }

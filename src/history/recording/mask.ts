@@ -1,13 +1,10 @@
 /** Taking secrets out of a recording. */
 import { messageOf, TorilError } from '../../errors.ts';
-import { NO_VALUE_HASH, valueHash } from '../history.ts';
-import { isJoint } from './joint-lines.ts';
+import { NO_VALUE_HASH } from '../history.ts';
+import { Remaking } from './remaking.ts';
 import { type RecordedCommit, type RecordedJob, WITHHELD_HASH } from './recording.ts';
-import { KeyReplay } from '../replay/key.ts';
-import type { KnownValue } from '../replay/report.ts';
 import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
-import { UpdateRegistry } from '../../updates/update-registry.ts';
 
 /**
  * A user's functions; each may be asynchronous, and may change and return what it is given, which is a
@@ -24,54 +21,44 @@ export interface Mask {
 }
 
 export interface MaskedJob {
+  /** Of a transaction's job: the first of its keys. */
   readonly key: string;
+  /** Of a transaction's job: all of them, in its order. */
+  readonly keys?: readonly string[];
   readonly jobId: string;
   /** The update's name. */
   readonly update: string;
 }
 
 /**
- * Masks commit by commit. Given the updates, it stays replayable: the values are made anew from the
- * masked data, and their hashes take the place of the true ones. The updates must repeat the true
- * history, too, or the recording would bless whatever they do.
+ * Masks commit by commit. Given the updates, it stays replayable: values and results are made anew from the
+ * masked data (Remaking).
  */
 export class Masking {
   readonly #mask: Mask;
-  readonly #registry: UpdateRegistry | undefined;
-  readonly #keys = new Map<string, { readonly plain: KeyReplay; readonly masked: KeyReplay }>();
+  readonly #remaking: Remaking | undefined;
 
   constructor(mask: Mask, updates: readonly AnyUpdate[] | undefined) {
     this.#mask = mask;
-    this.#registry = updates && new UpdateRegistry(updates);
+    this.#remaking = updates && new Remaking(updates);
   }
 
   get keepsReplayable(): boolean {
-    return this.#registry !== undefined;
+    return this.#remaking !== undefined;
   }
 
-  /** @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be made anew */
-  async apply(commit: RecordedCommit, line: number): Promise<RecordedCommit> {
+  /**
+   * The commits that can be written now, in order: those of a transaction together, behind the last of them.
+   * @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be made anew
+   */
+  async next(commit: RecordedCommit, line: number): Promise<readonly RecordedCommit[]> {
     const masked = await this.#masked(commit);
-    if (this.#registry === undefined) return masked;
-    if (isJoint(commit)) throw notRemade(commit, 'it is the commit of a transaction');
-    const pair = this.#pairOf(commit.key, this.#registry);
-    await pair.plain.next(commit, line);
-    if (pair.plain.difference !== undefined) {
-      throw notRemade(commit, 'the updates do not give the value that was recorded');
-    }
-    const known = await pair.masked.remake(masked, line);
-    if (typeof known === 'string') throw notRemade(commit, known);
-    return known === undefined ? masked : withValue(masked, known, commit.value !== undefined);
+    return this.#remaking === undefined ? [masked] : this.#remaking.next(commit, masked, line);
   }
 
-  #pairOf(key: string, registry: UpdateRegistry): { plain: KeyReplay; masked: KeyReplay } {
-    let pair = this.#keys.get(key);
-    if (pair === undefined) {
-      const unknown = new Set<string>();
-      pair = { plain: new KeyReplay(registry, unknown), masked: new KeyReplay(registry, unknown) };
-      this.#keys.set(key, pair);
-    }
-    return pair;
+  /** Behind the last commit: what is left. */
+  async end(): Promise<readonly RecordedCommit[]> {
+    return this.#remaking?.end() ?? [];
   }
 
   async #masked(commit: RecordedCommit): Promise<RecordedCommit> {
@@ -96,11 +83,14 @@ export class Masking {
     };
   }
 
-  async #maskedJob(job: RecordedJob, key: string): Promise<RecordedJob> {
+  async #maskedJob(job: RecordedJob, commitKey: string): Promise<RecordedJob> {
     // A result may tell what the data were.
     const { data, outcome, result: _, resultHash: __, ...rest } = job;
-    const { id: jobId, update } = job;
-    const named = { key, jobId, update: update ?? '' };
+    const { id: jobId, update, keys } = job;
+    const named = {
+      ...{ key: keys?.[0] ?? commitKey, jobId, update: update ?? '' },
+      ...(keys !== undefined && { keys }),
+    };
     return {
       ...rest,
       // A failure's message may tell what the data were.
@@ -129,19 +119,4 @@ async function masking(
   }
   if (masked !== undefined) return JSON.parse(masked) as unknown;
   throw new TorilError('BAD_FILE', `the mask returned nothing that JSON can hold for ${what}.`);
-}
-
-/** As if the masked value had been committed. */
-function withValue(commit: RecordedCommit, { json }: KnownValue, inFull: boolean): RecordedCommit {
-  const { value: _, ...rest } = commit;
-  if (json === undefined) return { ...rest, hash: NO_VALUE_HASH };
-  const hash = valueHash(json);
-  return { ...rest, hash, ...(inFull && { value: JSON.parse(json) as unknown }) };
-}
-
-function notRemade({ key, token }: RecordedCommit, why: string): TorilError {
-  return new TorilError(
-    'RECORDING_MASKED',
-    `the values cannot be made anew from masked data: ${why} (commit ${token} of ${JSON.stringify(key)}). Mend the mask or the updates, or leave --updates out: then the recording says that it cannot be replayed.`,
-  );
 }

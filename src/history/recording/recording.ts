@@ -46,7 +46,7 @@ export interface RecordedJob {
   readonly keys?: readonly string[];
   /** Missing: applied. */
   readonly outcome?: RecordedOutcome;
-  /** Missing with `update`, or if it was no JSON. */
+  /** Missing with `update`, if it was no JSON, or if the job failed and would not with its masked data. */
   readonly data?: unknown;
   /** What its `result()` returned. Missing: nothing, or it was not recorded (RecordingEnd, `results`). */
   readonly result?: unknown;
@@ -88,7 +88,7 @@ export interface RecordingEnd {
   readonly commits: number;
   readonly jobs: number;
   readonly keys: number;
-  /** The results of all jobs that had one are recorded. Not so if it is masked, or if a worker was too old. */
+  /** The results of all jobs that had one are recorded. Not so if it is masked and not replayable, or if a worker was too old. */
   readonly results?: true;
   /** Lines behind which commits may be missing: the history was trimmed while it was being recorded. */
   readonly torn?: readonly number[];

@@ -10,6 +10,7 @@
  */
 import { NO_VALUE_HASH, valueHash } from '../history.ts';
 import type { RecordedCommit } from '../recording/recording.ts';
+import { boxOf } from './joint/joint-values.ts';
 import { type FoldedCommit, foldCommit, isApplied, type JobWatch } from './commit.ts';
 import type {
   CommitPlace,
@@ -42,6 +43,7 @@ export class KeyReplay {
   readonly #registry: UpdateRegistry;
   readonly #unknownUpdates: Set<string>;
   readonly #watch: JobWatch | undefined;
+  readonly #hashes: 'compared' | 'withheld';
   #state: State = 'waiting';
   /** Why it is waiting. */
   #lostBy: UncheckedReason = 'before-start';
@@ -72,11 +74,20 @@ export class KeyReplay {
   gapsCount = 0;
   difference: Difference | undefined;
 
-  /** @param unknownUpdates gathers names that no update has */
-  constructor(registry: UpdateRegistry, unknownUpdates: Set<string>, watch?: JobWatch) {
+  /**
+   * @param unknownUpdates gathers names that no update has
+   * @param hashes `withheld`: what comes out is taken for true, so only an update that fails makes a difference
+   */
+  constructor(
+    registry: UpdateRegistry,
+    unknownUpdates: Set<string>,
+    watch?: JobWatch,
+    hashes: 'compared' | 'withheld' = 'compared',
+  ) {
     this.#registry = registry;
     this.#unknownUpdates = unknownUpdates;
     this.#watch = watch;
+    this.#hashes = hashes;
   }
 
   /** The first difference is known, and nothing more will be found out. */
@@ -118,7 +129,7 @@ export class KeyReplay {
     if (!this.isDone()) this.#enter(commit, { line, token: commit.token });
     if (this.isDone()) return this.#recordedStart(commit);
     if (this.#state !== 'following') return undefined;
-    return this.#value === undefined ? null : [this.#value];
+    return boxOf(this.#value);
   }
 
   /** @param joint what it was folded from */
@@ -133,23 +144,6 @@ export class KeyReplay {
       case 'unknown':
         return this.#miss(commit, line, folded.reason);
     }
-  }
-
-  /**
-   * Folds as `next` does, but takes what comes out for true: for values that are made anew. Returns
-   * the value behind the commit, undefined if it cannot be known, or why the updates failed.
-   */
-  async remake(commit: RecordedCommit, line: number): Promise<KnownValue | string | undefined> {
-    this.commits += 1;
-    this.#enter(commit, { line, token: commit.token });
-    if (this.#isWaiting()) this.#beginBehind(commit);
-    else {
-      const folded = await foldCommit(commit, this.#registry, this.#value, this.#watermark);
-      if (folded.kind === 'failed') return folded.message;
-      if (folded.kind === 'obstacle') this.#stumble(commit, line, folded);
-      else this.#advance(commit, folded.value, jsonOf(folded.value));
-    }
-    return this.last;
   }
 
   /** Finds out with which value the commit began, as far as that can be known. */
@@ -222,7 +216,7 @@ export class KeyReplay {
 
   #compare(commit: RecordedCommit, line: number, value: unknown, joint?: JointBefore): void {
     const json = jsonOf(value);
-    const agrees = valueHash(json) === commit.hash;
+    const agrees = this.#hashes === 'withheld' || valueHash(json) === commit.hash;
     if (this.#state === 'following') {
       this.checked += 1;
       this.agrees = agrees;
@@ -286,7 +280,7 @@ export class KeyReplay {
   /** Behind its first difference, joint commits of others can go on from what was recorded of it. */
   #keep(commit: RecordedCommit): void {
     const known = recordedValue(commit);
-    this.#kept = known && { box: known.json === undefined ? null : [commit.value] };
+    this.#kept = known && { box: boxOf(known.json === undefined ? undefined : commit.value) };
     this.#token = commit.token;
   }
 

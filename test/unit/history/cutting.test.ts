@@ -223,11 +223,13 @@ describe('shrinking', () => {
     return all;
   }
 
-  test('makes three jobs of twenty thousand', async () => {
+  test('makes three jobs of twenty thousand', { timeout: 120_000 }, async () => {
     const recording = await traffic(20_000);
-    const startedMs = performance.now();
-    const small = await shrink(recording, { old: [boxes(false)], new: [boxes(true)] });
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    let calls = 0;
+    const old = boxes(false);
+    const apply: AnyUpdate['apply'] = (...args) => (++calls, old.apply(...args) as unknown);
+    const small = await shrink(recording, { old: [{ ...old, apply }], new: [boxes(true)] });
+    expect(calls).toBeLessThan(200_000);
     expect(small).toMatchObject({ key: 'k3' });
     expect(small.jobs.length).toBeLessThanOrEqual(3);
     expect(await replay(withNewlines(small.lines), [boxes(false)])).toMatchObject({

@@ -39,7 +39,8 @@ Examples:
 
 const SHRINK_EXAMPLES = `
 Looks for the first job at which the two versions part, and leaves out all that it does not need: a
-recording of three jobs at most, which agrees with --old and differs with --new.
+recording of three jobs at most, which agrees with --old and differs with --new. A transaction is kept
+with all its keys, or left out.
 
 Example:
   toril shrink accounts.jsonl --old main/updates.mjs --new updates.mjs --out small.jsonl`;
@@ -80,20 +81,21 @@ export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
     .argument('<file>', 'what toril record wrote; - for standard input')
     .requiredOption('--old <file>', 'module with the updates as they are')
     .requiredOption('--new <file>', 'module with the updates as they shall be')
-    .option('-k, --key <key>', 'only this key')
+    .option('-k, --key <key>', 'only a difference at this key')
     .option('-o, --out <file>', 'where to write (default: standard output)')
     .addHelpText('after', SHRINK_EXAMPLES)
     .action(async (file: string, flags: ShrinkFlags) => {
       const [old, now] = [await loadUpdates(flags.old), await loadUpdates(flags.new)];
       const small = await shrink(inputOf(file), { old, new: now, key: flags.key });
-      const { key, line, jobs, oldRepeats } = small;
+      const { keys, line, jobs, oldRepeats } = small;
+      const among = keys.join(', ');
       const done = (): void => {
         note(
-          `${grouped(jobs.length)} jobs of ${key}: ${jobs.join(', ')}; they part at line ${line}`,
+          `${grouped(jobs.length)} jobs of ${among}: ${jobs.join(', ')}; they part at line ${line}`,
         );
         if (oldRepeats) return;
         warn(
-          `--old does not give what was recorded of ${key} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
+          `--old does not give what was recorded of ${among} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
         );
       };
       exitWith(await put(small.lines, flags.out, done));

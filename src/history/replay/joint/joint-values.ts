@@ -10,11 +10,24 @@ export function wholeOf({ parts, jobs }: JointLines): RecordedCommit {
   return { ...(parts[0] as RecordedCommit), jobs };
 }
 
+/** A key's value, as one of the list. */
+export function boxOf(value: unknown): JointValues[number] {
+  return value === undefined ? null : [value];
+}
+
 /** The updates as the joint commit's fold calls them: as a worker does, over the list of all values. */
 export function jointRegistry({ parts }: JointLines, registry: Registry): Registry {
+  return registryOver(
+    parts.map(({ key }) => key),
+    registry,
+  );
+}
+
+/** @param keys whose values the list has, in their order */
+export function registryOver(keys: readonly string[], registry: Registry): Registry {
   return new JointUpdates({
     registry,
-    places: new Map(parts.map(({ key }, place) => [key, place])),
+    places: new Map(keys.map((key, place) => [key, place])),
     keysChanged: () => {
       throw new TorilError(
         'INVALID_KEY',
