@@ -1,12 +1,14 @@
 /** The package as npm would publish it: what is in it, what it asks for, and who can import it. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Packed, packed, textOf } from '../support/packed.ts';
 
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 const BIN = fileURLToPath(new URL('../../node_modules/.bin', import.meta.url));
 
 /** Bytes; about a tenth above what they are, so that growth is a decision. */
@@ -126,6 +128,27 @@ describe('importing it', () => {
     const main = join(toril.folder, 'node_modules/toril/dist/cli/main.js');
     const ran = spawnSync(process.execPath, [main, 'servers', '--help'], { encoding: 'utf8' });
     expect(ran.stdout).toContain('Usage: toril servers');
+  });
+
+  test('has a command line that reads TypeScript with the tsx of the project', () => {
+    const main = join(toril.folder, 'node_modules/toril/dist/cli/main.js');
+    const ledger = (file: string): string => join(EXAMPLES, 'ledger', file);
+    const replay = (folder: string): SpawnSyncReturns<string> => {
+      copyFileSync(ledger('updates.ts'), join(folder, 'updates.ts'));
+      const args = [main, 'replay', ledger('recording.jsonl'), '--updates', 'updates.ts'];
+      const env = { ...process.env, NODE_OPTIONS: '' };
+      return spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8' });
+    };
+    const ran = replay(toril.folder);
+    expect(ran.stderr).toBe('');
+    expect(ran.status).toBe(0);
+    if ('typescript' in process.features) return; // a Node that reads it by itself
+    const elsewhere = mkdtempSync(join(tmpdir(), 'toril-no-tsx-'));
+    try {
+      expect(replay(elsewhere).stderr).toContain('npm install --save-dev tsx');
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
   });
 
   test('loads every file of it', () => {
