@@ -2,12 +2,11 @@
  * Jobs over many keys, some of which end up held, with worker processes that are killed again and again; meanwhile, and in
  * the end, the index of lanes is held against a full scan.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { Queue } from '../../src/index.ts';
+import { WorkerFleet } from '../support/worker-fleet.ts';
 import type { ProcessOrders } from '../support/worker-process.ts';
 import { allUpdates, log, logOr } from '../support/updates.ts';
 import { scan, type Scan } from './scan.ts';
@@ -54,7 +53,7 @@ class Running {
   readonly #name = `index-${process.pid}-${Date.now()}`;
   readonly #redis: Redis;
   readonly #queue: Queue;
-  readonly #workers: ChildProcess[] = [];
+  readonly #workers: WorkerFleet;
   readonly #untilMs: number;
   #end: IndexRunEnd = { looks: 0, kills: 0, keysMost: 0, heldMost: 0 };
 
@@ -62,12 +61,13 @@ class Running {
     this.#run = run;
     this.#redis = new Redis(run.redis);
     this.#queue = new Queue(this.#name, { connection: { url: run.redis }, updates: allUpdates });
+    this.#workers = new WorkerFleet(WORKER, this.#orders());
     this.#untilMs = performance.now() + run.deadlineMs;
   }
 
   async toTheEnd(): Promise<IndexRunEnd> {
     const { workers, kills, say } = this.#run;
-    for (let n = 0; n < workers; n++) this.#start();
+    await this.#workers.start(workers);
     const producing = this.#produce();
     const killing = this.#kill(kills);
     const noneRuns = async (): Promise<boolean> => (await this.#queue.laneCounts()).runnable === 0;
@@ -83,8 +83,7 @@ class Running {
   }
 
   async close(): Promise<void> {
-    const ended = this.#workers.map((worker) => stopped(worker));
-    await Promise.all(ended);
+    await this.#workers.end();
     await this.#queue.obliterate({ force: true });
     await this.#queue.close();
     this.#redis.disconnect();
@@ -109,22 +108,20 @@ class Running {
     const pauseMs = this.#run.lookEveryMs * 2;
     for (let n = 0; n < times; n++) {
       await sleep(pauseMs);
-      await stopped(this.#workers.splice(n % this.#workers.length, 1)[0] as ChildProcess);
+      await this.#workers.killOldest();
       this.#end = { ...this.#end, kills: this.#end.kills + 1 };
-      this.#start();
     }
   }
 
-  #start(): void {
+  #orders(): ProcessOrders {
     const { redis, memcached } = this.#run;
-    const orders: ProcessOrders = {
+    return {
       queue: this.#name,
       options: {
         ...{ connection: { url: redis }, memcached: [...memcached], concurrency: 50 },
         ...{ lockDuration: 2_000, stalledInterval: 500, leaseMs: 1_500, blockedMs: 200 },
       },
     };
-    this.#workers.push(fork(WORKER, [JSON.stringify(orders)], { execArgv: ['--import', 'tsx'] }));
   }
 
   /** Looks again and again, and at the condition only once `also` is over. */
@@ -203,11 +200,4 @@ function unlessOnTheWay(thrown: unknown): void {
 
 function sorted(object: object): string[] {
   return Object.keys(object).toSorted();
-}
-
-async function stopped(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const gone = once(worker, 'exit');
-  worker.kill('SIGKILL');
-  await gone;
 }

@@ -2,12 +2,11 @@
  * Transfers among a few accounts, by worker processes that are killed and frozen, on two memcached servers of which one is
  * restarted. Snapshots taken meanwhile, and the cells in the end, are held against the transfers one after the other.
  */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openCells, Queue } from '../../src/index.ts';
 import type { PrivateServer } from '../../scripts/servers.ts';
+import { WorkerFleet } from '../support/worker-fleet.ts';
 import { wrongWith } from './accounts.ts';
 import { type Account, randomTransfers, statesOf, type Transfer, transfer } from './ledger.ts';
 import type { WorkerOrders } from './worker.ts';
@@ -62,7 +61,7 @@ class Running {
   readonly #keys: readonly string[];
   readonly #transfers: readonly Transfer[];
   readonly #states: ReadonlyMap<string, readonly Account[]>;
-  readonly #workers: ChildProcess[] = [];
+  readonly #workers: WorkerFleet;
   readonly #faults: (() => Promise<string>)[];
   readonly #told: string[] = [];
   readonly #faultsMax: number;
@@ -75,13 +74,13 @@ class Running {
     this.#states = statesOf(this.#transfers, this.#keys);
     const connection = { url: run.redis };
     this.#queue = new Queue(this.#name, { connection, updates: [transfer] });
+    this.#workers = new WorkerFleet(WORKER, this.#orders());
     this.#faults = this.#planned();
     this.#faultsMax = this.#faults.length;
   }
 
   async toTheEnd(): Promise<TransfersEnd> {
-    for (let n = 0; n < this.#run.workers; n++) this.#start();
-    await Promise.all(this.#workers.map((worker) => once(worker, 'message')));
+    await this.#workers.start(this.#run.workers);
     const beganMs = performance.now();
     const producing = this.#produce();
     await this.#watch(beganMs, producing);
@@ -93,7 +92,7 @@ class Running {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map(stopped));
+    await this.#workers.end();
     await this.#queue.obliterate({ force: true });
     await this.#queue.close();
   }
@@ -172,15 +171,12 @@ class Running {
   }
 
   async #killOne(): Promise<string> {
-    await stopped(this.#workers.shift() as ChildProcess);
-    this.#start();
+    await this.#workers.killOldest();
     return 'kill';
   }
 
   #freezeOne(): Promise<string> {
-    const worker = this.#workers.at(0) as ChildProcess;
-    worker.kill('SIGSTOP');
-    void sleep(2 * LEASE_MS).then(() => worker.kill('SIGCONT'));
+    this.#workers.freezeOldest(2 * LEASE_MS);
     return Promise.resolve('freeze');
   }
 
@@ -191,9 +187,9 @@ class Running {
     return 'restart';
   }
 
-  #start(): void {
+  #orders(): WorkerOrders {
     const { redis, memcached, concurrency } = this.#run;
-    const orders: WorkerOrders = {
+    return {
       queue: this.#name,
       options: {
         ...{ connection: { url: redis }, memcached: memcached.map(({ address }) => address) },
@@ -202,13 +198,5 @@ class Running {
         ...{ lockDuration: LOCK_MS, stalledInterval: STALLED_INTERVAL_MS },
       },
     };
-    this.#workers.push(fork(WORKER, [JSON.stringify(orders)], { execArgv: ['--import', 'tsx'] }));
   }
-}
-
-async function stopped(worker: ChildProcess): Promise<void> {
-  if (worker.exitCode !== null || worker.signalCode !== null) return;
-  const gone = once(worker, 'exit');
-  worker.kill('SIGKILL');
-  await gone;
 }
