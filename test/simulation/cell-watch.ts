@@ -140,8 +140,16 @@ export class CellWatch {
   isOlder(key: string, token: number): boolean {
     const { present, isDeleted, isForeign, isLost, expiresMs } = this.#cellOf(key);
     // Over what memcached has lost, an older commit's `add` may land late.
-    const isGone = isDeleted || isForeign || isLost || present === undefined;
-    return !isGone && this.#now() < expiresMs && present.token < token;
+    if (isDeleted || isForeign || isLost) return false;
+    if (present === undefined) return this.#neverCame(key);
+    return this.#now() < expiresMs && present.token < token;
+  }
+
+  /** Redis has a value for ever, and memcached, which lost nothing and had room, has none. */
+  #neverCame(key: string): boolean {
+    const { writes, acknowledged } = this.#cellOf(key);
+    const { value = 'deleted', expireMs = 0 } = writes.get(acknowledged) ?? {};
+    return value !== 'deleted' && expireMs === 0;
   }
 
   /** A process applies a job under that token. `acquisition`: its place among all who had the lock. */

@@ -90,8 +90,12 @@ export class ObservedStore extends MemoryStore {
     outcome: Outcome<Cas>,
     replaces: boolean,
   ): Outcome<Cas> {
-    if (outcome.kind !== 'done') return outcome;
     const key = this.#keyOf.get(name);
+    if (outcome.kind !== 'done') {
+      const hasNoRoom = outcome.kind === 'refused' && outcome.reason === 'out-of-memory';
+      if (hasNoRoom && !replaces && key !== undefined) this.#auditor.cellDeleted(key);
+      return outcome;
+    }
     if (key !== undefined) {
       this.#auditor.cellWritten(key, item.value.toString(), item.ttlSeconds);
     } else if (name.startsWith(LOCK_PREFIX)) {

@@ -176,7 +176,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/find-start.ts',
-        find: "  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'stale' };\n",
+        find: "  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'behind' };\n",
         replace: '',
       },
     ],
@@ -204,10 +204,10 @@ export const COMMIT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/turn/putting-right.ts',
-        find: '    const written = await connection.replace(cellName, cellItem(envelope, true), cas);\n',
-        replace: `    const now = await connection.get(cellName);
-    const any = now.kind === 'done' ? now.value.cas : cas;
-    const written = await connection.replace(cellName, cellItem(envelope, true), any);
+        find: '    const item = cellItem(envelope, true);\n',
+        replace: `    const item = cellItem(envelope, true);
+    const now = await connection.get(cellName);
+    if (now.kind === 'done') cas = now.value.cas;
 `,
       },
     ],

@@ -25,7 +25,7 @@ export class Gate implements CombinerHome {
     this.context = context;
     this.deadlines = new Deadlines(context.clock, context.options.patienceMs);
     this.slotPressure = new SlotPressure(context.clock, context.slots);
-    this.behind = new BehindCommits(context, (key) => this.visit(key));
+    this.behind = new BehindCommits(context, (key) => this.bringUp(key));
     if (context.registry.hasTransactions) this.behind.begin();
   }
 
@@ -43,6 +43,19 @@ export class Gate implements CombinerHome {
   visit(key: string): void {
     if (this.#closing || this.#combiners.has(key)) return;
     this.#root.runInAsyncScope(() => this.#start(key, undefined));
+  }
+
+  /**
+   * Visits a key whose cell may never have been written. True: it has been, or there is nothing to write or no room; false:
+   * nobody got to it.
+   */
+  async bringUp(key: string): Promise<boolean> {
+    this.visit(key);
+    const combiner = this.#combiners.get(key);
+    if (combiner === undefined) return false; // the gate closes
+    combiner.memory.owesCell = true;
+    await combiner.over;
+    return !combiner.memory.owesCell;
   }
 
   /** Those that wait for the key's lane look again. */

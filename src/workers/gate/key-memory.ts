@@ -27,6 +27,8 @@ export class KeyMemory {
   distrustsValues: boolean = false;
   /** Our commit is in the cell, and Redis has refused it or its answer is unknown: the key must be looked at once more. */
   owesVisit: boolean = false;
+  /** Redis has a commit that may never have come into the cell: if that is missing, the copy's value is written. */
+  owesCell: boolean = false;
   /** Made on first use: there is nothing to tell of most jobs. */
   #notes: Map<string, JobNote> | undefined;
 

@@ -33,14 +33,14 @@ export interface BehindContext {
 
 export class BehindCommits {
   readonly #context: BehindContext;
-  readonly #visit: (key: string) => void;
+  readonly #bringUp: (key: string) => Promise<boolean>;
   readonly #closing = new AbortController();
   readonly #settled = new ForgetfulMap<number, Promise<boolean>>(SETTLED_MAX);
 
-  /** @param visit has a key's cell brought up to its copy, sooner or later */
-  constructor(context: BehindContext, visit: (key: string) => void) {
+  /** @param bringUp has a key's cell brought up to its copy. True: what is missing behind that is to be missing */
+  constructor(context: BehindContext, bringUp: (key: string) => Promise<boolean>) {
     this.#context = context;
-    this.#visit = visit;
+    this.#bringUp = bringUp;
     setMaxListeners(0, this.#closing.signal); // one for each commit that is waited for
   }
 
@@ -76,36 +76,40 @@ export class BehindCommits {
   async settle(commit: BehindCommit): Promise<boolean> {
     const { clock, options } = this.#context;
     const startedMs = clock.monotonicMs();
+    const seenTo = new Set<string>();
     for (let waitMs = LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
-      if (await this.#isWritten(commit)) return true;
+      if (await this.#isWritten(commit, seenTo)) return true;
       if (this.#closing.signal.aborted) return false;
       if (clock.monotonicMs() - startedMs >= options.blockedMs) return false;
       await pause(clock, waitMs, this.#closing.signal);
     }
   }
 
-  async #isWritten({ token, keys }: BehindCommit): Promise<boolean> {
+  async #isWritten({ token, keys }: BehindCommit, seenTo: Set<string>): Promise<boolean> {
     const { lanes, report } = this.#context;
-    const older = await Promise.all(keys.map((key) => this.#isOlder(key, token)));
-    const behind = keys.filter((_, at) => older[at]);
-    if (behind.length > 0) {
-      behind.forEach(this.#visit);
-      return false;
-    }
+    const cells = await Promise.all(keys.map((key) => this.#cellOf(key, token)));
+    const behind = keys.filter(
+      (key, at) => cells[at] === 'older' || (cells[at] === 'missing' && !seenTo.has(key)),
+    );
+    for (const key of behind)
+      void this.#bringUp(key).then((isSeenTo) => isSeenTo && seenTo.add(key));
+    if (behind.length > 0) return false;
     await lanes.settled(token);
     report('cellsSettled', { key: keys[0] as string, keys, token });
     return true;
   }
 
-  /** What is missing, readers see to be missing; what is foreign is told by the key's next job. */
-  async #isOlder(key: string, token: number): Promise<boolean> {
+  /** Missing: memcached has lost it, or nobody has written it. What is foreign is told by the key's next job. */
+  async #cellOf(key: string, token: number): Promise<'written' | 'older' | 'missing'> {
     const server = this.#context.servers.serverFor(key);
-    if (server.trouble !== undefined) return true;
+    if (server.trouble !== undefined) return 'older';
     const connection = await server.connection();
     const read = await connection.get(cellName(key));
-    if (read.kind !== 'done') return read.kind === 'unknown' || read.reason !== 'missing';
+    if (read.kind !== 'done')
+      return read.kind === 'refused' && read.reason === 'missing' ? 'missing' : 'older';
     const content = decodeItem(read.value);
-    return content.kind === 'envelope' && content.envelope.token < token;
+    if (content.kind === 'missing') return 'missing'; // strict updates have closed what was missing
+    return content.kind === 'envelope' && content.envelope.token < token ? 'older' : 'written';
   }
 
   /**

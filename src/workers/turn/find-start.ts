@@ -18,8 +18,8 @@ export type Found =
   | { readonly kind: 'start'; readonly start: FoldStart; readonly isStrict: boolean }
   /** Another holder's commit landed, and its acknowledgement did not. */
   | { readonly kind: 'unacknowledged'; readonly envelope: Envelope }
-  /** Redis has gone past the cell. */
-  | { readonly kind: 'stale' }
+  /** Redis has gone past the cell, or the cell was never written. */
+  | { readonly kind: 'behind' }
   | BatchEnd;
 
 type Startable = Exclude<Reconciled, { kind: 'refused' | 'unacknowledged' }>;
@@ -29,9 +29,15 @@ export function findStart(turn: Turn, taken: Taken): Found {
   const { entries } = taken;
   const reconciled = reconcile(turn.cell.content, taken.copy, viewpoint(turn, taken));
   if (reconciled.kind === 'unacknowledged') return reconciled;
-  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'stale' };
+  if (reconciled.kind === 'restore' && reconciled.found === 'stale') return { kind: 'behind' };
   memory.owesVisit = false;
-  if (entries.length === 0) return taken.length === 0 ? IDLE : NEXT;
+  if (entries.length === 0) {
+    if (taken.length > 0) return NEXT;
+    const isMissing = reconciled.kind === 'restore' && typeof taken.copy.value === 'object';
+    if (memory.owesCell && isMissing) return { kind: 'behind' };
+    memory.owesCell = false;
+    return IDLE;
+  }
   if (reconciled.kind === 'refused') return turn.held(reconciled.cause);
   const start = startFrom(turn, reconciled, taken);
   if (start instanceof TorilError) return turn.held(start);

@@ -79,7 +79,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
 
   const found = findStart(turn, taken);
   if (found.kind === 'unacknowledged') return acknowledgeFor(found.envelope, turn, taken);
-  if (found.kind === 'stale') return putRight(turn, taken);
+  if (found.kind === 'behind') return putRight(turn, taken);
   if (found.kind !== 'start') return found;
   if (taken.joint !== undefined) return driveJoint(turn, taken, taken.joint, found.start);
   turn.drive([]);

@@ -152,6 +152,14 @@ describe('with faults', () => {
     expect([bed.value('a'), bed.value('b'), bed.value('c')]).toEqual([15, 38, 46]);
   });
 
+  test.each(WORKER_MOMENTS)('one that dies %s leaves no new key without its cell', async (when) => {
+    const bed = createTestBed({ updates, workers: 2 });
+    bed.fault.crashWorker(undefined, when);
+    await bed.enqueue(transfer, { from: 'a', to: 'b', by: 3 });
+    await bed.drain();
+    expect([bed.value('a'), bed.value('b')]).toEqual([7, 13]);
+  });
+
   test('memcached away and empty, cells evicted, a stalled worker: nothing is half-done', async () => {
     const bed = createTestBed({ updates, workers: 2 });
     bed.fault.memcachedDown(true);
