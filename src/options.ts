@@ -28,7 +28,7 @@ export interface TorilWorkerOptions {
   readonly durableCopies: boolean;
   /** Record what is committed, for replay and audit: nothing, everything, or commits with jobs of these updates. */
   readonly history: 'off' | 'on' | readonly string[];
-  /** Commits that the history keeps, about. */
+  /** Commits that the history keeps, about; one of several keys counts once for each. */
   readonly historyLengthMax: number;
   /** Milliseconds that it keeps them, about; 0: for ever. */
   readonly historyAgeMs: number;

@@ -37,7 +37,7 @@ export interface HistoryNote {
    * itself can tell.
    */
   readonly attempts: ReadonlyMap<string, number> | undefined;
-  /** Commits that the history keeps, about. */
+  /** Commits that the history keeps, about; one of several keys counts once for each. */
   readonly lengthMax: number;
   /** Milliseconds that it keeps them, about; 0: for ever. */
   readonly ageMs: number;

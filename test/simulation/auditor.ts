@@ -3,14 +3,14 @@
  * it knows the format of an envelope and of a decision as any other reader would, and has its own
  * model of what a chain of commits is.
  */
+import type { HistoryEntry } from '../../src/history/history.ts';
 import { CellWatch } from './cell-watch.ts';
+import { type HistoryRules, type Link, wrongHistory } from './history-audit.ts';
 import { JobLedger, type JobRules } from './job-ledger.ts';
 import type { Application, BullObserver } from './observer.ts';
 import { StrictWatch } from './strict-watch.ts';
 
-export interface AuditorRules extends JobRules {
-  readonly durableCopies: boolean;
-}
+export type AuditorRules = JobRules & HistoryRules;
 
 export interface Violation {
   /** P1 to P7. */
@@ -88,6 +88,7 @@ export class Auditor implements BullObserver {
   readonly #chains = new Map<string, Chain>();
   /** By job id: the joint commit that has applied it. */
   readonly #joint = new Map<string, { readonly token: number; readonly keys: readonly string[] }>();
+  readonly #links: Link[] = [];
   #clockWasSet = false;
 
   constructor(rules: AuditorRules, now: () => number) {
@@ -258,6 +259,7 @@ export class Auditor implements BullObserver {
     this.jobs.decided(commit, chained);
     chain.token = token;
     chain.value = value;
+    this.#links.push({ key, token, base, value });
     this.#setExpiry(chain, this.#cells.writeOf(key, token)?.expireMs ?? 0, chained.length > 0);
     this.#cells.acknowledged(key, token);
     for (const older of chain.applications.keys()) {
@@ -316,6 +318,7 @@ export class Auditor implements BullObserver {
     for (const application of chained) this.#extend(chain, application);
     chain.token = token;
     chain.value = value;
+    this.#links.push({ key, token, base, value });
     this.#setExpiry(chain, expireMs, chained.length > 0);
     this.#cells.decided(key, { token, base: token, value, expireMs });
     for (const older of chain.applications.keys())
@@ -323,9 +326,14 @@ export class Auditor implements BullObserver {
     return chained;
   }
 
-  /** At the end: what every job and every key has come to. `copies`: JSON by key. */
-  finish(copies: ReadonlyMap<string, string>): void {
+  /**
+   * At the end: what every job and every key has come to.
+   * @param copies JSON by key @param history what is left of it; undefined: there is none
+   */
+  finish(copies: ReadonlyMap<string, string>, history: readonly HistoryEntry[] | undefined): void {
     this.jobs.finish();
+    const wrong = history && wrongHistory(history, this.#links, this.#rules);
+    for (const what of wrong ?? []) this.#violated('P9', what);
     for (const [key, chain] of this.#chains) {
       const copy = copies.get(key) ?? DELETED;
       if (copy === DELETED && this.#mayBeGone(chain)) continue;

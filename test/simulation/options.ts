@@ -120,7 +120,7 @@ export function optionsFrom(seed: number): RunOptions {
     backoffMs: dice.pick([0, 5, 30]),
     unknownUpdates: dice.chance(0.1),
     rateLimited: dice.chance(0.1),
-    gate: drawGate(dice, leaseMs, requestDeadlineMs, durableCopies),
+    gate: drawGate(dice, leaseMs, requestDeadlineMs, durableCopies, new Dice(seed, 'history')),
     bull: {
       lockMs: Math.round(dice.between(100, 400)),
       stalledCheckMs: Math.round(dice.between(30, 150)),
@@ -189,16 +189,15 @@ function drawSettings(
   return settings;
 }
 
-/** Settings that have their defaults in all runs: nothing here looks at how much a history keeps. Any other one is drawn. */
-type AtDefault = 'historyLengthMax' | 'historyAgeMs' | 'historyValueMax' | 'checkpointEvery';
-
+/** @param later for settings that came later: without them, runs are what they were */
 function drawGate(
   dice: Dice,
   leaseMs: number,
   requestDeadlineMs: number,
   durableCopies: boolean,
+  later: Dice,
 ): TorilWorkerOptions {
-  const drawn: Omit<TorilWorkerOptions, AtDefault> = {
+  const drawn: TorilWorkerOptions = {
     leaseMs,
     batchJobsMax: dice.pick([1, 2, 5, 500]),
     batchDataMax: dice.pick([1, 100, 1_000_000]),
@@ -210,7 +209,11 @@ function drawGate(
     stallsMax: dice.pick([0, 1, 2, 5]),
     closeMs: dice.pick([0, 50, 500]),
     durableCopies,
-    history: dice.chance(0.15) ? 'on' : 'off',
+    history: dice.chance(0.15) || later.chance(0.3) ? 'on' : 'off',
+    historyLengthMax: later.pick([1, 4, 20, 100_000, 100_000]),
+    historyAgeMs: later.pick([0, 0, 20, 200]),
+    historyValueMax: later.pick([0, 20, 200]),
+    checkpointEvery: later.pick([1, 2, 5, 100]),
   };
   return checkedWorkerOptions(drawn, requestDeadlineMs);
 }

@@ -1,4 +1,5 @@
 /** One run of the simulation, from its seed to its verdict. */
+import type { HistoryEntry } from '../../src/history/history.ts';
 import type { Violation } from './auditor.ts';
 import { Faults } from './faults.ts';
 import { optionsFrom, type RunOptions, withTransactions } from './options.ts';
@@ -93,7 +94,17 @@ function* drive(world: World): Steps {
   );
   if (isViolated()) return;
   if (!isDrained(world)) auditor.violations.push(wedge(world));
-  auditor.finish(copiesOf(world));
+  auditor.finish(copiesOf(world), yield* historyOf(world));
+}
+
+/** Undefined: this run keeps none. */
+function* historyOf({ jobs, options }: World): Steps<readonly HistoryEntry[] | undefined> {
+  if (options.gate.history === 'off') return undefined;
+  let entries: readonly HistoryEntry[] | undefined;
+  const whole = { after: 0, until: Number.MAX_SAFE_INTEGER };
+  void jobs.history.read(whole).then((page) => ({ entries } = page));
+  yield;
+  return entries;
 }
 
 /** Every job is done with, and no lane holds a job that exists. */

@@ -160,7 +160,7 @@ function transactionFor(world: World, process: string, kind: JointKind): AnyUpda
   });
 }
 
-function isStrict(kind: UpdateKind): boolean {
+export function isStrict(kind: string): boolean {
   return kind === 'strict' || kind === 'fickle';
 }
 

@@ -15,6 +15,7 @@ import type { RunOptions } from './options.ts';
 import { ProcessClock } from './process-clock.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Trace } from './trace.ts';
+import { isStrict } from './updates.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 /** Takes a guard away, to show that the auditor sees it: a run with one must fail. */
@@ -78,6 +79,8 @@ export class World {
     this.auditor = new Auditor(
       {
         durableCopies: options.gate.durableCopies,
+        checkpointEvery: options.gate.checkpointEvery,
+        isStrict,
         stallsMax: options.gate.stallsMax,
         leaseMs: options.gate.leaseMs,
         isAlive: (name) => this.processes.some((one) => one?.name === name && one.alive),

@@ -1,5 +1,5 @@
 /** Guards of recordings with joint commits: each is folded once, as a whole, or is a gap of all its keys. */
-import type { Edit, Hunt, Twin } from './twin.ts';
+import { type Edit, type Hunt, SIMULATED, type Twin } from './twin.ts';
 
 const UNIT = 'test/unit/history';
 const REPLAYING = `${UNIT}/replay/replay-joint.test.ts`;
@@ -14,6 +14,46 @@ const edit = (file: string, find: string, replace: string): Edit => ({
   find,
   replace,
 });
+
+/** What is recorded is enough to go on from: the simulation keeps little of it, or much. */
+const RECORDING_TWINS: readonly Twin[] = [
+  {
+    name: 'value-not-recorded',
+    guard: 'a value is recorded where a replay could not go on otherwise',
+    hunt: SIMULATED,
+    edits: [
+      edit(
+        'history.ts',
+        'isBlind || sinceCheckpoint < 0 || sinceCheckpoint',
+        'isBlind || sinceCheckpoint',
+      ),
+    ],
+  },
+  {
+    name: 'joint-value-not-recorded',
+    guard: 'if the value of one key of a joint commit is not known, those of all are recorded',
+    hunt: { ...SIMULATED, transactions: true },
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-history.ts',
+        find: '      if (its < 0) return undefined;\n',
+        replace: '      if (its < 0) continue;\n',
+      },
+    ],
+  },
+  {
+    name: 'trimmed-checkpoint',
+    guard: 'a value of which the recorded commit was trimmed is not known any more',
+    hunt: SIMULATED,
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-history.ts',
+        find: '    if (standing?.token !== copyToken || standing.checkpoint < this.#trimmed) return -1;\n',
+        replace: '    if (standing?.token !== copyToken || standing.checkpoint < 0) return -1;\n',
+      },
+    ],
+  },
+];
 
 const REPLAY_TWINS: readonly Twin[] = [
   {
@@ -303,4 +343,4 @@ const OTHER_TWINS: readonly Twin[] = [
   },
 ];
 
-export const HISTORY_TWINS: readonly Twin[] = [...REPLAY_TWINS, ...OTHER_TWINS];
+export const HISTORY_TWINS: readonly Twin[] = [...RECORDING_TWINS, ...REPLAY_TWINS, ...OTHER_TWINS];

@@ -203,6 +203,18 @@ async function drive(
     ],
   },
   {
+    name: 'joint-cell-never-written',
+    guard: 'a cell that nobody has written after a joint commit is written, not taken for lost',
+    hunt: WITH_TRANSACTIONS,
+    edits: [
+      {
+        file: 'src/workers/turn/find-start.ts',
+        find: "    if (memory.owesCell && isMissing) return { kind: 'behind' };\n",
+        replace: '    void isMissing;\n',
+      },
+    ],
+  },
+  {
     name: 'joint-write-without-cas',
     guard: 'the CAS on the writes of a joint commit',
     hunt: WITH_TRANSACTIONS,

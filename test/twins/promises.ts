@@ -47,7 +47,12 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['refusal-is-a-failure', 'repeated-blindly', 'failed-after-giving-up'],
     ...['telemetry-throws', 'cancelled-is-called'],
     ...['joint-any-head', 'joint-any-head-in-redis', 'joint-in-one-lane'],
-    ...['joint-never-behind', 'joint-completes-early', 'joint-writes-for-sure'],
+    ...[
+      'joint-never-behind',
+      'joint-completes-early',
+      'joint-writes-for-sure',
+      'joint-cell-never-written',
+    ],
   ],
   'P4 nothing lost': ['believe-any-cell', 'forget-landed-commit', 'size-after-sending'],
   'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
@@ -77,6 +82,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     'joint-keys-by-their-user',
   ],
   'replay: green means as it was': [
+    ...['value-not-recorded', 'joint-value-not-recorded', 'trimmed-checkpoint'],
     ...['replay-line-by-line', 'replay-lines-of-others', 'replay-lines-in-any-order'],
     ...['replay-part-of-a-commit', 'replay-of-unknown-values', 'replay-of-differing-values'],
     ...['replay-of-former-values', 'replay-behind-a-failure', 'replay-outcomes-of-others'],

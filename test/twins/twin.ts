@@ -34,4 +34,4 @@ export type Hunt =
 const SEEDS = 20_000;
 
 /** By the simulation, from the first seed on. */
-export const SIMULATED: Hunt = { by: 'simulation', from: 0, seeds: SEEDS };
+export const SIMULATED = { by: 'simulation', from: 0, seeds: SEEDS } as const satisfies Hunt;
