@@ -49,7 +49,10 @@ export function casDisabledError(address: string): TorilError {
 }
 
 export function closedClientError(address: string): TorilError {
-  return new TorilError('CLOSED', `the client of memcached at ${address} is closed`);
+  return new TorilError(
+    'CLOSED',
+    `the client of memcached at ${address} is closed: await what you ask of it before you close it.`,
+  );
 }
 
 /** So do ElastiCache Serverless, and proxies. */

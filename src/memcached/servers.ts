@@ -10,3 +10,8 @@ export interface MemcachedServers {
   /** As of each server. */
   close(atOnce?: boolean): Promise<void>;
 }
+
+/** For people: the servers of a fingerprint. */
+export function serversIn(fingerprint: string): string {
+  return fingerprint.slice(fingerprint.indexOf(':') + 1);
+}

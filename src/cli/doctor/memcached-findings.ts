@@ -1,6 +1,7 @@
 /** Of memcached: whether each server can be used, and whether the list is the one that workers use. */
 import { messageOf, TorilError } from '../../errors.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
+import { serversIn } from '../../memcached/servers.ts';
 import { bad, type Finding, good, unsure } from './finding.ts';
 
 /** Connecting is the check: it finds out about CAS, the protocol, the login and the item size. */
@@ -20,10 +21,10 @@ export async function memcachedFinding(server: MemcachedServer): Promise<Finding
 export function listFinding(registered: string | undefined, given: string): Finding {
   if (registered === undefined)
     return unsure('server list', 'no worker has registered one yet', 'Start a worker.');
-  if (registered === given) return good('server list', `as registered: ${given}`);
+  if (registered === given) return good('server list', `as registered: ${serversIn(given)}`);
   return bad(
     'server list',
-    `workers use ${registered}, but ${given} was named here`,
+    `workers use ${serversIn(registered)}, but ${serversIn(given)} was named here`,
     'Name the same servers; to change the list: toril servers --accept.',
   );
 }

@@ -11,7 +11,8 @@ import {
 export const REDIS_VARIABLE = 'TORIL_REDIS';
 export const MEMCACHED_VARIABLE = 'TORIL_MEMCACHED';
 const REDIS_DEFAULT = 'redis://127.0.0.1:6379';
-const MEMCACHED_DEFAULT = '127.0.0.1:11211';
+/** Spelled as the docs spell it: another spelling is another list of servers. */
+const MEMCACHED_DEFAULT = 'localhost:11211';
 const QUEUE_DEFAULT = 'toril';
 const PREFIX_DEFAULT = 'bull';
 

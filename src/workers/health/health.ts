@@ -7,7 +7,7 @@ import { messageOf, TorilError } from '../../errors.ts';
 import type { RegisteredServers } from '../../jobs/redis/registered-servers.ts';
 import { lockName } from '../../memcached/item-names.ts';
 import type { MemcachedServer } from '../../memcached/server.ts';
-import type { MemcachedServers } from '../../memcached/servers.ts';
+import { type MemcachedServers, serversIn } from '../../memcached/servers.ts';
 import type { WorkerStatus } from '../worker-status.ts';
 import type { SlotProgress } from './slot-progress.ts';
 
@@ -107,7 +107,7 @@ async function redisTrouble({ list, servers }: HealthSite): Promise<Trouble | un
   const message =
     registered === undefined
       ? 'no list of memcached servers is registered for the queue yet.'
-      : `the queue uses the memcached servers ${registered}, and this worker has ${servers.fingerprint}.`;
+      : `the queue uses the memcached servers ${serversIn(registered)}, and this worker has ${serversIn(servers.fingerprint)}.`;
   return { server: 'redis', code: 'SERVER_LIST_CHANGED', message };
 }
 

@@ -7,7 +7,7 @@ import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
 import { messageOf, redisFailed, TorilError } from '../../errors.ts';
 import type { RegisteredServers } from '../../jobs/redis/registered-servers.ts';
 import { mayComeLater } from '../../memcached/server.ts';
-import type { MemcachedServers } from '../../memcached/servers.ts';
+import { type MemcachedServers, serversIn } from '../../memcached/servers.ts';
 import type { EventReporter } from '../worker-events.ts';
 import { MemcachedWatch, ServerState, type ServerStatus } from './server-state.ts';
 
@@ -204,6 +204,6 @@ function noAnswer(): TorilError {
 function listChanged(queue: string, registered: string, given: string): TorilError {
   return new TorilError(
     'SERVER_LIST_CHANGED',
-    `the queue "${queue}" uses the memcached servers ${registered}, but this worker was given ${given}. Two lists would keep two locks for one key. To change the list, stop all workers, then run "toril servers --accept" with the new one; values move by way of their copies.`,
+    `the queue "${queue}" uses the memcached servers ${serversIn(registered)}, but this worker was given ${serversIn(given)}. Two lists would keep two locks for one key, and one server spelled in two ways is two lists. Spell it as above; or, to change the list, stop all workers, then run "toril servers --accept" with the new one; values move by way of their copies.`,
   );
 }

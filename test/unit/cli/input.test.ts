@@ -35,8 +35,8 @@ describe('the address of Redis', () => {
 
 describe('the memcached servers', () => {
   test.each([
-    [undefined, ['127.0.0.1:11211']],
-    [' ', ['127.0.0.1:11211']],
+    [undefined, ['localhost:11211']],
+    [' ', ['localhost:11211']],
     ['a', ['a']],
     ['a:1, b:2', ['a:1', 'b:2']],
   ])('%s', (given, servers) => {
