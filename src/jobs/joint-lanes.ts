@@ -21,6 +21,8 @@ export interface JointHead {
   readonly ready: number;
   /** There is no run: keys in whose lanes another job must be seen to first, */
   readonly blockedBy: readonly string[];
+  /** which waits for its own delivery, its retry or an operator; else others may decide it at any moment; */
+  readonly stands: boolean;
   /** or which the first job is missing in. */
   readonly missingIn: readonly string[];
   /** There is no run because somebody took one of these keys in hand a moment ago, and is probably at work. */

@@ -47,9 +47,9 @@ export interface LaneEntry {
   readonly failedReason: string;
   /**
    * What an operator wants: nothing, to move it to the lane's end, or to fail it. `held`: its attempts
-   * are used up, and BullMQ is just being told.
+   * are used up, and BullMQ is just being told. `deliver`: it failed where it was not delivered, and waits for its delivery.
    */
-  readonly directive: '' | 'skip' | 'drop' | 'held';
+  readonly directive: '' | 'skip' | 'drop' | 'held' | 'deliver';
   /** All its keys, in its user's order, if it has several (joint-lanes.ts). */
   readonly keys?: readonly string[];
 }

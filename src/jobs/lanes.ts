@@ -164,8 +164,11 @@ export interface Lanes extends JointLanes {
   lookAt(standing: readonly StandingLane[]): Promise<LaneSight[]>;
   /** What an operator sees. */
   inspect(key: string, jobsMax: number): Promise<LaneState>;
-  /** Marks a job for the next combiner that meets it at the lane's head. False: no such job. */
-  direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean>;
+  /**
+   * Marks a job for the next combiner that meets it at the lane's head; with `deliver` only one that has no mark.
+   * False: no such job.
+   */
+  direct(jobId: string, directive: 'skip' | 'drop' | 'deliver'): Promise<boolean>;
   /**
    * Makes the copy be what the cell says, whatever it was: an operator's choice (`trust cell`). With
    * `sequences`, other jobs stay in the lane.

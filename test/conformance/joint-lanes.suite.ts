@@ -112,7 +112,8 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
     test('is ready if it is the next one in all its lanes, and says in which it is not', async () => {
       await enterSingle('first', B);
       await enterJoint('j', A, B, C);
-      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [B], missingIn: [] });
+      const waiting = { ready: 0, blockedBy: [B], stands: false, missingIn: [] };
+      expect((await take(A)).joint).toMatchObject(waiting);
       expect((await take(B)).joint).toBeUndefined();
       await stage.removeJob('first');
       expect((await take(B)).gone).toEqual(['first']);
@@ -217,9 +218,17 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       await enterJoint('1', B, C);
       await enterJoint('2', A, B);
       await stage.changeJob('1', { attemptsMade: 1 });
-      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [B], isInHand: false });
+      const standing = { ready: 0, blockedBy: [B], stands: true, isInHand: false };
+      expect((await take(A)).joint).toMatchObject(standing);
       const { entries } = await take(B);
       expect(entries.map(({ jobId }) => jobId)).toEqual(['1', '2']);
+    });
+
+    test('one behind a job of one key that was tried before stands still with it', async () => {
+      await enterSingle('first', B);
+      await enterJoint('j', A, B);
+      await lanes.direct('first', 'deliver');
+      expect((await take(A)).joint).toMatchObject({ ready: 0, blockedBy: [B], stands: true });
     });
 
     test('whose keys somebody has in hand is not taken for a moment, but for another lane', async () => {

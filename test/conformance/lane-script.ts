@@ -115,9 +115,14 @@ export class LaneScript {
     if (draw < 0.8) return this.#locate();
     if (draw < 0.85) return this.#inspect();
     if (draw < 0.9) return this.#startAlone();
-    if (draw < 0.95) return this.#stage.lanes.direct(this.#anyJob(), this.#pick(['skip', 'drop']));
+    if (draw < 0.95) return this.#direct();
     if (draw < 0.97) return this.#stage.removeJob(this.#anyJob());
     return this.#stage.forgetEntry(this.#anyJob());
+  }
+
+  #direct(): Promise<unknown> {
+    const directive = this.#pick(['skip', 'drop', 'deliver'] as const);
+    return this.#stage.lanes.direct(this.#anyJob(), directive);
   }
 
   async #startAlone(): Promise<unknown> {

@@ -572,6 +572,18 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
         expect(await lanes.startAlone('a', 8, [])).toBe(1);
       });
 
+      test('a job is marked to be delivered, unless it has another mark', async () => {
+        await enter('a', 'b');
+        await lanes.direct('a', 'deliver');
+        await lanes.direct('b', 'drop');
+        await lanes.direct('b', 'deliver');
+        expect(await lanes.direct('none', 'deliver')).toBe(false);
+        const marks = (await lanes.take(taking())).entries.map(({ directive }) => directive);
+        expect(marks).toEqual(['deliver', 'drop']);
+        await lanes.direct('a', 'skip');
+        expect((await lanes.take(taking())).entries[0]?.directive).toBe('skip');
+      });
+
       test('marks a job that holds its lane, and lets it stay', async () => {
         const taken = await enter('a', 'b', 'c');
         await stage.changeJob('c', { finished: 'failed', failedReason: 'by BullMQ' });

@@ -138,8 +138,25 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '      this.#turn.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged\n      return needsDelivery(entry);',
+        find: "      this.#turn.context.lanes.direct(entry.jobId, 'deliver').catch(() => undefined);\n      return needsDelivery(entry);",
         replace: '      return this.#exhaust(entry, update, thrown);',
+      },
+    ],
+  },
+  {
+    name: 'called-in-absence',
+    guard:
+      'a job that has failed where it was not delivered is called by its own delivery only, whoever meets it',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/workers/failing-transactions.test.ts',
+      why: 'it costs calls, and breaks no promise',
+    },
+    edits: [
+      {
+        file: 'src/workers/fold/fold.ts',
+        find: "      this.#turn.context.lanes.direct(entry.jobId, 'deliver').catch(() => undefined);\n",
+        replace: '',
       },
     ],
   },

@@ -11,6 +11,8 @@ const WITH_TRANSACTIONS = {
 
 const CONFORMANCE = 'test/conformance/lanes.test.ts';
 const CELLS = 'test/unit/workers/joint-cells.test.ts';
+const FAILING = 'test/unit/workers/failing-transactions.test.ts';
+const SLOWER = 'without it everything drains, only later';
 const IN_MEMORY = 'the simulation has no Redis, but the engine in memory';
 
 export const JOINT_TWINS: readonly Twin[] = [
@@ -378,6 +380,30 @@ async function drive(
         file: 'src/updates/calling/update-context.ts',
         find: '    this.#keys ??= keys && Object.freeze([...keys]);\n',
         replace: '    this.#keys ??= keys && [...keys];\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-cut-short',
+    guard: 'what was taken with a joint commit, and is not decided by it, is in nobody’s hand',
+    hunt: { by: 'test', file: FAILING, why: SLOWER },
+    edits: [
+      {
+        file: 'src/workers/joint/drive.ts',
+        find: '  turn.putBack(new Set(folded.keys.map(({ of }) => of.key)));\n',
+        replace: '  turn.takenToken = 0;\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-waits-in-its-slot',
+    guard: 'jobs behind a transaction that waits for its delivery do not keep their slots from it',
+    hunt: { by: 'test', file: FAILING, why: SLOWER },
+    edits: [
+      {
+        file: 'src/workers/joint/ready.ts',
+        find: '  return stands\n',
+        replace: '  return stands && forKeys.length > 8\n',
       },
     ],
   },

@@ -64,7 +64,13 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['closing-goes-on', 'lane-left-to-nobody', 'joint-never-swept'],
   ],
   'P7 fair attempts': [
-    ...['charged-in-absence', 'stalled-in-company', 'survived-in-silence', 'retried-in-silence'],
+    ...[
+      'charged-in-absence',
+      'called-in-absence',
+      'stalled-in-company',
+      'survived-in-silence',
+      'retried-in-silence',
+    ],
     ...['begun-again-in-silence', 'survived-said-once', 'dead-at-once', 'survived-said-late'],
     ...['limit-is-a-failure', 'charged-twice'],
     ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
@@ -72,7 +78,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   ],
   'P8 isolation': [
     ...['context-of-a-neighbour', 'combiner-in-a-jobs-context', 'limit-of-completions'],
-    ...['limit-used-up-by-snoozing'],
+    ...['limit-used-up-by-snoozing', 'joint-cut-short', 'joint-waits-in-its-slot'],
   ],
   'P9 loud': [
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],

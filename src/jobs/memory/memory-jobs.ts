@@ -228,10 +228,11 @@ export class MemoryJobs {
     if (job !== undefined) noteSurvived(job, tokens);
   }
 
-  direct(jobId: string, directive: 'skip' | 'drop'): boolean {
+  direct(jobId: string, directive: 'skip' | 'drop' | 'deliver'): boolean {
     const job = this.#jobs.get(jobId);
-    if (job !== undefined) job.directive = directive;
-    return job !== undefined;
+    if (job === undefined) return false;
+    if (directive !== 'deliver' || job.directive === '') job.directive = directive;
+    return true;
   }
 
   lookAt({ key, jobId }: StandingLane): LaneSight {

@@ -82,14 +82,15 @@ export class MemoryJoint {
     const ready = isInHand ? 0 : entries.length;
     const touched = isInHand ? [] : opened.filter(({ taken }) => taken > 0);
     const others = touched.filter(({ key }) => key !== request.key);
-    const endsFor = (why: string): string[] =>
-      ending?.why === why && ready === 0 ? [ending.key] : [];
+    const endsFor = (...why: string[]): string[] =>
+      ending !== undefined && why.includes(ending.why) && ready === 0 ? [ending.key] : [];
     return {
       entries: ready === 0 ? [first] : entries,
       touched,
       joint: {
         ready,
-        blockedBy: endsFor('other'),
+        blockedBy: endsFor('other', 'stands'),
+        stands: ending?.why === 'stands',
         missingIn: endsFor('missing'),
         isInHand,
         others: new Map(others.map(({ key }) => [key, this.#other(key)])),

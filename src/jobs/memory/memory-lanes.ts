@@ -110,7 +110,7 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.inspect(key, jobsMax));
   }
 
-  direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {
+  direct(jobId: string, directive: 'skip' | 'drop' | 'deliver'): Promise<boolean> {
     return this.travel(() => this.#jobs.direct(jobId, directive));
   }
 

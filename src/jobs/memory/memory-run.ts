@@ -31,7 +31,7 @@ interface OpenLane {
 /** Before which lane's job the run ends, and why. */
 interface Ending {
   readonly key: string;
-  readonly why: 'other' | 'missing' | 'in-hand';
+  readonly why: 'other' | 'stands' | 'missing' | 'in-hand';
 }
 
 export class MemoryRun {
@@ -68,10 +68,10 @@ export class MemoryRun {
       const lane = places.at(-1) as OpenLane;
       const [jobId, sequence] = lane.entries[lane.taken] as Entry;
       const entry = this.#facts.entryOf(lane.key, jobId, sequence);
-      const mayFollow = entry?.keys !== undefined && isUntried(entry);
-      const isFirst = this.entries.length === 0 && jobId === head;
-      if (entry?.keys === undefined || !(mayFollow || isFirst))
-        return { key: lane.key, why: 'other' };
+      const mayBegin = this.entries.length === 0 && jobId === head;
+      if (entry !== undefined && !isUntried(entry) && !mayBegin)
+        return { key: lane.key, why: 'stands' };
+      if (entry?.keys === undefined) return { key: lane.key, why: 'other' };
       const before = this.#before(jobId, sequence, entry.keys);
       if (before !== undefined && 'why' in before) return before;
       if (before !== undefined) {

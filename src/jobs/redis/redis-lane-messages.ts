@@ -63,11 +63,12 @@ export function takenOf(
 }
 
 function jointOf(joint: JointReply, reply: Unpacking<unknown>): JointHead {
-  const [ready, blockedBy, missingIn, lost, others, isInHand] = joint;
+  const [ready, blockedBy, missingIn, lost, others, isInHand, stands] = joint;
   return {
     ready,
     isInHand: isInHand === 1,
     blockedBy: listOf(blockedBy),
+    stands: stands === 1,
     missingIn: listOf(missingIn),
     lost: lost === 1,
     others: new Map(listOf(others).map((other) => otherKeyOf(other, reply))),

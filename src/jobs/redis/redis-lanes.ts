@@ -123,7 +123,7 @@ export class RedisLanes implements Lanes {
     await this.#scripts.run(NOTE_SURVIVED, [jobId, tokens.join(' ')]);
   }
 
-  async direct(jobId: string, directive: 'skip' | 'drop'): Promise<boolean> {
+  async direct(jobId: string, directive: 'skip' | 'drop' | 'deliver'): Promise<boolean> {
     return (await this.#scripts.run(DIRECT, [jobId, directive])) === 1;
   }
 

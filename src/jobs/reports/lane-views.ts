@@ -1,4 +1,5 @@
 /** What is known of lanes without asking memcached. The contract; redis-lane-views.ts is the engine that queues use. */
+import type { LaneEntry } from '../lane.ts';
 import type { LaneCounts, LaneFirst } from './lane-report.ts';
 
 export interface LaneViews {
@@ -99,7 +100,7 @@ export interface HeadFacts {
   readonly attemptsMade: number;
   readonly failedReason: string;
   /** As LaneEntry has it. */
-  readonly directive: '' | 'skip' | 'drop' | 'held';
+  readonly directive: LaneEntry['directive'];
   /** Until it is due, if it is held back. */
   readonly dueInMs: number;
   /** Since it was finished. */

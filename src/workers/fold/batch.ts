@@ -99,7 +99,7 @@ export interface FoldTurn {
 type FoldContext = Pick<GateContext, 'queue' | 'clock' | 'report' | 'inTrace' | 'log'> & {
   readonly registry: Pick<UpdateRegistry, 'find'>;
   readonly options: Pick<TorilWorkerOptions, 'batchMs' | 'stallsMax'>;
-  readonly lanes: Pick<Lanes, 'startAlone'>;
+  readonly lanes: Pick<Lanes, 'direct' | 'startAlone'>;
 };
 
 interface FoldLease {

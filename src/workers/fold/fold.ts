@@ -127,8 +127,8 @@ class Folding {
       return this.#exhaust(entry, update, new Error(entry.failedReason));
 
     const { memory, arrivals } = this.#turn;
-    const { isSuspect, isFirst, tooLarge } = memory.of(entry.jobId);
-    const triedBefore = entry.attemptsMade > 0 || entry.stalls > 0 || isSuspect === true;
+    const { isFirst, tooLarge } = memory.of(entry.jobId);
+    const triedBefore = entry.attemptsMade > 0 || entry.stalls > 0 || entry.directive === 'deliver';
     if ((triedBefore || this.#turn.onlyDelivered()) && arrivals.get(entry.jobId) === undefined) {
       return needsDelivery(entry);
     }
@@ -241,7 +241,8 @@ class Folding {
   #charge(entry: LaneEntry, update: AnyUpdate, thrown: Error): Verdict {
     const arrival = this.#turn.arrivals.get(entry.jobId);
     if (arrival === undefined) {
-      this.#turn.memory.note(entry.jobId, { isSuspect: true }); // only its own delivery may be charged
+      // Only its own delivery may be charged. Nobody else calls it again: without this mark, visitors of its lanes did so 606 times.
+      this.#turn.context.lanes.direct(entry.jobId, 'deliver').catch(() => undefined);
       return needsDelivery(entry);
     }
     if (this.#isOutdated(entry, arrival)) {

@@ -4,8 +4,6 @@ import { WorkerMemory } from './worker-memory.ts';
 
 /** What is remembered of one job. */
 interface JobNote {
-  /** It failed when it was tried in somebody else's delivery. */
-  readonly isSuspect?: boolean;
   /** It failed in an attempt that was over already: it was looked at again. */
   readonly isOutdated?: boolean;
   /** It begins a batch: if it fails, no value has to be made again, which was not possible. */

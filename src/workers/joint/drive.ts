@@ -23,7 +23,7 @@ import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
 import { isRestricted, laneEntries } from '../turn/take.ts';
 import { AGAIN, type BatchEnd, type Turn } from '../turn/turn-state.ts';
 import { type FoldedKey, type FoldedRun, foldRun } from './fold-run.ts';
-import { notReady } from './ready.ts';
+import { notReady, waitFor } from './ready.ts';
 import { type RunKeys, runKeys } from './run-keys.ts';
 import { writeCells } from './write-cells.ts';
 
@@ -73,7 +73,7 @@ async function drive(
   const elsewhere = stopsElsewhere(turn, folded, run);
   if (folded.decisions.size === 0) {
     if (elsewhere === undefined) return settleUncommitted(turn, taken, batch);
-    return waitsFor(turn, taken, elsewhere);
+    return waitsFor(turn, taken, elsewhere, batch.stop.kind === 'delivery');
   }
 
   const { accepted } = await context.lanes.acknowledgeJoint(commitOf(turn, taken, run, folded));
@@ -82,7 +82,7 @@ async function drive(
     context.report('acknowledgementRefused', { key: turn.key, token: taken.token });
     return AGAIN;
   }
-  // The run may have ended before it was to: in a limited queue it does after each job, and each one waited for IN_HAND_MS.
+  // The run may have ended before it was to: before one that fails, or in a limited queue after each job, and each of these waited for IN_HAND_MS.
   turn.putBack(new Set(folded.keys.map(({ of }) => of.key)));
   reportCommitted(turn, taken, folded);
   const own = ownBatch(turn, folded, elsewhere);
@@ -106,12 +106,17 @@ function stopsElsewhere(
   return stopped?.keys.includes(key) === false ? stopped.keys[0] : undefined;
 }
 
-function waitsFor(turn: Turn, taken: Taken, other: string): Promise<BatchEnd> | BatchEnd {
+function waitsFor(
+  turn: Turn,
+  taken: Taken,
+  other: string,
+  stands: boolean,
+): Promise<BatchEnd> | BatchEnd {
   turn.putBack();
-  const blocked = { blockedBy: [other], missingIn: [], isInHand: false };
+  const blocked = { blockedBy: [other], missingIn: [], isInHand: false, stands };
   if (laneEntries(taken, turn.key).length > 0) return notReady(turn, taken, blocked);
   turn.toVisit.add(other);
-  return { kind: 'waits', forKeys: [other] };
+  return waitFor(turn, [other], stands);
 }
 
 /** The batch as the turn of its own key sees it. */

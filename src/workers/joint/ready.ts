@@ -11,7 +11,7 @@ import { type BatchEnd, NEXT, type Turn } from '../turn/turn-state.ts';
 export async function notReady(
   turn: Turn,
   taken: Taken,
-  { blockedBy, missingIn, isInHand }: Pick<JointHead, 'blockedBy' | 'missingIn' | 'isInHand'>,
+  { blockedBy, missingIn, isInHand, stands }: Omit<JointHead, 'ready' | 'others' | 'lost'>,
 ): Promise<BatchEnd> {
   if (isInHand) return { kind: 'in-hand' };
   const entry = laneEntries(taken, turn.key)[0] as LaneEntry;
@@ -37,7 +37,19 @@ export async function notReady(
   }
   // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
   blockedBy.forEach((other) => turn.toVisit.add(other));
-  return { kind: 'waits', forKeys: blockedBy };
+  // Of one that is to give up after a while, somebody must look in time.
+  return waitFor(turn, blockedBy, stands && failAfterMs === undefined);
+}
+
+/**
+ * For lanes of which this one's first job is not the first. While they stand still, so does this one, and its jobs give their
+ * slots back: the delivery that all of them wait for may need one. With 4 workers, 35 of 400 jobs that failed once, and a
+ * patience of 1 s, they kept it waiting until their patience was over each time: 51 s instead of 0.9 s in all.
+ */
+export function waitFor({ context }: Turn, forKeys: readonly string[], stands: boolean): BatchEnd {
+  return stands
+    ? { kind: 'blocked', delayMs: context.options.blockedMs }
+    : { kind: 'waits', forKeys };
 }
 
 /** Undefined: for ever; or the worker does not know its update. */

@@ -92,6 +92,7 @@ interface Scene {
   /** Attempts that the delivered jobs had used up when they were delivered. */
   readonly attemptsMade?: number;
   readonly startAlone?: Lanes['startAlone'];
+  readonly direct?: Lanes['direct'];
   readonly beginApply?: FoldTurn['beginApply'];
 }
 
@@ -113,7 +114,10 @@ function turnOf(scene: Scene): FoldTurn {
       registry: scene.registry ?? new UpdateRegistry(updates),
       clock: scene.clock ?? systemClock,
       options: scene.options ?? { batchMs: 60_000, stallsMax: 2 },
-      lanes: { startAlone: scene.startAlone ?? (() => Promise.resolve(1)) },
+      lanes: {
+        startAlone: scene.startAlone ?? (() => Promise.resolve(1)),
+        direct: scene.direct ?? (() => Promise.resolve(true)),
+      },
       report: scene.report ?? (() => {}),
     },
     memory: scene.memory ?? new KeyMemory(),
@@ -296,18 +300,20 @@ describe('a job that throws', () => {
   ];
 
   it('stops the batch before it if it was not delivered here, and is tried in its own delivery only', async () => {
-    const memory = new KeyMemory();
-    const batch = await folded(failing(), { memory });
-    expect(batch).toMatchObject({
-      value: { text: 'a' },
-      decided: 1,
-      stop: { kind: 'delivery', jobId: 'b' },
-    });
-    expect(['a', 'b', 'c'].filter((jobId) => memory.of(jobId).isSuspect)).toEqual(['b']);
+    const marks: string[][] = [];
+    const direct: Lanes['direct'] = async (...mark) => marks.push(mark) > 0;
+    const batch = await folded(failing(), { direct });
+    const stop = { kind: 'delivery', jobId: 'b' };
+    expect(batch).toMatchObject({ value: { text: 'a' }, decided: 1, stop });
+    expect(marks).toEqual([['b', 'deliver']]);
     let calls = 0;
     const counting = { ...(updates[0] as AnyUpdate), apply: () => ++calls };
-    await folded(failing().slice(1), { memory, registry: new UpdateRegistry([counting]) });
+    const registry = new UpdateRegistry([counting]);
+    const marked = failing({ directive: 'deliver' }).slice(1);
+    expect(await folded(marked, { registry })).toMatchObject({ decided: 0, stop });
     expect(calls).toBe(0);
+    await folded(marked, { registry, delivered: { b: 2 } });
+    expect(calls).toBeGreaterThan(0);
   });
 
   it('is charged in its own delivery, and blocks', async () => {

@@ -31,16 +31,18 @@ return result
 };
 
 /**
- * An operator's word on a job, for the next combiner that meets it.
+ * An operator's word on a job, for the next combiner that meets it; or a worker's, which replaces nobody's.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] skip or drop
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] skip, drop or deliver
  */
 export const DIRECT: Script = {
   name: 'torilDirect',
   numberOfKeys: 1,
   lua: `
-if redis.call('EXISTS', ARGV[1] .. ARGV[2]) == 0 then return 0 end
-redis.call('HSET', ARGV[1] .. ARGV[2], '${DIRECTIVE_FIELD}', ARGV[3])
+local jobKey, directive = ARGV[1] .. ARGV[2], ARGV[3]
+if redis.call('EXISTS', jobKey) == 0 then return 0 end
+if directive == 'deliver' and (redis.call('HGET', jobKey, '${DIRECTIVE_FIELD}') or '') ~= '' then return 1 end
+redis.call('HSET', jobKey, '${DIRECTIVE_FIELD}', directive)
 return 1
 `,
 };

@@ -19,6 +19,7 @@ export type JointReply = [
   lost: 0 | 1,
   others: List<OtherKeyReply>,
   isInHand: 0 | 1,
+  stands: 0 | 1,
 ];
 
 export type OtherKeyReply = [
@@ -67,8 +68,9 @@ local function firstOf(lane)
   return lane.page[at + 1], lane.page[at + 2]
 end
 
+-- Of a plain one nothing more is told.
 local function isUntried(entry)
-  return entry[5] == '0' and entry[6] == '0' and entry[7] == 'no' and entry[8] == ''
+  return not entry[5] or entry[5] == '0' and entry[6] == '0' and entry[7] == 'no' and entry[8] == ''
 end
 
 local function isAmong(key, keys)
@@ -91,7 +93,7 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
     local job = jobs[place.id]
     if job == nil then
       local entry, size, keys = entryOf(place.key, place.id, place.sequence, traces)
-      job = keys and { entry = entry, size = size, keys = keys, isUntried = isUntried(entry) } or false
+      job = entry and { entry = entry, size = size, keys = keys, isUntried = isUntried(entry) } or false
       jobs[place.id] = job
     end
     return job
@@ -118,7 +120,10 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
     while #places > 0 do
       local place = places[#places]
       local job = jobOf(place)
-      if not job or not (job.isUntried or (#run == 0 and place.id == headId)) then return run, opened, place.key, 'other' end
+      if not job then return run, opened, place.key, 'other' end
+      local mayBegin = #run == 0 and place.id == headId
+      if not job.isUntried and not mayBegin then return run, opened, place.key, 'stands' end
+      if not job.keys then return run, opened, place.key, 'other' end
       local first, ending, why = before(place, job)
       if ending then return run, opened, ending, why end
       if first then
@@ -148,7 +153,7 @@ end
 local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHand)
   local run, opened, ending, why = runFrom(key, jobsMax, dataMax, traces, entryOf)
   if why == 'hand' and #run < ${SMALL_RUN_JOBS} then
-    return { first }, { 0, {}, {}, 0, {}, 1 }
+    return { first }, { 0, {}, {}, 0, {}, 1, 0 }
   end
   local others = {}
   for i = 1, #opened do
@@ -161,8 +166,9 @@ local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHa
   end
   local copy, isReady = opened[1].copy, #run > 0
   local lost = copy[5] == (copy[1] or '0') and 1 or 0
-  local blockedBy = not isReady and (why == 'other' or why == 'full') and { ending } or {}
+  local stands = why == 'stands' and 1 or 0
+  local blockedBy = not isReady and (stands == 1 or why == 'other' or why == 'full') and { ending } or {}
   local missingIn = not isReady and why == 'missing' and { ending } or {}
-  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, 0 }
+  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, 0, stands }
 end
 `;
