@@ -145,11 +145,6 @@ export class Queue extends BullQueue<
     return pageOfLanes(this.inRedis.views, request);
   }
 
-  /** Whether anybody has used the queue: BullMQ makes it when it is opened. @internal */
-  async exists(): Promise<boolean> {
-    return this.inRedis.upkeep.isUsed();
-  }
-
   /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
   async laneCounts(): Promise<LaneCounts> {
     return this.inRedis.views.counts();

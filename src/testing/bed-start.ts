@@ -6,7 +6,7 @@ import { valueHash } from '../history/history.ts';
 import { CommitLines } from '../history/recording/joint-lines.ts';
 import { RecordingReader } from '../history/recording/reader.ts';
 import { foldJoint } from '../history/replay/joint/fold-joint.ts';
-import { KeyReplay } from '../history/replay/key.ts';
+import { KeyReplay } from '../history/replay/keys/key-replay.ts';
 import { asJsonValue } from '../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { checkKey } from '../key.ts';

@@ -4,7 +4,7 @@ import type { Random } from '../../src/base/random.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import type { Acquisition, Lease } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
-import { MemoryTokens } from '../../src/lock/strict/tokens.ts';
+import { MemoryTokens } from './memory-tokens.ts';
 import { createLocks, type Locks } from '../../src/lock/strict/with-lease.ts';
 import {
   MemoryServer,

@@ -124,7 +124,7 @@ const REPLAY_TWINS: readonly Twin[] = [
     hunt: byTest(GAPS),
     edits: [
       edit(
-        'replay/key.ts',
+        'replay/keys/key-replay.ts',
         "    if (this.#state !== 'following') return undefined;\n",
         '    if (this.#isWaiting()) return undefined;\n',
       ),
@@ -136,7 +136,7 @@ const REPLAY_TWINS: readonly Twin[] = [
     hunt: byTest(GAPS),
     edits: [
       edit(
-        'replay/key.ts',
+        'replay/keys/key-replay.ts',
         '    return origin === undefined && base === this.#token ? this.#kept?.box : undefined;\n',
         '    return origin === undefined && base !== 0 ? this.#kept?.box : undefined;\n',
       ),
@@ -160,7 +160,7 @@ const REPLAY_TWINS: readonly Twin[] = [
     hunt: byTest(GAPS),
     edits: [
       edit(
-        'replay/key-check.ts',
+        'replay/keys/key-check.ts',
         '    const isAgreed = replays.every(({ agrees }) => agrees);\n',
         '    const isAgreed = replays.some(({ agrees }) => agrees);\n',
       ),
@@ -200,7 +200,7 @@ const REPLAY_TWINS: readonly Twin[] = [
     hunt: byTest(REPLAYING),
     edits: [
       edit(
-        'replay/keys-at-once.ts',
+        'replay/keys/keys-at-once.ts',
         '    const before = keys.flatMap((key) => this.#busy.get(key) ?? []);\n',
         '    const before = keys.slice(0, 1).flatMap((key) => this.#busy.get(key) ?? []);\n',
       ),

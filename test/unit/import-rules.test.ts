@@ -304,6 +304,13 @@ describe('the sources', () => {
     expect(full, 'what shares a subject moves into a room of its own').toEqual([]);
   });
 
+  test('have no file that cannot be read in one sitting: about 300 lines', () => {
+    const linesOf = (file: string): number =>
+      readFileSync(join(SRC, file), 'utf8').split('\n').length;
+    const long = files.filter((file) => linesOf(file) > 330);
+    expect(long, 'what it does besides its one job moves into a file of its own').toEqual([]);
+  });
+
   test('of a program that only reads cells need neither BullMQ nor a Redis client', () => {
     const loaded = new Set(['cells.ts']);
     for (const file of loaded)

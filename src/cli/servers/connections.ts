@@ -68,7 +68,7 @@ export async function openQueue(
  */
 export async function openExistingQueue(flags: QueueFlags & RedisFlags): Promise<Queue> {
   const queue = await openQueue(flags, { isReadOnly: true });
-  const isThere = await asking(queue.exists()).catch(async (thrown: unknown) => {
+  const isThere = await asking(queue.inRedis.upkeep.isUsed()).catch(async (thrown: unknown) => {
     await closeQuietly(queue);
     throw thrown;
   });

@@ -9,7 +9,7 @@ import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { NO_VALUE_HASH, RECORDED_RESULT_MAX, resultHash, valueHash } from '../history.ts';
 import { hasResult, JobTrials } from '../replay/jobs/job-trials.ts';
 import { foldJoint } from '../replay/joint/fold-joint.ts';
-import { KeyReplay } from '../replay/key.ts';
+import { KeyReplay } from '../replay/keys/key-replay.ts';
 import type { KnownValue } from '../replay/report.ts';
 import { asWritten, CommitLines, type JointLines, jointWith } from './joint-lines.ts';
 import type { RecordedCommit, RecordedJob } from './recording.ts';

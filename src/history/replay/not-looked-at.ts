@@ -1,7 +1,7 @@
 /** What a replay does not look at, though a change of it could have touched this recording. */
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import type { KeyCheck } from './key-check.ts';
+import type { KeyCheck } from './keys/key-check.ts';
 import type { NotLookedAt } from './report.ts';
 
 type Setting = 'onFailure' | 'onExhausted' | 'expireSeconds' | 'timeoutMs';
@@ -20,7 +20,7 @@ export function notLookedAt({ keys, registry, ...facts }: LookedInto): NotLooked
   let retried = 0;
   for (const { outcomes, replay, retried: more } of keys) {
     for (const name of outcomes.failing) failing.add(name);
-    adopted += replay.adopted;
+    adopted += replay.tally.adopted;
     retried += more;
   }
   const all = registry.names;

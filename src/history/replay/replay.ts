@@ -16,8 +16,8 @@ import { commitsOf, nameOf, type RecordingInput } from '../recording/input.ts';
 import { RecordingReader } from '../recording/reader.ts';
 import { differenceBetween } from './difference.ts';
 import { allFailures, allResults, sumCounts } from './jobs/job-outcomes.ts';
-import { KeyCheck } from './key-check.ts';
-import { KEYS_AT_ONCE, KeysAtOnce } from './keys-at-once.ts';
+import { KeyCheck } from './keys/key-check.ts';
+import { KEYS_AT_ONCE, KeysAtOnce } from './keys/keys-at-once.ts';
 import { comparedLive } from './live.ts';
 import { ReplayedSteps } from '../invariants/replayed-steps.ts';
 import { copyOfJson } from '../../updates/values/json-value.ts';
@@ -149,7 +149,10 @@ class Replay {
     const keys = live === undefined ? own : await comparedLive(own, live);
     const checked = keys.reduce((sum, { checked: more }) => sum + more, 0);
     const commits = keys.reduce((sum, { commits: more }) => sum + more, 0);
-    const holes = [...this.#keys.values()].reduce((sum, { replay: own }) => sum + own.holes, 0);
+    const holes = [...this.#keys.values()].reduce(
+      (sum, { replay: own }) => sum + own.tally.holes,
+      0,
+    );
     const torn = end.torn ?? [];
     const verdict = verdictOf({ keys, checked, torn, invariants }, this.#options.allowUnchecked);
     return {
@@ -225,7 +228,8 @@ class Replay {
     hasResults: boolean,
   ): KeyReport {
     const { replay: replayed, outcomes } = check;
-    const { start, commits, checked, unchecked, restarts, gaps, gapsCount, last } = replayed;
+    const { start, tally, last } = replayed;
+    const { commits, checked, unchecked, restarts, gaps, gapsCount } = tally;
     const verdict = keyVerdict(check, difference, hasResults, this.#options.allowUnchecked);
     return {
       ...{ key, verdict, start, commits, checked, unchecked: Object.fromEntries(unchecked) },

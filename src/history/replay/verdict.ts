@@ -1,6 +1,6 @@
 /** What a replay comes to: of one key, and of the whole recording. */
 import type { InvariantReport } from '../invariants/report.ts';
-import type { KeyCheck } from './key-check.ts';
+import type { KeyCheck } from './keys/key-check.ts';
 import type { Difference, KeyReport, ReplayReport, UncheckedReason } from './report.ts';
 
 /** Reasons for which commits may stay unchecked. */
@@ -8,7 +8,7 @@ export type Allowed = readonly UncheckedReason[] | undefined;
 
 /** Whether all commits of the key were checked, but for what may stay unchecked. */
 export function isAllChecked(
-  { unchecked, holes }: KeyCheck['replay'],
+  { tally: { unchecked, holes } }: KeyCheck['replay'],
   allowed: Allowed = [],
 ): boolean {
   if (holes > 0 && !allowed.includes('commits-missing')) return false;
@@ -23,7 +23,7 @@ export function keyVerdict(
   allowed: Allowed,
 ): KeyReport['verdict'] {
   if (difference !== undefined || outcomes.isOtherwise(hasResults)) return 'differs';
-  if (replay.meetsUnknown) return 'unknown-update';
+  if (replay.tally.meetsUnknown) return 'unknown-update';
   return isAllChecked(replay, allowed) ? 'agrees' : 'unchecked';
 }
 

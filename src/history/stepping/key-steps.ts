@@ -14,7 +14,7 @@ import {
 } from '../recording/recording.ts';
 import { JobTrials } from '../replay/jobs/job-trials.ts';
 import { foldJoint } from '../replay/joint/fold-joint.ts';
-import { KeyReplay } from '../replay/key.ts';
+import { KeyReplay } from '../replay/keys/key-replay.ts';
 import type { ReplayedJob } from '../replay/jobs/replayed-job.ts';
 import type { UncheckedReason } from '../replay/report.ts';
 import { editBetween, type TextEdit } from './text-edit.ts';
@@ -116,7 +116,7 @@ class StepsOfKey {
   next(commit: RecordedCommit, line: number): void | Promise<void> {
     this.#told = new Map();
     this.#trials.clear(line);
-    const counts = new Map(this.#replay.unchecked);
+    const counts = new Map(this.#replay.tally.unchecked);
     const folding = this.#replay.next(commit, line);
     if (folding === undefined) return this.#take(commit, line, counts);
     return folding.then(() => this.#take(commit, line, counts));
@@ -135,7 +135,7 @@ class StepsOfKey {
     if (part === undefined) return foldJoint(joint, keys, this.#registry);
     this.#told = new Map();
     this.#trials.clear(line, joint);
-    const counts = new Map(this.#replay.unchecked);
+    const counts = new Map(this.#replay.tally.unchecked);
     const folding = foldJoint(joint, keys, this.#registry, this.#trials);
     return andThen(folding, () => this.#take(part, line + at, counts));
   }
@@ -196,12 +196,14 @@ class StepsOfKey {
   }
 
   #verdict(commit: RecordedCommit, before: ReadonlyMap<UncheckedReason, number>): CommitVerdict {
-    const { difference, agrees, unchecked } = this.#replay;
+    const { difference, agrees, tally } = this.#replay;
     if (agrees) return { kind: 'agrees' };
     if (difference?.commit === commit) {
       return { kind: 'differs', expected: difference.expected?.json };
     }
-    const reason = [...unchecked].find(([name, count]) => count !== (before.get(name) ?? 0))?.[0];
+    const reason = [...tally.unchecked].find(
+      ([name, count]) => count !== (before.get(name) ?? 0),
+    )?.[0];
     return { kind: 'not-checked', reason: reason ?? 'behind-difference' };
   }
 

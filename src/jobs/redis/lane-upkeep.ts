@@ -85,7 +85,7 @@ export class LaneUpkeep {
     return { since: until, jobIds };
   }
 
-  /** Whether anybody has used the queue, BullMQ's part of it or ours. */
+  /** Whether anybody has used the queue, BullMQ's part of it or Toril's: BullMQ makes one when it is opened. */
   async isUsed(): Promise<boolean> {
     return Number(await this.#scripts.run(IS_USED, [])) > 0;
   }

@@ -1,7 +1,7 @@
-/** Where fencing tokens come from: Redis, or memory for tests. */
+/** Fencing tokens from Redis. */
 import { assert, AssertionError } from '../../base/assert.ts';
 import { type Clock, pause, systemClock } from '../../base/clock.ts';
-import { type DataSet, DATA_SET_LUA, readDataSet } from '../../redis/data-set.ts';
+import { DATA_SET_LUA, readDataSet } from '../../redis/data-set.ts';
 import { systemRandom } from '../../base/random.ts';
 import { mayPass } from '../../redis/redis-replies.ts';
 import { ownPrefixOf } from '../../redis/own-keys.ts';
@@ -79,22 +79,5 @@ export class RedisTokens implements TokenSource {
         if (drawing.signal.aborted) throw cause;
       }
     }
-  }
-}
-
-/** The same rule in memory. Share one between everything that shares a memcached. */
-export class MemoryTokens implements TokenSource {
-  readonly #clock: Clock;
-  readonly #dataSet: DataSet;
-  #last = 0;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#dataSet = { id: 'memory', madeAt: Math.floor(clock.wallMs() * 1000) };
-  }
-
-  drawToken(): Promise<DrawnToken> {
-    this.#last = Math.max(this.#last + 1, Math.floor(this.#clock.wallMs() * 1000));
-    return Promise.resolve({ token: this.#last, dataSet: this.#dataSet });
   }
 }

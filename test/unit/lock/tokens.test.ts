@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryTokens, RedisTokens, type ScriptClient } from '../../../src/lock/strict/tokens.ts';
+import { RedisTokens, type ScriptClient } from '../../../src/lock/strict/tokens.ts';
+import { MemoryTokens } from '../../support/memory-tokens.ts';
 import { VirtualClock } from '../../support/virtual-clock.ts';
 
 describe('fencing tokens from memory', () => {

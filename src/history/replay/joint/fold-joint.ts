@@ -6,7 +6,7 @@ import { andThen } from '../../../base/promises.ts';
 import type { JointValues } from '../../../updates/calling/joint-updates.ts';
 import type { JointLines } from '../../recording/joint-lines.ts';
 import { type FoldedCommit, foldCommit, type JobWatch, type Registry } from '../commit.ts';
-import type { FoldedPart, KeyReplay } from '../key.ts';
+import type { FoldedPart, KeyReplay } from '../keys/key-replay.ts';
 import type { JointBefore } from '../report.ts';
 import { jointRegistry, wholeOf } from './joint-values.ts';
 

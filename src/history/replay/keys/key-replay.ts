@@ -8,34 +8,27 @@
  *              commit whose value was recorded, so as to show both
  *   done       the first difference is known; the rest of the key is passed over
  */
-import { NO_VALUE_HASH, valueHash } from '../history.ts';
-import type { RecordedCommit } from '../recording/recording.ts';
-import { boxOf } from './joint/joint-values.ts';
-import { type FoldedCommit, foldCommit, isApplied, type JobWatch } from './commit.ts';
+import { valueHash } from '../../history.ts';
+import type { RecordedCommit } from '../../recording/recording.ts';
+import { boxOf } from '../joint/joint-values.ts';
+import { type FoldedCommit, foldCommit, type JobWatch } from '../commit.ts';
+import { type DifferenceFacts, firstDifference, recordedValue } from './first-difference.ts';
+import { KeyTally } from './key-tally.ts';
 import type {
   CommitPlace,
   CommittedValue,
   Difference,
-  Gap,
   JointBefore,
   KnownValue,
   UncheckedReason,
-} from './report.ts';
-import type { JointValues } from '../../updates/calling/joint-updates.ts';
-import type { UpdateRegistry } from '../../updates/update-registry.ts';
-
-/** Gaps that are told one by one; more are only counted. */
-const GAPS_TOLD = 3;
+} from '../report.ts';
+import type { JointValues } from '../../../updates/calling/joint-updates.ts';
+import type { UpdateRegistry } from '../../../updates/update-registry.ts';
 
 /** What became of one key of a joint commit. */
 export type FoldedPart =
   | FoldedCommit
   | { readonly kind: 'unknown'; readonly reason: 'other-key' | 'commits-missing' };
-
-interface DifferenceFacts {
-  readonly failed?: Extract<FoldedCommit, { kind: 'failed' }>;
-  readonly joint?: JointBefore | undefined;
-}
 
 type State = 'waiting' | 'following' | 'differing' | 'done';
 
@@ -54,24 +47,10 @@ export class KeyReplay {
   #watermark = 0;
   /** What was recorded behind the last commit, once the key is done; undefined: only its hash was. */
   #kept: { readonly box: JointValues[number] } | undefined;
-  commits = 0;
-  /** Of these, folded and compared; */
-  checked = 0;
-  /** and the others, by reason. */
-  readonly unchecked: Map<UncheckedReason, number> = new Map();
+  readonly tally: KeyTally = new KeyTally();
   /** The last commit was folded and has its hash. */
   agrees = false;
-  /** Times it began with nothing though it had had a value, */
-  restarts = 0;
-  /** places where commits are missing, */
-  holes = 0;
-  /** and commits that began with a foreign value. */
-  adopted = 0;
   start: 'beginning' | 'checkpoint' | undefined;
-  /** A job's update is not registered any more. */
-  meetsUnknown = false;
-  readonly gaps: Gap[] = [];
-  gapsCount = 0;
   difference: Difference | undefined;
 
   /**
@@ -105,13 +84,13 @@ export class KeyReplay {
    * @param line of the file, counted from 1
    */
   next(commit: RecordedCommit, line: number): void | Promise<void> {
-    this.commits += 1;
+    this.tally.commits += 1;
     this.agrees = false;
     if (this.isDone()) return this.#passOver(commit);
     this.#enter(commit, { line, token: commit.token });
     if (this.isDone()) return this.#passOver(commit);
     if (this.#isWaiting()) {
-      this.#pass(this.#lostBy);
+      this.tally.pass(this.#lostBy);
       return this.#beginBehind(commit);
     }
     const folded = foldCommit(commit, this.#registry, this.#value, this.#watermark, this.#watch);
@@ -124,7 +103,7 @@ export class KeyReplay {
    * `close` follows.
    */
   open(commit: RecordedCommit, line: number): JointValues[number] | undefined {
-    this.commits += 1;
+    this.tally.commits += 1;
     this.agrees = false;
     if (!this.isDone()) this.#enter(commit, { line, token: commit.token });
     if (this.isDone()) return this.#recordedStart(commit);
@@ -150,19 +129,19 @@ export class KeyReplay {
   #enter({ origin, base }: RecordedCommit, place: CommitPlace): void {
     const isNext = base === this.#token && !this.#isWaiting();
     if (origin === undefined && isNext) return;
-    const isFirst = this.commits === 1;
+    const isFirst = this.tally.commits === 1;
     // A base of 0: the key was new again, since what was known of it had expired.
     if (!isNext && !isFirst && !this.#isWaiting() && base !== 0) {
-      this.holes += 1;
-      this.#gap({ ...place, reason: 'commits-missing' });
+      this.tally.holes += 1;
+      this.tally.gap({ ...place, reason: 'commits-missing' });
     }
     if (origin === undefined) return this.#lose(isFirst ? 'before-start' : 'commits-missing');
     if (origin === 'unknown') {
-      this.#gap({ ...place, reason: 'start-unknown' });
+      this.tally.gap({ ...place, reason: 'start-unknown' });
       return this.#lose('start-unknown');
     }
-    if (origin !== 'nothing') this.adopted += 1;
-    else if (isNext && this.#json !== undefined) this.restarts += 1;
+    if (origin !== 'nothing') this.tally.adopted += 1;
+    else if (isNext && this.#json !== undefined) this.tally.restarts += 1;
     if (this.#state === 'differing') return this.#finish();
     this.#value = origin === 'nothing' ? undefined : origin.adopted;
     this.#json = origin === 'nothing' ? undefined : JSON.stringify(origin.adopted);
@@ -175,8 +154,8 @@ export class KeyReplay {
       case 'obstacle':
         return this.#stumble(commit, line, folded);
       case 'failed':
-        if (this.#state === 'following') this.checked += 1;
-        else this.#pass('behind-difference');
+        if (this.#state === 'following') this.tally.checked += 1;
+        else this.tally.pass('behind-difference');
         this.#differ(commit, line, undefined, { failed: folded, joint });
         this.#finish();
         return this.#keep(commit);
@@ -191,11 +170,11 @@ export class KeyReplay {
     { obstacle: reason, job }: Extract<FoldedCommit, { kind: 'obstacle' }>,
   ): void {
     if (reason === 'unknown-update') {
-      this.meetsUnknown = true;
+      this.tally.meetsUnknown = true;
       this.#unknownUpdates.add(job.update as string);
     }
-    this.#gap({ line, token: commit.token, reason, job });
-    this.#pass(reason);
+    this.tally.gap({ line, token: commit.token, reason, job });
+    this.tally.pass(reason);
     this.#lose(reason);
     if (this.#isWaiting()) this.#beginBehind(commit);
   }
@@ -203,11 +182,11 @@ export class KeyReplay {
   /** Nobody can fold the joint commit. */
   #miss(commit: RecordedCommit, line: number, reason: 'other-key' | 'commits-missing'): void {
     if (this.#isWaiting()) {
-      this.#pass(this.#lostBy);
+      this.tally.pass(this.#lostBy);
     } else {
-      if (reason === 'commits-missing') this.holes += 1;
-      this.#gap({ line, token: commit.token, reason });
-      this.#pass(reason);
+      if (reason === 'commits-missing') this.tally.holes += 1;
+      this.tally.gap({ line, token: commit.token, reason });
+      this.tally.pass(reason);
       this.#lose(reason);
     }
     if (this.#isWaiting()) this.#beginBehind(commit);
@@ -218,10 +197,10 @@ export class KeyReplay {
     const json = jsonOf(value);
     const agrees = this.#hashes === 'withheld' || valueHash(json) === commit.hash;
     if (this.#state === 'following') {
-      this.checked += 1;
+      this.tally.checked += 1;
       this.agrees = agrees;
       if (!agrees) this.#differ(commit, line, { json }, { joint });
-    } else this.#pass('behind-difference');
+    } else this.tally.pass('behind-difference');
     if (this.#state === 'differing') this.#show(commit, line, { json }, agrees);
     if (!this.isDone()) return this.#advance(commit, value, json);
     this.#finish();
@@ -240,23 +219,12 @@ export class KeyReplay {
     commit: RecordedCommit,
     line: number,
     actual: KnownValue | undefined,
-    { failed, joint }: DifferenceFacts,
+    facts: DifferenceFacts,
   ): void {
     if (this.difference !== undefined) return;
-    const place = { line, token: commit.token };
     this.#state = 'differing';
-    this.difference = {
-      ...place,
-      commit,
-      ...(joint && { joint }),
-      jobs: failed ? [failed.job] : commit.jobs.filter((job) => isApplied(job, this.#watermark)),
-      failure: failed?.message,
-      before: { json: this.#json },
-      watermarkBefore: this.#watermark,
-      comparedAt: place,
-      expected: recordedValue(commit),
-      actual,
-    };
+    const before = { json: this.#json, watermark: this.#watermark };
+    this.difference = firstDifference(commit, line, before, actual, facts);
   }
 
   /** @param agrees the values are the same again: what differed has been written over */
@@ -285,7 +253,7 @@ export class KeyReplay {
   }
 
   #passOver(commit: RecordedCommit): void {
-    this.#pass('behind-difference');
+    this.tally.pass('behind-difference');
     this.#keep(commit);
   }
 
@@ -293,15 +261,6 @@ export class KeyReplay {
     if (origin === 'nothing') return null;
     if (typeof origin === 'object') return [origin.adopted];
     return origin === undefined && base === this.#token ? this.#kept?.box : undefined;
-  }
-
-  #gap(gap: Gap): void {
-    this.gapsCount += 1;
-    if (this.gaps.length < GAPS_TOLD) this.gaps.push(gap);
-  }
-
-  #pass(reason: UncheckedReason): void {
-    this.unchecked.set(reason, (this.unchecked.get(reason) ?? 0) + 1);
   }
 
   #lose(reason: UncheckedReason): void {
@@ -327,10 +286,4 @@ export class KeyReplay {
 
 function jsonOf(value: unknown): string | undefined {
   return value === undefined ? undefined : JSON.stringify(value);
-}
-
-/** Undefined: only its hash is known. */
-function recordedValue({ hash, value }: RecordedCommit): KnownValue | undefined {
-  if (hash === NO_VALUE_HASH) return { json: undefined };
-  return value === undefined ? undefined : { json: JSON.stringify(value) };
 }

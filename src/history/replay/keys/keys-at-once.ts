@@ -2,7 +2,7 @@
  * Keys whose updates are asynchronous, many at once: a key's commits wait for those before them, and for
  * nobody else's. What is read ahead of them is bounded.
  */
-import { TorilError } from '../../errors.ts';
+import { TorilError } from '../../../errors.ts';
 
 /** Commits that were read and are not folded yet, and characters of their lines: the memory that they take. */
 const COMMITS_MAX = 1_000;

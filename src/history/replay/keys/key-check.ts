@@ -1,13 +1,13 @@
 /** One key of a replay: its values, how its jobs end, and the same with the former updates, if they are given. */
-import type { UpdateRegistry } from '../../updates/update-registry.ts';
-import type { JointLines } from '../recording/joint-lines.ts';
-import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { JobOutcomes } from './jobs/job-outcomes.ts';
-import { JobTrials } from './jobs/job-trials.ts';
-import { foldJoint } from './joint/fold-joint.ts';
-import { KeyReplay } from './key.ts';
-import type { CommitPlace } from './report.ts';
-import type { OnJob } from './jobs/replayed-job.ts';
+import type { UpdateRegistry } from '../../../updates/update-registry.ts';
+import type { JointLines } from '../../recording/joint-lines.ts';
+import type { RecordedCommit, RecordedJob } from '../../recording/recording.ts';
+import { JobOutcomes } from '../jobs/job-outcomes.ts';
+import { JobTrials } from '../jobs/job-trials.ts';
+import { foldJoint } from '../joint/fold-joint.ts';
+import { KeyReplay } from './key-replay.ts';
+import type { CommitPlace } from '../report.ts';
+import type { OnJob } from '../jobs/replayed-job.ts';
 
 /** One set of updates, following the key. */
 interface Follower {
