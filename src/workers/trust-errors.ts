@@ -16,6 +16,15 @@ export function unknownWrite(key: string, done: string, cause: TorilError): Tori
   );
 }
 
+/** Said before a lease was waited for, so that an operator hears of the server and not of the lease. */
+export function unseen(key: string, cause: TorilError): TorilError {
+  return new TorilError(
+    cause.code,
+    `nothing was changed, since the cell of "${key}" cannot be read: ${cause.message} Say it again once that server answers.`,
+    { cause },
+  );
+}
+
 export function notOurs(key: string): TorilError {
   return new TorilError(
     'FOREIGN_VALUE',

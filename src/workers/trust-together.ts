@@ -3,10 +3,12 @@
  * cell, it would have half a transaction.
  */
 import { decodeItem, type Envelope } from '../cells/envelope.ts';
+import type { TorilError } from '../errors.ts';
 import { checkKey } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';
 import { type TrustContext, trustCells, trustCopy } from './trust.ts';
 import { type TrustEnd, trustEndText } from './trust-end.ts';
+import { unseen } from './trust-errors.ts';
 
 /**
  * The key, and all others whose cells hold a commit of several keys that Redis has forgotten together with its own. Read
@@ -36,9 +38,14 @@ async function forgotten(
   { servers, lanes }: TrustContext,
   key: string,
 ): Promise<Envelope | undefined> {
-  const connection = await servers.serverFor(key).connection();
-  const read = await connection.get(cellName(key));
-  if (read.kind === 'unknown') throw read.cause;
+  const read = await servers
+    .serverFor(key)
+    .connection()
+    .then(
+      (connection) => connection.get(cellName(key)),
+      (cause: TorilError) => ({ kind: 'unknown', cause }) as const,
+    );
+  if (read.kind === 'unknown') throw unseen(key, read.cause);
   const content = read.kind === 'done' ? decodeItem(read.value) : undefined;
   if (content?.kind !== 'envelope') return undefined;
   const { copy } = await lanes.inspect(key, 1);

@@ -94,16 +94,27 @@ describe('an operator’s word on all held keys', () => {
 
 test('a queue or a key that nobody has heard of is said to be so, and is not made', async () => {
   const name = unique('nowhere');
-  for (const command of [['status'], ['lanes'], ['why', 'k'], ['doctor']]) {
+  for (const command of [
+    ['status'],
+    ['lanes'],
+    ['why', 'k'],
+    ['lane', 'k'],
+    ['doctor'],
+    ['record'],
+  ]) {
     const { code, stderr } = await torilHere([...command, '-q', name]);
     expect(code).toBe(4);
     expect(stderr).toContain(`QUEUE_MISSING: Redis has no queue "${name}"`);
   }
   expect(await here.redis.keys(`*${name}*`)).toEqual([]);
   await enqueueLog(here, entries(here.key(), 1));
-  const { code, stderr } = await say('why', here.key('nobody'));
-  expect(code).toBe(4);
-  expect(stderr).toContain('has never heard of the key');
+  for (const command of ['why', 'lane']) {
+    const { code, stderr } = await say(command, here.key('nobody'));
+    expect([command, code]).toEqual([command, 4]);
+    expect(stderr).toContain('has never heard of the key');
+  }
+  await torilHere(['servers', '-q', name]);
+  expect(await here.redis.keys(`*${name}*`)).toEqual([]);
 });
 
 test('a hostile key moves no cursor and begins no line', async () => {

@@ -9,7 +9,8 @@ import type { MemcachedServers } from '../../memcached/servers.ts';
 import { keysToTrust, trustedText, trustTogether } from '../../workers/trust-together.ts';
 import { type JobAction, why } from '../../jobs/reports/why.ts';
 import { LaneInspector } from '../../workers/inspecting/inspector.ts';
-import { asking, closeQuietly, openQueue } from '../servers/connections.ts';
+import { tellUnheardOf } from '../lanes/unheard-of.ts';
+import { asking, closeQuietly, openExistingQueue, openQueue } from '../servers/connections.ts';
 import { EXIT, type ExitWith } from '../terminal/exit-codes.ts';
 import { addJsonFlag, addServerFlags, type ServerFlags, wholeNumber } from '../flags/flags.ts';
 import {
@@ -73,7 +74,8 @@ export function addLaneCommand(program: Command, exitWith: ExitWith): void {
 async function lane(key: string, flags: LaneFlags): Promise<number> {
   checkKey(key);
   const servers = openMemcached(flags);
-  const queue = await openQueue(flags);
+  // Where Redis was emptied, --trust makes the queue again; all else is about what is there.
+  const queue = await (flags.trust === undefined ? openExistingQueue(flags) : openQueue(flags));
   try {
     if (flags.trust !== undefined) return await trust(flags.trust, key, queue, servers, flags);
     const what = actionOf(flags);
@@ -93,7 +95,7 @@ async function show(
   const report = await asking(new LaneInspector(queue, servers).inspect(key));
   if (flags.json === true) printJson({ ...report, why: why(report) });
   else print(laneTables(report, report.cell));
-  return EXIT.done;
+  return tellUnheardOf(queue.name, report) ? EXIT.nothing : EXIT.done;
 }
 
 /** The job that holds the lane now, and no other one. */

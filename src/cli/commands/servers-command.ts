@@ -41,7 +41,7 @@ export function addServersCommand(program: Command, exitWith: ExitWith): void {
 async function servers(flags: ServersFlags): Promise<number> {
   const memcached = openMemcached(flags);
   const given = memcached.fingerprint;
-  const queue = await openQueue(flags);
+  const queue = await openQueue(flags, { isReadOnly: flags.accept !== true });
   try {
     // Unlike a worker that starts, it registers none.
     const registered = await asking(queue.inRedis.servers.read());
@@ -102,8 +102,8 @@ function report(
 
 /** A worker that runs on with the old list would keep locks where nobody looks any more. */
 async function refuseIfWorking(queue: Queue, force: boolean): Promise<void> {
-  const count = await asking(queue.getWorkersCount());
-  if (count > 0 && !force) {
+  const count = force ? 0 : await asking(queue.getWorkersCount());
+  if (count > 0) {
     throw new TorilError(
       'SERVER_LIST_CHANGED',
       `${count} workers of "${queue.name}" are connected to Redis. Stop them first; with --force the list is replaced in spite of them.`,

@@ -8,8 +8,11 @@ import { bad, type Finding, good, unsure } from './finding.ts';
 /** Milliseconds after which a first job that nothing holds has waited for long. */
 const STALE_MS = 60_000;
 
-/** @param clients of BullMQ's workers that Redis knows, Toril's and others */
-export function workerFindings(workers: readonly RegisteredWorker[], clients: number): Finding[] {
+/** @param clients of BullMQ's workers that Redis knows, Toril's and others; undefined: it does not tell */
+export function workerFindings(
+  workers: readonly RegisteredWorker[],
+  clients: number | undefined,
+): Finding[] {
   const living = workers.filter((worker) => !isSilent(worker));
   const findings: Finding[] = [];
   findings.push(
@@ -21,7 +24,11 @@ export function workerFindings(workers: readonly RegisteredWorker[], clients: nu
     const says = `worker ${id} (process ${pid} on ${host}) is silent since ${durationText(silentMs)}`;
     findings.push(unsure('workers', says, 'It has died or is frozen; others take its keys over.'));
   }
-  if (clients > workers.length) {
+  if (clients === undefined) {
+    const says =
+      'Redis does not let this user list its clients: workers without Toril are not seen';
+    findings.push(unsure('stock workers', says, 'Allow CLIENT LIST (+client|list).'));
+  } else if (clients > workers.length) {
     const says = `${clients - workers.length} workers of the queue are none of Toril's: what they complete is in no value`;
     findings.push(bad('stock workers', says, 'Stop them.'));
   }

@@ -4,6 +4,7 @@ import { Queue } from '../../jobs/queue.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import { isTorilError } from '../terminal/failure.ts';
 import { type QueueFlags, type RedisFlags, redisUrl } from '../flags/flags.ts';
+import { redisAdvice } from './redis-advice.ts';
 
 const CONNECT_DEADLINE_MS = 5_000;
 /** Milliseconds within which Redis must answer a request: nobody sees a command that just hangs. */
@@ -96,7 +97,7 @@ function unreachable(url: string, cause: unknown): TorilError {
   const why = typeof code === 'string' ? code : messageOf(cause);
   return new TorilError(
     'REDIS_FAILED',
-    `no use of Redis at ${hostname}:${port === '' ? '6379' : port} (${why}). Start it, or name another one with --redis or TORIL_REDIS.`,
+    `no use of Redis at ${hostname}:${port === '' ? '6379' : port} (${why}). ${redisAdvice(cause)}`,
     { cause },
   );
 }

@@ -58,6 +58,10 @@ test('a BullMQ with other scripts is told', () => {
 });
 
 describe('of workers', () => {
+  test('clients that Redis does not list are not taken for none', () => {
+    expect(verdictOf(workerFindings([], undefined), 'stock workers')).toEqual(['unsure']);
+  });
+
   const WORKER: RegisteredWorker = {
     ...{ id: 'w', host: 'h', pid: 1, bullmq: '6.7.0', node: '20', updates: ['u'], concurrency: 1 },
     ...{ leaseMs: 10_000, memcached: 'a', fastPathOff: [], silentMs: 10 },

@@ -16,6 +16,7 @@ import {
 } from '../../doctor/redis-findings.ts';
 import { addJsonFlag, addServerFlags, type ServerFlags } from '../../flags/flags.ts';
 import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
+import { isForbidden, redisAdvice } from '../../servers/redis-advice.ts';
 import { openMemcached } from '../../servers/memcached.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { isTorilError } from '../../terminal/failure.ts';
@@ -70,9 +71,9 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
   try {
     queue = await openExistingQueue(flags);
   } catch (thrown) {
-    if (isTorilError(thrown) && thrown.code === 'REDIS_FAILED')
-      return [bad('redis', messageOf(thrown), 'Start it, or name another one (--redis).')];
-    throw thrown;
+    if (!isTorilError(thrown) || thrown.code !== 'REDIS_FAILED') throw thrown;
+    const advice = redisAdvice(thrown);
+    return [bad('redis', messageOf(thrown).replace(` ${advice}`, ''), advice)];
   }
   try {
     const beganMs = systemClock.wallMs();
@@ -82,7 +83,7 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
       Promise.all([
         queue.inRedis.servers.read(),
         queue.inRedis.workers.all(),
-        queue.getWorkersCount(),
+        clientsOf(queue),
         queue.laneCounts(),
         queue.lanes({ limit: LANES_LOOKED_AT }),
       ]),
@@ -96,6 +97,16 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
     ];
   } finally {
     await closeQuietly(queue);
+  }
+}
+
+/** Undefined where Redis does not let us list its clients, as many that somebody else runs do not. */
+async function clientsOf(queue: Queue): Promise<number | undefined> {
+  try {
+    return await queue.getWorkersCount();
+  } catch (thrown) {
+    if (isForbidden(thrown)) return undefined;
+    throw thrown;
   }
 }
 

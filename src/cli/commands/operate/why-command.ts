@@ -5,12 +5,13 @@ import { checkKey } from '../../../key.ts';
 import { refusedText } from '../../../jobs/reports/lane-past.ts';
 import type { LaneReport } from '../../../jobs/reports/lane-report.ts';
 import { why, type Why } from '../../../jobs/reports/why.ts';
-import { type InspectedLane, LaneInspector } from '../../../workers/inspecting/inspector.ts';
+import { LaneInspector } from '../../../workers/inspecting/inspector.ts';
 import { addJsonFlag, addServerFlags, type ServerFlags } from '../../flags/flags.ts';
+import { tellUnheardOf } from '../../lanes/unheard-of.ts';
 import { asking, closeQuietly, openExistingQueue } from '../../servers/connections.ts';
 import { openMemcached } from '../../servers/memcached.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
-import { note, plain, print, printJson } from '../../terminal/terminal.ts';
+import { plain, print, printJson } from '../../terminal/terminal.ts';
 
 interface WhyFlags extends ServerFlags {
   readonly json?: boolean;
@@ -46,10 +47,7 @@ async function sayWhy(key: string, flags: WhyFlags): Promise<number> {
     const said = why(report);
     if (flags.json === true) printJson(jsonOf(report, said));
     else print(textOf(report, said));
-    if (isUnknown(report)) {
-      note(`the queue "${plain(queue.name)}" has never heard of the key "${plain(key)}"`);
-      return EXIT.nothing;
-    }
+    if (tellUnheardOf(queue.name, report)) return EXIT.nothing;
     return said.advice === '' ? EXIT.done : EXIT.checkFailed;
   } finally {
     await closeQuietly(queue, inspector);
@@ -64,9 +62,4 @@ function textOf({ key, refusedCommits }: LaneReport, { sentence, advice }: Why):
 /** All of the report but the jobs and the value, which `toril lane` shows. */
 function jsonOf(report: LaneReport, said: Why): object {
   return { ...said, ...report, jobs: undefined, copy: undefined };
-}
-
-/** No job, no commit, and nothing in memcached. */
-function isUnknown({ length, token, cell }: InspectedLane): boolean {
-  return length === 0 && token === 0 && (cell.standing === 'fresh' || cell.standing === 'missing');
 }

@@ -4,7 +4,7 @@ import { checkKey } from '../../../key.ts';
 import { record } from '../../../history/record.ts';
 import type { RecordingEnd } from '../../../history/recording/recording.ts';
 import { writeRecording } from '../../../history/recording/file.ts';
-import { closeQuietly, openQueue } from '../../servers/connections.ts';
+import { closeQuietly, openExistingQueue } from '../../servers/connections.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import {
   addQueueFlags,
@@ -70,7 +70,7 @@ async function recordTo(flags: RecordFlags): Promise<number> {
   const since = flags.since === undefined ? undefined : timeFlag('--since', flags.since);
   const mask = flags.mask === undefined ? undefined : await loadMask(flags.mask);
   const updates = flags.updates === undefined ? undefined : await loadUpdates(flags.updates);
-  const queue = await openQueue(flags);
+  const queue = await openExistingQueue(flags);
   const progress = startProgress('recording', 0, 'commits');
   let lines = 0;
   let last = '';
