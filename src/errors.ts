@@ -76,7 +76,7 @@ export const ERROR_CODES = {
   NOT_ON_A_TEST_BED: 'a test bed does not play this call of BullMQ',
   // History, recordings and replays
   NOTHING_RECORDED: 'the history, or the recording, has nothing of that',
-  RECORDING_DAMAGED: 'a recording was cut off, changed, or put together anew',
+  RECORDING_DAMAGED: 'a recording was cut off, changed, or put together from pieces',
   RECORDING_NEWER: 'a recording was written by a newer version of Toril',
   RECORDING_TOO_LARGE: 'a key of a recording has too many values to be stepped through',
   RECORDING_MASKED: 'a recording cannot be replayed, because its data were masked',

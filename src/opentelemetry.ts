@@ -246,7 +246,7 @@ class OtelTurn implements TurnSpan {
   }
 }
 
-/** What whoever applies the jobs needs to name this trace; as BullMQ's own telemetry writes it. */
+/** What a worker needs to name this trace; as BullMQ's own telemetry writes it. */
 function carried(active: Context): string | undefined {
   const carrier: Record<string, string> = {};
   propagation.inject(active, carrier);

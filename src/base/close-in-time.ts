@@ -1,6 +1,6 @@
 import { type Clock, settlesWithin } from './clock.ts';
 
-/** Milliseconds for saying goodbye to servers that answer; begun anew while what is left gets less. */
+/** Milliseconds for saying goodbye to servers that answer; counted again while what is left gets less. */
 const GOODBYE_MS = 1_000;
 /** Milliseconds for what ends by itself once its connections are gone. */
 const ABANDONED_MS = 500;

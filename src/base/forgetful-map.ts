@@ -1,4 +1,4 @@
-/** A map that begins anew once it is full: for what is of use to remember, and of little harm to forget. */
+/** A map that is emptied once it is full: for what is useful to remember, and harmless to forget. */
 export class ForgetfulMap<Key, Value> extends Map<Key, Value> {
   readonly #sizeMax: number;
 

@@ -13,7 +13,7 @@ export const CELL_FLAGS = 0x544f_0000;
 const FORMAT_VERSION = 1;
 
 /**
- * A new field: into `Written`, `encodeEnvelope` and `decodeItem`. While it is not optional, the compiler names whoever makes
+ * A new field: into `Written`, `encodeEnvelope` and `decodeItem`. While it is not optional, the compiler names what makes
  * an envelope; else: fold/fitting.ts (a batch), joint/fold-run.ts (several keys), turn/putting-right.ts (from the copy). Three
  * places take one apart without being asked by the compiler: turn/acknowledge.ts (a predecessor's commit),
  * fold/history-notes.ts (the history of it) and workers/trust.ts (an operator's word). docs/design.md lists the fields.
@@ -39,7 +39,7 @@ interface EnvelopeHeader {
   readonly expireMs: number;
   /** All keys of the commit, if it has several: for readers. Undefined: one. */
   readonly keys?: readonly string[] | undefined;
-  /** Where its fold began, if not with the value of its base: for the history of whoever acknowledges it. */
+  /** Where its fold began, if not with the value of its base: for the history of the one who acknowledges it. */
   readonly origin?: 'nothing' | 'adopted' | undefined;
 }
 

@@ -92,7 +92,7 @@ function anotherQueue(theirs: string, ours: string): TorilError {
 }
 
 const SETTLE_EMPTIED =
-  'Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to begin anew.';
+  'Say "toril lane KEY --trust cell" to go on from memcached, or delete the cell to start over.';
 const SETTLE_FOREIGN =
   'Give the two of them different keys, or a memcached each: a key in memcached has one owner.';
 

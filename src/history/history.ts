@@ -205,7 +205,7 @@ export interface HistoryEntry {
   readonly hash: string;
   /** JSON; undefined: not written down, or there is none (NO_VALUE_HASH). */
   readonly value: string | undefined;
-  /** It was acknowledged by the successor of whoever made it. */
+  /** It was acknowledged by its author's successor. */
   readonly recovered: boolean;
   /** Not true: it was written by a Toril that did not record results. */
   readonly hasResults?: boolean;

@@ -41,7 +41,7 @@ export interface RecordOptions {
   /** Takes secrets out. The recording says that it was masked. */
   readonly mask?: Mask | undefined;
   /**
-   * With a mask: the updates that made the history. The masked recording's values and results are made anew with
+   * With a mask: the updates that made the history. The masked recording's values and results are recomputed with
    * them, so that it can be replayed; without them, it says that it cannot.
    */
   readonly updates?: readonly AnyUpdate[] | undefined;

@@ -128,7 +128,7 @@ function isSet(text: string | undefined): boolean {
   return text !== undefined && text.trim() !== '';
 }
 
-/** Said once to whoever has several servers from memjs. */
+/** Said once if memjs has several servers. */
 export function keysElsewhereWarning(servers: readonly ServerAddress[]): string {
   return (
     `Toril and memjs look for a key on different ones of ${servers.length} servers ` +

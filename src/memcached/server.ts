@@ -98,7 +98,7 @@ export interface Connection {
   delete(name: string, cas: Cas): Promise<Outcome<void>>;
   /**
    * Gives the item with this CAS a new one without moving its bytes. Resolves with it; nobody else is told the same one.
-   * Refused (`missing`, `exists`), it may have been done all the same: whoever wants it looks, and asks again.
+   * Refused (`missing`, `exists`), it may have been done all the same: look, and ask again.
    */
   bump(name: string, cas: Cas): Promise<Outcome<Cas>>;
   /** Reads and sets the expiry in one step; the CAS stays as it is. */

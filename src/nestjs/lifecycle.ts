@@ -50,7 +50,7 @@ export class TorilLifecycle implements OnApplicationBootstrap, OnApplicationShut
     }
   }
 
-  /** Workers first: what they finish may still be told to whoever waits. */
+  /** Workers first: what they finish may still be told to those who wait. */
   async onApplicationShutdown(): Promise<void> {
     await Promise.all(this.#workers.map(({ worker }) => worker.close()));
     await Promise.all(this.#others.map((one) => one.close()));

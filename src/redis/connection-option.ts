@@ -7,7 +7,7 @@ import { TorilError } from '../errors.ts';
 
 /** Options that say where Redis is. */
 const PLACES = ['host', 'port', 'path', 'url', 'sentinels'] as const;
-/** Options that may stand alone: whoever writes them, and no place, means localhost. Any other could be a misspelt place. */
+/** Options that may stand alone: written without a place, they mean localhost. Any other could be a misspelt place. */
 const WITHOUT_A_PLACE: ReadonlySet<string> = new Set([
   ...['db', 'username', 'password', 'tls', 'family', 'connectionName', 'skipVersionCheck'],
   ...['connectTimeout', 'commandTimeout', 'keepAlive', 'noDelay', 'lazyConnect', 'readOnly'],

@@ -1,5 +1,5 @@
 /**
- * What queues and workers tell whoever measures them: the contract. Without an observer nothing of this is called. Engines:
+ * What queues and workers tell those who measure them: the contract. Without an observer nothing of this is called. Engines:
  * recorder.ts makes metrics and spans of it, for OpenTelemetry (../opentelemetry.ts) and for Prometheus
  * (../cli/http/prometheus.ts). No method may throw or wait: a turn at the gate goes on behind it.
  */

@@ -1,4 +1,4 @@
-/** Where spans go: the contract between the recorder and whoever makes spans of what it tells. */
+/** Where spans go: the contract between the recorder and what makes spans of what it tells. */
 
 /** The operations of a queue, as messaging conventions name their kinds. */
 export const OPERATIONS = {

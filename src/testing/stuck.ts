@@ -1,4 +1,4 @@
-/** Why jobs are not done: words for whoever waits for them. */
+/** Why jobs are not done: words for those who wait for them. */
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
 import type { Crew } from './workers/crew.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';

@@ -33,7 +33,7 @@ export interface CommitSight {
   readonly token: number;
   /** JSON; undefined: not written down; null: deleted. */
   readonly valueJson: string | null | undefined;
-  /** Made by the successor of whoever died. */
+  /** Made by the successor of a worker that died. */
   readonly recovered: boolean;
   readonly jobs: readonly {
     readonly jobId: string;

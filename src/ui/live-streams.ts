@@ -1,6 +1,6 @@
 /**
  * Pages that are kept up to date, by server-sent events: a part of a page is made again every second, and sent if it has
- * changed. A stream ends after some minutes; the browser asks again, and is let in anew or not.
+ * changed. A stream ends after some minutes; the browser asks again, and is let in again or not.
  */
 import { type Clock, pause } from '../base/clock.ts';
 import { type Context, HTTPException, streamSSE } from './web.ts';

@@ -3,7 +3,7 @@ import { TorilError } from '../errors.ts';
 
 export function troubleOf(thrown: unknown): { readonly code: string; readonly message: string } {
   if (thrown instanceof TorilError) return { code: thrown.code, message: thrown.message };
-  // What is unexpected may quote anything: whoever runs the page finds it in its log.
+  // What is unexpected may quote anything: the page's operator finds it in its log.
   return { code: 'INTERNAL', message: 'The page failed by a fault of its own.' };
 }
 

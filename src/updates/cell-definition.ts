@@ -18,7 +18,7 @@ export interface CellSettings<Id, Value> {
   key(id: Id): string;
   /**
    * Any Standard Schema (zod, valibot, arktype, ...) of the value. It is checked after each update, which fails
-   * its job (INVALID_VALUE), and by whoever reads. It only checks: a schema that makes something else of a value
+   * its job (INVALID_VALUE), and by readers. It only checks: a schema that makes something else of a value
    * is refused by the compiler.
    */
   readonly schema?: StandardSchemaV1<Value, Value> | undefined;
@@ -204,7 +204,7 @@ function settled(returned: unknown, follow: (after: unknown) => unknown): unknow
   return isPromiseLike(returned) ? Promise.resolve(returned).then(follow) : follow(returned);
 }
 
-/** What is no list is refused by whoever called. */
+/** The caller refuses what is no list. */
 function allFit(
   after: unknown,
   keys: readonly string[],

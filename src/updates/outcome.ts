@@ -1,5 +1,5 @@
 /**
- * How a job left its lane, as it is written into the job's hash (so that whoever is delivered the
+ * How a job left its lane, as it is written into the job's hash (so that a worker that gets the
  * job later knows), into the cell's envelope (so that a commit can be acknowledged by somebody
  * else) and into the history. One letter, then JSON.
  */

@@ -178,7 +178,7 @@ async function probesAt(where: Listening): Promise<Probes> {
 
 /**
  * Servers that are away are waited for, and told of once each. False: it was told to stop meanwhile.
- * @throws TorilError what no waiting mends: whoever restarts the process tries again
+ * @throws TorilError what waiting cannot cure: a restart of the process tries again
  */
 async function started(worker: Worker, toldToStop: Promise<unknown>): Promise<boolean> {
   const waiting = ({ server, cause }: { server: string; cause: TorilError }): void =>

@@ -116,7 +116,7 @@ export async function asking<T>(request: Promise<T>): Promise<T> {
 export async function removeQueue(queue: Queue): Promise<void> {
   try {
     await queue.obliterate({ force: true });
-    // Obliterate leaves the list of servers, for whoever uses the name again; nobody uses this one.
+    // Obliterate leaves the list of servers, in case the name is used again; nobody uses this one.
     await queue.inRedis.upkeep.destroy({ toTheLastKey: true });
   } catch {
     // Redis is out of reach: what failed before says so.

@@ -97,7 +97,7 @@ export class PrivateServer {
     const own = this.#program.flags(this.#binary, HOST, this.port, this.#folder);
     const child = spawn(this.#binary, [...own, ...this.#flags], {
       cwd: this.#folder,
-      // A process group of its own: Ctrl-C must not stop it under whoever is still shutting down.
+      // A process group of its own: Ctrl-C must not stop it while something else is still shutting down.
       detached: true,
       stdio: ['ignore', log, log],
     });

@@ -20,7 +20,7 @@ export interface ServeOptions {
 }
 
 export interface ServedUi {
-  /** With the token in it: whoever opens it is signed in. */
+  /** With the token in it: opening it signs you in. */
   readonly address: string;
   /** Ends live pages and connections at once. */
   close(): Promise<void>;

@@ -37,7 +37,7 @@ export interface TotalFacts {
   readonly keys: number;
 }
 
-/** Something of each value, summed over all keys: kept up to date with each job, not counted anew. */
+/** Something of each value, summed over all keys: kept up to date with each job, not summed again. */
 export interface InvariantTotal<Value = unknown> {
   /** A whole number (up to 2^53) or a bigint, always the same of the two: fractions would not add up. */
   of(value: Value, key: string): number | bigint;

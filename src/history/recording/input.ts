@@ -116,8 +116,8 @@ function piecesOf(
   return createReadStream(recording, { highWaterMark: PIECE_BYTES }) as AsyncIterable<Buffer>;
 }
 
-/** Pieces that come anew each time they are asked for. */
-const COMES_ANEW: unique symbol = Symbol('pieces of a recording that come anew');
+/** Pieces that can be read again each time they are asked for. */
+const COMES_ANEW: unique symbol = Symbol('pieces of a recording that can be read again');
 
 /** @param lines without their newlines */
 export function linesAnew(lines: () => AsyncIterable<string>): RecordingInput {
@@ -189,6 +189,6 @@ function refuseMasked(header: RecordingHeader | undefined): void {
   if (header?.replayable !== false) return;
   throw new TorilError(
     'RECORDING_MASKED',
-    'the recording was masked, so its hashes are those of values that its data do not give. Record it again with --mask and --updates: then the values are made anew from the masked data.',
+    'the recording was masked, so its hashes are those of values that its data do not give. Record it again with --mask and --updates: then the values are recomputed from the masked data.',
   );
 }

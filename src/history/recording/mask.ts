@@ -31,7 +31,7 @@ export interface MaskedJob {
 }
 
 /**
- * Masks commit by commit. Given the updates, it stays replayable: values and results are made anew from the
+ * Masks commit by commit. Given the updates, it stays replayable: values and results are recomputed from the
  * masked data (Remaking).
  */
 export class Masking {
@@ -49,7 +49,7 @@ export class Masking {
 
   /**
    * The commits that can be written now, in order: those of a transaction together, behind the last of them.
-   * @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be made anew
+   * @throws TorilError BAD_FILE (the mask fails), RECORDING_MASKED if the values cannot be recomputed
    */
   async next(commit: RecordedCommit, line: number): Promise<readonly RecordedCommit[]> {
     const masked = await this.#masked(commit);

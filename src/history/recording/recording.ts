@@ -1,7 +1,7 @@
 /**
  * A recording: a queue's history as a file, in JSON Lines, one header, one line per commit, one end
  * (docs/replay.md, docs/recording.schema.json). Each line carries a hash over itself and all lines
- * before it, so that a file which was cut off, changed or put together anew is refused, with the place.
+ * before it, so that a file which was cut off, changed or put together from pieces is refused, with the place.
  */
 import { hash } from 'node:crypto';
 import type { JobOutcome } from '../../updates/outcome.ts';
@@ -31,7 +31,7 @@ export interface RecordingHeader {
   readonly masked: boolean;
   /**
    * False: the hashes are those of values that were never made from the data in the file. A masked
-   * file is replayable only if its values and hashes were made anew when it was recorded.
+   * file is replayable only if its values and hashes were recomputed when it was recorded.
    */
   readonly replayable: boolean;
 }
@@ -75,7 +75,7 @@ export interface RecordedCommit {
   readonly hash: string;
   /** The value, where it was recorded in full. */
   readonly value?: unknown;
-  /** It was acknowledged by the successor of whoever made it. */
+  /** It was acknowledged by its author's successor. */
   readonly recovered?: true;
   /** Of a joint commit: all its keys, in the order of their lines, of which this is the first and has the jobs; */
   readonly keys?: readonly string[];

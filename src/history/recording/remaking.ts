@@ -1,5 +1,5 @@
 /**
- * Values, hashes and results of masked commits, made anew from their masked data, so that a masked recording can be
+ * Values, hashes and results of masked commits, recomputed from their masked data, so that a masked recording can be
  * replayed. The updates must repeat the true history as well, or the recording would bless whatever they do: so each
  * commit is folded twice, as it was and as it is masked.
  */
@@ -170,6 +170,6 @@ function recordedResult(json: string): Pick<RecordedJob, 'result' | 'resultHash'
 function notRemade({ key, token }: RecordedCommit, why: string): TorilError {
   return new TorilError(
     'RECORDING_MASKED',
-    `the values cannot be made anew from masked data: ${why} (commit ${token} of ${JSON.stringify(key)}). Mend the mask or the updates, or leave --updates out: then the recording says that it cannot be replayed.`,
+    `the values cannot be recomputed from masked data: ${why} (commit ${token} of ${JSON.stringify(key)}). Correct the mask or the updates, or leave --updates out: then the recording says that it cannot be replayed.`,
   );
 }

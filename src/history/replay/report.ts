@@ -193,7 +193,7 @@ export interface KeyReport {
   readonly checked: number;
   /** and the others. */
   readonly unchecked: UncheckedCounts;
-  /** Times it began anew though it had had a value, which had expired or was lost. */
+  /** Times it started over though it had had a value, which had expired or was lost. */
   readonly restarts: number;
   /** Undefined: no job of the key failed. */
   readonly failures: FailuresReport | undefined;

@@ -110,7 +110,7 @@ function keyLines(report: KeyReport, colours: Colours): string[] {
     lines.push('  no place to begin: none of its values is in the recording');
   if (report.restarts > 0) {
     lines.push(
-      `  began anew ${grouped(report.restarts)} times though it had a value, which had expired or was lost`,
+      `  started over ${grouped(report.restarts)} times though it had a value, which had expired or was lost`,
     );
   }
   if (checked < commits) {

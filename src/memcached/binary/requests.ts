@@ -42,7 +42,7 @@ export function readStored(reply: Reply): Meaning<Cas> {
 
 /**
  * An append answers "not stored" on a missing item, and also when there is no room for its new
- * copy; both mean that nothing was changed, and whoever then adds the item finds out which.
+ * copy; both mean that nothing was changed, and adding the item then shows which.
  */
 export function readBumped(reply: Reply): Meaning<Cas> {
   return reply.status === STATUS.notStored ? REFUSED.missing : readStored(reply);

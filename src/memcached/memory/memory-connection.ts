@@ -239,7 +239,7 @@ export class MemoryConnection implements Connection, StoreListener {
   }
 }
 
-/** A real engine encodes at once, so that whoever reuses the buffer changes nothing. */
+/** A real engine encodes at once, so that reusing the buffer changes nothing. */
 function copyOf(item: NewItem): NewItem {
   return { ...item, value: Buffer.from(item.value) };
 }

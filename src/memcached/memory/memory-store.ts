@@ -168,7 +168,7 @@ export class MemoryStore {
     this.#items.clear();
   }
 
-  /** A new process behind the address: contents gone, CAS begins anew, every connection ends. */
+  /** A new process behind the address: contents gone, CAS starts over, every connection ends. */
   restart(): void {
     this.#items.clear();
     this.#lastCas = 0n;

@@ -4,7 +4,7 @@
  * It is idle until `connection` is first asked for; from then on it is either connected, or trying
  * to be, with a growing and jittered wait between two attempts, until it is closed. A connection
  * becomes `current` only after the handshake. Whoever waits for one is served by the next success,
- * and rejected by the first answer that no waiting can mend, or by the request deadline.
+ * and rejected by the first answer that waiting cannot cure, or by the request deadline.
  */
 import { type Clock, pause, type Timer } from '../../base/clock.ts';
 import type { Random } from '../../base/random.ts';

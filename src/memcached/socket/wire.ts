@@ -172,7 +172,7 @@ export class Wire<Q extends Request<Reply>, Reply> {
   }
 
   /**
-   * One timer for the oldest request, not one for each: it is set anew only when it fires. Before
+   * One timer for the oldest request, not one for each: it is set again only when it fires. Before
    * it strikes, whatever has arrived is read: if this process was too busy to look, the server is
    * not to blame.
    */

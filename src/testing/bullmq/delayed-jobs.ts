@@ -10,7 +10,7 @@ interface Delayed {
 export class DelayedJobs {
   readonly #timerFor: (record: JobRecord) => Timer | undefined;
   readonly #jobs = new Map<string, Delayed>();
-  /** None is due before; maybe none is due then either. */
+  /** None is due before; perhaps none is due then either. */
   #earliestMs = Number.POSITIVE_INFINITY;
   /** Those that wait for the time they were enqueued for, or for their next attempt. */
   timed = 0;

@@ -151,7 +151,7 @@ export class DeliveredJobs {
     for (const [jobId, token] of locks) this.#parts.places.locks.extend(jobId, token, forMs);
   }
 
-  /** moveStalledJobsToWait; whoever asks again within `everyMs` is not heard. */
+  /** moveStalledJobsToWait; a second call within `everyMs` does nothing. */
   lookForStalled(everyMs = 0): void {
     const nowMs = this.#parts.clock.monotonicMs();
     if (nowMs < this.#nextLookMs) return;

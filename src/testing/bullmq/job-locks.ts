@@ -18,7 +18,7 @@ export class JobLocks {
   /** BullMQ's `stalled`: active at the last look, and not extended since. */
   #suspects = new Set<string>();
 
-  /** @param lockMs for which a lock holds, unless whoever extends it says otherwise */
+  /** @param lockMs for which a lock holds, unless an extension says otherwise */
   constructor(clock: Clock, lockMs: number) {
     this.#clock = clock;
     this.#lockMs = lockMs;

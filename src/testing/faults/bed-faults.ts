@@ -94,7 +94,7 @@ export class BedFaults {
     this.#parts.store.flushAll();
   }
 
-  /** Memcached forgets everything, all connections end, and its CAS numbers begin anew. */
+  /** Memcached forgets everything, all connections end, and its CAS numbers start over. */
   restartMemcached(): void {
     this.#parts.store.restart();
   }

@@ -59,7 +59,7 @@ export interface CellVersion {
 export interface Place {
   readonly jobId: string;
   readonly generation: number;
-  /** False once it left its lane to enter anew (`skip`, an operator's retry), or if it was delayed: then its place is not that of its enqueueing. */
+  /** False once it left its lane to enter again (`skip`, an operator's retry), or if it was delayed: then its place is not that of its enqueueing. */
   isInPlace: boolean;
   /** How it left its lane for good. */
   decided: 'applied' | 'failed' | undefined;

@@ -25,7 +25,7 @@ export function lossesOf(bed: TestBed, key: string): Loss[] {
     if (!hasValue(before, commit.atMs))
       held = []; // deleted or expired, as was meant
     else if (origin === 'nothing') {
-      lose(`memcached lost it without a copy (cellLost), and commit ${token} began anew`);
+      lose(`memcached lost it without a copy (cellLost), and commit ${token} started over`);
     } else if (typeof origin === 'object') {
       lose(`commit ${token} adopted a foreign value in its place`);
     }

@@ -113,7 +113,7 @@ export class Context implements UpdateContext {
   }
 }
 
-/** A context for the same job that begins anew: its first random number and id are the first ones again. */
+/** A context for the same job that starts over: its first random number and id are the first ones again. */
 export function repeatedContext(context: UpdateContext): UpdateContext {
   return new Context(context, {
     get signal(): AbortSignal {

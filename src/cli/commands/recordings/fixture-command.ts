@@ -30,8 +30,8 @@ Writes NAME.jsonl.gz, the recording, and NAME.test.js (.mjs, .ts), a test that r
 and is green as it stands: both, or nothing. They are what the updates do today; if the recording does
 not agree with them, nothing is written (exit code 1), since such a test would be red.
 
-With --mask, data and values go through your module first (as in toril record), and the values are made
-anew from them. Keys are not masked. Cut a large recording down before: toril slice, toril shrink.
+With --mask, data and values go through your module first (as in toril record), and the values are
+recomputed from them. Keys are not masked. Cut a large recording down before: toril slice, toril shrink.
 
 Examples:
   toril fixture accounts.jsonl --updates updates.mjs --out test/fixtures

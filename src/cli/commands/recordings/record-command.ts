@@ -35,7 +35,7 @@ then one line per commit (docs/replay.md). With --out, the file is there as a wh
 The module of --mask exports data(data, { key, jobId, update }), which returns the data without what
 is secret, and perhaps value(value, key) for values that were recorded in full; without it they are
 left out. A masked recording cannot be replayed, and says so, unless --updates names the updates
-that made the history: then the values are made anew from the masked data. Keys are not masked.
+that made the history: then the values are recomputed from the masked data. Keys are not masked.
 
 Examples:
   toril record --queue accounts --out accounts.jsonl
@@ -109,7 +109,7 @@ async function recordTo(flags: RecordFlags): Promise<number> {
   return EXIT.done;
 }
 
-/** No faster than whoever reads it. */
+/** No faster than its reader. */
 async function printAll(lines: AsyncIterable<string>): Promise<void> {
   for await (const line of lines) {
     if (process.stdout.write(`${line}\n`)) continue;

@@ -123,7 +123,7 @@ async function printed(lines: AsyncIterable<string> | Iterable<string>): Promise
   for await (const line of lines) {
     count += 1;
     if (process.stdout.write(`${line}\n`)) continue;
-    // No faster than whoever reads it.
+    // No faster than its reader.
     await new Promise<void>((resolve) => process.stdout.once('drain', resolve));
   }
   return count;
