@@ -100,16 +100,19 @@ describe('a transaction whose data are changed', () => {
   it('keeps its place if they name the same keys', async () => {
     const here = stage({ updates });
     const [a, b] = [here.key('/a\u007f'), here.key('/b')]; // Redis writes both in JSON as nobody else does
+    const data = { from: a, to: b };
     const jobs = await here.queue.enqueueBulk([
-      { update: move, data: { from: a, to: b } },
-      { update: move, data: { from: b, to: a } },
+      { update: move, data },
+      { update: move, data },
+      { update: move, data },
     ]);
-    await jobs[0].updateData({ from: a, to: b });
+    await jobs[0].updateData(data);
+    await jobs[1].updateData({ from: b, to: a });
     await here.worker();
     await here.finished(jobs);
     expect(await valuesOf(here, a, b)).toEqual([
-      ['-1', '+2'],
-      ['+1', '-2'],
+      ['-1', '+2', '-3'],
+      ['+1', '-2', '+3'],
     ]);
   });
 

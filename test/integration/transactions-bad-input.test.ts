@@ -116,6 +116,29 @@ describe('keys that a transaction cannot have', () => {
   });
 });
 
+it('keys that a transaction names in another order by now come in that order, with their values', async () => {
+  interface Take {
+    readonly from: string;
+    readonly to: string;
+  }
+  const then = moving({ name: 'take', keys: ({ from, to }: Take) => [from, to] });
+  const now = defineTransaction({
+    name: 'take',
+    keys: ({ from, to }: Take) => [to, from],
+    initial: () => 10,
+    apply: ([to, from]) => [to + 1, from - 1],
+    result: ([to], _data, { keys }) => [keys[0], to],
+  });
+  const here = stage({ updates: [then] });
+  const [from, to] = [here.key('from'), here.key('to')];
+  const job = await here.queue.enqueue(then, { from, to });
+  const worker = await here.worker({ updates: [now], verifyUpdates: true });
+  const [done] = await here.finished([job]);
+  expect(done?.returnvalue).toEqual([to, 11]);
+  expect(await valuesOf(here, from, to)).toEqual([9, 11]);
+  expect(worker.counts.keyChanged ?? 0).toBe(0);
+});
+
 describe('what a transaction returned', () => {
   it.each<[string, (values: readonly number[], key: string) => unknown, RegExp]>([
     ['too few', ([a]) => [a], /"move" did not return a list of 2 values/],

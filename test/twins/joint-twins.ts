@@ -407,4 +407,21 @@ async function drive(
       },
     ],
   },
+  {
+    name: 'joint-keys-in-former-order',
+    guard:
+      'a transaction that names the same keys in another order by now gets their values in that order',
+    hunt: {
+      by: 'test',
+      file: 'test/unit/history/replay/replay-joint.test.ts',
+      why: 'its transactions are never changed',
+    },
+    edits: [
+      {
+        file: 'src/updates/calling/joint-updates.ts',
+        find: '    if (named.every((key) => keys.includes(key))) return (job as Context).inOrder(named);\n',
+        replace: '    void (job as Context);\n',
+      },
+    ],
+  },
 ];

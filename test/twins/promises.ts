@@ -86,6 +86,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['late-jobs-unnamed', 'late-jobs-untold', 'another-job-of-its-id'],
     ...['unproven-is-trusted', 'failover-of-memjs', 'joint-based-before'],
     'joint-keys-by-their-user',
+    'joint-keys-in-former-order',
   ],
   'replay: green means as it was': [
     ...['value-not-recorded', 'joint-value-not-recorded', 'trimmed-checkpoint'],

@@ -8,6 +8,7 @@ import { TorilError } from '../../errors.ts';
 import { keysOf, type Transaction, type TransactionContext } from '../transaction.ts';
 import { type AnyUpdate, DELETE_CELL } from '../update.ts';
 import type { UpdateRegistry } from '../update-registry.ts';
+import type { Context } from './update-context.ts';
 import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 
 /** The values of several keys, in one order for all calls; null: the key has none. */
@@ -62,8 +63,7 @@ export class JointUpdates {
   }
 
   #apply(update: Loose, values: JointValues, data: unknown, context: TransactionContext): unknown {
-    const { keys } = context;
-    this.#compareKeys(update, data, context);
+    const keys = this.#keysOf(update, data, context);
     const given = keys.map((key, place) => {
       const box = this.#in(values, key);
       return box === null ? initialOf(update, key, place) : handedOut(update, box[0]);
@@ -78,18 +78,23 @@ export class JointUpdates {
     return values[this.#options.places.get(key) as number] ?? null;
   }
 
-  /** It is applied to the keys whose lanes it has entered, as an update is; if it can be. */
-  #compareKeys(update: Loose, data: unknown, job: TransactionContext): void {
+  /**
+   * It is applied to the keys whose lanes it has entered, as an update is; if it can be. Its values come in the order in
+   * which it names them by now: in that of former times, what is taken from one account would be given to it.
+   */
+  #keysOf(update: Loose, data: unknown, job: TransactionContext): readonly string[] {
     const named = keysOf(update, data);
     const { keys, jobId } = job;
-    if (named.length === keys.length && named.every((key, at) => key === keys[at])) return;
     if (named.length !== keys.length) {
       throw new TorilError(
         'INVALID_KEY',
         `the transaction "${update.name}" names ${named.length} keys for job ${jobId}, which has entered the lanes of ${keys.length}: its "keys" was changed. Let the old jobs drain before you deploy another one.`,
       );
     }
+    if (named.every((key, at) => key === keys[at])) return keys;
+    if (named.every((key) => keys.includes(key))) return (job as Context).inOrder(named);
     this.#options.keysChanged(update.name, job, named);
+    return keys;
   }
 
   #with(

@@ -77,6 +77,11 @@ export class Context implements UpdateContext {
     this.#keys ??= keys && Object.freeze([...keys]);
     return this.#keys;
   }
+  /** From now on, its keys are told in this order. @internal */
+  inOrder(keys: readonly string[]): readonly string[] {
+    this.#keys = Object.freeze([...keys]);
+    return this.#keys;
+  }
   get jobId(): string {
     return this.#facts.jobId;
   }

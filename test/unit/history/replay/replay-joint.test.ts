@@ -137,12 +137,27 @@ describe('a transaction that was changed', () => {
   });
 
   test('that names other keys now, or is no transaction any more, differs', async () => {
-    const turned: AnyUpdate = { ...transfer, keys: ({ from, to }: Move) => [to, from] };
-    const report = await run(traffic(), withTransfer(turned));
+    const others: AnyUpdate = { ...transfer, keys: ({ from, to }: Move) => [from, `${to}'s`] };
+    const report = await run(traffic(), withTransfer(others));
     expect(of(report, 'bob').difference?.failure).toContain('other keys');
     const { keys: _, ...single } = transfer;
     const other = await run(traffic(), withTransfer(single) as never);
     expect(of(other, 'bob').difference?.failure).toContain('update of one key');
+  });
+
+  test('that names the same keys in another order gets their values in that order', async () => {
+    const turned = {
+      ...{ ...transfer, keys: ({ from, to }: Move) => [to, from] },
+      apply: ([to, from]: [number, number], { cents }: Move) => {
+        if (from < cents) throw new Error('no cover');
+        return [to + cents, from - cents];
+      },
+      result: ([, from]: [number, number]) => from,
+    };
+    expect((await run(traffic(), withTransfer(turned))).verdict).toBe('agrees');
+    const { apply } = transfer;
+    const backwards = await run(traffic(), withTransfer({ ...turned, apply }));
+    expect(backwards.verdict).toBe('differs');
   });
 
   test('whose failed job would succeed now, or which returns another result, differs', async () => {

@@ -37,7 +37,7 @@ return 1
 
 /**
  * A joint job whose data were changed, and with them its keys, leaves its lanes; it enters those of its new keys when it is
- * delivered. Not while it is worked on, or if it is decided.
+ * delivered. Not for another order of the same keys, nor while it is worked on, or if it is decided.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its new keys as JSON
  *   Returns the jobs that are now the first of lanes that it has left, unless they wait for a retry
@@ -50,11 +50,13 @@ ${FIELDS_LUA}${LEAVE_LUA}
 local jobKey = ARGV[1] .. ARGV[2]
 local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', '${KEYS_FIELD}')
 if not job[2] or (job[1] and job[1] ~= '') then return {} end
--- Redis' JSON is not the caller's: of "a/b" it makes "a\\/b".
-if job[2] == cjson.encode(cjson.decode(ARGV[3])) then return {} end
+local keys, named, isKey, known = cjson.decode(job[2]), cjson.decode(ARGV[3]), {}, 0
+for _, key in ipairs(keys) do isKey[key] = true end
+for _, key in ipairs(named) do if isKey[key] then known = known + 1 end end
+if known == #keys and known == #named then return {} end
 if redis.call('EXISTS', jobKey .. ':lock') == 1 then return {} end
 local heads = {}
-for _, lane in ipairs(cjson.decode(job[2])) do heads[#heads + 1] = leave(own, ARGV[1], lane, ARGV[2]) end
+for _, lane in ipairs(keys) do heads[#heads + 1] = leave(own, ARGV[1], lane, ARGV[2]) end
 redis.call('HDEL', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
 return heads
 `,
