@@ -16,7 +16,7 @@ const FORMAT_VERSION = 1;
  * A new field: into `Written`, `encodeEnvelope` and `decodeItem`. While it is not optional, the compiler names what makes
  * an envelope; else: fold/fitting.ts (a batch), joint/fold-run.ts (several keys), turn/putting-right.ts (from the copy). Three
  * places take one apart without being asked by the compiler: turn/acknowledge.ts (a predecessor's commit),
- * fold/history-notes.ts (the history of it) and workers/trust.ts (an operator's word). docs/design.md lists the fields.
+ * fold/history-notes.ts (the history of it) and workers/trust/trust.ts (an operator's word). docs/design.md lists the fields.
  */
 interface EnvelopeHeader {
   /** The highest sequence that the cell has applied. */

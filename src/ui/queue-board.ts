@@ -12,8 +12,8 @@ import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
 import type { MemcachedServers } from '../memcached/servers.ts';
 import { decodeOutcome, HELD, MOVED } from '../updates/outcome.ts';
 import { LaneInspector } from '../workers/inspecting/inspector.ts';
-import type { TrustContext } from '../workers/trust.ts';
-import { keysToTrust, trustedText, trustTogether } from '../workers/trust-together.ts';
+import type { TrustContext } from '../workers/trust/trust.ts';
+import { keysToTrust, trustedText, trustTogether } from '../workers/trust/trust-together.ts';
 import type {
   Board,
   BoardAction,

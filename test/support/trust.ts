@@ -3,8 +3,8 @@ import { systemClock } from '../../src/base/clock.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { openServers } from '../../src/memcached/open-servers.ts';
-import { keysToTrust, trustTogether } from '../../src/workers/trust-together.ts';
-import type { TrustEnd } from '../../src/workers/trust-end.ts';
+import { keysToTrust, trustTogether } from '../../src/workers/trust/trust-together.ts';
+import type { TrustEnd } from '../../src/workers/trust/trust-end.ts';
 import type { Stage } from './workers.ts';
 
 export async function trust(here: Stage, key: string, which: 'cell' | 'copy'): Promise<TrustEnd> {

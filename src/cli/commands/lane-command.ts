@@ -6,7 +6,7 @@ import { checkKey } from '../../key.ts';
 import type { Queue } from '../../jobs/queue.ts';
 import { MemcachedLeaseLocks } from '../../lock/lease-locks.ts';
 import type { MemcachedServers } from '../../memcached/servers.ts';
-import { keysToTrust, trustedText, trustTogether } from '../../workers/trust-together.ts';
+import { keysToTrust, trustedText, trustTogether } from '../../workers/trust/trust-together.ts';
 import { type JobAction, why } from '../../jobs/reports/why.ts';
 import { LaneInspector } from '../../workers/inspecting/inspector.ts';
 import { tellUnheardOf } from '../lanes/unheard-of.ts';

@@ -9,7 +9,7 @@ import { cellStanding } from '../../../src/workers/inspecting/cell-standing.ts';
 import { Queue } from '../../../src/index.ts';
 import { MemcachedLeaseLocks } from '../../../src/lock/lease-locks.ts';
 import { openServers } from '../../../src/memcached/open-servers.ts';
-import { trustCopy } from '../../../src/workers/trust.ts';
+import { trustCopy } from '../../../src/workers/trust/trust.ts';
 import { nowUs } from '../history.ts';
 import { memcached, orders, ready, recorder, redisConnection, serve } from './orders.ts';
 

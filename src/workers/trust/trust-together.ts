@@ -2,10 +2,10 @@
  * Settling all keys together that a forgotten commit of several keys has changed: if one of them alone were settled from its
  * cell, it would have half a transaction.
  */
-import { decodeItem, type Envelope } from '../cells/envelope.ts';
-import type { TorilError } from '../errors.ts';
-import { checkKey } from '../key.ts';
-import { cellName } from '../memcached/item-names.ts';
+import { decodeItem, type Envelope } from '../../cells/envelope.ts';
+import type { TorilError } from '../../errors.ts';
+import { checkKey } from '../../key.ts';
+import { cellName } from '../../memcached/item-names.ts';
 import { type TrustContext, trustCells, trustCopy } from './trust.ts';
 import { type TrustEnd, trustEndText } from './trust-end.ts';
 import { unseen } from './trust-errors.ts';

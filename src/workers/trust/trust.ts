@@ -3,20 +3,20 @@
  * or damaged cell): which of the two is true. Done under the key's lease, after the strict path's
  * second step, so that no holder's write can land in between.
  */
-import type { Clock } from '../base/clock.ts';
-import { cellItem, decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../cells/envelope.ts';
-import { decodeSequences } from '../cells/sequences.ts';
-import { checkKey } from '../key.ts';
-import type { Acknowledgement, Lanes } from '../jobs/lanes.ts';
-import type { Copy } from '../jobs/lane.ts';
-import { encodeDecision } from '../updates/outcome.ts';
-import { Acquirer, type Acquired } from '../lock/acquirer.ts';
-import type { LeaseLocks } from '../lock/lock.ts';
-import { WaitBudget } from '../lock/wait-budget.ts';
-import { guardCell } from '../lock/strict/strict-cell.ts';
-import { cellName } from '../memcached/item-names.ts';
-import type { Cas, Item } from '../memcached/server.ts';
-import type { MemcachedServers } from '../memcached/servers.ts';
+import type { Clock } from '../../base/clock.ts';
+import { cellItem, decodeItem, type Envelope, PLACEHOLDER_ITEM } from '../../cells/envelope.ts';
+import { decodeSequences } from '../../cells/sequences.ts';
+import { checkKey } from '../../key.ts';
+import type { Acknowledgement, Lanes } from '../../jobs/lanes.ts';
+import type { Copy } from '../../jobs/lane.ts';
+import { encodeDecision } from '../../updates/outcome.ts';
+import { Acquirer, type Acquired } from '../../lock/acquirer.ts';
+import type { LeaseLocks } from '../../lock/lock.ts';
+import { WaitBudget } from '../../lock/wait-budget.ts';
+import { guardCell } from '../../lock/strict/strict-cell.ts';
+import { cellName } from '../../memcached/item-names.ts';
+import type { Cas, Item } from '../../memcached/server.ts';
+import type { MemcachedServers } from '../../memcached/servers.ts';
 import type { TrustEnd } from './trust-end.ts';
 import {
   anotherQueue,

@@ -1,5 +1,5 @@
 /** Why an operator's choice between cell and copy was not carried out. */
-import { TorilError } from '../errors.ts';
+import { TorilError } from '../../errors.ts';
 
 export function lost(key: string): TorilError {
   return new TorilError(

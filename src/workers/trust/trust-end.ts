@@ -1,5 +1,5 @@
 /** How settling which value is true can end, and what is said of it. */
-import type { TorilError } from '../errors.ts';
+import type { TorilError } from '../../errors.ts';
 
 export type TrustEnd =
   /** The cell is gone; the next job of the key restores it from the copy. */
