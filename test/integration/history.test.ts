@@ -3,21 +3,14 @@
  * whatever happened on the way.
  */
 import { describe, expect, it, onTestFinished } from 'vitest';
-import {
-  type AnyUpdate,
-  DELETE_CELL,
-  defineUpdate,
-  record,
-  type RecordedCommit,
-  replay,
-  type ReplayReport,
-} from '../../src/index.ts';
+import { type AnyUpdate, DELETE_CELL, defineUpdate, replay } from '../../src/index.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { removeItem, writeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';
 import { type Entry, log, logOr } from '../support/updates.ts';
 import type { Step } from '../support/worker-process.ts';
+import { commitsOf, expectReplayable, recorded, replayed } from '../support/stage-history.ts';
 import {
   enqueueLog,
   entries,
@@ -33,37 +26,6 @@ const RECORDING = {
   checkpointEvery: 5,
   concurrency: 8,
 } satisfies StageWorkerOptions;
-
-async function recorded({ queue }: Stage): Promise<string[]> {
-  const lines: string[] = [];
-  for await (const line of record(queue)) lines.push(`${line}\n`);
-  return lines;
-}
-
-async function commitsOf(here: Stage): Promise<RecordedCommit[]> {
-  const lines = await recorded(here);
-  return lines
-    .map((line) => JSON.parse(line) as { commit?: RecordedCommit })
-    .flatMap(({ commit }) => commit ?? []);
-}
-
-/** Compares with the cells, too. */
-async function replayed(here: Stage): Promise<ReplayReport> {
-  return replay(await recorded(here), here.updates, {
-    live: async (key) => {
-      const cell = await here.cells.read(key);
-      return cell && { token: cell.token, json: JSON.stringify(cell.value) };
-    },
-  });
-}
-
-async function expectReplayable(here: Stage): Promise<ReplayReport> {
-  const report = await replayed(here);
-  expect(report.keys.filter(({ verdict }) => verdict !== 'agrees')).toEqual([]);
-  expect(report.keys.map(({ live }) => live?.kind)).toEqual(report.keys.map(() => 'same'));
-  expect(report).toMatchObject({ agrees: true, complete: true });
-  return report;
-}
 
 describe('a history', () => {
   it('makes every value again: many keys, several workers, jobs that fail, retry, skip and cascade', async () => {

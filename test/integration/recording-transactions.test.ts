@@ -7,13 +7,12 @@ import {
   defineTransaction,
   defineUpdate,
   record,
-  type RecordedCommit,
   replay,
-  type ReplayReport,
 } from '../../src/index.ts';
 import { writeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
-import { type Stage, stage } from '../support/workers.ts';
+import { commitsOf, expectReplayable, recorded } from '../support/stage-history.ts';
+import { stage } from '../support/workers.ts';
 
 interface Account {
   readonly cents: number;
@@ -59,34 +58,6 @@ const RECORDING = {
   checkpointEvery: 5,
   concurrency: 16,
 } as const;
-
-async function recorded({ queue }: Stage): Promise<string[]> {
-  const lines: string[] = [];
-  for await (const line of record(queue)) lines.push(`${line}\n`);
-  return lines;
-}
-
-async function commitsOf(here: Stage): Promise<RecordedCommit[]> {
-  return (await recorded(here))
-    .map((line) => JSON.parse(line) as { commit?: RecordedCommit })
-    .flatMap(({ commit }) => commit ?? []);
-}
-
-/** Fails unless every commit agrees, and the cells are what the replay makes. */
-async function expectReplayable(here: Stage): Promise<ReplayReport> {
-  const report = await replay(await recorded(here), here.updates, {
-    live: async (key) => {
-      const cell = await here.cells.read(key);
-      return cell && { token: cell.token, json: JSON.stringify(cell.value) };
-    },
-  });
-  const told = report.keys.filter(
-    ({ verdict, live }) => verdict !== 'agrees' || live?.kind !== 'same',
-  );
-  expect(told).toEqual([]);
-  expect(report).toMatchObject({ verdict: 'agrees', complete: true });
-  return report;
-}
 
 describe('a recording of transactions', () => {
   it('replays to the cells, among many accounts on two servers and by two workers', async () => {

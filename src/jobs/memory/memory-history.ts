@@ -69,6 +69,7 @@ export class MemoryHistory implements History {
     const isDue =
       !isComplete || standing === undefined || standing.since + 1 >= note.checkpointEvery;
     const names = keys.map(({ key }) => key);
+    const first = this.#trimmed + this.#entries.length; // it has the jobs
     let head: string | undefined;
     for (const [at, { key, base, watermark, value }] of keys.entries()) {
       const { hash, origin, isShort } = note.keys[at] as JointNote['keys'][number];
@@ -80,8 +81,9 @@ export class MemoryHistory implements History {
       head ??= id;
       const isKnown = full !== undefined || hash === NO_VALUE_HASH;
       const own = this.#trimmed + this.#entries.length - 1;
-      const { since = 0, checkpoint = own } = isKnown ? {} : (standing ?? {});
-      this.#standings.set(key, { token, since: isKnown ? 0 : since + 1, checkpoint });
+      const { since = 0, checkpoint = first } = standing ?? {};
+      const stands = isKnown ? { since: 0, checkpoint: own } : { since: since + 1, checkpoint };
+      this.#standings.set(key, { token, ...stands });
     }
     this.#isJoint = true;
     this.#trim(note);
