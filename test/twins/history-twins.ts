@@ -41,18 +41,6 @@ const RECORDING_TWINS: readonly Twin[] = [
       },
     ],
   },
-  {
-    name: 'trimmed-checkpoint',
-    guard: 'a value of which the recorded commit was trimmed is not known any more',
-    hunt: SIMULATED,
-    edits: [
-      {
-        file: 'src/jobs/memory/memory-history.ts',
-        find: '    if (standing?.token !== copyToken || standing.checkpoint < this.#trimmed) return -1;\n',
-        replace: '    if (standing?.token !== copyToken || standing.checkpoint < 0) return -1;\n',
-      },
-    ],
-  },
 ];
 
 const REPLAY_TWINS: readonly Twin[] = [

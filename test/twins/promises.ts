@@ -89,7 +89,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     'joint-keys-in-former-order',
   ],
   'replay: green means as it was': [
-    ...['value-not-recorded', 'joint-value-not-recorded', 'trimmed-checkpoint'],
+    ...['value-not-recorded', 'joint-value-not-recorded'],
     ...['replay-line-by-line', 'replay-lines-of-others', 'replay-lines-in-any-order'],
     ...['replay-part-of-a-commit', 'replay-of-unknown-values', 'replay-of-differing-values'],
     ...['replay-of-former-values', 'replay-behind-a-failure', 'replay-outcomes-of-others'],
