@@ -10,6 +10,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { Queue } from '../../src/index.ts';
 import { Browsing } from '../support/browsing.ts';
 import { eventually } from '../support/memcached.ts';
+import { redisClient, redisKeys } from '../support/redis.ts';
 import { redisUrl } from '../support/servers.ts';
 import { type RunningCli, startToril, torilHere, unique } from './cli-runner.ts';
 
@@ -46,11 +47,15 @@ describe('toril ui', () => {
     const [one, other] = [unique('ui'), unique('ui')];
     const queue = new Queue(one, { connection: { url: redisUrl() } });
     onTestFinished(() => queue.close());
+    await queue.waitUntilReady();
     const running = startToril(['ui', one, other, '--port', '0', '--read-only']);
     const browser = await opened(running);
     const { status, text } = await browser.get('/');
     expect([status, text.includes(one), text.includes(other)]).toEqual([200, true, true]);
     expect(text).toContain('may read');
+    expect(running.stderr).toContain(`warning: Redis has no queue "${other}"`);
+    expect(running.stderr).not.toContain(one);
+    expect(await redisKeys(redisClient(), other)).toEqual([]);
     // A live page does not keep it from stopping.
     const [address = ''] = /http:\/\/[^/]*/.exec(running.stdout) ?? [];
     const live = await fetch(`${address}/live`, { headers: { cookie: browser.cookie ?? '' } });

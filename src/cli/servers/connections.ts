@@ -75,10 +75,11 @@ export async function openExistingQueue(flags: QueueFlags & RedisFlags): Promise
   });
   if (isThere) return queue;
   await closeQuietly(queue);
-  throw new TorilError(
-    'QUEUE_MISSING',
-    `Redis has no queue "${flags.queue}" with the prefix "${flags.prefix}". Is the name right (--queue, --prefix), and the Redis (--redis)?`,
-  );
+  throw new TorilError('QUEUE_MISSING', missingText(flags));
+}
+
+export function missingText({ queue, prefix }: QueueFlags): string {
+  return `Redis has no queue "${queue}" with the prefix "${prefix}". Is the name right (--queue, --prefix), and the Redis (--redis)?`;
 }
 
 /** BullMQ refuses some names with plain errors. */

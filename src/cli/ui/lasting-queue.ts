@@ -9,9 +9,9 @@ const ANSWER_DEADLINE_MS = 5_000;
 const RECONNECT_MAX_MS = 1_000;
 const TELL_EVERY_MS = 30_000;
 
-/** @throws TorilError INVALID_OPTIONS, REDIS_FAILED: Redis is not there in the beginning */
+/** A queue that is not there is not made. @throws TorilError INVALID_OPTIONS, REDIS_FAILED: Redis is not there in the beginning */
 export async function lastingQueue(flags: QueueFlags & RedisFlags): Promise<Queue> {
-  await closeQuietly(await openQueue(flags));
+  await closeQuietly(await openQueue(flags, { isReadOnly: true }));
   const queue = new Queue(flags.queue, {
     connection: {
       url: redisUrl(flags),
@@ -20,6 +20,7 @@ export async function lastingQueue(flags: QueueFlags & RedisFlags): Promise<Queu
       retryStrategy: (times) => Math.min(50 * times, RECONNECT_MAX_MS),
     },
     prefix: flags.prefix,
+    skipMetasUpdate: true,
   });
   let toldAtMs = Number.NEGATIVE_INFINITY;
   queue.on('error', ({ message }) => {

@@ -7,7 +7,7 @@ import {
   type ServerFlags,
   wholeNumber,
 } from '../../flags/flags.ts';
-import { closeQuietly } from '../../servers/connections.ts';
+import { asking, closeQuietly, missingText } from '../../servers/connections.ts';
 import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { onceToldToStop } from '../../terminal/signals.ts';
 import { note, print, warn } from '../../terminal/terminal.ts';
@@ -58,8 +58,13 @@ async function serve(names: readonly string[], flags: UiFlags): Promise<number> 
   const { bullBoard } = flags;
   const queues: Queue[] = [];
   try {
-    for (const queue of names.length > 0 ? new Set(names) : [flags.queue])
-      queues.push(await lastingQueue({ ...flags, queue }));
+    for (const queue of names.length > 0 ? new Set(names) : [flags.queue]) {
+      const named = { ...flags, queue };
+      const opened = await lastingQueue(named);
+      queues.push(opened);
+      // It may come: the page is often there before the first job.
+      if (!(await asking(opened.inRedis.upkeep.isUsed()))) warn(missingText(named));
+    }
     const served = await serveUi({
       host: flags.host,
       port: flags.port,
