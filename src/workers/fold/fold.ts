@@ -17,9 +17,15 @@ import type { LaneEntry } from '../../jobs/lane.ts';
 import { cannotMoveJob, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { Batch, FoldStart, FoldTurn, Stop } from './batch.ts';
-import { blockedTooLong, cascaded, dropped, isFinal, stalledTooOften } from './fold-errors.ts';
+import {
+  blockedTooLong,
+  cascaded,
+  dropped,
+  isFinal,
+  otherKind,
+  stalledTooOften,
+} from './fold-errors.ts';
 import { GrowingBatch, type Verdict } from './growing-batch.ts';
-import { otherKind } from './fold-errors.ts';
 import { waitForLastWord } from './last-word.ts';
 import { NOT_BEGUN, UpdateCalls } from './update-calls.ts';
 import { ReplayableValue } from './replayable-value.ts';

@@ -1,6 +1,10 @@
 /** A step, for people. */
-import type { KeySteps, Step } from '../../../history/stepping/key-steps.ts';
-import { NO_VALUE, NOT_KNOWN } from '../../../history/stepping/key-steps.ts';
+import {
+  type KeySteps,
+  NO_VALUE,
+  NOT_KNOWN,
+  type Step,
+} from '../../../history/stepping/key-steps.ts';
 import type { Walk } from '../../../history/stepping/walk.ts';
 import { differenceBetween } from '../../../history/replay/difference.ts';
 import { UNCHECKED_TEXTS } from '../../../history/text/report-text.ts';
