@@ -43,8 +43,10 @@ describe('every promise is kept', () => {
   });
 
   test('with jobs of several keys', { timeout: 120_000 }, async () => {
-    // The last two once failed: an add that found no room where an older commit had landed since.
-    expect(await failures([...range(0, 80), 1912, 200_616], true)).toEqual([]);
+    // Those once failed: an add that found no room where an older commit had landed since, and cells that
+    // were never written, since their driver had died: one was missing, one closed by a strict update.
+    const onceFailed = [1912, 200_616, 232, 520];
+    expect(await failures([...range(0, 80), ...onceFailed], true)).toEqual([]);
   });
 
   test.each(FOUND)('with seed $seed, which once failed: $cause', async ({ seed }) => {
