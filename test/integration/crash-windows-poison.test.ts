@@ -2,7 +2,7 @@
 import type { Job } from 'bullmq';
 import { describe, expect, it } from 'vitest';
 import { startProcess, type ProcessOptions } from '../support/processes.ts';
-import { log } from '../support/updates.ts';
+import { log, move } from '../support/updates.ts';
 import { entries, expectExact, type Stage, stage } from '../support/workers.ts';
 
 /** Keeps one worker process alive, as a supervisor would, until the jobs are finished. Returns how many died. */
@@ -75,5 +75,53 @@ describe('a job that kills its process', () => {
     expect(finished[0]?.failedReason).toMatch(/died or froze 2 times/);
     expect(await expectExact(here, key, finished)).toEqual([1]);
     expect(finished[1]).toMatchObject({ attemptsMade: 1, stalledCounter: 3 });
+  });
+
+  it('fails for good also if it changes several keys, and is met at each of them', async () => {
+    const here = stage({ updates: [move] });
+    const keys = ['a', 'b', 'c', 'd'].map((name) => here.key(name));
+    const jobs = await here.queue.enqueueBulk(
+      Array.from({ length: 16 }, (_, n) => ({
+        update: move,
+        data: { keys: [keys[n % 4], keys[(n + 1 + (n % 3)) % 4]], n, poison: n === 5 },
+        options: { attempts: 1 },
+      })),
+    );
+    const { deaths, finished } = await superviseUntil(here, jobs, {
+      concurrency: 4,
+      patienceMs: 1,
+      updates: ['move'],
+    });
+    expect(finished[5]?.failedReason).toMatch(
+      /died or froze 2 times while it applied only this job/,
+    );
+    const others = finished.filter((_, n) => n !== 5);
+    expect(others.map((job) => [job.attemptsMade, job.failedReason])).toEqual(
+      others.map(() => [1, undefined]),
+    );
+    for (const key of keys) {
+      const its = others.filter(({ data }) => data.keys.includes(key));
+      expect((await here.cells.read(key))?.value).toEqual(its.map(({ data }) => data.n));
+    }
+    console.log(`the process died ${deaths} times before the transaction was found out`);
+  });
+
+  it('is found out also if it changes several keys, and is met where none of those waits that died of it', async () => {
+    const here = stage({ updates: [move] });
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => here.key(name)) as [string, string, string];
+    const jobs = await here.queue.enqueueBulk([
+      { update: move, data: { keys: [a, b], n: 0, poison: true }, options: { priority: 10 } },
+      { update: move, data: { keys: [c, a], n: 1 }, options: { priority: 1 } },
+    ]);
+    await here.redis.hset(here.redisKey(jobs[1]?.id as string), 'stc', 3);
+    const { deaths, finished } = await superviseUntil(here, jobs, {
+      concurrency: 1,
+      updates: ['move'],
+    });
+    expect(finished[0]?.failedReason).toMatch(/died or froze 2 times/);
+    expect(finished[1]?.failedReason).toBeUndefined();
+    expect((await here.cells.read(a))?.value).toEqual([1]);
+    expect((await here.cells.read(b))?.value).toBeUndefined();
+    console.log(`the process died ${deaths} times`);
   });
 });

@@ -176,13 +176,14 @@ export class CellWatch {
     return this.#cellOf(key).lostSinceCommit;
   }
 
-  /** Somebody has put a stale cell right: only where memcached had lost it, and only what was acknowledged. */
+  /** Somebody has put a stale cell right: only where memcached had lost it, or let it expire, and only what was acknowledged. */
   #checkRestored(key: string, cell: Cell, { token, value }: Write): void {
     const what = `${key}: a stale cell was made commit ${token}`;
     if (token > cell.acknowledged) this.#report('P1', `${what}, which was never acknowledged`);
     if (cell.joint.has(token) && (cell.present?.token ?? 0) <= token)
       this.#checkJoint(key, cell, token);
-    else if (!cell.isLost) this.#report('P1', `${what}, though memcached had not lost it`);
+    else if (!cell.isLost && this.#now() < cell.expiresMs)
+      this.#report('P1', `${what}, though memcached had not lost it`);
     const committed = cell.writes.get(token)?.value;
     if (committed !== undefined && value !== committed && value !== 'deleted')
       this.#report('P1', `${what}, but ${value}, not ${committed}`);

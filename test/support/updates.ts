@@ -1,5 +1,11 @@
 /** The updates that most tests use: their values tell afterwards what was applied, when and how often. */
-import { defineUpdate, type AnyUpdate, type Update, type UpdateContext } from '../../src/index.ts';
+import {
+  type AnyUpdate,
+  defineTransaction,
+  defineUpdate,
+  type Update,
+  type UpdateContext,
+} from '../../src/index.ts';
 
 /** What one job does. Everything about it follows from its data, so that every worker does the same. */
 export interface Entry {
@@ -67,3 +73,17 @@ export const logOr = {
 
 /** What worker processes know. */
 export const allUpdates: readonly AnyUpdate[] = [log, ...Object.values(logOr)];
+
+/** Numbers that were moved, in the values of both keys. Worker processes know it if they are told its name. */
+export const move: AnyUpdate = defineTransaction({
+  name: 'move',
+  keys: ({ keys }: { keys: [string, string]; n: number; poison?: boolean }) => keys,
+  initial: (): number[] => [],
+  apply: ([from, to], { n, poison = false }) => {
+    if (poison) process.kill(process.pid, 'SIGKILL');
+    return [
+      [...from, n],
+      [...to, n],
+    ];
+  },
+});

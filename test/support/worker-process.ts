@@ -8,7 +8,7 @@ import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import type { Connection } from '../../src/memcached/server.ts';
 import { SocketConnection } from '../../src/memcached/socket/socket-connection.ts';
-import { allUpdates } from './updates.ts';
+import { allUpdates, move } from './updates.ts';
 
 /** A gap between two steps of a job's way (DESIGN.md, section 3). */
 export type Step =
@@ -125,9 +125,8 @@ for (const write of ['add', 'replace']) {
   );
 }
 
-const known = allUpdates.filter(
-  ({ name }: AnyUpdate) => orders.updates === undefined || orders.updates.includes(name),
-);
+const named = [...allUpdates, move].filter(({ name }: AnyUpdate) => orders.updates?.includes(name));
+const known = orders.updates === undefined ? allUpdates : named;
 const worker = new Worker(orders.queue, { ...orders.options, updates: known });
 worker.on('error', () => undefined);
 
