@@ -114,7 +114,7 @@ class Ranks implements Renaming {
   }
 
   /** Everything is counted. True: every number is what it should be. */
-  close({ memcached, redis, watch }: State): boolean {
+  close({ memcached, redis, watch, places }: State): boolean {
     this.#casInOrder = sorted(this.#cas);
     this.#tokensInOrder = sorted(this.#tokens);
     this.lastCas = this.#casInOrder.filter(
@@ -127,7 +127,7 @@ class Ranks implements Renaming {
       !this.#far &&
       isInOrder(this.#casInOrder) &&
       isDense(this.#tokensInOrder, this.#lastSequence + 1) &&
-      this.#areIdsDense();
+      this.#areIdsDense(places);
     if (isInPlace && watch.begun + watch.landed + watch.deniedBits === 0) return true;
     this.#rank();
     return isInPlace && isSame(watch, this.watch(watch));
@@ -137,7 +137,9 @@ class Ranks implements Renaming {
     return this.#far || value > FAR;
   }
 
-  #areIdsDense(): boolean {
+  #areIdsDense(places: State['places']): boolean {
+    for (const { node } of places)
+      if (!node.over && this.idsUpTo(node.plan.name, node.idsDrawn) !== node.idsDrawn) return false;
     for (const ids of this.#ids.values()) if (!isDense(sorted(ids), 1)) return false;
     return true;
   }
@@ -164,6 +166,12 @@ class Ranks implements Renaming {
     const rank = this.#idRanks.get(worker)?.get(value);
     if (rank === undefined) throw new Error(`an owner id that nobody knows: ${worker}-${value}`);
     return rank;
+  }
+
+  idsUpTo(worker: string, count: number): number {
+    let known = 0;
+    for (const id of this.#ids.get(worker) ?? []) if (id <= count) known++;
+    return known;
   }
 
   /** Tokens that nobody knows any more are only remembered as lying between others. */

@@ -120,6 +120,7 @@ export function worldOf(
     idsDrawn: 0,
     abandoned: [],
     callsMade: 0,
+    outcome: '',
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
   const memcached = new MemcachedStates(vocabulary, protocol, store);
@@ -132,7 +133,7 @@ export function worldOf(
     redis,
     workers: workerTree,
     canonical: new Canonical({ vocabulary, memcached, redis, workers: workerTree }),
-    freshStarts: new FreshStarts(vocabulary, workerTree),
+    freshStarts: new FreshStarts(vocabulary, workerTree, configuration.restarts > 0),
     checks: path === 'joint' ? new JointChecks(allJobs, lanesOf) : new Checks(path, inStep),
     comparesCas: damage.store === undefined,
     successors: indices.map((index) => planOf(index, 'x')),

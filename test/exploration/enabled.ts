@@ -1,9 +1,10 @@
 /** What can happen in a state. */
+import { lockName } from '../../src/memcached/item-names.ts';
 import { CELLS, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn } from './requests.ts';
 import type { Place, State } from './state.ts';
 import { transition } from './steps.ts';
-import type { WorkerNode } from './worker-tree.ts';
+import { SAW_FREE, type WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
 
 /** A worker that has been told so much since it started, and waits again, is not followed further. */
@@ -91,15 +92,41 @@ export function isWorn(node: WorkerNode): boolean {
  * A worker that waits for a lock asks again and again. It need not do so before there is something
  * else to be seen than the last time: the lock is as it was, and its job is not decided.
  */
-function canSeeSomethingNew({ memcached, redis }: State, place: Place, world: World): boolean {
-  const { node, hasNews } = place;
-  // It looks at several keys at a time, and so for anything that has changed since it last began to look.
-  if (node.plan.path === 'joint') return hasNews;
+function canSeeSomethingNew(state: State, place: Place, world: World): boolean {
+  const { node } = place;
+  if (node.plan.path === 'joint') return canJointSeeSomethingNew(place, state, world);
+  const { memcached, redis } = state;
   if (node.sawHeld === -1) return true;
   const lock = memcached.items.get(LOCK);
   const seen = itemIn(world.vocabulary.at('outcome', node.sawHeld));
   const isSame = lock !== undefined && seen?.cas === lock.cas;
   return !isSame || (node.plan.path !== 'lease' && !redis.waiting.includes(node.plan.jobId));
+}
+
+/**
+ * Whose combiners all wait for locks looks at these, and for its job's outcome. Else it looks at several keys, and so for
+ * anything that has changed since it last began to look.
+ */
+function canJointSeeSomethingNew(
+  { node, hasNews }: Place,
+  { memcached, redis }: State,
+  { vocabulary }: World,
+): boolean {
+  const { rests, held, phase, plan } = node;
+  const isOther = rests.some(({ key }) => {
+    const seen = held.get(key);
+    if (seen === undefined || seen === SAW_FREE) return seen === SAW_FREE;
+    const lock = memcached.items.get(lockName(key));
+    return itemIn(vocabulary.at('outcome', seen))?.cas !== lock?.cas;
+  });
+  if (isOther || (phase === 'waits' && !redis.waiting.includes(plan.jobId))) return true;
+  return !waitsForLocks(node) && hasNews;
+}
+
+/** For nothing else. */
+export function waitsForLocks({ rests, held, phase }: WorkerNode): boolean {
+  if (phase === 'settles' || rests.length === 0) return false;
+  return rests.every(({ key, wakers }) => wakers.length === 0 && held.has(key));
 }
 
 function faultsOf(state: State, place: Place, who: number, world: World, steps: number[]): void {

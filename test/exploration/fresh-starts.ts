@@ -23,6 +23,7 @@ import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
 import { type Cas, type Item, type Outcome, refusedFor } from '../../src/memcached/server.ts';
 import { lockByCas } from './chosen-cas.ts';
+import { LiveRounds } from './live-rounds.ts';
 import { CELL, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
@@ -36,18 +37,23 @@ const EXISTS: Outcome<never> = { kind: 'refused', reason: 'exists' };
 export class FreshStarts {
   readonly #vocabulary: Vocabulary;
   readonly #workers: WorkerTree;
+  readonly #comesBack: boolean;
+  readonly #liveRounds: LiveRounds;
 
-  constructor(vocabulary: Vocabulary, workers: WorkerTree) {
+  /** @param comesBack a CAS that is gone may be given out again: memcached may restart */
+  constructor(vocabulary: Vocabulary, workers: WorkerTree, comesBack: boolean) {
+    this.#comesBack = comesBack;
     this.#vocabulary = vocabulary;
     this.#workers = workers;
+    this.#liveRounds = new LiveRounds(workers);
   }
 
   /** The worker itself, or the new process that it is taken for. */
   standIn(node: WorkerNode, who: number, state: State): WorkerNode {
     const { requests, calls, isDecided, working, wasRefused, over, parent, commit, plan } = node;
+    if (plan.path === 'joint') return this.#standInForJoint(node, who, state);
     if (parent === undefined || calls.length > 1) return node;
     if (isDecided || working || over) return node;
-    if (plan.path === 'joint') return this.#standInForJoint(node, who, state);
     if (wasRefused) return node;
     const hasJustCommitted =
       node.events.some(isWritten) && calls.length === 1 && requests.length === 1;
@@ -61,19 +67,29 @@ export class FreshStarts {
     return fresh ?? node;
   }
 
-  /**
-   * A transaction that is refused has left nothing in a cell, and its CAS are of no use. Only its begin is like a new process's:
-   * later there may be visits of other keys.
-   */
+  /** Owner ids that it has given up it must remember: they may stand in a lock. */
   #standInForJoint(node: WorkerNode, who: number, state: State): WorkerNode {
-    const told = this.#toldBegins(node);
-    if (told === undefined || this.#abandoned(node, who, state).length > 0) return node;
-    const known = node.fresh.get('');
-    if (known !== undefined) return known;
-    const begun = { ...node.plan, idsDrawn: node.idsDrawn - 1 };
-    const fresh = this.#toldTo(begun, [this.#reply({ outcome: '' })], node) ?? node;
-    node.fresh.set('', fresh);
-    return fresh;
+    if (node.over) return node;
+    const gone = this.#comesBack ? [] : this.#gone(node, state);
+    const key = gone.join(' ');
+    let shortened = node.fresh.get(key);
+    if (shortened === undefined) {
+      shortened = this.#liveRounds.shortened(node, gone) ?? node;
+      node.fresh.set(key, shortened);
+    }
+    const { abandoned } = shortened.plan;
+    const isHeld = this.#abandoned(node, who, state).every((id) => abandoned.includes(id));
+    return isHeld ? shortened : node;
+  }
+
+  /** Locks that it saw in other hands, and that are others now, or none. */
+  #gone({ sightings }: WorkerNode, { memcached }: State): string[] {
+    const gone: string[] = [];
+    for (const [name, seen] of sightings) {
+      const cas = itemIn(this.#vocabulary.at('outcome', seen))?.cas;
+      if (memcached.items.get(name)?.cas !== cas) gone.push(name);
+    }
+    return gone;
   }
 
   #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {

@@ -35,10 +35,13 @@ type Storing = Extract<MemcachedRequest, { readonly item: NewItem }>;
 export interface LinkOptions extends Pick<WorkerPlan, 'protocol' | 'locks'> {
   /** A lock by CAS is handed over for sending. */
   readonly lockChosen: () => void;
+  /** In whose course something is sent (worker-rounds.ts). */
+  readonly round: () => number;
 }
 
 interface Sent<Request, Answer> {
   readonly request: Request;
+  readonly round: number;
   readonly settle: (answer: Answer) => void;
 }
 
@@ -146,8 +149,10 @@ export class ExploredConnection implements Connection {
   #send<T>(request: MemcachedRequest): Promise<Outcome<T>> {
     assert(!('cas' in request) || request.cas !== 0n, 'a condition on CAS 0, which is none');
     if (!this.alive) return Promise.resolve({ kind: 'refused', reason: 'not-sent' });
+    const round = this.#options.round();
     return new Promise((resolve) => {
-      this.outstanding.push({ request, settle: resolve as (outcome: Outcome<unknown>) => void });
+      const settle = resolve as (outcome: Outcome<unknown>) => void;
+      this.outstanding.push({ request, round, settle });
     });
   }
 }
@@ -192,7 +197,13 @@ export class ExploredServer implements MemcachedServer {
 /** The lanes as a worker sees them, and where its tokens come from. */
 export class ExploredRedis implements Lanes, TokenSource {
   readonly outstanding: Sent<RedisRequest, unknown>[] = [];
+  readonly #round: () => number;
   #whenAnswered: () => void = () => {};
+
+  /** @param round in whose course something is sent (worker-rounds.ts) */
+  constructor(round: () => number) {
+    this.#round = round;
+  }
 
   take(request: TakeRequest): Promise<Taken> {
     return this.#call({ script: 'take', request });
@@ -293,8 +304,9 @@ export class ExploredRedis implements Lanes, TokenSource {
   }
 
   #call<Reply>(request: RedisRequest): Promise<Reply> {
+    const round = this.#round();
     return new Promise((resolve) => {
-      this.outstanding.push({ request, settle: resolve as (reply: unknown) => void });
+      this.outstanding.push({ request, round, settle: resolve as (reply: unknown) => void });
     });
   }
 }

@@ -23,6 +23,8 @@ export interface Renaming {
   token(value: number): number;
   /** `worker`: the name that the owner id begins with. */
   id(worker: string, value: number): number;
+  /** How many it has drawn of those that anybody knows, when it had drawn `count`. */
+  idsUpTo(worker: string, count: number): number;
 }
 
 export function renamedItem<Some extends NewItem | Item>(item: Some, to: Renaming): Some {
@@ -134,7 +136,7 @@ export function renamedReply(reply: unknown, to: Renaming): unknown {
 }
 
 /** `j5:a3`: of a joint commit. */
-function renamedOutcomeText(outcome: string, to: Renaming): string {
+export function renamedOutcomeText(outcome: string, to: Renaming): string {
   return outcome.replace(/^j(\d+):/, (_, token: string) => `j${to.token(Number(token))}:`);
 }
 
@@ -179,6 +181,7 @@ export class Numbers {
         ids.push({ worker, id });
         return id;
       },
+      idsUpTo: (_, count) => count,
     });
     return new Numbers([...cas], [...tokens], ids);
   }

@@ -1,5 +1,6 @@
 /** What comes of what happens. */
 import { CELLS, LOCKS, type MemcachedState } from './memcached-states.ts';
+import { waitsForLocks } from './enabled.ts';
 import type { Budget, Orphan, Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
@@ -10,14 +11,15 @@ import type { World } from './world.ts';
 /** The state that follows. Throws a Violation if it breaks a promise. */
 export function after(state: State, step: number, world: World): State {
   const far = kindOf(step) === 'restarts far away';
-  const after = withNews(state, withoutTheDead(next(state, step, world), world), step);
+  const after = withNews(
+    state,
+    shortened(withoutTheDead(next(state, step, world), world), world),
+    step,
+  );
   return world.canonical.of(after, far);
 }
 
-/**
- * Whoever waits has something new to look at: a value, a lane or what is behind has changed, or a lock is free in which he
- * has seen somebody else. A look that had begun before may have missed it.
- */
+/** Whoever waits has something new to look at: a value, a lane or what is behind. A look that had begun before may have missed it. */
 function withNews(before: State, after: State, step: number): State {
   const [{ node }] = after.places as [Place];
   if (node.plan.path !== 'joint') return after;
@@ -25,16 +27,13 @@ function withNews(before: State, after: State, step: number): State {
     before.redis.copies.some(({ token }, at) => token !== after.redis.copies[at]?.token) ||
     before.redis.behind.length !== after.redis.behind.length ||
     before.memcached.cellTexts.some((text, at) => text !== after.memcached.cellTexts[at]);
-  const freed = LOCKS.filter(
-    (name) => before.memcached.items.has(name) && !after.memcached.items.has(name),
-  );
   const looker = kindOf(step) === 'ends its pause' ? whoOf(step) : -1;
-  if (!hasChanged && freed.length === 0 && looker === -1) return after;
   const places = after.places.map((place, who) => {
     if (place.node.over) return place;
-    if (who === looker) return { ...place, hasNews: false };
-    const isFree = freed.some((name) => place.node.sightings.has(name));
-    return hasChanged || isFree ? { ...place, hasNews: true } : place;
+    // Whoever does not look at it must not differ by it.
+    const hasNews =
+      who === looker ? false : hasChanged || place.hasNews || waitsForLocks(place.node);
+    return hasNews === place.hasNews ? place : { ...place, hasNews };
   });
   return { ...after, places };
 }
@@ -243,6 +242,14 @@ function hears(state: State, who: number, world: World, told: number): State {
 /** After an answer that it cannot trust, a worker has ended its connection itself, whatever else was under way. */
 function hasHungUp(before: WorkerNode, now: WorkerNode): boolean {
   return !now.connected || now.epoch !== before.epoch;
+}
+
+/** A lock that somebody saw may be gone now: then he need not remember it. */
+function shortened(state: State, world: World): State {
+  if (state.places[0]?.node.plan.path !== 'joint') return state;
+  let next = state;
+  for (const who of state.places.keys()) next = forgetful(next, who, world);
+  return next;
 }
 
 /** Whoever remembers nothing of the past is taken for a new process. */

@@ -48,6 +48,9 @@ export type WireProtocol = 'binary' | 'meta';
 /** Where a lock says whose it is: in its value, or in a CAS that its writer has chosen (`meta` only). */
 export type LockForm = 'value' | 'cas';
 
+/** Of a worker's own job: it asks for it, waits at the gate, waits for its cells to be written, and has told BullMQ. */
+export type JobPhase = 'is delivered' | 'waits' | 'settles' | 'is over';
+
 /** What a worker is made for. */
 export interface WorkerPlan {
   readonly path: Path;
@@ -65,8 +68,12 @@ export interface WorkerPlan {
   readonly callsMax: number;
   /** How many owner ids its name has drawn before. */
   readonly idsDrawn: number;
-  /** Which of them it gave up without knowing whether they stand in the lock. */
+  /** Which of them it gave up without knowing whether they stand in the lock; of one that goes on, those that it draws again. */
   readonly abandoned: readonly number[];
+  /** `joint`: it goes on with rounds of its combiners that are told to begin (live-rounds.ts). */
+  readonly goesOn?: Exclude<JobPhase, 'is delivered'>;
+  /** If it settles: its job's outcome, as Redis has it; else empty. */
+  readonly outcome: string;
   /** How often its user has called withLease before. */
   readonly callsMade: number;
 }

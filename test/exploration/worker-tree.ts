@@ -3,16 +3,20 @@
  * The search walks over these numbers; the real code runs once for each node, when it is first
  * needed, and never for the millions of states in which the same worker meets other circumstances.
  */
-import { Numbers, type Renaming } from './renaming.ts';
+import { Numbers, renamedOutcomeText, type Renaming } from './renaming.ts';
 import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { Worker } from './worker.ts';
-import type { WorkerDamage, WorkerEvent, WorkerPlan } from './worker-plan.ts';
+import type { JobPhase, WorkerDamage, WorkerEvent, WorkerPlan } from './worker-plan.ts';
+import type { Rest, Round } from './worker-rounds.ts';
 
 /** Workers that are kept running, so that most nodes need one step, not a run from the beginning. */
 const LIVE_MAX = 20_000;
 
 const LOCK_PREFIX = 'toril:lock:';
+
+/** It was refused the lock, and saw then that nobody has it any more. */
+export const SAW_FREE = -1;
 
 const NOTHING_SEEN: ReadonlyMap<string, number> = new Map();
 
@@ -35,6 +39,18 @@ export interface WorkerNode {
   /** Requests and calls without an answer, oldest first. */
   readonly requests: readonly number[];
   readonly calls: readonly number[];
+  /** In whose course these were sent; */
+  readonly requestRounds: readonly number[];
+  readonly callRounds: readonly number[];
+  /** and all rounds that it has begun (worker-rounds.ts): `joint`. */
+  readonly rounds: readonly Readonly<Round>[];
+  /** Of each key that has a combiner, the last one. */
+  readonly alive: ReadonlyMap<string, number>;
+  readonly rests: readonly Rest[];
+  /** By key, the lock as its combiner has just seen it in other hands: outcomes; or SAW_FREE. */
+  readonly held: ReadonlyMap<string, number>;
+  readonly phase: JobPhase;
+  readonly outcome: string;
   readonly epoch: number;
   readonly connected: boolean;
   readonly pausing: boolean;
@@ -82,8 +98,8 @@ export class WorkerTree {
 
   /** A worker that has just started. */
   start(plan: WorkerPlan): WorkerNode {
-    const { name, commits, idsDrawn, abandoned, callsMade } = plan;
-    const root = `${name} ${commits} ${idsDrawn} ${callsMade} ${abandoned.join(' ')}`;
+    const { name, commits, idsDrawn, abandoned, callsMade, goesOn = '', outcome } = plan;
+    const root = `${name} ${commits} ${idsDrawn} ${callsMade} ${abandoned.join(' ')} ${goesOn} ${outcome}`;
     const known = this.#roots.get(root);
     if (known !== undefined) return known;
     const node = this.#add(undefined, -1, plan, new Worker(plan, this.#vocabulary, this.#damage));
@@ -107,8 +123,8 @@ export class WorkerTree {
 
   /** The worker that has heard the same with other numbers. */
   renamed(node: WorkerNode, to: Renaming): WorkerNode {
-    if (node.numbers.isEmpty) return node;
-    const key = node.numbers.keyOf(to);
+    if (node.numbers.isEmpty && node.plan.idsDrawn === 0) return node;
+    const key = `${to.idsUpTo(node.plan.name, node.plan.idsDrawn)} ${node.numbers.keyOf(to)}`;
     const known = node.renamed.get(key);
     if (known !== undefined) return known;
     const renamed = this.#rename(node, to);
@@ -121,9 +137,10 @@ export class WorkerTree {
 
   #rename({ parent, stimulus, plan }: WorkerNode, to: Renaming): WorkerNode {
     if (parent === undefined) {
-      const idsDrawn = to.id(plan.name, plan.idsDrawn + 1) - 1;
+      const idsDrawn = to.idsUpTo(plan.name, plan.idsDrawn);
       const abandoned = plan.abandoned.map((id) => to.id(plan.name, id));
-      return this.start({ ...plan, idsDrawn, abandoned });
+      const outcome = renamedOutcomeText(plan.outcome, to);
+      return this.start({ ...plan, idsDrawn, abandoned, outcome });
     }
     const kind = stimulus % TOLD_KINDS;
     const about = Math.floor(stimulus / TOLD_KINDS);
@@ -148,7 +165,9 @@ export class WorkerTree {
     const heard =
       kind === TOLD.answer || kind === TOLD.reply
         ? this.#vocabulary.numbersIn(kind === TOLD.answer ? 'outcome' : 'reply', about)
-        : undefined;
+        : parent === undefined
+          ? Numbers.in((to) => renamedOutcomeText(plan.outcome, to))
+          : undefined;
     return Numbers.of(
       parent?.numbers,
       heard,
@@ -186,6 +205,13 @@ export class WorkerTree {
       told: parent === undefined ? 0 : parent.told + 1,
       requests: worker.requests,
       calls: worker.calls,
+      requestRounds: worker.requestRounds,
+      callRounds: worker.callRounds,
+      rounds: worker.rounds.all.map((round) => ({ ...round })),
+      alive: worker.rounds.alive,
+      rests: worker.rounds.rests,
+      phase: worker.job.phase,
+      outcome: worker.job.outcome,
       epoch: worker.epoch,
       connected: worker.connected,
       pausing: worker.pausing,
@@ -201,6 +227,7 @@ export class WorkerTree {
       isDecided: parent?.isDecided === true || events.some(isDecision),
       sightings: this.#sightings(parent, stimulus),
       sawHeld: this.#sawHeld(parent, stimulus),
+      held: this.#held(parent, stimulus),
       fresh: new Map(),
       numbers: this.#numbers(parent, stimulus, worker.idsDrawn, plan),
       children: new Map(),
@@ -270,6 +297,20 @@ export class WorkerTree {
     const isFreeOrOurs = outcome.kind === 'done' || isMissing;
     if (!isFreeOrOurs || command === 'delete' || !before.has(name)) return before;
     return new Map([...before].filter(([seen]) => seen !== name));
+  }
+
+  #held(parent: WorkerNode | undefined, stimulus: number): ReadonlyMap<string, number> {
+    const before = parent?.held ?? NOTHING_SEEN;
+    const asked = parent?.requests[0];
+    if (asked === undefined || stimulus % TOLD_KINDS !== TOLD.answer) return before;
+    const key = parent?.rounds.find(({ number }) => number === parent.requestRounds[0])?.key;
+    if (key === undefined) return before;
+    const held = new Map(before);
+    held.delete(key);
+    if (!this.#isLook(asked)) return held;
+    const answer = Math.floor(stimulus / TOLD_KINDS);
+    const isHeld = itemIn(this.#vocabulary.at('outcome', answer)) !== undefined;
+    return held.set(key, isHeld ? answer : SAW_FREE);
   }
 
   /** It asked for the lock, was told that it exists, and has looked at it, or was told what it is. */

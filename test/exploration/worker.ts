@@ -9,25 +9,27 @@ import { defineTransaction } from '../../src/updates/transaction.ts';
 import { type AnyUpdate, defineUpdate } from '../../src/updates/update.ts';
 import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
+import type { LeaseLocks } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
 import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-session.ts';
 import type { HeldKey } from '../../src/lock/strict/held-keys.ts';
 import { createLocks } from '../../src/lock/strict/with-lease.ts';
 import type { MemcachedServers } from '../../src/memcached/servers.ts';
 import { type TorilWorkerOptions, WORKER_DEFAULTS } from '../../src/options.ts';
-import type { Delivery } from '../../src/jobs/deliveries.ts';
-import { Intake } from '../../src/workers/deliveries/intake.ts';
 import type { EventReporter } from '../../src/workers/worker-events.ts';
 import { Gate } from '../../src/workers/gate/gate.ts';
-import { deliveryOf, type DeliveryEnd, ExploredDeliveries } from './deliveries.ts';
+import type { GateContext } from '../../src/workers/gate/gate-context.ts';
 import { fractionOf } from './chosen-cas.ts';
 import { type ExploredConnection, ExploredRedis, ExploredServer } from './links.ts';
 import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { WorkerClock } from './worker-clock.ts';
+import { WorkerJob } from './worker-job.ts';
+import { NO_ROUND, WorkerRounds } from './worker-rounds.ts';
 import {
   type JobData,
   KEY,
+  KEYS,
   LEASE_MS,
   QUEUE,
   UPDATE,
@@ -42,8 +44,6 @@ const LEASE_PASSES_MS = 11_050;
 const RENEWAL_DUE_MS = 3_334;
 /** Pauses before the next attempt are shorter, everything else takes longer. */
 const PAUSE_MAX_MS = 500;
-/** Rounds of visits behind a worker's last job: the sound product needs two. */
-const VISITS_MAX = 8;
 /** Shorter than any pause that is one. */
 const HURRY_MS = 0.5;
 /** Nobody is snoozed for want of budget: that is BullMQ's business, and does not touch the protocol. */
@@ -54,7 +54,8 @@ export class Worker {
   readonly #plan: WorkerPlan;
   readonly #clock = new WorkerClock();
   readonly #server: ExploredServer;
-  readonly #redis = new ExploredRedis();
+  readonly #rounds = new WorkerRounds();
+  readonly #redis = new ExploredRedis(() => this.#round());
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
   readonly #random: Random = { fraction: () => this.#fraction(), id: () => this.#nextId() };
@@ -65,6 +66,7 @@ export class Worker {
   #abandonedDrawn = 0;
   #work: (() => void) | undefined;
   #running: AbortSignal | undefined;
+  readonly job: WorkerJob;
   over = false;
 
   constructor(plan: WorkerPlan, vocabulary: Vocabulary, damage: WorkerDamage) {
@@ -73,7 +75,15 @@ export class Worker {
     this.#calls = plan.callsMade;
     this.#vocabulary = vocabulary;
     this.#damage = damage;
-    this.#server = new ExploredServer({ ...plan, lockChosen: () => this.#nextId() });
+    this.job = new WorkerJob({
+      ...{ plan, redis: this.#redis, idsDrawn: () => this.#ids },
+      ended: (event) => void this.#events.push(event),
+    });
+    this.#server = new ExploredServer({
+      ...plan,
+      lockChosen: () => this.#nextId(),
+      round: () => this.#round(),
+    });
     const server = damage.server?.(this.#server) ?? this.#server;
     this.#memcached = {
       all: [server],
@@ -84,6 +94,7 @@ export class Worker {
     if (plan.path === 'lease') void this.#useLock();
     else this.#openGate();
     this.#clock.settle();
+    if (plan.goesOn !== undefined) return;
     if (plan.abandoned.length > 0 && plan.path !== 'lease') this.#beDelivered();
     for (let attempts = 0; attempts < plan.abandoned.length; attempts++) this.#abandonAttempt();
   }
@@ -137,6 +148,9 @@ export class Worker {
       case TOLD.worked:
         this.#work?.();
         break;
+      case TOLD.begins:
+        this.job.begins(KEYS[about]);
+        break;
       default:
         throw new Error(`no such stimulus: ${stimulus}`);
     }
@@ -157,6 +171,19 @@ export class Worker {
 
   get calls(): number[] {
     return this.#redis.outstanding.map(({ request }) => this.#vocabulary.idOf('redis', request));
+  }
+
+  /** In whose course these were sent. */
+  get requestRounds(): number[] {
+    return (this.#connection()?.outstanding ?? []).map(({ round }) => round);
+  }
+
+  get callRounds(): number[] {
+    return this.#redis.outstanding.map(({ round }) => round);
+  }
+
+  get rounds(): WorkerRounds {
+    return this.#rounds;
   }
 
   /** Counts its connections. */
@@ -220,12 +247,12 @@ export class Worker {
       if (event === 'acknowledgementRefused') this.#wasRefused = true;
       if (event === 'internalFault') throw (facts as unknown as { cause: Error }).cause;
     };
-    const gate = new Gate({
+    const locks = new MemcachedLeaseLocks({
+      ...{ clock: this.#clock, random: this.#random, leaseMs: LEASE_MS },
+    });
+    const context: Omit<GateContext, 'locks'> = {
       queue: QUEUE,
       servers: this.#memcached,
-      locks: new MemcachedLeaseLocks({
-        ...{ clock: this.#clock, random: this.#random, leaseMs: LEASE_MS },
-      }),
       lanes: this.#damage.lanes?.(this.#redis) ?? this.#redis,
       registry,
       clock: this.#clock,
@@ -237,39 +264,25 @@ export class Worker {
       slots: () => 1,
       snoozeAhead: () => Promise.resolve(),
       deliverNext: () => {},
-    });
-    void this.#deliver(gate, registry, report);
+    };
+    const gate = this.#gate(context, locks);
+    void this.job
+      .run(gate, { registry, report, clock: this.#clock })
+      .then(() => (this.over = true));
   }
 
-  /** BullMQ delivers the job, and again, at once, until it is decided. */
-  async #deliver(gate: Gate, registry: UpdateRegistry, report: EventReporter): Promise<void> {
-    const { jobId, keys, path } = this.#plan;
-    const deliveries = new ExploredDeliveries((id, end, text) =>
-      this.#events.push({ kind: 'ended', jobId: id, end, text }),
-    );
-    const intake = new Intake<Delivery, DeliveryEnd>({
-      ...{ gate, deliveries, registry, report, clock: this.#clock },
-      blockedMs: WORKER_DEFAULTS.blockedMs,
-    });
-    let end: DeliveryEnd = 'back';
-    while (end === 'back')
-      end = await intake.handle(deliveryOf(jobId, keys, await this.#redis.deliver(jobId)));
-    await gate.atRest();
-    if (path === 'joint') await this.#visitsAreOver(gate);
-    this.over = true;
-  }
-
-  /**
-   * A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written.
-   * Without a guard, visits may never end: then the search goes on, and finds what is broken.
-   */
-  async #visitsAreOver(gate: Gate): Promise<void> {
-    for (let rounds = 0, attempts = -1; attempts !== this.#ids && rounds < VISITS_MAX; rounds++) {
-      attempts = this.#ids;
-      await gate.atRest();
-      await gate.atRest(); // those that began meanwhile
-      await this.#redis.idle();
-    }
+  #gate(context: Omit<GateContext, 'locks'>, locks: LeaseLocks): Gate {
+    if (this.#plan.path !== 'joint') return new Gate({ ...context, locks });
+    const { job } = this;
+    const gate = this.#rounds.gate(context, locks, (outcome) => void (job.outcome = outcome));
+    const { behind } = gate;
+    // Looks once: the shipped one looks five times more before it sees to the cells, and would only be told the same later.
+    behind.isSettled = async (token) => {
+      job.phase = 'settles';
+      const [commit] = await context.lanes.behind(token);
+      return commit === undefined || behind.settle(commit);
+    };
+    return gate;
   }
 
   #update(): AnyUpdate {
@@ -340,6 +353,10 @@ export class Worker {
     this.#running = undefined;
   }
 
+  #round(): number {
+    return this.#plan.path === 'joint' ? this.#rounds.current : NO_ROUND;
+  }
+
   /** For a lock by CAS, its next owner id, which is drawn when the lock is sent. Pauses draw none. */
   #fraction(): number {
     const { name, locks, abandoned } = this.#plan;
@@ -349,7 +366,9 @@ export class Worker {
 
   #nextId(): string {
     const earlier = this.#plan.abandoned[this.#abandonedDrawn++];
-    return `${this.#plan.name}-${earlier ?? ++this.#ids}`;
+    const id = earlier ?? ++this.#ids;
+    this.#rounds.idDrawn(id);
+    return `${this.#plan.name}-${id}`;
   }
 }
 

@@ -18,6 +18,11 @@ const PAIRS = 120;
 const PAIRS_MIN = 100;
 const WALKS = 4;
 const STEPS = 16;
+/**
+ * A worker that waits is taken for one that has just seen the lock. They differ once 11,010 ms have passed since one of them first
+ * saw it: in one step (an expiry), or by four renewals, of which the search has one.
+ */
+const RENEWALS = 2;
 
 interface Pair {
   readonly worn: WorkerNode;
@@ -38,9 +43,14 @@ class Searched {
   }
 
   /** What can happen to a worker, as a stimulus; undefined: nothing that is known. */
-  stimulus(node: WorkerNode, { worn, abandoned }: Pair, chance: () => number): number | undefined {
-    // Not TOLD.renewal: two in one way show a difference (`lease`, either form of locks). No row has two.
+  stimulus(
+    node: WorkerNode,
+    { worn, abandoned }: Pair,
+    renewals: number,
+    chance: () => number,
+  ): number | undefined {
     const stimuli: number[] = [TOLD.lease];
+    if (renewals > 0) stimuli.push(TOLD.renewal);
     if (node.pausing) stimuli.push(TOLD.paused, TOLD.paused);
     if (node.working) stimuli.push(TOLD.worked, TOLD.worked);
     if (node.connected) stimuli.push(TOLD.timedOut, TOLD.closed);
@@ -48,7 +58,8 @@ class Searched {
       stimuli.push(TOLD.reply + reply * TOLD_KINDS);
     }
     for (const outcome of this.#outcomes.get(node.requests[0] ?? -1) ?? []) {
-      if (!this.#isImpossible(outcome, worn, abandoned) && !this.#isBack(outcome, worn)) {
+      const isPossible = !this.#isImpossible(outcome, worn, abandoned);
+      if (isPossible && !this.#isBack(outcome, worn)) {
         stimuli.push(TOLD.answer + outcome * TOLD_KINDS);
       }
     }
@@ -140,9 +151,11 @@ describe('a worker that begins again does what a new process does', () => {
         for (let walk = 0; walk < WALKS; walk++) {
           let { worn, fresh } = pair;
           const told: number[] = [];
+          let renewals = RENEWALS;
           for (let step = 0; step < STEPS && !worn.over; step++) {
-            const stimulus = known.stimulus(worn, pair, chance);
+            const stimulus = known.stimulus(worn, pair, renewals, chance);
             if (stimulus === undefined) break;
+            if (stimulus === TOLD.renewal) renewals--;
             told.push(stimulus);
             worn = world.workers.next(worn, stimulus);
             fresh = world.workers.next(fresh, stimulus);

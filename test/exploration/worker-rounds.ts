@@ -1,0 +1,131 @@
+/**
+ * Which of a worker's combiners has sent what. Each attempt to get a key's lease begins a round: what its combiner was told
+ * before, nobody remembers any more. Requests and calls are known by the round in whose course they were sent.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { LeaseLocks } from '../../src/lock/lock.ts';
+import type { Arrival } from '../../src/workers/deliveries/arrival.ts';
+import { Gate } from '../../src/workers/gate/gate.ts';
+import type { GateContext } from '../../src/workers/gate/gate-context.ts';
+import { encodeDecision, JOINT_MARK, type JobOutcome } from '../../src/updates/outcome.ts';
+import { LOCKS } from './memcached-states.ts';
+import { KEYS } from './worker-plan.ts';
+
+/** Sent by nobody's combiner: of a delivery. */
+export const NO_ROUND = 0;
+
+export interface Round {
+  /** From 1 on. */
+  readonly number: number;
+  readonly key: string;
+  /** Of its owner id; 0: it has drawn none yet. */
+  id: number;
+}
+
+/** A combiner waits for nothing but time, or until one of these keys has gone on. */
+export interface Rest {
+  readonly key: string;
+  readonly wakers: readonly string[];
+}
+
+export class WorkerRounds {
+  readonly #storage = new AsyncLocalStorage<Round>();
+  readonly all: Round[] = [];
+  /** Of each key that has a combiner, the last one: by key, in the order of keys. */
+  readonly #last = new Map<string, Round>();
+  readonly #rests = new Map<AbortController, Rest>();
+
+  /** The round in whose course something is sent right now. */
+  get current(): number {
+    return this.#storage.getStore()?.number ?? NO_ROUND;
+  }
+
+  get alive(): ReadonlyMap<string, number> {
+    const alive = new Map<string, number>();
+    for (const key of KEYS) {
+      const last = this.#last.get(key);
+      if (last !== undefined) alive.set(key, last.number);
+    }
+    return alive;
+  }
+
+  get rests(): readonly Rest[] {
+    return [...this.#rests.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  idDrawn(id: number): void {
+    const round = this.#storage.getStore();
+    if (round !== undefined) round.id = id;
+  }
+
+  /** A gate whose combiners are known. @param decided see `GateWatch` */
+  gate(
+    context: Omit<GateContext, 'locks'>,
+    locks: LeaseLocks,
+    decided: GateWatch['decided'],
+  ): Gate {
+    const over = (key: string): void => void this.#last.delete(key);
+    const watched = { ...context, locks: this.#watched(locks) };
+    const gate = new WatchedGate(watched, { over, decided });
+    const { laneWaits } = gate;
+    const rest = laneWaits.rest.bind(laneWaits);
+    laneWaits.rest = async (clock, forMs, wakers, resting) => {
+      this.#rests.set(resting, { key: this.#storage.getStore()?.key ?? '', wakers });
+      await rest(clock, forMs, wakers, resting);
+      this.#rests.delete(resting);
+    };
+    return gate;
+  }
+
+  #watched(locks: LeaseLocks): LeaseLocks {
+    return {
+      attempt: (server, lockName, beside, leaseMs) => {
+        const key = KEYS[LOCKS.indexOf(lockName)] as string;
+        const round: Round = { number: this.all.length + 1, key, id: 0 };
+        this.all.push(round);
+        this.#last.set(key, round);
+        this.#storage.enterWith(round); // until the combiner's next one
+        return locks.attempt(server, lockName, beside, leaseMs);
+      },
+      close: () => locks.close(),
+    };
+  }
+}
+
+interface GateWatch {
+  /** A key's combiner is over. */
+  readonly over: (key: string) => void;
+  /** The worker's job is, and it is told so: as Redis has it. */
+  readonly decided: (outcome: string) => void;
+}
+
+class WatchedGate extends Gate {
+  readonly #over: (key: string) => void;
+  readonly #decided: (outcome: string) => void;
+
+  constructor(context: GateContext, { over, decided }: GateWatch) {
+    super(context);
+    this.#over = over;
+    this.#decided = decided;
+  }
+
+  override arrive(key: string, arrival: Arrival): void {
+    super.arrive(key, {
+      ...arrival,
+      settle: (settlement) => {
+        if (settlement.kind === 'decided') this.#decided(textOf(settlement.outcome));
+        arrival.settle(settlement);
+      },
+    });
+  }
+
+  override forget(key: string): void {
+    this.#over(key);
+    super.forget(key);
+  }
+}
+
+function textOf(outcome: JobOutcome): string {
+  const { joint } = outcome;
+  return joint === undefined ? '' : `${JOINT_MARK}${joint}:${encodeDecision(outcome)}`;
+}
