@@ -147,7 +147,7 @@ export function defineCell<Id, Value>(
     ...(expireSeconds !== undefined && { expireSeconds }),
   };
   const update = (own: Loose<'id'>): unknown => {
-    refuseWithout(own, 'id', `an update of the cell "${name}"`);
+    checkOwn(own, 'id', `an update of the cell "${name}"`);
     const { id, ...rest } = own;
     const apply: Loose<'id'>['apply'] = (value, data, context) =>
       settled(own.apply(value, data, context), (after) => fits(after, context.key as string));
@@ -160,7 +160,7 @@ export function defineCell<Id, Value>(
     });
   };
   const transaction = (own: Loose<'ids'>): unknown => {
-    refuseWithout(own, 'ids', `a transaction over cells "${name}"`);
+    checkOwn(own, 'ids', `a transaction over cells "${name}"`);
     const { ids, ...rest } = own;
     const apply: Loose<'ids'>['apply'] = (values, data, context) =>
       settled(own.apply(values, data, context), (after) => allFit(after, context.keys ?? [], fits));
@@ -186,11 +186,21 @@ type Loose<Whose extends 'id' | 'ids'> = Readonly<Record<Whose, (data: unknown) 
   ): unknown;
 };
 
-function refuseWithout<Whose extends 'id' | 'ids'>(
+/** They would be left out, or hold for one update of the cell only. */
+const SAID_BY_CELL = ['key', 'keys', 'initial', 'adopt', 'expireSeconds'] as const;
+
+function checkOwn<Whose extends 'id' | 'ids'>(
   own: Loose<Whose> | undefined,
   whose: Whose,
   what: string,
 ): void {
+  const twice = own && SAID_BY_CELL.find((name) => Object.hasOwn(own, name));
+  if (twice !== undefined) {
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      `${what} cannot have "${twice}": whose values they are and where they begin is said by defineCell, for all alike.`,
+    );
+  }
   if (typeof own?.[whose] === 'function') return;
   const says = whose === 'id' ? 'whose cell it is' : 'whose cells they are';
   throw new TorilError(

@@ -45,6 +45,18 @@ export class UpdateRegistry {
     return [...this.#read.values()].some(({ keys }) => keys !== undefined);
   }
 
+  /**
+   * A transaction is decided in Redis before any cell is written: without copies there is nothing to write them from.
+   * @throws TorilError INVALID_OPTIONS
+   */
+  checkCopies(durableCopies: boolean): void {
+    if (durableCopies || !this.hasTransactions) return;
+    throw new TorilError(
+      'INVALID_OPTIONS',
+      'durableCopies cannot be false in a worker with transactions: their values are kept in Redis before they are written to memcached.',
+    );
+  }
+
   get names(): string[] {
     return [...this.#updates.keys()];
   }

@@ -125,7 +125,8 @@ const EXPIRE_SECONDS_MAX = 30 * 24 * 60 * 60;
 
 /**
  * Defines an update. With a `schema` (any Standard Schema: zod, valibot, arktype, ...) the types of
- * `data` follow from it; without one, annotate `data` in `apply`.
+ * `data` follow from it; without one, annotate `data` in `apply`. Two signatures, here and of transactions: in one, a
+ * function that names a part of the data (`key: ({ id }: { id: string }) => id`) would say what they are, and not the schema.
  *
  * @throws TorilError INVALID_OPTIONS
  */
@@ -186,7 +187,8 @@ export function checkSettings(
     refuse('pass an object with name, key and apply');
   const { name } = settings;
   if (typeof name !== 'string' || name === '') refuse('name must be a non-empty string');
-  if ('keys' in settings) refuse(`"${name}" names keys: several keys take defineTransaction`);
+  for (const own of ['keys', 'onBlocked'])
+    if (own in settings) refuse(`"${name}" has ${own}: several keys take defineTransaction`);
   if (typeof settings.key !== 'function') refuse(`key of "${name}" must be a function of the data`);
   if (typeof settings.apply !== 'function')
     refuse(`apply of "${name}" must be a function of the value and the data`);

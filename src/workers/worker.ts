@@ -8,8 +8,6 @@ import { systemRandom } from '../base/random.ts';
 import { torilBackend, type TorilBackend } from '../jobs/bullmq/bull-backend.ts';
 import { BullDelivery } from '../jobs/bullmq/bull-deliveries.ts';
 import { Snoozed, thrownOf } from '../jobs/bullmq/told-failures.ts';
-import { TorilError } from '../errors.ts';
-import type { TorilWorkerOptions } from '../options.ts';
 import { verified } from '../updates/calling/determinism.ts';
 import { byRedisTime } from '../jobs/bullmq/backend/cron-times.ts';
 import { inTraceOf, tolerantTelemetry } from '../jobs/bullmq/telemetry.ts';
@@ -85,7 +83,7 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       options.updates,
       options.verifyUpdates === true ? verify : undefined,
     );
-    checkTransactions(registry, own);
+    registry.checkCopies(own.durableCopies);
     const servers = openServers(options.memcached, systemClock, systemRandom);
     const telemetry = bull.telemetry && tolerantTelemetry(bull.telemetry, tellError);
     const settings = tolerant(bull.settings, own.blockedMs, tellError);
@@ -285,16 +283,4 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
       this.emit('error', notApplied(this.name, event as WorkerEvents['jobsNotApplied']));
     }
   };
-}
-
-/** A transaction is decided in Redis before any cell is written: without copies there is nothing to write them from. */
-function checkTransactions(
-  { hasTransactions }: UpdateRegistry,
-  { durableCopies }: TorilWorkerOptions,
-): void {
-  if (!hasTransactions || durableCopies) return;
-  throw new TorilError(
-    'INVALID_OPTIONS',
-    'durableCopies cannot be false in a worker with transactions: their values are kept in Redis before they are written to memcached.',
-  );
 }

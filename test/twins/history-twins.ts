@@ -8,8 +8,8 @@ const COMPARING = `${UNIT}/compare-joint.test.ts`;
 const CUTTING = `${UNIT}/cutting-joint.test.ts`;
 const STEPPING = `${UNIT}/stepping-joint.test.ts`;
 
-const byTest = (file: string): Hunt => ({ by: 'test', file, why: 'it replays nothing' });
-const edit = (file: string, find: string, replace: string): Edit => ({
+export const byTest = (file: string): Hunt => ({ by: 'test', file, why: 'it replays nothing' });
+export const edit = (file: string, find: string, replace: string): Edit => ({
   file: `src/history/${file}`,
   find,
   replace,

@@ -98,7 +98,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['steps-without-others', 'steps-of-others'],
     ...['compare-unknown-values', 'compare-part-of-a-commit', 'compare-what-cannot-run'],
     ...['compare-one-key-alone', 'slice-of-some-lines', 'slice-without-values'],
-    ...['slice-without-their-sources'],
+    ...['slice-without-their-sources', 'mask-blesses-values'],
   ],
 };
 

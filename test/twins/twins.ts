@@ -9,6 +9,7 @@ import { JOB_TWINS } from './job-twins.ts';
 import { JOINT_TWINS } from './joint-twins.ts';
 import { LEASE_TWINS } from './lease-twins.ts';
 import { LOCK_FORM_TWINS } from './lock-form-twins.ts';
+import { MASKING_TWINS } from './masking-twins.ts';
 import { MEMCACHED_TWINS } from './memcached-twins.ts';
 import { REDIS_TWINS } from './redis-twins.ts';
 import type { Twin } from './twin.ts';
@@ -21,6 +22,7 @@ export const TWINS: readonly Twin[] = [
   ...JOB_TWINS,
   ...JOINT_TWINS,
   ...HISTORY_TWINS,
+  ...MASKING_TWINS,
   ...ADDING_TWINS,
   ...BULLMQ_TWINS,
   ...REDIS_TWINS,

@@ -59,6 +59,7 @@ export class TestWorker {
     const { clock, random, gate: checkedWorkerOptions, jobs, queue, report, backoff } = options;
     const { leaseMs, blockedMs } = checkedWorkerOptions;
     const registry = new UpdateRegistry(options.updates);
+    registry.checkCopies(checkedWorkerOptions.durableCopies);
     const gate = new Gate({
       queue: options.queueName,
       servers: new RendezvousServers([new WatchedServer(options.server, clock, options.reach)]),

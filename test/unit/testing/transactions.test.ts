@@ -193,3 +193,9 @@ test('any commands on a bed with transactions leave it exact', async () => {
     { numRuns: 8 },
   );
 });
+
+test('a bed with transactions keeps copies, as a worker does', () => {
+  expect(() => createTestBed({ updates: [transfer], durableCopies: false })).toThrow(
+    /durableCopies cannot be false in a worker with transactions/,
+  );
+});

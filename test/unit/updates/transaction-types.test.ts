@@ -27,6 +27,14 @@ const transfer = defineTransaction({
   },
   onBlocked: { failAfterMs: 1_000 },
 });
+/** Each of its functions asks for what it needs; the data are what the schema makes. */
+const partly = defineTransaction({
+  name: 'partly',
+  schema: z.object({ from: z.string(), to: z.string(), cents: z.string().transform(Number) }),
+  keys: ({ from, to }: { from: string; to: string }) => [from, to],
+  initial: () => 0,
+  apply: ([from, to], { cents }: { cents: number }) => [from - cents, to + cents],
+});
 const spread = defineTransaction({
   name: 'spread',
   keys: ({ ids }: { ids: string[] }) => ids,
@@ -89,6 +97,9 @@ export async function neverCalled(queue: Queue): Promise<void> {
   expectTypeOf(job.returnvalue).toEqualTypeOf<number | undefined>();
   // @ts-expect-error cents is what the schema takes, not what it makes of it
   await queue.enqueue(transfer, { from: 'a', to: 'b', cents: 5 });
+  await queue.enqueue(partly, { from: 'a', to: 'b', cents: '5' });
+  // @ts-expect-error cents is what the schema takes
+  await queue.enqueue(partly, { from: 'a', to: 'b', cents: 5 });
   const [one, two, last] = await queue.enqueueBulk([
     { update: spread, data: { ids: ['a', 'b'] } },
     { update: three, data: 'a' },

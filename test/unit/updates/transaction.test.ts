@@ -5,6 +5,7 @@ import {
   defineCell,
   DELETE_CELL,
   defineTransaction,
+  defineUpdate,
   type TransactionContext,
 } from '../../../src/index.ts';
 import { createTestBed } from '../../../src/testing.ts';
@@ -127,5 +128,25 @@ test('a cell’s own: ids become keys, and its schema, beginning and lifetime ho
   expect(bed.value('even:0')).toBeUndefined();
   expect(() => even.transaction({ name: 'x' } as never)).toThrow(
     'a transaction over cells "even" needs "ids", a function of the data that says whose cells they are.',
+  );
+});
+
+test.each(['key', 'keys', 'initial', 'adopt', 'expireSeconds'])(
+  'what a cell says is not said again by its updates: %s',
+  (name) => {
+    const cell = defineCell({ name: 'one', key: (id: string) => id, initial: () => 0 });
+    const more = { name: 'x', apply: (value: never) => value, [name]: () => ['a', 'b'] };
+    const said = new RegExp(
+      `of the cell "one" cannot have "${name}"|cells "one" cannot have "${name}"`,
+    );
+    expect(() => cell.update({ ...more, id: () => 'a' })).toThrow(said);
+    expect(() => cell.transaction({ ...more, ids: () => ['a', 'b'] as const })).toThrow(said);
+  },
+);
+
+test('an update of one key does not say how long it waits for others', () => {
+  const settings = { name: 'x', key: () => 'a', apply: (value: number) => value };
+  expect(() => defineUpdate({ ...settings, onBlocked: 'wait' } as typeof settings)).toThrow(
+    'defineUpdate: "x" has onBlocked: several keys take defineTransaction.',
   );
 });
