@@ -146,7 +146,7 @@ export class WorkerCore {
     });
     this.start = new Start({
       ...{ clock, queue: site.queue, servers, report, failed: site.failed },
-      list,
+      ...{ list, upkeep },
     });
     const slots = new SlotProgress({
       ...{ clock, count: site.slots, taken: site.taken, ended: () => this.intake.ended },

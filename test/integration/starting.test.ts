@@ -426,6 +426,27 @@ describe('a worker that nobody listens to', () => {
   });
 });
 
+describe('a Redis whose access list forbids a command', () => {
+  it('is waited for before anything is taken: a script that is stopped half-way has done a part', async () => {
+    const redis = await startRedis();
+    onTestFinished(() => redis.stop());
+    const scene = here({ redis: `redis://127.0.0.1:${redis.port}` });
+    const rules = ['~bull:*', '~toril~*', '&*', '+@all', '-hdel', '-zremrangebyscore'];
+    await scene.redis.call('ACL', 'SETUSER', 'toril', 'on', 'nopass', ...rules);
+    const { port } = redis;
+    const login = { host: '127.0.0.1', port, username: 'toril', password: 'any' };
+    const job = await scene.queue.enqueue(touch, scene.key());
+    const worker = scene.startWorker({ connection: login });
+    const { cause } = await nextEvent(worker, 'serverUnavailable');
+    expect(cause.message).toMatch(/forbids this worker's user HDEL, ZREMRANGEBYSCORE at/);
+    expect(await scene.queue.getActiveCount()).toBe(0);
+    await scene.redis.call('ACL', 'SETUSER', 'toril', '+hdel', '+zremrangebyscore');
+    await scene.finished([job]);
+    expect((await scene.cells.read(scene.key()))?.value).toBe(1);
+    await scene.close();
+  });
+});
+
 describe('a Redis that is none', () => {
   it('is told with what its client says of it', async () => {
     const memcached = await listen((socket) => socket.on('data', () => socket.write('ERROR\r\n')));

@@ -54,6 +54,15 @@ function persistenceOf(info: RedisInfo): Finding {
   );
 }
 
+/** @param forbidden commands that the scripts call, and the user of this login may not */
+export function accessFinding(forbidden: readonly string[]): Finding {
+  const check = 'redis access list';
+  if (forbidden.length === 0)
+    return good(check, 'it forbids this user nothing that a worker needs');
+  const says = `it forbids this user ${forbidden.join(', ')} at the queue's keys: a worker with this login waits`;
+  return unsure(check, says, 'docs/guide/security.md has the rules to set for workers.');
+}
+
 function memoryOf(info: RedisInfo): Finding[] {
   const [used, most] = [Number(info['used_memory'] ?? 0), Number(info['maxmemory'] ?? 0)];
   if (most === 0 || used < most * 0.9) return [];

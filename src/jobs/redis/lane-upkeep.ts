@@ -7,6 +7,7 @@ import { PRUNE_INDEX, REINDEX } from './index/lane-index.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import type { Script } from './scripts/script.ts';
 import { NOW } from '../bullmq/state/timed.ts';
+import { CALLED_COMMANDS, FORBIDDEN } from './scripts/permissions.ts';
 import { SWEEP, UNAPPLIED } from './scripts/sweep.ts';
 
 /** Entries of a lane that are looked at in one call. */
@@ -26,6 +27,11 @@ export class LaneUpkeep {
   constructor(scripts: QueueScripts, lanes: Pick<Lanes, 'lookAt'>) {
     this.#scripts = scripts;
     this.#lookAt = (standing) => lanes.lookAt(standing);
+  }
+
+  /** Commands of its scripts that Redis' access list forbids: nothing before Redis 7, which does not tell. */
+  async forbidden(): Promise<readonly string[]> {
+    return (await this.#scripts.run(FORBIDDEN, CALLED_COMMANDS)) as string[];
   }
 
   /**

@@ -5,6 +5,7 @@
  */
 import { type Clock, pause, settlesWithin } from '../../base/clock.ts';
 import { messageOf, redisFailed, TorilError } from '../../errors.ts';
+import type { LaneUpkeep } from '../../jobs/redis/lane-upkeep.ts';
 import type { RegisteredServers } from '../../jobs/redis/registered-servers.ts';
 import { mayComeLater } from '../../memcached/server.ts';
 import { type MemcachedServers, serversIn } from '../../memcached/servers.ts';
@@ -28,6 +29,7 @@ export interface StartOptions {
   readonly servers: MemcachedServers;
   /** Of the queue's memcached servers. */
   readonly list: Pick<RegisteredServers, 'register'>;
+  readonly upkeep: Pick<LaneUpkeep, 'forbidden'>;
   readonly report: EventReporter;
   /** An attempt has failed, or a server later reports a fault that waiting cannot cure. */
   readonly failed: (cause: TorilError) => void;
@@ -128,13 +130,13 @@ export class Start {
 }
 
 async function listIsRegistered(
-  { clock, servers, queue, list }: StartOptions,
+  { clock, servers, queue, list, upkeep }: StartOptions,
   redis: ServerState,
   closing: AbortSignal,
 ): Promise<void> {
   const { fingerprint } = servers;
   while (!closing.aborted) {
-    const asking = list.register(fingerprint);
+    const asking = allowed(upkeep).then(() => list.register(fingerprint));
     if (!(await settlesWithin(clock, REDIS_SILENCE_MS, asking, closing)) && !closing.aborted)
       redis.isUnavailable(noAnswer());
     let registered: string;
@@ -194,6 +196,16 @@ function notConnected(trouble: Error | undefined): TorilError {
     'REDIS_FAILED',
     `there is no connection to Redis${why}; the worker waits for one. Check that Redis runs, and that the option "connection" names it.`,
     { cause: trouble },
+  );
+}
+
+/** Before anything is taken: a script that is stopped half-way has done a part. */
+async function allowed(upkeep: StartOptions['upkeep']): Promise<void> {
+  const forbidden = await upkeep.forbidden();
+  if (forbidden.length === 0) return;
+  throw new TorilError(
+    'REDIS_FAILED',
+    `the access list of Redis forbids this worker's user ${forbidden.join(', ')} at the queue's keys; the worker waits until it may. docs/guide/security.md has the rules to set.`,
   );
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../../src/cli/doctor/finding.ts';
 import { laneFindings, workerFindings } from '../../../src/cli/doctor/fleet-findings.ts';
 import {
+  accessFinding,
   clockFinding,
   infoOf,
   redisFindings,
@@ -44,6 +45,11 @@ describe('of Redis', () => {
     [-5_000, 'unsure'],
   ])('a clock that is %d ms ahead of it is %s', (aheadMs, verdict) => {
     expect(clockFinding(aheadMs).verdict).toBe(verdict);
+  });
+
+  test('names the commands that an access list forbids', () => {
+    expect(accessFinding([]).verdict).toBe('good');
+    expect(accessFinding(['HDEL', 'ZADD']).says).toContain('HDEL, ZADD');
   });
 });
 

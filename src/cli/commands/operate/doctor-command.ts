@@ -9,6 +9,7 @@ import { bad, type Finding } from '../../doctor/finding.ts';
 import { laneFindings, workerFindings } from '../../doctor/fleet-findings.ts';
 import { listFinding, memcachedFinding } from '../../doctor/memcached-findings.ts';
 import {
+  accessFinding,
   clockFinding,
   infoOf,
   redisFindings,
@@ -79,8 +80,9 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
     const beganMs = systemClock.wallMs();
     const [info, nowMs] = await asking(queue.inRedis.upkeep.aboutRedis());
     const aheadMs = Math.round((beganMs + systemClock.wallMs()) / 2 - nowMs);
-    const [registered, workers, clients, counts, page] = await asking(
+    const [forbidden, registered, workers, clients, counts, page] = await asking(
       Promise.all([
+        queue.inRedis.upkeep.forbidden(),
         queue.inRedis.servers.read(),
         queue.inRedis.workers.all(),
         clientsOf(queue),
@@ -90,6 +92,7 @@ async function ofRedis(flags: DoctorFlags, servers: MemcachedServers): Promise<F
     );
     return [
       ...redisFindings(infoOf(info)),
+      accessFinding(forbidden),
       clockFinding(aheadMs),
       listFinding(registered, servers.fingerprint),
       ...workerFindings(workers, clients),
