@@ -39,7 +39,7 @@ const several = defineTransaction({
 interface Case {
   readonly name: string;
   readonly jobs: number;
-  readonly update: AnyUpdate;
+  readonly update: AnyUpdate | ((n: number) => AnyUpdate);
   readonly keysOf: (n: number) => readonly string[];
 }
 
@@ -61,6 +61,12 @@ const CASES: readonly Case[] = [
   {
     ...{ name: 'a hot key with 1,000 others', jobs: 10_000, update: several },
     keysOf: (n) => ['a', `b${n % 1_000}`],
+  },
+  {
+    // Each transaction behind a job of its second key; what it costs that its lanes are not ready is the rest.
+    ...{ name: 'one key, then 2 cold keys with it', jobs: 2_000 },
+    update: (n) => (n % 2 === 0 ? single : several),
+    keysOf: (n) => (n % 2 === 0 ? [`b${n}`] : [`a${n}`, `b${n - 1}`]),
   },
   { name: 'pairs of 100', jobs: 10_000, update: several, keysOf: () => randomPair(100) },
 ];
@@ -85,7 +91,7 @@ async function measure({ name, jobs, update, keysOf }: Case): Promise<string> {
   const queue = new Queue(queueName, { connection: { url }, updates });
   for (let from = 0; from < jobs; from += BULK) {
     const some = Array.from({ length: Math.min(BULK, jobs - from) }, (_, at) => ({
-      update,
+      update: typeof update === 'function' ? update(from + at) : update,
       data: { keys: keysOf(from + at).map((key) => `${queueName}:${key}`) },
     }));
     await queue.enqueueBulk(some);
