@@ -326,7 +326,7 @@ describe('record and replay', () => {
       [
         () => torilHere(['record', '--queue', unique('none'), '--redis', redisUrl()]),
         4,
-        /error NOTHING_RECORDED/,
+        /error QUEUE_MISSING/,
       ],
       [() => torilHere(['record', '--redis', 'redis://127.0.0.1:1']), 3, /error REDIS_FAILED/],
     ];
