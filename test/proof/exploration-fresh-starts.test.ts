@@ -21,6 +21,7 @@ const STEPS = 16;
 /**
  * A worker that waits is taken for one that has just seen the lock. They differ once 11,010 ms have passed since one of them first
  * saw it: in one step (an expiry), or by four renewals, of which the search has one.
+ * With two commits there are none: behind its first one, a worker that is told of two still differs. No row has two.
  */
 const RENEWALS = 2;
 
@@ -151,7 +152,7 @@ describe('a worker that begins again does what a new process does', () => {
         for (let walk = 0; walk < WALKS; walk++) {
           let { worn, fresh } = pair;
           const told: number[] = [];
-          let renewals = RENEWALS;
+          let renewals = commits === 1 ? RENEWALS : 0;
           for (let step = 0; step < STEPS && !worn.over; step++) {
             const stimulus = known.stimulus(worn, pair, renewals, chance);
             if (stimulus === undefined) break;
