@@ -2,6 +2,7 @@
  * The Redis of a feature that has no queue. BullMQ makes the client, so whatever Queue and Worker take
  * as `connection` is taken here (connection-option.ts).
  */
+import { once } from 'node:events';
 import { type ConnectionOptions, isRedisInstance, type RedisClient, RedisConnection } from 'bullmq';
 import { abandonClient, rawClientOf } from './redis-client.ts';
 import { messageOf } from '../errors.ts';
@@ -43,12 +44,24 @@ export class OpenRedis {
     const client = this.#client;
     if (!isLive(client)) {
       if (this.#trouble !== undefined) throw this.#trouble; // the client tries again by itself
-      this.#connecting ??= RedisConnection.waitUntilReady(client).finally(() => {
+      this.#connecting ??= this.#connected().finally(() => {
         this.#connecting = undefined;
       });
       await this.#connecting;
     }
     return client.runCommand(name, args);
+  }
+
+  /** BullMQ's own wait goes on beyond a refused login, until the client is closed; `once` rejects with the first error. */
+  async #connected(): Promise<void> {
+    const over = new AbortController();
+    const told = once(this.#connection, 'ready', over);
+    try {
+      await Promise.race([RedisConnection.waitUntilReady(this.#client), told]);
+    } finally {
+      told.catch(() => undefined); // nobody waits for it any more
+      over.abort();
+    }
   }
 
   /** At once, whatever is under way; a client that was given stays open. */

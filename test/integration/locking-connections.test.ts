@@ -245,6 +245,23 @@ describe('waitMs is kept', () => {
     await own.stop();
   });
 
+  // Who asks while the client connects hears of it, too: once he waited for the end of his lease.
+  it('unless Redis takes its time to refuse the login', async () => {
+    const slow = await listen((socket) => {
+      socket.on('data', (asked) => {
+        const refusals = '-NOAUTH Authentication required.\r\n'.repeat(
+          String(asked).split('*').length - 1,
+        );
+        setTimeout(() => socket.write(refusals), 300);
+      });
+    });
+    const locks = open({ host: '127.0.0.1', port: slow.port }, { waitMs: 20_000 });
+    const [error, ms] = await tookMs(draw(locks));
+    expect(error).toMatchObject({ code: 'REDIS_FAILED' });
+    expect(ms).toBeLessThan(2_000);
+    await slow.close();
+  });
+
   it('unless Redis says what no waiting mends', async () => {
     const name = someKey();
     const locks = open({ host: '127.0.0.1', port: redis.port }, { name, waitMs: 20_000 });
