@@ -397,6 +397,27 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect(again.copy.token).toBe(taken.token);
     });
 
+    test('one that holds, but has given up since it was taken, changes nothing: its lanes go on', async () => {
+      await enterJoint('j', A, B);
+      await enterSingle('single', B);
+      const taken = await take(A);
+      await lanes.withdraw('j', 'f{}');
+      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'hwhy' }))).toEqual({
+        accepted: false,
+      });
+      const { copy, entries } = await take(B);
+      expect([copy.token, entries[0]?.jobId]).toEqual([0, 'single']);
+    });
+
+    test('one that holds, but is gone, changes nothing', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      await stage.removeJob('j');
+      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'hwhy' }))).toEqual({
+        accepted: false,
+      });
+    });
+
     test('one that gives up leaves all lanes, once', async () => {
       await enterJoint('j', A, B);
       expect(await lanes.withdraw('j', 'f{"code":"X","message":""}')).toBe(true);

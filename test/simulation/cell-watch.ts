@@ -25,6 +25,8 @@ interface Cell {
   lostSinceCommit: boolean;
   expiresMs: number;
   readonly writes: Map<number, Write>;
+  /** By token: when it last landed. */
+  readonly writtenAt: Map<number, number>;
   /** Joint commits, which Redis has accepted before any cell has them. */
   readonly joint: Set<number>;
   /** All that Redis has accepted. */
@@ -80,6 +82,7 @@ export class CellWatch {
       cell.writes.set(token, write);
     }
     cell.present = write;
+    cell.writtenAt.set(token, ++this.#events);
     cell.isDeleted = false;
     cell.expiresMs =
       ttlSeconds === 0
@@ -123,7 +126,11 @@ export class CellWatch {
     for (const older of cell.drawnAt.keys()) if (older <= token) cell.drawnAt.delete(older);
     cell.acknowledged = token;
     cell.accepted.add(token);
-    if (cell.present?.token !== token) return;
+    if (cell.present?.token !== token) {
+      // It was there before memcached lost it, and an older joint commit's write landed late: that is put right.
+      if ((cell.writtenAt.get(token) ?? cell.lostAt) < cell.lostAt) cell.isLost = true;
+      return;
+    }
     cell.isLost = false;
     cell.lostSinceCommit = false;
   }
@@ -227,6 +234,7 @@ export class CellWatch {
         lostSinceCommit: false,
         expiresMs: 0,
         writes: new Map(),
+        writtenAt: new Map(),
         joint: new Set(),
         accepted: new Set([0]),
         strict: 0,

@@ -217,6 +217,19 @@ async function drive(
     ],
   },
   {
+    name: 'joint-holds-after-giving-up',
+    guard:
+      'a transaction that holds its lanes is still the first one of each when that is acknowledged',
+    hunt: { ...WITH_TRANSACTIONS, from: 97_455, seeds: 1 },
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-joint.ts',
+        find: '    if (!this.#mayHold(commit)) return { accepted: false };\n',
+        replace: '    void this.#mayHold(commit);\n',
+      },
+    ],
+  },
+  {
     name: 'joint-write-without-cas',
     guard: 'the CAS on the writes of a joint commit',
     hunt: WITH_TRANSACTIONS,

@@ -33,7 +33,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
     ...['whoever-finds-it-made-it'],
     ...['joint-key-by-key', 'joint-any-base', 'joint-believes-any-cell'],
     ...['joint-write-without-cas', 'joint-cells-unread', 'joint-beside-what-landed'],
-    ...['joint-beside-a-lost-job'],
+    ...['joint-beside-a-lost-job', 'joint-holds-after-giving-up'],
   ],
   'P2 order': [
     ...['watermark-stands-still', 'enqueue-in-two-steps', 'old-place', 'two-lanes'],

@@ -84,6 +84,10 @@ export class LaneOrders {
     return [...(this.#lanes.get(key) ?? [])].filter(([, sequence]) => sequence <= watermark);
   }
 
+  firstAfter(key: string, watermark: number): string | undefined {
+    return [...(this.#lanes.get(key) ?? [])].find(([, sequence]) => sequence > watermark)?.[0];
+  }
+
   /** At the end, also if a former job of this id is in it still. */
   enter(key: string, jobId: string, sequence: number = this.draw()): number {
     let lane = this.#lanes.get(key);

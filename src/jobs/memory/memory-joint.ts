@@ -1,5 +1,5 @@
 /** Jobs of several keys in memory: what the scripts of redis/scripts/joint/ do. */
-import { JOINT_MARK, PLAIN_APPLIED } from '../../updates/outcome.ts';
+import { HELD, JOINT_MARK, PLAIN_APPLIED } from '../../updates/outcome.ts';
 import {
   type BehindCommit,
   type JointCommit,
@@ -119,6 +119,7 @@ export class MemoryJoint {
     if (keys.some(({ base }, at) => base !== tokens[at])) return { accepted: false };
     if (token > lanes.lastDrawn) return { accepted: false, wentBack: true };
     if (!keys.every((key) => this.#isHead(key))) return { accepted: false };
+    if (!this.#mayHold(commit)) return { accepted: false };
     this.#record(commit);
     for (const { key, watermark, value, expireMs, jobIds } of keys) {
       copies.write({ key, token, watermark, value, expireMs, paceMs: commit.paceMs });
@@ -137,6 +138,19 @@ export class MemoryJoint {
   #isHead({ key, watermark, jobIds }: JointKey): boolean {
     const head = this.#parts.lanes.upTo(key, watermark).map(([jobId]) => jobId);
     return head.length === jobIds.length && head.every((jobId, at) => jobId === jobIds[at]);
+  }
+
+  /** Who stays and holds its lanes is the first of each, behind what leaves: it may have given up since it was taken. */
+  #mayHold({ keys, decisions }: JointCommit): boolean {
+    const { jobs, lanes } = this.#parts;
+    const watermarks = new Map(keys.map(({ key, watermark }) => [key, watermark]));
+    const isNext = (key: string, jobId: string): boolean => {
+      const watermark = watermarks.get(key);
+      return watermark !== undefined && lanes.firstAfter(key, watermark) === jobId;
+    };
+    return [...decisions]
+      .filter(([, decision]) => decision.startsWith(HELD))
+      .every(([jobId]) => jobs.get(jobId)?.keys?.every((key) => isNext(key, jobId)) === true);
   }
 
   #record(commit: JointCommit): void {

@@ -60,8 +60,8 @@ end
 /**
  * Decides jobs of several keys: makes a commit that no cell has yet the state of all its keys, takes its jobs out of
  * all their lanes and leaves their outcomes, in one step, or does nothing. Refused unless each copy is what the commit
- * was built on, and exactly its jobs are at each lane's head, up to the watermark: a job of it may have been removed,
- * withdrawn or decided by another driver since it was taken. Accepted without doing anything if all copies are the
+ * was built on, and exactly its jobs are at each lane's head, up to the watermark, and then the one that it holds: a job
+ * of it may have been removed, withdrawn or decided by another driver since it was taken. Accepted without doing anything if all copies are the
  * commit itself.
  * Whoever is told an outcome of it must first see that the commit is no longer behind (behind.ts).
  *
@@ -116,11 +116,27 @@ local function keysOf(jobId)
   return keys and cjson.decode(keys) or {}
 end
 
+-- One that stays and holds its lanes is the first of each, behind what leaves: it may have given up since it was taken.
+local function mayHold(jobId, keys)
+  local watermarks, its = {}, keysOf(jobId)
+  for i = 1, #keys do watermarks[keys[i][1]] = keys[i][3] end
+  for i = 1, #its do
+    local watermark = watermarks[its[i]]
+    local first = watermark and call('ZRANGEBYSCORE', own .. 'lane:' .. its[i], '(' .. watermark, '+inf', 'LIMIT', 0, 1)
+    if not first or first[1] ~= jobId then return false end
+  end
+  return #its > 0
+end
+
 local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
   local answer, expiries = check(commitsDataSet, token, keys)
   if answer then return answer end
   local decisions = {}
-  for i = 1, #jobs, 2 do decisions[jobs[i]] = unpacked(jobs[i + 1]) end
+  for i = 1, #jobs, 2 do
+    local decision = unpacked(jobs[i + 1])
+    if string.sub(decision, 1, 1) == 'h' and not mayHold(jobs[i], keys) then return '0' end
+    decisions[jobs[i]] = decision
+  end
   -- First what can fail: a script is not undone.
   if note then recordJoint(token, keys, decisions, note) end
   local member = { token }
@@ -133,9 +149,7 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
     local decision = decisions[jobId]
     local kind = string.sub(decision, 1, 1)
     if kind == 'h' then
-      if fieldsOf(prefix .. jobId, 'name')[1] then
-        call('HSET', prefix .. jobId, '${DIRECTIVE_FIELD}', 'held ' .. string.sub(decision, 2))
-      end
+      call('HSET', prefix .. jobId, '${DIRECTIVE_FIELD}', 'held ' .. string.sub(decision, 2))
     elseif kind == 'm' then
       call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}', '${ALONE_FIELD}')
       local its = keysOf(jobId)
