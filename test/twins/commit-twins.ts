@@ -32,7 +32,7 @@ export const COMMIT_TWINS: readonly Twin[] = [
   {
     name: 'believe-any-cell',
     guard: 'the rule which cell is believed: a stale one is restored from the copy',
-    hunt: SIMULATED,
+    hunt: { by: 'simulation', from: 30_200, seeds: 20_000 },
     edits: [
       {
         file: 'src/cells/reconcile.ts',

@@ -13,7 +13,7 @@ export const MASKING_TWINS: readonly Twin[] = [
       edit(
         'recording/remaking.ts',
         '    const at = pairs.findIndex(({ plain }) => plain.difference !== undefined);\n',
-        '    const at = pairs.findIndex(({ plain }) => plain.restarts < 0);\n',
+        '    const at = pairs.findIndex(({ plain }) => plain.tally.restarts < 0);\n',
       ),
     ],
   },
