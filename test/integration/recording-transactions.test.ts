@@ -93,6 +93,12 @@ describe('a recording of transactions', () => {
     expect(cut).toMatchObject({ verdict: 'agrees', recording: { key: name(3), format: 2 } });
     const [whole, part] = [one, cut].map(({ keys: all }) => all.find(({ key }) => key === name(3)));
     expect(part?.last).toEqual(whole?.last);
+    // Masked, and made anew: other amounts, and the same notes.
+    const mask = { data: (data: unknown) => ({ ...(data as object), cents: 1 }) };
+    const masked = await replay(record(here.queue, { mask, updates }), updates);
+    expect(masked).toMatchObject({ verdict: 'agrees', recording: { masked: true } });
+    expect(masked.results).toMatchObject({ differ: 0, notRecorded: 0 });
+    expect(masked.keys.find(({ key }) => key === name(3))?.last).not.toEqual(whole?.last);
     await expect(replay(record(here.queue, { key: 'nobody' }), updates)).rejects.toMatchObject({
       code: 'NOTHING_RECORDED',
     });
