@@ -14,6 +14,7 @@ import { type JobCounts, RedisLaneViews } from '../jobs/redis/index/redis-lane-v
 import { LaneUpkeep } from '../jobs/redis/lane-upkeep.ts';
 import { RedisLanes } from '../jobs/redis/redis-lanes.ts';
 import { RefusedCommitsInRedis } from '../jobs/redis/refused-commits.ts';
+import { REFUSED_BY } from '../jobs/reports/lane-past.ts';
 import { RegisteredServers } from '../jobs/redis/registered-servers.ts';
 import { RegisteredWorkers, type WorkerCard } from '../jobs/redis/registered-workers.ts';
 import { MemcachedLeaseLocks } from '../lock/lease-locks.ts';
@@ -67,8 +68,6 @@ export interface CoreSite {
   /** It cannot start, or a server later reports a fault that waiting cannot cure. */
   readonly failed: (cause: Error) => void;
 }
-
-const REFUSALS = { commitRefused: 'memcached', acknowledgementRefused: 'redis' } as const;
 
 export class WorkerCore {
   readonly gate: Gate;
@@ -169,7 +168,7 @@ export class WorkerCore {
       const { key, jobId } = event as WorkerEvents['laneHeld' | 'updateUnknown'];
       if (key !== undefined && jobId !== undefined) this.#standing.note(key, jobId);
     }
-    const by = REFUSALS[name as keyof typeof REFUSALS];
+    const by = REFUSED_BY[name];
     if (by !== undefined) {
       const { key, token } = event as WorkerEvents['commitRefused'];
       this.#refused.note(key, { token, by }).catch(() => undefined); // counted for operators, as far as Redis is there

@@ -1,10 +1,16 @@
 /** A key's last commits and refused ones, as they are told. Pure; where they are kept: ../redis/refused-commits.ts, the history. */
 import { isoTime } from '../../base/clock.ts';
-import type { LaneCommit, RefusedCommits } from './lane-report.ts';
+import type { LaneCommit, RefusedCommit, RefusedCommits } from './lane-report.ts';
 
 export const COMMITS_TOLD = 5;
 
 export const NONE_REFUSED: RefusedCommits = { count: 0, last: undefined };
+
+/** The events of workers that tell of a refused commit, and who refused it. */
+export const REFUSED_BY: Readonly<Record<string, RefusedCommit['by']>> = {
+  commitRefused: 'memcached',
+  acknowledgementRefused: 'redis',
+};
 
 /**
  * @param recorded the newest that the history has, newest first; it may be off, or have been until a moment ago
