@@ -60,6 +60,37 @@ test('toril shrink finds the transaction at which two versions part, and keeps a
   expect(differs.code).toBe(1);
 });
 
+test('toril shrink says that its search ended before it had tried everything', async () => {
+  const other = write(
+    'needs-all.mjs',
+    `import { deposit, transfer } from ${JSON.stringify(UPDATES)};
+     const apply = ([from, to], { cents }) => {
+       if (from < cents) throw new Error('no cover');
+       return [from - cents, cents === 2000 ? to : to + cents];
+     };
+     export default [deposit, { ...transfer, apply }];`,
+  );
+  const bank = new Bank();
+  for (let n = 0; n < 2_000; n++) bank.deposit('ada', 1);
+  const busy = write(
+    'busy.jsonl',
+    bank
+      .transfer([move('ada', 'bob', 2_000)])
+      .lines()
+      .join(''),
+  );
+  const versions = ['--old', UPDATES, '--new', other, '--out', at('needs-all.jsonl')];
+  const { code, stderr } = await torilHere(['shrink', busy, ...versions, '--seconds', '1']);
+  expect(stderr).toMatch(/^1 jobs of ada, bob: 2001;/m);
+  expect(stderr).toMatch(/ended at its time\..* --seconds/);
+  expect(code).toBe(0);
+  const refused = await torilHere(['shrink', busy, ...versions, '--seconds', '0']);
+  expect(refused).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('from 1 to') as string,
+  });
+});
+
 test('toril fixture masks them, and its test is green as it stands', async () => {
   const mask = write(
     'mask.mjs',

@@ -1,4 +1,5 @@
 /** The smallest recording that still shows where two versions of the updates part. */
+import { systemClock } from '../../base/clock.ts';
 import { TorilError } from '../../errors.ts';
 import { UpdateRegistry } from '../../updates/update-registry.ts';
 import { type Updates, updatesOf } from '../../updates/updates-of.ts';
@@ -17,6 +18,8 @@ export interface ShrinkOptions {
   readonly new: Updates;
   /** Only a difference at this key; default: at the first that shows one. */
   readonly key?: string | undefined;
+  /** How long to search for fewer jobs, once the difference is found; default: 30,000. Infinity: to the end. */
+  readonly searchMs?: number | undefined;
 }
 
 export interface Shrunk {
@@ -33,12 +36,17 @@ export interface Shrunk {
    * small recording is true to `old`, not to what happened.
    */
   readonly oldRepeats: boolean;
+  /** The search ended at `searchMs`: fewer jobs might do, or a few jobs instead of one and the values that it met. */
+  readonly timedOut: boolean;
   /** Lines of the small recording, without their newlines. */
   readonly lines: readonly string[];
 }
 
-/** Jobs folded in search of a smaller set, at most: some seconds. */
-const FOLDS_MAX = 3_000_000;
+/**
+ * Time and no count of jobs: a transaction takes some ten times as long as an update of one key, and the worst case is
+ * twice the square of the jobs. 2,000 deposits and transfers of 10 accounts that are all needed: 8 million.
+ */
+const SEARCH_MS = 30_000;
 /** More jobs than these are harder to read than one job and the values that it met. */
 const JOBS_FEW = 3;
 
@@ -46,16 +54,19 @@ const JOBS_FEW = 3;
  * Looks for the first job at which the two versions part, and leaves out what it does not need: of the jobs on which its
  * values rest, three if these are enough, else that job alone with the values that it met. A transaction is kept with all
  * its keys, or left out.
- * @throws TorilError as `replay`; NOTHING_RECORDED if nothing differs
+ * @throws TorilError as `replay`; NOTHING_RECORDED if nothing differs; INVALID_OPTIONS
  */
 export async function shrink(recording: RecordingInput, options: ShrinkOptions): Promise<Shrunk> {
-  if (options.key !== undefined) checkKey(options.key);
+  const { key: only, searchMs = SEARCH_MS } = options;
+  if (only !== undefined) checkKey(only);
+  if (!(typeof searchMs === 'number' && searchMs > 0))
+    throw new TorilError('INVALID_OPTIONS', `searchMs must be above 0, not ${searchMs}.`);
   const versions: Versions = {
     old: new UpdateRegistry(updatesOf(options.old)),
     new: new UpdateRegistry(updatesOf(options.new)),
   };
   const reader = new RecordingReader(nameOf(recording));
-  const search = new PartingSearch(versions, options.key);
+  const search = new PartingSearch(versions, only);
   const lines = new CommitLines(search);
   await commitsOf(recording, reader, (commit) => {
     const isLastLine = search.found !== undefined && lines.isBetween;
@@ -66,16 +77,17 @@ export async function shrink(recording: RecordingInput, options: ShrinkOptions):
   if (search.found === undefined) await lines.end();
   const { found, oldRepeats } = search;
   if (found === undefined) {
-    const where = options.key === undefined ? '' : ` of the key ${JSON.stringify(options.key)}`;
+    const where = only === undefined ? '' : ` of the key ${JSON.stringify(only)}`;
     throw new TorilError(
       'NOTHING_RECORDED',
       `nothing${where} in ${nameOf(recording)} differs between the two versions of the updates.`,
     );
   }
   const { job, parts, line } = found.step;
-  const chosen = await chosenOf(found, versions);
+  const { steps: few, timedOut } = await fewest(restingOn(found.step), versions, searchMs);
+  const chosen = few.length <= JOBS_FEW ? few : [alone(found)];
   return {
-    ...{ key: job.keys?.[0] ?? (parts[0]?.key as string), line, oldRepeats },
+    ...{ key: job.keys?.[0] ?? (parts[0]?.key as string), line, oldRepeats, timedOut },
     keys: [...new Set(chosen.flatMap((step) => step.parts.map(({ key }) => key)))],
     jobs: chosen.map((step) => step.job.id),
     lines: await smallRecording(chosen, versions.old, reader.header as RecordingHeader),
@@ -91,11 +103,12 @@ function isFollowed(
   return key === only || header?.format !== SINGLE_KEY_FORMAT;
 }
 
-async function chosenOf({ step, before }: Parting, versions: Versions): Promise<Step[]> {
-  const few = await fewest(restingOn(step), versions);
-  if (few.length <= JOBS_FEW) return few;
-  const starts = step.starts.map(({ key }, at) => ({ key, value: before[at], steps: [] }));
-  return [{ ...step, starts }];
+/** With the values that it met. */
+function alone({ step, before }: Parting): Step {
+  return {
+    ...step,
+    starts: step.starts.map(({ key }, at) => ({ key, value: before[at], steps: [] })),
+  };
 }
 
 /** The two versions' values of a key while some steps are tried. */
@@ -114,13 +127,18 @@ function trackedFrom(start: Start, keys: Map<string, Tracked>): Tracked {
 }
 
 /** Zeller's ddmin: leaves out ever smaller parts, as long as the difference stays. The last step stays, too. */
-async function fewest(steps: readonly Step[], versions: Versions): Promise<Step[]> {
+async function fewest(
+  steps: readonly Step[],
+  versions: Versions,
+  searchMs: number,
+): Promise<{ readonly steps: readonly Step[]; readonly timedOut: boolean }> {
   const last = steps.at(-1) as Step;
-  let folds = 0;
+  const endMs = systemClock.monotonicMs() + searchMs;
+  const isOver = (): boolean => systemClock.monotonicMs() >= endMs;
   const shows = async (some: readonly Step[]): Promise<boolean> => {
     const keys = new Map<string, Tracked>();
     for (const step of some) {
-      folds += 1;
+      if (isOver()) return false; // one try of a million jobs takes longer than that
       const tracked = step.starts.map((start) => trackedFrom(start, keys));
       const [old, now] = [tracked.map((one) => one.old), tracked.map((one) => one.new)];
       const tried = both(step, old, now, versions);
@@ -136,11 +154,11 @@ async function fewest(steps: readonly Step[], versions: Versions): Promise<Step[
     return false;
   };
   let kept = steps.slice(0, -1);
-  if (await shows([last])) return [last];
-  for (let parts = 2; kept.length > 0 && folds < FOLDS_MAX; ) {
+  if (await shows([last])) return { steps: [last], timedOut: false };
+  for (let parts = 2; kept.length > 0; ) {
     const size = Math.ceil(kept.length / parts);
     let isSmaller = false;
-    for (let from = 0; from < kept.length && folds < FOLDS_MAX; from += size) {
+    for (let from = 0; from < kept.length && !isOver(); from += size) {
       const part = kept.slice(from, from + size);
       const rest = kept.toSpliced(from, size);
       // A part of one is all that is left: it would be taken again and again.
@@ -154,9 +172,10 @@ async function fewest(steps: readonly Step[], versions: Versions): Promise<Step[
       isSmaller = true;
       break;
     }
+    if (isOver()) return { steps: [...kept, last], timedOut: true };
     if (isSmaller) continue;
     if (size === 1) break;
     parts = Math.min(parts * 2, kept.length);
   }
-  return [...kept, last];
+  return { steps: [...kept, last], timedOut: false };
 }

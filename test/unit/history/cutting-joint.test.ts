@@ -150,6 +150,33 @@ describe('shrinking', () => {
     ]);
   });
 
+  test('ends its search in time, and says so: the square of the jobs is too many', async () => {
+    const bank = new Bank();
+    for (let n = 0; n < 1_000; n++) bank.deposit('ada', 1).transfer([move('ada', 'bob', 1)]);
+    bank.deposit('ada', 1_000).transfer([move('bob', 'ada', 1_000)]);
+    const few = changed('transfer', ([from, to]: [number, number], { cents }: Move) => {
+      if (from < cents) throw new Error('no cover');
+      return [from - cents, cents === 1_000 ? to : to + cents];
+    });
+    const { jobs, lines, timedOut } = await shrink(bank.lines(), {
+      ...{ old: updates, new: few, searchMs: 50 },
+    });
+    expect([timedOut, jobs]).toEqual([true, ['2002']]);
+    expect(await replay(withNewlines(lines), updates)).toMatchObject({ agrees: true });
+    expect((await replay(withNewlines(lines), few)).verdict).toBe('differs');
+    expect(await shrink(long().lines(), { old: updates, new: rich })).toMatchObject({
+      timedOut: false,
+    });
+  });
+
+  test.each([0, -1, Number.NaN, '5' as unknown as number])(
+    'refuses to search for %s',
+    async (ms) => {
+      const search = shrink(saved().lines(), { old: updates, new: rich, searchMs: ms });
+      await expect(search).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+    },
+  );
+
   test('of one key finds its first transaction, whatever differs at others before', async () => {
     const bank = saved()
       .deposit('eve', 9)

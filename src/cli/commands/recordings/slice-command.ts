@@ -7,7 +7,7 @@ import { EXIT, type ExitWith } from '../../terminal/exit-codes.ts';
 import { loadUpdates } from '../../flags/load-updates.ts';
 import { abortable } from '../../recordings/abortable.ts';
 import { inputOf } from '../../recordings/recording-input.ts';
-import { share, timeFlag } from '../../flags/flags.ts';
+import { share, timeFlag, wholeNumber } from '../../flags/flags.ts';
 import { interruptible } from '../../terminal/signals.ts';
 import { grouped, note, warn } from '../../terminal/terminal.ts';
 
@@ -24,8 +24,12 @@ interface ShrinkFlags {
   readonly old: string;
   readonly new: string;
   readonly key?: string;
+  readonly seconds?: number;
   readonly out?: string;
 }
+
+/** A day: who searches longer has forgotten it. */
+const SECONDS_MAX = 86_400;
 
 const SLICE_EXAMPLES = `
 The slice is a recording itself. Of each key it has the commits that are wanted, those between them,
@@ -40,7 +44,8 @@ Examples:
 const SHRINK_EXAMPLES = `
 Looks for the first job at which the two versions part, and leaves out all that it does not need: a
 recording of three jobs at most, which agrees with --old and differs with --new. A transaction is kept
-with all its keys, or left out.
+with all its keys, or left out. What is tried grows with the square of the jobs on which the values of the
+key rest: cut a long recording of busy keys down before (toril slice --since), or give it more --seconds.
 
 Example:
   toril shrink accounts.jsonl --old main/updates.mjs --new updates.mjs --out small.jsonl`;
@@ -82,21 +87,33 @@ export function addShrinkCommand(program: Command, exitWith: ExitWith): void {
     .requiredOption('--old <file>', 'module with the updates as they are')
     .requiredOption('--new <file>', 'module with the updates as they shall be')
     .option('-k, --key <key>', 'only a difference at this key')
+    .option(
+      '--seconds <number>',
+      'how long to search for fewer jobs (default: 30)',
+      wholeNumber(1, SECONDS_MAX),
+    )
     .option('-o, --out <file>', 'where to write (default: standard output)')
     .addHelpText('after', SHRINK_EXAMPLES)
     .action(async (file: string, flags: ShrinkFlags) => {
       const [old, now] = [await loadUpdates(flags.old), await loadUpdates(flags.new)];
-      const small = await shrink(inputOf(file), { old, new: now, key: flags.key });
-      const { keys, line, jobs, oldRepeats } = small;
+      const { key, seconds } = flags;
+      const small = await shrink(inputOf(file), {
+        ...{ old, new: now, key, searchMs: seconds && seconds * 1000 },
+      });
+      const { keys, line, jobs, oldRepeats, timedOut } = small;
       const among = keys.join(', ');
       const done = (): void => {
         note(
           `${grouped(jobs.length)} jobs of ${among}: ${jobs.join(', ')}; they part at line ${line}`,
         );
-        if (oldRepeats) return;
-        warn(
-          `--old does not give what was recorded of ${among} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
-        );
+        if (timedOut)
+          warn(
+            `The search for fewer jobs ended at its time. The small recording is sound; a smaller one, or one with the jobs that led to its first values, may be found with more --seconds, or in a slice (toril slice).`,
+          );
+        if (!oldRepeats)
+          warn(
+            `--old does not give what was recorded of ${among} up to there: is it what was run? The small recording agrees with --old, and not with what happened.`,
+          );
       };
       exitWith(await put(small.lines, flags.out, done));
     });
