@@ -122,9 +122,12 @@ export class LaneHandle {
         `job ${wanted} does not hold the lane of "${this.key}" any more: job ${found} does. Nothing was done; look at that one.`,
       );
     }
+    const [other] = head?.joint?.waitsFor ?? [];
+    const waits =
+      other === undefined ? '' : `, but waits for the lane of "${other.key}": look there`;
     throw new TorilError(
       'LANE_NOT_HELD',
-      `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${found === undefined ? 'it is empty' : `its head is ${found}, which has not failed`}).`,
+      `there is nothing to ${what}: the lane of "${this.key}" is not held by a failed job (${found === undefined ? 'it is empty' : `its head is ${found}, which has not failed${waits}`}).`,
     );
   }
 }

@@ -2,6 +2,7 @@
 import { andThen } from '../base/promises.ts';
 import { TorilError } from '../errors.ts';
 import { type LaneKeys, lanesOf, throughJson, validated } from '../updates/job-data.ts';
+import { forEachOf } from './bullmq/adding/bulk-error.ts';
 import type { AnyUpdate } from '../updates/update.ts';
 import { UpdateRegistry } from '../updates/update-registry.ts';
 
@@ -52,10 +53,10 @@ export class ProducerUpdates {
 
   /** BullMQ writes the data as JSON. If that fails, this throws which update's they are, and why. */
   explain(jobs: readonly { readonly name: string; readonly data: unknown }[]): void {
-    for (const { name, data } of jobs) {
+    forEachOf(jobs, ({ name, data }) => {
       const update = this.#known.get(name);
       if (update !== undefined) throughJson(update, data);
-    }
+    });
   }
 
   #unknown(name: string): TorilError {

@@ -8,6 +8,7 @@ import { systemClock } from '../base/clock.ts';
 import { closeInTime } from '../base/close-in-time.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
+import { forEachOf } from './bullmq/adding/bulk-error.ts';
 import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { LaneHandle } from './lane-handle.ts';
@@ -93,7 +94,7 @@ export class Queue extends BullQueue<
       readonly [Place in keyof Updates]: Enqueue<Updates[Place]>;
     },
   ): Promise<EnqueuedBulk<Updates>> {
-    for (const { update } of jobs) this.#updates.know(update);
+    forEachOf(jobs as readonly Enqueue<AnyUpdate>[], ({ update }) => this.#updates.know(update));
     const added = await this.addBulk(
       jobs.map(({ update, data, options }) => ({
         name: update.name,

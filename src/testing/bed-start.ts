@@ -7,7 +7,7 @@ import { CommitLines } from '../history/recording/joint-lines.ts';
 import { RecordingReader } from '../history/recording/reader.ts';
 import { foldJoint } from '../history/replay/joint/fold-joint.ts';
 import { KeyReplay } from '../history/replay/keys/key-replay.ts';
-import { asJsonValue } from '../updates/values/json-value.ts';
+import { jsonTextOf } from '../updates/values/json-value.ts';
 import type { UpdateRegistry } from '../updates/update-registry.ts';
 import { checkKey } from '../key.ts';
 import { cellName } from '../memcached/item-names.ts';
@@ -33,9 +33,17 @@ export function startValues(start: BedStart, registry: UpdateRegistry): Map<stri
   const json = new Map(recording === undefined ? [] : recorded(recording, upTo, registry, values));
   for (const [key, value] of Object.entries(values)) {
     checkKey(key);
-    json.set(key, JSON.stringify(asJsonValue(value, `values of the test bed, "${key}"`)));
+    json.set(
+      key,
+      jsonTextOf(value, (problem) => notJson(key, problem)),
+    );
   }
   return json;
+}
+
+function notJson(key: string, problem: string): TorilError {
+  const what = `the test bed's value of "${key}" is what JSON cannot hold: ${problem}.`;
+  return new TorilError('UPDATE_NOT_JSON', what);
 }
 
 function recorded(

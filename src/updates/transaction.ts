@@ -174,11 +174,11 @@ function problemOf(named: unknown): string | undefined {
   if (named.length < TRANSACTION_KEYS_MIN || named.length > TRANSACTION_KEYS_MAX) {
     return `there are ${named.length} of them, and a transaction has ${TRANSACTION_KEYS_MIN} to ${TRANSACTION_KEYS_MAX}.`;
   }
-  for (const key of named as readonly unknown[]) {
+  for (const [at, key] of (named as readonly unknown[]).entries()) {
     try {
       checkKey(key);
     } catch (thrown) {
-      return (thrown as Error).message;
+      return `keys[${at}]: ${(thrown as Error).message}`;
     }
   }
   const twice = named.find((key, at) => named.indexOf(key) !== at) as string | undefined;

@@ -192,6 +192,9 @@ export function checkSettings(
   if (typeof settings.key !== 'function') refuse(`key of "${name}" must be a function of the data`);
   if (typeof settings.apply !== 'function')
     refuse(`apply of "${name}" must be a function of the value and the data`);
+  for (const optional of ['initial', 'result', 'adopt'] as const)
+    if (settings[optional] !== undefined && typeof settings[optional] !== 'function')
+      refuse(`${optional} of "${name}" must be a function, not ${typeof settings[optional]}`);
   if (
     settings.schema !== undefined &&
     typeof settings.schema['~standard']?.validate !== 'function'

@@ -95,6 +95,7 @@ test("a transaction's other keys are told of its job in a lane, and of its commi
     const { entries } = await here.queue.inRedis.history.latest(key, 5);
     expect(entries.at(-1)).toMatchObject({ key, jobs: [{ jobId: '1', keys: [a, b] }] });
   }
+  expect((await torilHere(['lane', a, '-q', here.name])).stdout).toContain(`, 1 job, with ${b} `);
 });
 
 describe('a transaction that holds its lanes', () => {
@@ -120,6 +121,19 @@ describe('a transaction that holds its lanes', () => {
     expect(act).toMatchObject({
       ...{ who: 'ada', what, key: b, jobId: '1', keys: [a, b], end: { kind: 'done' } },
     });
+  });
+
+  test('is not told at a lane that only waits for it: where it is told, it says', async () => {
+    const at = scene();
+    const { here, a, b } = at;
+    const c = here.key('c');
+    await held(at);
+    await here.queue.enqueue(pair, { keys: [c, b] });
+    const said = await torilHere(['lane', c, '-q', here.name, '--drop']);
+    expect(said).toMatchObject({ code: 4, stdout: '' });
+    expect(said.stderr).toContain(`which has not failed, but waits for the lane of "${b}"`);
+    expect(said.stderr).not.toContain('go on');
+    expect((await here.queue.lane(a).report()).heldBy).toBe('1');
   });
 
   test('is one of many that are dropped at once, and once', async () => {

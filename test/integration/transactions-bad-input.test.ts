@@ -59,7 +59,7 @@ describe('keys that a transaction cannot have', () => {
       [[a], /^INVALID_KEY: .* there are 1 of them/],
       [nine, /^INVALID_KEY: .* there are 9 of them/],
       [[a, b, a], /^INVALID_KEY: .*"test-[^"]*-a" is there twice/],
-      [[a, ''], /^INVALID_KEY: .*the key is empty/],
+      [[a, ''], /^INVALID_KEY: .*keys\[1\]: the key is empty/],
       [[a, 'toril:x'], /^INVALID_KEY: .*"toril:x"/],
       [[a, 7], /^INVALID_KEY: .*of type number/],
       ['ab', /^INVALID_KEY: .*must return a list/],
@@ -71,7 +71,9 @@ describe('keys that a transaction cannot have', () => {
         { update: add, data: { key: a } },
         { update: move, data },
       ];
-      expect(await here.queue.enqueueBulk(bulk).catch(codeOf)).toMatch(said);
+      const refused = await here.queue.enqueueBulk(bulk).catch(codeOf);
+      expect(refused).toMatch(said);
+      expect(refused).toMatch(/^INVALID_KEY: jobs\[1\] of 2: /);
       const scheduled = here.queue.upsertJobScheduler('s', { every: 1e6 }, { name: 'move', data });
       expect(await scheduled.catch(codeOf)).toMatch(said);
     }
@@ -145,7 +147,11 @@ describe('what a transaction returned', () => {
     ['too many', ([a, b]) => [a, b, a], /did not return a list of 2 values/],
     ['nothing', () => undefined, /did not return a list of 2 values/],
     ['nothing for one key', ([a]) => [a, undefined], /returned undefined for "test-[^"]*-b"/],
-    ['what JSON cannot hold', ([a]) => [a, new Map()], /"move".*Map/],
+    [
+      'what JSON cannot hold',
+      ([a]) => [a, { of: new Map() }],
+      /transaction "move" returned for "test-[^"]*-b" what JSON cannot hold: a Map at "of"/,
+    ],
   ])('%s fails it, and changes no key', async (_what, apply, said) => {
     const here = stage({ updates: [moving({ apply }), add] });
     const [a, b] = [here.key('a'), here.key('b')];
@@ -158,6 +164,29 @@ describe('what a transaction returned', () => {
     const [, failed] = await here.finished(jobs);
     expect(failed?.failedReason).toMatch(said);
     expect(await valuesOf(here, a, b)).toEqual([1, 1]);
+  });
+
+  it('what JSON cannot hold is named by its key if values are immutable, and as "initial"', async () => {
+    const kept = moving({
+      name: 'kept',
+      immutable: true,
+      apply: ([a]: readonly number[]) => [a, new Map()],
+    });
+    const begun = moving({
+      name: 'begun',
+      initial: (_: string, place: number) => [0, new Date()][place],
+    });
+    const here = stage({ updates: [kept, begun] });
+    const keys = [here.key('a'), here.key('b')];
+    await here.worker();
+    const jobs = [
+      await here.queue.enqueue(kept, { keys }),
+      await here.queue.enqueue(begun, { keys }),
+    ];
+    const reasons = (await here.finished(jobs)).map(({ failedReason }) => failedReason);
+    expect(reasons[0]).toContain(`"kept" returned for "${keys[1]}" what JSON cannot hold: a Map`);
+    expect(reasons[1]).toContain(`returned as "initial" of "${keys[1]}" what JSON cannot hold`);
+    expect(await valuesOf(here, ...keys)).toEqual([undefined, undefined]);
   });
 
   it('one value that is too large fails it, by its key', async () => {
@@ -307,6 +336,7 @@ it.each<[string, object, RegExp]>([
   ['a key', { key: () => 'a' }, /"move" has keys, so it cannot have a key/],
   ['no keys', { keys: undefined }, /keys of "move" must be a function of the data/],
   ['strictness', { strict: true }, /"move" cannot be strict/],
+  ['no function', { initial: 0 }, /initial of "move" must be a function, not number/],
   [
     'another onBlocked',
     { onBlocked: 'fail' },

@@ -108,8 +108,8 @@ async function act(
   const { head } = await asking(queue.inRedis.views.one(key));
   const { jobId = '' } = head ?? {};
   const keys = head?.joint?.keys ?? [key];
-  if (keys.length > 1) note(`job ${plain(jobId)} has several keys: ${list(keys)} go on`);
   await actOnJob(queue, what, { who: operatorName(as), key, jobId, keys });
+  if (keys.length > 1) note(`job ${plain(jobId)} has several keys: ${list(keys)} go on`);
   if (json === true) printJson({ key, jobId, directive: what, ...(keys.length > 1 && { keys }) });
   else print(`${what} job ${plain(jobId)}: ${CARRIED_OUT_LATER}`);
   return EXIT.done;

@@ -1,7 +1,7 @@
 /** A lane's report as tables for a person. */
 import { isoTime } from '../../base/clock.ts';
 import { durationText } from '../../base/duration-text.ts';
-import { refusedText } from '../../jobs/reports/lane-past.ts';
+import { refusedText, withKeysText } from '../../jobs/reports/lane-past.ts';
 import type { LaneCommit, LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CellStanding } from '../../workers/inspecting/cell-standing.ts';
 import { why } from '../../jobs/reports/why.ts';
@@ -58,9 +58,9 @@ export function laneTables(report: LaneReport, cell: CellStanding): string {
   return parts.join('\n');
 }
 
-function commitLine({ token, atMs, jobs, recovered }: LaneCommit): string {
+function commitLine({ token, atMs, jobs, otherKeys = [], recovered }: LaneCommit): string {
   const decided = jobs === undefined ? '' : `, ${jobs} ${jobs === 1 ? 'job' : 'jobs'}`;
-  return `${token} at ${isoTime(atMs)}${decided}${recovered ? ', by a successor' : ''}`;
+  return `${token} at ${isoTime(atMs)}${decided}${withKeysText(otherKeys, plain)}${recovered ? ', by a successor' : ''}`;
 }
 
 function withOthers(keys: readonly string[]): string {

@@ -1,6 +1,6 @@
 /** What Toril keeps of a queue in Redis, for all but its workers. */
 import { systemClock } from '../../base/clock.ts';
-import { COMMITS_TOLD } from '../reports/lane-past.ts';
+import { COMMITS_TOLD, otherKeysOf } from '../reports/lane-past.ts';
 import type { LaneCommit } from '../reports/lane-report.ts';
 import { LaneUpkeep } from './lane-upkeep.ts';
 import { type JobCounts, RedisLaneViews } from './index/redis-lane-views.ts';
@@ -42,9 +42,12 @@ export class QueueInRedis {
   /** A key's newest commits, as far as they are in the history; newest first. @throws TorilError REDIS_FAILED */
   async recorded(key: string): Promise<LaneCommit[]> {
     const { entries } = await this.history.latest(key, COMMITS_TOLD, COMMIT_BYTES_MAX);
-    return entries.map(({ id, token, recovered, jobs }) => ({
-      ...{ token, recovered, jobs: jobs.length },
-      atMs: Number(id.split('-')[0]),
-    }));
+    return entries.map(({ id, token, recovered, jobs }) => {
+      const otherKeys = otherKeysOf(jobs, key);
+      return {
+        ...{ token, recovered, jobs: jobs.length, atMs: Number(id.split('-')[0]) },
+        ...(otherKeys.length > 0 && { otherKeys }),
+      };
+    });
   }
 }

@@ -23,6 +23,24 @@ export function lastCommits(token: number, recorded: readonly LaneCommit[]): rea
   return [last, ...recorded].slice(0, COMMITS_TOLD);
 }
 
+/** Keys that a commit's jobs have changed with this one. */
+export function otherKeysOf(
+  jobs: readonly { readonly keys?: readonly string[] }[],
+  key: string,
+): string[] {
+  return [...new Set(jobs.flatMap(({ keys = [] }) => keys))].filter((one) => one !== key);
+}
+
+const OTHER_KEYS_NAMED = 5;
+
+/** ", with b, c and 3 more"; empty: there are none. @param shown how one of them is shown */
+export function withKeysText(keys: readonly string[], shown: (key: string) => string): string {
+  if (keys.length === 0) return '';
+  const rest = keys.length - OTHER_KEYS_NAMED;
+  const named = keys.slice(0, OTHER_KEYS_NAMED).map(shown).join(', ');
+  return `, with ${named}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
+
 /** Empty: none was refused. */
 export function refusedText({ count, last }: RefusedCommits): string {
   if (last === undefined) return '';

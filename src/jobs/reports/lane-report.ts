@@ -88,6 +88,8 @@ export interface LaneCommit {
   readonly atMs: number;
   /** Jobs that it decided; undefined: only the history would know. */
   readonly jobs: number | undefined;
+  /** Other keys that these jobs have changed with it, as far as the history tells. */
+  readonly otherKeys?: readonly string[];
   /** Acknowledged by its author's successor. */
   readonly recovered: boolean;
 }

@@ -1,5 +1,6 @@
 /** A key's last commits: on a time line, and one by one with what they changed. */
 import { durationText } from '../../base/duration-text.ts';
+import { otherKeysOf, withKeysText } from '../../jobs/reports/lane-past.ts';
 import type { LaneReport } from '../../jobs/reports/lane-report.ts';
 import type { CommitSight, CommitsSight } from '../board.ts';
 import type { Veil } from '../veil.ts';
@@ -74,17 +75,6 @@ function withOthers(links: Links, queue: string, keys: readonly string[], key: s
   return others.length === 0 ? NOTHING : html` with ${laneLinks(links, queue, others)}`;
 }
 
-const OTHER_KEYS_NAMED = 5;
-
-/** For the time line: keys that the commit's jobs have changed with this one. */
-function otherKeysText({ jobs }: CommitSight, key: string): string {
-  const others = [...new Set(jobs.flatMap(({ keys = [] }) => keys))].filter((one) => one !== key);
-  if (others.length === 0) return '';
-  const rest = others.length - OTHER_KEYS_NAMED;
-  const named = others.slice(0, OTHER_KEYS_NAMED).map((one) => plain(one, 60));
-  return `, with ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
-}
-
 function change(id: string, value: Known, before: Known): Html {
   if (value === undefined)
     return html`<p class="soft">Its value is not written down (see <code>checkpointEvery</code>).</p>`;
@@ -121,7 +111,7 @@ function timeline(commits: readonly CommitSight[], key: string): Html {
 <line x1="${LEFT}%" x2="${RIGHT}%" y1="16" y2="16"></line>
 ${commits.map(
   (commit) =>
-    html`<circle cx="${place(commit)}%" cy="16" r="5"${commit.jobs.some(({ end }) => end !== 'applied') ? html` class="failed"` : ''}><title>token ${String(commit.token)}${otherKeysText(commit, key)}</title></circle>`,
+    html`<circle cx="${place(commit)}%" cy="16" r="5"${commit.jobs.some(({ end }) => end !== 'applied') ? html` class="failed"` : ''}><title>token ${String(commit.token)}${withKeysText(otherKeysOf(commit.jobs, key), (one) => plain(one, 60))}</title></circle>`,
 )}
 <text x="${LEFT}%" y="42">${durationText(newest.atMs - oldest.atMs)} before</text>
 <text x="${RIGHT}%" y="42" text-anchor="end">last commit</text>

@@ -40,7 +40,7 @@ export function applyUpdate(
 
 function initialOf(update: AnyUpdate, key: string): unknown {
   if (update.initial !== undefined) {
-    const initial = asJsonValue(update.initial(key), update.name);
+    const initial = asJsonValue(update.initial(key), update, 'as "initial"');
     // `initial: () => EMPTY` is natural, and `apply` may change what it gets: give it its own.
     return copyOfJson(initial);
   }
@@ -66,15 +66,13 @@ function finish(
   const value = returned === DELETE_CELL ? undefined : newValue(update, start, returned);
   if (update.result === undefined) return { value, result: '' };
   const result: unknown = update.result(value, data, context);
-  return { value, result: result === undefined ? '' : resultJson(result, update.name) };
+  return { value, result: result === undefined ? '' : resultJson(result, update) };
 }
 
 function newValue(update: AnyUpdate, start: unknown, returned: unknown): unknown {
-  return update.immutable
-    ? asFrozenValue(returned, start, update.name)
-    : asJsonValue(returned, update.name);
+  return update.immutable ? asFrozenValue(returned, start, update) : asJsonValue(returned, update);
 }
 
-function resultJson(result: unknown, updateName: string): string {
-  return JSON.stringify(asJsonValue(result, updateName));
+function resultJson(result: unknown, update: AnyUpdate): string {
+  return JSON.stringify(asJsonValue(result, update, 'as "result"'));
 }

@@ -9,6 +9,7 @@ import { keysOf, type Transaction, type TransactionContext } from '../transactio
 import { type AnyUpdate, DELETE_CELL } from '../update.ts';
 import type { UpdateRegistry } from '../update-registry.ts';
 import type { Context } from './update-context.ts';
+import { asFrozenValue } from '../values/frozen-value.ts';
 import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 
 /** The values of several keys, in one order for all calls; null: the key has none. */
@@ -98,11 +99,12 @@ export class JointUpdates {
   }
 
   #with(
-    { name, immutable }: Loose,
+    update: Loose,
     before: JointValues,
     keys: readonly string[],
     returned: unknown,
   ): JointValues {
+    const { name, immutable } = update;
     if (!Array.isArray(returned) || returned.length !== keys.length) throw wrongValues(name, keys);
     const values = [...before];
     for (const [at, key] of keys.entries()) {
@@ -110,7 +112,9 @@ export class JointUpdates {
       if (value === undefined) throw noValue(name, key);
       const place = this.#options.places.get(key) as number;
       if (value === DELETE_CELL) values[place] = null;
-      else values[place] = [immutable ? value : copyOfJson(asJsonValue(value, name))];
+      else if (immutable)
+        values[place] = [asFrozenValue(value, before[place]?.[0], update, `for "${key}"`)];
+      else values[place] = [copyOfJson(asJsonValue(value, update, `for "${key}"`))];
     }
     return values;
   }
@@ -122,7 +126,7 @@ function handedOut({ immutable }: Loose, value: unknown): unknown {
 
 function initialOf(update: Loose, key: string, place: number): unknown {
   if (update.initial !== undefined) {
-    return copyOfJson(asJsonValue(update.initial(key, place), update.name));
+    return copyOfJson(asJsonValue(update.initial(key, place), update, `as "initial" of "${key}"`));
   }
   throw new TorilError(
     'UPDATE_RETURNED_NOTHING',

@@ -7,6 +7,12 @@ const DEPTH_MAX = 500;
 /** `same`: JSON gives back what it was given. `alike`: it gives back something slightly different. */
 export type Finding = 'same' | 'alike' | Problem;
 
+/** Who made a value: an update, or a transaction, which has `keys`. */
+export interface ValueSource {
+  readonly name: string;
+  readonly keys?: unknown;
+}
+
 interface Problem {
   readonly what: string;
   /** From the inside to the outside. */
@@ -19,11 +25,12 @@ interface Problem {
  * undefined, one object in two places, `-0` and objects without a prototype are made what JSON makes
  * of them.
  *
+ * @param as what it returned the value as, for the message: `for "a"`
  * @throws TorilError UPDATE_NOT_JSON, naming the place, for what JSON cannot hold: an update that
  * returns a Date would see a Date in the next job of the same batch, and a string in the next batch.
  */
-export function asJsonValue(value: unknown, updateName: string): unknown {
-  return settled(value, examineJson(value, undefined, new Set()), updateName);
+export function asJsonValue(value: unknown, source: ValueSource, as?: string): unknown {
+  return settled(value, examineJson(value, undefined, new Set()), source, as);
 }
 
 /**
@@ -37,25 +44,28 @@ export function examineJson(value: unknown, before: unknown, seen: Set<object>):
 }
 
 /** @throws TorilError UPDATE_NOT_JSON */
-export function settled(value: unknown, finding: Finding, updateName: string): unknown {
+export function settled(
+  value: unknown,
+  finding: Finding,
+  source: ValueSource,
+  as?: string,
+): unknown {
   if (finding === 'same') return value;
-  if (finding !== 'alike') throw notJson(updateName, `${finding.what} at ${placeOf(finding)}`);
-  return writtenAndRead(value, updateName);
+  if (finding !== 'alike') throw notJson(`${finding.what} at ${placeOf(finding)}`, source, as);
+  return writtenAndRead(value, source, as);
 }
 
 /**
  * What becomes of a value by way of a text, whatever it looked like. A copy: nobody else has hold of it.
  * @throws TorilError UPDATE_NOT_JSON
  */
-export function writtenAndRead(value: unknown, updateName: string): unknown {
+export function writtenAndRead(value: unknown, source: ValueSource, as?: string): unknown {
   if (value === undefined) return undefined;
   try {
     return JSON.parse(JSON.stringify(value));
   } catch (cause) {
-    throw notJson(
-      updateName,
-      `a circle, or what cannot be written (${messageOf(cause).split('\n')[0]})`,
-    );
+    const problem = `a circle, or what cannot be written (${messageOf(cause).split('\n')[0]})`;
+    throw notJson(problem, source, as);
   }
 }
 
@@ -193,9 +203,10 @@ function placeOf({ path }: Problem): string {
   return `"${path.toReversed().join('').replace(/^\./, '').slice(0, 60)}"`;
 }
 
-function notJson(updateName: string, problem: string): TorilError {
+function notJson(problem: string, { name, keys }: ValueSource, as = ''): TorilError {
+  const kind = keys === undefined ? 'update' : 'transaction';
   return new TorilError(
     'UPDATE_NOT_JSON',
-    `the update "${updateName}" returned what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
+    `the ${kind} "${name}" returned ${as === '' ? '' : `${as} `}what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
   );
 }

@@ -209,7 +209,7 @@ class Folding {
   #keep(entry: LaneEntry, update: AnyUpdate, applied: AppliedUpdate): Verdict | Promise<Verdict> {
     if (this.#turn.memory.distrustsValues) {
       try {
-        applied = { ...applied, value: writtenAndRead(applied.value, update.name) };
+        applied = { ...applied, value: writtenAndRead(applied.value, update) };
       } catch (thrown) {
         return this.#fail(entry, update, errorOf(thrown, update.name));
       }

@@ -25,7 +25,7 @@ export function adopt(
     );
   }
   try {
-    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update.name));
+    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update));
     report('cellAdopted', { key });
     return json;
   } catch (cause) {

@@ -14,6 +14,7 @@ import {
   type Entering,
   entersLater,
 } from './add-call.ts';
+import { forEachOf, ofBulk } from './bulk-error.ts';
 import { checkJobId, checkParentId } from './job-ids.ts';
 import { notAsked, type Producer } from './producer.ts';
 
@@ -55,7 +56,7 @@ export class Adding {
    * @throws TorilError INVALID_JOB_ID, PARENT_MISSING, JOB_REFUSED, REDIS_FAILED, OUTCOME_UNKNOWN
    */
   async add(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<string[]> {
-    adds.forEach(checkIds);
+    forEachOf(adds, checkIds);
     const lanes = await lanesOf(adds, laneOf);
     const results = await this.#bulks.call({ adds, lanes, startedMs: systemClock.monotonicMs() });
     const error = reasonOf(results);
@@ -110,7 +111,12 @@ function checkIds({ job, jobId }: Add): void {
 /** Why a bulk was not added, or not as a whole. Where its other jobs were refused with one of them, that one says why. */
 function reasonOf(results: Results): Error | undefined {
   const errors = results.filter((result) => result instanceof Error);
-  const error = errors.find((one) => !isForBulk(one)) ?? errors[0];
+  const refused = errors.find((one) => !isForBulk(one)) ?? errors[0];
+  // All of them, if Redis did not answer.
+  const isOne = errors.some((one) => one !== refused) || errors.length === 1;
+  const error = isOne
+    ? (ofBulk(refused, results.indexOf(refused as Error), results.length) as Error)
+    : refused;
   const added = results.length - errors.length;
   if (added === 0 || !(error instanceof TorilError)) return error;
   const message = `${error.message} Of the bulk's ${results.length} jobs, ${added} were added.`;
@@ -123,14 +129,27 @@ function isForBulk(error: Error): boolean {
 
 /** Every lane is known, and every data checked, before the first job is added. */
 async function lanesOf(adds: readonly Add[], laneOf: LaneOf | undefined): Promise<LaneKeys[]> {
-  const lanes = adds.map(({ job }) => {
+  const lanes: (LaneKeys | Promise<LaneKeys>)[] = [];
+  forEachOf(adds, ({ job }) => {
     const lane = laneOf?.(job.name, job.data) ?? '';
     if (lane instanceof Promise) lane.catch(() => undefined); // another one may be refused first
-    return lane;
+    lanes.push(lane);
   });
   // A promise for each of a large bulk would cost as much as its call.
   const known = lanes.every((lane) => !(lane instanceof Promise))
     ? lanes
-    : await Promise.all(lanes.map((lane) => Promise.resolve(lane)));
+    : await Promise.all(lanes.map((lane, at) => settled(lane, at, adds.length)));
   return adds.map((add, at) => (entersLater(add) ? '' : (known[at] as LaneKeys)));
+}
+
+async function settled(
+  lane: LaneKeys | Promise<LaneKeys>,
+  at: number,
+  jobs: number,
+): Promise<LaneKeys> {
+  try {
+    return await lane;
+  } catch (thrown) {
+    throw ofBulk(thrown, at, jobs);
+  }
 }

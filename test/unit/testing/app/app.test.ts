@@ -327,7 +327,7 @@ describe('a bed that begins with values', () => {
       [{ recording: join(folder, 'no') }, 'cannot be read'],
       [{ recording: lines.slice(0, 2) }, 'cut off'],
       [{ values: { '': 1 } }, 'the key is empty'],
-      [{ values: { k: new Date() } }, 'values of the test bed, "k"'],
+      [{ values: { k: new Date() } }, 'the test bed\'s value of "k"'],
     ] as const)
       expect(() => createTestBed({ updates: [append], ...options })).toThrow(message);
   });

@@ -60,23 +60,25 @@ describe('a frozen value', () => {
     const seen = new Set<object>();
     expect(examineJson(after, before, seen)).toBe('same');
     expect(seen.size).toBe(looked);
-    expect(asFrozenValue(after, before, 'u')).toBe(after);
+    expect(asFrozenValue(after, before, { name: 'u' })).toBe(after);
     expect(isFrozenThrough(after)).toBe(true);
   });
 
   test('is refused with the place of what JSON cannot hold, also deep in what is new', () => {
     const before = frozenValue(table()) as Table;
     const rows = before.rows.with(3, { id: 3, tags: [new Date() as never] });
-    expect(() => asFrozenValue({ ...before, rows }, before, 'u')).toThrow(
+    expect(() => asFrozenValue({ ...before, rows }, before, { name: 'u' })).toThrow(
       /a Date at "rows\[3\]\.tags\[0\]"/,
     );
     const circle: { self?: unknown } = {};
     circle.self = circle;
-    expect(() => asFrozenValue({ ...before, note: circle }, before, 'u')).toThrow(/a circle/);
+    expect(() => asFrozenValue({ ...before, note: circle }, before, { name: 'u' })).toThrow(
+      /a circle/,
+    );
   });
 
   test('has no minus zero where a zero was', () => {
-    const after = asFrozenValue([-0, 1], frozenValue([0, 1]), 'u');
+    const after = asFrozenValue([-0, 1], frozenValue([0, 1]), { name: 'u' });
     expect(after).toStrictEqual([0, 1]);
   });
 
@@ -99,8 +101,8 @@ describe('a frozen value', () => {
           };
           const [mine, plain] = [JSON.parse(json) as unknown[], JSON.parse(json) as unknown[]];
           const before = frozenValue(inRecord ? Object.assign({}, mine) : mine);
-          const frozen = outcome(() => asFrozenValue(made(mine), before, 'u'));
-          const judged = outcome(() => asJsonValue(made(plain), 'u'));
+          const frozen = outcome(() => asFrozenValue(made(mine), before, { name: 'u' }));
+          const judged = outcome(() => asJsonValue(made(plain), { name: 'u' }));
           expect(frozen).toStrictEqual(judged);
           if (typeof frozen === 'object') expect(isFrozenThrough(frozen)).toBe(true);
         },

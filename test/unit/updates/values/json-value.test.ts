@@ -6,7 +6,7 @@ import { asJsonValue, copyOfJson } from '../../../../src/updates/values/json-val
 const throughJson = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 const refusal = (value: unknown): string => {
   try {
-    asJsonValue(value, 'u');
+    asJsonValue(value, { name: 'u' });
   } catch (thrown) {
     expect(thrown).toMatchObject({ code: 'UPDATE_NOT_JSON' });
     return (thrown as Error).message;
@@ -19,7 +19,7 @@ describe('a value that an update returned', () => {
     fc.assert(
       fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
         if (JSON.stringify(value).includes('-0') || hasMinusZero(value)) return;
-        expect(asJsonValue(value, 'u')).toBe(value);
+        expect(asJsonValue(value, { name: 'u' })).toBe(value);
       }),
     );
   });
@@ -30,7 +30,7 @@ describe('a value that an update returned', () => {
       fc.property(anything, (value) => {
         let kept: unknown;
         try {
-          kept = asJsonValue(value, 'u');
+          kept = asJsonValue(value, { name: 'u' });
         } catch {
           return; // refused, which is the other way not to depend on chance
         }
@@ -45,14 +45,14 @@ describe('a value that an update returned', () => {
     ['minus zero', { a: [-0] }],
     ['no prototype', Object.assign(Object.create(null) as object, { a: 1 })],
   ])('loses what JSON loses: %s', (_, value) => {
-    const kept = asJsonValue(value, 'u');
+    const kept = asJsonValue(value, { name: 'u' });
     expect(kept).not.toBe(value);
     expect(kept).toStrictEqual(throughJson(value));
   });
 
   it('may come from another realm, as structuredClone makes it under Jest', () => {
     const foreign: unknown = runInNewContext('({ a: [{ b: 1 }] })');
-    const kept = asJsonValue(foreign, 'u');
+    const kept = asJsonValue(foreign, { name: 'u' });
     expect(Object.getPrototypeOf(foreign)).not.toBe(Object.prototype);
     expect(kept).toStrictEqual({ a: [{ b: 1 }] });
     expect(refusal(runInNewContext('new Date(0)'))).toContain('a Date at the top');
@@ -62,7 +62,7 @@ describe('a value that an update returned', () => {
 
   it('holds no object in two places: changing the one must not change the other', () => {
     const shared = { n: 1 };
-    const kept = asJsonValue({ first: shared, all: [shared] }, 'u') as {
+    const kept = asJsonValue({ first: shared, all: [shared] }, { name: 'u' }) as {
       first: { n: number };
       all: { n: number }[];
     };
