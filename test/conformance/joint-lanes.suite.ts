@@ -246,6 +246,17 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect((await stage.other.take(taking({ key: C }))).entries).toHaveLength(2);
     });
 
+    // As behind a clock that was set back: tokens are drawn ahead of the time until it has caught up.
+    test('nor with a counter that is ahead of the clock, and an operator is told since when', async () => {
+      await lanes.renumber(E, (Date.now() + 3_600_000) * 1_000);
+      await enterJoint('1', A, B);
+      await lanes.take(taking({ key: A }));
+      expect((await stage.other.take(taking({ key: B }))).joint?.isInHand).toBe(true);
+      await stage.sleep(IN_HAND_MS);
+      expect((await stage.views.one(A)).inHand?.sinceMs).toBeGreaterThanOrEqual(IN_HAND_MS);
+      expect((await stage.other.take(taking({ key: B }))).joint?.ready).toBe(1);
+    });
+
     test('nor are a few jobs that end there', async () => {
       await enterJoint('1', A, B);
       await enterJoint('2', C, D);

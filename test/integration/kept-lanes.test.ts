@@ -124,6 +124,22 @@ describe('a job that a batch has in hand', () => {
     await here.finished(jobs);
     expect(await here.queue.remove(head?.id as string)).toBe(1);
   });
+
+  it('can be removed an hour after its process died, however far ahead of the time tokens are drawn', async () => {
+    const here = stage();
+    const key = here.key();
+    const [job] = await enqueueLog(here, entries(key, 1));
+    const id = job?.id as string;
+    const hourMicros = 3_600_000_000;
+    const nowMicros = Date.now() * 1_000;
+    const token = nowMicros + 100 * hourMicros;
+    const note = (at: number): Promise<number> =>
+      here.redis.hset(here.ownKey('inHand'), key, `${token} ${token} dead ${at}`);
+    await note(nowMicros - hourMicros + 60_000_000);
+    expect(await here.queue.remove(id)).toBe(0);
+    await note(nowMicros - hourMicros);
+    expect(await here.queue.remove(id)).toBe(1);
+  });
 });
 
 describe('a job of a lane that stands still', () => {

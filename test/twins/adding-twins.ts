@@ -83,8 +83,8 @@ export const ADDING_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/bullmq/state/remove.ts',
-        find: '  return nowMicros - tonumber(token)',
-        replace: '  return tonumber(token)',
+        find: '  return nowMicros - tonumber(at)',
+        replace: '  return tonumber(at)',
       },
     ],
   },

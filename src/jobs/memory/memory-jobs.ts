@@ -248,7 +248,7 @@ export class MemoryJobs {
   }
 
   /** The batch that somebody has in hand. */
-  inHand(key: string): { readonly token: number; readonly last: number } | undefined {
+  inHand(key: string): BatchInHand | undefined {
     return this.#inHand.get(key);
   }
 

@@ -33,6 +33,8 @@ export interface MemoryJointParts {
 export interface BatchInHand {
   readonly token: number;
   readonly last: number;
+  /** When it was taken, in microseconds: a token may be far ahead of a clock that was set back. */
+  readonly atMicros: number;
   /** It is a run of jobs of several keys. */
   readonly isRun?: true;
 }
@@ -74,9 +76,9 @@ export class MemoryJoint {
     const { entries, opened, ending, isInHand } = new MemoryRun(request, {
       ...{ lanes, entryOf },
       copyOf: (key) => copies.seenWith(key, undefined),
-      inHand: (key) => {
+      inHandSince: (key) => {
         const batch = inHand.get(key);
-        return batch?.isRun && batch.token;
+        return batch?.isRun && batch.atMicros;
       },
     });
     const ready = isInHand ? 0 : entries.length;

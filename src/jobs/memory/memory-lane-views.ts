@@ -77,7 +77,7 @@ export class MemoryLaneViews implements LaneViews {
       ...{ key, length, token: copy.token, paceMs },
       head: first && this.#headFacts(first.jobId, first.sequence, nowMs),
       inHand: inHand && {
-        sinceMs: ageMs(inHand.token, nowMs),
+        sinceMs: ageMs(inHand.atMicros, nowMs),
         lastSequence: inHand.last,
         worker: '',
       },

@@ -13,8 +13,8 @@ import type { Entry, LaneOrders } from './lane-orders.ts';
 export interface RunFacts {
   readonly lanes: LaneOrders;
   readonly copyOf: (key: string) => Copy;
-  /** The token of the run that somebody has in hand. */
-  readonly inHand: (key: string) => number | undefined;
+  /** Since when somebody has a run of it in hand, in microseconds. */
+  readonly inHandSince: (key: string) => number | undefined;
   /** Undefined: BullMQ no longer has it. */
   readonly entryOf: (key: string, jobId: string, sequence: number) => LaneEntry | undefined;
 }
@@ -106,7 +106,7 @@ export class MemoryRun {
   }
 
   #lane(key: string): OpenLane | undefined {
-    const { lanes, copyOf, inHand } = this.#facts;
+    const { lanes, copyOf, inHandSince } = this.#facts;
     const known = this.opened.find((lane) => lane.key === key);
     if (known !== undefined) return known;
     const { length } = this.opened;
@@ -114,8 +114,8 @@ export class MemoryRun {
     if (isFull && length >= TRANSACTION_KEYS_MAX) return undefined;
     const { value } = copyOf(key);
     if (typeof value === 'object') this.#bytes += Buffer.byteLength(value.json);
-    const token = inHand(key);
-    const isInHand = token !== undefined && Math.abs(lanes.nowMicros() - token) < IN_HAND_MS * 1000;
+    const since = inHandSince(key);
+    const isInHand = since !== undefined && Math.abs(lanes.nowMicros() - since) < IN_HAND_MS * 1000;
     const entries = lanes.head(key, Number.POSITIVE_INFINITY);
     const lane = { key, entries, isInHand, taken: 0, last: 0 };
     this.opened.push(lane);

@@ -112,14 +112,16 @@ export class MemoryTaking {
     token: number,
     entries: LaneEntry[],
   ): { readonly entries: LaneEntry[]; readonly joint: JointHead | undefined } {
-    const { joint, inHand } = this.#parts;
+    const { joint, inHand, lanes } = this.#parts;
+    const batch = { token, atMicros: lanes.nowMicros() };
     const [first, last] = [entries[0], entries.at(-1)];
     if (first?.keys === undefined) {
-      if (last !== undefined) inHand.set(request.key, { token, last: last.sequence });
+      if (last !== undefined) inHand.set(request.key, { ...batch, last: last.sequence });
       return { entries, joint: undefined };
     }
     const run = joint.head(request, first, (...of) => this.#entry(...of));
-    for (const lane of run.touched) inHand.set(lane.key, { token, last: lane.last, isRun: true });
+    for (const lane of run.touched)
+      inHand.set(lane.key, { ...batch, last: lane.last, isRun: true });
     return run;
   }
 

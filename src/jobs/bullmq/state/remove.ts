@@ -28,9 +28,9 @@ local function mayBeApplied(ownPrefix, jobKey, jobId)
   local inHand = redis.call('HGET', ownPrefix .. '${IN_HAND_KEY}', lane)
   if not inHand then return false end
   local sequence = redis.call('ZSCORE', ownPrefix .. 'lane:' .. lane, jobId)
-  local token, last = string.match(inHand, '^(%d+) (%d+)')
-  if not sequence or tonumber(sequence) > tonumber(last) then return false end
-  return nowMicros - tonumber(token) < ${IN_HAND_MICROS}
+  local last, at = string.match(inHand, '^%d+ (%d+) %S* (%d+)')
+  if not sequence or not last or tonumber(sequence) > tonumber(last) then return false end
+  return nowMicros - tonumber(at) < ${IN_HAND_MICROS}
 end
 `;
 

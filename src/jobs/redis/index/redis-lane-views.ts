@@ -111,14 +111,14 @@ function laneOf(
   queue: QueueFacts,
   nowMs: number,
 ): LaneFacts {
-  const [batchToken = '', last = '', worker = ''] = inHand.split(' ');
+  const [batchToken = '', last = '', worker = '', atMicros = batchToken] = inHand.split(' ');
   return {
     ...{ key, length, token: Number(token), paceMs: Number(pace) },
     head: head.length === 0 ? undefined : headOf(head, nowMs),
     inHand:
       inHand === ''
         ? undefined
-        : { sinceMs: ageMs(Number(batchToken), nowMs), lastSequence: Number(last), worker },
+        : { sinceMs: ageMs(Number(atMicros), nowMs), lastSequence: Number(last), worker },
     queue,
   };
 }

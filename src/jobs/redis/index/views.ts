@@ -26,7 +26,7 @@ export type QueueReply = readonly [
   ...[paused: 0 | 1, active: number, concurrency: number, limitedForMs: number, refusal: string],
 ];
 
-/** `inHand`: its token and last sequence, or ''. `head`: empty if the lane is. */
+/** `inHand`: its token, last sequence, worker and the time in microseconds, or ''. `head`: empty if the lane is. */
 export type LaneReply = readonly [
   ...[key: string, length: number, token: string, pace: string, inHand: string],
   head: HeadReply | readonly [],

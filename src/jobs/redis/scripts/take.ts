@@ -104,9 +104,11 @@ local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${JOINT_HEAD_LUA}
 local inHand, worker = {}, table.remove(request, 2)
+-- A token does not tell when it was drawn: it may be far ahead of a clock that was set back.
+local at = string.format(' %d', nowMicros)
 local function noteInHand(key, token, last, kind)
   inHand[#inHand + 1] = key
-  inHand[#inHand + 1] = token .. ' ' .. last .. ' ' .. worker .. kind
+  inHand[#inHand + 1] = token .. ' ' .. last .. ' ' .. worker .. at .. kind
 end
 
 local function copyOf(copyKey, cellToken, cellBase)

@@ -51,7 +51,7 @@ local function openLane(key)
   local copy = call('HMGET', own .. 'copy:' .. key, 't', 'w', 'x', 'c', '${LOST_FIELD}', 'v')
   local expiry, value = copy[3], copy[6] or '-'
   if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
-  local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', '^(%d+) .* run$')
+  local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', ' (%d+) run$')
   return {
     key = key, taken = 0, from = 0, page = {}, isLast = false, copy = copy, value = value, expiry = expiry,
     isInHand = handedOut[key] or since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000},
