@@ -7,8 +7,9 @@ import { TorilError } from '../errors.ts';
 
 /** Options that say where Redis is. */
 const PLACES = ['host', 'port', 'path', 'url', 'sentinels'] as const;
-/** Options that may stand alone: written without a place, they mean localhost. Any other could be a misspelt place. */
-const WITHOUT_A_PLACE: ReadonlySet<string> = new Set([
+/** Beside places, options that may stand alone: without a place, they mean localhost. Any other could be a misspelt place. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...PLACES,
   ...['db', 'username', 'password', 'tls', 'family', 'connectionName', 'skipVersionCheck'],
   ...['connectTimeout', 'commandTimeout', 'keepAlive', 'noDelay', 'lazyConnect', 'readOnly'],
   ...['retryStrategy', 'reconnectOnError', 'maxRetriesPerRequest', 'maxLoadingRetryTime'],
@@ -34,7 +35,7 @@ export function checkConnection(connection: unknown): void {
   // With a factory of the user's own, only that knows what its options mean.
   if (RedisConnection.clientFactory !== undefined) return;
   const hasPlace = PLACES.some((name) => options[name] !== undefined);
-  const unknown = Object.keys(options).find((name) => !WITHOUT_A_PLACE.has(name));
+  const unknown = Object.keys(options).find((name) => !KNOWN.has(name));
   if (!hasPlace && unknown !== undefined) {
     throw invalidConnection(`it names no server, only ${Object.keys(options).join(', ')}`);
   }
@@ -72,7 +73,9 @@ function isRedisUrl(text: string): boolean {
 /** Never shows a password. */
 function describe(value: unknown): string {
   if (typeof value === 'string') return value === '' ? 'empty' : 'no address of a Redis';
-  if (typeof value === 'number' || value === undefined || value === null) return String(value);
+  if (value === undefined)
+    return 'undefined: is the environment variable set that it comes from? (Without the option, it is localhost.)';
+  if (typeof value === 'number' || value === null) return String(value);
   return `of type ${typeof value}`;
 }
 

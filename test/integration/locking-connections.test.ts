@@ -154,6 +154,15 @@ describe('what names no server is refused, and never taken for localhost', () =>
     );
   });
 
+  it.each([
+    [{ host: undefined }, /"host" is undefined: is the environment variable set/],
+    [{ host: undefined, port: 6380 }, /"host" is undefined/],
+    [{ db: 1, url: undefined }, /"url" is undefined/],
+    [{ hots: undefined }, /names no server, only hots/],
+  ])('%j by name', (connection, message) => {
+    expect(() => openLocks({ memcached: 'a', connection: connection as object })).toThrow(message);
+  });
+
   it('a client with a prefix of its own', async () => {
     const prefixed = new Redis({ lazyConnect: true, keyPrefix: 'p:' });
     expect(() => openLocks({ memcached: 'a', connection: prefixed })).toThrow(/keyPrefix|prefix/);
