@@ -112,10 +112,13 @@ async function* linesOfKey(
   key: string,
 ): AsyncGenerator<string, void, undefined> {
   const { since, mask, updates } = options;
-  const whole = linesAnew(() => record(source, { since }));
+  // Masked values can only be made of all that came before: so they are made before the key is cut out.
+  const isRemade = mask !== undefined && updates !== undefined;
+  const whole = linesAnew(() => record(source, isRemade ? { since, mask, updates } : { since }));
   const lines = sliceOfKey(whole, key);
+  const isMasked = mask === undefined || isRemade;
   try {
-    yield* mask === undefined ? lines : copyOfRecording(lines, new Masking(mask, updates));
+    yield* isMasked ? lines : copyOfRecording(lines, new Masking(mask, undefined));
   } catch (thrown) {
     const isMissing = thrown instanceof TorilError && thrown.code === 'NOTHING_RECORDED';
     throw isMissing ? nothing(source, options) : thrown;

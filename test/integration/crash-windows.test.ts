@@ -5,8 +5,9 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { WorkerEventName } from '../../src/index.ts';
 import { RedisLanes } from '../../src/jobs/redis/redis-lanes.ts';
+import { eventually } from '../support/memcached.ts';
 import { startProcess } from '../support/processes.ts';
-import type { Line } from '../support/updates.ts';
+import { type Line, move } from '../support/updates.ts';
 import type { Step } from '../support/worker-process.ts';
 import { enqueueLog, entries, expectExact, stage } from '../support/workers.ts';
 
@@ -50,6 +51,45 @@ describe('a worker that dies', () => {
     const order = await expectExact(here, key, finished);
     expect(order).toEqual(entries(key, JOBS).map(({ n }) => n));
     expect(Object.keys(survivor.counts)).toEqual(expect.arrayContaining([...(SIGNS[at] ?? [])]));
+  });
+});
+
+describe('a worker that dies with a transaction', () => {
+  /** BullMQ delivers nothing again while the test runs. */
+  const HOUR = { lockDuration: 3_600_000, stalledInterval: 3_600_000 };
+
+  it('before it is decided leaves it to whoever works on one of its keys next', async () => {
+    const here = stage({ updates: [move] });
+    const [a, b, c] = [here.key('a'), here.key('b'), here.key('c')];
+    const job = await here.queue.enqueue(move, { keys: [a, b], n: 0 });
+    const fault = { at: 'taken', nth: 1, signal: 'SIGKILL' } as const;
+    const dying = await startProcess(here, { ...HOUR, updates: ['move'], fault });
+    expect(await dying.exited()).toBe('SIGKILL');
+    await here.worker(HOUR);
+    const next = await here.queue.enqueue(move, { keys: [b, c], n: 1 });
+    await here.finished([next]);
+    const values = [a, b, c].map(async (key) => (await here.cells.read(key))?.value);
+    expect(await Promise.all(values)).toEqual([[0], [0, 1], [1]]);
+    expect(await job.getState()).toBe('active'); // of this, BullMQ hears when it delivers the job again
+  });
+
+  it('that is decided leaves its cells to the others’ look at such commits', async () => {
+    const here = stage({ updates: [move] });
+    const [a, b] = [here.key('a'), here.key('b')];
+    const job = await here.queue.enqueue(move, { keys: [a, b], n: 0 });
+    const fault = { at: 'folded', nth: 1, signal: 'SIGKILL' } as const;
+    const dying = await startProcess(here, { ...HOUR, updates: ['move'], fault });
+    expect(await dying.exited()).toBe('SIGKILL');
+    expect((await here.queue.snapshot([a])).get(a)?.value).toEqual([0]);
+    expect(await here.cells.read(a)).toBeUndefined();
+    await here.worker(HOUR);
+    for (const key of [a, b])
+      await eventually(
+        'its cell is written',
+        async () => (await here.cells.read(key)) !== undefined,
+      );
+    expect((await here.cells.read(b))?.value).toEqual([0]);
+    expect(await job.getState()).toBe('active');
   });
 });
 

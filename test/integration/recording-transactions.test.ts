@@ -99,6 +99,15 @@ describe('a recording of transactions', () => {
     expect(masked).toMatchObject({ verdict: 'agrees', recording: { masked: true } });
     expect(masked.results).toMatchObject({ differ: 0, notRecorded: 0 });
     expect(masked.keys.find(({ key }) => key === name(3))?.last).not.toEqual(whole?.last);
+    const ofKey = record(here.queue, { key: name(3), mask, updates });
+    const maskedCut = await replay(ofKey, updates);
+    expect(maskedCut).toMatchObject({
+      verdict: 'agrees',
+      recording: { masked: true, replayable: true, key: name(3) },
+    });
+    expect(maskedCut.keys.find(({ key }) => key === name(3))?.last).toEqual(
+      masked.keys.find(({ key }) => key === name(3))?.last,
+    );
     await expect(replay(record(here.queue, { key: 'nobody' }), updates)).rejects.toMatchObject({
       code: 'NOTHING_RECORDED',
     });
