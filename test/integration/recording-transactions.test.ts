@@ -15,8 +15,8 @@ import { commitsOf, expectReplayable, recorded } from '../support/stage-history.
 import { stage } from '../support/workers.ts';
 
 interface Account {
-  readonly cents: number;
-  readonly log: readonly string[];
+  cents: number;
+  readonly log: string[];
 }
 interface Move {
   readonly from: string;
@@ -46,10 +46,12 @@ const transfer = defineTransaction({
 const deposit = defineUpdate({
   ...{ name: 'deposit', initial },
   key: ({ to }: { to: string; cents: number }) => to,
-  apply: ({ cents, log }: Account, data, { jobId }) => ({
-    cents: cents + data.cents,
-    log: [...log, jobId],
-  }),
+  // Changes what it was given, which a transaction may have made.
+  apply(account: Account, { cents }, { jobId }) {
+    account.cents += cents;
+    account.log.push(jobId);
+    return account;
+  },
 });
 const updates: AnyUpdate[] = [transfer, deposit];
 const RECORDING = {

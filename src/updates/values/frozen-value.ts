@@ -39,9 +39,12 @@ export function asFrozenValue(
   return frozenValue(settled(returned, finding, source, as));
 }
 
-/** A copy that may be changed, for an update that is not `immutable` but shares the key with one that is. */
+/**
+ * A copy that may be changed, for an update that is not `immutable` but shares the key with one that is, or with a
+ * transaction: a fold of these freezes the list of all its values, so that each of them is frozen, and only the list is in FROZEN.
+ */
 export function thawed(value: unknown): unknown {
-  if (!isObject(value) || !FROZEN.has(value)) return value;
+  if (!isObject(value) || !Object.isFrozen(value)) return value;
   return JSON.parse(JSON.stringify(value)) as unknown;
 }
 

@@ -28,9 +28,17 @@ interface Problem {
  * @param as what it returned the value as, for the message: `for "a"`
  * @throws TorilError UPDATE_NOT_JSON, naming the place, for what JSON cannot hold: an update that
  * returns a Date would see a Date in the next job of the same batch, and a string in the next batch.
+ * For the same reason, what cannot be changed (Immer freezes all that it makes) is made anew.
  */
 export function asJsonValue(value: unknown, source: ValueSource, as?: string): unknown {
-  return settled(value, examineJson(value, undefined, new Set()), source, as);
+  const objects = new Set<object>();
+  const finding = examineJson(value, undefined, objects);
+  return settled(value, finding === 'same' && isAnyFixed(objects) ? 'alike' : finding, source, as);
+}
+
+function isAnyFixed(objects: ReadonlySet<object>): boolean {
+  for (const object of objects) if (!Object.isExtensible(object)) return true;
+  return false;
 }
 
 /**

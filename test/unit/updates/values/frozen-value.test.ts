@@ -163,6 +163,13 @@ describe('an immutable update', () => {
     expect(frozen.rows[0]?.tags).toEqual(['a', 'b', 'new']);
   });
 
+  test('and a transaction leave them one that they may change, also of a list that was frozen as a whole', () => {
+    const [frozen] = frozenValue([table()]) as [Table];
+    const changed = apply(changing, frozen) as Table;
+    expect(changed.rows[0]?.tags).toEqual(['a', 'b', 'new']);
+    expect(frozen).toEqual(table());
+  });
+
   test('is found out in development if it is not', async () => {
     const found = await checkDeterminism(careless, { data: { row: 0 } });
     expect(found).toMatchObject([{ kind: 'not-repeatable' }]);

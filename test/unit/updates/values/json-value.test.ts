@@ -50,6 +50,18 @@ describe('a value that an update returned', () => {
     expect(kept).toStrictEqual(throughJson(value));
   });
 
+  it.each([
+    ['frozen', Object.freeze({ a: [1] })],
+    ['sealed', Object.seal({ a: [1] })],
+    ['frozen within', { a: Object.freeze([1]) }],
+  ])('can be changed by the next update of the same batch, if it was %s', (_, value) => {
+    const kept = asJsonValue(value, { name: 'u' }) as { a: number[]; b?: number };
+    kept.a.push(2);
+    kept.b = 3;
+    expect(kept).toStrictEqual({ a: [1, 2], b: 3 });
+    expect(value).toStrictEqual({ a: [1] });
+  });
+
   it('may come from another realm, as structuredClone makes it under Jest', () => {
     const foreign: unknown = runInNewContext('({ a: [{ b: 1 }] })');
     const kept = asJsonValue(foreign, { name: 'u' });
