@@ -58,6 +58,8 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
   readonly #unheard: UnheardEvents;
   /** Why its fast path is off. */
   #slow: readonly string[] = [];
+  /** A run that waits for the servers. */
+  #starting: Promise<void> | undefined;
   /** Resolves when nothing is being applied any more, once it closes. */
   #gateClosed: Promise<void> | undefined;
   #closed: Promise<void> | undefined;
@@ -153,14 +155,14 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
    * @throws TorilError SERVER_LIST_CHANGED, MEMCACHED_PROTOCOL, MEMCACHED_AUTH, MEMCACHED_CAS_DISABLED
    */
   override run(): Promise<void> {
-    const running = this.#run();
+    const running = (this.#starting ??= this.#run()); // resume() calls it as well
     running.catch(() => undefined); // an event tells it as well
     return running;
   }
 
   async #run(): Promise<void> {
     try {
-      await this.#core.start.again();
+      await this.#core.start.again().finally(() => (this.#starting = undefined));
       if (this.closing !== undefined) return;
       this.#core.lookout.begin();
       this.#core.presence.begin();

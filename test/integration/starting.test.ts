@@ -380,6 +380,20 @@ describe('a worker that waits for a server', () => {
     await scene.finished([job]);
     await scene.close();
   });
+
+  it('runs once, if it was resumed before they were there', async () => {
+    const port = await nobody();
+    const scene = here({ memcached: quickly(`127.0.0.1:${port}`) });
+    const job = await scene.queue.enqueue(touch, scene.key());
+    const worker = scene.startWorker();
+    const errors = errorsOf(worker);
+    await worker.pause();
+    await worker.resume();
+    await memcachedAt(port);
+    await scene.finished([job]);
+    expect(errors).toEqual([]);
+    await scene.close();
+  });
 });
 
 describe('a worker that nobody listens to', () => {
