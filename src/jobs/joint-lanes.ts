@@ -53,7 +53,7 @@ export const SNAPSHOT_BYTES_MAX: number = 32 * 1024 * 1024;
 
 /** Distinct keys of a run of joint jobs: of each one the copy is read, and the cell is read and written. */
 export const JOINT_RUN_KEYS_MAX = 128;
-/** Bytes of their values, about: then no further key is looked at, but for those of a first job. */
+/** Bytes of the values of all but the lane's own key, about: then no further key is looked at, but for those of a first job. */
 export const COPIES_BYTES_MAX = 1_000_000;
 /** Milliseconds for which nobody else begins a run with keys that somebody has in hand. Later, the first commit wins. */
 export const IN_HAND_MS = 500;
@@ -103,8 +103,11 @@ export interface JointLanes {
   enterJoint(jobId: string, keys: readonly string[]): Promise<void>;
   /** All of it, or nothing. Idempotent, unless its keys have gone on since: then it is refused, and outcomes tell. */
   acknowledgeJoint(commit: JointCommit): Promise<Acknowledged>;
-  /** The commit's cells are written, superseded, or lost by memcached. */
-  settled(token: number): Promise<void>;
+  /**
+   * The commit's cells are written, superseded, or lost by memcached.
+   * @param isLasting none of its values expires or is deleted, so that nothing has to be done for its copies; else they are looked at
+   */
+  settled(token: number, isLasting?: boolean): Promise<void>;
   /**
    * The commit of this token if it is behind; without one, those with the lowest tokens, at most 100. For how long they have
    * been, no token tells: behind a clock that was set back, they are drawn ahead of the time.

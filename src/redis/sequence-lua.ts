@@ -13,13 +13,14 @@ export const SEQUENCE_LUA = `
 local time = redis.call('TIME')
 local nowMicros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local known = redis.call('MGET', KEYS[1], dataSetKey)
-local lastDrawn, dataSet = tonumber(known[1] or '0'), known[2]
+local lastSaved, dataSet = tonumber(known[1] or '0'), known[2]
+local lastDrawn = lastSaved
 local function draw()
   lastDrawn = math.max(lastDrawn + 1, nowMicros)
   return string.format('%d', lastDrawn)
 end
 local function saveDrawn()
-  redis.call('SET', KEYS[1], string.format('%d', lastDrawn))
+  if lastDrawn > lastSaved then redis.call('SET', KEYS[1], string.format('%d', lastDrawn)) end
 end
 `;
 

@@ -294,10 +294,8 @@ async function drive(
     edits: [
       {
         file: 'src/jobs/redis/scripts/joint/acknowledge-joint.ts',
-        find: `    if #ids ~= #ours then return '0' end
-    for n = 1, #ids do if ids[n] ~= ours[n] then return '0' end end
-`,
-        replace: '',
+        find: "    if not head then return '0' end\n",
+        replace: '    head = head or { sequence = false }\n',
       },
     ],
   },

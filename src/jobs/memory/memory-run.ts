@@ -113,7 +113,7 @@ export class MemoryRun {
     const isFull = length >= JOINT_RUN_KEYS_MAX || this.#bytes > COPIES_BYTES_MAX;
     if (isFull && length >= TRANSACTION_KEYS_MAX) return undefined;
     const { value } = copyOf(key);
-    if (typeof value === 'object') this.#bytes += Buffer.byteLength(value.json);
+    if (typeof value === 'object' && length > 0) this.#bytes += Buffer.byteLength(value.json);
     const since = inHandSince(key);
     const isInHand = since !== undefined && Math.abs(lanes.nowMicros() - since) < IN_HAND_MS * 1000;
     const entries = lanes.head(key, Number.POSITIVE_INFINITY);

@@ -12,7 +12,7 @@ import {
   type JointKeyArguments,
   WITHDRAW,
 } from './scripts/joint/acknowledge-joint.ts';
-import { BEHIND, SETTLED, SNAPSHOT } from './scripts/joint/behind.ts';
+import { BEHIND, EXPIRES_MARK, SETTLED, SNAPSHOT } from './scripts/joint/behind.ts';
 import { ENTER_JOINT } from './scripts/joint/enter.ts';
 import { jointNoteArguments } from './scripts/joint/record.ts';
 import { NOTE_WAIT } from './scripts/joint/wait.ts';
@@ -30,7 +30,8 @@ export class RedisJointLanes implements JointLanes {
   readonly #scripts: QueueScripts;
   readonly #decided: (() => void) | undefined;
   readonly #acknowledge: Gather<JointCommit, Acknowledged>;
-  readonly #settled: Gather<number, undefined>;
+  /** Tokens as SETTLED has them. */
+  readonly #settled: Gather<string, undefined>;
 
   /** @param decided told when jobs were decided, some of which may be snoozed */
   constructor(scripts: QueueScripts, clock: Clock, decided: (() => void) | undefined) {
@@ -52,8 +53,8 @@ export class RedisJointLanes implements JointLanes {
     return this.#acknowledge.call(commit);
   }
 
-  settled(token: number): Promise<void> {
-    return this.#settled.call(token);
+  settled(token: number, isLasting: boolean = false): Promise<void> {
+    return this.#settled.call(isLasting ? String(token) : `${token}${EXPIRES_MARK}`);
   }
 
   async behind(token?: number): Promise<BehindCommit[]> {

@@ -162,8 +162,8 @@ export class RedisLanes implements Lanes {
     return this.#joint.acknowledgeJoint(commit);
   }
 
-  settled(token: number): Promise<void> {
-    return this.#joint.settled(token);
+  settled(token: number, isLasting?: boolean): Promise<void> {
+    return this.#joint.settled(token, isLasting);
   }
 
   behind(token?: number): Promise<BehindCommit[]> {

@@ -90,7 +90,7 @@ async function drive(
   const unwritten = await writeCells(turn, folded.keys, last);
   turn.observer?.committed();
   const isWritten = unwritten.length === 0;
-  if (isWritten) context.lanes.settled(taken.token).catch(() => undefined); // else the sweep says so
+  if (isWritten) context.lanes.settled(taken.token, isLasting(folded)).catch(() => undefined); // else the sweep says so
   const end = settleJobs(turn, taken, run, own, isWritten);
   noteVisits(turn, joint, folded, unwritten);
   return isWritten ? end : AGAIN;
@@ -117,6 +117,10 @@ function waitsFor(
   if (laneEntries(taken, turn.key).length > 0) return notReady(turn, taken, blocked);
   turn.toVisit.add(other);
   return waitFor(turn, [other], stands);
+}
+
+function isLasting({ keys }: FoldedRun): boolean {
+  return keys.every(({ valueJson, expireMs }) => valueJson !== undefined && expireMs === 0);
 }
 
 /** The batch as the turn of its own key sees it. */

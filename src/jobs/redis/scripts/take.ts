@@ -11,6 +11,7 @@ import {
   KEYS_FIELD,
   LANE_FIELD,
   LATE_FIELD,
+  LOST_FIELD,
   LOST_LUA,
   OUTCOME_FIELD,
   SNOOZED_FIELD,
@@ -112,7 +113,7 @@ local function noteInHand(key, token, last, kind)
 end
 
 local function copyOf(copyKey, cellToken, cellBase)
-  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h')
+  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h', '${LOST_FIELD}')
   local token, expiry = copy[1] or '0', copy[3]
   local value = '?'
   if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then
@@ -121,7 +122,7 @@ local function copyOf(copyKey, cellToken, cellBase)
     value = packed(call('HGET', copyKey, 'v'))
   end
   local expiresIn = expiry and math.max(0, tonumber(expiry) - nowMs) or 0
-  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, expiry
+  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, expiry, copy[6] == token
 end
 
 -- What telemetry left with the job, among its options.
@@ -161,7 +162,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
   local jobsMax = tonumber(last) + 1
   local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
   local token = draw()
-  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry = copyOf(copyKey, cellToken, cellBase)
+  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry, isLost = copyOf(copyKey, cellToken, cellBase)
 
   local entries, present, data, gone, entered, joint = {}, {}, 0, {}, 0, nil
   local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
@@ -173,7 +174,7 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
         entries[#entries + 1] = entry
         data = data + size
         -- Nothing behind it is decided in this lane alone.
-        if keys then joint, data = #entries == 1, math.huge end
+        if keys then joint, data = #entries == 1 and jobIn(entry, size, keys), math.huge end
       else
         call('ZREM', laneKey, head[i])
         noteLost(copyKey)
@@ -223,7 +224,9 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
     if expiry then call('PEXPIRE', copyKey, ${COPY_IN_USE_MS}) end
     if joint then
       local function noteRun(its, to) noteInHand(its, token, to, ' run') end
-      entries, joint = jointHead(key, entries[1], runJobsMax or jobsMax, dataMax, traces, entryOf, noteRun)
+      local lane = newLane(key, isLost or #gone > 0)
+      if #gone == 0 and entered == 0 then lane.page, lane.isLast = head, #head < jobsMax * 2 end
+      entries, joint = jointHead(lane, joint, runJobsMax or jobsMax, dataMax, traces, entryOf, noteRun)
     else
       joint = nil
       noteInHand(key, token, string.match(entries[#entries][2], '%d.*'), '')

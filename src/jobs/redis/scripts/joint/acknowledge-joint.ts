@@ -1,7 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { JOINT_MARK, PLAIN_APPLIED } from '../../../../updates/outcome.ts';
 import { PROMOTE_LUA } from '../../../bullmq/state/snoozing/promote.ts';
-import { REINDEX_LUA } from '../../index/lane-index.ts';
+import { INDEX_LUA, REINDEX_LUA } from '../../index/lane-index.ts';
 import { type Packed, PACKING_LUA } from '../packing.ts';
 import {
   ALONE_FIELD,
@@ -76,11 +76,21 @@ local call, prefix = redis.call, ARGV[1]
 local dataSetId = string.match(dataSet or '', '^%S*')
 local anyDelayed = call('EXISTS', KEYS[2]) == 1
 local nowMs = math.floor(nowMicros / 1000)
-${RECORD_JOINT_LUA}${PROMOTE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}${WRITE_COPY_LUA}
--- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And what the copies say.
+${RECORD_JOINT_LUA}${PROMOTE_LUA}${FIELDS_LUA}${INDEX_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}${LEAVE_ALL_LUA}${WRITE_COPY_LUA}
+-- The job that a lane holds behind those that leave it, and its sequence, false if there is none; nil if others than those leave.
+local function nextBehind(key, watermark, ids)
+  local entries, last = call('ZRANGE', own .. 'lane:' .. key, 0, #ids, 'WITHSCORES'), tonumber(watermark)
+  for n = 1, #ids do if entries[2 * n - 1] ~= ids[n] or tonumber(entries[2 * n]) > last then return nil end end
+  local at = 2 * #ids + 1
+  if entries[at] and tonumber(entries[at + 1]) <= last then return nil end
+  return { id = entries[at], sequence = entries[at + 1] or false }
+end
+
+-- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And when the copies expire, and
+-- who is next in the lane of each key.
 local function check(commitsDataSet, token, keys)
   if commitsDataSet ~= dataSetId then return '0' end
-  local isKnown, fits, expiries = true, true, {}
+  local isKnown, fits, expiries, heads = true, true, {}, {}
   for i = 1, #keys do
     local copy = call('HMGET', own .. 'copy:' .. keys[i][1], 't', 'x')
     local copyToken = copy[1] or '0'
@@ -92,16 +102,18 @@ local function check(commitsDataSet, token, keys)
   if not fits then return '0' end
   if tonumber(token) > lastDrawn then return 'b' end
   for i = 1, #keys do
-    local ids, ours = call('ZRANGEBYSCORE', own .. 'lane:' .. keys[i][1], '-inf', keys[i][3]), keys[i][7]
-    if #ids ~= #ours then return '0' end
-    for n = 1, #ids do if ids[n] ~= ours[n] then return '0' end end
+    local head = nextBehind(keys[i][1], keys[i][3], keys[i][7])
+    if not head then return '0' end
+    heads[keys[i][1]] = head
   end
-  return nil, expiries
+  return nil, expiries, heads
 end
 
-local function writeKey(token, pace, hadExpiry, key, _, watermark, value, expireMs, copyExpireMs, ids)
+local function writeKey(token, pace, hadExpiry, head, key, _, watermark, value, expireMs, copyExpireMs, ids)
   writeCopy(own .. 'copy:' .. key, hadExpiry, token, watermark, unpacked(value), pace, expireMs, copyExpireMs)
-  if #ids > 0 then call('ZREMRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark) end
+  if #ids == 0 then return end
+  call('ZREMRANGEBYSCORE', own .. 'lane:' .. key, '-inf', watermark)
+  noteHead(key, head.sequence)
 end
 
 local function cascade(keys)
@@ -117,32 +129,35 @@ local function keysOf(jobId)
 end
 
 -- One that stays and holds its lanes is the first of each, behind what leaves: it may have given up since it was taken.
-local function mayHold(jobId, keys)
-  local watermarks, its = {}, keysOf(jobId)
-  for i = 1, #keys do watermarks[keys[i][1]] = keys[i][3] end
+local function mayHold(jobId, its, heads)
   for i = 1, #its do
-    local watermark = watermarks[its[i]]
-    local first = watermark and call('ZRANGEBYSCORE', own .. 'lane:' .. its[i], '(' .. watermark, '+inf', 'LIMIT', 0, 1)
-    if not first or first[1] ~= jobId then return false end
+    local head = heads[its[i]]
+    if not head or head.id ~= jobId then return false end
   end
   return #its > 0
 end
 
+local decidedKeys = {}
 local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
-  local answer, expiries = check(commitsDataSet, token, keys)
+  local answer, expiries, heads = check(commitsDataSet, token, keys)
   if answer then return answer end
-  local decisions = {}
+  local decisions, holds = {}, {}
   for i = 1, #jobs, 2 do
-    local decision = unpacked(jobs[i + 1])
-    if string.sub(decision, 1, 1) == 'h' and not mayHold(jobs[i], keys) then return '0' end
-    decisions[jobs[i]] = decision
+    local jobId, decision = jobs[i], unpacked(jobs[i + 1])
+    if string.sub(decision, 1, 1) == 'h' then
+      holds[jobId] = keysOf(jobId)
+      if not mayHold(jobId, holds[jobId], heads) then return '0' end
+    end
+    decisions[jobId] = decision
   end
   -- First what can fail: a script is not undone.
   if note then recordJoint(token, keys, decisions, note) end
   local member = { token }
   for i = 1, #keys do
-    writeKey(token, pace, expiries[i], unpack(keys[i], 1, 7))
-    member[#member + 1] = keys[i][1]
+    local key = keys[i][1]
+    writeKey(token, pace, expiries[i], heads[key], unpack(keys[i], 1, 7))
+    member[#member + 1] = key
+    decidedKeys[#decidedKeys + 1] = key
   end
   for i = 1, #jobs, 2 do
     local jobId = jobs[i]
@@ -150,6 +165,7 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
     local kind = string.sub(decision, 1, 1)
     if kind == 'h' then
       call('HSET', prefix .. jobId, '${DIRECTIVE_FIELD}', 'held ' .. string.sub(decision, 2))
+      for _, key in ipairs(holds[jobId]) do noteHeld(key, heads[key].sequence) end
     elseif kind == 'm' then
       call('HDEL', prefix .. jobId, '${DIRECTIVE_FIELD}', '${ALONE_FIELD}')
       local its = keysOf(jobId)
@@ -159,16 +175,19 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
       if kind == 'c' then cascade(keysOf(jobId)) end
     end
   end
-  for i = 1, #keys do reindex(own, prefix, keys[i][1]) end
+  for i = 1, #keys do
+    if anyHeld() and call('ZSCORE', own .. 'held', keys[i][1]) then reindex(own, prefix, keys[i][1]) end
+  end
   call('ZADD', own .. '${BEHIND_KEY}', token, cjson.encode(member))
-  call('HDEL', own .. '${IN_HAND_KEY}', unpack(member, 2))
   return '1'
 end
 
 local letters = {}
 for i = 1, #request do letters[i] = acknowledge(unpack(request[i])) end
 trimHistory()
+saveIndex()
 saveDrawn()
+if #decidedKeys > 0 then call('HDEL', own .. '${IN_HAND_KEY}', unpack(decidedKeys)) end
 return table.concat(letters)
 `,
 };

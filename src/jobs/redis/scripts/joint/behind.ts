@@ -9,18 +9,23 @@ export const BEHIND_KEY = 'behind';
 /** Commits that are told at a time. */
 const COMMITS_MAX = 100;
 
+/** Behind a token: copies of the commit may expire. */
+export const EXPIRES_MARK = 'x';
+
 /**
- * A joint commit's cells are written. Its copies that expire were kept in case they had to be put right.
+ * Joint commits' cells are written. Copies that expire were kept in case they had to be put right.
  *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] tokens
+ *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2...] tokens, with EXPIRES_MARK where copies may expire
  */
 export const SETTLED: Script = {
   name: 'torilSettled',
   numberOfKeys: 1,
-  lua: `${QUEUE_SEQUENCE_LUA}
-local nowMs = math.floor(nowMicros / 1000)
-for i = 2, #ARGV do
-  local behind = redis.call('ZRANGEBYSCORE', own .. '${BEHIND_KEY}', ARGV[i], ARGV[i])
+  lua: `${OWN_PREFIX_LUA}
+local behindKey = own .. '${BEHIND_KEY}'
+local function letGo(token)
+  local time = redis.call('TIME')
+  local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+  local behind = redis.call('ZRANGEBYSCORE', behindKey, token, token)
   for n = 1, #behind do
     local commit = cjson.decode(behind[n])
     for k = 2, #commit do
@@ -31,7 +36,12 @@ for i = 2, #ARGV do
       end
     end
   end
-  if #behind > 0 then redis.call('ZREMRANGEBYSCORE', own .. '${BEHIND_KEY}', ARGV[i], ARGV[i]) end
+end
+
+for i = 2, #ARGV do
+  local token, mayExpire = string.match(ARGV[i], '^(%d+)(${EXPIRES_MARK}?)$')
+  if mayExpire ~= '' then letGo(token) end
+  redis.call('ZREMRANGEBYSCORE', behindKey, token, token)
 end
 return 1
 `,

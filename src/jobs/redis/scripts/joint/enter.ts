@@ -1,16 +1,16 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
-import { REINDEX_LUA } from '../../index/lane-index.ts';
+import { INDEX_LUA } from '../../index/lane-index.ts';
 import { LEAVE_LUA } from '../../index/leave.ts';
 import { OUTCOME_FIELD, FIELDS_LUA, KEYS_FIELD, LANE_FIELD, type Script } from '../script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 
-/** A fragment behind a sequence and REINDEX_LUA: at the ends of all lanes, with one number. In one lane before and in another behind, nobody would ever be first in both. */
+/** A fragment behind a sequence and INDEX_LUA: at the ends of all lanes, with one number. In one lane before and in another behind, nobody would ever be first in both. */
 export const ENTER_ALL_LUA: string = `
 local function enterAll(jobId, keys)
   local sequence = draw()
   for i = 1, #keys do
     redis.call('ZADD', own .. 'lane:' .. keys[i], sequence, jobId)
-    reindex(own, ARGV[1], keys[i])
+    noteEntered(keys[i], sequence)
   end
   redis.call('HSET', ARGV[1] .. jobId, '${LANE_FIELD}', keys[1], '${KEYS_FIELD}', cjson.encode(keys))
 end
@@ -26,10 +26,11 @@ end
 export const ENTER_JOINT: Script = {
   name: 'torilEnterJoint',
   numberOfKeys: 1,
-  lua: `${QUEUE_SEQUENCE_LUA}${FIELDS_LUA}${REINDEX_LUA}${ENTER_ALL_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${FIELDS_LUA}${INDEX_LUA}${ENTER_ALL_LUA}
 local job = fieldsOf(ARGV[1] .. ARGV[2], 'name', 'finishedOn', '${OUTCOME_FIELD}', '${LANE_FIELD}', '${KEYS_FIELD}')
 if not job[1] or job[2] or (job[3] and job[3] ~= '') or job[4] then return 0 end
 enterAll(ARGV[2], cjson.decode(job[5] or ARGV[3]))
+saveIndex()
 saveDrawn()
 return 1
 `,

@@ -47,15 +47,31 @@ const LANE_PAGE = 32;
 export const JOINT_HEAD_LUA: string = `
 -- Keys of runs that this call has handed out.
 local handedOut = {}
-local function openLane(key)
+-- Of which of these keys somebody has had a run in hand since a moment ago.
+local function lookInHand(keys, isInHand)
+  local asked = {}
+  for i = 1, #keys do
+    if isInHand[keys[i]] == nil then asked[#asked + 1] = keys[i] end
+  end
+  if #asked == 0 then return end
+  local runs = call('HMGET', own .. '${IN_HAND_KEY}', unpack(asked))
+  for i = 1, #asked do
+    local since = string.match(runs[i] or '', ' (%d+) run$')
+    isInHand[asked[i]] = handedOut[asked[i]] or (since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000}) or false
+  end
+end
+
+-- Of the lane that is taken TAKE knows the rest: what its copy says, and its first page.
+local function newLane(key, isLost)
+  return { key = key, isLost = isLost, value = '', taken = 0, from = 0, page = {}, isLast = false }
+end
+
+local function otherLane(key)
   local copy = call('HMGET', own .. 'copy:' .. key, 't', 'w', 'x', 'c', '${LOST_FIELD}', 'v')
-  local expiry, value = copy[3], copy[6] or '-'
-  if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then value = '-' end
-  local since = string.match(call('HGET', own .. '${IN_HAND_KEY}', key) or '', ' (%d+) run$')
-  return {
-    key = key, taken = 0, from = 0, page = {}, isLast = false, copy = copy, value = value, expiry = expiry,
-    isInHand = handedOut[key] or since and math.abs(nowMicros - tonumber(since)) < ${IN_HAND_MS * 1000},
-  }
+  local lane = newLane(key, copy[5] == (copy[1] or '0'))
+  lane.copy, lane.value = copy, copy[6] or '-'
+  if not copy[1] or (copy[3] and tonumber(copy[3]) <= nowMs) then lane.value = '-' end
+  return lane
 end
 
 -- The first job behind those that the run has taken, and its sequence.
@@ -78,14 +94,19 @@ local function isAmong(key, keys)
   return false
 end
 
+local function jobIn(entry, size, keys)
+  return { entry = entry, size = size, keys = keys, isUntried = isUntried(entry) }
+end
+
 -- The run's entries and their lanes, and what it ends before: the lane's key, and why.
-local function runFrom(key, jobsMax, dataMax, traces, entryOf)
-  local run, lanes, opened, jobs, data, bytes = {}, {}, {}, {}, 0, 0
+local function runFrom(ownLane, first, jobsMax, dataMax, traces, entryOf)
+  local headId, run, isInHand, data, bytes = first.entry[1], {}, {}, 0, 0
+  local lanes, opened, jobs = { [ownLane.key] = ownLane }, { ownLane }, { [headId] = first }
   local function laneOf(its)
     if lanes[its] or (#opened >= ${TRANSACTION_KEYS_MAX} and (#opened == ${JOINT_RUN_KEYS_MAX} or bytes > ${COPIES_BYTES_MAX})) then
       return lanes[its]
     end
-    local lane = openLane(its)
+    local lane = otherLane(its)
     lanes[its], opened[#opened + 1], bytes = lane, lane, bytes + #lane.value
     return lane
   end
@@ -93,18 +114,18 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
     local job = jobs[place.id]
     if job == nil then
       local entry, size, keys = entryOf(place.key, place.id, place.sequence, traces)
-      job = entry and { entry = entry, size = size, keys = keys, isUntried = isUntried(entry) } or false
+      job = entry and jobIn(entry, size, keys) or false
       jobs[place.id] = job
     end
     return job
   end
-  local headId = firstOf(laneOf(key))
   -- What must be taken before this one; or what ends the run. Neither: it can be taken.
   local function before(place, job)
+    lookInHand(job.keys, isInHand)
     for n = 1, #job.keys do
       local lane = laneOf(job.keys[n])
       if not lane then return nil, job.keys[n], 'full' end
-      if lane.isInHand then return nil, lane.key, 'hand' end
+      if isInHand[lane.key] then return nil, lane.key, 'hand' end
       local id, sequence = firstOf(lane)
       if id ~= place.id then
         if id and tonumber(sequence) < tonumber(place.sequence) then return { id = id, sequence = sequence, key = lane.key } end
@@ -114,9 +135,9 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
   end
 
   while true do
-    local id, sequence = firstOf(lanes[key])
+    local id, sequence = firstOf(ownLane)
     if not id then return run, opened end
-    local places = { { id = id, sequence = sequence, key = key } }
+    local places = { { id = id, sequence = sequence, key = ownLane.key } }
     while #places > 0 do
       local place = places[#places]
       local job = jobOf(place)
@@ -141,19 +162,18 @@ local function runFrom(key, jobsMax, dataMax, traces, entryOf)
 end
 
 local function otherKey(lane)
-  local copy, expiry = lane.copy, lane.expiry
+  local copy, expiry = lane.copy, lane.copy[3]
   if expiry then call('PEXPIRE', own .. 'copy:' .. lane.key, ${COPY_IN_USE_MS}) end
   local expiresIn = copy[1] and expiry and math.max(0, tonumber(expiry) - nowMs) or 0
-  local token = copy[1] or '0'
-  return { lane.key, token, copy[2] or '0', packed(lane.value), copy[4] or '0', expiresIn, copy[5] == token and 1 or 0,
-    call('ZCARD', own .. 'lane:' .. lane.key) }
+  local length = lane.isLast and lane.from + #lane.page / 2 or call('ZCARD', own .. 'lane:' .. lane.key)
+  return { lane.key, copy[1] or '0', copy[2] or '0', packed(lane.value), copy[4] or '0', expiresIn, lane.isLost and 1 or 0, length }
 end
 
--- The entries to hand out, and what else is said of them. Notes what is in hand.
-local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHand)
-  local run, opened, ending, why = runFrom(key, jobsMax, dataMax, traces, entryOf)
+-- The entries to hand out, and what else is said of them. Notes what is in hand. Lane and first job are those of TAKE.
+local function jointHead(ownLane, first, jobsMax, dataMax, traces, entryOf, noteInHand)
+  local run, opened, ending, why = runFrom(ownLane, first, jobsMax, dataMax, traces, entryOf)
   if why == 'hand' and #run < ${SMALL_RUN_JOBS} then
-    return { first }, { 0, {}, {}, 0, {}, 1, 0 }
+    return { first.entry }, { 0, {}, {}, 0, {}, 1, 0 }
   end
   local others = {}
   for i = 1, #opened do
@@ -161,14 +181,13 @@ local function jointHead(key, first, jobsMax, dataMax, traces, entryOf, noteInHa
     if lane.taken > 0 then
       noteInHand(lane.key, lane.last)
       handedOut[lane.key] = true
-      if lane.key ~= key then others[#others + 1] = otherKey(lane) end
+      if lane ~= ownLane then others[#others + 1] = otherKey(lane) end
     end
   end
-  local copy, isReady = opened[1].copy, #run > 0
-  local lost = copy[5] == (copy[1] or '0') and 1 or 0
+  local isReady = #run > 0
   local stands = why == 'stands' and 1 or 0
   local blockedBy = not isReady and (stands == 1 or why == 'other' or why == 'full') and { ending } or {}
   local missingIn = not isReady and why == 'missing' and { ending } or {}
-  return isReady and run or { first }, { #run, blockedBy, missingIn, lost, others, 0, stands }
+  return isReady and run or { first.entry }, { #run, blockedBy, missingIn, ownLane.isLost and 1 or 0, others, 0, stands }
 end
 `;
