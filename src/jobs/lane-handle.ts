@@ -4,10 +4,10 @@ import { TorilError } from '../errors.ts';
 import type { Lanes } from './lanes.ts';
 import type { JobAction } from './reports/why.ts';
 import { withCause } from './reports/lane-cause.ts';
-import { lastCommits } from './reports/lane-past.ts';
 import type { LaneCommit, LaneReport, RefusedCommits } from './reports/lane-report.ts';
 import { stateOf } from './reports/lane-state.ts';
 import type { LaneViews } from './reports/lane-views.ts';
+import { toldLane } from './reports/told-lane.ts';
 
 /** Jobs of a lane that are listed at most. */
 const JOBS_LISTED = 20;
@@ -43,7 +43,7 @@ export class LaneHandle {
 
   /** What waits, and why; without memcached, which is not asked. */
   async report(): Promise<LaneReport> {
-    const [{ copy, length, paceMs, head }, facts, recorded, refusedCommits] = await Promise.all([
+    const [lane, facts, recorded, refusedCommits] = await Promise.all([
       this.#lanes.inspect(this.key, JOBS_LISTED),
       this.#views.one(this.key),
       this.#commits.recorded(this.key),
@@ -53,28 +53,15 @@ export class LaneHandle {
       return stateOf(await this.#views.one(key));
     });
     const jobs = await Promise.all(
-      head.map(async (entry) => {
+      lane.head.map(async (entry) => {
         const job = await this.#queue.getJob(entry.jobId);
         const state = job === undefined ? 'gone' : await job.getState();
         const { name = '', attemptsMade = 0, failedReason } = job ?? {};
         return { ...entry, name, state, attemptsMade, failedReason };
       }),
     );
-    return {
-      key: this.key,
-      length,
-      jobs,
-      heldBy: jobs[0]?.state === 'failed' ? jobs[0].jobId : undefined,
-      token: copy.token,
-      watermark: copy.watermark,
-      copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
-      paceMs,
-      headAgeMs: facts.head?.ageMs ?? 0,
-      expectedWaitMs: Math.round(length * paceMs),
-      lastCommits: lastCommits(copy.token, recorded),
-      refusedCommits,
-      state,
-    };
+    const headAgeMs = facts.head?.ageMs;
+    return toldLane(this.key, { lane, jobs, headAgeMs, recorded, refusedCommits, state });
   }
 
   /**

@@ -3,8 +3,8 @@ import type { CommitsOfKeys, LaneHandle } from '../jobs/lane-handle.ts';
 import type { LaneReport } from '../jobs/reports/lane-report.ts';
 import type { MemoryJobs } from '../jobs/memory/memory-jobs.ts';
 import type { MemoryLaneViews } from '../jobs/memory/memory-lane-views.ts';
-import { lastCommits } from '../jobs/reports/lane-past.ts';
 import { stateOf } from '../jobs/reports/lane-state.ts';
+import { toldLane } from '../jobs/reports/told-lane.ts';
 import type { JobQueue } from './bullmq/job-queue.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -18,28 +18,18 @@ interface Parts {
 
 export function laneReport(key: string, { jobs, queue, views, refusals }: Parts): LaneReport {
   const facts = views.look(key);
-  const { copy, length, paceMs, head } = jobs.inspect(key, Number.POSITIVE_INFINITY);
-  const listed = head.map(({ jobId, sequence }) => {
+  const lane = jobs.inspect(key, Number.POSITIVE_INFINITY);
+  const listed = lane.head.map(({ jobId, sequence }) => {
     const record = queue.record(jobId);
     const job = record?.isRemoved === true ? undefined : record?.job;
     const { name = '', attemptsMade = 0, failedReason, state = 'gone' } = job ?? {};
     return { jobId, sequence, name, state, attemptsMade, failedReason };
   });
-  return {
-    key,
-    length,
-    jobs: listed,
-    heldBy: listed[0]?.state === 'failed' ? listed[0].jobId : undefined,
-    token: copy.token,
-    watermark: copy.watermark,
-    copy: typeof copy.value === 'object' ? JSON.parse(copy.value.json) : undefined,
-    paceMs,
-    headAgeMs: facts.head?.ageMs ?? 0,
-    expectedWaitMs: Math.round(length * paceMs),
-    lastCommits: lastCommits(copy.token, []),
+  return toldLane(key, {
+    ...{ lane, jobs: listed, headAgeMs: facts.head?.ageMs, recorded: [] },
     refusedCommits: refusals.of(key),
     state: stateOf(facts),
-  };
+  });
 }
 
 /** A bed keeps no history in Redis. */

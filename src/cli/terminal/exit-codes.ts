@@ -36,6 +36,7 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   ENVELOPE_NEWER: EXIT.unusable,
   ENVELOPE_DAMAGED: EXIT.unusable,
   CELL_OF_ANOTHER_QUEUE: EXIT.unusable,
+  CELL_OF_ANOTHER_REDIS: EXIT.unusable,
   REDIS_WENT_BACK: EXIT.unusable,
   LANES_APART: EXIT.unusable,
   MEMCACHED_UNREACHABLE: EXIT.server,
@@ -51,6 +52,8 @@ const BY_CODE: Partial<Record<ErrorCode, number>> = {
   SERVER_MISSING: EXIT.server,
   LEASE_LOST: EXIT.undecided,
   LEASE_TIMED_OUT: EXIT.undecided,
+  OUTCOME_UNKNOWN: EXIT.undecided,
+  INTERNAL: EXIT.internal,
 };
 
 export function exitCodeFor(code: ErrorCode): number {

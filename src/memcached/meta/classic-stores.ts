@@ -17,19 +17,7 @@ const STORED_LAST: Outcome<Cas> = { kind: 'done', value: NO_CAS };
  */
 const BUMPED_SINCE: Outcome<Cas> = { kind: 'done', value: 2n ** 64n - 1n };
 
-export const ADD_ALONE: Operation = {
-  verb: 'add',
-  commands: 2,
-  write(room, request) {
-    writeClassicAdd(room, request);
-    writeLine(room, 'mg ', request.name, ' v c f');
-  },
-  read(reply, request) {
-    if (request.first !== undefined) return readStanding(reply, request);
-    request.first = storedAlone(reply) ?? classicRefusalOf(reply, request.operation);
-    return request.first === undefined ? unexpected(reply, request.operation) : 'more';
-  },
-};
+export const ADD_ALONE: Operation = storingAlone('add', writeClassicAdd);
 
 /** Nobody asks for the CAS: nothing is looked at. */
 export const ADD_LAST: Operation = {
@@ -39,19 +27,7 @@ export const ADD_LAST: Operation = {
   read: readStoredLast,
 };
 
-export const REPLACE_ALONE: Operation = {
-  verb: 'cas',
-  commands: 2,
-  write(room, request) {
-    writeClassicCas(room, request);
-    writeLine(room, 'mg ', request.name, ' v c f');
-  },
-  read(reply, request) {
-    if (request.first !== undefined) return readStanding(reply, request);
-    request.first = storedAlone(reply) ?? classicRefusalOf(reply, request.operation);
-    return request.first === undefined ? unexpected(reply, request.operation) : 'more';
-  },
-};
+export const REPLACE_ALONE: Operation = storingAlone('cas', writeClassicCas);
 
 export const REPLACE_LAST: Operation = {
   verb: 'cas',
@@ -59,6 +35,23 @@ export const REPLACE_LAST: Operation = {
   write: writeClassicCas,
   read: readStoredLast,
 };
+
+/** The store, and a get behind it. */
+function storingAlone(verb: Operation['verb'], writeStore: Operation['write']): Operation {
+  return {
+    verb,
+    commands: 2,
+    write(room, request) {
+      writeStore(room, request);
+      writeLine(room, 'mg ', request.name, ' v c f');
+    },
+    read(reply, request) {
+      if (request.first !== undefined) return readStanding(reply, request);
+      request.first = storedAlone(reply) ?? classicRefusalOf(reply, request.operation);
+      return request.first === undefined ? unexpected(reply, request.operation) : 'more';
+    },
+  };
+}
 
 function writeClassicAdd(room: Room, request: MetaRequest): void {
   beginClassic(room, 'add ', request);

@@ -145,6 +145,9 @@ describe('an error', () => {
     expect(codes.filter((code) => !known.includes(exitCodeFor(code)))).toEqual([]);
     expect(exitCodeFor('SERVER_LIST_CHANGED')).toBe(EXIT.server);
     expect(exitCodeFor('INVALID_KEY')).toBe(EXIT.usage);
+    expect(exitCodeFor('CELL_OF_ANOTHER_REDIS')).toBe(EXIT.unusable);
+    expect(exitCodeFor('OUTCOME_UNKNOWN')).toBe(EXIT.undecided);
+    expect(exitCodeFor('INTERNAL')).toBe(EXIT.internal);
   });
 });
 
