@@ -59,11 +59,12 @@ export type UntriedReason =
   | 'commit-unchecked'
   | 'dropped'
   | 'cascaded'
+  | 'cancelled'
   /** Its process died, */
   | 'died'
   /** it took too long, */
   | 'timed-out'
-  /** or its value did not fit into memcached. */
+  /** or its value, or its result beside the value, did not fit into memcached. */
   | 'too-large';
 
 /** Jobs that failed then, tried again on the value that they had. */

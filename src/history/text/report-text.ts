@@ -43,9 +43,10 @@ const UNTRIED: Readonly<Record<UntriedReason, string>> = {
   'commit-unchecked': 'its commit was not checked',
   dropped: 'an operator had dropped it',
   cascaded: 'an earlier job had failed and cascaded',
+  cancelled: 'it had been cancelled before its update was called',
   died: 'its process had died too often',
   'timed-out': 'it had taken too long',
-  'too-large': 'its value had been too large',
+  'too-large': 'its value, or its result, had been too large',
 };
 
 const LIVE: Readonly<Record<LiveVerdict['kind'], string>> = {

@@ -30,8 +30,10 @@ const NOT_ITS_OWN: Readonly<Record<string, UntriedReason>> = {
   JOB_DROPPED: 'dropped',
   JOB_CASCADED: 'cascaded',
   JOB_STALLED_TOO_OFTEN: 'died',
+  JOB_CANCELLED: 'cancelled',
   UPDATE_TIMED_OUT: 'timed-out',
   VALUE_TOO_LARGE: 'too-large',
+  RESULT_TOO_LARGE: 'too-large',
 };
 /** How BullMQ fails a job whose processes died too often. */
 const BULLMQ_STALLED = 'job stalled more than allowable limit';
@@ -160,7 +162,8 @@ function isSameResult(job: RecordedJob, now: string): boolean {
   return job.result !== undefined && JSON.stringify(job.result) === now;
 }
 
-function untriedReason({ outcome }: RecordedJob): UntriedReason | undefined {
+/** Undefined: it is tried. */
+export function untriedReason({ outcome }: RecordedJob): UntriedReason | undefined {
   if (outcome?.kind !== 'failed') return undefined;
   return outcome.message.startsWith(BULLMQ_STALLED) ? 'died' : NOT_ITS_OWN[outcome.code];
 }

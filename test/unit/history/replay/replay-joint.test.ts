@@ -94,6 +94,27 @@ describe('a history that is right', () => {
   });
 });
 
+test.each([
+  ['JOB_CANCELLED', 'cancelled'],
+  ['RESULT_TOO_LARGE', 'too-large'],
+] as const)(
+  'a transaction that failed by no fault of its own (%s) is not tried again',
+  async (code, reason) => {
+    const failed = { kind: 'failed', code, message: '', cascades: false } as const;
+    const bank = new Bank().deposit('ada', 10).transfer([move('ada', 'bob', 30)], {
+      change: (commit) => ({
+        ...commit,
+        jobs: commit.jobs.map((job) => ({ ...job, outcome: failed })),
+      }),
+    });
+    const rich = withTransfer({ ...transfer, apply: (values: readonly number[]) => values });
+    for (const used of [updates, rich]) {
+      const { verdict, failures } = await run(bank, used);
+      expect([verdict, failures?.untried]).toEqual(['agrees', { [reason]: 1 }]);
+    }
+  },
+);
+
 describe('a transaction that was changed', () => {
   test('differs in the keys that it changes, each where it differs first', async () => {
     const report = await run(traffic(), changed);
