@@ -7,7 +7,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { seededFraction } from '../../src/base/random.ts';
 import { MemoryJobs } from '../../src/jobs/memory/memory-jobs.ts';
 import type { MemoryJob } from '../../src/jobs/memory/memory-job.ts';
-import type { Acknowledgement } from '../../src/jobs/lanes.ts';
+import { type Acknowledgement, COPY_GRACE_MS, COPY_IN_USE_MS } from '../../src/jobs/lanes.ts';
 import { MemoryLaneViews } from '../../src/jobs/memory/memory-lane-views.ts';
 import { MemoryLanes } from '../../src/jobs/memory/memory-lanes.ts';
 import { isKnownBullMQ } from '../../src/jobs/bullmq/state/known-bullmq.ts';
@@ -197,6 +197,40 @@ describe('both engines', () => {
 });
 
 describe('a copy in Redis', () => {
+  test.each([0, 1_000])(
+    'of a transaction goes with its value once the cells are written: value of %d ms',
+    async (expireMs) => {
+      const name = `lanes-${randomUUID()}`;
+      const queue = new Queue(name, { connection: { url: redisUrl() } });
+      const { lanes } = queue.inRedis;
+      const pttl = (): Promise<number> =>
+        redis.pttl(`${ownPrefixOf(`bull:${name}:`)}copy:${taking().key}`);
+      const keys = [taking().key, 'another'];
+      await redis.hset(`bull:${name}:job`, hashOf(PLAIN));
+      await lanes.enterJoint('job', keys);
+      const { token, entries, dataSet } = await lanes.take(taking());
+      const watermark = entries[0]?.sequence ?? 0;
+      const each = { base: 0, watermark, jobIds: ['job'], value: { json: '1' }, expireMs };
+      const acknowledged = await lanes.acknowledgeJoint({
+        ...{ dataSet: dataSet.id, token, paceMs: 1, decisions: new Map([['job', 'a']]) },
+        keys: keys.map((key) => ({ key, ...each })),
+      });
+      expect(acknowledged).toEqual({ accepted: true });
+      const beforeMs = await pttl();
+      await lanes.settled(token, expireMs === 0);
+      expect(await lanes.behind()).toEqual([]);
+      const afterMs = await pttl();
+      if (expireMs === 0) expect([beforeMs, afterMs]).toEqual([-1, -1]);
+      else
+        expect([beforeMs > COPY_IN_USE_MS, afterMs <= COPY_GRACE_MS + expireMs]).toEqual([
+          true,
+          true,
+        ]);
+      await queue.obliterate({ force: true });
+      await queue.close();
+    },
+  );
+
   test('stays while a commit may be built on it, though its value is deleted', async () => {
     const name = `lanes-${randomUUID()}`;
     const queue = new Queue(name, { connection: { url: redisUrl() } });

@@ -32,9 +32,9 @@ export class ObservedJobs extends MemoryJobs {
       return isWithdrawn;
     };
     const settled = joint.settled.bind(joint);
-    joint.settled = (token) => {
+    joint.settled = (token, isLasting) => {
       trace.note('redis', `the cells of ${token} are written`);
-      settled(token);
+      settled(token, isLasting);
     };
   }
 

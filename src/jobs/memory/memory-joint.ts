@@ -200,8 +200,9 @@ export class MemoryJoint {
     if (last !== undefined && copy !== undefined) copy.cascadeTo = last;
   }
 
-  settled(token: number): void {
-    for (const key of this.#behind.get(token) ?? []) this.#parts.copies.letGo(key, token);
+  settled(token: number, isLasting = false): void {
+    const keys = isLasting ? [] : (this.#behind.get(token) ?? []);
+    for (const key of keys) this.#parts.copies.letGo(key, token);
     this.#behind.delete(token);
   }
 

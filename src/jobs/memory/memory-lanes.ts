@@ -70,8 +70,8 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.acknowledgeJoint(commit));
   }
 
-  settled(token: number): Promise<void> {
-    return this.travel(() => this.#jobs.joint.settled(token));
+  settled(token: number, isLasting?: boolean): Promise<void> {
+    return this.travel(() => this.#jobs.joint.settled(token, isLasting));
   }
 
   behind(token?: number): Promise<BehindCommit[]> {

@@ -1,6 +1,7 @@
 /** Jobs of several keys that meet cells which run ahead of their copies, or may still be written to by others. */
-import { beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { type CellContent, cellItem, decodeItem } from '../../../src/cells/envelope.ts';
+import { COPY_GRACE_MS } from '../../../src/jobs/lanes.ts';
 import type { MemoryJobs } from '../../../src/jobs/memory/memory-jobs.ts';
 import { cellName } from '../../../src/memcached/item-names.ts';
 import type { Item, NewItem } from '../../../src/memcached/server.ts';
@@ -64,6 +65,20 @@ it('acknowledge what has landed in a cell before they build on it: readers have 
   expect(world.cell(OTHER)?.value).toEqual(['one', 'landed', 'two']);
   expect(copyOf(jobs, OTHER)).toEqual(['one', 'landed', 'two']);
 });
+
+it.each([0, 1])(
+  'let their copies go once the cells are written, if values expire after %d s',
+  async (expireSeconds) => {
+    const settled = vi.spyOn(jobs.joint, 'settled');
+    const update: AnyUpdate = { ...note, ...(expireSeconds > 0 && { expireSeconds }) };
+    const worker = world.worker(jobs, { update, blockedMs: 50 });
+    expect((await worker.enqueue('one', BOTH)).kind).toBe('decided');
+    const { token } = jobs.inspect(OTHER, 0).copy;
+    expect(settled).toHaveBeenCalledExactlyOnceWith(token, expireSeconds === 0);
+    await world.clock.advance(expireSeconds * 1_000 + COPY_GRACE_MS + 1);
+    expect(jobs.inspect(OTHER, 0).copy.token).toBe(expireSeconds > 0 ? 0 : token);
+  },
+);
 
 it.each(BOTH)(
   'close the cell of %s, whose lane has lost a job, to the commit of that job',
