@@ -9,7 +9,7 @@ import {
   record,
   replay,
 } from '../../src/index.ts';
-import { writeItem } from '../support/items.ts';
+import { itemOf, writeItem } from '../support/items.ts';
 import { eventually } from '../support/memcached.ts';
 import { commitsOf, expectReplayable, recorded } from '../support/stage-history.ts';
 import { stage } from '../support/workers.ts';
@@ -255,5 +255,42 @@ describe('a recording of transactions', () => {
     await expectReplayable(here);
     const ofD = commits.filter(({ key }) => key === d);
     expect(ofD.map(({ origin }) => origin)).toEqual(['nothing', 'nothing']); // anew, once it had expired
+  });
+
+  // A worker puts the stale cell right before it commits: it writes that there is no value.
+  it('goes on where memcached has brought an old value back of one that has expired', async () => {
+    const brief = defineTransaction({
+      ...{ name: 'brief', keys, initial, expireSeconds: 3 },
+      apply: (accounts, { cents }, { jobId }) => moved(accounts, cents, jobId),
+    });
+    const fleeting = defineUpdate({
+      ...{ name: 'fleeting', initial, expireSeconds: 3 },
+      key: ({ to }: { to: string; cents: number }) => to,
+      apply: (account: Account, { cents }) => ({ ...account, cents: account.cents + cents }),
+    });
+    const here = stage({ updates: [...updates, brief, fleeting] });
+    await here.worker(RECORDING);
+    const all = ['a', 'b', 'c'].map(here.key);
+    const [from, to, alone] = all as [string, string, string];
+    const go = async (): Promise<void> => {
+      const done = await here.finished([
+        await here.queue.enqueue(brief, { from, to, cents: 1 }),
+        await here.queue.enqueue(fleeting, { to: alone, cents: 1 }),
+      ]);
+      expect(done.map(({ failedReason }) => failedReason)).toEqual([undefined, undefined]);
+    };
+    await go();
+    const old = await Promise.all(all.map(itemOf));
+    await go();
+    await eventually('their values are gone', async () => {
+      const [cells, copies] = [await here.cells.getMany(all), await here.queue.snapshot(all)];
+      return cells.size === 0 && all.every((key) => copies.get(key)?.value === undefined);
+    });
+    for (const [at, { value, flags }] of old.entries())
+      await writeItem(all[at] as string, value.toString(), flags);
+    await go();
+    await expectReplayable(here);
+    const origins = (await commitsOf(here)).slice(-3).map(({ origin }) => origin);
+    expect(origins).toEqual(['nothing', 'nothing', 'nothing']);
   });
 });

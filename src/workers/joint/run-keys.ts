@@ -14,6 +14,7 @@ import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../../memc
 import type { FoldStart } from '../fold/batch.ts';
 import type { JointValues } from '../../updates/calling/joint-updates.ts';
 import { adopt } from '../turn/adopt.ts';
+import { originOfClean } from '../turn/find-start.ts';
 import { knownCell, type KnownCell, NO_CELL } from '../turn/known-cell.ts';
 import type { Turn } from '../turn/turn-state.ts';
 
@@ -151,7 +152,7 @@ function stateOf(
       const { value, expireMs } = reconciled.envelope;
       const leftMs = expireMs > 0 ? Math.max(1, expiresInMs) : expiresInMs;
       const start = value === undefined ? null : ([value] as const);
-      return { ...base, start, origin: 'base', expireMs: leftMs };
+      return { ...base, start, origin: originOfClean(value), expireMs: leftMs };
     }
     case 'fresh':
       return { ...base, start: null, origin: 'nothing', expireMs: 0 };

@@ -66,8 +66,9 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
   switch (reconciled.kind) {
     case 'clean': {
       // Jobs that fail give the value no more time. 1: its time is over, and memcached is a little late.
-      const expires = reconciled.envelope.expireMs > 0;
-      return foldStart(taken, 'base', cell.fresh, expires ? Math.max(1, expiresInMs) : expiresInMs);
+      const { value, expireMs } = reconciled.envelope;
+      const leftMs = expireMs > 0 ? Math.max(1, expiresInMs) : expiresInMs;
+      return foldStart(taken, originOfClean(value), cell.fresh, leftMs);
     }
     case 'fresh':
       return foldStart(taken, 'nothing', nothing);
@@ -86,6 +87,11 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
       return foldStart(taken, 'base', () => JSON.parse(json));
     }
   }
+}
+
+/** A tombstone may stand for a value that has expired, which the commit of its token has recorded: it was put right as one. */
+export function originOfClean(value: unknown): KnownOrigin {
+  return value === undefined ? 'nothing' : 'base';
 }
 
 function foldStart(
