@@ -5,7 +5,7 @@ import { type AppliedUpdate, applyUpdate } from '../../updates/calling/apply.ts'
 import { validated } from '../../updates/job-data.ts';
 import { copyOfJson } from '../../updates/values/json-value.ts';
 import type { RecordedCommit, RecordedJob } from '../recording/recording.ts';
-import { codeOf, errorOf } from '../../updates/calling/thrown.ts';
+import { cannotMoveJob, codeOf, controlOf, errorOf } from '../../updates/calling/thrown.ts';
 import type { AnyUpdate } from '../../updates/update.ts';
 import type { UpdateRegistry } from '../../updates/update-registry.ts';
 
@@ -162,7 +162,8 @@ function otherKind(job: RecordedJob, { name, keys }: AnyUpdate): Folded {
 }
 
 function failedWith(thrown: unknown, job: RecordedJob, update: AnyUpdate): Folded {
-  const error = errorOf(thrown, update.name);
+  const own = errorOf(thrown, update.name);
+  const error = controlOf(own) === 'moved' ? cannotMoveJob(own, update.name) : own; // as workers do
   return { kind: 'failed', job, code: codeOf(error), message: messageOf(error) };
 }
 

@@ -1,4 +1,5 @@
 /** What a replay finds out about single jobs: those that failed then, results, and what nobody looked at. */
+import { DelayedError } from 'bullmq';
 import { describe, expect, test } from 'vitest';
 import { type AnyUpdate, defineUpdate } from '../../../../src/updates/update.ts';
 import { record, type RecordOptions } from '../../../../src/history/record.ts';
@@ -77,6 +78,17 @@ describe('a job that failed then', () => {
       { line: 3, job: { id: '2' }, now: { code: 'Error', message: 'not below -10' } },
       { line: 5, job: { id: '4' }, now: undefined },
     ]);
+  });
+
+  test('by an error of BullMQ for a job that was moved, fails again with what a worker made of it', async () => {
+    const moving = withdraw(0, {
+      apply: () => {
+        throw new DelayedError();
+      },
+    });
+    const { failures } = await replayed(moving, moving);
+    expect(failures).toMatchObject({ failOtherwise: 0, examples: [] });
+    expect(failures?.failAgain).toBeGreaterThan(0);
   });
 
   test('and fails with another error, is told, but agrees', async () => {
