@@ -6,6 +6,7 @@ import {
   type JointCommit,
   type JointKey,
 } from '../../src/jobs/joint-lanes.ts';
+import type { LaneEntry } from '../../src/jobs/lane.ts';
 import type { Lanes, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
 
@@ -342,6 +343,18 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { k: 'a' }))).toEqual({
         accepted: false,
       });
+    });
+
+    test('it is refused if its lanes hold more up to its watermarks than its jobs, or less', async () => {
+      await enterJoint('j', A, B);
+      const taken = await take(A);
+      const { sequence } = taken.entries[0] as LaneEntry;
+      // As of a job that has left its lanes since, and entered them again.
+      for (const apart of [{ watermark: sequence - 1 }, { jobIds: [] }]) {
+        const joint = commit(taken, [A, B], { j: 'a' }, apart);
+        expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: false });
+      }
+      expect(await outcomeOf('j')).toBe('waiting');
     });
 
     test('it is refused by another data set, and if its token was never drawn', async () => {
