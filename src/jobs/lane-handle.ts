@@ -1,6 +1,7 @@
 /** One lane, for an operator: what waits, why it stands still, and how to make it go on. */
 import type { Job, Queue as BullQueue } from 'bullmq';
 import { TorilError } from '../errors.ts';
+import { answered } from './answered.ts';
 import type { Lanes } from './lanes.ts';
 import type { JobAction } from './reports/why.ts';
 import { withCause } from './reports/lane-cause.ts';
@@ -41,7 +42,10 @@ export class LaneHandle {
     this.key = key;
   }
 
-  /** What waits, and why; without memcached, which is not asked. */
+  /**
+   * What waits, and why; without memcached, which is not asked.
+   * @throws TorilError REDIS_FAILED (or no answer within 10 s)
+   */
   async report(): Promise<LaneReport> {
     const [lane, facts, recorded, refusedCommits] = await Promise.all([
       this.#lanes.inspect(this.key, JOBS_LISTED),
@@ -54,8 +58,8 @@ export class LaneHandle {
     });
     const jobs = await Promise.all(
       lane.head.map(async (entry) => {
-        const job = await this.#queue.getJob(entry.jobId);
-        const state = job === undefined ? 'gone' : await job.getState();
+        const job = await answered(this.#queue.getJob(entry.jobId));
+        const state = job === undefined ? 'gone' : await answered(job.getState());
         const { name = '', attemptsMade = 0, failedReason } = job ?? {};
         return { ...entry, name, state, attemptsMade, failedReason };
       }),
@@ -67,11 +71,11 @@ export class LaneHandle {
   /**
    * Has the job at the lane's head tried again.
    * @param jobId the job that is meant; if another one holds the lane by now, nothing is done. Undefined: the one that holds it
-   * @throws TorilError LANE_NOT_HELD
+   * @throws TorilError LANE_NOT_HELD, REDIS_FAILED (no answer within 10 s: it may be done all the same)
    */
   async retry(jobId?: string): Promise<string> {
     const job = await this.#heldJob('retry', jobId);
-    await job.retry('failed');
+    await answered(job.retry('failed'));
     return job.id as string;
   }
 
@@ -92,7 +96,7 @@ export class LaneHandle {
   async #direct(directive: 'skip' | 'drop', jobId: string | undefined): Promise<string> {
     const job = await this.#heldJob(directive, jobId);
     await this.#lanes.direct(job.id as string, directive);
-    if (await job.isFailed()) await job.retry('failed');
+    if (await answered(job.isFailed())) await answered(job.retry('failed'));
     return job.id as string;
   }
 
@@ -100,9 +104,9 @@ export class LaneHandle {
   async #heldJob(what: JobAction, wanted: string | undefined): Promise<Job> {
     const { head } = await this.#views.one(this.key);
     const found = head?.jobId;
-    const job = found === undefined ? undefined : await this.#queue.getJob(found);
+    const job = found === undefined ? undefined : await answered(this.#queue.getJob(found));
     const isApart = what === 'drop' && (head?.joint?.missingIn.length ?? 0) > 0;
-    if (job !== undefined && (isApart || (await job.isFailed()))) {
+    if (job !== undefined && (isApart || (await answered(job.isFailed())))) {
       if (wanted === undefined || wanted === found) return job;
       throw new TorilError(
         'LANE_NOT_HELD',

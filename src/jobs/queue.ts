@@ -9,6 +9,7 @@ import { closeInTime } from '../base/close-in-time.ts';
 import { checkKey } from '../key.ts';
 import { enqueueMsOf, queueCloseMsOf } from '../options.ts';
 import { forEachOf } from './bullmq/adding/bulk-error.ts';
+import { answered } from './answered.ts';
 import { checkSchedulerId, explained } from './bullmq/adding/job-ids.ts';
 import { torilBackend, type TorilBackend } from './bullmq/bull-backend.ts';
 import { LaneHandle } from './lane-handle.ts';
@@ -140,13 +141,16 @@ export class Queue extends BullQueue<
 
   /**
    * The keys that have jobs, a page at a time, by how long the first one waits. It costs what the page costs, not what all
-   * keys would. @throws TorilError INVALID_OPTIONS
+   * keys would. @throws TorilError INVALID_OPTIONS, REDIS_FAILED (or no answer within 10 s)
    */
   async lanes(request: LanesRequest = {}): Promise<LanePage> {
     return pageOfLanes(this.inRedis.views, request);
   }
 
-  /** All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job. */
+  /**
+   * All lanes in numbers: backlog, keys with jobs, held keys, the oldest first job.
+   * @throws TorilError REDIS_FAILED (or no answer within 10 s)
+   */
   async laneCounts(): Promise<LaneCounts> {
     return this.inRedis.views.counts();
   }
@@ -155,7 +159,8 @@ export class Queue extends BullQueue<
    * The values of up to 1,000 keys as of one moment: no transaction is in some of them and not in the others. Redis tells
    * them, memcached is not asked. It has all that was acknowledged, so each job that has completed; the cell of a key may be ahead by a commit
    * of jobs of that key alone which Redis is just being told. Keys that no job has changed yet are not in the map.
-   * @throws TorilError INVALID_KEY, INVALID_OPTIONS (more keys), VALUE_TOO_LARGE (more than 32 MiB together), COPY_NOT_KEPT, REDIS_FAILED
+   * @throws TorilError INVALID_KEY, INVALID_OPTIONS (more keys), VALUE_TOO_LARGE (more than 32 MiB together), COPY_NOT_KEPT, REDIS_FAILED (or
+   * no answer within 10 s)
    */
   snapshot<Value = unknown>(keys: Iterable<string>): Promise<Map<string, SnapshotValue<Value>>> {
     return snapshotOf(this.inRedis.lanes, keys);
@@ -163,7 +168,9 @@ export class Queue extends BullQueue<
 
   /** What Toril keeps of it in Redis, for code that needs more than a lane at a time. @internal */
   get inRedis(): QueueInRedis {
-    this.#inRedis ??= new QueueInRedis(this.backend.queueScripts(), () => this.#jobCounts());
+    this.#inRedis ??= new QueueInRedis(this.backend.queueScripts(answered), () =>
+      answered(this.#jobCounts()),
+    );
     return this.#inRedis;
   }
 

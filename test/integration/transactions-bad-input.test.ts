@@ -1,5 +1,5 @@
 /** What a transaction may get wrong, or meet: each time an error or a wait with a code and the key's name, and nothing half-applied. */
-import type { Job } from 'bullmq';
+import { FlowProducer, type Job } from 'bullmq';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type AnyUpdate,
@@ -90,14 +90,25 @@ describe('keys that a transaction cannot have', () => {
       [[a], [a, a], []].map((keys) => ({ name: 'move', data: { keys } })),
     );
     const good = await plain.add('move', { keys: [a, b] });
-    const finished = await here.finished([...jobs, good]);
+    const flows = new FlowProducer({ connection: { url: here.redisUrl } });
+    onTestFinished(() => flows.close());
+    const flow = (keys: readonly string[], more: object = {}) => ({
+      ...{ name: 'move', queueName: here.name, data: { keys }, ...more },
+    });
+    const { job: parent, children } = await flows.add(
+      flow([a, b], { children: [flow([b], { opts: { ignoreDependencyOnFailure: true } })] }),
+    );
+    const child = children?.[0]?.job as Job;
+    const finished = await here.finished([...jobs, good, child, parent]);
     expect(finished.map(({ failedReason }) => failedReason ?? '')).toEqual([
       expect.stringContaining('there are 1 of them'),
       expect.stringContaining('is there twice'),
       expect.stringContaining('there are 0 of them'),
       '',
+      expect.stringContaining('there are 1 of them'),
+      '',
     ]);
-    expect(await valuesOf(here, a, b)).toEqual([1, 1]);
+    expect(await valuesOf(here, a, b)).toEqual([2, 2]);
   });
 
   it('of another number than when it was enqueued fail it; as many others are told, and not touched', async () => {
@@ -223,6 +234,20 @@ describe('a transaction waits', () => {
     expect(await valuesOf(here, a, b)).toEqual([1, 41]);
   });
 
+  it('for a key that another queue has, which its event names', async () => {
+    const [here, other] = [stage({ updates: [move, add] }), stage({ updates: [add] })];
+    const [a, b] = [here.key('a'), here.key('b')];
+    await other.worker();
+    await other.finished([await other.queue.enqueue(add, { key: b })]);
+    const held = nextEvent(here.startWorker(), 'laneHeld');
+    const job = await here.queue.enqueue(move, { keys: [a, b] });
+    expect(await held).toMatchObject({
+      ...{ key: b, code: 'CELL_OF_ANOTHER_QUEUE', reason: expect.stringContaining(other.name) },
+    });
+    expect(await job.getState()).not.toBe('failed');
+    expect(await valuesOf(here, a, b)).toEqual([undefined, 1]);
+  });
+
   it('for a key that is held, which its event names; once that goes on, so does it', async () => {
     const here = stage({ updates: [move, add, fail] });
     const [a, b, c] = [here.key('a'), here.key('b'), here.key('c')];
@@ -261,7 +286,9 @@ describe('a transaction waits', () => {
     two.freeze();
     const unavailable = nextEvent(worker, 'unavailable');
     const job = await here.queue.enqueue(move, { keys: [a, b] }, { attempts: 1 });
-    expect((await unavailable).cause.code).toMatch(/^MEMCACHED_/);
+    const { key, cause } = await unavailable;
+    expect(cause.code).toMatch(/^MEMCACHED_/);
+    expect([key, cause.message].join()).toContain(b);
     const told = await here.queue.snapshot([a, b]);
     expect([told.get(a)?.value, told.get(b)?.value]).toEqual([1, 1]);
     two.thaw();
@@ -295,6 +322,29 @@ describe('onBlocked: { failAfterMs }', () => {
     await here.queue.lane(b).drop();
     await here.finished([second as Job]);
     expect(await valuesOf(here, a, b, c)).toEqual([1, 1, 1]);
+  });
+
+  it('counts on while the queue is paused, and fails it then only if others are still before it', async () => {
+    const impatient = moving({ onBlocked: { failAfterMs: 300 } });
+    const here = stage({ updates: [impatient, fail] });
+    const [a, b, c, d] = ['a', 'b', 'c', 'd'].map(here.key) as [string, string, string, string];
+    const worker = await here.worker({ concurrency: 8 });
+    const holding = [b, d].map((key) => ({ update: fail, data: { key } }));
+    await here.finished(await here.queue.enqueueBulk(holding));
+    const wait = async (keys: readonly string[]): Promise<Job> => {
+      const waits = nextEvent(worker, 'laneWaits');
+      const job = await here.queue.enqueue(impatient, { keys });
+      await waits;
+      return job;
+    };
+    const jobs = [await wait([a, b]), await wait([c, d])];
+    await here.queue.pause();
+    await here.queue.lane(d).drop();
+    await new Promise((resolve) => setTimeout(resolve, 400)); // longer than they may wait
+    await here.queue.resume();
+    const reasons = (await here.finished(jobs)).map(({ failedReason }) => failedReason);
+    expect(reasons).toEqual([expect.stringContaining('onBlocked'), undefined]);
+    expect(await valuesOf(here, a, c)).toEqual([undefined, 1]);
   });
 
   it('does not count while it waits behind others in the same lanes, and may be retried', async () => {

@@ -14,6 +14,9 @@ export interface ScriptClient {
   scan(cursor: string, options: { MATCH: string; COUNT: number }): Promise<[string, string[]]>;
 }
 
+/** Rejects if what is asked is not answered in time. */
+export type InTime = <T>(asked: Promise<T>) => Promise<T>;
+
 const NO_KEYS: readonly string[] = [];
 
 export class QueueScripts {
@@ -23,22 +26,30 @@ export class QueueScripts {
   /** Of Toril's own keys. */
   readonly own: string;
   readonly #known = new Set<string>();
+  readonly #inTime: InTime | undefined;
 
-  constructor(client: Promise<ScriptClient>, prefix: string) {
+  /** @param inTime undefined: a script waits for Redis as long as its client does */
+  constructor(client: Promise<ScriptClient>, prefix: string, inTime?: InTime) {
     this.client = client;
     this.prefix = prefix;
     this.own = ownPrefixOf(prefix);
+    this.#inTime = inTime;
     client.catch(() => undefined); // each call reports it
   }
 
   /** @throws TorilError REDIS_FAILED */
-  async run(
+  run(
     script: Script,
     args: readonly (string | number)[],
     moreKeys: readonly string[] = NO_KEYS,
   ): Promise<unknown> {
-    const { name } = script;
     const all = [`${this.own}sequence`, ...moreKeys, this.prefix, ...args];
+    const asked = this.#run(script, all);
+    return this.#inTime === undefined ? asked : this.#inTime(asked);
+  }
+
+  async #run(script: Script, all: unknown[]): Promise<unknown> {
+    const { name } = script;
     try {
       const client = await this.client;
       if (!this.#known.has(name)) this.#define(client, script);

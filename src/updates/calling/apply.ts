@@ -1,10 +1,10 @@
 /** Calling one update with one job's data: nothing of batches, leases or lanes. */
 import { isPromiseLike } from '../../base/promises.ts';
-import { TorilError } from '../../errors.ts';
-import { asJsonValue, copyOfJson } from '../values/json-value.ts';
+import { asJsonValue, copyOfJson, sourceText } from '../values/json-value.ts';
 import { type CallSite, settledInTime } from './call-site.ts';
 import { asFrozenValue, frozenValue, thawed } from '../values/frozen-value.ts';
 import { DELETE_CELL, type AnyUpdate, type UpdateContext } from '../update.ts';
+import { noInitial, returnedNothing } from './returned-nothing.ts';
 import { type ApplyFacts, Context, UpdateCall } from './update-context.ts';
 
 export interface AppliedUpdate {
@@ -33,7 +33,7 @@ export function applyUpdate(
   if (!isPromiseLike(returned)) return finish(update, start, returned, data, context);
   return settledInTime(returned, site, {
     timeoutMs: update.timeoutMs,
-    what: `the update "${update.name}"`,
+    what: sourceText(update),
     abort: (reason) => call.abort(reason),
   }).then((settled) => finish(update, start, settled, data, context));
 }
@@ -44,10 +44,7 @@ function initialOf(update: AnyUpdate, key: string): unknown {
     // `initial: () => EMPTY` is natural, and `apply` may change what it gets: give it its own.
     return copyOfJson(initial);
   }
-  throw new TorilError(
-    'UPDATE_RETURNED_NOTHING',
-    `the key "${key}" has no value yet, and the update "${update.name}" has no "initial". Define initial(key).`,
-  );
+  throw noInitial(update, key);
 }
 
 function finish(
@@ -57,12 +54,7 @@ function finish(
   data: unknown,
   context: UpdateContext,
 ): AppliedUpdate {
-  if (returned === undefined) {
-    throw new TorilError(
-      'UPDATE_RETURNED_NOTHING',
-      `the update "${update.name}" returned undefined. Return the new value, the value as it was, or DELETE_CELL.`,
-    );
-  }
+  if (returned === undefined) throw returnedNothing(update, 'returned undefined');
   const value = returned === DELETE_CELL ? undefined : newValue(update, start, returned);
   if (update.result === undefined) return { value, result: '' };
   const result: unknown = update.result(value, data, context);

@@ -8,6 +8,7 @@ import { TorilError } from '../../errors.ts';
 import { keysOf, type Transaction, type TransactionContext } from '../transaction.ts';
 import { type AnyUpdate, DELETE_CELL } from '../update.ts';
 import type { UpdateRegistry } from '../update-registry.ts';
+import { noInitial, returnedNothing } from './returned-nothing.ts';
 import type { Context } from './update-context.ts';
 import { asFrozenValue } from '../values/frozen-value.ts';
 import { asJsonValue, copyOfJson } from '../values/json-value.ts';
@@ -104,12 +105,15 @@ export class JointUpdates {
     keys: readonly string[],
     returned: unknown,
   ): JointValues {
-    const { name, immutable } = update;
-    if (!Array.isArray(returned) || returned.length !== keys.length) throw wrongValues(name, keys);
+    const { immutable } = update;
+    if (!Array.isArray(returned) || returned.length !== keys.length) {
+      const what = `did not return a list of ${keys.length} values, one for each of its keys`;
+      throw returnedNothing(update, what);
+    }
     const values = [...before];
     for (const [at, key] of keys.entries()) {
       const value: unknown = returned[at];
-      if (value === undefined) throw noValue(name, key);
+      if (value === undefined) throw returnedNothing(update, `returned undefined for "${key}"`);
       const place = this.#options.places.get(key) as number;
       if (value === DELETE_CELL) values[place] = null;
       else if (immutable)
@@ -128,22 +132,5 @@ function initialOf(update: Loose, key: string, place: number): unknown {
   if (update.initial !== undefined) {
     return copyOfJson(asJsonValue(update.initial(key, place), update, `as "initial" of "${key}"`));
   }
-  throw new TorilError(
-    'UPDATE_RETURNED_NOTHING',
-    `the key "${key}" has no value yet, and the transaction "${update.name}" has no "initial". Define initial(key).`,
-  );
-}
-
-function wrongValues(name: string, keys: readonly string[]): TorilError {
-  return new TorilError(
-    'UPDATE_RETURNED_NOTHING',
-    `the transaction "${name}" did not return a list of ${keys.length} values. Return one for each of its keys, in their order: the new value, the value as it was, or DELETE_CELL.`,
-  );
-}
-
-function noValue(name: string, key: string): TorilError {
-  return new TorilError(
-    'UPDATE_RETURNED_NOTHING',
-    `the transaction "${name}" returned undefined for "${key}". Return the new value, the value as it was, or DELETE_CELL.`,
-  );
+  throw noInitial(update, key);
 }

@@ -211,10 +211,13 @@ function placeOf({ path }: Problem): string {
   return `"${path.toReversed().join('').replace(/^\./, '').slice(0, 60)}"`;
 }
 
-function notJson(problem: string, { name, keys }: ValueSource, as = ''): TorilError {
-  const kind = keys === undefined ? 'update' : 'transaction';
+export function sourceText({ name, keys }: ValueSource): string {
+  return `the ${keys === undefined ? 'update' : 'transaction'} "${name}"`;
+}
+
+function notJson(problem: string, source: ValueSource, as = ''): TorilError {
   return new TorilError(
     'UPDATE_NOT_JSON',
-    `the ${kind} "${name}" returned ${as === '' ? '' : `${as} `}what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
+    `${sourceText(source)} returned ${as === '' ? '' : `${as} `}what JSON cannot hold: ${problem}. Return plain objects, arrays, strings, finite numbers, booleans and null.`,
   );
 }

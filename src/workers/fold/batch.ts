@@ -65,6 +65,8 @@ export interface FoldStart {
   readonly watermark: number;
   /** Where that value comes from. */
   readonly origin: KnownOrigin;
+  /** Memcached has lost the cell: its value came back from its copy, or began anew, since none is kept. */
+  readonly instead?: 'restored' | 'lost' | undefined;
   /** Jobs up to this sequence fail because an earlier one cascaded. */
   readonly cascadeTo: number;
   readonly token: number;

@@ -211,7 +211,7 @@ export class Combiner implements WaitedFor {
     this.turn = undefined;
     if (end.kind === 'again') return this.#pause();
     this.#again = 0;
-    if (end.kind === 'waits') return this.#waitForLanes(end.forKeys);
+    if (end.kind === 'waits') return this.#waitForLanes(end.forKeys, end.withinMs);
     if (end.kind === 'in-hand') return this.#waitForOutcomes();
     this.#waits = 0;
     switch (end.kind) {
@@ -248,9 +248,14 @@ export class Combiner implements WaitedFor {
   }
 
   /** The first job of the lane waits for others: in this process, or in another one, which does not tell us. */
-  async #waitForLanes(forKeys: readonly string[]): Promise<boolean> {
+  async #waitForLanes(
+    forKeys: readonly string[],
+    withinMs: number = Number.POSITIVE_INFINITY,
+  ): Promise<boolean> {
     const wakers = this.#waits < LANE_WAKES_MAX ? forKeys : NONE;
-    await this.#rest(this.#untilNextLookMs(++this.#waits), wakers);
+    const forMs = Math.min(this.#untilNextLookMs(++this.#waits), withinMs);
+    // Its own lane goes on if its first job gives up at another key.
+    await this.#rest(forMs, [...wakers, this.key]);
     if (!this.#stopping) await this.#waiting.snoozeImpatient();
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }

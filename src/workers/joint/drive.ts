@@ -19,6 +19,7 @@ import type { LaneEntry } from '../../jobs/lane.ts';
 import type { Settlement } from '../deliveries/arrival.ts';
 import type { Batch, FoldStart } from '../fold/batch.ts';
 import { noteOfJoint } from '../fold/history-notes.ts';
+import { reportBeginning } from '../turn/find-start.ts';
 import { isLast, settle, settleUncommitted } from '../turn/settle.ts';
 import { isRestricted, laneEntries } from '../turn/take.ts';
 import { AGAIN, type BatchEnd, type Turn } from '../turn/turn-state.ts';
@@ -89,6 +90,8 @@ async function drive(
   const last = isLast(taken, own);
   const unwritten = await writeCells(turn, folded.keys, last);
   turn.observer?.committed();
+  for (const { of } of folded.keys)
+    if (!unwritten.includes(of.key)) reportBeginning(context, of.key, of);
   const isWritten = unwritten.length === 0;
   if (isWritten) context.lanes.settled(taken.token, isLasting(folded)).catch(() => undefined); // else the sweep says so
   const end = settleJobs(turn, taken, run, own, isWritten);

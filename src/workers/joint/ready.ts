@@ -32,13 +32,13 @@ export async function notReady(
     context.report('laneWaits', { key, jobId, forKey: blockedBy[0] as string });
   }
   const waitedMs = context.clock.monotonicMs() - sinceMs;
-  if (waitedMs >= (failAfterMs ?? Number.POSITIVE_INFINITY)) {
-    if (await gaveUp(turn, entry, waitedMs, blockedBy)) return NEXT;
-  }
+  const leftMs = (failAfterMs ?? Number.POSITIVE_INFINITY) - waitedMs;
+  if (leftMs <= 0 && (await gaveUp(turn, entry, waitedMs, blockedBy))) return NEXT;
   // Whoever waits for its outcome waits here: nobody else may pull the lanes that hold it up.
   blockedBy.forEach((other) => turn.toVisit.add(other));
   // Of one that is to give up after a while, somebody must look in time.
-  return waitFor(turn, blockedBy, stands && failAfterMs === undefined);
+  const end = waitFor(turn, blockedBy, stands && failAfterMs === undefined);
+  return end.kind === 'waits' && leftMs > 0 ? { ...end, withinMs: leftMs } : end;
 }
 
 /**
@@ -60,31 +60,43 @@ function mayWaitMs({ context }: Turn, { name }: LaneEntry): number | undefined {
 
 /** It has left all its lanes. */
 async function gaveUp(
-  { context, key }: Turn,
-  { jobId }: LaneEntry,
+  turn: Turn,
+  entry: LaneEntry,
   waitedMs: number,
   blockedBy: readonly string[],
 ): Promise<boolean> {
-  const message = `it has waited at "${key}" for ${Math.round(waitedMs)} ms for the jobs before it at ${blockedBy.map((one) => `"${one}"`).join(', ')} (onBlocked).`;
-  const outcome = { kind: 'failed', code: 'JOINT_BLOCKED', message, cascades: false } as const;
-  return context.lanes.withdraw(jobId, encodeDecision(outcome));
+  const named = blockedBy.map((one) => `"${one}"`).join(', ');
+  // What holds it up may be at a key that it does not have: a transaction before it waits for that.
+  const how = blockedBy.some((one) => entry.keys?.includes(one)) ? 'at' : 'that wait for';
+  const message = `it has waited at "${turn.key}" for ${Math.round(waitedMs)} ms for the jobs before it ${how} ${named} (onBlocked).`;
+  return leaves(turn, entry, { code: 'JOINT_BLOCKED', message });
+}
+
+/** Out of all its lanes; those of this process, at one of which it waits, look at once. False: it is in none. */
+async function leaves(
+  { context, key, toVisit, neighbours }: Turn,
+  { jobId, keys = [] }: LaneEntry,
+  { code, message }: { readonly code: string; readonly message: string },
+): Promise<boolean> {
+  const outcome = { kind: 'failed', code, message, cascades: false } as const;
+  if (!(await context.lanes.withdraw(jobId, encodeDecision(outcome)))) return false;
+  for (const other of keys) {
+    if (other === key) continue;
+    toVisit.add(other);
+    neighbours.goneOn(other);
+  }
+  return true;
 }
 
 /** Somebody has changed a lane by hand, or settled one of its keys: nobody but an operator knows what is right. */
-async function apart(
-  turn: Turn,
-  { jobId, directive, finished }: LaneEntry,
-  missing: string,
-): Promise<BatchEnd> {
-  const { context, key } = turn;
-  if (directive === 'drop' || finished !== 'no') {
-    const { code, message } = dropped();
-    const outcome = { kind: 'failed', code, message, cascades: false } as const;
-    if (await context.lanes.withdraw(jobId, encodeDecision(outcome))) return NEXT;
-  }
+async function apart(turn: Turn, entry: LaneEntry, missing: string): Promise<BatchEnd> {
+  const { key } = turn;
+  const { jobId, directive, finished } = entry;
+  const isOver = directive === 'drop' || finished !== 'no';
+  if (isOver && (await leaves(turn, entry, dropped()))) return NEXT;
   const cause = new TorilError(
     'LANES_APART',
-    `job ${jobId} of several keys waits at "${key}", and is missing in the lane of "${missing}". Somebody changed that lane by hand, or settled it alone ("toril lane ${missing} --trust"). See whether its effect is in the values, then say "toril lane ${key} --drop".`,
+    `job ${jobId} of several keys waits at "${key}", and is missing in the lane of "${missing}", which somebody has changed by hand. See whether its effect is in the values, then say "toril lane ${key} --drop".`,
   );
   return turn.held(cause);
 }

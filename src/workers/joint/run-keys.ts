@@ -14,7 +14,7 @@ import type { Cas, Connection, Item, MemcachedServer, Outcome } from '../../memc
 import type { FoldStart } from '../fold/batch.ts';
 import type { JointValues } from '../../updates/calling/joint-updates.ts';
 import { adopt } from '../turn/adopt.ts';
-import { originOfClean } from '../turn/find-start.ts';
+import { insteadOf, originOfClean } from '../turn/find-start.ts';
 import { knownCell, type KnownCell, NO_CELL } from '../turn/known-cell.ts';
 import type { Turn } from '../turn/turn-state.ts';
 
@@ -28,6 +28,8 @@ export interface RunKey {
   /** Where the fold begins. */
   readonly start: JointValues[number];
   readonly origin: KnownOrigin;
+  /** As of a fold of this key alone. */
+  readonly instead: FoldStart['instead'];
   /** Milliseconds of life that its value has left; 0: for ever. */
   readonly expireMs: number;
 }
@@ -47,7 +49,13 @@ export async function runKeys(
   run: readonly JointEntry[],
   start: FoldStart,
 ): Promise<RunKeys> {
-  const reading = [...others].map(([key, other]) => readOther(turn, key, other));
+  const reading = [...others].map(([key, other]) =>
+    readOther(turn, key, other).catch((thrown: unknown) => {
+      if (!(thrown instanceof TorilError)) throw thrown;
+      // The event is about the key at which its transaction was met, which may be at a server that is there.
+      throw new TorilError(thrown.code, `"${key}": ${thrown.message}`, { cause: thrown });
+    }),
+  );
   const read = await Promise.all(reading);
   const own = await ownKey(turn, taken, start, lost);
   const firsts = new Map<string, number>();
@@ -70,7 +78,7 @@ export async function runKeys(
 async function ownKey(
   turn: Turn,
   { copy }: Taken,
-  { fresh, expireMs, origin }: FoldStart,
+  { fresh, expireMs, origin, instead }: FoldStart,
   lost: boolean,
 ): Promise<RunKey | undefined> {
   const { key, lease, server, cell } = turn;
@@ -79,7 +87,7 @@ async function ownKey(
   if (cas === undefined) return undefined;
   const value = fresh();
   const start = value === undefined ? null : ([value] as const);
-  return { key, copy, connection, server, ...cas, start, origin, expireMs };
+  return { key, copy, connection, server, ...cas, start, origin, instead, expireMs };
 }
 
 interface OtherCell {
@@ -141,7 +149,7 @@ function stateOf(
   const { copy, expiresInMs } = other;
   const from = { queue: context.queue, dataSet, token, firstSequence };
   const reconciled = reconcile(cell.content, copy, { ...from, knows: memory.worker.dataSets.has });
-  const base = { key, copy, connection, server, cas: cell.cas };
+  const base = { key, copy, connection, server, cas: cell.cas, instead: undefined };
   switch (reconciled.kind) {
     case 'unacknowledged':
       return undefined;
@@ -163,11 +171,11 @@ function stateOf(
       return { ...base, start: [JSON.parse(adopted)], origin: { adopted }, expireMs: 0 };
     }
     case 'restore': {
-      if (copy.value === 'not-kept') context.report('cellLost', { key });
-      const expireMs = expiresInMs;
-      if (typeof copy.value !== 'object')
-        return { ...base, start: null, origin: 'nothing', expireMs };
-      return { ...base, start: [JSON.parse(copy.value.json)], origin: 'base', expireMs };
+      // A stale one is not memcached's doing here: the driver of the commit before may be about to write it.
+      const instead = reconciled.found === 'missing' ? insteadOf(copy.value) : undefined;
+      const found = { ...base, instead, expireMs: expiresInMs };
+      if (typeof copy.value !== 'object') return { ...found, start: null, origin: 'nothing' };
+      return { ...found, start: [JSON.parse(copy.value.json)], origin: 'base' };
     }
   }
 }

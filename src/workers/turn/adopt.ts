@@ -9,7 +9,7 @@ import type { GateContext } from '../gate/gate-context.ts';
  * @param jobs of the key: the first one whose update has an `adopt` is asked
  */
 export function adopt(
-  { registry, report }: Pick<GateContext, 'registry' | 'report'>,
+  { registry }: Pick<GateContext, 'registry'>,
   key: string,
   bytes: Buffer,
   jobs: readonly LaneEntry[],
@@ -25,9 +25,7 @@ export function adopt(
     );
   }
   try {
-    const json = JSON.stringify(asJsonValue(update.adopt(bytes, key), update));
-    report('cellAdopted', { key });
-    return json;
+    return JSON.stringify(asJsonValue(update.adopt(bytes, key), update));
   } catch (cause) {
     const kind = update.keys === undefined ? 'update' : 'transaction';
     const what = `"adopt" of the ${kind} "${update.name}" failed on the value under "${key}": ${messageOf(cause)}`;

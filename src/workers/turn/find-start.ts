@@ -7,9 +7,11 @@ import { reconcile, type Reconciled, type Viewpoint } from '../../cells/reconcil
 import type { Envelope } from '../../cells/envelope.ts';
 import { TorilError } from '../../errors.ts';
 import type { KnownOrigin } from '../../history/history.ts';
+import type { Copy } from '../../jobs/lane.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { type FoldStart, isStrict } from '../fold/batch.ts';
 import { unchangedTooLarge } from '../fold/fitting.ts';
+import type { GateContext } from '../gate/gate-context.ts';
 import { adopt } from './adopt.ts';
 import { laneEntries } from './take.ts';
 import { type BatchEnd, IDLE, NEXT, type Turn } from './turn-state.ts';
@@ -80,11 +82,10 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
     case 'restore': {
       const { value } = taken.copy;
       assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
-      if (value === 'not-kept') context.report('cellLost', { key });
-      else if (value !== 'deleted') context.report('cellRestored', { key, found: 'missing' });
+      const instead = insteadOf(value);
       const json = typeof value === 'object' ? value.json : undefined;
-      if (json === undefined) return foldStart(taken, 'nothing', nothing);
-      return foldStart(taken, 'base', () => JSON.parse(json));
+      if (json === undefined) return { ...foldStart(taken, 'nothing', nothing), instead };
+      return { ...foldStart(taken, 'base', () => JSON.parse(json)), instead };
     }
   }
 }
@@ -92,6 +93,23 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
 /** A tombstone may stand for a value that has expired, which the commit of its token has recorded: it was put right as one. */
 export function originOfClean(value: unknown): KnownOrigin {
   return value === undefined ? 'nothing' : 'base';
+}
+
+/** @param value of the copy of a cell that is missing */
+export function insteadOf(value: Copy['value']): FoldStart['instead'] {
+  if (value === 'not-kept') return 'lost';
+  return value === 'deleted' ? undefined : 'restored';
+}
+
+/** Told once the cell is written, not at each look at a lane that cannot go on. */
+export function reportBeginning(
+  { report }: Pick<GateContext, 'report'>,
+  key: string,
+  { instead, origin }: Pick<FoldStart, 'instead' | 'origin'>,
+): void {
+  if (instead === 'lost') report('cellLost', { key });
+  if (instead === 'restored') report('cellRestored', { key, found: 'missing' });
+  if (typeof origin === 'object') report('cellAdopted', { key });
 }
 
 function foldStart(

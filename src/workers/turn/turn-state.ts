@@ -19,8 +19,8 @@ export type TurnEnd =
   | { readonly kind: 'more' }
   /** Something came in between: start again from the beginning. */
   | { readonly kind: 'again' }
-  /** The lane's head waits for these keys: look again once one of them has gone on here, or soon. */
-  | { readonly kind: 'waits'; readonly forKeys: readonly string[] }
+  /** The lane's head waits for these keys: look again once one of them has gone on here, or soon, and within so many milliseconds. */
+  | { readonly kind: 'waits'; readonly forKeys: readonly string[]; readonly withinMs?: number }
   /** Somebody is deciding the lane's head right now, together with other jobs: that will be over soon. */
   | { readonly kind: 'in-hand' }
   /** The lane's head cannot be decided now; look again in a while. */

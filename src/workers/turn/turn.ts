@@ -22,7 +22,7 @@ import { UnfaithfulValue } from '../fold/replayable-value.ts';
 import { acknowledgeFor, acknowledgement, isAccepted } from './acknowledge.ts';
 import { closeToOlderHolders } from './closing-the-cell.ts';
 import { commit, mustCommit } from './commit.ts';
-import { findStart } from './find-start.ts';
+import { findStart, reportBeginning } from './find-start.ts';
 import { knownCell } from './known-cell.ts';
 import { putRight } from './putting-right.ts';
 import { isLast, settle, settleUncommitted } from './settle.ts';
@@ -98,6 +98,7 @@ async function oneBatch(turn: Turn): Promise<BatchEnd> {
   const committed = await commit(turn, taken, fitting, { last, isStrict: found.isStrict });
   observer?.committed();
   if (committed.kind !== 'committed') return committed;
+  reportBeginning(context, turn.key, found.start);
 
   const answer = await context.lanes.acknowledge(acknowledgement(turn, taken, fitting));
   observer?.acknowledged();

@@ -1,5 +1,6 @@
 /** toril/testing: everything that may go wrong, on command, and every crash ends exact. */
 import { describe, expect, test } from 'vitest';
+import { defineTransaction } from '../../../src/updates/transaction.ts';
 import { DELETE_CELL, defineUpdate } from '../../../src/updates/update.ts';
 import {
   createTestBed,
@@ -355,6 +356,35 @@ describe('memcached', () => {
     expect(bed.value('k')).toBe('ab');
     expect(eventNames(bed)).toContain(event);
     await expectSequentialFold(bed);
+  });
+
+  test('evicts cells of lanes that cannot go on: told once each, when they are written', async () => {
+    const failing = { attempts: 5, backoff: 100 };
+    const fails = (attempt: number): void => {
+      if (attempt < 5) throw new Error('not yet');
+    };
+    const slow = defineUpdate({
+      name: 'slow',
+      key: ({ key }: { key: string }) => key,
+      apply: (value: string, _, { attempt }) => (fails(attempt), value),
+    });
+    const both = defineTransaction({
+      name: 'both',
+      keys: () => ['a', 'b'],
+      apply: (values: [string, string], _: object, { attempt }) => (fails(attempt), values),
+    });
+    const bed = createTestBed({ updates: [append, slow, both] });
+    for (const key of ['k', 'a', 'b']) await bed.enqueue(append, { key, text: key });
+    await bed.drain();
+    bed.fault.flushMemcached();
+    await bed.enqueue(slow, { key: 'k' }, failing);
+    await bed.enqueue(both, {}, failing);
+    await bed.drain();
+    const told = bed.events.filter(({ type }) => type === 'cellRestored');
+    const keys = told.map((event) => (event as { key?: string }).key);
+    expect(keys).toHaveLength(3);
+    expect(new Set(keys)).toEqual(new Set(['a', 'b', 'k']));
+    expect(['k', 'a', 'b'].map((key) => bed.value(key))).toEqual(['k', 'a', 'b']);
   });
 
   test('loses the value if there are no durable copies, and says so', async () => {

@@ -12,7 +12,7 @@ import {
 import { systemClock } from '../../../base/clock.ts';
 import { ownPrefixOf } from '../../../redis/own-keys.ts';
 import { RedisTime } from '../../../redis/redis-time.ts';
-import { QueueScripts, type ScriptClient } from '../../redis/queue-scripts.ts';
+import { type InTime, QueueScripts, type ScriptClient } from '../../redis/queue-scripts.ts';
 import { REINDEX_OF_JOB } from '../../redis/index/lane-index.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
@@ -77,8 +77,9 @@ export abstract class ScriptedBackend extends RedisQueueBackend {
   }
 
   /** For lanes and history. */
-  queueScripts(): QueueScripts {
-    return new QueueScripts(Promise.resolve(this.client) as Promise<ScriptClient>, this.toKey(''));
+  queueScripts(inTime?: InTime): QueueScripts {
+    const client = Promise.resolve(this.client) as Promise<ScriptClient>;
+    return new QueueScripts(client, this.toKey(''), inTime);
   }
 
   /** What Toril had noted of the job when it was delivered, once. */
