@@ -112,13 +112,13 @@ async function* linesOfKey(
   key: string,
 ): AsyncGenerator<string, void, undefined> {
   const { since, mask, updates } = options;
-  // Masked values can only be made of all that came before: so they are made before the key is cut out.
+  // Masked values are made of all that came before, so before the key is cut out. Without updates none are made.
   const isRemade = mask !== undefined && updates !== undefined;
   const whole = linesAnew(() => record(source, isRemade ? { since, mask, updates } : { since }));
   const lines = sliceOfKey(whole, key);
-  const isMasked = mask === undefined || isRemade;
+  const isReady = mask === undefined || isRemade;
   try {
-    yield* isMasked ? lines : copyOfRecording(lines, new Masking(mask, undefined));
+    yield* isReady ? lines : copyOfRecording(lines, new Masking(mask, undefined));
   } catch (thrown) {
     const isMissing = thrown instanceof TorilError && thrown.code === 'NOTHING_RECORDED';
     throw isMissing ? nothing(source, options) : thrown;
