@@ -26,6 +26,8 @@ const DEDUPLICATIONS = [{}, { replace: true }, { keepLastIfActive: true }, { res
 interface Handed {
   readonly jobId: string;
   readonly lock: string;
+  /** Which of the deliveries under this lock it is, counted from 0; undefined: the last one. */
+  readonly nth?: number;
 }
 
 interface Added {
@@ -60,6 +62,11 @@ interface Side {
 }
 
 function played(): Side {
+  /** By lock. */
+  const handed = new Map<string, number[]>();
+  const told = ({ lock, nth = -1 }: Handed): { delivery: number | undefined } => ({
+    delivery: handed.get(lock)?.at(nth),
+  });
   let nowMs = 0;
   const clock = { ...systemClock, monotonicMs: () => nowMs };
   const jobs = new MemoryJobs(clock);
@@ -70,13 +77,18 @@ function played(): Side {
       const job = { name: 'update', data: '{}', key: KEY, enters: lane };
       return bull.add({ ...job, options: { attempts: 1_000, ...options } }).job.id;
     },
-    fetch: async (lock) => bull.delivered.fetch(lock, clock.wallMs())?.jobId,
-    complete: async ({ jobId, lock }) => bull.delivered.complete(jobId, lock, '1'),
-    fail: async ({ jobId, lock }, why) =>
-      bull.delivered.fail(jobId, lock, new Error('for good'), { why }),
-    async retry({ jobId, lock }) {
-      const { backoff = 0 } = bull.record(jobId)?.options ?? {};
-      return bull.delivered.retry(jobId, lock, new Error('once'), Number(backoff));
+    async fetch(lock) {
+      const fetched = bull.delivered.fetch(lock, clock.wallMs());
+      if (fetched !== undefined) handed.set(lock, [...(handed.get(lock) ?? []), fetched.delivery]);
+      return fetched?.jobId;
+    },
+    complete: async (job) => bull.delivered.complete(job.jobId, job.lock, '1', told(job)),
+    fail: async (job, why) =>
+      bull.delivered.fail(job.jobId, job.lock, new Error('for good'), { why, ...told(job) }),
+    async retry(job) {
+      const { backoff = 0 } = bull.record(job.jobId)?.options ?? {};
+      const once = new Error('once');
+      return bull.delivered.retry(job.jobId, job.lock, once, Number(backoff), told(job));
     },
     snooze: async ({ jobId, lock }, delayMs, survived = []) =>
       bull.delivered.snooze(jobId, lock, later(delayMs), survived),
@@ -137,8 +149,9 @@ async function real(redis: Redis): Promise<Real> {
     torilBackend(),
   );
   await worker.waitUntilReady();
-  const handed = new Map<string, Job>();
-  const jobOf = ({ lock }: Handed): Job => handed.get(lock) as Job;
+  /** By lock. */
+  const handed = new Map<string, Job[]>();
+  const jobOf = ({ lock, nth = -1 }: Handed): Job => handed.get(lock)?.at(nth) as Job;
   const answer = (work: Promise<unknown>): Promise<string> =>
     work.then(
       () => 'done',
@@ -147,14 +160,14 @@ async function real(redis: Redis): Promise<Real> {
   return {
     prefix,
     deliveries: new BullDeliveries(worker.backend),
-    delivery: (lock) => new BullDelivery(handed.get(lock) as Job, lock, worker.backend),
+    delivery: (lock) => new BullDelivery(jobOf({ jobId: '', lock }), lock, worker.backend),
     async add(options, lane) {
       const job = await queue.add('update', lane ? { lane } : {}, { attempts: 1_000, ...options });
       return job.id as string;
     },
     async fetch(lock) {
       const job = (await worker.getNextJob(lock, { block: false })) as Job | undefined;
-      if (job !== undefined) handed.set(lock, job);
+      if (job !== undefined) handed.set(lock, [...(handed.get(lock) ?? []), job]);
       return job?.id;
     },
     complete: (job) => answer(jobOf(job).moveToCompleted(1, job.lock, false)),
@@ -163,7 +176,10 @@ async function real(redis: Redis): Promise<Real> {
       else worker.backend.forgetWhenFailed(job.jobId);
       return answer(jobOf(job).moveToFailed(new UnrecoverableError('for good'), job.lock, false));
     },
-    retry: (job) => answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false)),
+    retry(job) {
+      worker.backend.noteDelivery(jobOf(job));
+      return answer(jobOf(job).moveToFailed(new Error('once'), job.lock, false));
+    },
     snooze(job, delayMs, survived = []) {
       const { jobId, lock } = job;
       const { attemptsMade } = jobOf(job);
@@ -312,6 +328,19 @@ async function stepOn(
   }
 }
 
+/** A job is back in its slot, and so under the same lock, when copies arrive of what was said of its first delivery. */
+async function latecomers(side: Side, end: 'retry' | 'fail'): Promise<unknown[]> {
+  const jobId = await side.add({}, true);
+  const slot = { jobId, lock: 'slot' };
+  await side.fetch(slot.lock);
+  const said = [end === 'retry' ? await side.retry(slot) : await side.fail(slot, 'left')];
+  await side.reprocess(jobId);
+  await side.fetch(slot.lock);
+  const first = { ...slot, nth: 0 };
+  said.push(await side.retry(first), await side.fail(first, 'left'), await side.complete(first));
+  return [said, await side.state([jobId]), await side.complete(slot)];
+}
+
 describe('the played BullMQ', () => {
   let redis: Redis;
   beforeAll(() => {
@@ -352,6 +381,23 @@ describe('the played BullMQ', () => {
       await side.close();
     }
   });
+
+  test.each(['retry', 'fail'] as const)(
+    'hears nothing of a former delivery under the same lock, after %s',
+    { tags: 'imitation' },
+    async (end) => {
+      const other = await real(redis);
+      try {
+        const expected = await latecomers(other, end);
+        const [said, , ended] = expected;
+        expect(said).toEqual(['done', 'missing lock', 'missing lock', 'missing lock']);
+        expect(ended).toBe('done');
+        expect(await latecomers(played(), end)).toEqual(expected);
+      } finally {
+        await other.close();
+      }
+    },
+  );
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])(
     'does what BullMQ does, on walk %i',

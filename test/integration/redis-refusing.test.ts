@@ -118,7 +118,7 @@ const STEPS: Readonly<
   'failing with a backoff': {
     options: { attempts: 9, backoff: LOCK_MS },
     act: ({ job, token, backend }) => {
-      backend.noteAttempts(job.id as string, job.attemptsMade);
+      backend.noteDelivery(job);
       return job.moveToFailed(new Error('no'), token, false);
     },
     ends: [['delayed'], 1],
@@ -126,7 +126,7 @@ const STEPS: Readonly<
   'failing, to be tried again at once': {
     options: { attempts: 9 },
     act: ({ job, token, backend }) => {
-      backend.noteAttempts(job.id as string, job.attemptsMade);
+      backend.noteDelivery(job);
       return job.moveToFailed(new Error('no'), token, false);
     },
     ends: [['wait'], 1],

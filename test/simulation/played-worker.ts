@@ -6,7 +6,7 @@
 import { pause, type Timer } from '../../src/base/clock.ts';
 import { Completing, type OwnCompletion } from '../../src/jobs/bullmq/fast-path/completing.ts';
 import { SlotTokens } from '../../src/jobs/bullmq/fast-path/slot-tokens.ts';
-import { Slots } from '../../src/jobs/bullmq/fast-path/slots.ts';
+import { type DoneJob, Slots } from '../../src/jobs/bullmq/fast-path/slots.ts';
 import type { Answer, PlayedDelivery } from '../../src/testing/bullmq/job-record.ts';
 import type { PlayedSlots } from './played-slots.ts';
 import type { ProcessClock } from './process-clock.ts';
@@ -109,17 +109,17 @@ export class PlayedWorker {
   }
 
   /** What BullMQ is told of a job that is in the value; what comes into its slot waits here. */
-  async complete({ jobId, lock }: PlayedDelivery, resultJson: string): Promise<void> {
+  async complete({ jobId, lock, delivery }: PlayedDelivery, resultJson: string): Promise<void> {
     const { world } = this.#options;
     const { removeOnComplete } = world.options.bull;
     const returnValue: unknown = resultJson === '' ? undefined : JSON.parse(resultJson);
-    const done = { jobId, token: lock, returnValue, removeOnComplete };
+    const done = { jobId, token: lock, delivery, returnValue, removeOnComplete };
     const asked = (): typeof done & { fetchNext: boolean } => ({
       ...done,
       fetchNext: this.#isFree(1),
     });
     const byOwn = (): Promise<OwnCompletion<Next>> =>
-      this.#completeOne(jobId, lock, resultJson, this.#takesJobs() && this.#isFree(1));
+      this.#completeOne(done, resultJson, this.#takesJobs() && this.#isFree(1));
     const completing = this.#completing as Completing<PlayedDelivery, Next>;
     const before = completing.before(asked());
     world.count(before === undefined ? 'completed by a call' : 'completed with their commit');
@@ -155,8 +155,7 @@ export class PlayedWorker {
 
   /** moveToFinished. */
   #completeOne(
-    jobId: string,
-    lock: string,
+    { jobId, token: lock, delivery }: Pick<DoneJob, 'jobId' | 'token' | 'delivery'>,
     result: string,
     fetchNext: boolean,
   ): Promise<OwnCompletion<Next>> {
@@ -164,7 +163,7 @@ export class PlayedWorker {
     return link
       .call(() => {
         const isHeld = world.bull.places.locks.tokenOf(jobId) === lock;
-        const answer = world.bull.delivered.complete(jobId, lock, result);
+        const answer = world.bull.delivered.complete(jobId, lock, result, { delivery });
         const next =
           isHeld && fetchNext ? world.bull.delivered.fetch(lock, world.timeFor(clock)) : undefined;
         return { answer, next };

@@ -4,9 +4,52 @@ import type { Twin } from './twin.ts';
 const WHY = 'the simulation has no client that knows nothing of lanes';
 const SNOOZED = { by: 'test', file: 'test/integration/snoozed-jobs.test.ts', why: WHY } as const;
 const PLAIN = { by: 'test', file: 'test/integration/plain-worker.test.ts', why: WHY } as const;
+const LATE_COPIES = {
+  by: 'test',
+  file: 'test/integration/late-copies.test.ts',
+  why: 'the simulation plays these scripts, and uses no id twice',
+} as const;
 const MISSING = { by: 'test', file: 'test/integration/missing-jobs.test.ts', why: WHY } as const;
 
 export const BULLMQ_TWINS: readonly Twin[] = [
+  {
+    name: 'charged-by-a-late-copy',
+    guard:
+      'what ends a delivery names it: a late copy of it does nothing to the job’s next one in the same slot, which has the same lock token',
+    hunt: { by: 'simulation', from: 29_757, seeds: 1, transactions: true },
+    edits: [
+      {
+        file: 'src/testing/bullmq/delivered-jobs.ts',
+        find: '    if (delivery === undefined || delivery === latest) return this.#hear(jobId, lock, survived);\n',
+        replace:
+          '    if (delivery !== Number.NaN || latest === undefined) return this.#hear(jobId, lock, survived);\n',
+      },
+    ],
+  },
+  {
+    name: 'ended-by-a-late-copy',
+    guard: 'the same in BullMQ’s scripts that charge an attempt, fail a job or complete it',
+    hunt: LATE_COPIES,
+    edits: [
+      {
+        file: 'src/jobs/bullmq/state/timed.ts',
+        find: 'if not isOwnDelivery(KEYS[${jobKeyAt}], delivery) then return ${CODE.lockMissing} end\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'completed-by-a-late-copy',
+    guard: 'the same in the script that completes many: a new job of the same id is not completed',
+    hunt: LATE_COPIES,
+    edits: [
+      {
+        file: 'src/jobs/bullmq/fast-path/finish.ts',
+        find: ' and isOwnDelivery(jobKey, delivery)',
+        replace: '',
+      },
+    ],
+  },
   {
     name: 'snoozed-unnoted',
     guard: 'the note that a job in the delayed set waits for its turn',

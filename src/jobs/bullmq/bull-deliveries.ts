@@ -87,12 +87,8 @@ export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
     return this.#endingIn(forGood(thrown), jobId, survived);
   }
 
-  retry(
-    { jobId, attemptsMade }: BullDelivery,
-    thrown: Error,
-    survived: readonly number[],
-  ): Promise<never> {
-    this.#backend.noteAttempts(jobId, attemptsMade);
+  retry({ jobId, job }: BullDelivery, thrown: Error, survived: readonly number[]): Promise<never> {
+    this.#backend.noteDelivery(job);
     return this.#endingIn(forThisAttempt(thrown), jobId, survived);
   }
 

@@ -8,12 +8,17 @@ import type { JobPlaces } from './job-places.ts';
 import type { Answer, JobQueueSettings, JobRecord, PlayedDelivery } from './job-record.ts';
 import type { JobRecords } from './job-records.ts';
 
-interface Failing {
+/** Which one ends (jobs/bullmq/state/timed.ts); undefined: not told. */
+interface Ending {
+  readonly delivery?: number | undefined;
+}
+
+interface Failing extends Ending {
   readonly survived?: readonly number[];
   readonly why?: 'holds' | 'left' | undefined;
 }
 
-interface Retrying {
+interface Retrying extends Ending {
   readonly survived?: readonly number[];
   /** Milliseconds since 1970, by Redis' clock as far as the worker knows it. */
   readonly wallMs?: number;
@@ -39,6 +44,7 @@ export class DeliveredJobs {
   /** Those that are taken for stalled as soon as they are delivered. */
   readonly #duplicates = new Set<string>();
   #nextLookMs = 0;
+  #deliveries = 0;
 
   constructor(parts: DeliveredJobsParts) {
     this.#parts = parts;
@@ -54,6 +60,7 @@ export class DeliveredJobs {
     const { job, options } = record;
     job.state = 'active';
     record.deliveries += 1;
+    record.delivery = ++this.#deliveries;
     for (const listener of this.#parts.records.listeners) listener.delivered?.(record, lock);
     record.delayedFor = undefined;
     const { id, name, data, attemptsMade, stalls, outcome, entered } = job;
@@ -64,6 +71,7 @@ export class DeliveredJobs {
       data: JSON.parse(data) as unknown,
       addedMs: record.timestamp,
       deliveries: record.deliveries,
+      delivery: record.delivery,
       lane: entered?.key ?? '',
       completable: undefined,
       isLastAttempt: () => attemptsMade + 1 >= attempts,
@@ -71,12 +79,12 @@ export class DeliveredJobs {
   }
 
   /** moveToFinished, as completed. */
-  complete(jobId: string, lock: string, result: string): Answer {
+  complete(jobId: string, lock: string, result: string, { delivery }: Ending = {}): Answer {
     const record = this.#parts.records.get(jobId);
     if (record === undefined) return 'missing lock';
     const { removeOnComplete } = { ...this.#parts.settings, ...record.options };
     const isGone = isRemoved(removeOnComplete);
-    if (this.#hear(jobId, lock) === undefined) {
+    if (this.#end(jobId, lock, { delivery }) === undefined) {
       // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
       const isDone = record.isRemoved ? isGone : record.job.state === 'completed';
       return isDone ? 'done' : 'missing lock';
@@ -92,8 +100,8 @@ export class DeliveredJobs {
    * moveToFinished, as failed, with what bull-backend.ts adds: a job that `holds` its lane stays whatever
    * `removeOnFail` says, and one that has `left` it so forgets its outcome.
    */
-  fail(jobId: string, lock: string, error: Error, { survived, why }: Failing = {}): Answer {
-    const record = this.#hear(jobId, lock, survived);
+  fail(jobId: string, lock: string, error: Error, failing: Failing = {}): Answer {
+    const record = this.#end(jobId, lock, failing);
     if (record === undefined) return 'missing lock';
     const { job } = record;
     job.attemptsMade += 1;
@@ -101,6 +109,7 @@ export class DeliveredJobs {
     job.alone = NEVER_ALONE;
     job.directive = '';
     record.error = error;
+    const { why } = failing;
     const { removeOnFail } = { ...this.#parts.settings, ...record.options };
     this.#finish(record, 'failed', why !== 'holds' && isRemoved(removeOnFail));
     if (why === 'left') job.outcome = '';
@@ -113,10 +122,11 @@ export class DeliveredJobs {
     lock: string,
     error: Error,
     backoffMs: number,
-    { survived, wallMs = this.#parts.clock.wallMs() }: Retrying = {},
+    retrying: Retrying = {},
   ): Answer {
+    const { wallMs = this.#parts.clock.wallMs() } = retrying;
     if (backoffMs <= 0) this.#parts.places.promoteDue(wallMs);
-    const record = this.#hear(jobId, lock, survived);
+    const record = this.#end(jobId, lock, retrying);
     if (record === undefined) return 'missing lock';
     record.job.attemptsMade += 1;
     record.job.failedReason = error.message;
@@ -204,6 +214,18 @@ export class DeliveredJobs {
     if (isGone) this.#parts.jobs.remove(job.id);
     this.#parts.deduplication.finished(record);
     for (const listener of this.#parts.records.listeners) listener.finished?.(record, state);
+  }
+
+  /** A slot's jobs have one token, and a copy of what was said of an earlier delivery may arrive late. */
+  #end(
+    jobId: string,
+    lock: string,
+    { survived, delivery }: Pick<Failing, 'survived' | 'delivery'>,
+  ): JobRecord | undefined {
+    const latest = this.#parts.records.get(jobId)?.delivery;
+    if (delivery === undefined || delivery === latest) return this.#hear(jobId, lock, survived);
+    this.#parts.jobs.noteSurvived(jobId, survived ?? []);
+    return undefined;
   }
 
   /** What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. */

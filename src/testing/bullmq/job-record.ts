@@ -6,8 +6,10 @@ import type { BedJobOptions } from './job-options.ts';
 
 /** A job as it is handed to a worker. */
 export interface PlayedDelivery extends Delivery {
-  /** The token of its lock, made by the worker for this delivery. */
+  /** The token of its lock: the worker's name for the slot that it came into. */
   readonly lock: string;
+  /** Its name, which no other delivery of the queue has: BullMQ's `processedOn`. */
+  readonly delivery: number;
 }
 
 /** How BullMQ answers a worker about a job: its lock is gone, or somebody else's by now. */
@@ -32,6 +34,8 @@ export interface JobRecord {
   /** It waits among those with a priority. */
   isPrioritized: boolean;
   deliveries: number;
+  /** The name of the last one. */
+  delivery: number;
   delayedFor: DelayReason | undefined;
   /** The last error that it was charged for, or failed with. */
   error: Error | undefined;

@@ -31,6 +31,7 @@ export class JobRecords {
       isRemoved: false,
       isPrioritized: false,
       deliveries: 0,
+      delivery: 0,
       delayedFor: undefined,
       error: undefined,
       result: '',

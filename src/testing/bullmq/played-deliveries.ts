@@ -31,29 +31,29 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     this.#options = options;
   }
 
-  complete({ jobId, lock }: PlayedDelivery, resultJson: string): Promise<void> {
+  complete({ jobId, lock, delivery }: PlayedDelivery, resultJson: string): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.delivered.complete(jobId, lock, resultJson));
+    return call(() => queue.delivered.complete(jobId, lock, resultJson, { delivery }));
   }
 
   fail(
-    { jobId, lock }: PlayedDelivery,
+    { jobId, lock, delivery }: PlayedDelivery,
     thrown: Error,
     survived: readonly number[],
     why?: 'left' | 'holds',
   ): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.delivered.fail(jobId, lock, thrown, { survived, why }));
+    return call(() => queue.delivered.fail(jobId, lock, thrown, { survived, why, delivery }));
   }
 
   /** The job stays active while a strategy of the user's takes its time. */
   async retry(job: PlayedDelivery, thrown: Error, survived: readonly number[]): Promise<void> {
     const { queue, call, wallMs } = this.#options;
-    const { jobId, lock } = job;
+    const { jobId, lock, delivery } = job;
     const inMs = await this.#backoffMs(job, thrown);
     if (inMs === GIVE_UP) return this.fail(job, thrown, survived);
     return call(() =>
-      queue.delivered.retry(jobId, lock, thrown, inMs, { survived, wallMs: wallMs() }),
+      queue.delivered.retry(jobId, lock, thrown, inMs, { survived, delivery, wallMs: wallMs() }),
     );
   }
 

@@ -4,11 +4,11 @@
  */
 import { type KeepJobs, type MinimalJob, raw2NextJobData, type RedisQueueBackend } from 'bullmq';
 import { systemClock } from '../../../base/clock.ts';
-import { Completing, type DoneJob, type OwnCompletion } from '../fast-path/completing.ts';
+import { Completing, type OwnCompletion } from '../fast-path/completing.ts';
 import { peculiaritiesOf } from '../fast-path/peculiarities.ts';
 import { RedisSlotCalls } from '../fast-path/redis-slot-calls.ts';
 import type { NextJob } from '../fast-path/slot-calls.ts';
-import { Slots } from '../fast-path/slots.ts';
+import { type DoneJob, Slots } from '../fast-path/slots.ts';
 import { CODE, FINISHED_AS } from '../state/layout.ts';
 import { isRefusal, type Standing } from './repeating.ts';
 import { heldOf, SettlingBackend } from './settling-backend.ts';
@@ -40,9 +40,16 @@ export abstract class CompletingBackend extends SettlingBackend {
     token: string,
     fetchNext: boolean,
   ): ReturnType<RedisQueueBackend['moveToCompleted']> {
-    const jobId = job.id as string;
+    const { id: jobId, processedOn: delivery } = job as MinimalJob & { readonly id: string };
     // No spread: it took 4 µs per job, a tenth of what a job of a hot key costs its worker.
-    const done: DoneJob = { jobId, token, returnValue, removeOnComplete, fetchNext };
+    const done: DoneJob = {
+      jobId,
+      token,
+      delivery,
+      returnValue,
+      removeOnComplete,
+      fetchNext,
+    };
     const byOwn = (): Completed =>
       super.moveToCompleted(job, returnValue, removeOnComplete, token, fetchNext) as Completed;
     return this.#completing.before(done) ?? this.#complete(job, done, byOwn);

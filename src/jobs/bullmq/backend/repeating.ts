@@ -19,6 +19,8 @@ export interface Held {
   readonly token: string;
   /** When it was delivered; undefined: not known. */
   readonly attemptsMade: number | undefined;
+  /** The delivery's name (state/timed.ts); undefined: not known, or nothing goes by it. */
+  readonly delivery?: number | undefined;
 }
 
 /** What became of a job about which Redis was to be told something. */

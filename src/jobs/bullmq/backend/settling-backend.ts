@@ -46,7 +46,8 @@ export abstract class SettlingBackend extends AddingBackend {
   });
   /** Why jobs fail for good that are just being reported. */
   readonly #failing = new Map<string, 'holds' | 'left'>();
-  readonly #attempts = new Map<string, number>();
+  /** Jobs that are about to be retried, as they were delivered. */
+  readonly #retrying = new Map<string, Pick<Held, 'attemptsMade' | 'delivery'>>();
   readonly #handingBack = new Set<string>();
 
   /**
@@ -73,7 +74,7 @@ export abstract class SettlingBackend extends AddingBackend {
         await this.#noteSnoozed(jobId);
       });
     }
-    const bull = this.moveToDelayedArgs(jobId, 0, token, delayMs, options);
+    const bull = super.moveToDelayedArgs(jobId, 0, token, delayMs, options);
     const args = [...bull, survived.join(' '), ...this.#limiterArguments];
     await this.#handBack('snooze', held, () => this.#carryOut(SNOOZE, jobId, args));
   }
@@ -215,28 +216,50 @@ export abstract class SettlingBackend extends AddingBackend {
   override async moveToDelayed(
     ...args: Parameters<RedisQueueBackend['moveToDelayed']>
   ): ReturnType<RedisQueueBackend['moveToDelayed']> {
-    const [jobId, , , token = '0'] = args;
-    return this.#untilDone('retry', this.#heldAs(jobId, token), 'moveToDelayed', () =>
-      super.moveToDelayed(...args),
-    );
+    const [jobId, atMs, delayMs, token = '0', options] = args;
+    const held = this.#heldAs(jobId, token);
+    const act = (): ReturnType<RedisQueueBackend['moveToDelayed']> =>
+      super.moveToDelayed(jobId, atMs, delayMs, token, { ...options, ...held });
+    return this.#untilDone('retry', held, 'moveToDelayed', act);
   }
 
   override async retryJob(...args: Parameters<RedisQueueBackend['retryJob']>): Promise<void> {
-    const [jobId, , token = '0'] = args;
-    return this.#untilDone('retry', this.#heldAs(jobId, token), 'retryJob', () =>
-      super.retryJob(...args),
-    );
+    const [jobId, lifo, token = '0', options] = args;
+    const held = this.#heldAs(jobId, token);
+    const act = (): Promise<void> => super.retryJob(jobId, lifo, token, { ...options, ...held });
+    return this.#untilDone('retry', held, 'retryJob', act);
   }
 
-  /** A job that is about to be retried was delivered with so many attempts made. */
-  noteAttempts(jobId: string, attemptsMade: number): void {
-    this.#attempts.set(jobId, attemptsMade);
+  // Its own backend hands the options on to these. BullMQ's own scripts look at no argument that is one too many.
+
+  override moveToDelayedArgs(
+    ...args: Parameters<RedisQueueBackend['moveToDelayedArgs']>
+  ): ReturnType<RedisQueueBackend['moveToDelayedArgs']> {
+    return [...super.moveToDelayedArgs(...args), deliveryIn(args[4])];
+  }
+
+  override retryJobArgs(
+    ...args: Parameters<RedisQueueBackend['retryJobArgs']>
+  ): ReturnType<RedisQueueBackend['retryJobArgs']> {
+    return [...super.retryJobArgs(...args), deliveryIn(args[3])];
+  }
+
+  protected override moveToFinishedArgs(
+    ...args: Parameters<RedisQueueBackend['moveToFinishedArgs']>
+  ): (string | number | boolean | Buffer)[] {
+    return [...super.moveToFinishedArgs(...args), args[0].processedOn ?? ''];
+  }
+
+  /** It is about to be retried: BullMQ says only its id then. */
+  noteDelivery(job: MinimalJob): void {
+    const { id, attemptsMade, processedOn: delivery } = job;
+    this.#retrying.set(id as string, { attemptsMade, delivery });
   }
 
   #heldAs(jobId: string, token: string): Held {
-    const attemptsMade = this.#attempts.get(jobId);
-    this.#attempts.delete(jobId);
-    return { jobId, token, attemptsMade };
+    const known = this.#retrying.get(jobId) ?? { attemptsMade: undefined };
+    this.#retrying.delete(jobId);
+    return { jobId, token, ...known };
   }
 
   /** By a processor that limits the rate by hand. */
@@ -268,6 +291,11 @@ export abstract class SettlingBackend extends AddingBackend {
   }
 }
 
-export function heldOf({ id, attemptsMade }: MinimalJob, token: string): Held {
-  return { jobId: id as string, token, attemptsMade };
+export function heldOf(job: MinimalJob, token: string): Held {
+  const { id, attemptsMade, processedOn: delivery } = job;
+  return { jobId: id as string, token, attemptsMade, delivery };
+}
+
+function deliveryIn(options: object | undefined): number | string {
+  return (options as Partial<Held> | undefined)?.delivery ?? '';
 }

@@ -4,7 +4,7 @@
  */
 import type { Completion } from './finisher.ts';
 import type { NextJob } from './slot-calls.ts';
-import type { Removal, Slots } from './slots.ts';
+import type { DoneJob, Slots } from './slots.ts';
 
 export interface OwnScripts<Fields, Own> {
   /** BullMQ's own fetches. */
@@ -15,15 +15,6 @@ export interface OwnScripts<Fields, Own> {
   isRefusal(thrown: unknown): boolean;
   /** Of a job that was fetched here; undefined: there was none. */
   ownOf(next: NextJob<Fields>): Own;
-}
-
-export interface DoneJob {
-  readonly jobId: string;
-  /** Of its lock. */
-  readonly token: string;
-  readonly returnValue: unknown;
-  readonly removeOnComplete: Removal;
-  readonly fetchNext: boolean;
 }
 
 export interface OwnCompletion<Own> {
@@ -50,17 +41,11 @@ export class Completing<Fields, Own> {
 
   /** With all others of this moment, where they are ordinary ones; else by `byOwn`. May be asked again if it rejects. */
   async complete(
-    { jobId, token, returnValue, removeOnComplete, fetchNext }: DoneJob,
+    done: DoneJob,
     byOwn: () => Promise<OwnCompletion<Own>>,
   ): Promise<OwnCompletion<Own>> {
-    const completed = await this.#slots.complete(
-      jobId,
-      token,
-      returnValue,
-      removeOnComplete,
-      this.#wants(fetchNext),
-    );
-    return completed === undefined ? byOwn() : this.#withNext(completed, token);
+    const completed = await this.#slots.complete(done, this.#wants(done.fetchNext));
+    return completed === undefined ? byOwn() : this.#withNext(completed, done.token);
   }
 
   /** It may have been fetched already, or is fetched together with others. */

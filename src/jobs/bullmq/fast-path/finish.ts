@@ -1,6 +1,6 @@
 import { type Packed, PACKING_LUA } from '../../redis/scripts/packing.ts';
 import { OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
-import { NOW_MS_LUA } from '../state/timed.ts';
+import { NOW_MS_LUA, OWN_DELIVERY_LUA } from '../state/timed.ts';
 import { FIELD, SCORE_PER_MS } from '../state/layout.ts';
 
 /**
@@ -10,13 +10,17 @@ import { FIELD, SCORE_PER_MS } from '../state/layout.ts';
  */
 export type FinishSettings = readonly [lockMs: string, workerName: string];
 
-/** `result`: JSON. Flags: fetch another job with the same token; remove this one instead of keeping it. */
+/**
+ * `result`: JSON. Flags: fetch another job with the same token; remove this one instead of keeping it. `delivery`: its name
+ * (state/timed.ts), '' where nothing is done twice.
+ */
 export type FinishArguments = readonly [
   jobId: string,
   token: string,
   result: Packed,
   wantsNext: 0 | 1,
   remove: 0 | 1,
+  delivery: string,
 ];
 
 /**
@@ -36,7 +40,7 @@ export type FinishArguments = readonly [
  * (as text: a number takes Redis 0.4 µs), and what else is to be told.
  */
 export const FINISHING_LUA: string = `
-local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
+${OWN_DELIVERY_LUA}local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
 
 -- How many events to keep; nil if the queue is restricted.
 local function eventsLimit()
@@ -79,12 +83,13 @@ local function finish(jobs, answers)
   local tokens, locks = lockTokens(jobs)
   local ids, scores, keys = {}, {}, {}
   for n = 1, #jobs do
-    local jobId, token, result, _, remove, outcome = unpack(jobs[n])
+    local jobId, token, result, _, remove, delivery, outcome = unpack(jobs[n])
     local jobKey = prefix .. jobId
     -- An error in the midst of the script would leave those before it half finished.
     local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}')
     local isPlain = eventsMax and not job.err and job[1] and not job[3] and not job[4] and not job[5]
-    if isPlain and tokens[n] == token and call('LREM', active, '-1', jobId) > 0 then
+    local isHeld = isPlain and tokens[n] == token and isOwnDelivery(jobKey, delivery)
+    if isHeld and call('LREM', active, '-1', jobId) > 0 then
       if #ids == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
       ids[#ids + 1], keys[#keys + 1] = jobId, locks[n]
       if remove == 1 then

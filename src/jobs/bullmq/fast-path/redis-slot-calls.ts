@@ -20,12 +20,13 @@ export class RedisSlotCalls implements SlotCalls {
   async finish(jobs: readonly ToComplete[]): Promise<Answers> {
     const packing = new Packing();
     const all = jobs.map(
-      ({ jobId, token, result, fetchNext, remove }): FinishArguments => [
+      ({ jobId, token, result, fetchNext, remove, delivery }): FinishArguments => [
         jobId,
         token,
         packing.text(result),
         fetchNext ? 1 : 0,
         remove ? 1 : 0,
+        String(delivery ?? ''),
       ],
     );
     return answersOf(await this.#run(FINISH, packing.arguments([this.#settings, ...all])));

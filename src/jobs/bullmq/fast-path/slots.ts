@@ -14,6 +14,18 @@ import { SlotFiller } from './slot-filler.ts';
 /** BullMQ's `removeOnComplete`: always or never, or else by number and age. */
 export type Removal = boolean | number | object | undefined;
 
+/** A job that BullMQ says is done. */
+export interface DoneJob {
+  readonly jobId: string;
+  /** Of its lock. */
+  readonly token: string;
+  /** The name of its delivery (`ToComplete`). */
+  readonly delivery: number | undefined;
+  readonly returnValue: unknown;
+  readonly removeOnComplete: Removal;
+  readonly fetchNext: boolean;
+}
+
 /** The worker whose slots they are. */
 export interface SlotOwner {
   /** Whether it takes on further jobs. */
@@ -101,10 +113,7 @@ export class Slots<Fields = string[]> {
 
   /** Undefined: BullMQ's own script must. */
   async complete(
-    jobId: string,
-    token: string,
-    returnValue: unknown,
-    removeOnComplete: Removal,
+    { jobId, token, delivery, returnValue, removeOnComplete }: DoneJob,
     fetchNext: boolean,
   ): Promise<Completion<Fields> | undefined> {
     const remove = this.#removes(removeOnComplete);
@@ -112,8 +121,8 @@ export class Slots<Fields = string[]> {
     const finisher = this.#finisher ?? (await this.#ready());
     if (finisher === undefined) return undefined;
     const result = JSON.stringify(returnValue) ?? 'null';
-    const completed = await finisher.complete({ jobId, token, result, remove, fetchNext });
-    const { answer, finishedOn } = completed;
+    const toComplete = { jobId, token, delivery, result, remove, fetchNext };
+    const { answer, finishedOn } = await finisher.complete(toComplete);
     return answer === 'slow' ? undefined : { answer, finishedOn };
   }
 

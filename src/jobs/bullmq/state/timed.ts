@@ -1,9 +1,15 @@
 /**
  * BullMQ's scripts that are told what time it is, told by Redis. BullMQ tells them the worker's own wall clock: one
  * that is an hour ahead starts what is delayed an hour early, and notes times that nobody else can use.
+ *
+ * Those that end a delivery are also told which one. BullMQ's go by the token of the job's lock, and a slot of a worker locks
+ * all its jobs under one token: a job that comes back to its slot, or a new job of its id, has the same one again. And a client
+ * whose connection was cut sends an unanswered request again, of which the first copy may arrive later still. It charged an
+ * attempt twice (simulation, seed 29757), and would complete a new job that was never applied.
  */
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import { isKnownBullMQ } from './known-bullmq.ts';
+import { CODE } from './layout.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 
 /** Where each has the time among its arguments, counted from 1. */
@@ -17,6 +23,24 @@ const TIME_AT = {
   addJobScheduler: 7,
   updateJobScheduler: 5,
 } as const;
+
+/** Which of its KEYS is the job's. What gives a job back is not told: it charges nothing, and a copy has it delivered once more at worst. */
+const JOB_KEY_AT: Partial<Readonly<Record<TimedName, number>>> = {
+  moveToFinished: 12,
+  moveToDelayed: 5,
+  retryJob: 4,
+};
+
+/**
+ * A fragment. A delivery is named by its `processedOn`, in Redis's milliseconds: where a copy is under way, the client has connected
+ * again before the job is delivered again. '': not told. If the job is gone, BullMQ's own script says so.
+ */
+export const OWN_DELIVERY_LUA = `local function isOwnDelivery(jobKey, delivery)
+  if delivery == '' then return true end
+  local latest = redis.call('HGET', jobKey, 'processedOn')
+  return not latest or latest == delivery
+end
+`;
 
 /** A fragment: `nowMs` is Redis's time in milliseconds since 1970, as text. */
 export const NOW_MS_LUA: string = `local clock = redis.call('TIME')
@@ -53,11 +77,19 @@ type TimedName = keyof typeof TIME_AT;
 function timed(name: TimedName, at: number): Script {
   return madeLater(`torilTimed${name[0]?.toUpperCase()}${name.slice(1)}`, () => ({
     numberOfKeys: bullScript(name).numberOfKeys,
-    lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs
+    lua: `${NOW_MS_LUA}${ownDeliveryLua(JOB_KEY_AT[name])}ARGV[${at}] = nowMs
 ${bullFunctionLua(name)}
 local reply = ${name}(KEYS, ARGV)
 if type(reply) == 'table' and #reply == 4 then reply[5] = nowMs end
 return reply
 `,
   }));
+}
+
+/** The delivery comes last. */
+function ownDeliveryLua(jobKeyAt: number | undefined): string {
+  if (jobKeyAt === undefined) return '';
+  return `${OWN_DELIVERY_LUA}local delivery = table.remove(ARGV)
+if not isOwnDelivery(KEYS[${jobKeyAt}], delivery) then return ${CODE.lockMissing} end
+`;
 }

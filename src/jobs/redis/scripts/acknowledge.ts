@@ -148,7 +148,7 @@ end
 
 local function finishLater(jobId, slot, decision, key)
   local result = #decision > 1 and string.sub(decision, 2) or 'null'
-  finishing[#finishing + 1] = { jobId, slot.token, result, completing[3], slot.remove, decision }
+  finishing[#finishing + 1] = { jobId, slot.token, result, completing[3], slot.remove, '', decision }
   places[#finishing] = slot.place
   finishingKeys[#finishing] = key
 end
@@ -263,7 +263,7 @@ if #finishing > 0 then
     local answer = isDone and done[n] or 'slow'
     answers[places[n]] = answer
     if answer == 'slow' then
-      leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][6], finishingKeys[n])
+      leaveOutcome(finishing[n][1], '${PLAIN_APPLIED}', finishing[n][7], finishingKeys[n])
     end
   end
 end
