@@ -156,8 +156,14 @@ export interface Lanes extends JointLanes {
    * Notes that a job which stalled before is about to be applied alone, under this token. Returns of how many such
    * starts a process died, and 1 for this one: the job has stalled since, without an attempt charged.
    * @param survived the tokens of earlier starts that this process has lived through
+   * @param deathsMax if so many processes died, nothing is noted of this one: it does not begin
    */
-  startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number>;
+  startAlone(
+    jobId: string,
+    token: number,
+    survived: readonly number[],
+    deathsMax: number,
+  ): Promise<number>;
   /** Notes only that this process has lived through starts under these tokens. */
   noteSurvived(jobId: string, tokens: readonly number[]): Promise<void>;
   /** What holds each of these lanes up now. Nobody need have told: a plain BullMQ client knows no lanes. */

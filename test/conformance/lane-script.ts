@@ -134,7 +134,7 @@ export class LaneScript {
         stalls: this.#below(4) + 1,
         attemptsMade: this.#below(2),
       });
-    return this.#stage.lanes.startAlone(jobId, this.#below(9) + 1, survived);
+    return this.#stage.lanes.startAlone(jobId, this.#below(9) + 1, survived, this.#below(4));
   }
 
   async #add(): Promise<string> {

@@ -555,7 +555,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
       test('moves jobs to the end of the lane, with a new sequence and a clean slate', async () => {
         const taken = await enter('a', 'b', 'c');
         await lanes.direct('b', 'skip');
-        await lanes.startAlone('a', 7, []);
+        await lanes.startAlone('a', 7, [], 9);
         const decisions = new Map([
           ['a', 'm'],
           ['b', 'm'],
@@ -569,7 +569,7 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
           ['b', ''],
         ]);
         expect(after.entries[1]?.sequence).toBeGreaterThan(taken.entries[2]?.sequence as number);
-        expect(await lanes.startAlone('a', 8, [])).toBe(1);
+        expect(await lanes.startAlone('a', 8, [], 9)).toBe(1);
       });
 
       test('a job is marked to be delivered, unless it has another mark', async () => {
@@ -784,69 +784,82 @@ export function lanesSuite(engine: string, openStage: () => Promise<Stage>): voi
     describe('startAlone', () => {
       test('counts the starts of which a process died', async () => {
         await stage.addJob('a', { stalls: 1 });
-        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        expect(await lanes.startAlone('a', 10, [], 9)).toBe(1);
         await stage.changeJob('a', { stalls: 2 });
-        expect(await stage.other.startAlone('a', 20, [])).toBe(2);
+        expect(await stage.other.startAlone('a', 20, [], 9)).toBe(2);
         await stage.changeJob('a', { stalls: 3 });
-        expect(await lanes.startAlone('a', 30, [])).toBe(3);
-        expect(await lanes.startAlone('ghost', 40, [])).toBe(0);
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(3);
+        expect(await lanes.startAlone('ghost', 40, [], 9)).toBe(0);
+      });
+
+      test('notes none that does not begin, since too many died of others', async () => {
+        await stage.addJob('a', { stalls: 1 });
+        expect(await lanes.startAlone('a', 10, [], 1)).toBe(1);
+        await stage.changeJob('a', { stalls: 2 });
+        expect(await stage.other.startAlone('a', 20, [], 1)).toBe(2);
+        await stage.changeJob('a', { stalls: 3 }); // its process has ended
+        expect(await lanes.startAlone('a', 30, [], 1)).toBe(2);
+        await stage.other.noteSurvived('a', [10]); // after all
+        expect(await lanes.startAlone('a', 30, [], 1)).toBe(1);
+        await stage.changeJob('a', { stalls: 4 });
+        expect(await lanes.startAlone('a', 40, [], 1)).toBe(2);
       });
 
       test('does not count one after which the job has not stalled, or was charged for', async () => {
         await stage.addJob('a', { stalls: 1 });
-        expect(await lanes.startAlone('a', 10, [])).toBe(1);
-        expect(await lanes.startAlone('a', 20, [])).toBe(1); // its commit was lost
+        expect(await lanes.startAlone('a', 10, [], 9)).toBe(1);
+        expect(await lanes.startAlone('a', 20, [], 9)).toBe(1); // its commit was lost
         await stage.changeJob('a', { stalls: 2, attemptsMade: 1 }); // it failed, and died waiting
-        expect(await lanes.startAlone('a', 30, [])).toBe(1);
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(1);
         await stage.changeJob('a', { stalls: 3 });
-        expect(await lanes.startAlone('a', 40, [])).toBe(2);
+        expect(await lanes.startAlone('a', 40, [], 9)).toBe(2);
       });
 
       test('does not count one that its process has lived through: it begins the job again', async () => {
         await stage.addJob('a', { stalls: 1 });
-        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        expect(await lanes.startAlone('a', 10, [], 9)).toBe(1);
         await stage.changeJob('a', { stalls: 2 });
-        expect(await lanes.startAlone('a', 20, [10])).toBe(1);
+        expect(await lanes.startAlone('a', 20, [10], 9)).toBe(1);
         await stage.changeJob('a', { stalls: 3 });
-        expect(await lanes.startAlone('a', 30, [])).toBe(2); // another process: that of 20 has died
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(2); // another process: that of 20 has died
       });
 
       test('or it has given the job back', async () => {
         await stage.addJob('a', { stalls: 1 });
-        expect(await lanes.startAlone('a', 10, [])).toBe(1);
+        expect(await lanes.startAlone('a', 10, [], 9)).toBe(1);
         await stage.other.noteSurvived('a', [10]);
         await stage.changeJob('a', { stalls: 2 }); // somebody else died of something else
-        expect(await lanes.startAlone('a', 20, [])).toBe(1);
+        expect(await lanes.startAlone('a', 20, [], 9)).toBe(1);
         await stage.changeJob('a', { stalls: 3 });
-        expect(await lanes.startAlone('a', 30, [])).toBe(2);
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(2);
       });
 
       test('takes one back that its process has lived through, and no other', async () => {
         await stage.addJob('a', { stalls: 1 });
         for (const [at, token] of [10, 20, 30].entries()) {
           await stage.changeJob('a', { stalls: at + 2 });
-          expect(await lanes.startAlone('a', token, [])).toBe(at + 1);
+          expect(await lanes.startAlone('a', token, [], 9)).toBe(at + 1);
         }
         await stage.other.noteSurvived('a', [10]);
-        expect(await lanes.startAlone('a', 30, [])).toBe(2); // its answer was lost, and it was sent again
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(2); // its answer was lost, and it was sent again
         await stage.changeJob('a', { stalls: 5 });
-        expect(await lanes.startAlone('a', 40, [10, 30])).toBe(2);
+        expect(await lanes.startAlone('a', 40, [10, 30], 9)).toBe(2);
         await stage.other.noteSurvived('a', [20]);
-        expect(await lanes.startAlone('a', 40, [])).toBe(1);
+        expect(await lanes.startAlone('a', 40, [], 9)).toBe(1);
       });
 
       test('heeds none that arrives too late', async () => {
         await stage.addJob('a', { stalls: 1 });
         await stage.other.noteSurvived('a', [10]);
-        expect(await lanes.startAlone('a', 10, [])).toBe(1); // its process lives
+        expect(await lanes.startAlone('a', 10, [], 9)).toBe(1); // its process lives
         await stage.changeJob('a', { stalls: 2 });
-        expect(await lanes.startAlone('a', 20, [])).toBe(1);
-        expect(await lanes.startAlone('a', 15, [])).toBe(1);
+        expect(await lanes.startAlone('a', 20, [], 9)).toBe(1);
+        expect(await lanes.startAlone('a', 15, [], 9)).toBe(1);
         await stage.other.noteSurvived('a', [20]);
         await stage.changeJob('a', { stalls: 3 });
-        expect(await lanes.startAlone('a', 30, [])).toBe(1);
+        expect(await lanes.startAlone('a', 30, [], 9)).toBe(1);
         await stage.other.noteSurvived('ghost', [30]);
-        expect(await lanes.startAlone('ghost', 40, [])).toBe(0);
+        expect(await lanes.startAlone('ghost', 40, [], 9)).toBe(0);
       });
     });
 

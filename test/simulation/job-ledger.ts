@@ -123,12 +123,16 @@ export class JobLedger {
     this.#job(jobId).throws += 1;
   }
 
-  /** A process is about to apply it alone. */
+  /** A process asks to apply it alone; it asks again when it has waited for those that may have died of it. */
   startsAlone(process: string, jobId: string, token: number): void {
-    this.#job(jobId).starts.set(token, { process, state: 'sent', stalledMs: 0 });
+    const { starts } = this.#job(jobId);
+    if (!starts.has(token)) starts.set(token, { process, state: 'sent', stalledMs: 0 });
   }
 
-  /** Redis knows that: a stall that follows is put down to it. */
+  /**
+   * Redis has noted it: a stall that follows is put down to it. The process may end before it hears that, and so before it begins: whoever
+   * must be told before he begins can always end in between. Such an end counts, once; nothing else that is no death does.
+   */
   startedAlone(jobId: string, token: number): void {
     const { starts } = this.#job(jobId);
     const start = starts.get(token);

@@ -126,9 +126,11 @@ export class ObservedJobs extends MemoryJobs {
     return answer;
   }
 
-  override startAlone(jobId: string, token: number, survived: readonly number[]): number {
-    const starts = super.startAlone(jobId, token, survived);
-    this.#auditor.jobs.startedAlone(jobId, token);
+  override startAlone(...asked: Parameters<MemoryJobs['startAlone']>): number {
+    const [jobId, token] = asked;
+    const starts = super.startAlone(...asked);
+    const isNoted = this.get(jobId)?.alone.token === token;
+    if (isNoted) this.#auditor.jobs.startedAlone(jobId, token);
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;
   }

@@ -194,9 +194,9 @@ export class WorkerProcess {
       });
     const lanes = this.#lanesOver(travel, played);
     const startAlone = lanes.startAlone.bind(lanes);
-    lanes.startAlone = (jobId, token, survived) => {
+    lanes.startAlone = (jobId, token, ...more) => {
       this.#world.auditor.jobs.startsAlone(this.name, jobId, token);
-      return startAlone(jobId, token, survived);
+      return startAlone(jobId, token, ...more);
     };
     return lanes;
   }

@@ -64,8 +64,21 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    if (starts > 1 && starts > context.options.stallsMax) {\n',
+        find: '    if (starts > 1 && starts > stallsMax) {\n',
         replace: '    if (starts < 0) {\n',
+      },
+    ],
+  },
+  {
+    name: 'noted-though-not-begun',
+    guard:
+      'a start is noted only if it is to begin: a process that waits for others’ last word may end without having begun the job',
+    hunt: { by: 'simulation', from: 79_403, seeds: 1, transactions: true },
+    edits: [
+      {
+        file: 'src/jobs/memory/memory-job.ts',
+        find: '  if (!isLate && deaths.length < deathsMax)\n',
+        replace: '  if (!isLate && deathsMax >= 0)\n',
       },
     ],
   },
@@ -113,9 +126,9 @@ export const JOB_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/fold/fold.ts',
-        find: '    let starts = await context.lanes.startAlone(jobId, token, survived);\n',
+        find: '    let starts = await context.lanes.startAlone(jobId, token, survived, stallsMax);\n',
         replace:
-          '    let starts = await context.lanes.startAlone(jobId, token, survived.slice(1e9));\n',
+          '    let starts = await context.lanes.startAlone(jobId, token, survived.slice(1e9), stallsMax);\n',
       },
     ],
   },

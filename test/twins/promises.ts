@@ -73,6 +73,7 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
       'retried-in-silence',
     ],
     ...['begun-again-in-silence', 'survived-said-once', 'dead-at-once', 'survived-said-late'],
+    ...['noted-though-not-begun'],
     ...['limit-is-a-failure', 'charged-twice', 'charged-by-a-late-copy'],
     ...['asynchronous-blocking-unseen', 'suspects-together', 'others-under-suspicion'],
     ...['no-fresh-batch'],

@@ -52,7 +52,8 @@ interface StartsAlone {
   readonly attemptsMade: number;
   /** 0: none. */
   readonly token: number;
-  readonly isSurvived: boolean;
+  /** Its process has lived through it, or it is among the deaths. */
+  readonly isOver: boolean;
   readonly deaths: readonly number[];
 }
 
@@ -60,7 +61,7 @@ export const NEVER_ALONE: StartsAlone = {
   stalls: 0,
   attemptsMade: 0,
   token: 0,
-  isSurvived: false,
+  isOver: false,
   deaths: [],
 };
 
@@ -115,15 +116,22 @@ export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
 }
 
 /** START_ALONE of scripts/start-alone.ts. */
-export function startAlone(job: MemoryJob, token: number, survived: readonly number[]): number {
+export function startAlone(
+  job: MemoryJob,
+  token: number,
+  survived: readonly number[],
+  deathsMax: number,
+): number {
   noteSurvived(job, survived);
   const { stalls, attemptsMade, alone: last } = job;
   const isNew = token > last.token;
-  const isOver = last.token === 0 || last.isSurvived || last.attemptsMade !== attemptsMade;
+  const isOver = last.token === 0 || last.isOver || last.attemptsMade !== attemptsMade;
   const died = isNew && !isOver && last.stalls !== stalls;
   const deaths = died ? [...last.deaths, last.token] : last.deaths;
-  const isLate = !isNew && (token < last.token || last.isSurvived);
-  job.alone = isLate ? last : { stalls, attemptsMade, token, isSurvived: false, deaths };
+  const isLate = !isNew && (token < last.token || last.isOver);
+  if (!isLate && deaths.length < deathsMax)
+    job.alone = { stalls, attemptsMade, token, isOver: false, deaths };
+  else if (died) job.alone = { ...last, isOver: true, deaths };
   return deaths.length + 1;
 }
 
@@ -132,7 +140,7 @@ export function noteSurvived(job: MemoryJob, tokens: readonly number[]): void {
   if (tokens.length === 0) return;
   const { alone } = job;
   const token = Math.max(alone.token, ...tokens);
-  const isSurvived = alone.isSurvived || tokens.includes(token);
+  const isOver = alone.isOver || tokens.includes(token);
   const deaths = alone.deaths.filter((death) => !tokens.includes(death));
-  job.alone = { ...alone, token, isSurvived, deaths };
+  job.alone = { ...alone, token, isOver, deaths };
 }

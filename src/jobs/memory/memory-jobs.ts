@@ -217,9 +217,9 @@ export class MemoryJobs {
   }
 
   /** 0: the job is gone. */
-  startAlone(jobId: string, token: number, survived: readonly number[]): number {
+  startAlone(jobId: string, token: number, survived: readonly number[], deathsMax: number): number {
     const job = this.#jobs.get(jobId);
-    return job === undefined ? 0 : startAlone(job, token, survived);
+    return job === undefined ? 0 : startAlone(job, token, survived, deathsMax);
   }
 
   /** NOTE_SURVIVED of scripts/start-alone.ts. */

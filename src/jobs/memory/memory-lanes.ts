@@ -94,8 +94,13 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.putBack(keys, token));
   }
 
-  startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
-    return this.travel(() => this.#jobs.startAlone(jobId, token, survived));
+  startAlone(
+    jobId: string,
+    token: number,
+    survived: readonly number[],
+    deathsMax: number,
+  ): Promise<number> {
+    return this.travel(() => this.#jobs.startAlone(jobId, token, survived, deathsMax));
   }
 
   noteSurvived(jobId: string, tokens: readonly number[]): Promise<void> {

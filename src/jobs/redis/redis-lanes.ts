@@ -115,8 +115,14 @@ export class RedisLanes implements Lanes {
     await this.#scripts.run(PUT_BACK, [token, ...keys]);
   }
 
-  async startAlone(jobId: string, token: number, survived: readonly number[]): Promise<number> {
-    return Number(await this.#scripts.run(START_ALONE, [jobId, token, survived.join(' ')]));
+  async startAlone(
+    jobId: string,
+    token: number,
+    survived: readonly number[],
+    deathsMax: number,
+  ): Promise<number> {
+    const args = [jobId, token, survived.join(' '), deathsMax];
+    return Number(await this.#scripts.run(START_ALONE, args));
   }
 
   async noteSurvived(jobId: string, tokens: readonly number[]): Promise<void> {

@@ -164,16 +164,16 @@ class Folding {
     const { token } = this.#start;
     const survived = memory.worker.isolatedStarts.begin(jobId, token);
     this.#turn.begunAlone = jobId;
-    let starts = await context.lanes.startAlone(jobId, token, survived);
+    const { stallsMax } = context.options;
+    let starts = await context.lanes.startAlone(jobId, token, survived, stallsMax);
     memory.worker.isolatedStarts.told(jobId, token);
-    if (starts > 1 && starts > context.options.stallsMax) {
+    if (starts > 1 && starts > stallsMax) {
       if (!(await waitForLastWord(this.#turn))) return { kind: 'lost' };
-      starts = await context.lanes.startAlone(jobId, token, survived);
+      starts = await context.lanes.startAlone(jobId, token, survived, stallsMax);
     }
     this.#calls.restart();
     if (this.#turn.closing()) return CLOSING;
-    if (starts > context.options.stallsMax)
-      return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
+    if (starts > stallsMax) return this.#exhaust(entry, update, stalledTooOften(entry, starts - 1));
     const verdict = await this.#apply(entry, update);
     return verdict.kind === 'decided' ? COMMIT : verdict;
   }

@@ -3,7 +3,7 @@ import { ALONE_FIELD, type Script } from './script.ts';
 
 /**
  * A fragment: what is kept of the times at which a job was begun alone. `<stalls> <attempts> <token> <token>...`: the
- * stalls and attempts at the last start, its token (`+` before it: its process has lived through it), and the tokens of
+ * stalls and attempts at the last start, its token (`+` before it: its process has lived through it, or it is among the dead already), and the tokens of
  * those of which a process died. A start has the fencing token of its lease for a name, so later ones have higher ones.
  *
  * `survive` takes the tokens of starts, with spaces between them, that a process says it has lived through: one may have been
@@ -38,12 +38,13 @@ end
 `;
 
 /**
- * A job that stalled before is about to be applied alone: notes it, in case the process dies of it. It did if
+ * A job that stalled before is about to be applied alone: notes it, in case the process dies of it, unless so many died of others that
+ * it is not begun: its process may end while it waits for their last word (simulation with transactions, seed 79403). A process died of it if
  * the job has stalled once more when it is begun again, without an attempt charged in between (a start that ended with an
  * error does not count), unless its process says that it lives.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] the token of this start
- *   ARGV[4] of those before it that this process has lived through
+ *   ARGV[4] of those before it that this process has lived through  ARGV[5] deaths with which it is not begun
  *   Returns of how many starts a process died, and 1 for this one; 0 if the job is gone.
  */
 export const START_ALONE: Script = {
@@ -58,14 +59,15 @@ local starts = startsOf(jobKey)
 survive(starts, ARGV[4])
 local isNew = tonumber(token) > tonumber(starts.last)
 if isNew and starts.last ~= '0' and not starts.lived and starts.stalls ~= stalls and starts.attempts == attempts then
-  starts.dead = starts.dead .. ' ' .. starts.last
+  starts.dead, starts.lived = starts.dead .. ' ' .. starts.last, true
 end
+local deaths = select(2, string.gsub(starts.dead, ' ', ''))
 -- One that arrives when it was survived, or when a later one has begun, is nobody's any more.
-if isNew or (token == starts.last and not starts.lived) then
+if deaths < tonumber(ARGV[5]) and (isNew or (token == starts.last and not starts.lived)) then
   starts.stalls, starts.attempts, starts.last, starts.lived = stalls, attempts, token, false
 end
 keepStarts(jobKey, starts)
-return select(2, string.gsub(starts.dead, ' ', '')) + 1
+return deaths + 1
 `,
 };
 
