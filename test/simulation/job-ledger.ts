@@ -123,10 +123,9 @@ export class JobLedger {
     this.#job(jobId).throws += 1;
   }
 
-  /** A process asks to apply it alone; it asks again when it has waited for those that may have died of it. */
+  /** A process asks to apply it alone. One that asks again, since others may have died of it, has not begun so far. */
   startsAlone(process: string, jobId: string, token: number): void {
-    const { starts } = this.#job(jobId);
-    if (!starts.has(token)) starts.set(token, { process, state: 'sent', stalledMs: 0 });
+    this.#job(jobId).starts.set(token, { process, state: 'sent', stalledMs: 0 });
   }
 
   /**

@@ -79,6 +79,15 @@ test('one that has said that it lived through it does not, though it has ended s
   expect(here.hold()).toEqual(['P7']);
 });
 
+test('one that asks once more whether it may begin has not begun by what was noted before', () => {
+  const here = scene(1);
+  beginAndStall(here, 'p1', 1);
+  here.ledger.startsAlone('p1', 'a', 1);
+  here.ledger.stalled('a');
+  here.dead.add('p1');
+  expect(here.hold()).toEqual(['P7']);
+});
+
 test('one death is one, however often the job stalls, and a later start is another', () => {
   const once = scene(2);
   beginAndStall(once, 'p1', 1);
