@@ -33,7 +33,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/bullmq/state/timed.ts',
-        find: 'if not isOwnDelivery(KEYS[${jobKeyAt}], delivery) then return ${CODE.lockMissing} end\n',
+        find: 'if latest and latest ~= delivery then return ${CODE.lockMissing} end\n',
         replace: '',
       },
     ],
@@ -45,7 +45,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/bullmq/fast-path/finish.ts',
-        find: ' and isOwnDelivery(jobKey, delivery)',
+        find: " and (delivery == '' or delivery == job[6])",
         replace: '',
       },
     ],

@@ -1,6 +1,6 @@
 import { type Packed, PACKING_LUA } from '../../redis/scripts/packing.ts';
 import { OUTCOME_FIELD, type Script } from '../../redis/scripts/script.ts';
-import { NOW_MS_LUA, OWN_DELIVERY_LUA } from '../state/timed.ts';
+import { NOW_MS_LUA } from '../state/timed.ts';
 import { FIELD, SCORE_PER_MS } from '../state/layout.ts';
 
 /**
@@ -40,7 +40,7 @@ export type FinishArguments = readonly [
  * (as text: a number takes Redis 0.4 µs), and what else is to be told.
  */
 export const FINISHING_LUA: string = `
-${OWN_DELIVERY_LUA}local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
+local active, events, delayed = prefix .. 'active', prefix .. 'events', prefix .. 'delayed'
 
 -- How many events to keep; nil if the queue is restricted.
 local function eventsLimit()
@@ -86,9 +86,9 @@ local function finish(jobs, answers)
     local jobId, token, result, _, remove, delivery, outcome = unpack(jobs[n])
     local jobKey = prefix .. jobId
     -- An error in the midst of the script would leave those before it half finished.
-    local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}')
+    local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}', 'processedOn')
     local isPlain = eventsMax and not job.err and job[1] and not job[3] and not job[4] and not job[5]
-    local isHeld = isPlain and tokens[n] == token and isOwnDelivery(jobKey, delivery)
+    local isHeld = isPlain and tokens[n] == token and (delivery == '' or delivery == job[6])
     if isHeld and call('LREM', active, '-1', jobId) > 0 then
       if #ids == 0 then call('XTRIM', events, 'MAXLEN', '~', eventsMax) end
       ids[#ids + 1], keys[#keys + 1] = jobId, locks[n]

@@ -31,17 +31,6 @@ const JOB_KEY_AT: Partial<Readonly<Record<TimedName, number>>> = {
   retryJob: 4,
 };
 
-/**
- * A fragment. A delivery is named by its `processedOn`, in Redis's milliseconds: where a copy is under way, the client has connected
- * again before the job is delivered again. '': not told. If the job is gone, BullMQ's own script says so.
- */
-export const OWN_DELIVERY_LUA = `local function isOwnDelivery(jobKey, delivery)
-  if delivery == '' then return true end
-  local latest = redis.call('HGET', jobKey, 'processedOn')
-  return not latest or latest == delivery
-end
-`;
-
 /** A fragment: `nowMs` is Redis's time in milliseconds since 1970, as text. */
 export const NOW_MS_LUA: string = `local clock = redis.call('TIME')
 local nowMs = string.format('%d', clock[1] * 1000 + math.floor(clock[2] / 1000))
@@ -86,10 +75,14 @@ return reply
   }));
 }
 
-/** The delivery comes last. */
+/**
+ * The delivery comes last: it is named by its `processedOn`, in Redis's milliseconds. Where a copy is under way, the client has connected
+ * again before the job is delivered again, so no two of them share it. '': not told. If the job is gone, BullMQ's own script says so.
+ */
 function ownDeliveryLua(jobKeyAt: number | undefined): string {
   if (jobKeyAt === undefined) return '';
-  return `${OWN_DELIVERY_LUA}local delivery = table.remove(ARGV)
-if not isOwnDelivery(KEYS[${jobKeyAt}], delivery) then return ${CODE.lockMissing} end
+  return `local delivery, jobKey = table.remove(ARGV), KEYS[${jobKeyAt}]
+local latest = delivery ~= '' and redis.call('HGET', jobKey, 'processedOn')
+if latest and latest ~= delivery then return ${CODE.lockMissing} end
 `;
 }
