@@ -129,8 +129,7 @@ export class ObservedJobs extends MemoryJobs {
   override startAlone(...asked: Parameters<MemoryJobs['startAlone']>): number {
     const [jobId, token] = asked;
     const starts = super.startAlone(...asked);
-    const isNoted = this.get(jobId)?.alone.token === token;
-    if (isNoted) this.#auditor.jobs.startedAlone(jobId, token);
+    if (this.get(jobId)?.alone.token === token) this.#auditor.jobs.startedAlone(jobId, token);
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;
   }

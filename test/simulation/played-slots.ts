@@ -57,7 +57,7 @@ export class PlayedSlots {
           if (isDone) answers[at] = 'fetch';
         } else if (told[n]?.accepted === true && this.#outcomeOf(job)[0] === 'a') {
           const result = (decisions.get(job.jobId) ?? 'a').slice(1);
-          finishing.push({ ...job, delivery: undefined, result: result || 'null', fetchNext, at });
+          finishing.push({ ...job, result: result || 'null', fetchNext, at });
         }
       }
     }
@@ -66,11 +66,12 @@ export class PlayedSlots {
     return { nowMs: finished.nowMs, answers };
   }
 
-  #complete({ jobId, token, result, delivery }: ToComplete): boolean {
+  #complete(job: ToComplete): boolean {
+    const { jobId, token, result } = job;
     const queue = this.#queue;
     if (queue.isPaused || queue.places.locks.tokenOf(jobId) !== token) return false;
     const json = result === 'null' ? '' : result;
-    return queue.delivered.complete(jobId, token, json, { delivery }) === 'done';
+    return queue.delivered.complete(jobId, token, json, job) === 'done';
   }
 
   #fetch(slots: readonly { at: number; token: string }[], answers: PlayedAnswer[]): void {

@@ -155,15 +155,16 @@ export class PlayedWorker {
 
   /** moveToFinished. */
   #completeOne(
-    { jobId, token: lock, delivery }: Pick<DoneJob, 'jobId' | 'token' | 'delivery'>,
+    done: Pick<DoneJob, 'jobId' | 'token' | 'delivery'>,
     result: string,
     fetchNext: boolean,
   ): Promise<OwnCompletion<Next>> {
     const { world, link, clock } = this.#options;
     return link
       .call(() => {
+        const { jobId, token: lock } = done;
         const isHeld = world.bull.places.locks.tokenOf(jobId) === lock;
-        const answer = world.bull.delivered.complete(jobId, lock, result, { delivery });
+        const answer = world.bull.delivered.complete(jobId, lock, result, done);
         const next =
           isHeld && fetchNext ? world.bull.delivered.fetch(lock, world.timeFor(clock)) : undefined;
         return { answer, next };

@@ -20,9 +20,8 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/testing/bullmq/delivered-jobs.ts',
-        find: '    if (delivery === undefined || delivery === latest) return this.#hear(jobId, lock, survived);\n',
-        replace:
-          '    if (delivery !== Number.NaN || latest === undefined) return this.#hear(jobId, lock, survived);\n',
+        find: '    if (delivery !== undefined && delivery !== latest) return undefined;\n',
+        replace: '    if (delivery !== undefined && latest === Number.NaN) return undefined;\n',
       },
     ],
   },

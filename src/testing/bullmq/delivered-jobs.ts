@@ -8,18 +8,17 @@ import type { JobPlaces } from './job-places.ts';
 import type { Answer, JobQueueSettings, JobRecord, PlayedDelivery } from './job-record.ts';
 import type { JobRecords } from './job-records.ts';
 
-/** Which one ends (jobs/bullmq/state/timed.ts); undefined: not told. */
 interface Ending {
+  readonly survived?: readonly number[];
+  /** Which one ends (jobs/bullmq/state/timed.ts); undefined: not told. */
   readonly delivery?: number | undefined;
 }
 
 interface Failing extends Ending {
-  readonly survived?: readonly number[];
   readonly why?: 'holds' | 'left' | undefined;
 }
 
 interface Retrying extends Ending {
-  readonly survived?: readonly number[];
   /** Milliseconds since 1970, by Redis' clock as far as the worker knows it. */
   readonly wallMs?: number;
 }
@@ -79,12 +78,12 @@ export class DeliveredJobs {
   }
 
   /** moveToFinished, as completed. */
-  complete(jobId: string, lock: string, result: string, { delivery }: Ending = {}): Answer {
+  complete(jobId: string, lock: string, result: string, ending?: Pick<Ending, 'delivery'>): Answer {
     const record = this.#parts.records.get(jobId);
     if (record === undefined) return 'missing lock';
     const { removeOnComplete } = { ...this.#parts.settings, ...record.options };
     const isGone = isRemoved(removeOnComplete);
-    if (this.#end(jobId, lock, { delivery }) === undefined) {
+    if (this.#hear(jobId, lock, ending) === undefined) {
       // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
       const isDone = record.isRemoved ? isGone : record.job.state === 'completed';
       return isDone ? 'done' : 'missing lock';
@@ -101,7 +100,7 @@ export class DeliveredJobs {
    * `removeOnFail` says, and one that has `left` it so forgets its outcome.
    */
   fail(jobId: string, lock: string, error: Error, failing: Failing = {}): Answer {
-    const record = this.#end(jobId, lock, failing);
+    const record = this.#hear(jobId, lock, failing);
     if (record === undefined) return 'missing lock';
     const { job } = record;
     job.attemptsMade += 1;
@@ -126,7 +125,7 @@ export class DeliveredJobs {
   ): Answer {
     const { wallMs = this.#parts.clock.wallMs() } = retrying;
     if (backoffMs <= 0) this.#parts.places.promoteDue(wallMs);
-    const record = this.#end(jobId, lock, retrying);
+    const record = this.#hear(jobId, lock, retrying);
     if (record === undefined) return 'missing lock';
     record.job.attemptsMade += 1;
     record.job.failedReason = error.message;
@@ -138,8 +137,8 @@ export class DeliveredJobs {
   }
 
   /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
-  snooze(jobId: string, lock: string, dueMs: number, survived?: readonly number[]): Answer {
-    const record = this.#hear(jobId, lock, survived);
+  snooze(jobId: string, lock: string, dueMs: number, survived: readonly number[] = []): Answer {
+    const record = this.#hear(jobId, lock, { survived });
     if (record === undefined) return 'missing lock';
     record.job.snoozedAtAttempt = record.job.attemptsMade;
     this.#parts.places.delay(record, dueMs, 'turn');
@@ -148,8 +147,9 @@ export class DeliveredJobs {
   }
 
   /** torilGiveBack. `begun`: else it was fetched ahead, and nobody has begun to work on it. */
-  giveBack(jobId: string, lock: string, { survived, begun = true }: GivingBack = {}): Answer {
-    const record = begun ? this.#hear(jobId, lock, survived) : this.#unlock(jobId, lock);
+  giveBack(jobId: string, lock: string, given: GivingBack = {}): Answer {
+    const { begun = true } = given;
+    const record = begun ? this.#hear(jobId, lock, given) : this.#unlock(jobId, lock);
     if (record === undefined) return 'missing lock';
     if (!begun) record.deliveries -= 1;
     this.#parts.places.backIn(record);
@@ -216,21 +216,18 @@ export class DeliveredJobs {
     for (const listener of this.#parts.records.listeners) listener.finished?.(record, state);
   }
 
-  /** A slot's jobs have one token, and a copy of what was said of an earlier delivery may arrive late. */
-  #end(
+  /**
+   * What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. A slot's jobs have one
+   * token, and a copy of what was said of an earlier delivery may arrive late: the name tells them apart.
+   */
+  #hear(
     jobId: string,
     lock: string,
-    { survived, delivery }: Pick<Failing, 'survived' | 'delivery'>,
+    { survived = [], delivery }: Ending = {},
   ): JobRecord | undefined {
-    const latest = this.#parts.records.get(jobId)?.delivery;
-    if (delivery === undefined || delivery === latest) return this.#hear(jobId, lock, survived);
-    this.#parts.jobs.noteSurvived(jobId, survived ?? []);
-    return undefined;
-  }
-
-  /** What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. */
-  #hear(jobId: string, lock: string, survived: readonly number[] = []): JobRecord | undefined {
     this.#parts.jobs.noteSurvived(jobId, survived);
+    const latest = this.#parts.records.get(jobId)?.delivery;
+    if (delivery !== undefined && delivery !== latest) return undefined;
     for (const listener of this.#parts.records.listeners) listener.heard?.(jobId, lock);
     return this.#unlock(jobId, lock);
   }

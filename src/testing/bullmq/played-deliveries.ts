@@ -31,9 +31,9 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
     this.#options = options;
   }
 
-  complete({ jobId, lock, delivery }: PlayedDelivery, resultJson: string): Promise<void> {
+  complete(job: PlayedDelivery, resultJson: string): Promise<void> {
     const { queue, call } = this.#options;
-    return call(() => queue.delivered.complete(jobId, lock, resultJson, { delivery }));
+    return call(() => queue.delivered.complete(job.jobId, job.lock, resultJson, job));
   }
 
   fail(

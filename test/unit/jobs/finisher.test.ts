@@ -41,7 +41,6 @@ function stage(active: { jobs: number }) {
     const ended = Promise.all(
       Array.from({ length: CONCURRENCY }, (_, n) =>
         finisher.complete({
-          delivery: undefined,
           ...{ jobId: String(n), token: 'token', result: 'null' },
           ...{ fetchNext: false, remove: false },
         }),

@@ -7,7 +7,7 @@ import type { Completable } from '../../lanes.ts';
 
 export interface ToComplete extends Completable {
   /** The name of the delivery that ends: no later one of the job, or of its id, must be taken for it; undefined: not told. */
-  readonly delivery: number | undefined;
+  readonly delivery?: number | undefined;
   /** JSON. */
   readonly result: string;
   readonly fetchNext: boolean;
