@@ -17,7 +17,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
  * @param {string} [folder] where the files go; undefined: nowhere
- * @returns {Promise<{ readonly file: string, readonly bytes: number }[]>}
+ * @returns {Promise<{ readonly file: string, readonly bytes: number }[]>} what a browser loads
  */
 export async function bundlePlayground(folder) {
   const { outputFiles } = await build({
@@ -28,6 +28,8 @@ export async function bundlePlayground(folder) {
     minify: true,
     format: 'esm',
     target: 'es2023',
+    legalComments: 'external', // their texts are in files beside these, which no browser loads
+    charset: 'utf8', // as modules are read
     alias: {
       'node:async_hooks': here('stand-ins/async-hooks.ts'),
       'node:crypto': here('stand-ins/crypto.ts'),
@@ -36,11 +38,12 @@ export async function bundlePlayground(folder) {
     },
   });
   if (folder !== undefined) await mkdir(folder, { recursive: true });
-  return Promise.all(
+  const written = await Promise.all(
     outputFiles.map(async ({ path, contents }) => {
       const file = basename(path);
       if (folder !== undefined) await writeFile(join(folder, file), contents);
       return { file, bytes: contents.length };
     }),
   );
+  return written.filter(({ file }) => file.endsWith('.js'));
 }

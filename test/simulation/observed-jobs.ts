@@ -126,9 +126,13 @@ export class ObservedJobs extends MemoryJobs {
     return answer;
   }
 
-  override startAlone(...asked: Parameters<MemoryJobs['startAlone']>): number {
-    const [jobId, token] = asked;
-    const starts = super.startAlone(...asked);
+  override startAlone(
+    jobId: string,
+    token: number,
+    survived: readonly number[],
+    deathsMax: number,
+  ): number {
+    const starts = super.startAlone(jobId, token, survived, deathsMax);
     if (this.get(jobId)?.alone.token === token) this.#auditor.jobs.startedAlone(jobId, token);
     this.#trace.note('redis', `job ${jobId} is to be applied alone (${starts})`);
     return starts;

@@ -68,10 +68,9 @@ export class PlayedSlots {
 
   #complete(job: ToComplete): boolean {
     const { jobId, token, result } = job;
-    const queue = this.#queue;
-    if (queue.isPaused || queue.places.locks.tokenOf(jobId) !== token) return false;
-    const json = result === 'null' ? '' : result;
-    return queue.delivered.complete(jobId, token, json, job) === 'done';
+    const { isPaused, places, delivered } = this.#queue;
+    if (isPaused || places.locks.tokenOf(jobId) !== token) return false;
+    return delivered.complete(jobId, token, result === 'null' ? '' : result, job) === 'done';
   }
 
   #fetch(slots: readonly { at: number; token: string }[], answers: PlayedAnswer[]): void {

@@ -70,7 +70,7 @@ export class DeliveredJobs {
       data: JSON.parse(data) as unknown,
       addedMs: record.timestamp,
       deliveries: record.deliveries,
-      delivery: record.delivery,
+      delivery: this.#deliveries,
       lane: entered?.key ?? '',
       completable: undefined,
       isLastAttempt: () => attemptsMade + 1 >= attempts,
@@ -108,10 +108,9 @@ export class DeliveredJobs {
     job.alone = NEVER_ALONE;
     job.directive = '';
     record.error = error;
-    const { why } = failing;
     const { removeOnFail } = { ...this.#parts.settings, ...record.options };
-    this.#finish(record, 'failed', why !== 'holds' && isRemoved(removeOnFail));
-    if (why === 'left') job.outcome = '';
+    this.#finish(record, 'failed', failing.why !== 'holds' && isRemoved(removeOnFail));
+    if (failing.why === 'left') job.outcome = '';
     return 'done';
   }
 

@@ -35,7 +35,7 @@ export interface JobRecord {
   isPrioritized: boolean;
   deliveries: number;
   /** The name of the last one. */
-  delivery: number;
+  delivery?: number;
   delayedFor: DelayReason | undefined;
   /** The last error that it was charged for, or failed with. */
   error: Error | undefined;

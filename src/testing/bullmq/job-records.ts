@@ -31,7 +31,6 @@ export class JobRecords {
       isRemoved: false,
       isPrioritized: false,
       deliveries: 0,
-      delivery: 0,
       delayedFor: undefined,
       error: undefined,
       result: '',

@@ -49,11 +49,15 @@ export class PlayedDeliveries implements Deliveries<PlayedDelivery, Promise<void
   /** The job stays active while a strategy of the user's takes its time. */
   async retry(job: PlayedDelivery, thrown: Error, survived: readonly number[]): Promise<void> {
     const { queue, call, wallMs } = this.#options;
-    const { jobId, lock, delivery } = job;
+    const { delivery } = job;
     const inMs = await this.#backoffMs(job, thrown);
     if (inMs === GIVE_UP) return this.fail(job, thrown, survived);
     return call(() =>
-      queue.delivered.retry(jobId, lock, thrown, inMs, { survived, delivery, wallMs: wallMs() }),
+      queue.delivered.retry(job.jobId, job.lock, thrown, inMs, {
+        survived,
+        delivery,
+        wallMs: wallMs(),
+      }),
     );
   }
 
