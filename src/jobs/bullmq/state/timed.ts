@@ -66,8 +66,8 @@ type TimedName = keyof typeof TIME_AT;
 function timed(name: TimedName, at: number): Script {
   return madeLater(`torilTimed${name[0]?.toUpperCase()}${name.slice(1)}`, () => ({
     numberOfKeys: bullScript(name).numberOfKeys,
-    lua: `${NOW_MS_LUA}${ownDeliveryLua(JOB_KEY_AT[name])}ARGV[${at}] = nowMs
-${bullFunctionLua(name)}
+    lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs
+${ownDeliveryLua(JOB_KEY_AT[name])}${bullFunctionLua(name)}
 local reply = ${name}(KEYS, ARGV)
 if type(reply) == 'table' and #reply == 4 then reply[5] = nowMs end
 return reply
