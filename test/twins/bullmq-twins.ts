@@ -20,8 +20,9 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/testing/bullmq/delivered-jobs.ts',
-        find: '    if (delivery !== undefined && delivery !== latest) return undefined;\n',
-        replace: '    if (delivery !== undefined && latest === Number.NaN) return undefined;\n',
+        find: '    return delivery === undefined || delivery === this.#parts.records.get(jobId)?.delivery;\n',
+        replace:
+          '    return delivery === undefined || delivery >= 0 || this.#duplicates.has(jobId);\n',
       },
     ],
   },

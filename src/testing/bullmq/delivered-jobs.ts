@@ -123,7 +123,7 @@ export class DeliveredJobs {
     retrying: Retrying = {},
   ): Answer {
     const { wallMs = this.#parts.clock.wallMs() } = retrying;
-    if (backoffMs <= 0) this.#parts.places.promoteDue(wallMs);
+    if (backoffMs <= 0 && this.#isLatest(jobId, retrying)) this.#parts.places.promoteDue(wallMs);
     const record = this.#hear(jobId, lock, retrying);
     if (record === undefined) return 'missing lock';
     record.job.attemptsMade += 1;
@@ -219,16 +219,15 @@ export class DeliveredJobs {
    * What its process has lived through is noted whoever has the job by now. Undefined: it has it no more. A slot's jobs have one
    * token, and a copy of what was said of an earlier delivery may arrive late: the name tells them apart.
    */
-  #hear(
-    jobId: string,
-    lock: string,
-    { survived = [], delivery }: Ending = {},
-  ): JobRecord | undefined {
-    this.#parts.jobs.noteSurvived(jobId, survived);
-    const latest = this.#parts.records.get(jobId)?.delivery;
-    if (delivery !== undefined && delivery !== latest) return undefined;
+  #hear(jobId: string, lock: string, ending: Ending = {}): JobRecord | undefined {
+    this.#parts.jobs.noteSurvived(jobId, ending.survived ?? []);
+    if (!this.#isLatest(jobId, ending)) return undefined;
     for (const listener of this.#parts.records.listeners) listener.heard?.(jobId, lock);
     return this.#unlock(jobId, lock);
+  }
+
+  #isLatest(jobId: string, { delivery }: Ending): boolean {
+    return delivery === undefined || delivery === this.#parts.records.get(jobId)?.delivery;
   }
 
   #unlock(jobId: string, lock: string): JobRecord | undefined {
