@@ -28,16 +28,24 @@ export interface Rest {
   readonly wakers: readonly string[];
 }
 
+/** One for all workers: each further one costs every promise, and thousands of workers are kept. */
+const ROUNDS = new AsyncLocalStorage<Round>();
+const NOWHERE: Round = { number: NO_ROUND, key: '', id: 0 };
+
 export class WorkerRounds {
-  readonly #storage = new AsyncLocalStorage<Round>();
   readonly all: Round[] = [];
   /** Of each key that has a combiner, the last one: by key, in the order of keys. */
   readonly #last = new Map<string, Round>();
   readonly #rests = new Map<AbortController, Rest>();
 
+  /** Of what begins in it, nothing is taken for a round of whoever called. */
+  static apart(work: () => void): void {
+    ROUNDS.run(NOWHERE, work);
+  }
+
   /** The round in whose course something is sent right now. */
   get current(): number {
-    return this.#storage.getStore()?.number ?? NO_ROUND;
+    return roundNow().number;
   }
 
   get alive(): ReadonlyMap<string, number> {
@@ -54,8 +62,8 @@ export class WorkerRounds {
   }
 
   idDrawn(id: number): void {
-    const round = this.#storage.getStore();
-    if (round !== undefined) round.id = id;
+    const round = roundNow();
+    if (round !== NOWHERE) round.id = id;
   }
 
   /** A gate whose combiners are known. @param decided see `GateWatch` */
@@ -70,7 +78,7 @@ export class WorkerRounds {
     const { laneWaits } = gate;
     const rest = laneWaits.rest.bind(laneWaits);
     laneWaits.rest = async (clock, forMs, wakers, resting) => {
-      this.#rests.set(resting, { key: this.#storage.getStore()?.key ?? '', wakers });
+      this.#rests.set(resting, { key: roundNow().key, wakers });
       await rest(clock, forMs, wakers, resting);
       this.#rests.delete(resting);
     };
@@ -84,12 +92,16 @@ export class WorkerRounds {
         const round: Round = { number: this.all.length + 1, key, id: 0 };
         this.all.push(round);
         this.#last.set(key, round);
-        this.#storage.enterWith(round); // until the combiner's next one
+        ROUNDS.enterWith(round); // until the combiner's next one
         return locks.attempt(server, lockName, beside, leaseMs);
       },
       close: () => locks.close(),
     };
   }
+}
+
+function roundNow(): Round {
+  return ROUNDS.getStore() ?? NOWHERE;
 }
 
 interface GateWatch {

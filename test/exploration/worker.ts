@@ -91,9 +91,11 @@ export class Worker {
       serverFor: () => server,
       close: () => Promise.resolve(),
     };
-    if (plan.path === 'lease') void this.#useLock();
-    else this.#openGate();
-    this.#clock.settle();
+    WorkerRounds.apart(() => {
+      if (plan.path === 'lease') void this.#useLock();
+      else this.#openGate();
+      this.#clock.settle();
+    });
     if (plan.goesOn !== undefined) return;
     if (plan.abandoned.length > 0 && plan.path !== 'lease') this.#beDelivered();
     for (let attempts = 0; attempts < plan.abandoned.length; attempts++) this.#abandonAttempt();
@@ -119,6 +121,10 @@ export class Worker {
 
   /** Lets it run until it waits again. */
   tell(stimulus: number): void {
+    WorkerRounds.apart(() => this.#tell(stimulus));
+  }
+
+  #tell(stimulus: number): void {
     const kind = stimulus % TOLD_KINDS;
     const about = Math.floor(stimulus / TOLD_KINDS);
     switch (kind) {
