@@ -7,7 +7,7 @@
  * move the counter, too. Two cases are searched: as soon as possible, and never (`far`).
  */
 import type { Watch } from './checks.ts';
-import type { MemcachedStates } from './memcached-states.ts';
+import { CAS_OF_ITEM, type MemcachedStates } from './memcached-states.ts';
 import type { RedisStates } from './redis-states.ts';
 import type { Numbers, Renaming } from './renaming.ts';
 import type { Vocabulary } from './requests.ts';
@@ -15,7 +15,7 @@ import type { Orphan, Place, State } from './state.ts';
 import type { WorkerTree } from './worker-tree.ts';
 
 /** Old CAS values that no new one hits are above it. */
-const FAR = 1_000;
+const FAR = 1_000_000;
 
 export interface CanonicalParts {
   readonly vocabulary: Vocabulary;
@@ -95,7 +95,7 @@ class Ranks implements Renaming {
   readonly #casRanks = new Map<number, number>();
   #tokenRanks = new Map<number, number>();
   readonly #idRanks = new Map<string, Map<number, number>>();
-  lastCas = 0;
+  lastCas: readonly number[] = [];
   lastToken = 0;
 
   constructor(lastSequence: number, far: boolean) {
@@ -117,18 +117,23 @@ class Ranks implements Renaming {
   close({ memcached, redis, watch, places }: State): boolean {
     this.#casInOrder = sorted(this.#cas);
     this.#tokensInOrder = sorted(this.#tokens);
-    this.lastCas = this.#casInOrder.filter(
-      (value) => !this.#isFar(value) && value <= memcached.lastCas,
-    ).length;
+    this.lastCas = memcached.lastCas.map((last, counter) => {
+      const first = counter * CAS_OF_ITEM;
+      const isOfIt = (value: number): boolean => value > first && value <= last;
+      return (
+        first + this.#casInOrder.filter((value) => !this.#isFar(value) && isOfIt(value)).length
+      );
+    });
     this.lastToken = this.#lastSequence + this.#tokens.size;
     const isInPlace =
-      memcached.lastCas === this.lastCas &&
+      memcached.lastCas.every((last, counter) => last === this.lastCas[counter]) &&
       redis.lastToken === this.lastToken &&
       !this.#far &&
-      isInOrder(this.#casInOrder) &&
+      this.#rankCas() &&
       isDense(this.#tokensInOrder, this.#lastSequence + 1) &&
       this.#areIdsDense(places);
     if (isInPlace && watch.begun + watch.landed + watch.deniedBits === 0) return true;
+    if (!isInPlace) this.#rankCas();
     this.#rank();
     return isInPlace && isSame(watch, this.watch(watch));
   }
@@ -144,18 +149,25 @@ class Ranks implements Renaming {
     return true;
   }
 
-  #rank(): void {
-    let near = 0;
-    let far = FAR;
+  /** True: every one is what it should be. */
+  #rankCas(): boolean {
+    let isInPlace = true;
+    let rank = 0;
     for (const value of this.#casInOrder) {
-      this.#casRanks.set(value, this.#isFar(value) ? ++far : ++near);
+      rank = Math.max(rank, this.#isFar(value) ? FAR : value - (value % CAS_OF_ITEM)) + 1;
+      this.#casRanks.set(value, rank);
+      isInPlace &&= rank === value;
     }
+    return isInPlace;
+  }
+
+  #rank(): void {
     this.#tokenRanks = ranksFrom(this.#lastSequence + 1, this.#tokensInOrder);
     for (const [worker, ids] of this.#ids) this.#idRanks.set(worker, ranksFrom(1, sorted(ids)));
   }
 
   cas(value: number): number {
-    return this.#casRanks.get(value) as number;
+    return value === 0 ? 0 : (this.#casRanks.get(value) as number);
   }
 
   token(value: number): number {
@@ -209,15 +221,6 @@ function ranksFrom(first: number, values: readonly number[]): Map<number, number
 
 function isDense(inOrder: readonly number[], first: number): boolean {
   return inOrder.length === 0 || inOrder.at(-1) === first + inOrder.length - 1;
-}
-
-/** 1, 2, 3, ..., then those that are far. */
-function isInOrder(cas: readonly number[]): boolean {
-  let far = FAR;
-  for (const [index, value] of cas.entries()) {
-    if (value !== (value > FAR ? ++far : index + 1)) return false;
-  }
-  return true;
 }
 
 function isSame(a: Watch, b: Watch): boolean {

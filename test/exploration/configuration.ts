@@ -9,6 +9,7 @@ import { Canonical } from './canonical.ts';
 import { Checks } from './checks.ts';
 import { FreshStarts } from './fresh-starts.ts';
 import { JointChecks } from './joint-checks.ts';
+import { Looks } from './looks.ts';
 import { MemcachedStates } from './memcached-states.ts';
 import { RedisStates } from './redis-states.ts';
 import { Vocabulary } from './requests.ts';
@@ -18,6 +19,7 @@ import { DATA_SET, KEY, KEYS, keysOfJob, QUEUE } from './worker-plan.ts';
 import type {
   LockForm,
   Path,
+  Pauses,
   Shared,
   WireProtocol,
   WorkerDamage,
@@ -52,6 +54,7 @@ export interface Configuration {
   /** `cas`: only with `meta`. */
   readonly locks: LockForm;
   readonly shared: Shared;
+  readonly pauses: Pauses;
 }
 
 /** Each has a budget of its own. */
@@ -84,6 +87,7 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   protocol: 'binary',
   locks: 'value',
   shared: 'first',
+  pauses: 'looks',
 };
 
 /** A guard taken away. */
@@ -102,6 +106,8 @@ export function worldOf(
   damage: Damage = {},
 ): { readonly world: World; readonly first: State } {
   const { path, workers, jobs, batch, commits, others, clocks, cell, protocol, locks, shared } =
+    configuration;
+  const { expiries, renewals, evictions, restarts, timeouts, crashes, refusals, faults } =
     configuration;
   const { store = () => {}, jobs: damageJobs = () => {} } = damage;
   const vocabulary = new Vocabulary();
@@ -123,7 +129,7 @@ export function worldOf(
     outcome: '',
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
-  const memcached = new MemcachedStates(vocabulary, protocol, store);
+  const memcached = new MemcachedStates(vocabulary, protocol, restarts > 0, store);
   const allJobs = path === 'lease' ? 0 : earlierJobs + jobs;
   const redis = new RedisStates(vocabulary, allJobs, lanesOf, damageJobs);
   const workerTree = new WorkerTree(vocabulary, damage);
@@ -133,16 +139,16 @@ export function worldOf(
     redis,
     workers: workerTree,
     canonical: new Canonical({ vocabulary, memcached, redis, workers: workerTree }),
-    freshStarts: new FreshStarts(vocabulary, workerTree, configuration.restarts > 0),
+    freshStarts: new FreshStarts(vocabulary, workerTree, restarts > 0),
+    looks: new Looks(vocabulary),
     checks: path === 'joint' ? new JointChecks(allJobs, lanesOf) : new Checks(path, inStep),
     comparesCas: damage.store === undefined,
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
+    pauses: configuration.pauses,
     faults: configuration.faults,
   };
   const nodes = indices.map((index) => world.workers.start(planOf(index, '')));
-  const { expiries, renewals, evictions, restarts, timeouts, crashes, refusals, faults } =
-    configuration;
   const budget = {
     expiries,
     renewals,

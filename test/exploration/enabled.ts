@@ -10,13 +10,8 @@ import type { World } from './world.ts';
 /** A worker that has been told so much since it started, and waits again, is not followed further. */
 const TOLD_MAX = 80;
 
-/**
- * What must be tried next. Everything that can happen, or only what can happen to one worker that
- * has nothing under way to a server: see docs/exploration.md.
- */
+/** Everything that can happen. */
 export function enabled(state: State, world: World): number[] {
-  const own = localSteps(state, world);
-  if (own !== undefined) return own;
   const steps: number[] = [];
   for (const [who, place] of state.places.entries()) ownSteps(state, place, who, world, steps);
   const goesOn = steps.length > 0;
@@ -42,32 +37,14 @@ export function enabled(state: State, world: World): number[] {
   return steps;
 }
 
-/**
- * A worker whose requests are all executed, and that has something to hear or to end, does nothing
- * that another one can see or influence: neither order of its steps and theirs leads anywhere else.
- */
-function localSteps(state: State, world: World): number[] | undefined {
-  const { expiries, restarts, faults } = state.budget;
-  // A restart, or a moment at which time passes for all, is no worker's own affair.
-  if (faults > 0 && (restarts > 0 || (world.inStep && expiries > 0))) return undefined;
-  for (const [who, place] of state.places.entries()) {
-    const { node, outcomes, replies } = place;
-    const isQuiet =
-      outcomes.length === node.requests.length &&
-      replies.length === node.calls.length &&
-      !node.pausing;
-    const goesOn = outcomes.length > 0 || replies.length > 0 || node.working;
-    // For how long somebody is at work is what others must not meet if clocks run in step.
-    if (!isQuiet || !goesOn || node.over || (world.inStep && node.working)) continue;
-    const steps: number[] = [];
-    ownSteps(state, place, who, world, steps);
-    faultsOf(state, place, who, world, steps);
-    return steps;
-  }
-  return undefined;
-}
-
-function ownSteps(state: State, place: Place, who: number, world: World, steps: number[]): void {
+/** What can happen to a worker without a fault. */
+export function ownSteps(
+  state: State,
+  place: Place,
+  who: number,
+  world: World,
+  steps: number[],
+): void {
   const { node, outcomes, isGone, replies } = place;
   if (node.over) {
     if (place.left.length > 0) steps.push(transition('executes', who));
@@ -78,10 +55,21 @@ function ownSteps(state: State, place: Place, who: number, world: World, steps: 
   if (isGone) steps.push(transition('hears of the closing', who));
   if (replies.length < node.calls.length) steps.push(transition('calls', who));
   if (replies.length > 0) steps.push(transition('hears the reply', who));
-  if (node.pausing && !isWorn(node) && canSeeSomethingNew(state, place, world)) {
+  if (
+    node.pausing &&
+    !isWorn(node) &&
+    isAnswered(node, world) &&
+    canSeeSomethingNew(state, place, world)
+  ) {
     steps.push(transition('ends its pause', who));
   }
   if (node.working) steps.push(transition('ends its work', who));
+}
+
+/** Its pause may be over: those that are longer than an answer takes need all answers. */
+function isAnswered({ plan, phase, requests, calls }: WorkerNode, { pauses }: World): boolean {
+  const isLong = plan.path === 'joint' && (pauses === 'all' || phase === 'settles');
+  return !isLong || requests.length + calls.length === 0;
 }
 
 export function isWorn(node: WorkerNode): boolean {
@@ -92,7 +80,7 @@ export function isWorn(node: WorkerNode): boolean {
  * A worker that waits for a lock asks again and again. It need not do so before there is something
  * else to be seen than the last time: the lock is as it was, and its job is not decided.
  */
-function canSeeSomethingNew(state: State, place: Place, world: World): boolean {
+export function canSeeSomethingNew(state: State, place: Place, world: World): boolean {
   const { node } = place;
   if (node.plan.path === 'joint') return canJointSeeSomethingNew(place, state, world);
   const { memcached, redis } = state;
@@ -129,7 +117,13 @@ export function waitsForLocks({ rests, held, phase }: WorkerNode): boolean {
   return rests.every(({ key, wakers }) => wakers.length === 0 && held.has(key));
 }
 
-function faultsOf(state: State, place: Place, who: number, world: World, steps: number[]): void {
+export function faultsOf(
+  state: State,
+  place: Place,
+  who: number,
+  world: World,
+  steps: number[],
+): void {
   const { node, outcomes, isGone } = place;
   const { budget } = state;
   if (node.over || budget.faults === 0 || isWorn(node)) return;

@@ -23,6 +23,7 @@ import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
 import { type Cas, type Item, type Outcome, refusedFor } from '../../src/memcached/server.ts';
 import { lockByCas } from './chosen-cas.ts';
+import { Memories } from './memories.ts';
 import { LiveRounds } from './live-rounds.ts';
 import { CELL, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
@@ -39,19 +40,20 @@ export class FreshStarts {
   readonly #workers: WorkerTree;
   readonly #comesBack: boolean;
   readonly #liveRounds: LiveRounds;
+  readonly #memories = new Memories();
 
   /** @param comesBack a CAS that is gone may be given out again: memcached may restart */
   constructor(vocabulary: Vocabulary, workers: WorkerTree, comesBack: boolean) {
     this.#comesBack = comesBack;
     this.#vocabulary = vocabulary;
     this.#workers = workers;
-    this.#liveRounds = new LiveRounds(workers);
+    this.#liveRounds = new LiveRounds(vocabulary, workers);
   }
 
   /** The worker itself, or the new process that it is taken for. */
   standIn(node: WorkerNode, who: number, state: State): WorkerNode {
     const { requests, calls, isDecided, working, wasRefused, over, parent, commit, plan } = node;
-    if (plan.path === 'joint') return this.#standInForJoint(node, who, state);
+    if (plan.path === 'joint') return this.#memories.same(this.#standInForJoint(node, who, state));
     if (parent === undefined || calls.length > 1) return node;
     if (isDecided || working || over) return node;
     if (wasRefused) return node;
@@ -65,6 +67,11 @@ export class FreshStarts {
     const fresh = hasJustCommitted ? this.#committed(node, abandoned) : this.#find(node, abandoned);
     node.fresh.set(key, fresh ?? node);
     return fresh ?? node;
+  }
+
+  /** The first one that remembers the same. */
+  same(node: WorkerNode): WorkerNode {
+    return node.over || node.plan.path !== 'joint' ? node : this.#memories.same(node);
   }
 
   /** Owner ids that it has given up it must remember: they may stand in a lock. */

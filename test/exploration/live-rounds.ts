@@ -11,16 +11,22 @@
  * sent and waits for the same. What is not kept: how often in a row a combiner had to wait, which makes its pauses longer, and
  * in the end leaves the lane to its jobs' deliveries.
  */
+import { CELLS } from './memcached-states.ts';
+import type { Vocabulary } from './requests.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
-import { KEYS } from './worker-plan.ts';
+import { KEYS, type WorkerPlan } from './worker-plan.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode, WorkerTree } from './worker-tree.ts';
 
 export class LiveRounds {
+  readonly #vocabulary: Vocabulary;
   readonly #workers: WorkerTree;
+  readonly #missing: number;
 
-  constructor(workers: WorkerTree) {
+  constructor(vocabulary: Vocabulary, workers: WorkerTree) {
+    this.#vocabulary = vocabulary;
     this.#workers = workers;
+    this.#missing = vocabulary.idOf('outcome', { kind: 'refused', reason: 'missing' });
   }
 
   /**
@@ -33,31 +39,35 @@ export class LiveRounds {
     const settles = phase === 'settles';
     if (!settles && [...requestRounds, ...callRounds].includes(NO_ROUND)) return undefined;
     const steps = stepsTo(node);
-    if (remembersCells(node, steps)) return undefined;
-    const live = liveRounds(node, steps, gone);
+    if (node.hasSwept) return undefined;
+    const active = new Set([...node.alive.values(), ...requestRounds, ...callRounds]);
+    for (const round of owingRounds(node, steps)) active.add(round);
+    const live = new Set([...active, ...roundsThatSaw(node, steps, gone)]);
     const ids = node.rounds.filter(({ number, id }) => live.has(number) && id > 0);
-    const { plan, idsDrawn } = node;
+    const { plan, idsDrawn, owed } = node;
     const abandoned = ids.map(({ id }) => id);
-    const outcome = settles ? node.outcome : '';
-    const from = this.#workers.start({ ...plan, idsDrawn, abandoned, goesOn: phase, outcome });
-    const told = this.#told(from, steps, live);
-    return told !== undefined && visible(told, gone) === visible(node, gone) ? told : undefined;
+    const goes = { ...plan, idsDrawn, abandoned, goesOn: phase, owed };
+    const from = this.#workers.start({ ...goes, ...settling(node, steps) });
+    const told = this.#told(from, steps, live, active);
+    if (told === undefined || drawn(told.rounds) !== abandoned.length) return undefined;
+    return visible(told, gone) === visible(node, gone) ? told : undefined;
   }
 
   #told(
     from: WorkerNode,
     steps: readonly WorkerNode[],
     live: ReadonlySet<number>,
+    active: ReadonlySet<number>,
   ): WorkerNode | undefined {
     let at = from;
     let hasBegun = false;
-    const settlesAt = firstThatSettles(from, steps);
+    const settlesAt = from.plan.goesOn === 'settles' ? beginsToSettle(steps) : Infinity;
     for (const [index, { parent, stimulus, rounds }] of steps.entries()) {
       const before = parent as WorkerNode;
       const isOfDelivery = isAnswer(stimulus) && roundOf(before, stimulus) === NO_ROUND;
       const isKept = isOfDelivery ? index > settlesAt : (keeps(before, stimulus, live) ?? hasBegun);
       if (isKept && !hearsTheSame(at, before, stimulus)) return undefined;
-      if (isKept) at = this.#workers.next(at, stimulus);
+      if (isKept) at = this.#workers.next(at, this.#needed(before, stimulus, active));
       if (index === settlesAt) {
         hasBegun = true;
         at = this.#workers.next(at, TOLD.begins + KEYS.length * TOLD_KINDS);
@@ -72,6 +82,35 @@ export class LiveRounds {
     }
     return at;
   }
+
+  /** Of a round of which but the lock counts that it saw, there may as well have been no cell. */
+  #needed(before: WorkerNode, stimulus: number, active: ReadonlySet<number>): number {
+    const isOver = isAnswer(stimulus) && !active.has(roundOf(before, stimulus));
+    if (!isOver || roundOf(before, stimulus) === NO_ROUND) return stimulus;
+    const isRead = stimulus % TOLD_KINDS === TOLD.answer && this.#isReadOfCell(before.requests[0]);
+    return isRead ? TOLD.answer + this.#missing * TOLD_KINDS : stimulus;
+  }
+
+  #isReadOfCell(request: number | undefined): boolean {
+    if (request === undefined) return false;
+    const { command, name } = this.#vocabulary.at('memcached', request);
+    return command === 'get' && CELLS.includes(name);
+  }
+}
+
+/** Of combiners that bring cells up, all rounds: from one of the earlier ones they may know that it is done. */
+export function owingRounds({ owed }: WorkerNode, steps: readonly WorkerNode[]): Set<number> {
+  const rounds = new Set<number>();
+  for (const key of owed) {
+    for (let at = steps.length - 1; steps[at]?.alive.has(key) === true; at--)
+      rounds.add(steps[at]?.alive.get(key) as number);
+  }
+  return rounds;
+}
+
+/** How many have drawn their owner id. */
+export function drawn(rounds: WorkerNode['rounds']): number {
+  return rounds.filter(({ id }) => id > 0).length;
 }
 
 /** From its start, without it. */
@@ -81,16 +120,13 @@ function stepsTo(node: WorkerNode): WorkerNode[] {
   return steps.reverse();
 }
 
-function liveRounds(
+/** In which it first saw locks that it remembers. */
+function roundsThatSaw(
   node: WorkerNode,
   steps: readonly WorkerNode[],
   gone: readonly string[],
 ): Set<number> {
-  const live = new Set([...node.alive.values(), ...node.requestRounds, ...node.callRounds]);
-  if (node.phase === 'settles') {
-    const since = steps.slice(steps.findLastIndex(({ parent }) => parent?.phase !== 'settles'));
-    for (const { alive } of since) for (const number of alive.values()) live.add(number);
-  }
+  const live = new Set<number>();
   for (const [name, seen] of node.sightings) {
     if (gone.includes(name)) continue;
     const first = steps.findLast(({ parent }) => parent?.sightings.get(name) !== seen);
@@ -99,27 +135,34 @@ function liveRounds(
   return live;
 }
 
-/** From where on it sees to its job's cells: since it knows the outcome; if it was delivered several times, for the last time. */
-function firstThatSettles({ plan }: WorkerNode, steps: readonly WorkerNode[]): number {
-  if (plan.goesOn !== 'settles') return Number.POSITIVE_INFINITY;
-  return steps.findLastIndex(({ parent }) => parent?.phase !== 'settles');
+/** Where it began to look at its job's cells for the last time; or else where it was told the outcome, behind its last delivery. */
+function beginsToSettle(steps: readonly WorkerNode[]): number {
+  const since = steps.findLastIndex(({ parent }) => parent?.phase !== 'settles');
+  const looks = steps.findLastIndex((step) => beginsToLook(step));
+  // For how long it has looked it remembers: after a while, its job goes back.
+  const hasTimePassed = steps
+    .slice(since, looks + 1)
+    .some(({ stimulus }) => stimulus === TOLD.lease || stimulus === TOLD.renewal);
+  return hasTimePassed ? since : Math.max(since, looks);
 }
 
-/**
- * Whoever sees to cells remembers for which he has done so, and of each key's combiner that it must not take a missing cell for
- * lost: of the worker's own job until that is over, and of others' (the sweep) for good.
- */
-function remembersCells({ phase, alive }: WorkerNode, steps: readonly WorkerNode[]): boolean {
-  const sweeps = steps.some(({ parent, stimulus }) => {
-    const { phase: then = 'is delivered' } = parent ?? {};
-    const isBetween = then === 'waits' || then === 'is over';
-    return isBetween && isAnswer(stimulus) && roundOf(parent as WorkerNode, stimulus) === NO_ROUND;
-  });
-  if (sweeps || phase !== 'is over') return sweeps;
-  return [...alive.keys()].some((key) => {
-    const since = steps.findLastIndex(({ parent }) => parent?.alive.has(key) !== true);
-    return steps.slice(Math.max(0, since)).some(({ parent }) => parent?.phase === 'settles');
-  });
+function beginsToLook({ parent, phase, requestRounds, stimulus }: WorkerNode): boolean {
+  const ofDelivery = (rounds: readonly number[] = []): number =>
+    rounds.filter((round) => round === NO_ROUND).length;
+  const [before, now] = [ofDelivery(parent?.requestRounds), ofDelivery(requestRounds)];
+  const isHeard = stimulus % TOLD_KINDS === TOLD.answer && parent?.requestRounds[0] === NO_ROUND;
+  return phase === 'settles' && now > (isHeard ? before - 1 : before);
+}
+
+/** What a worker that waits for its job's cells begins with. */
+function settling(
+  { phase, outcome, looksAt, seenTo }: WorkerNode,
+  steps: readonly WorkerNode[],
+): Pick<WorkerPlan, 'outcome' | 'looksAt' | 'seenTo'> {
+  if (phase !== 'settles') return { outcome: '', looksAt: undefined, seenTo: [] };
+  const from = steps[beginsToSettle(steps)];
+  const looks = from !== undefined && beginsToLook(from);
+  return { outcome, looksAt: looks ? looksAt : undefined, seenTo };
 }
 
 function isAnswer(stimulus: number): boolean {
@@ -155,9 +198,10 @@ function hearsTheSame(one: WorkerNode, other: WorkerNode, stimulus: number): boo
 }
 
 /** As far as can be seen from outside. */
-function visible(node: WorkerNode, gone: readonly string[]): string {
+export function visible(node: WorkerNode, gone: readonly string[]): string {
   const { requests, calls, requestRounds, callRounds, rounds, alive, sightings } = node;
   const { rests, phase, outcome, connected, pausing, hurrying, running, over, idsDrawn } = node;
+  const { owed, seenTo } = node;
   const remembered = [...sightings].filter(([name]) => !gone.includes(name));
   const seen = remembered.map(([name, lock]) => `${name} ${lock}`);
   const keyOf = (number: number): string => rounds[number - 1]?.key ?? '';
@@ -167,7 +211,8 @@ function visible(node: WorkerNode, gone: readonly string[]): string {
     ...[
       rests,
       phase,
-      phase === 'settles' ? outcome : '',
+      phase === 'settles' ? [outcome, seenTo] : '',
+      owed,
       connected,
       pausing,
       hurrying,

@@ -29,7 +29,7 @@ const JOBS_MAX = 9;
 const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
-  --path queue|strict|lease|joint   --protocol binary|meta   --locks value|cas   --clocks apart|step   --cell present|missing   --shared first|last   --canary NAME (or "list")
+  --path queue|strict|lease|joint   --protocol binary|meta   --locks value|cas   --clocks apart|step   --cell present|missing   --shared first|last   --pauses looks|all   --canary NAME (or "list")
   --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
@@ -41,6 +41,7 @@ const values = commandLine(USAGE, {
   clocks: text,
   cell: text,
   shared: text,
+  pauses: text,
   canary: text,
   seconds: { type: 'string', default: '600' },
   processes: { type: 'string', default: '2' },
@@ -89,8 +90,10 @@ function chosen(): Configuration[] {
     clocks: running,
     cell: there,
     shared: standing,
+    pauses: lasting,
   } = values;
-  const isOne = given.length > 0 || [spoken, formed, running, there, standing].some(Boolean);
+  const isOne =
+    given.length > 0 || [spoken, formed, running, there, standing, lasting].some(Boolean);
   if (!isOne) {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
@@ -105,10 +108,13 @@ function chosen(): Configuration[] {
   const clocks = oneOf('clocks', values.clocks, ['apart', 'step'] as const) ?? NO_FAULTS.clocks;
   const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
   const shared = oneOf('shared', values.shared, ['first', 'last'] as const) ?? NO_FAULTS.shared;
+  const pauses = oneOf('pauses', values.pauses, ['looks', 'all'] as const) ?? NO_FAULTS.pauses;
   const { workers = NO_FAULTS.workers, jobs = workers } = numbers;
   if (workers < 1 || workers > WORKERS_MAX || jobs < 1 || jobs > JOBS_MAX) {
     usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
   }
+  if (path === 'joint' && jobs > workers)
+    usageError('--path joint needs a worker for each job: the sweep is not played to its end');
   return (path === undefined ? PATHS : [path]).map((one) => {
     return {
       ...NO_FAULTS,
@@ -118,6 +124,7 @@ function chosen(): Configuration[] {
       clocks,
       cell,
       shared,
+      pauses,
       ...numbers,
       workers,
       jobs,

@@ -2,6 +2,7 @@
  * Every state that the memcached server can be in: the cell and the lock of each key, and its CAS counter. The real
  * in-memory engine runs once for each request in each state.
  */
+import { decodeItem } from '../../src/cells/envelope.ts';
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
@@ -17,8 +18,12 @@ export const LOCK = lockName(KEY);
 export const CELLS: readonly string[] = KEYS.map(cellName);
 export const LOCKS: readonly string[] = KEYS.map(lockName);
 const NAMES = [...CELLS, ...LOCKS];
-/** Makes the counter move. */
-const OTHER = 'other';
+
+/**
+ * An item's CAS is compared with that item's alone, so which of two items was written first is seen by nobody. Each item's are
+ * counted by themselves, from a multiple of this on. Not if memcached may restart: then the one counter decides which old CAS come back.
+ */
+export const CAS_OF_ITEM = 1_000;
 
 /** What happens to a server besides requests. */
 export type MemcachedFault = { readonly evicted: string } | 'restart';
@@ -29,7 +34,8 @@ const WITHOUT_ROOM = 1_000_000_000;
 interface Contents {
   /** By name. */
   readonly items: ReadonlyMap<string, Item>;
-  readonly lastCas: number;
+  /** One for all items, or by item: `NAMES`. */
+  readonly lastCas: readonly number[];
   /** In the meta protocol: the next look at the cell will be the first one since it was bumped. */
   readonly isBumped: boolean;
 }
@@ -38,6 +44,8 @@ export interface MemcachedState extends Contents {
   readonly id: number;
   /** The texts of the cells, by key, for the checks; empty: there is none. */
   readonly cellTexts: readonly string[];
+  /** By key; undefined: there is none. */
+  readonly cellTokens: readonly (number | undefined)[];
   readonly numbers: Numbers;
   readonly next: Map<number, Step>;
   /** By what has become of its numbers. */
@@ -52,25 +60,33 @@ interface Step {
 export class MemcachedStates {
   readonly #vocabulary: Vocabulary;
   readonly #protocol: WireProtocol;
+  readonly #mayRestart: boolean;
   readonly #damage: (store: MemoryStore) => void;
   readonly #byContents = new Map<string, MemcachedState>();
 
   constructor(
     vocabulary: Vocabulary,
     protocol: WireProtocol,
+    mayRestart: boolean,
     damage: (store: MemoryStore) => void,
   ) {
     this.#vocabulary = vocabulary;
     this.#protocol = protocol;
+    this.#mayRestart = mayRestart;
     this.#damage = damage;
   }
 
   /** @param earlier the cells that are there from the beginning, by key */
   start(earlier: readonly NewItem[]): MemcachedState {
-    const items = new Map(
-      earlier.map((cell, at) => [CELLS[at] as string, { ...cell, cas: BigInt(at + 1) }]),
-    );
-    return this.#stateOf({ items, lastCas: earlier.length, isBumped: false });
+    const lastCas = this.#mayRestart ? [0] : NAMES.map((_, at) => at * CAS_OF_ITEM);
+    const items = new Map<string, Item>();
+    for (const [at, cell] of earlier.entries()) {
+      const counter = this.#mayRestart ? 0 : at;
+      const cas = (lastCas[counter] as number) + 1;
+      lastCas[counter] = cas;
+      items.set(CELLS[at] as string, { ...cell, cas: BigInt(cas) });
+    }
+    return this.#stateOf({ items, lastCas, isBumped: false });
   }
 
   /** `isFull`: there is no room for anything new just then. */
@@ -83,8 +99,8 @@ export class MemcachedStates {
     return this.#step(state, step).state;
   }
 
-  renamed(state: MemcachedState, lastCas: number, to: Renaming): MemcachedState {
-    const key = `${lastCas} ${state.numbers.keyOf(to)}`;
+  renamed(state: MemcachedState, lastCas: readonly number[], to: Renaming): MemcachedState {
+    const key = `${lastCas.join(' ')} ${state.numbers.keyOf(to)}`;
     const known = state.renamed.get(key);
     if (known !== undefined) return known;
     const { items, isBumped } = state;
@@ -123,13 +139,14 @@ export class MemcachedStates {
     const contents = { ...found, isBumped: found.isBumped && this.#protocol === 'meta' };
     const { items, lastCas, isBumped } = contents;
     const texts = NAMES.map((name) => textOf(items.get(name)));
-    const text = [`${lastCas}${isBumped ? '*' : ''}`, ...texts].join('\n');
+    const text = [`${lastCas.join(' ')}${isBumped ? '*' : ''}`, ...texts].join('\n');
     const known = this.#byContents.get(text);
     if (known !== undefined) return known;
     const state: MemcachedState = {
       ...contents,
       id: this.#byContents.size,
       cellTexts: CELLS.map((name) => items.get(name)?.value.toString() ?? ''),
+      cellTokens: CELLS.map((name) => tokenIn(items.get(name))),
       numbers: Numbers.in((to) => [...items.values()].map((item) => renamedItem(item, to))),
       next: new Map(),
       renamed: new Map(),
@@ -139,6 +156,11 @@ export class MemcachedStates {
   }
 }
 
+function tokenIn(item: Item | undefined): number | undefined {
+  const content = item && decodeItem(item);
+  return content?.kind === 'envelope' ? content.envelope.token : undefined;
+}
+
 function textOf(item: Item | undefined): string {
   return item === undefined ? '' : `${item.cas} ${item.flags} ${item.value.toString('latin1')}`;
 }
@@ -146,32 +168,29 @@ function textOf(item: Item | undefined): string {
 /** The real engine, brought to some contents. */
 class Server {
   readonly #store: MemoryStore;
-  #lastCas: number;
+  readonly #lastCas: number[];
 
   constructor({ items, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
     this.#store = new MemoryStore({ clock: new WorkerClock(), casByUs: true });
-    const names = new Map([...items].map(([name, { cas }]) => [Number(cas), name]));
-    for (let cas = 1; cas <= lastCas; cas++) {
-      const name = names.get(cas) ?? OTHER;
-      const { value = Buffer.alloc(0), flags } = items.get(name) ?? {};
-      this.#store.put(name, value, flags);
+    for (const [name, { value, flags, cas }] of items) {
+      this.#store.moveCas(cas - 1n);
+      if (ownerByCas(cas) === undefined) this.#store.put(name, value, flags);
+      else this.#store.add(name, { value, flags, ttlSeconds: 0, chosenCas: cas });
     }
-    this.#store.evict(OTHER);
-    for (const [name, item] of items)
-      if (ownerByCas(item.cas) !== undefined)
-        this.#store.add(name, { ...item, ttlSeconds: 0, chosenCas: item.cas });
     if (isBumped) this.#store.markBumped(CELL);
-    this.#lastCas = lastCas;
+    this.#lastCas = [...lastCas];
     damage(this.#store);
   }
 
   execute(request: MemcachedRequest, isFull: boolean): Outcome<unknown> {
     this.#store.full(isFull);
+    const counter = this.#lastCas.length === 1 ? 0 : NAMES.indexOf(request.name);
+    this.#store.moveCas(BigInt(this.#lastCas[counter] as number));
     const outcome = this.#execute(request);
     const isGiven =
       request.command !== 'look' && !('item' in request && request.item.chosenCas !== undefined);
     if (isGiven && outcome.kind === 'done' && typeof outcome.value === 'bigint') {
-      this.#lastCas = Number(outcome.value);
+      this.#lastCas[counter] = Number(outcome.value);
     }
     return outcome;
   }
@@ -182,7 +201,7 @@ class Server {
       return;
     }
     this.#store.restart();
-    this.#lastCas = 0;
+    this.#lastCas.fill(0);
   }
 
   contents(): Contents {

@@ -37,6 +37,8 @@ export interface RedisState extends Contents {
   readonly id: number;
   /** What the checks look at: by key. */
   readonly copies: readonly KeyCopy[];
+  /** By key: the jobs in its lane, in order. */
+  readonly lanes: readonly (readonly string[])[];
   /** In any lane. */
   readonly waiting: readonly string[];
   readonly numbers: Numbers;
@@ -113,14 +115,16 @@ export class RedisStates {
     const known = this.#byContents.get(text);
     if (known !== undefined) return known;
     const { jobs } = new Server(this.#jobs, this.#lanesOf, contents, () => {});
-    const lanes = KEYS.map((key) => jobs.inspect(key, ALL));
+    const inspected = KEYS.map((key) => jobs.inspect(key, ALL));
+    const lanes = inspected.map(({ head }) => head.map(({ jobId }) => jobId));
     const state: RedisState = {
       ...contents,
       id: this.#byContents.size,
-      copies: lanes.map(({ copy: { token, value } }) => ({
+      copies: inspected.map(({ copy: { token, value } }) => ({
         ...{ token, value: typeof value === 'object' ? value.json : '' },
       })),
-      waiting: lanes.flatMap(({ head }) => head.map(({ jobId }) => jobId)),
+      lanes,
+      waiting: lanes.flat(),
       numbers: Numbers.in((to) => renamedContents(contents, to)),
       next: new Map(),
       renamed: new Map(),
@@ -181,7 +185,8 @@ class Server {
     switch (request.script) {
       case 'take': {
         const taken = this.jobs.take(request.request);
-        this.#lastToken = taken.token;
+        // One that is drawn for an empty lane names no commit: the next one may as well be the same.
+        if (taken.length > 0) this.#lastToken = taken.token;
         return taken;
       }
       case 'acknowledge':

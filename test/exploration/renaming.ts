@@ -170,11 +170,11 @@ export class Numbers {
     const ids: OwnerId[] = [];
     rename({
       cas(value) {
-        cas.add(value);
+        if (value > 0) cas.add(value); // 0: nobody looks at it (looks.ts)
         return value;
       },
       token(value) {
-        tokens.add(value);
+        if (value > 0) tokens.add(value);
         return value;
       },
       id(worker, id) {

@@ -59,7 +59,8 @@ function flagsText(configuration: Configuration): string {
 }
 
 function pathText(configuration: Configuration): string {
-  const { path, protocol, locks, cell, batch, commits, others, clocks, shared } = configuration;
+  const { path, protocol, locks, cell, batch, commits, others, clocks, shared, pauses } =
+    configuration;
   const notes = [
     protocol === 'meta' && 'meta',
     locks === 'cas' && 'locks by CAS',
@@ -68,6 +69,7 @@ function pathText(configuration: Configuration): string {
     commits + others > 2 && `${commits} and ${others} commits`,
     clocks === 'step' && 'clocks in step',
     shared === 'last' && 'shared key last',
+    pauses === 'all' && 'all pauses long',
   ].filter((note) => note !== false);
   return [path, ...notes].join(', ');
 }

@@ -23,6 +23,7 @@ const ROWS: readonly Row[] = [
   { path: 'queue', ...EVERY_KIND, faults: 1, batch: 1 },
   { path: 'joint', workers: 1, jobs: 1, expiries: 1, renewals: 1 },
   { path: 'joint', workers: 1, jobs: 1, refusals: 1 },
+  { path: 'joint' },
   { path: 'lease', expiries: 1, timeouts: 1, clocks: 'step' },
   { path: 'strict', expiries: 1, clocks: 'step' },
   // Without faults, and with one: its two commands make three to ten times as many states.
@@ -47,9 +48,11 @@ const ROWS: readonly Row[] = [
   { path: 'lease', ...BY_CAS, expiries: 1, clocks: 'step' },
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
   // As far as the time goes:
-  { path: 'joint' },
-  { path: 'joint', shared: 'last' },
   { path: 'joint', workers: 1, jobs: 1, ...EVERY_KIND, faults: 1 },
+  { path: 'joint', pauses: 'all', refusals: 1 },
+  { path: 'joint', pauses: 'all', expiries: 1 },
+  { path: 'joint', pauses: 'all', evictions: 1 },
+  { path: 'joint', shared: 'last' },
   { path: 'joint', ...EVERY_KIND, faults: 1 },
   ...PATHS.map((path): Row => ({ path, workers: 3, jobs: 3, expiries: 2 })),
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS })),

@@ -2,7 +2,8 @@
 import { Violation } from './checks.ts';
 import { inMacrotask } from './macrotask.ts';
 import { encode, type State } from './state.ts';
-import { enabled, isWorn } from './enabled.ts';
+import { isWorn } from './enabled.ts';
+import { nextSteps } from './independent-steps.ts';
 import { after } from './transitions.ts';
 import type { World } from './world.ts';
 import { Visited } from './visited.ts';
@@ -122,7 +123,7 @@ export class Search {
       this.#cuts++;
       this.#ways.ends(number);
     }
-    this.#stack.push({ state, number, steps: enabled(state, this.#world), at: 0 });
+    this.#stack.push({ state, number, steps: nextSteps(state, this.#world), at: 0 });
   }
 
   #checkEnd({ memcached, redis, places, orphans, budget }: State, number: number): void {

@@ -16,7 +16,15 @@ export function after(state: State, step: number, world: World): State {
     shortened(withoutTheDead(next(state, step, world), world), world),
     step,
   );
-  return world.canonical.of(after, far);
+  return withSame(world.canonical.of(after, far), world);
+}
+
+function withSame(state: State, { freshStarts }: World): State {
+  const places = state.places.map((place) => {
+    const node = freshStarts.same(place.node);
+    return node === place.node ? place : { ...place, node };
+  });
+  return { ...state, places };
 }
 
 /** Whoever waits has something new to look at: a value, a lane or what is behind. A look that had begun before may have missed it. */
@@ -93,9 +101,10 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
   const watch = isLost
     ? world.checks.lost(state.watch, 'cell', CELLS.indexOf(asked.name))
     : world.checks.executed(state.watch, state.memcached, memcached, state.redis);
+  const told = world.looks.answer(node, outcomes.length, outcome, memcached.cellTokens);
   const changed = node.over
     ? { ...place, left: left.slice(1) }
-    : { ...place, outcomes: [...outcomes, outcome] };
+    : { ...place, outcomes: [...outcomes, told] };
   const places = replaced(state.places, who, changed);
   const budget = isFull ? spent(state.budget, 'refusals') : state.budget;
   return { ...state, memcached, watch, places, budget };

@@ -13,15 +13,14 @@ import { type DeliveryEnd, deliveryOf, ExploredDeliveries } from './deliveries.t
 import type { ExploredRedis } from './links.ts';
 import type { JobPhase, WorkerEvent, WorkerPlan } from './worker-plan.ts';
 
-/** Rounds of visits behind a worker's last job: the sound product needs two. */
-const VISITS_MAX = 8;
-
 export interface WorkerJobOptions {
   readonly plan: WorkerPlan;
   readonly redis: ExploredRedis;
-  /** How many owner ids its worker has drawn. */
-  readonly idsDrawn: () => number;
+  /** A key has a combiner. */
+  readonly isVisiting: () => boolean;
   readonly ended: (event: WorkerEvent) => void;
+  /** A key's cell was brought up. */
+  readonly seenTo: (key: string) => void;
 }
 
 export interface WorkerJobContext {
@@ -68,29 +67,28 @@ export class WorkerJob {
 
   /** Nothing happens before its job is delivered once more, or, if that is over, a key is visited. */
   #goesOn(gate: Gate): Promise<void> {
-    const { keys, goesOn } = this.#options.plan;
+    const { plan, seenTo } = this.#options;
+    const { keys, goesOn, owed = [] } = plan;
     if (goesOn === undefined) return Promise.resolve();
     return new Promise((resolve) => {
       let isDelivered = goesOn === 'is over';
       this.begins = (key) => {
         const isItsJob = !isDelivered && key === (goesOn === 'waits' ? keys[0] : undefined);
-        if (!isItsJob && key !== undefined) gate.visit(key);
+        if (!isItsJob && key !== undefined) {
+          if (owed.includes(key)) void gate.bringUp(key).then((isUp) => isUp && seenTo(key));
+          else gate.visit(key);
+        }
         isDelivered ||= isItsJob;
         if (isDelivered) resolve();
       };
     });
   }
 
-  /**
-   * A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written.
-   * Without a guard, visits may never end: then the search goes on, and finds what is broken.
-   */
+  /** A turn that is over has other keys visited, each with an attempt of its own; and it says, to nobody, that cells are written. */
   async #visitsAreOver(gate: Gate): Promise<void> {
-    const { redis, idsDrawn } = this.#options;
-    for (let rounds = 0, attempts = -1; attempts !== idsDrawn() && rounds < VISITS_MAX; rounds++) {
-      attempts = idsDrawn();
+    const { redis, isVisiting } = this.#options;
+    while (isVisiting() || redis.outstanding.length > 0) {
       await gate.atRest();
-      await gate.atRest(); // those that began meanwhile
       await redis.idle();
     }
   }

@@ -23,6 +23,12 @@ export const KEYS = [KEY, 'l', 'm'] as const;
  */
 export type Shared = 'first' | 'last';
 
+/**
+ * Of path `joint`: which pauses last longer than the answers to what their worker has sent: those between two looks at the cells
+ * of its job, which are 10 ms and more, or all.
+ */
+export type Pauses = 'looks' | 'all';
+
 /** The keys of a transaction. @param earlier jobs that were applied before, to all keys */
 export function keysOfJob(jobId: string, earlier: number, is: Shared): readonly string[] {
   const [first, shared, third] = KEYS;
@@ -74,6 +80,12 @@ export interface WorkerPlan {
   readonly goesOn?: Exclude<JobPhase, 'is delivered'>;
   /** If it settles: its job's outcome, as Redis has it; else empty. */
   readonly outcome: string;
+  /** And if it is about to look at the commit's cells: of these keys, */
+  readonly looksAt?: readonly string[] | undefined;
+  /** of which these were seen to before. */
+  readonly seenTo?: readonly string[];
+  /** Of one that goes on: keys whose combiners bring cells up. */
+  readonly owed?: readonly string[];
   /** How often its user has called withLease before. */
   readonly callsMade: number;
 }

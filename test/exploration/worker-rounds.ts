@@ -37,6 +37,10 @@ export class WorkerRounds {
   /** Of each key that has a combiner, the last one: by key, in the order of keys. */
   readonly #last = new Map<string, Round>();
   readonly #rests = new Map<AbortController, Rest>();
+  /** Keys whose cells are being brought up, */
+  readonly #owed = new Set<string>();
+  /** or were, for the job that waits for its cells. */
+  seenTo = new Set<string>();
 
   /** Of what begins in it, nothing is taken for a round of whoever called. */
   static apart(work: () => void): void {
@@ -61,6 +65,10 @@ export class WorkerRounds {
     return [...this.#rests.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
+  get owed(): readonly string[] {
+    return [...this.#owed].sort();
+  }
+
   idDrawn(id: number): void {
     const round = roundNow();
     if (round !== NOWHERE) round.id = id;
@@ -75,6 +83,13 @@ export class WorkerRounds {
     const over = (key: string): void => void this.#last.delete(key);
     const watched = { ...context, locks: this.#watched(locks) };
     const gate = new WatchedGate(watched, { over, decided });
+    const bringUp = gate.bringUp.bind(gate);
+    gate.bringUp = async (key) => {
+      this.#owed.add(key);
+      const isUp = await bringUp(key);
+      this.#owed.delete(key);
+      return isUp;
+    };
     const { laneWaits } = gate;
     const rest = laneWaits.rest.bind(laneWaits);
     laneWaits.rest = async (clock, forMs, wakers, resting) => {

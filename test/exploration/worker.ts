@@ -67,6 +67,8 @@ export class Worker {
   #work: (() => void) | undefined;
   #running: AbortSignal | undefined;
   readonly job: WorkerJob;
+  /** Its job's cells, while it waits for these. */
+  looksAt: readonly string[] = [];
   over = false;
 
   constructor(plan: WorkerPlan, vocabulary: Vocabulary, damage: WorkerDamage) {
@@ -76,8 +78,9 @@ export class Worker {
     this.#vocabulary = vocabulary;
     this.#damage = damage;
     this.job = new WorkerJob({
-      ...{ plan, redis: this.#redis, idsDrawn: () => this.#ids },
+      ...{ plan, redis: this.#redis, isVisiting: () => this.#rounds.alive.size > 0 },
       ended: (event) => void this.#events.push(event),
+      seenTo: (key) => void this.#rounds.seenTo.add(key),
     });
     this.#server = new ExploredServer({
       ...plan,
@@ -282,11 +285,17 @@ export class Worker {
     const { job } = this;
     const gate = this.#rounds.gate(context, locks, (outcome) => void (job.outcome = outcome));
     const { behind } = gate;
+    let { looksAt, seenTo } = this.#plan;
     // Looks once: the shipped one looks five times more before it sees to the cells, and would only be told the same later.
     behind.isSettled = async (token) => {
       job.phase = 'settles';
-      const [commit] = await context.lanes.behind(token);
-      return commit === undefined || behind.settle(commit);
+      this.#rounds.seenTo = new Set(seenTo);
+      const [commit] =
+        looksAt === undefined ? await context.lanes.behind(token) : [{ token, keys: looksAt }];
+      [looksAt, seenTo] = [undefined, undefined]; // when it goes on, not later
+      if (commit === undefined) return true;
+      this.looksAt = commit.keys;
+      return behind.settle(commit, this.#rounds.seenTo);
     };
     return gate;
   }

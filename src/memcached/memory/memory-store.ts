@@ -156,6 +156,11 @@ export class MemoryStore {
     return this.#store(name, { value, flags, ttlSeconds });
   }
 
+  /** The next CAS that it gives is the one behind: other items' writes have moved its counter. */
+  moveCas(last: Cas): void {
+    this.#lastCas = last;
+  }
+
   /** As memcached does it for want of room, at any moment, and a refused `ms` to what was there. True if it was there. */
   evict(name: string): boolean {
     const present = this.#find(name) !== undefined;

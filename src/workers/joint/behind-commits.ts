@@ -72,11 +72,13 @@ export class BehindCommits {
     }
   }
 
-  /** The same for one that is known to be behind. */
-  async settle(commit: BehindCommit): Promise<boolean> {
+  /**
+   * The same for one that is known to be behind.
+   * @param seenTo keys whose cells have been brought up: what is missing there is to be missing
+   */
+  async settle(commit: BehindCommit, seenTo: Set<string> = new Set()): Promise<boolean> {
     const { clock, options } = this.#context;
     const startedMs = clock.monotonicMs();
-    const seenTo = new Set<string>();
     for (let waitMs = LOOK_MS; ; waitMs = Math.min(2 * waitMs, LOOK_MS_MAX)) {
       if (await this.#isWritten(commit, seenTo)) return true;
       if (this.#closing.signal.aborted) return false;

@@ -1,0 +1,112 @@
+/**
+ * Steps of which only one order with everybody else's need be followed, since either leads to the same state
+ * (docs/exploration.md): what a worker hears, and requests whose answer can no longer change and that change nothing.
+ */
+import { enabled, canSeeSomethingNew, faultsOf, ownSteps } from './enabled.ts';
+import { CELLS } from './memcached-states.ts';
+import type { RedisState } from './redis-states.ts';
+import type { RedisRequest } from './requests.ts';
+import type { Place, State } from './state.ts';
+import { transition } from './steps.ts';
+import { KEYS } from './worker-plan.ts';
+import type { World } from './world.ts';
+
+/** What must be tried next. */
+export function nextSteps(state: State, world: World): number[] {
+  return independentSteps(state, world) ?? enabled(state, world);
+}
+
+function independentSteps(state: State, world: World): number[] | undefined {
+  const { expiries, restarts, faults } = state.budget;
+  // A restart, or a moment at which time passes for all, is no worker's own affair.
+  if (faults > 0 && (restarts > 0 || (world.inStep && expiries > 0))) return undefined;
+  for (const [who, place] of state.places.entries()) {
+    const certain = certainStep(state, place, who, world);
+    if (certain !== undefined) return [certain];
+  }
+  for (const [who, place] of state.places.entries()) {
+    if (!isOwnAffair(state, place, world)) continue;
+    const steps: number[] = [];
+    ownSteps(state, place, who, world, steps);
+    faultsOf(state, place, who, world, steps);
+    return steps;
+  }
+  return undefined;
+}
+
+/**
+ * What it hears next neither sees nor touches anything of the others', and nothing else can come to it before. Then that comes
+ * first, with all faults that can strike this worker instead.
+ */
+function isOwnAffair(state: State, place: Place, world: World): boolean {
+  const { node, outcomes, replies } = place;
+  const { refusals, faults } = state.budget;
+  // What is executed behind what it hears next is heard later; but without room it takes something away.
+  const isHeardNext = (executed: readonly number[], sent: readonly number[]): boolean =>
+    executed.length === sent.length ||
+    (executed.length > 0 && node.plan.path === 'joint' && (faults === 0 || refusals === 0));
+  if (node.over || !isHeardNext(outcomes, node.requests) || !isHeardNext(replies, node.calls))
+    return false;
+  // For how long somebody is at work is what others must not meet if clocks run in step.
+  if (world.inStep && node.working) return false;
+  // A pause that somebody else may end later is not yet its own affair.
+  const looks =
+    node.pausing && node.plan.path === 'joint' && canSeeSomethingNew(state, place, world);
+  if (node.pausing && !looks) return false;
+  return outcomes.length > 0 || replies.length > 0 || node.working || looks;
+}
+
+/** Its next request is answered in the same way whatever the others do, and changes nothing. */
+function certainStep(
+  state: State,
+  { node, outcomes, replies, isGone, left }: Place,
+  who: number,
+  { vocabulary }: World,
+): number | undefined {
+  if (node.plan.path !== 'joint') return undefined;
+  const call = node.over ? undefined : node.calls[replies.length];
+  if (call !== undefined && isCallCertain(vocabulary.at('redis', call), state))
+    return transition('calls', who);
+  const request = node.over ? left[0] : node.requests[outcomes.length];
+  if (request === undefined || isGone) return undefined;
+  const { command, name } = vocabulary.at('memcached', request);
+  const isCertain = isFinal(name, state) && (command === 'get' || !mayFindNoRoom(state));
+  return isCertain ? transition('executes', who) : undefined;
+}
+
+function mayFindNoRoom({ budget }: State): boolean {
+  return budget.faults > 0 && budget.refusals > 0;
+}
+
+/** The cell of a key whose jobs are all decided, and that shows the last commit: it never changes again (joint-checks.ts). */
+function isFinal(name: string, { budget, memcached, redis }: State): boolean {
+  const at = CELLS.indexOf(name);
+  if (at === -1 || (budget.faults > 0 && budget.evictions > 0)) return false;
+  return redis.lanes[at]?.length === 0 && memcached.cellTokens[at] === redis.copies[at]?.token;
+}
+
+/** Of lanes in which nothing is left, the same is told for good. A token that is drawn for one names no commit. */
+function isCallCertain(call: RedisRequest, { redis }: State): boolean {
+  const placeOf = (key: string): number => (KEYS as readonly string[]).indexOf(key);
+  const isEmpty = (key: string): boolean => redis.lanes[placeOf(key)]?.length === 0;
+  const copyOf = (key: string): RedisState['copies'][number] | undefined =>
+    redis.copies[placeOf(key)];
+  switch (call.script) {
+    case 'take':
+      return isEmpty(call.request.key);
+    case 'locate':
+    case 'deliver':
+      return !redis.waiting.includes(call.jobId);
+    case 'acknowledgeJoint':
+      return call.commit.keys.some(
+        ({ key, jobIds }) =>
+          jobIds.length > 0 && isEmpty(key) && copyOf(key)?.token !== call.commit.token,
+      );
+    case 'settled':
+      return !redis.behind.includes(call.token);
+    case 'behind':
+      return call.token !== undefined && !redis.behind.includes(call.token);
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Workers that remember the same, on the joint path. A worker is a few combiners and its job. What each of them was told, in
+ * order, is all that it knows; in which order two of them were told, it does not, but for what it has sent meanwhile, which is to be seen.
+ */
+import { drawn, owingRounds, visible } from './live-rounds.ts';
+import { TOLD, TOLD_KINDS } from './stimuli.ts';
+import { NO_ROUND } from './worker-rounds.ts';
+import type { WorkerNode } from './worker-tree.ts';
+
+export class Memories {
+  readonly #known = new Map<string, WorkerNode>();
+  readonly #same = new Map<number, WorkerNode>();
+
+  /** The first one that was asked for and remembers the same. */
+  same(node: WorkerNode): WorkerNode {
+    const known = node.hasSwept ? node : this.#same.get(node.id);
+    if (known !== undefined) return known;
+    const memory = memoryOf(node);
+    const first = this.#known.get(memory) ?? node;
+    this.#known.set(memory, first);
+    this.#same.set(node.id, first);
+    return first;
+  }
+}
+
+export function memoryOf(node: WorkerNode): string {
+  const { plan, alive, requestRounds, callRounds, rounds, held, numbers } = node;
+  const steps: WorkerNode[] = [];
+  for (let at = node; at.parent !== undefined; at = at.parent) steps.push(at);
+  const told = new Map<number, number[]>();
+  const note = (round: number, stimulus: number): void => {
+    const log = told.get(round);
+    if (log === undefined) told.set(round, [stimulus]);
+    else log.push(stimulus);
+  };
+  let time = '';
+  for (const { parent, stimulus, phase } of steps.reverse()) {
+    const before = parent as WorkerNode;
+    switch (stimulus % TOLD_KINDS) {
+      case TOLD.answer:
+        note(before.requestRounds[0] ?? NO_ROUND, stimulus);
+        break;
+      case TOLD.reply:
+        note(before.callRounds[0] ?? NO_ROUND, stimulus);
+        break;
+      case TOLD.begins:
+        break;
+      case TOLD.paused:
+        for (const { key } of before.rests) note(before.alive.get(key) ?? NO_ROUND, stimulus);
+        if (before.phase === 'settles') note(NO_ROUND, stimulus);
+        break;
+      default:
+        if (stimulus === TOLD.lease || stimulus === TOLD.renewal) time += ` ${stimulus}`;
+        for (const round of [...before.alive.values(), NO_ROUND]) note(round, stimulus);
+    }
+    if (phase !== before.phase) told.delete(NO_ROUND);
+  }
+  const live = new Set([...alive.values(), ...requestRounds, ...callRounds, NO_ROUND]);
+  for (const round of owingRounds(node, steps)) live.add(round);
+  const logs = [...live]
+    .sort((a, b) => a - b)
+    .map((round) => `${rounds[round - 1]?.key ?? ''} ${told.get(round)?.join(' ') ?? ''}`)
+    .sort();
+  const known = [
+    numbers.cas,
+    numbers.tokens,
+    numbers.ids.map(({ worker, id }) => `${worker}${id}`),
+  ].map((some) => [...some].sort().join(' '));
+  const undrawn = plan.abandoned.slice(drawn(rounds)).join(' ');
+  const seen = [...held].join(' ');
+  return [plan.name, undrawn, visible(node, []), seen, time, ...known, ...logs].join('\n');
+}
