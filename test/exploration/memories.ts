@@ -23,7 +23,7 @@ export class Memories {
   }
 }
 
-export function memoryOf(node: WorkerNode): string {
+function memoryOf(node: WorkerNode): string {
   const { plan, alive, requestRounds, callRounds, rounds, held, numbers } = node;
   const steps: WorkerNode[] = [];
   for (let at = node; at.parent !== undefined; at = at.parent) steps.push(at);
@@ -62,11 +62,11 @@ export function memoryOf(node: WorkerNode): string {
     .map((round) => `${rounds[round - 1]?.key ?? ''} ${told.get(round)?.join(' ') ?? ''}`)
     .sort();
   const known = [
-    numbers.cas,
-    numbers.tokens,
-    numbers.ids.map(({ worker, id }) => `${worker}${id}`),
-  ].map((some) => [...some].sort().join(' '));
+    ...numbers.cas.map((cas) => `c${cas}`),
+    ...numbers.tokens.map((token) => `t${token}`),
+    ...numbers.ids.map(({ worker, id }) => `${worker}${id}`),
+  ].sort();
   const undrawn = plan.abandoned.slice(drawn(rounds)).join(' ');
   const seen = [...held].join(' ');
-  return [plan.name, undrawn, visible(node, []), seen, time, ...known, ...logs].join('\n');
+  return [plan.name, undrawn, visible(node, []), seen, time, known.join(' '), ...logs].join('\n');
 }
