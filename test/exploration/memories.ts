@@ -57,10 +57,11 @@ function memoryOf(node: WorkerNode): string {
   }
   const live = new Set([...alive.values(), ...requestRounds, ...callRounds, NO_ROUND]);
   for (const round of owingRounds(node, steps)) live.add(round);
+  // By key, and then in the order of its rounds.
   const logs = [...live]
-    .sort((a, b) => a - b)
-    .map((round) => `${rounds[round - 1]?.key ?? ''} ${told.get(round)?.join(' ') ?? ''}`)
-    .sort();
+    .map((round) => ({ round, key: rounds[round - 1]?.key ?? '' }))
+    .sort((a, b) => a.key.localeCompare(b.key) || a.round - b.round)
+    .map(({ round, key }) => `${key} ${told.get(round)?.join(' ') ?? ''}`);
   const known = [
     ...numbers.cas.map((cas) => `c${cas}`),
     ...numbers.tokens.map((token) => `t${token}`),
