@@ -6,6 +6,7 @@ import {
   type JointCommit,
   type JointKey,
 } from '../../src/jobs/joint-lanes.ts';
+import { TRANSACTION_KEYS_MAX } from '../../src/updates/transaction.ts';
 import type { LaneEntry } from '../../src/jobs/lane.ts';
 import type { Lanes, Taken } from '../../src/jobs/lanes.ts';
 import { committing, type Stage, taking } from './lanes.suite.ts';
@@ -399,6 +400,19 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
         ['k', 'j'],
       ]);
       expect((await take(A)).joint?.ready).toBe(2);
+    });
+
+    test('a run of hundreds of jobs can move, each with eight keys', {
+      timeout: 60_000,
+    }, async () => {
+      const keys = Array.from({ length: TRANSACTION_KEYS_MAX }, (_, at) => `cell:${at + 1}`);
+      const jobIds = Array.from({ length: 520 }, (_, at) => `moving-${at}`);
+      for (const jobId of jobIds) await enterJoint(jobId, ...keys);
+      const taken = await stage.other.take(taking({ key: A, jobsMax: jobIds.length }));
+      expect(taken.joint?.ready).toBe(jobIds.length);
+      const moved = Object.fromEntries(jobIds.map((jobId) => [jobId, 'm']));
+      expect(await lanes.acknowledgeJoint(commit(taken, keys, moved))).toEqual({ accepted: true });
+      expect((await stage.other.inspect(keys.at(-1) as string, 0)).length).toBe(jobIds.length);
     });
 
     test('one that fails and cascades reaches the ends of all its lanes', async () => {
