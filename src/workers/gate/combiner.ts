@@ -111,6 +111,11 @@ export class Combiner implements WaitedFor {
   /** The worker closes: nothing more is begun. */
   readonly closing = (): boolean => this.#stopping;
 
+  /** Its first job has given up at another key. */
+  wake(): void {
+    this.#resting?.abort();
+  }
+
   /**
    * Finishes the update that is being applied, and commits it with what came before it in its batch; then it
    * is over, and jobs that wait go back to the queue.
@@ -254,8 +259,7 @@ export class Combiner implements WaitedFor {
   ): Promise<boolean> {
     const wakers = this.#waits < LANE_WAKES_MAX ? forKeys : NONE;
     const forMs = Math.min(this.#untilNextLookMs(++this.#waits), withinMs);
-    // Its own lane goes on if its first job gives up at another key.
-    await this.#rest(forMs, [...wakers, this.key]);
+    await this.#rest(forMs, wakers);
     if (!this.#stopping) await this.#waiting.snoozeImpatient();
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }

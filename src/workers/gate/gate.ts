@@ -63,6 +63,11 @@ export class Gate implements CombinerHome {
     this.laneWaits.goneOn(key);
   }
 
+  /** Whoever waits at the key looks at once. */
+  wake(key: string): void {
+    this.#combiners.get(key)?.wake();
+  }
+
   arrivalOf(key: string, jobId: string): Arrival | undefined {
     return this.#combiners.get(key)?.arrivals.get(jobId);
   }

@@ -84,6 +84,7 @@ async function leaves(
     if (other === key) continue;
     toVisit.add(other);
     neighbours.goneOn(other);
+    neighbours.wake(other);
   }
   return true;
 }

@@ -58,6 +58,8 @@ export interface Neighbours {
   visit(key: string): void;
   /** Those that wait for the key's lane look again. */
   goneOn(key: string): void;
+  /** Whoever waits at the key looks at once. */
+  wake(key: string): void;
   /** A job that was delivered here, and waits at this key, its first one. */
   arrivalOf(key: string, jobId: string): Arrival | undefined;
   /** Tells it. */
