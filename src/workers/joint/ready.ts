@@ -83,8 +83,7 @@ async function leaves(
   for (const other of keys) {
     if (other === key) continue;
     toVisit.add(other);
-    neighbours.goneOn(other);
-    neighbours.wake(other);
+    neighbours.wake(other); // which tells those that wait for its lane
   }
   return true;
 }
@@ -97,7 +96,7 @@ async function apart(turn: Turn, entry: LaneEntry, missing: string): Promise<Bat
   if (isOver && (await leaves(turn, entry, dropped()))) return NEXT;
   const cause = new TorilError(
     'LANES_APART',
-    `job ${jobId} of several keys waits at "${key}", and is missing in the lane of "${missing}", which somebody has changed by hand. See whether its effect is in the values, then say "toril lane ${key} --drop".`,
+    `transaction ${jobId} waits at "${key}", but is missing in the lane of "${missing}", changed by hand. See whether its effect is there, then say "toril lane ${key} --drop".`,
   );
   return turn.held(cause);
 }
