@@ -220,7 +220,11 @@ async function drive(
     name: 'joint-holds-after-giving-up',
     guard:
       'a transaction that holds its lanes is still the first one of each when that is acknowledged',
-    hunt: { ...WITH_TRANSACTIONS, from: 97_455, seeds: 1 },
+    hunt: {
+      by: 'test',
+      file: CONFORMANCE,
+      why: 'who holds its lanes must give up between take and acknowledgement: one seed in 100,000, and another one with each change of what is drawn',
+    },
     edits: [
       {
         file: 'src/jobs/memory/memory-joint.ts',
