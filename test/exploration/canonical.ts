@@ -125,15 +125,15 @@ class Ranks implements Renaming {
       );
     });
     this.lastToken = this.#lastSequence + this.#tokens.size;
+    const areCasInPlace = this.#rankCas();
     const isInPlace =
+      areCasInPlace &&
       memcached.lastCas.every((last, counter) => last === this.lastCas[counter]) &&
       redis.lastToken === this.lastToken &&
       !this.#far &&
-      this.#rankCas() &&
       isDense(this.#tokensInOrder, this.#lastSequence + 1) &&
       this.#areIdsDense(places);
     if (isInPlace && watch.begun + watch.landed + watch.deniedBits === 0) return true;
-    if (!isInPlace) this.#rankCas();
     this.#rank();
     return isInPlace && isSame(watch, this.watch(watch));
   }

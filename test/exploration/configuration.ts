@@ -146,7 +146,7 @@ export function worldOf(
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
     pauses: configuration.pauses,
-    faults: configuration.faults,
+    faults,
   };
   const nodes = indices.map((index) => world.workers.start(planOf(index, '')));
   const budget = {

@@ -40,8 +40,7 @@ export class LiveRounds {
     if (!settles && [...requestRounds, ...callRounds].includes(NO_ROUND)) return undefined;
     const steps = stepsTo(node);
     if (node.hasSwept) return undefined;
-    const active = new Set([...node.alive.values(), ...requestRounds, ...callRounds]);
-    for (const round of owingRounds(node, steps)) active.add(round);
+    const active = activeRounds(node, steps);
     const live = new Set([...active, ...roundsThatSaw(node, steps, gone)]);
     const ids = node.rounds.filter(({ number, id }) => live.has(number) && id > 0);
     const { plan, idsDrawn, owed } = node;
@@ -98,9 +97,13 @@ export class LiveRounds {
   }
 }
 
-/** Of combiners that bring cells up, all rounds: from one of the earlier ones they may know that it is done. */
-export function owingRounds({ owed }: WorkerNode, steps: readonly WorkerNode[]): Set<number> {
-  const rounds = new Set<number>();
+/**
+ * Those that go on, or of which an answer is still to come. Of combiners that bring cells up, all rounds: from one of the earlier
+ * ones they may know that it is done.
+ */
+export function activeRounds(node: WorkerNode, steps: readonly WorkerNode[]): Set<number> {
+  const { alive, requestRounds, callRounds, owed } = node;
+  const rounds = new Set([...alive.values(), ...requestRounds, ...callRounds]);
   for (const key of owed) {
     for (let at = steps.length - 1; steps[at]?.alive.has(key) === true; at--)
       rounds.add(steps[at]?.alive.get(key) as number);
@@ -114,7 +117,7 @@ export function drawn(rounds: WorkerNode['rounds']): number {
 }
 
 /** From its start, without it. */
-function stepsTo(node: WorkerNode): WorkerNode[] {
+export function stepsTo(node: WorkerNode): WorkerNode[] {
   const steps: WorkerNode[] = [];
   for (let at = node; at.parent !== undefined; at = at.parent) steps.push(at);
   return steps.reverse();
@@ -171,7 +174,7 @@ function isAnswer(stimulus: number): boolean {
 }
 
 /** Of an answer or a reply. */
-function roundOf({ requestRounds, callRounds }: WorkerNode, stimulus: number): number {
+export function roundOf({ requestRounds, callRounds }: WorkerNode, stimulus: number): number {
   const [round] = stimulus % TOLD_KINDS === TOLD.reply ? callRounds : requestRounds;
   return round ?? NO_ROUND;
 }

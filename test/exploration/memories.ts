@@ -2,7 +2,7 @@
  * Workers that remember the same, on the joint path. A worker is a few combiners and its job. What each of them was told, in
  * order, is all that it knows; in which order two of them were told, it does not, but for what it has sent meanwhile, which is to be seen.
  */
-import { drawn, owingRounds, visible } from './live-rounds.ts';
+import { activeRounds, drawn, roundOf, stepsTo, visible } from './live-rounds.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode } from './worker-tree.ts';
@@ -24,9 +24,8 @@ export class Memories {
 }
 
 function memoryOf(node: WorkerNode): string {
-  const { plan, alive, requestRounds, callRounds, rounds, held, numbers } = node;
-  const steps: WorkerNode[] = [];
-  for (let at = node; at.parent !== undefined; at = at.parent) steps.push(at);
+  const { plan, rounds, held, numbers } = node;
+  const steps = stepsTo(node);
   const told = new Map<number, number[]>();
   const note = (round: number, stimulus: number): void => {
     const log = told.get(round);
@@ -34,14 +33,12 @@ function memoryOf(node: WorkerNode): string {
     else log.push(stimulus);
   };
   let time = '';
-  for (const { parent, stimulus, phase } of steps.reverse()) {
+  for (const { parent, stimulus, phase } of steps) {
     const before = parent as WorkerNode;
     switch (stimulus % TOLD_KINDS) {
       case TOLD.answer:
-        note(before.requestRounds[0] ?? NO_ROUND, stimulus);
-        break;
       case TOLD.reply:
-        note(before.callRounds[0] ?? NO_ROUND, stimulus);
+        note(roundOf(before, stimulus), stimulus);
         break;
       case TOLD.begins:
         break;
@@ -55,8 +52,7 @@ function memoryOf(node: WorkerNode): string {
     }
     if (phase !== before.phase) told.delete(NO_ROUND);
   }
-  const live = new Set([...alive.values(), ...requestRounds, ...callRounds, NO_ROUND]);
-  for (const round of owingRounds(node, steps)) live.add(round);
+  const live = activeRounds(node, steps).add(NO_ROUND);
   // By key, and then in the order of its rounds.
   const logs = [...live]
     .map((round) => ({ round, key: rounds[round - 1]?.key ?? '' }))
