@@ -1,5 +1,10 @@
-/** BullMQ's Redis backend, with job schedulers whose patterns go by Redis's clock (cron-times.ts). */
+/**
+ * BullMQ's Redis backend, with job schedulers whose patterns go by Redis's clock (cron-times.ts), and whose last job is nobody's
+ * next one once it has been delivered (state/snoozing/scheduler-jobs.ts).
+ */
 import type { JobsOptions, RedisQueueBackend } from 'bullmq';
+import { isKnownBullMQ } from '../state/known-bullmq.ts';
+import { REMOVE_SCHEDULER } from '../state/snoozing/scheduler-jobs.ts';
 import { NOW } from '../state/timed.ts';
 import { CronTimes } from './cron-times.ts';
 import { ScriptedBackend } from './scripted-backend.ts';
@@ -22,6 +27,13 @@ export abstract class SchedulingBackend extends ScriptedBackend {
   ): ReturnType<RedisQueueBackend['updateJobSchedulerNextMillis']> {
     const [dueMs, options] = this.#due(id, nextMs, job);
     return super.updateJobSchedulerNextMillis(id, dueMs, data, options, producerId);
+  }
+
+  override async removeJobScheduler(id: string): Promise<number> {
+    if (!isKnownBullMQ()) return super.removeJobScheduler(id);
+    const { repeat, delayed, events } = this.keys;
+    const args = [repeat, delayed, events, id, this.keys['']];
+    return (await (await this.scripts()).runCommand(REMOVE_SCHEDULER.name, args)) as number;
   }
 
   /** When the next job is due, and its options, which say so, too. */

@@ -25,6 +25,7 @@ import { RECLAIM } from '../state/reclaim.ts';
 import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { MOVE_JOINT } from '../../redis/scripts/joint/enter.ts';
 import { MOVE, REMOVE } from '../state/remove.ts';
+import { REMOVE_SCHEDULER } from '../state/snoozing/scheduler-jobs.ts';
 import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snoozing/snooze.ts';
 import { NOW, timedScripts } from '../state/timed.ts';
 import { SNOOZING_SCRIPTS } from '../snoozed-jobs.ts';
@@ -39,6 +40,7 @@ const SCRIPTS: readonly Script[] = [
 /** They do what BullMQ's scripts do, or have such a script in them as it is known. */
 const IMITATING: readonly Script[] = [
   ...[FINISH, FILL, SNOOZE_AHEAD, SCHEDULE_SNOOZED, DELIVER_NEXT, SNOOZE, GIVE_BACK],
+  REMOVE_SCHEDULER,
 ];
 const INSTEAD: readonly Script[] = [NOTE_SNOOZED];
 

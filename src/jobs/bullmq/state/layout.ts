@@ -13,6 +13,7 @@
  *   a delivery ends in snoozing  it counts for the rate limit; it is noted in a script of its own that it was no start
  *   a script stopped half-way    its job is not put back: if it is in no list, it stays so, with its outcome in its hash
  *   deduplication that replaces  may replace a snoozed job: it is told as missing
+ *   schedulers                   with one, or when it is set up anew, its last job is deleted though it has begun
  *
  * What stays exact without all of this: a job's outcome is a field of Toril's in its hash, written with the acknowledgement, and asked for
  * at each delivery; so what is completed, retried, snoozed or lost wrongly is delivered once more at worst, never applied once more.
@@ -33,6 +34,7 @@ export const SCRIPTS = {
   moveJobFromActiveToWait: '2f746a769bc3d182a0f73ace6bb7a4906faf5df9',
   cleanJobsInSet: 'd4b4530a1de226c532b5256e3dafa5cdc1641a6a',
   moveJobsToWait: 'bc8c0fb293881a6f07cd03407410bf7bcbc818e4',
+  removeJobScheduler: 'b68502558f85f3bf9c5d6b25b1b44e2fcc5d4c92',
   // The same, told Redis' time
   moveToActive: 'd96ca626f1ea141b44a856b312fc636d99aa9ea9',
   moveToFinished: '69666e69dd5621df59067a03de685e55a486560d',

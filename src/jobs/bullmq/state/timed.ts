@@ -10,6 +10,7 @@
 import { bullFunctionLua, bullScript, madeLater } from './bullmq-text.ts';
 import { isKnownBullMQ } from './known-bullmq.ts';
 import { CODE } from './layout.ts';
+import { ADD_SCHEDULER_LUA } from './snoozing/scheduler-jobs.ts';
 import type { Script } from '../../redis/scripts/script.ts';
 
 /** Where each has the time among its arguments, counted from 1. */
@@ -68,6 +69,7 @@ function timed(name: TimedName, at: number): Script {
     numberOfKeys: bullScript(name).numberOfKeys,
     lua: `${NOW_MS_LUA}ARGV[${at}] = nowMs
 ${ownDeliveryLua(JOB_KEY_AT[name])}${bullFunctionLua(name)}
+${name === 'addJobScheduler' ? ADD_SCHEDULER_LUA : ''}
 local reply = ${name}(KEYS, ARGV)
 if type(reply) == 'table' and #reply == 4 then reply[5] = nowMs end
 return reply
