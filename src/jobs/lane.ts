@@ -14,6 +14,11 @@ export interface Copy {
   readonly value: { readonly json: string } | 'deleted' | 'not-kept' | 'not-sent';
   /** Jobs up to this sequence fail, because an earlier one cascaded; 0: none. */
   readonly cascadeTo: number;
+  /**
+   * It is of a commit of several keys whose cells are not known to be written: one that is missing, or older, may not be
+   * memcached's doing. Told to a combiner that takes the lane, with the value.
+   */
+  readonly behind?: true;
 }
 
 export interface LaneJob {

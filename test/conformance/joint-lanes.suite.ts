@@ -390,6 +390,24 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       expect(await stage.other.behind()).toEqual([]);
     });
 
+    test('until then, whoever takes one of its lanes is told so, and nobody of an older commit', async () => {
+      await enterJoint('older', C, D);
+      await lanes.acknowledgeJoint(commit(await take(C), [C, D], { older: 'a' }));
+      await lanes.settled((await take(C)).copy.token);
+      await enterJoint('j', A, B);
+      const joint = commit(await take(A), [A, B], { j: 'a' }, { expireMs: 60_000 });
+      await lanes.acknowledgeJoint(joint);
+      await enterJoint('next', D, B);
+      const told = async (): Promise<unknown[]> => {
+        const [a, d] = [await take(A), await take(D)];
+        return [a.copy, d.copy, d.joint?.others.get(B)?.copy].map((copy) => copy?.behind ?? false);
+      };
+      expect(await told()).toEqual([true, false, true]);
+      expect((await take(A)).copy.cascadeTo).toBe(0);
+      await lanes.settled(joint.token);
+      expect(await told()).toEqual([false, false, false]);
+    });
+
     test('a job that is moved enters all its lanes anew, with one sequence', async () => {
       await enterJoint('j', A, B);
       await enterJoint('k', A, B);

@@ -73,7 +73,7 @@ export class MemoryCopies {
   }
 
   /** As a holder of this cell needs to see it: the value is left out if the cell can be believed. */
-  seenWith(key: string, cell: TakeRequest['cell']): Copy {
+  seenWith(key: string, cell?: TakeRequest['cell']): Copy {
     const stored = this.of(key);
     if (stored === undefined) return NO_COPY;
     const { token, watermark, cascadeTo } = stored;

@@ -258,7 +258,7 @@ export class MemoryJobs {
       return keys === undefined ? { jobId, sequence } : { jobId, sequence, keys };
     });
     const paceMs = this.#copies.of(key)?.paceMs ?? 0;
-    const copy = this.#copies.seenWith(key, undefined);
+    const copy = this.#copies.seenWith(key);
     const nextToken = this.#lanes.next;
     return {
       copy,

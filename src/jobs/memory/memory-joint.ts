@@ -75,7 +75,7 @@ export class MemoryJoint {
     const { lanes, copies, inHand } = this.#parts;
     const { entries, opened, ending, isInHand } = new MemoryRun(request, {
       ...{ lanes, entryOf },
-      copyOf: (key) => copies.seenWith(key, undefined),
+      copyOf: (key) => this.copyOf(key),
       inHandSince: (key) => {
         const batch = inHand.get(key);
         return batch?.isRun && batch.atMicros;
@@ -101,11 +101,19 @@ export class MemoryJoint {
     };
   }
 
+  /** As a combiner that takes the key's lane is told of it. */
+  copyOf(key: string, cell?: TakeRequest['cell']): Copy {
+    const copy = this.#parts.copies.seenWith(key, cell);
+    return copy.value !== 'not-sent' && this.#behind.has(copy.token)
+      ? { ...copy, behind: true }
+      : copy;
+  }
+
   #other(key: string): OtherKey {
     const { lanes, copies } = this.#parts;
     copies.keep(key);
     return {
-      copy: copies.seenWith(key, undefined),
+      copy: this.copyOf(key),
       expiresInMs: copies.expiresInMs(key),
       lost: copies.hasLost(key),
       length: lanes.length(key),
@@ -235,7 +243,7 @@ export class MemoryJoint {
   }
 
   snapshot(keys: readonly string[]): Copy[] {
-    const found = keys.map((key) => this.#parts.copies.seenWith(key, undefined));
+    const found = keys.map((key) => this.#parts.copies.seenWith(key));
     let length = 0;
     const end = found.findIndex(({ value }, at) => {
       length += typeof value === 'object' ? value.json.length : 0;

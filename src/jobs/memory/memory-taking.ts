@@ -44,11 +44,11 @@ export class MemoryTaking {
   }
 
   take(request: TakeRequest): Taken {
-    const { lanes, copies, history, isRestricted } = this.#parts;
+    const { lanes, copies, history, joint: runs, isRestricted } = this.#parts;
     const { key, cell } = request;
     const dataSet = this.#parts.dataSet(); // before the first number that belongs to it
     const token = lanes.draw();
-    const copy = copies.seenWith(key, cell);
+    const copy = runs.copyOf(key, cell);
     const head = this.#head(request);
     const decided = this.#arrivals(request, head);
     if (head.entries.length > 0) copies.keep(key);

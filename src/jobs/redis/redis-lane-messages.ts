@@ -14,6 +14,7 @@ import type { DataSet } from '../../redis/data-set.ts';
 import type { AcknowledgeArguments } from './scripts/acknowledge.ts';
 import { noteArguments } from './scripts/history.ts';
 import type { InspectReply } from './scripts/inspect.ts';
+import { BEHIND_MARK } from './scripts/joint/behind.ts';
 import type { JointReply, OtherKeyReply } from './scripts/joint/head.ts';
 import type { Packed, Packing, Unpacking } from './scripts/packing.ts';
 import type { EntryReply, TakeArguments, TakeReply, TakeReplyRest } from './scripts/take.ts';
@@ -111,11 +112,13 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
 }
 
 export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {
+  const isBehind = cascadeTo.endsWith(BEHIND_MARK);
   return {
     token: Number(token),
     watermark: Number(watermark),
     value: decodeValue(value),
-    cascadeTo: Number(cascadeTo),
+    cascadeTo: Number(isBehind ? cascadeTo.slice(0, -BEHIND_MARK.length) : cascadeTo),
+    ...(isBehind && { behind: true }),
   };
 }
 

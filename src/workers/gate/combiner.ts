@@ -122,7 +122,7 @@ export class Combiner implements WaitedFor {
    */
   stop(): void {
     this.#stopping = true;
-    this.#resting?.abort();
+    this.wake();
   }
 
   /** The deadline has passed: an update that does not settle is no longer waited for. */
@@ -259,8 +259,7 @@ export class Combiner implements WaitedFor {
   ): Promise<boolean> {
     const wakers = this.#waits < LANE_WAKES_MAX ? forKeys : NONE;
     const forMs = Math.min(this.#untilNextLookMs(++this.#waits), withinMs);
-    await this.#rest(forMs, wakers);
-    if (!this.#stopping) await this.#waiting.snoozeImpatient();
+    await this.#restAndLook(forMs, wakers);
     return this.arrivals.size > 0 || this.#waits < LANE_LOOKS_MAX;
   }
 
@@ -284,15 +283,19 @@ export class Combiner implements WaitedFor {
 
   async #restInHand(forMs: number, forKeys: readonly string[]): Promise<void> {
     this.isInHand = true;
-    await this.#rest(forMs, forKeys);
-    if (!this.#stopping && this.arrivals.size > 0) await this.#waiting.snoozeImpatient();
+    await this.#restAndLook(forMs, forKeys);
     this.isInHand = false;
+  }
+
+  /** And then who has been decided, or has waited too long. */
+  async #restAndLook(forMs: number, forKeys?: readonly string[]): Promise<void> {
+    await this.#rest(forMs, forKeys);
+    if (!this.#stopping) await this.#waiting.snoozeImpatient();
   }
 
   /** Somebody else holds the lease and may be applying our jobs: look for their outcomes. */
   async #waitForTurn(retryAfterMs: number): Promise<boolean> {
-    await this.#rest(retryAfterMs);
-    if (!this.#stopping) await this.#waiting.snoozeImpatient();
+    await this.#restAndLook(retryAfterMs);
     return this.arrivals.size > 0;
   }
 

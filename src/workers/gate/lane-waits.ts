@@ -11,21 +11,16 @@ export class LaneWaits {
     forKeys: readonly string[],
     resting: AbortController,
   ): Promise<void> {
-    for (const key of forKeys) {
-      const waiting = this.#waiting.get(key);
-      if (waiting === undefined) this.#waiting.set(key, new Set([resting]));
-      else waiting.add(resting);
-    }
+    for (const key of forKeys)
+      this.#waiting.set(key, (this.#waiting.get(key) ?? new Set()).add(resting));
     await pause(clock, forMs, resting.signal);
     for (const key of forKeys) {
       const waiting = this.#waiting.get(key);
-      waiting?.delete(resting);
-      if (waiting?.size === 0) this.#waiting.delete(key);
+      if (waiting?.delete(resting) && waiting.size === 0) this.#waiting.delete(key);
     }
   }
 
   goneOn(key: string): void {
-    if (this.#waiting.size === 0) return; // nearly always
-    for (const resting of this.#waiting.get(key) ?? []) resting.abort();
+    this.#waiting.get(key)?.forEach((resting) => resting.abort());
   }
 }

@@ -240,7 +240,7 @@ function noteVisits(
   const left = new Map<string, FoldedKey>(keys.map((folded) => [folded.of.key, folded]));
   for (const [other, { length }] of others) {
     const folded = left.get(other);
-    if (other === key || folded === undefined) continue;
+    if (folded === undefined) continue;
     if (length > folded.jobIds.length) toVisit.add(other);
     else toVisit.delete(other);
   }

@@ -172,7 +172,7 @@ function stateOf(
     }
     case 'restore': {
       // A stale one is not memcached's doing here: the driver of the commit before may be about to write it.
-      const instead = reconciled.found === 'missing' ? insteadOf(copy.value) : undefined;
+      const instead = reconciled.found === 'missing' ? insteadOf(copy) : undefined;
       const found = { ...base, instead, expireMs: expiresInMs };
       if (typeof copy.value !== 'object') return { ...found, start: null, origin: 'nothing' };
       return { ...found, start: [JSON.parse(copy.value.json)], origin: 'base' };

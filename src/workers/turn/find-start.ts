@@ -82,7 +82,7 @@ function startFrom(turn: Turn, reconciled: Startable, taken: Taken): FoldStart |
     case 'restore': {
       const { value } = taken.copy;
       assert(value !== 'not-sent', 'a copy is sent unless its cell is believed');
-      const instead = insteadOf(value);
+      const instead = insteadOf(taken.copy);
       const json = typeof value === 'object' ? value.json : undefined;
       if (json === undefined) return { ...foldStart(taken, 'nothing', nothing), instead };
       return { ...foldStart(taken, 'base', () => JSON.parse(json)), instead };
@@ -95,10 +95,11 @@ export function originOfClean(value: unknown): KnownOrigin {
   return value === undefined ? 'nothing' : 'base';
 }
 
-/** @param value of the copy of a cell that is missing */
-export function insteadOf(value: Copy['value']): FoldStart['instead'] {
+/** @param copy of a cell that is missing */
+export function insteadOf({ value, behind }: Copy): FoldStart['instead'] {
   if (value === 'not-kept') return 'lost';
-  return value === 'deleted' ? undefined : 'restored';
+  // Whoever made the commit may be about to write it: memcached has lost nothing.
+  return value === 'deleted' || behind ? undefined : 'restored';
 }
 
 /** Told once the cell is written, not at each look at a lane that cannot go on. */

@@ -22,7 +22,8 @@ export async function putRight(turn: Turn, taken: Taken): Promise<TurnEnd> {
   turn.memory.owesVisit = false;
   turn.memory.owesCell = false;
   const found = content.kind === 'missing' ? 'missing' : 'stale';
-  turn.context.report('cellRestored', { key: turn.key, found });
+  // Else it was not written yet, or its author has died.
+  if (!taken.copy.behind) turn.context.report('cellRestored', { key: turn.key, found });
   return MORE; // the copy may have gone on meanwhile: an acknowledgement was under way
 }
 

@@ -119,7 +119,6 @@ export class Turn implements TurnSite, FoldTurn {
    * one that it no longer decides look again.
    */
   drive(keys: readonly string[]): void {
-    if (keys.length === 0 && this.#driven.length === 0) return;
     const { driven } = this.memory.worker;
     const before = this.#driven;
     for (const key of before) driven.delete(key);

@@ -1,12 +1,13 @@
 /** Jobs of several keys that meet cells which run ahead of their copies, or may still be written to by others. */
-import { beforeEach, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { type CellContent, cellItem, decodeItem } from '../../../src/cells/envelope.ts';
 import { COPY_GRACE_MS } from '../../../src/jobs/lanes.ts';
 import type { MemoryJobs } from '../../../src/jobs/memory/memory-jobs.ts';
+import type { MemoryLanes } from '../../../src/jobs/memory/memory-lanes.ts';
 import { cellName } from '../../../src/memcached/item-names.ts';
 import type { Item, NewItem } from '../../../src/memcached/server.ts';
 import { defineTransaction } from '../../../src/updates/transaction.ts';
-import type { AnyUpdate } from '../../../src/updates/update.ts';
+import { type AnyUpdate, defineUpdate } from '../../../src/updates/update.ts';
 import { type GateWorker, GateWorld, KEY } from '../../support/gate-world.ts';
 
 const OTHER = 'other';
@@ -134,4 +135,80 @@ it('are never acknowledged for one of their keys by a Redis that has forgotten t
     new Set(['REDIS_WENT_BACK']),
   );
   expect(BOTH.map((key) => copyOf(replica, key))).toEqual([['one'], ['one']]);
+});
+
+describe('a cell that a commit of several keys has not reached yet', () => {
+  const THIRD = 'third';
+  const ofOne: AnyUpdate = defineUpdate({
+    name: 'note',
+    key: () => OTHER,
+    initial: (): string[] => [],
+    apply: (value: string[], { who }: { who: string }) => [...value, who],
+  });
+  const ofTwo: AnyUpdate = { ...note, keys: () => [OTHER, THIRD] } as AnyUpdate;
+
+  /** A worker that comes to the key by it. */
+  const comesBy = {
+    'a visit': async (): Promise<GateWorker> => {
+      const worker = workerOf(jobs);
+      await world.clock.until(worker.gate.bringUp(OTHER));
+      return worker;
+    },
+    'a job of that key': async (): Promise<GateWorker> => applied(ofOne, [OTHER]),
+    'a transaction': async (): Promise<GateWorker> => applied(ofTwo, [OTHER, THIRD]),
+  };
+  async function applied(update: AnyUpdate, keys: readonly string[]): Promise<GateWorker> {
+    const worker = world.worker(jobs, { update });
+    worker.add('c', keys.length === 1 ? OTHER : keys);
+    worker.gate.visit(OTHER);
+    await world.clock.until(worker.gate.atRest());
+    expect(jobs.inspect(OTHER, 0).length).toBe(0);
+    return worker;
+  }
+  const cases = Object.keys(comesBy).flatMap((name) =>
+    (['missing', 'stale'] as const).map((found) => [name as keyof typeof comesBy, found] as const),
+  );
+
+  /** Calls it once the driver's commit is acknowledged, before it writes a cell. */
+  function driver(meanwhile: () => Promise<void>): GateWorker {
+    const wrap = (lanes: MemoryLanes): MemoryLanes => {
+      const acknowledge = lanes.acknowledgeJoint.bind(lanes);
+      lanes.acknowledgeJoint = async (commit) => {
+        const answer = await acknowledge(commit);
+        await meanwhile();
+        return answer;
+      };
+      return lanes;
+    };
+    return world.worker(jobs, { update: note, blockedMs: 50, wrap });
+  }
+
+  it.each(cases)('was not lost by memcached: %s finds it %s', async (by, found) => {
+    if (found === 'stale') await workerOf(jobs).enqueue('a', BOTH);
+    let other: GateWorker | undefined;
+    const first = driver(async () => {
+      other ??= await comesBy[by]();
+    });
+    expect((await first.enqueue('b', BOTH)).kind).toBe('decided');
+    const value = JSON.stringify(world.cell(OTHER)?.value);
+    expect(value).toBe(JSON.stringify(copyOf(jobs, OTHER)));
+    expect(value).toContain('b');
+    expect([first, other as GateWorker].map((worker) => worker.events('cellRestored'))).toEqual([
+      [],
+      [],
+    ]);
+    const { token } = jobs.joint.behind()[0] ?? { token: 0 };
+    expect(await world.clock.until(first.gate.behind.isSettled(token))).toBe(true);
+    expect(jobs.joint.behind()).toEqual([]);
+  });
+
+  it.each(cases)('is restored once it was reached: %s finds it %s', async (by, found) => {
+    await workerOf(jobs).enqueue('a', BOTH);
+    const before = present(OTHER);
+    await workerOf(jobs).enqueue('b', BOTH);
+    if (found === 'missing') world.evict(OTHER);
+    else world.store.put(cellName(OTHER), before.value, before.flags);
+    const other = await comesBy[by]();
+    expect(other.events('cellRestored')).toEqual([{ key: OTHER, found }]);
+  });
 });

@@ -2,6 +2,7 @@ import { COPY_IN_USE_MS } from '../../lanes.ts';
 import { DATA_SET_LUA } from '../../../redis/data-set.ts';
 import { SINCE_CHECKPOINT_LUA } from './history.ts';
 import { INDEX_LUA } from '../index/lane-index.ts';
+import { BEHIND_MARK, IS_BEHIND_LUA } from './joint/behind.ts';
 import { JOINT_HEAD_LUA, type JointReply } from './joint/head.ts';
 import { type Packed, PACKING_LUA } from './packing.ts';
 import {
@@ -41,6 +42,7 @@ export type TakeReply = [
   watermark: string,
   /** '+' and JSON, '-' deleted, '0' not kept, '?' not sent. */
   value: Packed,
+  /** With a BEHIND_MARK if the copy is of a commit whose cells are not known to be written, and the value is sent. */
   cascadeTo: string,
   /** Commits in the history since one that a replay can begin at; -1: none. */
   since: string,
@@ -103,7 +105,7 @@ export const TAKE: Script = {
   lua: `${QUEUE_SEQUENCE_LUA}${DATA_SET_LUA}${PACKING_LUA}
 local call, prefix = redis.call, ARGV[1]
 local nowMs = math.floor(nowMicros / 1000)
-${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${JOINT_HEAD_LUA}
+${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${IS_BEHIND_LUA}${JOINT_HEAD_LUA}
 local inHand, worker = {}, table.remove(request, 2)
 -- A token does not tell when it was drawn: it may be far ahead of a clock that was set back.
 local at = string.format(' %d', nowMicros)
@@ -121,8 +123,10 @@ local function copyOf(copyKey, cellToken, cellBase)
   elseif cellToken ~= token and cellBase ~= token then
     value = packed(call('HGET', copyKey, 'v'))
   end
+  local cascadeTo = copy[4] or '0'
+  if value ~= '?' and isBehind(token) then cascadeTo = cascadeTo .. '${BEHIND_MARK}' end
   local expiresIn = expiry and math.max(0, tonumber(expiry) - nowMs) or 0
-  return token, copy[2] or '0', value, copy[4] or '0', sinceCheckpoint(copy[5], token), expiresIn, expiry, copy[6] == token
+  return token, copy[2] or '0', value, cascadeTo, sinceCheckpoint(copy[5], token), expiresIn, expiry, copy[6] == token
 end
 
 -- What telemetry left with the job, among its options.

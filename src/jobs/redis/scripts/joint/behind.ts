@@ -9,6 +9,25 @@ export const BEHIND_KEY = 'behind';
 /** Commits that are told at a time. */
 const COMMITS_MAX = 100;
 
+/** Behind a number that is told of a copy: it is of such a commit. */
+export const BEHIND_MARK = 'b';
+
+/**
+ * A fragment: whether the commit of a token is one of them. There are few at a time, and all of them are new: most copies are
+ * older than the oldest, which is asked about once.
+ */
+export const IS_BEHIND_LUA: string = `
+local oldestBehind
+local function isBehind(token)
+  if token == '0' then return false end
+  if not oldestBehind then
+    local oldest = redis.call('ZRANGE', own .. '${BEHIND_KEY}', 0, 0, 'WITHSCORES')[2]
+    oldestBehind = oldest and tonumber(oldest) or math.huge
+  end
+  return tonumber(token) >= oldestBehind and redis.call('ZCOUNT', own .. '${BEHIND_KEY}', token, token) > 0
+end
+`;
+
 /** Behind a token: copies of the commit may expire. */
 export const EXPIRES_MARK = 'x';
 

@@ -6,6 +6,7 @@ import {
   SMALL_RUN_JOBS,
 } from '../../../joint-lanes.ts';
 import { TRANSACTION_KEYS_MAX } from '../../../../updates/transaction.ts';
+import { BEHIND_MARK } from './behind.ts';
 import { IN_HAND_KEY, LOST_FIELD } from '../script.ts';
 import type { Packed } from '../packing.ts';
 
@@ -28,6 +29,7 @@ export type OtherKeyReply = [
   watermark: string,
   /** '+' and JSON, '-' deleted, '0' not kept. */
   value: Packed,
+  /** As of the own key. */
   cascadeTo: string,
   expiresInMs: number,
   lost: 0 | 1,
@@ -166,7 +168,9 @@ local function otherKey(lane)
   if expiry then call('PEXPIRE', own .. 'copy:' .. lane.key, ${COPY_IN_USE_MS}) end
   local expiresIn = copy[1] and expiry and math.max(0, tonumber(expiry) - nowMs) or 0
   local length = lane.isLast and lane.from + #lane.page / 2 or call('ZCARD', own .. 'lane:' .. lane.key)
-  return { lane.key, copy[1] or '0', copy[2] or '0', packed(lane.value), copy[4] or '0', expiresIn, lane.isLost and 1 or 0, length }
+  local token, cascadeTo = copy[1] or '0', copy[4] or '0'
+  if isBehind(token) then cascadeTo = cascadeTo .. '${BEHIND_MARK}' end
+  return { lane.key, token, copy[2] or '0', packed(lane.value), cascadeTo, expiresIn, lane.isLost and 1 or 0, length }
 end
 
 -- The entries to hand out, and what else is said of them. Notes what is in hand. Lane and first job are those of TAKE.
