@@ -136,4 +136,19 @@ describe('a job that is delivered to the same slot again', () => {
       expect(await redis.lpos(backend.toKey('active'), JOB_ID)).toBeNull();
     },
   );
+
+  it('is not ended by what does not say which delivery it ends', async () => {
+    const { backend, add, deliver } = await open({ attempts: 9 });
+    await add();
+    const job = await deliver();
+    const client = await backend.scripts();
+    const before = await redis.hgetall(backend.toKey(JOB_ID));
+    const args = backend.retryJobArgs(JOB_ID, false, SLOT);
+    for (const wrong of [args.slice(0, -1), [...args, 'one more']])
+      await expect(client.runCommand('torilTimedRetryJob', wrong)).rejects.toThrow(
+        'the delivery is not the last argument',
+      );
+    expect(await redis.hgetall(backend.toKey(JOB_ID))).toEqual(before);
+    await complete(job);
+  });
 });

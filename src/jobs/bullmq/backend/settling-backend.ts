@@ -17,6 +17,7 @@ import { isKnownBullMQ } from '../state/known-bullmq.ts';
 import { CODE } from '../state/layout.ts';
 import { RECLAIM } from '../state/reclaim.ts';
 import { GIVE_BACK, NOTE_SNOOZED, SNOOZE } from '../state/snoozing/snooze.ts';
+import { deliveryArgument } from '../state/timed.ts';
 import { NOTE_SURVIVED } from '../../redis/scripts/start-alone.ts';
 import { AddingBackend } from './adding-backend.ts';
 import { type Held, isRefusal, Repeating, type Standing, type SettlingStep } from './repeating.ts';
@@ -235,19 +236,19 @@ export abstract class SettlingBackend extends AddingBackend {
   override moveToDelayedArgs(
     ...args: Parameters<RedisQueueBackend['moveToDelayedArgs']>
   ): ReturnType<RedisQueueBackend['moveToDelayedArgs']> {
-    return [...super.moveToDelayedArgs(...args), deliveryIn(args[4])];
+    return [...super.moveToDelayedArgs(...args), deliveryArgument(deliveryIn(args[4]))];
   }
 
   override retryJobArgs(
     ...args: Parameters<RedisQueueBackend['retryJobArgs']>
   ): ReturnType<RedisQueueBackend['retryJobArgs']> {
-    return [...super.retryJobArgs(...args), deliveryIn(args[3])];
+    return [...super.retryJobArgs(...args), deliveryArgument(deliveryIn(args[3]))];
   }
 
   protected override moveToFinishedArgs(
     ...args: Parameters<RedisQueueBackend['moveToFinishedArgs']>
   ): (string | number | boolean | Buffer)[] {
-    return [...super.moveToFinishedArgs(...args), args[0].processedOn ?? ''];
+    return [...super.moveToFinishedArgs(...args), deliveryArgument(args[0].processedOn)];
   }
 
   /** It is about to be retried: BullMQ says only its id then. */
@@ -296,6 +297,6 @@ export function heldOf(job: MinimalJob, token: string): Held {
   return { jobId: id as string, token, attemptsMade, delivery };
 }
 
-function deliveryIn(options: object | undefined): number | string {
-  return (options as Partial<Held> | undefined)?.delivery ?? '';
+function deliveryIn(options: object | undefined): number | undefined {
+  return (options as Partial<Held> | undefined)?.delivery;
 }

@@ -12,6 +12,7 @@
  *   Redis' time                  BullMQ's scripts are told the time of the machine that calls them
  *   a delivery ends in snoozing  it counts for the rate limit; it is noted in a script of its own that it was no start
  *   a script stopped half-way    its job is not put back: if it is in no list, it stays so, with its outcome in its hash
+ *   late copies                  of what ended a delivery may end the job's next one, or that of a new job of its id (timed.ts)
  *   deduplication that replaces  may replace a snoozed job: it is told as missing
  *   schedulers                   with one, or when it is set up anew, its last job is deleted though it has begun
  *

@@ -77,13 +77,22 @@ return reply
   }));
 }
 
+/** In front of a delivery's name: no argument of BullMQ's is taken for one. */
+const DELIVERY_MARK = 'delivery:';
+
+/** The last argument of what ends a delivery. @param processedOn of the job; undefined: not told */
+export function deliveryArgument(processedOn: number | undefined): string {
+  return `${DELIVERY_MARK}${processedOn ?? ''}`;
+}
+
 /**
- * The delivery comes last: it is named by its `processedOn`, in Redis's milliseconds. Where a copy is under way, the client has connected
+ * The delivery comes last (else the script fails, and nothing is done): it is named by its `processedOn`, in Redis's milliseconds. Where a copy is under way, the client has connected
  * again before the job is delivered again, so no two of them share it. '': not told. If the job is gone, BullMQ's own script says so.
  */
 function ownDeliveryLua(jobKeyAt: number | undefined): string {
   if (jobKeyAt === undefined) return '';
-  return `local delivery, jobKey = table.remove(ARGV), KEYS[${jobKeyAt}]
+  return `local delivery = assert(string.match(table.remove(ARGV), '^${DELIVERY_MARK}(%d*)$'), 'the delivery is not the last argument')
+local jobKey = KEYS[${jobKeyAt}]
 local latest = delivery ~= '' and redis.call('HGET', jobKey, 'processedOn')
 if latest and latest ~= delivery then return ${CODE.lockMissing} end
 `;
