@@ -71,3 +71,36 @@ test('is not kept waiting for a slot by those that wait for it, however patient'
   const { tookMs } = await moves(5_000);
   expect(tookMs).toBeLessThan(5_000);
 });
+
+test('is snoozed and called no more often the more jobs there are, if others go on without it', async () => {
+  const cost = async (jobs: number): Promise<{ snoozes: number; calls: number }> => {
+    const calls = new Map<string, number>();
+    const move = defineTransaction({
+      ...{ name: 'move', onFailure: 'skip' },
+      keys: ({ from, to }: Move) => [from, to],
+      initial: () => 0,
+      apply: ([from, to], { failures }, { jobId, attempt }) => {
+        calls.set(jobId, (calls.get(jobId) ?? 0) + 1);
+        if (attempt <= failures) throw new Error(`attempt ${attempt}`);
+        return [from - 1, to + 1];
+      },
+    });
+    const bed = createTestBed({ updates: [move], workers: 4, concurrency: 16 });
+    const fraction = seededFraction('skipped moves');
+    const below = (count: number): number => Math.floor(fraction() * count);
+    await bed.enqueueBulk(
+      Array.from({ length: jobs }, () => {
+        const from = below(6);
+        const to = (from + 1 + below(5)) % 6;
+        const data = { from: `k${from}`, to: `k${to}`, failures: below(10) < 3 ? 1 + below(2) : 0 };
+        return { update: move, data, options: { attempts: 3, backoff: BACKOFF_MS } };
+      }),
+    );
+    await bed.drain();
+    const snoozes = bed.events.filter(({ type }) => type === 'jobSnoozed').length;
+    return { snoozes: snoozes / jobs, calls: Math.max(...calls.values()) };
+  };
+  const [few, many] = [await cost(100), await cost(400)];
+  expect(many.snoozes).toBeLessThan(1.5 * few.snoozes);
+  expect(many.calls).toBeLessThanOrEqual(3 + 4); // each attempt, and once by each worker that did not know yet
+});
