@@ -48,7 +48,7 @@ export interface LaneEntry {
    * this one; `unapplied`: somebody else completed it, who is no worker of Toril's.
    */
   readonly finished: 'no' | 'completed' | 'unapplied' | 'failed';
-  /** Why BullMQ failed it. */
+  /** Why BullMQ failed it, or is being told that it did; '' of all others: an earlier attempt's is not told. */
   readonly failedReason: string;
   /**
    * What an operator wants: nothing, to move it to the lane's end, or to fail it. `held`: its attempts

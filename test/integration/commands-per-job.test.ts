@@ -48,6 +48,12 @@ const SCRIPTS = new Map(
   ]),
 );
 
+/** With how many fields it reads of a hash: one that is missing, as most of a job's are, costs a walk through the hash. */
+function written(command: string, args: number): string {
+  const name = command.toUpperCase();
+  return name === 'HMGET' ? `${name}(${args - 1})` : name;
+}
+
 /** A call of Redis, and the commands in it if it is a script. */
 interface Call {
   readonly name: string;
@@ -74,11 +80,11 @@ async function callsDuring({ redis }: Stage, act: () => Promise<unknown>): Promi
   const monitor = await redis.monitor();
   onTestFinished(() => monitor.disconnect());
   const isOver = new Promise<void>((resolve) => {
-    monitor.on('monitor', (_time: string, [command = '', sha = '']: string[], source: string) => {
-      if (source === 'lua') calls.at(-1)?.commands.push(command.toUpperCase());
+    monitor.on('monitor', (_time: string, [command = '', ...args]: string[], source: string) => {
+      if (source === 'lua') calls.at(-1)?.commands.push(written(command, args.length));
       else if (command === 'echo') resolve();
       else if (command !== NOW_AND_THEN)
-        calls.push({ name: SCRIPTS.get(sha) ?? command, commands: [] });
+        calls.push({ name: SCRIPTS.get(args[0] ?? '') ?? command, commands: [] });
     });
   });
   await act();

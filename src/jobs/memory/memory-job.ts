@@ -96,10 +96,10 @@ export function isOf(key: string, { entered, keys }: MemoryJob): boolean {
 }
 
 export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
-  const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome, isLate } = job;
-  const { keys } = job;
-  const completed = outcome === '' ? 'unapplied' : 'completed';
-  const how = job.state === 'failed' ? 'failed' : completed;
+  const { id, name, data, attemptsMade, stalls, failedReason, directive, outcome, isLate, keys } =
+    job;
+  const completed = outcome ? 'completed' : 'unapplied';
+  const finished = isFinished(job) ? (job.state === 'failed' ? 'failed' : completed) : 'no';
   return {
     jobId: id,
     sequence,
@@ -108,10 +108,10 @@ export function entryOf(job: MemoryJob, sequence: number): LaneEntry {
     data,
     attemptsMade,
     stalls,
-    finished: isFinished(job) ? how : 'no',
-    failedReason: failedReason ?? '',
+    finished,
+    failedReason: ((finished !== 'no' || directive === 'held') && failedReason) || '',
     directive,
-    ...(keys !== undefined && { keys }),
+    ...(keys && { keys }),
   };
 }
 

@@ -78,6 +78,8 @@ local function keepCompleted(jobKey, result, attempts, outcome)
   end
 end
 
+-- The field that names a delivery, where one is told.
+local UNNAMED, NAMED = {}, { 'processedOn' }
 local function finish(jobs, answers)
   local eventsMax = eventsLimit()
   local tokens, locks = lockTokens(jobs)
@@ -86,7 +88,7 @@ local function finish(jobs, answers)
     local jobId, token, result, _, remove, delivery, outcome = unpack(jobs[n])
     local jobKey = prefix .. jobId
     -- An error in the midst of the script would leave those before it half finished.
-    local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}', 'processedOn')
+    local job = redis.pcall('HMGET', jobKey, 'name', '${FIELD.attemptsMade}', 'parentKey', 'parent', '${FIELD.deduplicationId}', unpack(delivery == '' and UNNAMED or NAMED))
     local isPlain = eventsMax and not job.err and job[1] and not job[3] and not job[4] and not job[5]
     local isHeld = isPlain and tokens[n] == token and (delivery == '' or delivery == job[6])
     if isHeld and call('LREM', active, '-1', jobId) > 0 then

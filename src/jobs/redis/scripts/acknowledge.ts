@@ -90,7 +90,7 @@ local decidedKeys = {}
 -- one job: popping it needs one command, not two; asking for two tells what is the first one now, which is returned as
 -- well: its sequence; false: none; nil: not known.
 local function takeOut(laneKey, watermark, decided)
-  local first = call('ZPOPMIN', laneKey, decided == 1 and 2 or 1)
+  local first = call('ZPOPMIN', laneKey, decided == 1 and '2' or '1')
   local jobId, sequence, last, nextSequence = first[1], tonumber(first[2]), tonumber(watermark), nil
   if not jobId then return {}, false end
   if decided == 1 then

@@ -108,14 +108,16 @@ local nowMs = math.floor(nowMicros / 1000)
 ${SINCE_CHECKPOINT_LUA}${FIELDS_LUA}${LOST_LUA}${INDEX_LUA}${IS_BEHIND_LUA}${JOINT_HEAD_LUA}
 local inHand, worker = {}, table.remove(request, 2)
 -- A token does not tell when it was drawn: it may be far ahead of a clock that was set back.
-local at = string.format(' %d', nowMicros)
+local by = string.format(' %s %d', worker, nowMicros)
 local function noteInHand(key, token, last, kind)
   inHand[#inHand + 1] = key
-  inHand[#inHand + 1] = token .. ' ' .. last .. ' ' .. worker .. at .. kind
+  inHand[#inHand + 1] = token .. ' ' .. last .. by .. kind
 end
 
-local function copyOf(copyKey, cellToken, cellBase)
-  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h', '${LOST_FIELD}')
+-- Only runs of jobs of several keys ask for what was lost: a field that is missing costs Redis a walk through the hash.
+local ALONE, WITH_LOST = {}, { '${LOST_FIELD}' }
+local function copyOf(copyKey, cellToken, cellBase, joint)
+  local copy = call('HMGET', copyKey, 't', 'w', 'x', 'c', 'h', unpack(joint and WITH_LOST or ALONE))
   local token, expiry = copy[1] or '0', copy[3]
   local value = '?'
   if not copy[1] or (expiry and tonumber(expiry) <= nowMs) then
@@ -139,34 +141,34 @@ end
 -- An entry, the length of its data, and its keys if it has several; nil if it is nobody's.
 local function entryOf(key, jobId, sequence, traces)
   local jobKey = prefix .. jobId
-  local job = fieldsOf(jobKey, 'name', 'data', '${FIELD.attemptsMade}', '${FIELD.stalls}', 'finishedOn', '${DIRECTIVE_FIELD}', 'failedReason',
+  local job = fieldsOf(jobKey, 'name', 'data', '${FIELD.attemptsMade}', '${FIELD.stalls}', 'finishedOn', '${DIRECTIVE_FIELD}',
     '${LANE_FIELD}', '${LATE_FIELD}', '${KEYS_FIELD}')
-  local keys = job[10] and cjson.decode(job[10])
-  if not job[1] or (job[8] and job[8] ~= key and not (keys and isAmong(key, keys))) then return nil end
-  if job[9] then sequence = '+' .. sequence end
+  local keys = job[9] and cjson.decode(job[9])
+  if not job[1] or (job[7] and job[7] ~= key and not (keys and isAmong(key, keys))) then return nil end
+  if job[8] then sequence = '+' .. sequence end
   local data = job[2] or '{}'
   local trace = traces and traceOf(jobKey)
-  local isPlain = not (trace or keys or job[3] or job[4] or job[5] or job[6] or job[7])
+  local isPlain = not (trace or keys or job[3] or job[4] or job[5] or job[6])
   if isPlain then return { jobId, sequence, job[1], packed(data) }, #data end
-  local finished = 'no'
+  local finished, reason = 'no', ''
   if job[5] then
     -- Not by failedReason: BullMQ leaves that of an earlier attempt where it was.
-    local result = call('HMGET', jobKey, 'returnvalue', '${OUTCOME_FIELD}')
+    local result = call('HMGET', jobKey, 'returnvalue', '${OUTCOME_FIELD}', 'failedReason')
     local isApplied = result[2] and result[2] ~= ''
     finished = not result[1] and 'failed' or isApplied and 'completed' or 'unapplied'
+    reason = result[3] or ''
   end
-  local attempts, stalls, directive, reason = job[3] or '0', job[4] or '0', job[6] or '', job[7] or ''
+  local attempts, stalls, directive = job[3] or '0', job[4] or '0', job[6] or ''
   -- The reason follows the mark of a job that holds its lane: BullMQ may not have been told yet.
   local held, why = string.match(directive, '^(held) (.*)$')
   if held then directive, reason = held, why end
-  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[10] or nil }, #data, keys
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[9] or nil }, #data, keys
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, runJobsMax)
   local jobsMax = tonumber(last) + 1
   local laneKey, copyKey = own .. 'lane:' .. key, own .. 'copy:' .. key
   local token = draw()
-  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry, isLost = copyOf(copyKey, cellToken, cellBase)
 
   local entries, present, data, gone, entered, joint = {}, {}, 0, {}, 0, nil
   local head = call('ZRANGE', laneKey, '0', last, 'WITHSCORES')
@@ -180,11 +182,14 @@ local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, r
         -- Nothing behind it is decided in this lane alone.
         if keys then joint, data = #entries == 1 and jobIn(entry, size, keys), math.huge end
       else
-        call('ZREM', laneKey, head[i])
-        noteLost(copyKey)
         gone[#gone + 1] = head[i]
       end
     end
+  end
+  local copyToken, watermark, value, cascadeTo, since, expiresIn, expiry, isLost = copyOf(copyKey, cellToken, cellBase, joint)
+  if #gone > 0 then
+    call('ZREM', laneKey, unpack(gone))
+    noteLost(copyKey)
   end
 
   local decided = {}
