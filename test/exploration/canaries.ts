@@ -89,7 +89,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     },
   },
   'a joint commit, key by key': {
-    within: { path: 'joint' },
+    within: { path: 'joint', endings: 'one' },
     damage: {
       lanes: (lanes) =>
         changed(lanes, {
@@ -103,7 +103,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     },
   },
   'completing before the cells': {
-    within: { path: 'joint' },
+    within: { path: 'joint', endings: 'one' },
     damage: { lanes: (lanes) => changed(lanes, { behind: () => Promise.resolve([]) }) },
   },
   /** What an older holder knows of the cell stays true. */

@@ -15,7 +15,7 @@ import type { Orphan, Place, State } from './state.ts';
 import type { WorkerTree } from './worker-tree.ts';
 
 /** Old CAS values that no new one hits are above it. */
-const FAR = 1_000_000;
+export const FAR = 1_000_000;
 
 export interface CanonicalParts {
   readonly vocabulary: Vocabulary;

@@ -17,6 +17,7 @@ import { firstState, type State } from './state.ts';
 import type { World } from './world.ts';
 import { DATA_SET, KEY, KEYS, keysOfJob, QUEUE } from './worker-plan.ts';
 import type {
+  Endings,
   LockForm,
   Path,
   Pauses,
@@ -55,6 +56,7 @@ export interface Configuration {
   readonly locks: LockForm;
   readonly shared: Shared;
   readonly pauses: Pauses;
+  readonly endings: Endings;
 }
 
 /** Each has a budget of its own. */
@@ -88,6 +90,7 @@ export const NO_FAULTS: Omit<Configuration, 'path'> = {
   locks: 'value',
   shared: 'first',
   pauses: 'looks',
+  endings: 'all',
 };
 
 /** A guard taken away. */
@@ -146,6 +149,7 @@ export function worldOf(
     successors: indices.map((index) => planOf(index, 'x')),
     inStep,
     pauses: configuration.pauses,
+    endings: configuration.endings,
     faults,
   };
   const nodes = indices.map((index) => world.workers.start(planOf(index, '')));

@@ -22,6 +22,7 @@
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
 import { type Cas, type Item, type Outcome, refusedFor } from '../../src/memcached/server.ts';
+import { FAR } from './canonical.ts';
 import { lockByCas } from './chosen-cas.ts';
 import { Memories } from './memories.ts';
 import { LiveRounds } from './live-rounds.ts';
@@ -77,7 +78,7 @@ export class FreshStarts {
   /** Owner ids that it has given up it must remember: they may stand in a lock. */
   #standInForJoint(node: WorkerNode, who: number, state: State): WorkerNode {
     if (node.over) return node;
-    const gone = this.#comesBack ? [] : this.#gone(node, state);
+    const gone = this.#gone(node, state);
     const key = gone.join(' ');
     let shortened = node.fresh.get(key);
     if (shortened === undefined) {
@@ -89,14 +90,22 @@ export class FreshStarts {
     return isHeld ? shortened : node;
   }
 
-  /** Locks that it saw in other hands, and that are others now, or none. */
-  #gone({ sightings }: WorkerNode, { memcached }: State): string[] {
+  /** Locks that it saw in other hands, and that are others now, or none, for good. */
+  #gone({ sightings }: WorkerNode, state: State): string[] {
     const gone: string[] = [];
     for (const [name, seen] of sightings) {
-      const cas = itemIn(this.#vocabulary.at('outcome', seen))?.cas;
-      if (memcached.items.get(name)?.cas !== cas) gone.push(name);
+      const cas = itemIn(this.#vocabulary.at('outcome', seen))?.cas ?? 0n;
+      const isOther = state.memcached.items.get(name)?.cas !== cas;
+      if (isOther && !this.#mayComeBack(cas, state)) gone.push(name);
     }
     return gone;
+  }
+
+  /** Behind a restart, the counter goes by the CAS of before, or never comes there. */
+  #mayComeBack(cas: Cas, { memcached, budget }: State): boolean {
+    if (!this.#comesBack) return false;
+    if (budget.restarts > 0 && budget.faults > 0) return true;
+    return cas <= FAR && cas > (memcached.lastCas[0] as number);
   }
 
   #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {
@@ -227,12 +236,17 @@ export class FreshStarts {
     return undefined;
   }
 
-  /** Its owner ids of earlier attempts that stand in the lock, or may come to stand there. */
+  /**
+   * Its owner ids of earlier attempts that stand in a lock, or may come to stand there. On the joint path, of all attempts: the one
+   * that drew the last id may be over while others go on.
+   */
   #abandoned(node: WorkerNode, who: number, { memcached, orphans }: State): number[] {
     const ids = new Set<number>();
+    const isJoint = node.plan.path === 'joint';
     const note = (owner: string): void => {
-      const id = isOwn(owner, node) ? Number(owner.slice(owner.indexOf('-') + 1)) : node.idsDrawn;
-      if (id < node.idsDrawn) ids.add(id);
+      if (!isOwn(owner, node)) return;
+      const id = Number(owner.slice(owner.indexOf('-') + 1));
+      if (isJoint || id < node.idsDrawn) ids.add(id);
     };
     for (const name of LOCKS) note(ownerIn(memcached.items.get(name)));
     for (const { to, owner, requests } of orphans) {

@@ -3,7 +3,7 @@
  * (docs/exploration.md): what a worker hears, and requests whose answer can no longer change and that change nothing.
  */
 import { enabled, canSeeSomethingNew, faultsOf, ownSteps } from './enabled.ts';
-import { CELLS } from './memcached-states.ts';
+import { CELLS, LOCKS } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
 import type { Place, State } from './state.ts';
@@ -13,7 +13,16 @@ import type { World } from './world.ts';
 
 /** What must be tried next. */
 export function nextSteps(state: State, world: World): number[] {
-  return independentSteps(state, world) ?? enabled(state, world);
+  const steps = independentSteps(state, world) ?? enabled(state, world);
+  const isOver = world.endings === 'one' && CELLS.every((name) => isAtItsEnd(name, state));
+  return isOver ? steps.slice(0, 1) : steps;
+}
+
+/** Of this key, nothing changes from here on but its lock, which guards nothing more. */
+function isAtItsEnd(cell: string, state: State): boolean {
+  const { faults, ...kinds } = state.budget;
+  const isSpent = faults === 0 || Object.values(kinds).every((left) => left === 0);
+  return isSpent && state.orphans.length === 0 && isFinal(cell, state);
 }
 
 function independentSteps(state: State, world: World): number[] | undefined {
@@ -61,7 +70,7 @@ function certainStep(
   state: State,
   { node, outcomes, replies, isGone, left }: Place,
   who: number,
-  { vocabulary }: World,
+  { vocabulary, endings }: World,
 ): number | undefined {
   if (node.plan.path !== 'joint') return undefined;
   const call = node.over ? undefined : node.calls[replies.length];
@@ -71,7 +80,9 @@ function certainStep(
   if (request === undefined || isGone) return undefined;
   const { command, name } = vocabulary.at('memcached', request);
   const isCertain = isFinal(name, state) && (command === 'get' || !mayFindNoRoom(state));
-  return isCertain ? transition('executes', who) : undefined;
+  const cell = CELLS[LOCKS.indexOf(name)];
+  const isOver = endings === 'one' && cell !== undefined && isAtItsEnd(cell, state);
+  return isCertain || isOver ? transition('executes', who) : undefined;
 }
 
 function mayFindNoRoom({ budget }: State): boolean {
@@ -103,9 +114,8 @@ function isCallCertain(call: RedisRequest, { redis }: State): boolean {
           jobIds.length > 0 && isEmpty(key) && copyOf(key)?.token !== call.commit.token,
       );
     case 'settled':
-      return !redis.behind.includes(call.token);
     case 'behind':
-      return call.token !== undefined && !redis.behind.includes(call.token);
+      return !redis.behind.includes(call.token);
     default:
       return false;
   }

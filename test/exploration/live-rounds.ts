@@ -39,13 +39,12 @@ export class LiveRounds {
     const settles = phase === 'settles';
     if (!settles && [...requestRounds, ...callRounds].includes(NO_ROUND)) return undefined;
     const steps = stepsTo(node);
-    if (node.hasSwept) return undefined;
     const active = activeRounds(node, steps);
     const live = new Set([...active, ...roundsThatSaw(node, steps, gone)]);
     const ids = node.rounds.filter(({ number, id }) => live.has(number) && id > 0);
-    const { plan, idsDrawn, owed } = node;
+    const { plan, idsDrawn, owed, owedToJob } = node;
     const abandoned = ids.map(({ id }) => id);
-    const goes = { ...plan, idsDrawn, abandoned, goesOn: phase, owed };
+    const goes = { ...plan, idsDrawn, abandoned, goesOn: phase, owed, owedToJob };
     const from = this.#workers.start({ ...goes, ...settling(node, steps) });
     const told = this.#told(from, steps, live, active);
     if (told === undefined || drawn(told.rounds) !== abandoned.length) return undefined;
@@ -204,7 +203,7 @@ function hearsTheSame(one: WorkerNode, other: WorkerNode, stimulus: number): boo
 export function visible(node: WorkerNode, gone: readonly string[]): string {
   const { requests, calls, requestRounds, callRounds, rounds, alive, sightings } = node;
   const { rests, phase, outcome, connected, pausing, hurrying, running, over, idsDrawn } = node;
-  const { owed, seenTo } = node;
+  const { owed, owedToJob, seenTo } = node;
   const remembered = [...sightings].filter(([name]) => !gone.includes(name));
   const seen = remembered.map(([name, lock]) => `${name} ${lock}`);
   const keyOf = (number: number): string => rounds[number - 1]?.key ?? '';
@@ -214,7 +213,7 @@ export function visible(node: WorkerNode, gone: readonly string[]): string {
     ...[
       rests,
       phase,
-      phase === 'settles' ? [outcome, seenTo] : '',
+      phase === 'settles' ? [outcome, seenTo, owedToJob] : '',
       owed,
       connected,
       pausing,

@@ -29,7 +29,7 @@ const JOBS_MAX = 9;
 const text = { type: 'string' } as const;
 const USAGE = `npm run explore                                                  a table of searches
 npm run explore -- --path queue --workers 2 --expiries 1         one search
-  --path queue|strict|lease|joint   --protocol binary|meta   --locks value|cas   --clocks apart|step   --cell present|missing   --shared first|last   --pauses looks|all   --canary NAME (or "list")
+  --path queue|strict|lease|joint   --protocol binary|meta   --locks value|cas   --clocks apart|step   --cell present|missing   --shared first|last   --pauses looks|all   --endings all|one   --canary NAME (or "list")
   --workers --jobs --batch --commits --others, and faults: --expiries --renewals --evictions --restarts --timeouts --crashes
   --refusals, --faults of all kinds together   --seconds N   --processes P
 What each means stands in docs/exploration.md.`;
@@ -42,6 +42,7 @@ const values = commandLine(USAGE, {
   cell: text,
   shared: text,
   pauses: text,
+  endings: text,
   canary: text,
   seconds: { type: 'string', default: '600' },
   processes: { type: 'string', default: '2' },
@@ -91,9 +92,10 @@ function chosen(): Configuration[] {
     cell: there,
     shared: standing,
     pauses: lasting,
+    endings: ending,
   } = values;
   const isOne =
-    given.length > 0 || [spoken, formed, running, there, standing, lasting].some(Boolean);
+    given.length > 0 || [spoken, formed, running, there, standing, lasting, ending].some(Boolean);
   if (!isOne) {
     const within = CANARIES[values.canary ?? '']?.within;
     return within === undefined ? rowsFor(path) : [{ ...NO_FAULTS, ...within }];
@@ -109,6 +111,7 @@ function chosen(): Configuration[] {
   const cell = oneOf('cell', values.cell, ['present', 'missing'] as const) ?? NO_FAULTS.cell;
   const shared = oneOf('shared', values.shared, ['first', 'last'] as const) ?? NO_FAULTS.shared;
   const pauses = oneOf('pauses', values.pauses, ['looks', 'all'] as const) ?? NO_FAULTS.pauses;
+  const endings = oneOf('endings', values.endings, ['all', 'one'] as const) ?? NO_FAULTS.endings;
   const { workers = NO_FAULTS.workers, jobs = workers } = numbers;
   if (workers < 1 || workers > WORKERS_MAX || jobs < 1 || jobs > JOBS_MAX) {
     usageError(`--workers must be 1 to ${WORKERS_MAX}, --jobs 1 to ${JOBS_MAX}`);
@@ -125,6 +128,7 @@ function chosen(): Configuration[] {
       cell,
       shared,
       pauses,
+      endings,
       ...numbers,
       workers,
       jobs,

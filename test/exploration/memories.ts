@@ -13,7 +13,7 @@ export class Memories {
 
   /** The first one that was asked for and remembers the same. */
   same(node: WorkerNode): WorkerNode {
-    const known = node.hasSwept ? node : this.#same.get(node.id);
+    const known = this.#same.get(node.id);
     if (known !== undefined) return known;
     const memory = memoryOf(node);
     const first = this.#known.get(memory) ?? node;
@@ -47,7 +47,7 @@ function memoryOf(node: WorkerNode): string {
         if (before.phase === 'settles') note(NO_ROUND, stimulus);
         break;
       default:
-        if (stimulus === TOLD.lease || stimulus === TOLD.renewal) time += ` ${stimulus}`;
+        if (isTime(stimulus)) time += ` ${stimulus}`;
         for (const round of [...before.alive.values(), NO_ROUND]) note(round, stimulus);
     }
     if (phase !== before.phase) told.delete(NO_ROUND);
@@ -64,6 +64,20 @@ function memoryOf(node: WorkerNode): string {
     ...numbers.ids.map(({ worker, id }) => `${worker}${id}`),
   ].sort();
   const undrawn = plan.abandoned.slice(drawn(rounds)).join(' ');
-  const seen = [...held].join(' ');
+  const watched = [...node.sightings].map(
+    ([name, lock]) => `${name} ${timeSince(name, lock, steps)}`,
+  );
+  const seen = [...held, ...watched.sort()].join(' ');
   return [plan.name, undrawn, visible(node, []), seen, time, known.join(' '), ...logs].join('\n');
+}
+
+/** That has passed since it first saw this lock: it may be taken over then. */
+function timeSince(name: string, lock: number, steps: readonly WorkerNode[]): string {
+  const first = steps.findLastIndex(({ parent }) => parent?.sightings.get(name) !== lock);
+  const since = steps.slice(first + 1).map(({ stimulus }) => stimulus);
+  return since.filter((stimulus) => isTime(stimulus)).join(' ');
+}
+
+function isTime(stimulus: number): boolean {
+  return stimulus === TOLD.lease || stimulus === TOLD.renewal;
 }

@@ -92,9 +92,8 @@ export function renamedCall(call: RedisRequest, to: Renaming): RedisRequest {
     case 'acknowledgeJoint':
       return { ...call, commit: renamedJoint(call.commit, to) };
     case 'settled':
-      return { ...call, token: to.token(call.token) };
     case 'behind':
-      return call.token === undefined ? call : { ...call, token: to.token(call.token) };
+      return { ...call, token: to.token(call.token) };
     case 'locate':
     case 'deliver':
     case 'drawToken':

@@ -59,8 +59,8 @@ function flagsText(configuration: Configuration): string {
 }
 
 function pathText(configuration: Configuration): string {
-  const { path, protocol, locks, cell, batch, commits, others, clocks, shared, pauses } =
-    configuration;
+  const { path, protocol, locks, cell, batch, commits, others, clocks } = configuration;
+  const { shared, pauses, endings } = configuration;
   const notes = [
     protocol === 'meta' && 'meta',
     locks === 'cas' && 'locks by CAS',
@@ -70,6 +70,7 @@ function pathText(configuration: Configuration): string {
     clocks === 'step' && 'clocks in step',
     shared === 'last' && 'shared key last',
     pauses === 'all' && 'all pauses long',
+    endings === 'one' && 'endings in one order',
   ].filter((note) => note !== false);
   return [path, ...notes].join(', ');
 }

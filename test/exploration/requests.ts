@@ -33,8 +33,7 @@ export type RedisRequest =
   | { readonly script: 'take'; readonly request: TakeRequest }
   | { readonly script: 'acknowledge'; readonly commit: Acknowledgement }
   | { readonly script: 'acknowledgeJoint'; readonly commit: JointCommit }
-  | { readonly script: 'settled'; readonly token: number }
-  | { readonly script: 'behind'; readonly token: number | undefined }
+  | { readonly script: 'settled' | 'behind'; readonly token: number }
   | { readonly script: 'locate'; readonly key: string; readonly jobId: string }
   /** BullMQ's: what is known of the job at its delivery. */
   | { readonly script: 'deliver'; readonly jobId: string }

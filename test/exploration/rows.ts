@@ -1,5 +1,5 @@
 /** What `npm run explore` searches if nothing else is asked for: small ones first. */
-import { type Configuration, NO_FAULTS } from './configuration.ts';
+import { type Configuration, FAULT_KINDS, NO_FAULTS } from './configuration.ts';
 import type { Path } from './worker-plan.ts';
 
 type Row = Partial<Configuration> & Pick<Configuration, 'path'>;
@@ -24,6 +24,7 @@ const ROWS: readonly Row[] = [
   { path: 'joint', workers: 1, jobs: 1, expiries: 1, renewals: 1 },
   { path: 'joint', workers: 1, jobs: 1, refusals: 1 },
   { path: 'joint' },
+  { path: 'joint', endings: 'one', shared: 'last' },
   { path: 'lease', expiries: 1, timeouts: 1, clocks: 'step' },
   { path: 'strict', expiries: 1, clocks: 'step' },
   // Without faults, and with one: its two commands make three to ten times as many states.
@@ -49,11 +50,8 @@ const ROWS: readonly Row[] = [
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
   // As far as the time goes:
   { path: 'joint', workers: 1, jobs: 1, ...EVERY_KIND, faults: 1 },
-  { path: 'joint', pauses: 'all', refusals: 1 },
-  { path: 'joint', pauses: 'all', expiries: 1 },
-  { path: 'joint', pauses: 'all', evictions: 1 },
+  ...FAULT_KINDS.map((kind): Row => ({ path: 'joint', pauses: 'all', endings: 'one', [kind]: 1 })),
   { path: 'joint', shared: 'last' },
-  { path: 'joint', ...EVERY_KIND, faults: 1 },
   ...PATHS.map((path): Row => ({ path, workers: 3, jobs: 3, expiries: 2 })),
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS })),
 ];

@@ -1,10 +1,11 @@
 /** What comes of what happens. */
 import { CELLS, LOCKS, type MemcachedState } from './memcached-states.ts';
 import { waitsForLocks } from './enabled.ts';
+import type { RedisState } from './redis-states.ts';
 import type { Budget, Orphan, Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
-import type { WorkerPlan } from './worker-plan.ts';
+import { KEYS, type WorkerPlan } from './worker-plan.ts';
 import type { WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
 
@@ -160,19 +161,21 @@ function restarts(state: State, world: World): State {
 
 /**
  * Of what nobody waits for any more, leaves out what can do nothing: reads, and writes with a CAS
- * that the item no longer has. It never has it again, since a restart takes them with it.
+ * that the item no longer has. It never has it again, since a restart takes them with it. On the joint path, calls, too.
  */
 function withoutTheDead(state: State, world: World): State {
   if (!world.comparesCas) return state;
-  const { orphans, places, memcached } = state;
+  const { orphans, places, memcached, redis } = state;
+  const isJoint = places[0]?.node.plan.path === 'joint';
+  const mayWrite = (request: number): boolean => canDoSomething(request, memcached, world);
+  const mayChange = (call: number): boolean => !isJoint || canStillChange(call, redis, world);
   let next = state;
   for (const orphan of orphans) {
-    if (orphan.to === 'redis') continue;
-    const requests = living(orphan.requests, memcached, world);
+    const requests = living(orphan.requests, orphan.to === 'redis' ? mayChange : mayWrite);
     if (requests !== orphan.requests) next = withRequests(next, orphan, requests);
   }
   for (const [who, place] of places.entries()) {
-    const left = living(place.left, memcached, world);
+    const left = living(place.left, mayWrite);
     if (left !== place.left) {
       next = { ...next, places: replaced(next.places, who, { ...place, left }) };
     }
@@ -181,9 +184,11 @@ function withoutTheDead(state: State, world: World): State {
 }
 
 /** The same list if all of them can do something. */
-function living(requests: readonly number[], at: MemcachedState, world: World): readonly number[] {
-  const living: number[] = [];
-  for (const request of requests) if (canDoSomething(request, at, world)) living.push(request);
+function living(
+  requests: readonly number[],
+  isLiving: (request: number) => boolean,
+): readonly number[] {
+  const living = requests.filter(isLiving);
   return living.length === requests.length ? requests : living;
 }
 
@@ -200,6 +205,21 @@ function canDoSomething(number: number, { items }: MemcachedState, world: World)
   const request = world.vocabulary.at('memcached', number);
   if (!('cas' in request)) return request.command === 'add';
   return items.get(request.name)?.cas === request.cas;
+}
+
+/** A token that is drawn for nobody names no commit. What was built on an older copy is refused for good. */
+function canStillChange(number: number, { behind, copies }: RedisState, world: World): boolean {
+  const call = world.vocabulary.at('redis', number);
+  switch (call.script) {
+    case 'settled':
+      return behind.includes(call.token);
+    case 'acknowledgeJoint':
+      return call.commit.keys.every(
+        ({ key, base }) => copies[(KEYS as readonly string[]).indexOf(key)]?.token === base,
+      );
+    default:
+      return false;
+  }
 }
 
 // Workers

@@ -19,8 +19,8 @@ export interface WorkerJobOptions {
   /** A key has a combiner. */
   readonly isVisiting: () => boolean;
   readonly ended: (event: WorkerEvent) => void;
-  /** A key's cell was brought up. */
-  readonly seenTo: (key: string) => void;
+  /** Has a key's cell brought up, as it was before; for its job, or for nobody any more. */
+  readonly bringUp: (gate: Gate, key: string, isForJob: boolean) => void;
 }
 
 export interface WorkerJobContext {
@@ -67,15 +67,15 @@ export class WorkerJob {
 
   /** Nothing happens before its job is delivered once more, or, if that is over, a key is visited. */
   #goesOn(gate: Gate): Promise<void> {
-    const { plan, seenTo } = this.#options;
-    const { keys, goesOn, owed = [] } = plan;
+    const { plan, bringUp } = this.#options;
+    const { keys, goesOn, owed = [], owedToJob = [] } = plan;
     if (goesOn === undefined) return Promise.resolve();
     return new Promise((resolve) => {
       let isDelivered = goesOn === 'is over';
       this.begins = (key) => {
         const isItsJob = !isDelivered && key === (goesOn === 'waits' ? keys[0] : undefined);
         if (!isItsJob && key !== undefined) {
-          if (owed.includes(key)) void gate.bringUp(key).then((isUp) => isUp && seenTo(key));
+          if (owed.includes(key)) bringUp(gate, key, owedToJob.includes(key));
           else gate.visit(key);
         }
         isDelivered ||= isItsJob;

@@ -29,6 +29,12 @@ export type Shared = 'first' | 'last';
  */
 export type Pauses = 'looks' | 'all';
 
+/**
+ * Of path `joint`: once no fault is left, every job is decided and every cell shows it, workers only release locks, and tell
+ * each other that nothing is behind. In all orders, or in one.
+ */
+export type Endings = 'all' | 'one';
+
 /** The keys of a transaction. @param earlier jobs that were applied before, to all keys */
 export function keysOfJob(jobId: string, earlier: number, is: Shared): readonly string[] {
   const [first, shared, third] = KEYS;
@@ -84,8 +90,10 @@ export interface WorkerPlan {
   readonly looksAt?: readonly string[] | undefined;
   /** of which these were seen to before. */
   readonly seenTo?: readonly string[];
-  /** Of one that goes on: keys whose combiners bring cells up. */
+  /** Of one that goes on: keys whose combiners bring cells up; */
   readonly owed?: readonly string[];
+  /** and those of them for its job, since it was told of the outcome that it settles. */
+  readonly owedToJob?: readonly string[];
   /** How often its user has called withLease before. */
   readonly callsMade: number;
 }

@@ -37,10 +37,14 @@ export class WorkerRounds {
   /** Of each key that has a combiner, the last one: by key, in the order of keys. */
   readonly #last = new Map<string, Round>();
   readonly #rests = new Map<AbortController, Rest>();
-  /** Keys whose cells are being brought up, */
-  readonly #owed = new Set<string>();
+  /** Keys whose cells are being brought up, and for whom, */
+  readonly #owed = new Set<{ readonly key: string; readonly seenTo: ReadonlySet<string> }>();
   /** or were, for the job that waits for its cells. */
-  seenTo = new Set<string>();
+  seenTo: Set<string>;
+
+  constructor(seenTo: readonly string[] = []) {
+    this.seenTo = new Set(seenTo);
+  }
 
   /** Of what begins in it, nothing is taken for a round of whoever called. */
   static apart(work: () => void): void {
@@ -66,7 +70,12 @@ export class WorkerRounds {
   }
 
   get owed(): readonly string[] {
-    return [...this.#owed].sort();
+    return sortedKeys(this.#owed);
+  }
+
+  /** Not for what it waited for before. */
+  get owedToJob(): readonly string[] {
+    return sortedKeys([...this.#owed].filter(({ seenTo }) => seenTo === this.seenTo));
   }
 
   idDrawn(id: number): void {
@@ -85,9 +94,10 @@ export class WorkerRounds {
     const gate = new WatchedGate(watched, { over, decided });
     const bringUp = gate.bringUp.bind(gate);
     gate.bringUp = async (key) => {
-      this.#owed.add(key);
+      const owed = { key, seenTo: this.seenTo };
+      this.#owed.add(owed);
       const isUp = await bringUp(key);
-      this.#owed.delete(key);
+      this.#owed.delete(owed);
       return isUp;
     };
     const { laneWaits } = gate;
@@ -98,6 +108,15 @@ export class WorkerRounds {
       this.#rests.delete(resting);
     };
     return gate;
+  }
+
+  /** As it was in the worker that this one goes on as. */
+  bringUp(gate: Gate, key: string, isForJob: boolean): void {
+    const { seenTo: ofJob } = this;
+    const seenTo = isForJob ? ofJob : new Set<string>();
+    this.seenTo = seenTo;
+    void gate.bringUp(key).then((isUp) => isUp && seenTo.add(key));
+    this.seenTo = ofJob;
   }
 
   #watched(locks: LeaseLocks): LeaseLocks {
@@ -113,6 +132,10 @@ export class WorkerRounds {
       close: () => locks.close(),
     };
   }
+}
+
+function sortedKeys(owed: Iterable<{ readonly key: string }>): readonly string[] {
+  return [...new Set([...owed].map(({ key }) => key))].sort();
 }
 
 function roundNow(): Round {

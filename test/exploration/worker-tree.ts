@@ -49,12 +49,12 @@ export interface WorkerNode {
   readonly rests: readonly Rest[];
   /** Keys whose cells its combiners bring up; */
   readonly owed: readonly string[];
+  /** for the outcome that its job settles; */
+  readonly owedToJob: readonly string[];
   /** and, while its job waits for its cells, those that were; */
   readonly seenTo: readonly string[];
   /** and at which it looks, over and over. */
   readonly looksAt: readonly string[];
-  /** It has looked for commits that are behind, and remembers which. */
-  readonly hasSwept: boolean;
   /** By key, the lock as its combiner has just seen it in other hands: outcomes; or SAW_FREE. */
   readonly held: ReadonlyMap<string, number>;
   readonly phase: JobPhase;
@@ -107,7 +107,7 @@ export class WorkerTree {
   /** A worker that has just started. */
   start(plan: WorkerPlan): WorkerNode {
     const { name, commits, idsDrawn, abandoned, callsMade, goesOn, outcome } = plan;
-    const cells = [plan.looksAt, plan.seenTo, plan.owed];
+    const cells = [plan.looksAt, plan.seenTo, plan.owed, plan.owedToJob];
     const root = JSON.stringify([
       ...[name, commits, idsDrawn, callsMade, abandoned, goesOn, outcome, cells],
     ]);
@@ -222,9 +222,9 @@ export class WorkerTree {
       alive: worker.rounds.alive,
       rests: worker.rounds.rests,
       owed: worker.rounds.owed,
+      owedToJob: worker.job.phase === 'settles' ? worker.rounds.owedToJob : [],
       seenTo: [...worker.rounds.seenTo].sort(),
       looksAt: worker.looksAt,
-      hasSwept: parent?.hasSwept === true || this.#hasSwept(parent, stimulus),
       phase: worker.job.phase,
       outcome: worker.job.outcome,
       epoch: worker.epoch,
@@ -281,13 +281,6 @@ export class WorkerTree {
     if (before === undefined) return undefined;
     const isUsed = before.isUsed || worker.requests.some((id) => this.#isBumpOf(id, before.cas));
     return { ...before, isUsed, count };
-  }
-
-  #hasSwept(parent: WorkerNode | undefined, stimulus: number): boolean {
-    const [call] = parent?.calls ?? [];
-    if (call === undefined || stimulus % TOLD_KINDS !== TOLD.reply) return false;
-    const asked = this.#vocabulary.at('redis', call);
-    return asked.script === 'behind' && asked.token === undefined;
   }
 
   #isBumpOf(id: number, cas: bigint): boolean {

@@ -54,7 +54,7 @@ export class Worker {
   readonly #plan: WorkerPlan;
   readonly #clock = new WorkerClock();
   readonly #server: ExploredServer;
-  readonly #rounds = new WorkerRounds();
+  readonly #rounds: WorkerRounds;
   readonly #redis = new ExploredRedis(() => this.#round());
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
@@ -77,10 +77,11 @@ export class Worker {
     this.#calls = plan.callsMade;
     this.#vocabulary = vocabulary;
     this.#damage = damage;
+    this.#rounds = new WorkerRounds(plan.seenTo);
     this.job = new WorkerJob({
       ...{ plan, redis: this.#redis, isVisiting: () => this.#rounds.alive.size > 0 },
       ended: (event) => void this.#events.push(event),
-      seenTo: (key) => void this.#rounds.seenTo.add(key),
+      bringUp: (gate, key, isForJob) => this.#rounds.bringUp(gate, key, isForJob),
     });
     this.#server = new ExploredServer({
       ...plan,
@@ -285,14 +286,14 @@ export class Worker {
     const { job } = this;
     const gate = this.#rounds.gate(context, locks, (outcome) => void (job.outcome = outcome));
     const { behind } = gate;
-    let { looksAt, seenTo } = this.#plan;
+    let { looksAt, goesOn } = this.#plan;
     // Looks once: the shipped one looks five times more before it sees to the cells, and would only be told the same later.
     behind.isSettled = async (token) => {
       job.phase = 'settles';
-      this.#rounds.seenTo = new Set(seenTo);
+      if (goesOn !== 'settles') this.#rounds.seenTo = new Set();
       const [commit] =
         looksAt === undefined ? await context.lanes.behind(token) : [{ token, keys: looksAt }];
-      [looksAt, seenTo] = [undefined, undefined]; // when it goes on, not later
+      [looksAt, goesOn] = [undefined, undefined]; // when it goes on, not later
       if (commit === undefined) return true;
       this.looksAt = commit.keys;
       return behind.settle(commit, this.#rounds.seenTo);

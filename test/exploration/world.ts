@@ -7,7 +7,7 @@ import type { Looks } from './looks.ts';
 import type { MemcachedStates } from './memcached-states.ts';
 import type { RedisStates } from './redis-states.ts';
 import type { Vocabulary } from './requests.ts';
-import type { Pauses, WorkerPlan } from './worker-plan.ts';
+import type { Endings, Pauses, WorkerPlan } from './worker-plan.ts';
 import type { WorkerTree } from './worker-tree.ts';
 
 export interface World {
@@ -26,6 +26,7 @@ export interface World {
   /** Clocks run in step: a lease's length passes for all workers at once. */
   readonly inStep: boolean;
   readonly pauses: Pauses;
+  readonly endings: Endings;
   /** How many may strike. */
   readonly faults: number;
 }

@@ -8,6 +8,7 @@ import { NO_FAULTS, worldOf } from '../exploration/configuration.ts';
 import { inMacrotask } from '../exploration/macrotask.ts';
 import { itemIn, ownerIn } from '../exploration/requests.ts';
 import { Search } from '../exploration/search.ts';
+import { stepsTo } from '../exploration/live-rounds.ts';
 import type { World } from '../exploration/world.ts';
 import { TOLD, TOLD_KINDS } from '../exploration/stimuli.ts';
 import type { LockForm, Path } from '../exploration/worker-plan.ts';
@@ -31,7 +32,33 @@ const RENEWALS = 2;
 interface Left {
   leases: number;
   renewals: number;
+  /** How often a connection may yet end. */
+  connections: number;
 }
+
+interface Row {
+  readonly path: Path;
+  readonly commits: number;
+  readonly locks: LockForm;
+  /** `joint`: one of these, and nothing else. */
+  readonly fault?: 'expiries' | 'renewals' | 'evictions' | 'refusals' | 'timeouts';
+  readonly jobs?: number;
+}
+
+const ROWS: readonly Row[] = [
+  { path: 'queue', commits: 1, locks: 'value' },
+  { path: 'strict', commits: 1, locks: 'value' },
+  { path: 'lease', commits: 1, locks: 'value' },
+  { path: 'lease', commits: 2, locks: 'value' },
+  { path: 'queue', commits: 1, locks: 'cas' },
+  { path: 'strict', commits: 1, locks: 'cas' },
+  { path: 'lease', commits: 1, locks: 'cas' },
+  { path: 'lease', commits: 2, locks: 'cas' },
+  { path: 'joint', commits: 1, locks: 'value' },
+  // The same transaction, delivered to both: two of them would be ten times as many states.
+  { path: 'joint', commits: 1, locks: 'value', jobs: 1, fault: 'expiries' },
+  { path: 'joint', commits: 1, locks: 'value', jobs: 1, fault: 'renewals' },
+];
 
 interface Pair {
   readonly worn: WorkerNode;
@@ -63,7 +90,7 @@ class Searched {
     if (left.renewals > 0) stimuli.push(TOLD.renewal);
     if (node.pausing) stimuli.push(TOLD.paused, TOLD.paused);
     if (node.working) stimuli.push(TOLD.worked, TOLD.worked);
-    if (node.connected) stimuli.push(TOLD.timedOut, TOLD.closed);
+    if (node.connected && left.connections > 0) stimuli.push(TOLD.timedOut, TOLD.closed);
     for (const reply of this.#replies.get(node.calls[0] ?? -1) ?? []) {
       stimuli.push(TOLD.reply + reply * TOLD_KINDS);
     }
@@ -101,12 +128,10 @@ class Searched {
     return itemIn(this.#world.vocabulary.at('outcome', id))?.cas === commit.cas;
   }
 
-  /** Nor is one compared that remembers a lock which the other one has forgotten, once time has passed: see `timeLeft`. */
+  /** Nor is one compared that remembers a lock which the other one has forgotten, once time has passed: see `leftFor`. */
   #mayTakeOver(node: WorkerNode, fresh: WorkerNode): boolean {
     if (node.plan.path !== 'joint' || node.sightings.size === fresh.sightings.size) return false;
-    for (let at: WorkerNode | undefined = node; at !== undefined; at = at.parent)
-      if (at.stimulus === TOLD.lease || at.stimulus === TOLD.renewal) return true;
-    return false;
+    return hasPassed(node);
   }
 
   #note(node: WorkerNode): void {
@@ -135,13 +160,26 @@ class Searched {
 }
 
 /**
- * How often time passes in a walk. On the joint path, locks that nobody will see again are forgotten (live-rounds.ts): once time
+ * How often time passes in a walk, and connections end. On the joint path, locks that nobody will see again are forgotten (live-rounds.ts): once time
  * enough has passed, who remembers one tries to take it over first, is refused, and only then does what the other one does.
  */
-function timeLeft({ worn, fresh }: Pair, path: Path, commits: number): Left {
-  if (path !== 'joint') return { leases: STEPS, renewals: commits === 1 ? RENEWALS : 0 };
+function leftFor({ worn, fresh }: Pair, { path, commits, fault }: Row): Left {
+  const connections = STEPS;
+  if (path !== 'joint')
+    return { leases: STEPS, renewals: commits === 1 ? RENEWALS : 0, connections };
   const isSame = worn.sightings.size === fresh.sightings.size;
-  return isSame ? { leases: 1, renewals: 1 } : { leases: 0, renewals: 0 };
+  const times = isSame ? 1 : 0;
+  if (fault === undefined) return { leases: times, renewals: times, connections };
+  // What has struck once does not strike again.
+  const may = (kind: Row['fault']): number => (fault === kind && !hasPassed(worn) ? times : 0);
+  return { leases: may('expiries'), renewals: may('renewals'), connections: 0 };
+}
+
+/** Time, for a worker. */
+function hasPassed(node: WorkerNode): boolean {
+  for (let at: WorkerNode | undefined = node; at !== undefined; at = at.parent)
+    if (at.stimulus === TOLD.lease || at.stimulus === TOLD.renewal) return true;
+  return false;
 }
 
 function note(map: Map<number, Set<number>>, asked: number, answer: number): void {
@@ -163,19 +201,41 @@ function deeds({
   return JSON.stringify({ requests, calls, pausing, working, running, over, connected, events });
 }
 
+/** What a worker was told, and then in the walk, in words. */
+function storyOf(world: World, node: WorkerNode, told: readonly number[]): string[] {
+  const { vocabulary, workers } = world;
+  const names = Object.fromEntries(Object.entries(TOLD).map(([name, kind]) => [kind, name]));
+  const line = ({ requests, calls }: WorkerNode, stimulus: number): string => {
+    const kind = stimulus % TOLD_KINDS;
+    const about = Math.floor(stimulus / TOLD_KINDS);
+    if (kind === TOLD.answer)
+      return `${vocabulary.text('memcached', requests[0] ?? 0)} -> ${vocabulary.text('outcome', about)}`;
+    if (kind === TOLD.reply)
+      return `${vocabulary.text('redis', calls[0] ?? 0)} -> ${vocabulary.text('reply', about)}`;
+    return `${names[kind]} ${about}`;
+  };
+  const lines = stepsTo(node).map(({ parent, stimulus }) => line(parent as WorkerNode, stimulus));
+  lines.unshift(`worker ${node.id}: ${JSON.stringify(node.plan)}`);
+  lines.push('and then');
+  let at = node;
+  for (const stimulus of told) {
+    lines.push(line(at, stimulus));
+    at = workers.next(at, stimulus);
+  }
+  return lines;
+}
+
 /** Searches until there is enough to compare: a busy machine finds less in the same time. */
-async function searched(
-  path: Path,
-  commits: number,
-  locks: LockForm,
-): Promise<{ world: World; known: Searched }> {
+async function searched(row: Row): Promise<{ world: World; known: Searched }> {
+  const { path, commits, locks, fault, jobs = NO_FAULTS.jobs } = row;
   const isJoint = path === 'joint';
   // The joint path is searched to its end. Whoever has lost a connection there tries to take over its own lock, which the other one has
   // forgotten, and is refused: fresh-starts.ts forgets none that stands there.
   const one = { expiries: 1, renewals: 1, timeouts: 1, restarts: 1, evictions: 1, faults: 1 };
-  const faults = isJoint ? {} : one;
+  const ofJoint = fault === undefined ? {} : { [fault]: 1, endings: 'one' as const };
+  const faults = isJoint ? ofJoint : one;
   const protocol = locks === 'cas' ? 'meta' : 'binary';
-  const given = { path, commits, protocol, locks, pauses: 'all' } as const;
+  const given = { path, commits, jobs, protocol, locks, pauses: 'all' } as const;
   for (let seconds = isJoint ? 100 : 2; ; seconds *= 2) {
     const { world, first } = await inMacrotask(() =>
       worldOf({ ...NO_FAULTS, ...faults, ...given }),
@@ -188,19 +248,9 @@ async function searched(
 }
 
 describe('a worker that begins again does what a new process does', () => {
-  test.each([
-    ['queue', 1, 'value'],
-    ['strict', 1, 'value'],
-    ['lease', 1, 'value'],
-    ['lease', 2, 'value'],
-    ['queue', 1, 'cas'],
-    ['strict', 1, 'cas'],
-    ['lease', 1, 'cas'],
-    ['lease', 2, 'cas'],
-    ['joint', 1, 'value'],
-  ] as const)('%s, %d commits, locks by %s', { timeout: 120_000 }, async (...of) => {
-    const [path, commits, locks] = of;
-    const { world, known } = await searched(path, commits, locks);
+  test.each(ROWS)('%o', { timeout: 120_000 }, async (row) => {
+    const { path } = row;
+    const { world, known } = await searched(row);
     const chance = seededFraction(path);
     expect(known.pairs.length).toBeGreaterThan(PAIRS_MIN);
     let steps = 0;
@@ -210,18 +260,24 @@ describe('a worker that begins again does what a new process does', () => {
         for (let walk = 0; walk < WALKS; walk++) {
           let { worn, fresh } = pair;
           const told: number[] = [];
-          const left = timeLeft(pair, path, commits);
+          const left = leftFor(pair, row);
           for (let step = 0; step < STEPS && !worn.over; step++) {
             const stimulus = known.stimulus(worn, pair, left, chance);
             if (stimulus === undefined) break;
             if (stimulus === TOLD.renewal) left.renewals--;
             if (stimulus === TOLD.lease) left.leases--;
+            if (stimulus === TOLD.timedOut || stimulus === TOLD.closed) left.connections--;
             told.push(stimulus);
             worn = world.workers.next(worn, stimulus);
             fresh = world.workers.next(fresh, stimulus);
             if (deeds(worn) !== deeds(fresh)) {
               expect.fail(
-                `${deeds(worn)}\n${deeds(fresh)}\nafter ${told.join(' ')} from ${pair.worn.id}`,
+                [
+                  deeds(worn),
+                  deeds(fresh),
+                  ...storyOf(world, pair.worn, told),
+                  ...storyOf(world, pair.fresh, told),
+                ].join('\n'),
               );
             }
             steps++;
