@@ -7,22 +7,36 @@ import { CELLS, LOCKS } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
 import type { Place, State } from './state.ts';
-import { transition } from './steps.ts';
+import { isDue, transition } from './steps.ts';
 import { KEYS } from './worker-plan.ts';
 import type { World } from './world.ts';
 
 /** What must be tried next. */
 export function nextSteps(state: State, world: World): number[] {
   const steps = independentSteps(state, world) ?? enabled(state, world);
-  const isOver = world.endings === 'one' && CELLS.every((name) => isAtItsEnd(name, state));
-  return isOver ? steps.slice(0, 1) : steps;
+  const isOver = world.endings === 'one' && CELLS.every((name) => isAtItsEnd(name, state, world));
+  return isOver ? onlyOne(steps) : steps;
 }
 
-/** Of this key, nothing changes from here on but its lock, which guards nothing more. */
-function isAtItsEnd(cell: string, state: State): boolean {
+/** What need not happen leads to no end. */
+function onlyOne(steps: readonly number[]): number[] {
+  const due = steps.filter((step) => isDue(step));
+  return (due.length > 0 ? due : steps).slice(0, 1);
+}
+
+/**
+ * Of this key, nothing changes from here on but its lock, which guards nothing more. Of what was sent on connections that are no more,
+ * an acknowledgement finds no job in the lane, and an add finds the cell; a write that may still hit its CAS is what the search is for.
+ */
+function isAtItsEnd(cell: string, state: State, { vocabulary }: World): boolean {
   const { faults, ...kinds } = state.budget;
   const isSpent = faults === 0 || Object.values(kinds).every((left) => left === 0);
-  return isSpent && state.orphans.length === 0 && isFinal(cell, state);
+  if (!isSpent || !isFinal(cell, state)) return false;
+  const mayWrite = (id: number): boolean => {
+    const request = vocabulary.at('memcached', id);
+    return request.name === cell && 'cas' in request;
+  };
+  return !state.orphans.some(({ to, requests }) => to === 'memcached' && requests.some(mayWrite));
 }
 
 function independentSteps(state: State, world: World): number[] | undefined {
@@ -70,9 +84,10 @@ function certainStep(
   state: State,
   { node, outcomes, replies, isGone, left }: Place,
   who: number,
-  { vocabulary, endings }: World,
+  world: World,
 ): number | undefined {
   if (node.plan.path !== 'joint') return undefined;
+  const { vocabulary, endings } = world;
   const call = node.over ? undefined : node.calls[replies.length];
   if (call !== undefined && isCallCertain(vocabulary.at('redis', call), state))
     return transition('calls', who);
@@ -81,7 +96,7 @@ function certainStep(
   const { command, name } = vocabulary.at('memcached', request);
   const isCertain = isFinal(name, state) && (command === 'get' || !mayFindNoRoom(state));
   const cell = CELLS[LOCKS.indexOf(name)];
-  const isOver = endings === 'one' && cell !== undefined && isAtItsEnd(cell, state);
+  const isOver = endings === 'one' && cell !== undefined && isAtItsEnd(cell, state, world);
   return isCertain || isOver ? transition('executes', who) : undefined;
 }
 

@@ -207,16 +207,24 @@ function canDoSomething(number: number, { items }: MemcachedState, world: World)
   return items.get(request.name)?.cas === request.cas;
 }
 
-/** A token that is drawn for nobody names no commit. What was built on an older copy is refused for good. */
-function canStillChange(number: number, { behind, copies }: RedisState, world: World): boolean {
+/**
+ * A token that is drawn for nobody names no commit. What was built on an older copy, or has jobs that are no longer in their lanes, is
+ * refused for good.
+ */
+function canStillChange(
+  number: number,
+  { behind, copies, lanes }: RedisState,
+  world: World,
+): boolean {
   const call = world.vocabulary.at('redis', number);
   switch (call.script) {
     case 'settled':
       return behind.includes(call.token);
     case 'acknowledgeJoint':
-      return call.commit.keys.every(
-        ({ key, base }) => copies[(KEYS as readonly string[]).indexOf(key)]?.token === base,
-      );
+      return call.commit.keys.every(({ key, base, jobIds }) => {
+        const at = (KEYS as readonly string[]).indexOf(key);
+        return copies[at]?.token === base && jobIds.every((jobId) => lanes[at]?.includes(jobId));
+      });
     default:
       return false;
   }
