@@ -5,6 +5,7 @@
 import type { Lanes } from '../../src/jobs/lanes.ts';
 import type { Acknowledged } from '../../src/jobs/lane.ts';
 import { reconnecting, withoutBump, withoutDeleteCas, wrapped } from '../support/lock-twins.ts';
+import type { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
 import type { MemcachedServer, NewItem } from '../../src/memcached/server.ts';
 import type { Configuration, Damage } from './configuration.ts';
 import { CELL } from './memcached-states.ts';
@@ -18,17 +19,23 @@ export interface Canary {
   readonly within: Partial<Configuration> & Pick<Configuration, 'path'>;
 }
 
+function withoutCellCas(store: MemoryStore): void {
+  const replace = store.replace.bind(store);
+  store.replace = (name, item, cas) =>
+    replace(name, item, name === CELL ? (store.peek(name)?.cas ?? cas) : cas);
+}
+
 export const CANARIES: Readonly<Record<string, Canary>> = {
   /** memcached compares no CAS on the cell, as if it had been started with -C. */
   'no CAS on the cell': {
     within: { path: 'queue', expiries: 1 },
-    damage: {
-      store(store) {
-        const replace = store.replace.bind(store);
-        store.replace = (name, item, cas) =>
-          replace(name, item, name === CELL ? (store.peek(name)?.cas ?? cas) : cas);
-      },
-    },
+    damage: { store: withoutCellCas },
+  },
+  /** The same for transactions, whose cells are written behind the acknowledgement. */
+  'no CAS on the cell of a transaction': {
+    within: { path: 'joint', pauses: 'all', endings: 'one', expiries: 1 },
+    isLarge: true,
+    damage: { store: withoutCellCas },
   },
   /** One that finds no room deletes what is there, whatever its CAS. */
   'SET for REPLACE': {

@@ -70,7 +70,7 @@ function pathText(configuration: Configuration): string {
     clocks === 'step' && 'clocks in step',
     shared === 'last' && 'shared key last',
     pauses === 'all' && 'all pauses long',
-    endings === 'one' && 'endings in one order',
+    endings === 'one' && 'one ending',
   ].filter((note) => note !== false);
   return [path, ...notes].join(', ');
 }
