@@ -53,6 +53,9 @@ function memoryOf(node: WorkerNode): string {
     if (phase !== before.phase) told.delete(NO_ROUND);
   }
   const live = activeRounds(node, steps).add(NO_ROUND);
+  // Its lock may still stand there, and it knows it for its own.
+  for (const { number, id } of rounds)
+    if (id > 0 && told.get(number)?.some(mayGiveUp)) live.add(number);
   // By key, and then in the order of its rounds.
   const logs = [...live]
     .map((round) => ({ round, key: rounds[round - 1]?.key ?? '' }))
@@ -76,6 +79,11 @@ function timeSince(name: string, lock: number, steps: readonly WorkerNode[]): st
   const first = steps.findLastIndex(({ parent }) => parent?.sightings.get(name) !== lock);
   const since = steps.slice(first + 1).map(({ stimulus }) => stimulus);
   return since.filter((stimulus) => isTime(stimulus)).join(' ');
+}
+
+/** A lock whose fate it does not know. */
+function mayGiveUp(stimulus: number): boolean {
+  return stimulus === TOLD.closed || stimulus === TOLD.timedOut || isTime(stimulus);
 }
 
 function isTime(stimulus: number): boolean {
