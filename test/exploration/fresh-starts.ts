@@ -29,7 +29,7 @@ import { LiveRounds } from './live-rounds.ts';
 import { CELL, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn, ownerIn, type Vocabulary } from './requests.ts';
 import type { State } from './state.ts';
-import { TOLD, TOLD_KINDS } from './stimuli.ts';
+import { isTime, TOLD, TOLD_KINDS } from './stimuli.ts';
 import { LEASE_MS } from './worker-plan.ts';
 import { isOwn, isWritten, looksBehind, type WorkerNode, type WorkerTree } from './worker-tree.ts';
 
@@ -284,7 +284,7 @@ function isSame(fresh: WorkerNode, node: WorkerNode): boolean {
 /** Trust in a lease counts from the moment at which it was asked for. */
 function hasTimePassedSince(request: number, node: WorkerNode): boolean {
   for (let at = node; at.parent?.requests.includes(request) === true; at = at.parent) {
-    if (at.stimulus === TOLD.lease || at.stimulus === TOLD.renewal) return true;
+    if (isTime(at.stimulus)) return true;
   }
   return false;
 }

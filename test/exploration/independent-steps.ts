@@ -8,7 +8,7 @@ import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
 import type { Place, State } from './state.ts';
 import { isDue, transition } from './steps.ts';
-import { KEYS } from './worker-plan.ts';
+import { placeOf } from './worker-plan.ts';
 import type { World } from './world.ts';
 
 /** What must be tried next. */
@@ -113,7 +113,6 @@ function isFinal(name: string, { budget, memcached, redis }: State): boolean {
 
 /** Of lanes in which nothing is left, the same is told for good. A token that is drawn for one names no commit. */
 function isCallCertain(call: RedisRequest, { redis }: State): boolean {
-  const placeOf = (key: string): number => (KEYS as readonly string[]).indexOf(key);
   const isEmpty = (key: string): boolean => redis.lanes[placeOf(key)]?.length === 0;
   const copyOf = (key: string): RedisState['copies'][number] | undefined =>
     redis.copies[placeOf(key)];

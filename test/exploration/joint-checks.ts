@@ -6,7 +6,7 @@ import { type Watch, Violation } from './checks.ts';
 import type { MemcachedState } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import { type SeenEnvelope, SeenEnvelopes } from './seen-envelopes.ts';
-import { KEYS, type WorkerEvent } from './worker-plan.ts';
+import { KEYS, placeOf, type WorkerEvent } from './worker-plan.ts';
 
 type Envelope = SeenEnvelope<number>;
 
@@ -153,10 +153,6 @@ export class JointChecks {
     if (value.every((job, place) => job === this.#orders[at]?.[place])) return;
     throw new Violation('P2', `${where} has the jobs ${show(value)}`);
   }
-}
-
-function placeOf(key: string): number {
-  return (KEYS as readonly string[]).indexOf(key);
 }
 
 function valueOf(json: string): readonly number[] {

@@ -13,8 +13,8 @@
  */
 import { CELLS } from './memcached-states.ts';
 import type { Vocabulary } from './requests.ts';
-import { TOLD, TOLD_KINDS } from './stimuli.ts';
-import { KEYS, type WorkerPlan } from './worker-plan.ts';
+import { isTime, TOLD, TOLD_KINDS } from './stimuli.ts';
+import { KEYS, placeOf, type WorkerPlan } from './worker-plan.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode, WorkerTree } from './worker-tree.ts';
 
@@ -74,7 +74,7 @@ export class LiveRounds {
         if (!live.has(number)) continue;
         hasBegun = true;
         if (at.alive.has(key)) continue;
-        const place = (KEYS as readonly string[]).indexOf(key);
+        const place = placeOf(key);
         at = this.#workers.next(at, TOLD.begins + place * TOLD_KINDS);
       }
     }
@@ -142,9 +142,7 @@ function beginsToSettle(steps: readonly WorkerNode[]): number {
   const since = steps.findLastIndex(({ parent }) => parent?.phase !== 'settles');
   const looks = steps.findLastIndex((step) => beginsToLook(step));
   // For how long it has looked it remembers: after a while, its job goes back.
-  const hasTimePassed = steps
-    .slice(since, looks + 1)
-    .some(({ stimulus }) => stimulus === TOLD.lease || stimulus === TOLD.renewal);
+  const hasTimePassed = steps.slice(since, looks + 1).some(({ stimulus }) => isTime(stimulus));
   return hasTimePassed ? since : Math.max(since, looks);
 }
 

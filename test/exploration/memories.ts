@@ -3,7 +3,7 @@
  * order, is all that it knows; in which order two of them were told, it does not, but for what it has sent meanwhile, which is to be seen.
  */
 import { activeRounds, drawn, roundOf, stepsTo, visible } from './live-rounds.ts';
-import { TOLD, TOLD_KINDS } from './stimuli.ts';
+import { isTime, TOLD, TOLD_KINDS } from './stimuli.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode } from './worker-tree.ts';
 
@@ -84,8 +84,4 @@ function timeSince(name: string, lock: number, steps: readonly WorkerNode[]): st
 /** A lock whose fate it does not know. */
 function mayGiveUp(stimulus: number): boolean {
   return stimulus === TOLD.closed || stimulus === TOLD.timedOut || isTime(stimulus);
-}
-
-function isTime(stimulus: number): boolean {
-  return stimulus === TOLD.lease || stimulus === TOLD.renewal;
 }

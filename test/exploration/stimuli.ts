@@ -21,3 +21,8 @@ export const TOLD = {
   begins: 8,
 } as const;
 export const TOLD_KINDS = 9;
+
+/** Time passes for the worker, more than a pause. */
+export function isTime(stimulus: number): boolean {
+  return stimulus === TOLD.lease || stimulus === TOLD.renewal;
+}

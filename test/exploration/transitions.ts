@@ -5,7 +5,7 @@ import type { RedisState } from './redis-states.ts';
 import type { Budget, Orphan, Place, State } from './state.ts';
 import { kindOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
-import { KEYS, type WorkerPlan } from './worker-plan.ts';
+import { placeOf, type WorkerPlan } from './worker-plan.ts';
 import type { WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
 
@@ -222,7 +222,7 @@ function canStillChange(
       return behind.includes(call.token);
     case 'acknowledgeJoint':
       return call.commit.keys.every(({ key, base, jobIds }) => {
-        const at = (KEYS as readonly string[]).indexOf(key);
+        const at = placeOf(key);
         return copies[at]?.token === base && jobIds.every((jobId) => lanes[at]?.includes(jobId));
       });
     default:

@@ -17,6 +17,11 @@ export type Path = 'queue' | 'strict' | 'lease' | 'joint';
 /** Of path `joint`; the others have the first one only. */
 export const KEYS = [KEY, 'l', 'm'] as const;
 
+/** Among them; -1: it is none. */
+export function placeOf(key: string): number {
+  return (KEYS as readonly string[]).indexOf(key);
+}
+
 /**
  * Of path `joint`: where the key that the first two transactions share stands in the second. `first`: in whose lane it
  * waits behind the other. `last`: it waits at a key of its own, and must have the other's lane pulled.

@@ -10,7 +10,7 @@ import { itemIn, ownerIn } from '../exploration/requests.ts';
 import { Search } from '../exploration/search.ts';
 import { stepsTo } from '../exploration/live-rounds.ts';
 import type { World } from '../exploration/world.ts';
-import { TOLD, TOLD_KINDS } from '../exploration/stimuli.ts';
+import { isTime, TOLD, TOLD_KINDS } from '../exploration/stimuli.ts';
 import type { LockForm, Path } from '../exploration/worker-plan.ts';
 import { isOwn, type WorkerNode } from '../exploration/worker-tree.ts';
 
@@ -178,7 +178,7 @@ function leftFor({ worn, fresh }: Pair, { path, commits, fault }: Row): Left {
 /** Time, for a worker. */
 function hasPassed(node: WorkerNode): boolean {
   for (let at: WorkerNode | undefined = node; at !== undefined; at = at.parent)
-    if (at.stimulus === TOLD.lease || at.stimulus === TOLD.renewal) return true;
+    if (isTime(at.stimulus)) return true;
   return false;
 }
 
