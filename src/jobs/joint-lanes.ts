@@ -44,8 +44,6 @@ export interface OtherKey {
    * before the commit of that very job, which would land late.
    */
   readonly lost: boolean;
-  /** Jobs in its lane. */
-  readonly length: number;
 }
 
 /** Of the values of a snapshot: what makes Redis stand still for some 20 ms. The first value may have more. */
@@ -65,6 +63,8 @@ export const SMALL_RUN_JOBS = 32;
 
 /** A commit of several keys, which no cell has yet. */
 export interface JointCommit {
+  /** The key at whose lane its jobs were met. */
+  readonly at: string;
   readonly dataSet: string;
   readonly token: number;
   readonly keys: readonly JointKey[];
@@ -89,6 +89,14 @@ export interface JointKey {
   readonly expireMs: number;
 }
 
+export interface JointAcknowledged extends Acknowledged {
+  /**
+   * Keys of the commit whose lanes have more, and go on by themselves: the next job is not in the lane of `JointCommit.at`, where
+   * it would be met in its turn. Undefined: not known, since the commit had been accepted before.
+   */
+  readonly onward?: readonly string[];
+}
+
 /** A joint commit whose cells are not known to be written. */
 export interface BehindCommit {
   readonly token: number;
@@ -102,7 +110,7 @@ export interface JointLanes {
    */
   enterJoint(jobId: string, keys: readonly string[]): Promise<void>;
   /** All of it, or nothing. Idempotent, unless its keys have gone on since: then it is refused, and outcomes tell. */
-  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged>;
+  acknowledgeJoint(commit: JointCommit): Promise<JointAcknowledged>;
   /**
    * The commit's cells are written, superseded, or lost by memcached.
    * @param isLasting none of its values expires or is deleted, so that nothing has to be done for its copies; else they are looked at

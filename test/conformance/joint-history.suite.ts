@@ -46,7 +46,7 @@ export function jointHistorySuite(engine: string, openStage: () => Promise<Stage
       const jsonOf = (key: string): string | undefined =>
         facts.values === undefined ? `"${key}"` : facts.values[key];
       return {
-        ...{ dataSet: dataSet.id, token, paceMs: 0, decisions },
+        ...{ at: A, dataSet: dataSet.id, token, paceMs: 0, decisions },
         keys: keys.map((key): JointKey => {
           const its = run.filter(({ keys: own }) => own?.includes(key));
           const { token: base, watermark } = joint?.others.get(key)?.copy ?? copy;
@@ -79,7 +79,7 @@ export function jointHistorySuite(engine: string, openStage: () => Promise<Stage
     const go = async (keys: readonly string[], facts: Facts = {}): Promise<JointCommit> => {
       await enter(`j${jobs++}`, ...keys);
       const made = commit(await take(), facts);
-      expect(await stage.lanes.acknowledgeJoint(made)).toEqual({ accepted: true });
+      expect(await stage.lanes.acknowledgeJoint(made)).toMatchObject({ accepted: true });
       return made;
     };
     const read = async (): Promise<readonly HistoryEntry[]> =>
@@ -149,7 +149,7 @@ export function jointHistorySuite(engine: string, openStage: () => Promise<Stage
         jobs: whole.history?.jobs.slice(0, 1) ?? [],
       };
       const made = { ...whole, keys: keys.map((key) => ({ ...key, watermark: at })), history };
-      expect(await stage.lanes.acknowledgeJoint(made)).toEqual({ accepted: true });
+      expect(await stage.lanes.acknowledgeJoint(made)).toMatchObject({ accepted: true });
       const [first] = await read();
       expect(first?.jobs.map(({ jobId, decision }) => [jobId, decision])).toEqual([
         ['j', `a#${resultHash(long)}`],

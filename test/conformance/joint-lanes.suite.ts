@@ -45,13 +45,14 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       const location = await stage.other.locate(A, jobId);
       return location.kind === 'decided' ? location.outcome.replace(/^j\d+:/, 'j:') : location.kind;
     };
-    /** Of the first jobs of a lane that were taken, each of `keys`. */
+    /** Of the first jobs of a lane that were taken, each of `keys`; met at the first of them. */
     const commit = (
       taken: Taken,
       keys: readonly string[],
       decisions: Readonly<Record<string, string>>,
       changes: Partial<JointKey> = {},
     ): JointCommit => ({
+      at: keys[0] as string,
       dataSet: taken.dataSet.id,
       token: taken.token,
       paceMs: 0,
@@ -295,7 +296,7 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       await enterJoint('j', A, B);
       const taken = await take(A);
       const joint = commit(taken, [A, B], { j: 'a7' });
-      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: true });
+      expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: true, onward: [] });
       const copies = await stage.other.snapshot([A, B, C]);
       expect(copies.map(({ token, value }) => ({ token, value }))).toEqual([
         { token: taken.token, value: { json: `"${A}"` } },
@@ -318,6 +319,20 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       await lanes.acknowledgeJoint(commit(await take(B), [B, C], { k: 'a' }));
       expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: false });
     });
+
+    test.each([
+      { metAt: A, others: [B, C, D], onward: [C] },
+      { metAt: D, others: [A, B, C], onward: [A, B, C] },
+    ])(
+      '$metAt: it tells the other lanes whose next job is not in the one where it was met',
+      async ({ metAt, others, onward }) => {
+        await enterJoint('j', A, B, C, D);
+        await enterJoint('k', A, B);
+        await enterSingle('l', C);
+        const joint = commit(await take(metAt), [metAt, ...others], { j: 'a' });
+        expect(await lanes.acknowledgeJoint(joint)).toEqual({ accepted: true, onward });
+      },
+    );
 
     test('it is refused if another copy has gone on', async () => {
       await enterJoint('j', A, B);
@@ -429,7 +444,9 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
       const taken = await stage.other.take(taking({ key: A, jobsMax: jobIds.length }));
       expect(taken.joint?.ready).toBe(jobIds.length);
       const moved = Object.fromEntries(jobIds.map((jobId) => [jobId, 'm']));
-      expect(await lanes.acknowledgeJoint(commit(taken, keys, moved))).toEqual({ accepted: true });
+      expect(await lanes.acknowledgeJoint(commit(taken, keys, moved))).toMatchObject({
+        accepted: true,
+      });
       expect((await stage.other.inspect(keys.at(-1) as string, 0)).length).toBe(jobIds.length);
     });
 
@@ -445,7 +462,7 @@ export function jointLanesSuite(engine: string, openStage: () => Promise<Stage>)
     test('one that holds stays in its lanes, and the tokens go on', async () => {
       await enterJoint('j', A, B);
       const taken = await take(A);
-      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'hwhy' }))).toEqual({
+      expect(await lanes.acknowledgeJoint(commit(taken, [A, B], { j: 'hwhy' }))).toMatchObject({
         accepted: true,
       });
       const again = await take(B);

@@ -212,10 +212,11 @@ describe('a copy in Redis', () => {
       const watermark = entries[0]?.sequence ?? 0;
       const each = { base: 0, watermark, jobIds: ['job'], value: { json: '1' }, expireMs };
       const acknowledged = await lanes.acknowledgeJoint({
-        ...{ dataSet: dataSet.id, token, paceMs: 1, decisions: new Map([['job', 'a']]) },
+        ...{ at: taking().key, dataSet: dataSet.id, token, paceMs: 1 },
+        decisions: new Map([['job', 'a']]),
         keys: keys.map((key) => ({ key, ...each })),
       });
-      expect(acknowledged).toEqual({ accepted: true });
+      expect(acknowledged).toEqual({ accepted: true, onward: [] });
       const beforeMs = await pttl();
       await lanes.settled(token, expireMs === 0);
       expect(await lanes.behind()).toEqual([]);

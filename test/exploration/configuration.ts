@@ -209,5 +209,5 @@ function earlierCommit(path: Path): Acknowledgement | JointCommit {
   if (path !== 'joint') return { ...EARLIER, key: KEY, decided: 1, value, paceMs: 0 };
   const of = { base, watermark, value, jobIds: ['1'], expireMs: 0, history: undefined };
   const keys = KEYS.map((key) => ({ ...of, key }));
-  return { token, dataSet, keys, decisions: new Map([['1', 'a']]), paceMs: 0 };
+  return { at: KEY, token, dataSet, keys, decisions: new Map([['1', 'a']]), paceMs: 0 };
 }

@@ -23,8 +23,8 @@ export const JOINT_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/workers/joint/drive.ts',
-        find: '  const { accepted } = await context.lanes.acknowledgeJoint(',
-        replace: '  const { accepted } = await keyByKey(context.lanes, ',
+        find: '  const { accepted, onward } = await context.lanes.acknowledgeJoint(',
+        replace: '  const { accepted, onward } = await keyByKey(context.lanes, ',
       },
       {
         file: 'src/workers/joint/drive.ts',
@@ -32,7 +32,7 @@ export const JOINT_TWINS: readonly Twin[] = [
         replace: `async function keyByKey(
   lanes: Turn['context']['lanes'],
   whole: JointCommit,
-): Promise<{ readonly accepted: boolean }> {
+): Promise<{ readonly accepted: boolean; readonly onward?: undefined }> {
   let accepted = true;
   for (const key of whole.keys) {
     const answer = await lanes.acknowledgeJoint({ ...whole, keys: [key] });
@@ -407,6 +407,18 @@ async function drive(
         file: 'src/workers/joint/drive.ts',
         find: '  turn.putBack(new Set(folded.keys.map(({ of }) => of.key)));\n',
         replace: '  turn.takenToken = 0;\n',
+      },
+    ],
+  },
+  {
+    name: 'joint-nobody-goes-on',
+    guard: 'lanes that go on by themselves behind a joint commit are visited',
+    hunt: { by: 'test', file: FAILING, why: SLOWER },
+    edits: [
+      {
+        file: 'src/workers/joint/drive.ts',
+        find: '(onward?.includes(of.key) ?? true)) toVisit.add(of.key);\n',
+        replace: 'onward === undefined) toVisit.add(of.key);\n',
       },
     ],
   },

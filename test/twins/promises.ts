@@ -80,7 +80,12 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   ],
   'P8 isolation': [
     ...['context-of-a-neighbour', 'combiner-in-a-jobs-context', 'limit-of-completions'],
-    ...['limit-used-up-by-snoozing', 'joint-cut-short', 'joint-waits-in-its-slot'],
+    ...[
+      'limit-used-up-by-snoozing',
+      'joint-cut-short',
+      'joint-nobody-goes-on',
+      'joint-waits-in-its-slot',
+    ],
   ],
   'P9 loud': [
     ...['believe-other-redis', 'numbers-again', 'strangers-leave', 'no-visit'],

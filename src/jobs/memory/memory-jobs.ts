@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { DataSet } from '../../redis/data-set.ts';
-import type { JointCommit } from '../joint-lanes.ts';
+import type { JointAcknowledged, JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledgement,
   LaneSight,
@@ -152,7 +152,7 @@ export class MemoryJobs {
     return this.#taking.take(request);
   }
 
-  acknowledgeJoint(commit: JointCommit): Acknowledged {
+  acknowledgeJoint(commit: JointCommit): JointAcknowledged {
     return this.joint.acknowledge(commit);
   }
 

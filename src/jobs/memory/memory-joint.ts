@@ -2,6 +2,7 @@
 import { HELD, JOINT_MARK, PLAIN_APPLIED } from '../../updates/outcome.ts';
 import {
   type BehindCommit,
+  type JointAcknowledged,
   type JointCommit,
   type JointHead,
   type JointKey,
@@ -9,7 +10,7 @@ import {
   SNAPSHOT_BYTES_MAX,
 } from '../joint-lanes.ts';
 import type { TakeRequest } from '../lanes.ts';
-import type { Acknowledged, Copy, LaneEntry } from '../lane.ts';
+import type { Copy, LaneEntry } from '../lane.ts';
 import type { LaneOrders } from './lane-orders.ts';
 import type { MemoryCopies } from './memory-copies.ts';
 import { type MemoryHistory, recordedDecision } from './memory-history.ts';
@@ -110,18 +111,17 @@ export class MemoryJoint {
   }
 
   #other(key: string): OtherKey {
-    const { lanes, copies } = this.#parts;
+    const { copies } = this.#parts;
     copies.keep(key);
     return {
       copy: this.copyOf(key),
       expiresInMs: copies.expiresInMs(key),
       lost: copies.hasLost(key),
-      length: lanes.length(key),
     };
   }
 
-  acknowledge(commit: JointCommit): Acknowledged {
-    const { copies, lanes, dataSetId } = this.#parts;
+  acknowledge(commit: JointCommit): JointAcknowledged {
+    const { copies, lanes, dataSetId, inHand } = this.#parts;
     const { keys, token, decisions } = commit;
     if (commit.dataSet !== dataSetId()) return { accepted: false };
     const tokens = keys.map(({ key }) => copies.of(key)?.token ?? 0);
@@ -130,19 +130,29 @@ export class MemoryJoint {
     if (token > lanes.lastDrawn) return { accepted: false, wentBack: true };
     if (!keys.every((key) => this.#isHead(key))) return { accepted: false };
     if (!this.#mayHold(commit)) return { accepted: false };
+    const onward = this.#onward(commit);
     this.#record(commit);
     for (const { key, watermark, value, expireMs, jobIds } of keys) {
       copies.write({ key, token, watermark, value, expireMs, paceMs: commit.paceMs });
       copies.keep(key);
       for (const jobId of jobIds) lanes.leave(key, jobId);
+      inHand.delete(key);
     }
     for (const [jobId, decision] of decisions) this.#decide(jobId, token, decision);
     this.#behind.set(
       token,
       keys.map(({ key }) => key),
     );
-    for (const { key } of keys) this.#parts.inHand.delete(key);
-    return { accepted: true };
+    return { accepted: true, onward };
+  }
+
+  /** Lanes whose next job will not be met at the one of the commit. */
+  #onward({ at, keys }: JointCommit): string[] {
+    const { lanes } = this.#parts;
+    return keys.flatMap(({ key, watermark }) => {
+      const next = lanes.firstAfter(key, watermark);
+      return next === undefined || lanes.has(at, next) ? [] : [key];
+    });
   }
 
   #isHead({ key, watermark, jobIds }: JointKey): boolean {
@@ -153,11 +163,8 @@ export class MemoryJoint {
   /** Who stays and holds its lanes is the first of each, behind what leaves: it may have given up since it was taken. */
   #mayHold({ keys, decisions }: JointCommit): boolean {
     const { jobs, lanes } = this.#parts;
-    const watermarks = new Map(keys.map(({ key, watermark }) => [key, watermark]));
-    const isNext = (key: string, jobId: string): boolean => {
-      const watermark = watermarks.get(key);
-      return watermark !== undefined && lanes.firstAfter(key, watermark) === jobId;
-    };
+    const isNext = (key: string, jobId: string): boolean =>
+      keys.some((its) => its.key === key && lanes.firstAfter(key, its.watermark) === jobId);
     return [...decisions]
       .filter(([, decision]) => decision.startsWith(HELD))
       .every(([jobId]) => jobs.get(jobId)?.keys?.every((key) => isNext(key, jobId)) === true);

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
-import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
+import type { BehindCommit, JointAcknowledged, JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledgement,
   Lanes,
@@ -66,7 +66,7 @@ export class MemoryLanes implements Lanes {
     return this.travel(() => this.#jobs.joint.enter(jobId, keys));
   }
 
-  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+  acknowledgeJoint(commit: JointCommit): Promise<JointAcknowledged> {
     return this.travel(() => this.#jobs.acknowledgeJoint(commit));
   }
 

@@ -1,13 +1,20 @@
 /** Lanes of jobs of several keys, in Redis: each transition is one script of scripts/joint/. */
 import type { Clock } from '../../base/clock.ts';
 import { Gather } from '../../base/gather.ts';
-import type { BehindCommit, JointCommit, JointKey, JointLanes } from '../joint-lanes.ts';
+import type {
+  BehindCommit,
+  JointAcknowledged,
+  JointCommit,
+  JointKey,
+  JointLanes,
+} from '../joint-lanes.ts';
 import { COPY_GRACE_MS, COPY_IN_USE_MS } from '../lanes.ts';
-import type { Acknowledged, Copy } from '../lane.ts';
+import type { Copy } from '../lane.ts';
 import type { QueueScripts } from './queue-scripts.ts';
 import { copyOf } from './redis-lane-messages.ts';
 import {
   ACKNOWLEDGE_JOINT,
+  type JointAnswer,
   type JointArguments,
   type JointKeyArguments,
   WITHDRAW,
@@ -20,8 +27,8 @@ import { Packing } from './scripts/packing.ts';
 
 /** Commits per call: each is of several keys, and no script may block Redis for long. */
 const COMMITS_PER_CALL = 8;
-const ANSWERS: Readonly<Record<string, Acknowledged>> = {
-  '1': { accepted: true },
+const ANSWERS: Readonly<Record<'k' | '0' | 'b', JointAcknowledged>> = {
+  k: { accepted: true },
   '0': { accepted: false },
   b: { accepted: false, wentBack: true },
 };
@@ -29,7 +36,7 @@ const ANSWERS: Readonly<Record<string, Acknowledged>> = {
 export class RedisJointLanes implements JointLanes {
   readonly #scripts: QueueScripts;
   readonly #decided: (() => void) | undefined;
-  readonly #acknowledge: Gather<JointCommit, Acknowledged>;
+  readonly #acknowledge: Gather<JointCommit, JointAcknowledged>;
   /** Tokens as SETTLED has them. */
   readonly #settled: Gather<string, undefined>;
 
@@ -49,7 +56,7 @@ export class RedisJointLanes implements JointLanes {
     await this.#scripts.run(ENTER_JOINT, [jobId, JSON.stringify(keys)]);
   }
 
-  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+  acknowledgeJoint(commit: JointCommit): Promise<JointAcknowledged> {
     return this.#acknowledge.call(commit);
   }
 
@@ -83,25 +90,27 @@ export class RedisJointLanes implements JointLanes {
     return copies.map((copy) => copyOf(...copy));
   }
 
-  async #acknowledgeMany(commits: readonly JointCommit[]): Promise<Acknowledged[]> {
+  async #acknowledgeMany(commits: readonly JointCommit[]): Promise<JointAcknowledged[]> {
     const packing = new Packing();
     const args = packing.arguments(commits.map((commit) => jointArguments(commit, packing)));
     const keys = [`${this.#scripts.prefix}delayed`];
-    const letters = (await this.#scripts.run(ACKNOWLEDGE_JOINT, args, keys)) as string;
+    const answers = (await this.#scripts.run(ACKNOWLEDGE_JOINT, args, keys)) as JointAnswer[];
     this.#decided?.();
-    return Array.from(letters, (letter) => ANSWERS[letter] as Acknowledged);
+    return answers.map(([letter, ...onward]) =>
+      letter === '1' ? { accepted: true, onward } : ANSWERS[letter],
+    );
   }
 }
 
 function jointArguments(commit: JointCommit, packing: Packing): JointArguments {
-  const { dataSet, token, paceMs, decisions, history } = commit;
+  const { at, dataSet, token, paceMs, decisions, history } = commit;
   const jobs = [...decisions].flatMap(([jobId, text]) => [
     jobId,
     packing.text(text.toWellFormed()),
   ]);
   const pace = String(Math.round(paceMs * 1000) / 1000);
   const keys = commit.keys.map((key) => keyArguments(key, packing));
-  const told = [dataSet, String(token), pace, keys, jobs] as const;
+  const told = [dataSet, String(token), pace, at, keys, jobs] as const;
   return history === undefined ? [...told] : [...told, jointNoteArguments(history, packing)];
 }
 

@@ -77,9 +77,9 @@ function jointOf(joint: JointReply, reply: Unpacking<unknown>): JointHead {
 }
 
 function otherKeyOf(other: OtherKeyReply, reply: Unpacking<unknown>): [string, OtherKey] {
-  const [key, token, watermark, value, cascadeTo, expiresInMs, lost, length] = other;
+  const [key, token, watermark, value, cascadeTo, expiresInMs, lost] = other;
   const copy = copyOf(token, watermark, reply.text(value), cascadeTo);
-  return [key, { copy, expiresInMs, lost: lost === 1, length }];
+  return [key, { copy, expiresInMs, lost: lost === 1 }];
 }
 
 /** Lua does not tell an empty list from an empty object. */

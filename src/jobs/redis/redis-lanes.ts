@@ -3,7 +3,7 @@ import { Gather, type GatherOptions } from '../../base/gather.ts';
 import type { Clock } from '../../base/clock.ts';
 import { type DataSet, readDataSet } from '../../redis/data-set.ts';
 import { systemRandom } from '../../base/random.ts';
-import type { BehindCommit, JointCommit } from '../joint-lanes.ts';
+import type { BehindCommit, JointAcknowledged, JointCommit } from '../joint-lanes.ts';
 import type {
   Acknowledgement,
   Lanes,
@@ -164,7 +164,7 @@ export class RedisLanes implements Lanes {
     return this.#joint.enterJoint(jobId, keys);
   }
 
-  acknowledgeJoint(commit: JointCommit): Promise<Acknowledged> {
+  acknowledgeJoint(commit: JointCommit): Promise<JointAcknowledged> {
     return this.#joint.acknowledgeJoint(commit);
   }
 

@@ -1,6 +1,6 @@
 /** A Redis in memory that keeps a journal of what its scripts do. */
 import type { Clock } from '../../base/clock.ts';
-import type { JointCommit } from '../../jobs/joint-lanes.ts';
+import type { JointAcknowledged, JointCommit } from '../../jobs/joint-lanes.ts';
 import type { Acknowledgement, Taken, TakeRequest } from '../../jobs/lanes.ts';
 import type { Acknowledged } from '../../jobs/lane.ts';
 import { MemoryJobs } from '../../jobs/memory/memory-jobs.ts';
@@ -30,7 +30,7 @@ export class BedJobs extends MemoryJobs {
     return answer;
   }
 
-  override acknowledgeJoint(commit: JointCommit): Acknowledged {
+  override acknowledgeJoint(commit: JointCommit): JointAcknowledged {
     const isKnown = commit.keys.every(
       ({ key }) => this.inspect(key, 0).copy.token === commit.token,
     );

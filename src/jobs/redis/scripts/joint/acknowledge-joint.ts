@@ -25,6 +25,7 @@ export type JointArguments = [
   token: string,
   /** Milliseconds per job. */
   pace: string,
+  at: string,
   keys: readonly JointKeyArguments[],
   /** Of all its jobs, in order: id, decision. */
   jobs: readonly Packed[],
@@ -42,6 +43,9 @@ export type JointKeyArguments = [
   copyExpireMs: number,
   jobIds: readonly string[],
 ];
+
+/** Per commit: 1 accepted, with the keys that go on; k known, accepted before; 0 refused; b refused since Redis has gone back. */
+export type JointAnswer = [letter: '1' | 'k' | '0' | 'b', ...onward: string[]];
 
 /** A fragment: how a joint job leaves its lanes with an outcome, behind FIELDS_LUA and PROMOTE_LUA. */
 const LEAVE_ALL_LUA = `
@@ -66,7 +70,7 @@ end
  * Whoever is told an outcome of it must first see that the commit is no longer behind (behind.ts).
  *
  *   KEYS[1] sequence  KEYS[2] BullMQ's delayed set  ARGV[1] key prefix  ARGV[2...] packed: a JointArguments per commit
- *   Returns a letter per commit: 1 accepted, 0 refused, b refused since Redis has gone back
+ *   Returns a JointAnswer per commit
  */
 export const ACKNOWLEDGE_JOINT: Script = {
   name: 'torilAcknowledgeJoint',
@@ -86,7 +90,7 @@ local function nextBehind(key, watermark, ids)
   return { id = entries[at], sequence = entries[at + 1] or false }
 end
 
--- '1', '0' or 'b': what there is to say before anything is written; nil: it may be written. And when the copies expire, and
+-- 'k', '0' or 'b': what there is to say before anything is written; nil: it may be written. And when the copies expire, and
 -- who is next in the lane of each key.
 local function check(commitsDataSet, token, keys)
   if commitsDataSet ~= dataSetId then return '0' end
@@ -98,7 +102,7 @@ local function check(commitsDataSet, token, keys)
     if copyToken ~= keys[i][2] then fits = false end
     expiries[i] = copy[2]
   end
-  if isKnown then return '1' end
+  if isKnown then return 'k' end
   if not fits then return '0' end
   if tonumber(token) > lastDrawn then return 'b' end
   for i = 1, #keys do
@@ -137,16 +141,27 @@ local function mayHold(jobId, its, heads)
   return #its > 0
 end
 
+-- Lanes whose next job will not be met at the one of the commit.
+local function onward(at, keys, heads)
+  local answer = { '1' }
+  for i = 1, #keys do
+    local key = keys[i][1]
+    local id = key ~= at and heads[key].id
+    if id and not call('ZSCORE', own .. 'lane:' .. at, id) then answer[#answer + 1] = key end
+  end
+  return answer
+end
+
 local decidedKeys = {}
-local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
-  local answer, expiries, heads = check(commitsDataSet, token, keys)
-  if answer then return answer end
+local function acknowledge(commitsDataSet, token, pace, at, keys, jobs, note)
+  local refused, expiries, heads = check(commitsDataSet, token, keys)
+  if refused then return { refused } end
   local decisions, holds = {}, {}
   for i = 1, #jobs, 2 do
     local jobId, decision = jobs[i], unpacked(jobs[i + 1])
     if string.sub(decision, 1, 1) == 'h' then
       holds[jobId] = keysOf(jobId)
-      if not mayHold(jobId, holds[jobId], heads) then return '0' end
+      if not mayHold(jobId, holds[jobId], heads) then return { '0' } end
     end
     decisions[jobId] = decision
   end
@@ -179,16 +194,16 @@ local function acknowledge(commitsDataSet, token, pace, keys, jobs, note)
     if anyHeld() and call('ZSCORE', own .. 'held', keys[i][1]) then reindex(own, prefix, keys[i][1]) end
   end
   call('ZADD', own .. '${BEHIND_KEY}', token, cjson.encode(member))
-  return '1'
+  return onward(at, keys, heads)
 end
 
-local letters = {}
-for i = 1, #request do letters[i] = acknowledge(unpack(request[i])) end
+local answers = {}
+for i = 1, #request do answers[i] = acknowledge(unpack(request[i])) end
 trimHistory()
 saveIndex()
 saveDrawn()
 if #decidedKeys > 0 then call('HDEL', own .. '${IN_HAND_KEY}', unpack(decidedKeys)) end
-return table.concat(letters)
+return answers
 `,
 };
 

@@ -33,7 +33,6 @@ export type OtherKeyReply = [
   cascadeTo: string,
   expiresInMs: number,
   lost: 0 | 1,
-  length: number,
 ];
 
 /** Entries of another lane that are read at a time. */
@@ -167,10 +166,9 @@ local function otherKey(lane)
   local copy, expiry = lane.copy, lane.copy[3]
   if expiry then call('PEXPIRE', own .. 'copy:' .. lane.key, ${COPY_IN_USE_MS}) end
   local expiresIn = copy[1] and expiry and math.max(0, tonumber(expiry) - nowMs) or 0
-  local length = lane.isLast and lane.from + #lane.page / 2 or call('ZCARD', own .. 'lane:' .. lane.key)
   local token, cascadeTo = copy[1] or '0', copy[4] or '0'
   if isBehind(token) then cascadeTo = cascadeTo .. '${BEHIND_MARK}' end
-  return { lane.key, token, copy[2] or '0', packed(lane.value), cascadeTo, expiresIn, lane.isLost and 1 or 0, length }
+  return { lane.key, token, copy[2] or '0', packed(lane.value), cascadeTo, expiresIn, lane.isLost and 1 or 0 }
 end
 
 -- The entries to hand out, and what else is said of them. Notes what is in hand. Lane and first job are those of TAKE.
