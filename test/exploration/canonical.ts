@@ -3,19 +3,16 @@
  * somebody still knows are counted: the ones that nobody does leave no gap. A server's counter goes
  * on behind the highest of them, or, after a restart, behind those that were given out since.
  *
- * Which of the old CAS values the new ones hit after a restart is chance, since other keys' writes
- * move the counter, too. Two cases are searched: as soon as possible, and never (`far`).
+ * CAS values from before a restart are equal to no new one but by chance (OLD_CAS). So nothing comes of it that two
+ * workers know the same: each one's are counted by themselves.
  */
 import type { Watch } from './checks.ts';
-import { CAS_OF_ITEM, type MemcachedStates } from './memcached-states.ts';
+import { CAS_OF_ITEM, type MemcachedStates, OLD_CAS } from './memcached-states.ts';
 import type { RedisStates } from './redis-states.ts';
 import type { Numbers, Renaming } from './renaming.ts';
 import type { Vocabulary } from './requests.ts';
 import type { Orphan, Place, State } from './state.ts';
 import type { WorkerTree } from './worker-tree.ts';
-
-/** Old CAS values that no new one hits are above it. */
-export const FAR = 1_000_000;
 
 export interface CanonicalParts {
   readonly vocabulary: Vocabulary;
@@ -31,9 +28,9 @@ export class Canonical {
     this.#parts = parts;
   }
 
-  /** `far`: all CAS values are old ones, and will not be given out again. */
-  of(state: State, far = false): State {
-    const ranks = new Ranks(this.#parts.redis.lastSequence, far);
+  /** `hasRestarted`: just now, so that all CAS values are old ones. */
+  of(state: State, hasRestarted = false): State {
+    const ranks = new Ranks(this.#parts.redis.lastSequence, hasRestarted);
     this.#count(state, ranks);
     return ranks.close(state) ? state : this.#renamed(state, ranks);
   }
@@ -42,13 +39,15 @@ export class Canonical {
     const { vocabulary } = this.#parts;
     ranks.count(memcached.numbers);
     ranks.count(redis.numbers);
-    for (const { node, outcomes, replies, left } of places) {
-      if (!node.over) ranks.count(node.numbers);
+    for (const [who, { node, outcomes, replies, left, cutOff }] of places.entries()) {
+      if (!node.over) ranks.turnTo(who, cutOff !== undefined).count(node.numbers);
+      ranks.turnTo(who);
       for (const outcome of outcomes) ranks.count(vocabulary.numbersIn('outcome', outcome));
       for (const reply of replies) ranks.count(vocabulary.numbersIn('reply', reply));
       for (const request of left) ranks.count(vocabulary.numbersIn('memcached', request));
     }
-    for (const { to, requests } of orphans) {
+    for (const { to, owner, requests } of orphans) {
+      ranks.turnTo(owner);
       for (const request of requests) ranks.count(vocabulary.numbersIn(to, request));
     }
   }
@@ -59,18 +58,21 @@ export class Canonical {
       ...state,
       memcached: memcached.renamed(state.memcached, to.lastCas, to),
       redis: redis.renamed(state.redis, to.lastToken, to),
-      places: state.places.map((place) => this.#renamedPlace(place, to)),
-      orphans: state.orphans.map((orphan) => this.#renamedOrphan(orphan, to)),
+      places: state.places.map((place, who) => this.#renamedPlace(place, who, to)),
+      orphans: state.orphans.map((orphan) => this.#renamedOrphan(orphan, to.turnTo(orphan.owner))),
       watch: to.watch(state.watch),
     };
   }
 
-  #renamedPlace(place: Place, to: Ranks): Place {
+  #renamedPlace(place: Place, who: number, to: Ranks): Place {
     const { vocabulary, workers } = this.#parts;
-    const { node, outcomes, replies, left } = place;
+    const { outcomes, replies, left, cutOff } = place;
+    to.turnTo(who, cutOff !== undefined);
+    const node = place.node.over ? place.node : workers.renamed(place.node, to);
+    to.turnTo(who);
     return {
       ...place,
-      node: node.over ? node : workers.renamed(node, to),
+      node,
       outcomes: outcomes.map((id) => vocabulary.renamed('outcome', id, to)),
       replies: replies.map((id) => vocabulary.renamed('reply', id, to)),
       left: left.map((id) => vocabulary.renamed('memcached', id, to)),
@@ -84,12 +86,22 @@ export class Canonical {
   }
 }
 
+/** What a worker knows from before a restart. */
+interface OldCas {
+  readonly values: Set<number>;
+  readonly ranks: Map<number, number>;
+}
+
 class Ranks implements Renaming {
   readonly #lastSequence: number;
-  readonly #far: boolean;
+  readonly #hasRestarted: boolean;
   readonly #cas = new Set<number>();
   readonly #tokens = new Set<number>();
   readonly #ids = new Map<string, Set<number>>();
+  /** By worker. */
+  readonly #old = new Map<number, OldCas>();
+  #who = 0;
+  #isCutOff = false;
   #casInOrder: readonly number[] = [];
   #tokensInOrder: readonly number[] = [];
   readonly #casRanks = new Map<number, number>();
@@ -98,13 +110,23 @@ class Ranks implements Renaming {
   lastCas: readonly number[] = [];
   lastToken = 0;
 
-  constructor(lastSequence: number, far: boolean) {
+  constructor(lastSequence: number, hasRestarted: boolean) {
     this.#lastSequence = lastSequence;
-    this.#far = far;
+    this.#hasRestarted = hasRestarted;
+  }
+
+  /** What is counted or renamed from here on is known to this worker; `isCutOff`: for whom memcached has restarted already. */
+  turnTo(who: number, isCutOff = false): this {
+    this.#who = who;
+    this.#isCutOff = isCutOff;
+    return this;
   }
 
   count({ cas, tokens, ids }: Numbers): void {
-    for (const value of cas) this.#cas.add(value);
+    for (const value of cas) {
+      if (this.#isOld(value)) this.#oldOf(this.#who).values.add(value);
+      else this.#cas.add(value);
+    }
     for (const value of tokens) if (value > this.#lastSequence) this.#tokens.add(value);
     for (const { worker, id } of ids) {
       const known = this.#ids.get(worker);
@@ -120,9 +142,7 @@ class Ranks implements Renaming {
     this.lastCas = memcached.lastCas.map((last, counter) => {
       const first = counter * CAS_OF_ITEM;
       const isOfIt = (value: number): boolean => value > first && value <= last;
-      return (
-        first + this.#casInOrder.filter((value) => !this.#isFar(value) && isOfIt(value)).length
-      );
+      return first + this.#casInOrder.filter(isOfIt).length;
     });
     this.lastToken = this.#lastSequence + this.#tokens.size;
     const areCasInPlace = this.#rankCas();
@@ -130,7 +150,6 @@ class Ranks implements Renaming {
       areCasInPlace &&
       memcached.lastCas.every((last, counter) => last === this.lastCas[counter]) &&
       redis.lastToken === this.lastToken &&
-      !this.#far &&
       isDense(this.#tokensInOrder, this.#lastSequence + 1) &&
       this.#areIdsDense(places);
     if (isInPlace && watch.begun + watch.landed + watch.deniedBits === 0) return true;
@@ -138,8 +157,14 @@ class Ranks implements Renaming {
     return isInPlace && isSame(watch, this.watch(watch));
   }
 
-  #isFar(value: number): boolean {
-    return this.#far || value > FAR;
+  #isOld(value: number): boolean {
+    return this.#hasRestarted || this.#isCutOff || value > OLD_CAS;
+  }
+
+  #oldOf(who: number): OldCas {
+    let known = this.#old.get(who);
+    if (known === undefined) this.#old.set(who, (known = { values: new Set(), ranks: new Map() }));
+    return known;
   }
 
   #areIdsDense(places: State['places']): boolean {
@@ -154,9 +179,19 @@ class Ranks implements Renaming {
     let isInPlace = true;
     let rank = 0;
     for (const value of this.#casInOrder) {
-      rank = Math.max(rank, this.#isFar(value) ? FAR : value - (value % CAS_OF_ITEM)) + 1;
+      rank = Math.max(rank, value - (value % CAS_OF_ITEM)) + 1;
       this.#casRanks.set(value, rank);
       isInPlace &&= rank === value;
+    }
+    for (const { values, ranks } of this.#old.values()) {
+      const counts = new Map<number, number>();
+      for (const value of sorted(values)) {
+        const ofItem = OLD_CAS + (value % OLD_CAS) - (value % CAS_OF_ITEM);
+        const count = (counts.get(ofItem) ?? 0) + 1;
+        counts.set(ofItem, count);
+        ranks.set(value, ofItem + count);
+        isInPlace &&= ofItem + count === value;
+      }
     }
     return isInPlace;
   }
@@ -167,7 +202,9 @@ class Ranks implements Renaming {
   }
 
   cas(value: number): number {
-    return value === 0 ? 0 : (this.#casRanks.get(value) as number);
+    if (value === 0) return 0;
+    const ranks = this.#isOld(value) ? this.#oldOf(this.#who).ranks : this.#casRanks;
+    return ranks.get(value) as number;
   }
 
   token(value: number): number {

@@ -132,7 +132,7 @@ export function worldOf(
     outcome: '',
   });
   const indices = Array.from({ length: workers }, (_, index) => index);
-  const memcached = new MemcachedStates(vocabulary, protocol, restarts > 0, store);
+  const memcached = new MemcachedStates(vocabulary, protocol, store);
   const allJobs = path === 'lease' ? 0 : earlierJobs + jobs;
   const redis = new RedisStates(vocabulary, allJobs, lanesOf, damageJobs);
   const workerTree = new WorkerTree(vocabulary, damage);
@@ -142,7 +142,7 @@ export function worldOf(
     redis,
     workers: workerTree,
     canonical: new Canonical({ vocabulary, memcached, redis, workers: workerTree }),
-    freshStarts: new FreshStarts(vocabulary, workerTree, restarts > 0),
+    freshStarts: new FreshStarts(vocabulary, workerTree),
     looks: new Looks(vocabulary),
     checks: path === 'joint' ? new JointChecks(allJobs, lanesOf) : new Checks(path, inStep),
     comparesCas: damage.store === undefined,

@@ -1,8 +1,8 @@
 /** What can happen in a state. */
 import { lockName } from '../../src/memcached/item-names.ts';
-import { CELLS, LOCK, LOCKS } from './memcached-states.ts';
+import { CELLS, isOld, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn } from './requests.ts';
-import type { Place, State } from './state.ts';
+import { isRestartDue, type Place, type State } from './state.ts';
 import { transition } from './steps.ts';
 import { SAW_FREE, type WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
@@ -14,6 +14,7 @@ const TOLD_MAX = 80;
 export function enabled(state: State, world: World): number[] {
   const steps: number[] = [];
   for (const [who, place] of state.places.entries()) ownSteps(state, place, who, world, steps);
+  if (isRestartDue(state)) steps.push(transition('restarts at last', 0));
   const goesOn = steps.length > 0;
   const isOver = state.places.every(({ node }) => node.over);
   for (const index of state.orphans.keys()) steps.push(transition('lands late', index));
@@ -31,9 +32,7 @@ export function enabled(state: State, world: World): number[] {
     for (const [key, name] of LOCKS.entries())
       if (memcached.items.has(name)) steps.push(transition('lock is evicted', key));
   }
-  if (budget.restarts > 0) {
-    steps.push(transition('restarts', 0), transition('restarts far away', 0));
-  }
+  if (budget.restarts > 0) steps.push(transition('restarts', 0));
   return steps;
 }
 
@@ -45,15 +44,17 @@ export function ownSteps(
   world: World,
   steps: number[],
 ): void {
-  const { node, outcomes, isGone, replies } = place;
-  if (node.over) {
-    if (place.left.length > 0) steps.push(transition('executes', who));
-    return;
+  const { node, outcomes, isGone, cutOff, replies } = place;
+  const request = nextRequest(place);
+  if (request !== undefined) {
+    steps.push(transition('executes', who));
+    if (isByOldCas(request, state, world)) steps.push(transition('executes by an old CAS', who));
   }
-  if (!isGone && outcomes.length < node.requests.length) steps.push(transition('executes', who));
-  if (outcomes.length > 0) steps.push(transition('hears the answer', who));
+  if (node.over) return;
   if (isGone) steps.push(transition('hears of the closing', who));
-  if (replies.length < node.calls.length) steps.push(transition('calls', who));
+  if (replies.length < (cutOff ?? node.calls.length)) steps.push(transition('calls', who));
+  if (cutOff !== undefined) return;
+  if (outcomes.length > 0) steps.push(transition('hears the answer', who));
   if (replies.length > 0) steps.push(transition('hears the reply', who));
   if (
     node.pausing &&
@@ -64,6 +65,18 @@ export function ownSteps(
     steps.push(transition('ends its pause', who));
   }
   if (node.working) steps.push(transition('ends its work', who));
+}
+
+/** What memcached executes next for it. */
+export function nextRequest({ node, outcomes, isGone, cutOff, left }: Place): number | undefined {
+  if (node.over || cutOff !== undefined) return left[0];
+  return isGone ? undefined : node.requests[outcomes.length];
+}
+
+/** It goes by a CAS from before a restart, which may have been given out again by now: to what is there. */
+export function isByOldCas(number: number, { memcached }: State, { vocabulary }: World): boolean {
+  const request = vocabulary.at('memcached', number);
+  return 'cas' in request && isOld(request.cas) && memcached.items.has(request.name);
 }
 
 /** Its pause may be over: those that are longer than an answer takes need all answers. */
@@ -124,9 +137,9 @@ export function faultsOf(
   world: World,
   steps: number[],
 ): void {
-  const { node, outcomes, isGone } = place;
+  const { node, outcomes, isGone, cutOff } = place;
   const { budget } = state;
-  if (node.over || budget.faults === 0 || isWorn(node)) return;
+  if (node.over || cutOff !== undefined || budget.faults === 0 || isWorn(node)) return;
   if (budget.expiries > 0 && !world.inStep) steps.push(transition('lease passes', who));
   if (budget.renewals > 0) steps.push(transition('renewal is due', who));
   if (budget.timeouts > 0 && node.connected && !isGone) steps.push(transition('times out', who));

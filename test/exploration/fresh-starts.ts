@@ -22,7 +22,6 @@
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { encodeLock } from '../../src/lock/lock-item.ts';
 import { type Cas, type Item, type Outcome, refusedFor } from '../../src/memcached/server.ts';
-import { FAR } from './canonical.ts';
 import { lockByCas } from './chosen-cas.ts';
 import { Memories } from './memories.ts';
 import { LiveRounds } from './live-rounds.ts';
@@ -39,13 +38,10 @@ const EXISTS: Outcome<never> = { kind: 'refused', reason: 'exists' };
 export class FreshStarts {
   readonly #vocabulary: Vocabulary;
   readonly #workers: WorkerTree;
-  readonly #comesBack: boolean;
   readonly #liveRounds: LiveRounds;
   readonly #memories = new Memories();
 
-  /** @param comesBack a CAS that is gone may be given out again: memcached may restart */
-  constructor(vocabulary: Vocabulary, workers: WorkerTree, comesBack: boolean) {
-    this.#comesBack = comesBack;
+  constructor(vocabulary: Vocabulary, workers: WorkerTree) {
     this.#vocabulary = vocabulary;
     this.#workers = workers;
     this.#liveRounds = new LiveRounds(vocabulary, workers);
@@ -90,22 +86,14 @@ export class FreshStarts {
     return isHeld ? shortened : node;
   }
 
-  /** Locks that it saw in other hands, and that are others now, or none, for good. */
+  /** Locks that it saw in other hands, and that are others now, or none, for good: owner and CAS together never come back. */
   #gone({ sightings }: WorkerNode, state: State): string[] {
     const gone: string[] = [];
     for (const [name, seen] of sightings) {
       const cas = itemIn(this.#vocabulary.at('outcome', seen))?.cas ?? 0n;
-      const isOther = state.memcached.items.get(name)?.cas !== cas;
-      if (isOther && !this.#mayComeBack(cas, state)) gone.push(name);
+      if (state.memcached.items.get(name)?.cas !== cas) gone.push(name);
     }
     return gone;
-  }
-
-  /** Behind a restart, the counter goes by the CAS of before, or never comes there. */
-  #mayComeBack(cas: Cas, { memcached, budget }: State): boolean {
-    if (!this.#comesBack) return false;
-    if (budget.restarts > 0 && budget.faults > 0) return true;
-    return cas <= FAR && cas > (memcached.lastCas[0] as number);
   }
 
   #find(node: WorkerNode, abandoned: readonly number[]): WorkerNode | undefined {

@@ -2,11 +2,18 @@
  * Steps of which only one order with everybody else's need be followed, since either leads to the same state
  * (docs/exploration.md): what a worker hears, and requests whose answer can no longer change and that change nothing.
  */
-import { enabled, canSeeSomethingNew, faultsOf, ownSteps } from './enabled.ts';
-import { CELLS, LOCKS } from './memcached-states.ts';
+import {
+  canSeeSomethingNew,
+  enabled,
+  faultsOf,
+  isByOldCas,
+  nextRequest,
+  ownSteps,
+} from './enabled.ts';
+import { CELLS, LOCKS, tokenIn } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
-import type { Place, State } from './state.ts';
+import { isRestartDue, type Place, restartsLater, type State } from './state.ts';
 import { isDue, transition } from './steps.ts';
 import { placeOf } from './worker-plan.ts';
 import type { World } from './world.ts';
@@ -25,24 +32,54 @@ function onlyOne(steps: readonly number[]): number[] {
 }
 
 /**
- * Of this key, nothing changes from here on but its lock, which guards nothing more. Of what was sent on connections that are no more,
- * an acknowledgement finds no job in the lane, and an add finds the cell; a write that may still hit its CAS is what the search is for.
+ * Of this key, nothing changes from here on but its lock, and a missing cell, which can but become the last commit. Of what was sent on
+ * connections that are no more, an acknowledgement finds no job in the lane, and an add finds the cell; a write that may still hit its
+ * CAS, or comes where nothing is, is what the search is for.
  */
-function isAtItsEnd(cell: string, state: State, { vocabulary }: World): boolean {
+function isAtItsEnd(cell: string, state: State, world: World): boolean {
   const { faults, ...kinds } = state.budget;
-  const isSpent = faults === 0 || Object.values(kinds).every((left) => left === 0);
-  if (!isSpent || !isFinal(cell, state)) return false;
+  const isSpent =
+    !isRestartDue(state) && (faults === 0 || Object.values(kinds).every((left) => left === 0));
+  if (!isSpent) return false;
+  const isMissing = isMissingForGood(cell, state, world);
+  if (!isMissing && !isFinal(cell, state)) return false;
   const mayWrite = (id: number): boolean => {
-    const request = vocabulary.at('memcached', id);
-    return request.name === cell && 'cas' in request;
+    const request = world.vocabulary.at('memcached', id);
+    return request.name === cell && ('cas' in request || isMissing);
   };
   return !state.orphans.some(({ to, requests }) => to === 'memcached' && requests.some(mayWrite));
 }
 
+/** Whatever is written where this cell was is its last commit: nothing older is under way, or will be. */
+function isMissingForGood(
+  cell: string,
+  { memcached, redis, places }: State,
+  world: World,
+): boolean {
+  const { vocabulary } = world;
+  const at = CELLS.indexOf(cell);
+  if (memcached.items.has(cell) || redis.lanes[at]?.length !== 0) return false;
+  const isOlder = (id: number): boolean => {
+    const request = vocabulary.at('memcached', id);
+    return (
+      request.name === cell &&
+      'item' in request &&
+      tokenIn(request.item) !== redis.copies[at]?.token
+    );
+  };
+  return places.every(
+    (place) => place.replies.length === 0 && !unexecutedOf(place).some((id) => isOlder(id)),
+  );
+}
+
+function unexecutedOf({ node, outcomes, left }: Place): readonly number[] {
+  return node.over ? left : node.requests.slice(outcomes.length);
+}
+
 function independentSteps(state: State, world: World): number[] | undefined {
-  const { expiries, restarts, faults } = state.budget;
-  // A restart, or a moment at which time passes for all, is no worker's own affair.
-  if (faults > 0 && (restarts > 0 || (world.inStep && expiries > 0))) return undefined;
+  const { expiries, faults } = state.budget;
+  // A moment at which time passes for all is no worker's own affair.
+  if (faults > 0 && world.inStep && expiries > 0) return undefined;
   for (const [who, place] of state.places.entries()) {
     const certain = certainStep(state, place, who, world);
     if (certain !== undefined) return [certain];
@@ -52,6 +89,7 @@ function independentSteps(state: State, world: World): number[] | undefined {
     const steps: number[] = [];
     ownSteps(state, place, who, world, steps);
     faultsOf(state, place, who, world, steps);
+    if (restartsLater(state)) steps.push(transition('is cut off', who));
     return steps;
   }
   return undefined;
@@ -62,8 +100,18 @@ function independentSteps(state: State, world: World): number[] | undefined {
  * first, with all faults that can strike this worker instead.
  */
 function isOwnAffair(state: State, place: Place, world: World): boolean {
-  const { node, outcomes, replies } = place;
+  const { node, outcomes, replies, isGone, cutOff } = place;
   const { refusals, faults } = state.budget;
+  if (cutOff !== undefined) return false;
+  // Nothing that it has sent to memcached is executed any more.
+  if (
+    isGone &&
+    outcomes.length === 0 &&
+    replies.length === node.calls.length &&
+    !node.pausing &&
+    !(world.inStep && node.working)
+  )
+    return true;
   // What is executed behind what it hears next is heard later; but without room it takes something away.
   const isHeardNext = (executed: readonly number[], sent: readonly number[]): boolean =>
     executed.length === sent.length ||
@@ -80,23 +128,19 @@ function isOwnAffair(state: State, place: Place, world: World): boolean {
 }
 
 /** Its next request is answered in the same way whatever the others do, and changes nothing. */
-function certainStep(
-  state: State,
-  { node, outcomes, replies, isGone, left }: Place,
-  who: number,
-  world: World,
-): number | undefined {
+function certainStep(state: State, place: Place, who: number, world: World): number | undefined {
+  const { node, replies, cutOff } = place;
   if (node.plan.path !== 'joint') return undefined;
   const { vocabulary, endings } = world;
-  const call = node.over ? undefined : node.calls[replies.length];
+  const call = node.over || cutOff !== undefined ? undefined : node.calls[replies.length];
   if (call !== undefined && isCallCertain(vocabulary.at('redis', call), state))
     return transition('calls', who);
-  const request = node.over ? left[0] : node.requests[outcomes.length];
-  if (request === undefined || isGone) return undefined;
+  const request = nextRequest(place);
+  if (request === undefined || isByOldCas(request, state, world)) return undefined;
   const { command, name } = vocabulary.at('memcached', request);
   const isCertain = isFinal(name, state) && (command === 'get' || !mayFindNoRoom(state));
-  const cell = CELLS[LOCKS.indexOf(name)];
-  const isOver = endings === 'one' && cell !== undefined && isAtItsEnd(cell, state, world);
+  const cell = CELLS[LOCKS.indexOf(name)] ?? name;
+  const isOver = endings === 'one' && isAtItsEnd(cell, state, world);
   return isCertain || isOver ? transition('executes', who) : undefined;
 }
 

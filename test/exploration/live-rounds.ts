@@ -18,6 +18,14 @@ import { KEYS, placeOf, type WorkerPlan } from './worker-plan.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode, WorkerTree } from './worker-tree.ts';
 
+interface Kept {
+  readonly live: ReadonlySet<number>;
+  /** Of these, those that remember more than a lock. */
+  readonly atWork: ReadonlySet<number>;
+  /** The job looks at its cells before rounds begin that do so in the same step, and is answered first. */
+  readonly looksFirst: boolean;
+}
+
 export class LiveRounds {
   readonly #vocabulary: Vocabulary;
   readonly #workers: WorkerTree;
@@ -46,16 +54,20 @@ export class LiveRounds {
     const abandoned = ids.map(({ id }) => id);
     const goes = { ...plan, idsDrawn, abandoned, goesOn: phase, owed, owedToJob };
     const from = this.#workers.start({ ...goes, ...settling(node, steps) });
-    const told = this.#told(from, steps, live, active);
-    if (told === undefined || drawn(told.rounds) !== abandoned.length) return undefined;
-    return visible(told, gone) === visible(node, gone) ? told : undefined;
+    const waiting = waitingRounds(node);
+    const atWork = new Set([...active].filter((round) => !waiting.has(round)));
+    for (const looksFirst of [true, false]) {
+      const told = this.#told(from, steps, { live, atWork, looksFirst });
+      if (told === undefined || drawn(told.rounds) !== abandoned.length) continue;
+      if (visible(told, gone) === visible(node, gone)) return told;
+    }
+    return undefined;
   }
 
   #told(
     from: WorkerNode,
     steps: readonly WorkerNode[],
-    live: ReadonlySet<number>,
-    active: ReadonlySet<number>,
+    { live, atWork, looksFirst }: Kept,
   ): WorkerNode | undefined {
     let at = from;
     let hasBegun = false;
@@ -65,11 +77,10 @@ export class LiveRounds {
       const isOfDelivery = isAnswer(stimulus) && roundOf(before, stimulus) === NO_ROUND;
       const isKept = isOfDelivery ? index > settlesAt : (keeps(before, stimulus, live) ?? hasBegun);
       if (isKept && !hearsTheSame(at, before, stimulus)) return undefined;
-      if (isKept) at = this.#workers.next(at, this.#needed(before, stimulus, active));
-      if (index === settlesAt) {
-        hasBegun = true;
-        at = this.#workers.next(at, TOLD.begins + KEYS.length * TOLD_KINDS);
-      }
+      if (isKept) at = this.#workers.next(at, this.#needed(before, stimulus, atWork));
+      if (index === settlesAt) hasBegun = true;
+      const looks = TOLD.begins + KEYS.length * TOLD_KINDS;
+      if (index === settlesAt && looksFirst) at = this.#workers.next(at, looks);
       for (const { number, key } of rounds.slice(before.rounds.length)) {
         if (!live.has(number)) continue;
         hasBegun = true;
@@ -77,13 +88,14 @@ export class LiveRounds {
         const place = placeOf(key);
         at = this.#workers.next(at, TOLD.begins + place * TOLD_KINDS);
       }
+      if (index === settlesAt && !looksFirst) at = this.#workers.next(at, looks);
     }
     return at;
   }
 
   /** Of a round of which but the lock counts that it saw, there may as well have been no cell. */
-  #needed(before: WorkerNode, stimulus: number, active: ReadonlySet<number>): number {
-    const isOver = isAnswer(stimulus) && !active.has(roundOf(before, stimulus));
+  #needed(before: WorkerNode, stimulus: number, atWork: ReadonlySet<number>): number {
+    const isOver = isAnswer(stimulus) && !atWork.has(roundOf(before, stimulus));
     if (!isOver || roundOf(before, stimulus) === NO_ROUND) return stimulus;
     const isRead = stimulus % TOLD_KINDS === TOLD.answer && this.#isReadOfCell(before.requests[0]);
     return isRead ? TOLD.answer + this.#missing * TOLD_KINDS : stimulus;
@@ -108,6 +120,13 @@ export function activeRounds(node: WorkerNode, steps: readonly WorkerNode[]): Se
       rounds.add(steps[at]?.alive.get(key) as number);
   }
   return rounds;
+}
+
+/** Whoever was refused the lock, and waits, reads all anew when it tries again. */
+export function waitingRounds({ alive, held, requestRounds }: WorkerNode): Set<number> {
+  const waits = ([key, round]: [string, number]): boolean =>
+    held.has(key) && !requestRounds.includes(round);
+  return new Set([...alive].filter(waits).map(([, round]) => round));
 }
 
 /** How many have drawn their owner id. */

@@ -5,7 +5,7 @@
 import { decodeItem } from '../../src/cells/envelope.ts';
 import { cellName, lockName } from '../../src/memcached/item-names.ts';
 import { MemoryStore } from '../../src/memcached/memory/memory-store.ts';
-import type { Item, NewItem, Outcome } from '../../src/memcached/server.ts';
+import type { Cas, Item, NewItem, Outcome } from '../../src/memcached/server.ts';
 import { ownerByCas } from './chosen-cas.ts';
 import { Numbers, renamedItem, type Renaming } from './renaming.ts';
 import type { MemcachedRequest, Vocabulary } from './requests.ts';
@@ -21,20 +21,28 @@ const NAMES = [...CELLS, ...LOCKS];
 
 /**
  * An item's CAS is compared with that item's alone, so which of two items was written first is seen by nobody. Each item's are
- * counted by themselves, from a multiple of this on. Not if memcached may restart: then the one counter decides which old CAS come back.
+ * counted by themselves, from a multiple of this on.
  */
 export const CAS_OF_ITEM = 1_000;
+/**
+ * CAS from before a restart are above it. The counter has started over, so any of them may be given out again. That makes a
+ * difference only if somebody still sends one: then both are tried, that the item has it by now, and that it does not.
+ */
+export const OLD_CAS = 1_000_000;
 
 /** What happens to a server besides requests. */
 export type MemcachedFault = { readonly evicted: string } | 'restart';
-/** Requests are numbers from 0 on; these are below (a restart, then an eviction of each name), and a request without room is far above. */
+/** `without room`: there is none for anything new just then. `by an old CAS`: the item has got the one that the request goes by. */
+export type Manner = 'as it is' | 'without room' | 'by an old CAS';
+/** Requests are numbers from 0 on; these are below (a restart, then an eviction of each name), and the other manners are far above. */
 const RESTART = -1;
-const WITHOUT_ROOM = 1_000_000_000;
+const MANNERS: readonly Manner[] = ['as it is', 'without room', 'by an old CAS'];
+const OF_MANNER = 1_000_000_000;
 
 interface Contents {
   /** By name. */
   readonly items: ReadonlyMap<string, Item>;
-  /** One for all items, or by item: `NAMES`. */
+  /** By item: `NAMES`. */
   readonly lastCas: readonly number[];
   /** In the meta protocol: the next look at the cell will be the first one since it was bumped. */
   readonly isBumped: boolean;
@@ -60,38 +68,33 @@ interface Step {
 export class MemcachedStates {
   readonly #vocabulary: Vocabulary;
   readonly #protocol: WireProtocol;
-  readonly #mayRestart: boolean;
   readonly #damage: (store: MemoryStore) => void;
   readonly #byContents = new Map<string, MemcachedState>();
 
   constructor(
     vocabulary: Vocabulary,
     protocol: WireProtocol,
-    mayRestart: boolean,
     damage: (store: MemoryStore) => void,
   ) {
     this.#vocabulary = vocabulary;
     this.#protocol = protocol;
-    this.#mayRestart = mayRestart;
     this.#damage = damage;
   }
 
   /** @param earlier the cells that are there from the beginning, by key */
   start(earlier: readonly NewItem[]): MemcachedState {
-    const lastCas = this.#mayRestart ? [0] : NAMES.map((_, at) => at * CAS_OF_ITEM);
+    const lastCas = firstCas();
     const items = new Map<string, Item>();
     for (const [at, cell] of earlier.entries()) {
-      const counter = this.#mayRestart ? 0 : at;
-      const cas = (lastCas[counter] as number) + 1;
-      lastCas[counter] = cas;
+      const cas = (lastCas[at] as number) + 1;
+      lastCas[at] = cas;
       items.set(CELLS[at] as string, { ...cell, cas: BigInt(cas) });
     }
     return this.#stateOf({ items, lastCas, isBumped: false });
   }
 
-  /** `isFull`: there is no room for anything new just then. */
-  execute(state: MemcachedState, request: number, isFull = false): Step {
-    return this.#step(state, isFull ? request + WITHOUT_ROOM : request);
+  execute(state: MemcachedState, request: number, manner: Manner): Step {
+    return this.#step(state, request + MANNERS.indexOf(manner) * OF_MANNER);
   }
 
   suffer(state: MemcachedState, fault: MemcachedFault): MemcachedState {
@@ -129,9 +132,9 @@ export class MemcachedStates {
       );
       return -1;
     }
-    const isFull = step >= WITHOUT_ROOM;
-    const request = this.#vocabulary.at('memcached', isFull ? step - WITHOUT_ROOM : step);
-    return this.#vocabulary.idOf('outcome', server.execute(request, isFull));
+    const request = this.#vocabulary.at('memcached', step % OF_MANNER);
+    const manner = MANNERS[Math.floor(step / OF_MANNER)] as Manner;
+    return this.#vocabulary.idOf('outcome', server.execute(request, manner));
   }
 
   #stateOf(found: Contents): MemcachedState {
@@ -156,8 +159,18 @@ export class MemcachedStates {
   }
 }
 
-function tokenIn(item: Item | undefined): number | undefined {
-  const content = item && decodeItem(item);
+/** Before anything was written. */
+function firstCas(): number[] {
+  return NAMES.map((_, at) => at * CAS_OF_ITEM);
+}
+
+/** Given out before a restart. One that a lock's writer has chosen is not: it is an owner id. */
+export function isOld(cas: Cas): boolean {
+  return cas > OLD_CAS && ownerByCas(cas) === undefined;
+}
+
+export function tokenIn(item: Pick<Item, 'flags' | 'value'> | undefined): number | undefined {
+  const content = item && decodeItem({ ...item, cas: 0n });
   return content?.kind === 'envelope' ? content.envelope.token : undefined;
 }
 
@@ -168,7 +181,7 @@ function textOf(item: Item | undefined): string {
 /** The real engine, brought to some contents. */
 class Server {
   readonly #store: MemoryStore;
-  readonly #lastCas: number[];
+  #lastCas: number[];
 
   constructor({ items, lastCas, isBumped }: Contents, damage: (store: MemoryStore) => void) {
     this.#store = new MemoryStore({ clock: new WorkerClock(), casByUs: true });
@@ -182,9 +195,10 @@ class Server {
     damage(this.#store);
   }
 
-  execute(request: MemcachedRequest, isFull: boolean): Outcome<unknown> {
-    this.#store.full(isFull);
-    const counter = this.#lastCas.length === 1 ? 0 : NAMES.indexOf(request.name);
+  execute(given: MemcachedRequest, manner: Manner): Outcome<unknown> {
+    const request = manner === 'by an old CAS' ? this.#withItsCas(given) : given;
+    this.#store.full(manner === 'without room');
+    const counter = NAMES.indexOf(request.name);
     this.#store.moveCas(BigInt(this.#lastCas[counter] as number));
     const outcome = this.#execute(request);
     const isGiven =
@@ -201,7 +215,7 @@ class Server {
       return;
     }
     this.#store.restart();
-    this.#lastCas.fill(0);
+    this.#lastCas = firstCas();
   }
 
   contents(): Contents {
@@ -211,6 +225,11 @@ class Server {
       if (item !== undefined) items.set(name, item);
     }
     return { items, lastCas: this.#lastCas, isBumped: this.#store.isBumped(CELL) };
+  }
+
+  #withItsCas(request: MemcachedRequest): MemcachedRequest {
+    const item = this.#store.peek(request.name);
+    return 'cas' in request && item !== undefined ? { ...request, cas: item.cas } : request;
   }
 
   #execute(request: MemcachedRequest): Outcome<unknown> {

@@ -2,7 +2,7 @@
  * Workers that remember the same, on the joint path. A worker is a few combiners and its job. What each of them was told, in
  * order, is all that it knows; in which order two of them were told, it does not, but for what it has sent meanwhile, which is to be seen.
  */
-import { activeRounds, drawn, roundOf, stepsTo, visible } from './live-rounds.ts';
+import { activeRounds, drawn, roundOf, stepsTo, visible, waitingRounds } from './live-rounds.ts';
 import { isTime, TOLD, TOLD_KINDS } from './stimuli.ts';
 import { NO_ROUND } from './worker-rounds.ts';
 import type { WorkerNode } from './worker-tree.ts';
@@ -52,15 +52,20 @@ function memoryOf(node: WorkerNode): string {
     }
     if (phase !== before.phase) told.delete(NO_ROUND);
   }
-  const live = activeRounds(node, steps).add(NO_ROUND);
+  const atWork = activeRounds(node, steps);
+  const live = new Set(atWork).add(NO_ROUND);
   // Its lock may still stand there, and it knows it for its own.
   for (const { number, id } of rounds)
     if (id > 0 && told.get(number)?.some(mayGiveUp)) live.add(number);
   // By key, and then in the order of its rounds.
+  const waiting = waitingRounds(node);
   const logs = [...live]
     .map((round) => ({ round, key: rounds[round - 1]?.key ?? '' }))
     .sort((a, b) => a.key.localeCompare(b.key) || a.round - b.round)
-    .map(({ round, key }) => `${key} ${told.get(round)?.join(' ') ?? ''}`);
+    .map(({ round, key }) => {
+      const isOpen = round === NO_ROUND || (atWork.has(round) && !waiting.has(round));
+      return `${key} ${isOpen ? told.get(round)?.join(' ') : `#${rounds[round - 1]?.id}`}`;
+    });
   const known = [
     ...numbers.cas.map((cas) => `c${cas}`),
     ...numbers.tokens.map((token) => `t${token}`),

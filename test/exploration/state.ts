@@ -11,11 +11,13 @@ export interface Place {
   readonly outcomes: readonly number[];
   /** The server has closed its connection; it has not heard of it. */
   readonly isGone: boolean;
+  /** It does nothing until memcached restarts (independent-steps.ts): of its calls, so many were sent before, and may run. */
+  readonly cutOff: number | undefined;
   /** As `outcomes`, of its calls to Redis. */
   readonly replies: readonly number[];
   /** There may be something else to be seen than when it last looked (enabled.ts). */
   readonly hasNews: boolean;
-  /** Of a worker that has finished: what it has sent and is not executed. */
+  /** Of a worker that has finished, or is cut off: what it has sent and is not executed. */
   readonly left: readonly number[];
 }
 
@@ -59,6 +61,7 @@ export function firstState(
     node,
     outcomes: [],
     isGone: false,
+    cutOff: undefined,
     replies: [],
     hasNews: true,
     left: [],
@@ -75,11 +78,11 @@ export function encode(state: State, into: Int32Array): number {
   let at = 0;
   into[at++] = memcached.id;
   into[at++] = redis.id;
-  for (const { node, outcomes, isGone, replies, left, hasNews } of places) {
-    if (node.over) {
-      into[at++] = -1 - left.length;
+  for (const { node, outcomes, isGone, cutOff, replies, left, hasNews } of places) {
+    if (node.over || cutOff !== undefined) {
+      into[at++] = -1 - left.length * 16 - (cutOff ?? -1) - 1;
       for (const request of left) into[at++] = request;
-      continue;
+      if (node.over) continue;
     }
     into[at++] = node.id;
     into[at++] = (outcomes.length * 8 + replies.length) * 4 + (isGone ? 2 : 0) + (hasNews ? 1 : 0);
@@ -99,4 +102,15 @@ export function encode(state: State, into: Int32Array): number {
     for (const request of requests) into[at++] = request;
   }
   return at;
+}
+
+/** Memcached will restart: somebody is cut off until then. */
+export function isRestartDue({ places }: State): boolean {
+  return places.some(({ cutOff }) => cutOff !== undefined);
+}
+
+/** It may, or will. */
+export function restartsLater(state: State): boolean {
+  const { restarts, faults } = state.budget;
+  return (restarts > 0 && faults > 0) || isRestartDue(state);
 }

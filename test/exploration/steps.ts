@@ -1,4 +1,5 @@
 /** What can happen, as one number: its kind, and whom it concerns. */
+import type { Manner } from './memcached-states.ts';
 
 const KINDS = [
   // Without faults
@@ -9,7 +10,9 @@ const KINDS = [
   'hears the reply',
   'ends its pause',
   'ends its work',
+  'restarts at last',
   // Faults
+  'is cut off',
   'lands late',
   'lease passes',
   'all leases pass',
@@ -20,7 +23,7 @@ const KINDS = [
   'cell is evicted',
   'lock is evicted',
   'restarts',
-  'restarts far away',
+  'executes by an old CAS',
 ] as const;
 export type Kind = (typeof KINDS)[number];
 const NUMBER = Object.fromEntries(KINDS.map((kind, index) => [kind, index])) as Record<
@@ -36,7 +39,7 @@ export function transition(kind: Kind, who: number): number {
 /** It happens by itself, sooner or later. All others may happen or not. */
 export function isDue(step: number): boolean {
   const kind = kindOf(step);
-  return KINDS.indexOf(kind) < KINDS.indexOf('lands late') || kind === 'all leases pass';
+  return KINDS.indexOf(kind) < KINDS.indexOf('is cut off') || kind === 'all leases pass';
 }
 
 export function kindOf(step: number): Kind {
@@ -45,4 +48,10 @@ export function kindOf(step: number): Kind {
 
 export function whoOf(step: number): number {
   return step % WHO_MAX;
+}
+
+/** How memcached executes a request. */
+export function mannerOf(kind: Kind): Manner {
+  if (kind === 'finds no room') return 'without room';
+  return kind === 'executes by an old CAS' ? 'by an old CAS' : 'as it is';
 }

@@ -1,7 +1,9 @@
 /** A way through the states, told to people. */
 import { Violation } from './checks.ts';
+import { nextRequest } from './enabled.ts';
+import type { Manner } from './memcached-states.ts';
 import type { Place, State } from './state.ts';
-import { kindOf, whoOf } from './steps.ts';
+import { type Kind, kindOf, mannerOf, whoOf } from './steps.ts';
 import { after } from './transitions.ts';
 import { KEYS } from './worker-plan.ts';
 import type { World } from './world.ts';
@@ -37,7 +39,7 @@ function lineOf(state: State, step: number, world: World): string {
     case 'lock is evicted':
       return `memcached: ${kind} (${KEYS[who]})`;
     case 'restarts':
-    case 'restarts far away':
+    case 'restarts at last':
       return `memcached: ${kind}`;
     case 'all leases pass':
       return 'everybody: the length of a lease passes';
@@ -54,15 +56,16 @@ function lineOf(state: State, step: number, world: World): string {
   }
 }
 
-function placeLine(state: State, place: Place, kind: string, world: World): string {
+function placeLine(state: State, place: Place, kind: Kind, world: World): string {
   const { vocabulary } = world;
-  const { node, outcomes, replies, left } = place;
+  const { node, outcomes, replies } = place;
   const { name } = node.plan;
   switch (kind) {
     case 'executes':
+    case 'executes by an old CAS':
     case 'finds no room': {
-      const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
-      const text = memcachedText(state, request, world, kind === 'finds no room');
+      const request = nextRequest(place) as number;
+      const text = memcachedText(state, request, world, mannerOf(kind));
       return `memcached: from ${name}: ${text}`;
     }
     case 'calls': {
@@ -77,7 +80,12 @@ function placeLine(state: State, place: Place, kind: string, world: World): stri
   }
 }
 
-function memcachedText(state: State, request: number, world: World, isFull = false): string {
-  const { outcome } = world.memcached.execute(state.memcached, request, isFull);
+function memcachedText(
+  state: State,
+  request: number,
+  world: World,
+  manner: Manner = 'as it is',
+): string {
+  const { outcome } = world.memcached.execute(state.memcached, request, manner);
   return `${world.vocabulary.text('memcached', request)} -> ${world.vocabulary.text('outcome', outcome)}`;
 }

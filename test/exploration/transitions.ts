@@ -1,9 +1,9 @@
 /** What comes of what happens. */
-import { CELLS, LOCKS, type MemcachedState } from './memcached-states.ts';
-import { waitsForLocks } from './enabled.ts';
+import { CELLS, isOld, LOCKS, type Manner, type MemcachedState } from './memcached-states.ts';
+import { isByOldCas, nextRequest, waitsForLocks } from './enabled.ts';
 import type { RedisState } from './redis-states.ts';
-import type { Budget, Orphan, Place, State } from './state.ts';
-import { kindOf, whoOf } from './steps.ts';
+import { type Budget, isRestartDue, type Orphan, type Place, type State } from './state.ts';
+import { kindOf, mannerOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { placeOf, type WorkerPlan } from './worker-plan.ts';
 import type { WorkerNode } from './worker-tree.ts';
@@ -11,13 +11,18 @@ import type { World } from './world.ts';
 
 /** The state that follows. Throws a Violation if it breaks a promise. */
 export function after(state: State, step: number, world: World): State {
-  const far = kindOf(step) === 'restarts far away';
-  const after = withNews(
-    state,
-    shortened(withoutTheDead(next(state, step, world), world), world),
-    step,
-  );
-  return withSame(world.canonical.of(after, far), world);
+  const stepped = next(state, step, world);
+  const restartsNow = isRestartDue(stepped) && stepped.places.every(isAtRest);
+  const happened = restartsNow ? restarts(stepped, world) : stepped;
+  const after = withNews(state, shortened(withoutTheDead(happened, world), world), step);
+  const kind = kindOf(step);
+  const hasRestarted = restartsNow || kind === 'restarts' || kind === 'restarts at last';
+  return withSame(world.canonical.of(after, hasRestarted), world);
+}
+
+/** It has finished, or waits for a restart: what it has sent to memcached is seen by nobody any more. */
+function isAtRest({ node, cutOff }: Place): boolean {
+  return node.over || cutOff !== undefined;
 }
 
 function withSame(state: State, { freshStarts }: World): State {
@@ -52,8 +57,9 @@ function next(state: State, step: number, world: World): State {
   const kind = kindOf(step);
   switch (kind) {
     case 'executes':
+    case 'executes by an old CAS':
     case 'finds no room':
-      return executes(state, who, world, kind === 'finds no room');
+      return executes(state, who, world, mannerOf(kind));
     case 'calls':
       return calls(state, who, world);
     case 'hears the answer':
@@ -82,20 +88,24 @@ function next(state: State, step: number, world: World): State {
     case 'lock is evicted':
       return evicted(state, world, kind === 'cell is evicted' ? 'cell' : 'lock', who);
     case 'restarts':
-    case 'restarts far away':
+      return restarts({ ...state, budget: spent(state.budget, 'restarts') }, world);
+    case 'restarts at last':
       return restarts(state, world);
+    case 'is cut off':
+      return cutOff(state, who, world);
   }
 }
 
 // Servers
 
-function executes(state: State, who: number, world: World, isFull: boolean): State {
+function executes(state: State, who: number, world: World, manner: Manner): State {
   const place = state.places[who] as Place;
   const { node, outcomes, left } = place;
-  const request = (node.over ? left[0] : node.requests[outcomes.length]) as number;
-  const { state: memcached, outcome } = world.memcached.execute(state.memcached, request, isFull);
+  const request = nextRequest(place) as number;
+  const { state: memcached, outcome } = world.memcached.execute(state.memcached, request, manner);
   // An `ms` that finds no room deletes what is there.
   const asked = world.vocabulary.at('memcached', request);
+  const isFull = manner === 'without room';
   const mayDelete = isFull && 'item' in asked && asked.item.isCopied === true;
   const { items } = state.memcached;
   const isLost = mayDelete && items.has(asked.name) && !memcached.items.has(asked.name);
@@ -103,7 +113,7 @@ function executes(state: State, who: number, world: World, isFull: boolean): Sta
     ? world.checks.lost(state.watch, 'cell', CELLS.indexOf(asked.name))
     : world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   const told = world.looks.answer(node, outcomes.length, outcome, memcached.cellTokens);
-  const changed = node.over
+  const changed = isAtRest(place)
     ? { ...place, left: left.slice(1) }
     : { ...place, outcomes: [...outcomes, told] };
   const places = replaced(state.places, who, changed);
@@ -129,7 +139,9 @@ function landsLate(state: State, index: number, world: World): State {
     const watch = world.checks.acknowledged(state.watch, state.redis, redis, state.memcached);
     return { ...state, redis, watch, orphans };
   }
-  const memcached = world.memcached.execute(state.memcached, request as number).state;
+  // If its CAS is not the one that it goes by, it does nothing: as if it never landed.
+  const manner = isByOldCas(request as number, state, world) ? 'by an old CAS' : 'as it is';
+  const memcached = world.memcached.execute(state.memcached, request as number, manner).state;
   const watch = world.checks.executed(state.watch, state.memcached, memcached, state.redis);
   return { ...state, memcached, watch, orphans };
 }
@@ -150,13 +162,23 @@ function restarts(state: State, world: World): State {
     ...state,
     memcached: world.memcached.suffer(state.memcached, 'restart'),
     watch: world.checks.lost(state.watch, 'both', 0),
-    budget: spent(state.budget, 'restarts'),
     places: state.places.map((place) => {
-      if (place.node.over) return { ...place, left: [] };
-      return place.node.connected ? { ...place, isGone: true } : place;
+      const isOn = place.node.connected && !place.node.over && place.cutOff === undefined;
+      return isOn ? { ...place, isGone: true } : { ...place, left: [], cutOff: undefined };
     }),
     orphans: state.orphans.filter(({ to }) => to === 'redis'),
   };
+}
+
+/** Memcached will restart. This worker hears of it now, and does nothing more before; what it has sent may still happen. */
+function cutOff(state: State, who: number, world: World): State {
+  const { node, outcomes } = state.places[who] as Place;
+  const budget = isRestartDue(state) ? state.budget : spent(state.budget, 'restarts');
+  const before = { ...state, budget };
+  const after = node.connected ? hears(before, who, world, TOLD.closed) : before;
+  const left = node.requests.slice(outcomes.length);
+  const place = { ...(after.places[who] as Place), left, cutOff: node.calls.length, hasNews: true };
+  return { ...after, places: replaced(after.places, who, place) };
 }
 
 /**
@@ -204,7 +226,8 @@ function withRequests(state: State, orphan: Orphan, requests: readonly number[])
 function canDoSomething(number: number, { items }: MemcachedState, world: World): boolean {
   const request = world.vocabulary.at('memcached', number);
   if (!('cas' in request)) return request.command === 'add';
-  return items.get(request.name)?.cas === request.cas;
+  const item = items.get(request.name);
+  return item !== undefined && (item.cas === request.cas || isOld(request.cas));
 }
 
 /**
@@ -324,6 +347,7 @@ function crashes(state: State, who: number, world: World): State {
     node: world.workers.start(world.successors[who] as WorkerPlan),
     outcomes: [],
     isGone: false,
+    cutOff: undefined,
     replies: [],
     hasNews: true,
     left: [],
@@ -337,7 +361,10 @@ function settled(place: Place): Place {
   const { node, outcomes } = place;
   if (!node.over) return place;
   const left = place.isGone ? [] : node.requests.slice(outcomes.length);
-  return { node, outcomes: [], isGone: false, replies: [], hasNews: false, left };
+  return {
+    ...{ node, left, outcomes: [], replies: [] },
+    ...{ isGone: false, cutOff: place.cutOff, hasNews: false },
+  };
 }
 
 function watchEvents(state: State, who: number, world: World): State['watch'] {
