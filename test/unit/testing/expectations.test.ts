@@ -52,8 +52,10 @@ describe('a good run', () => {
       expectInOrder(bed);
       return performance.now() - startedMs;
     };
-    await checkedMs(2_000); // compiles
-    const [few, many] = [await checkedMs(2_000), await checkedMs(8_000)];
+    // The first one compiles, and on a busy machine one of them waits.
+    const fastestMs = async (keys: number): Promise<number> =>
+      Math.min(await checkedMs(keys), await checkedMs(keys));
+    const [few, many] = [await fastestMs(2_000), await fastestMs(8_000)];
     expect(many).toBeLessThan(Math.max(few, 20) * 8);
   });
 
