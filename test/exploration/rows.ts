@@ -50,6 +50,7 @@ const ROWS: readonly Row[] = [
   ...PATHS.map((path): Row => ({ path, ...FOUR_KINDS, faults: 2 })),
   // As far as the time goes:
   { path: 'joint', workers: 1, jobs: 1, ...EVERY_KIND, faults: 1 },
+  { path: 'joint', jobs: 1, pauses: 'all', endings: 'one', restarts: 1 },
   ...FAULT_KINDS.map((kind): Row => ({ path: 'joint', pauses: 'all', endings: 'one', [kind]: 1 })),
   { path: 'joint', shared: 'last' },
   ...PATHS.map((path): Row => ({ path, workers: 3, jobs: 3, expiries: 2 })),
