@@ -71,6 +71,7 @@ export interface CoreSite {
 
 export class WorkerCore {
   readonly gate: Gate;
+  readonly deliveries: BullDeliveries;
   readonly intake: Intake<BullDelivery, unknown>;
   readonly start: Start;
   readonly lookout: Lookout;
@@ -139,9 +140,10 @@ export class WorkerCore {
       log: (key, jobId, row) => this.#log(key, jobId, row),
       ...(inTrace && { inTrace }),
     });
+    this.deliveries = new BullDeliveries(backend);
     this.intake = new Intake({
       ...{ gate: this.gate, registry, clock, report, blockedMs: options.blockedMs },
-      deliveries: new BullDeliveries(backend),
+      deliveries: this.deliveries,
     });
     this.start = new Start({
       ...{ clock, queue: site.queue, servers, report, failed: site.failed },

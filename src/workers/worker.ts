@@ -259,7 +259,9 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     if (thrown instanceof Snoozed)
       more[1]?.addEvent('job snoozed', { 'toril.snooze.delay_ms': thrown.delayMs });
     if ((thrown as { code?: unknown } | undefined)?.code !== CODE.pendingChildren)
-      return super.handleFailed(thrown, job, token, ...more);
+      return super
+        .handleFailed(thrown, job, token, ...more)
+        .finally(() => this.#core.deliveries.limited.delete(job.id as string));
     await this.backend.moveToWaitingChildren(job.id as string, token);
     return super.handleFailed(new WaitingChildrenError(), job, token, ...more);
   }
@@ -269,8 +271,12 @@ export class Worker extends BullWorker<unknown, unknown, string, TorilBackend> {
     this.lockManager = LockRenewal.of(this);
   }
 
-  /** An update has met a rate limit: BullMQ fetches nothing while it lasts. */
+  /**
+   * An update has met a rate limit: BullMQ fetches nothing while it lasts, and has perhaps not heard of it yet. A job that was
+   * delivered just then had the update called again after 5 ms.
+   */
   #isLimited(): boolean {
+    if (this.#core.deliveries.limited.size > 0) return true;
     return (inside(this).limitUntil ?? 0) > systemClock.wallMs();
   }
 

@@ -1,4 +1,5 @@
 /** Whatever an update, or anything else of the user's, throws: whose failure it is, and that everything goes on. */
+import { setTimeout } from 'node:timers/promises';
 import {
   DelayedError,
   type Job,
@@ -146,6 +147,28 @@ describe("BullMQ's errors in an update", () => {
     expect((calledMs[1] ?? 0) - (calledMs[0] ?? 0)).toBeGreaterThan(290);
     expect(deliveries).toBeLessThan(20);
     expect(await here.cells.get(here.key())).toBe(2);
+  });
+
+  it('RateLimitError: is not called again for a job that comes before BullMQ has heard of it', async () => {
+    const calledMs: number[] = [];
+    const update = counting(async ({ what }) => {
+      if (what !== 'limited') return;
+      calledMs.push(performance.now());
+      if (calledMs.length > 1) return;
+      await here.queue.rateLimit(300);
+      await here.queue.enqueue(update, { key: here.key(), what: 'after' });
+      throw new RateLimitError();
+    });
+    const here = stage({ updates: [update] });
+    const jobs = [await here.queue.enqueue(update, { key: here.key(), what: 'limited' })];
+    const worker = await here.worker({ concurrency: 4 });
+    const { backend } = worker as unknown as { backend: { getRateLimitTtl(): Promise<number> } };
+    const ttl = backend.getRateLimitTtl.bind(backend);
+    // Time enough for the job behind it.
+    backend.getRateLimitTtl = () => setTimeout(100).then(() => ttl());
+    expect(await statesOf(here, jobs)).toEqual(['completed']);
+    expect(calledMs).toHaveLength(2);
+    expect((calledMs[1] ?? 0) - (calledMs[0] ?? 0)).toBeGreaterThan(95);
   });
 
   it('RateLimitError without a limit is not tried in a hot loop', async () => {

@@ -66,6 +66,8 @@ export class BullDelivery implements Delivery {
 
 /** A promise only where Redis is asked: most jobs are applied. */
 export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
+  /** Jobs that have met a rate limit, until BullMQ has heard of it and fetches nothing. */
+  readonly limited: Set<string> = new Set();
   readonly #backend: TorilBackend;
 
   constructor(backend: TorilBackend) {
@@ -101,8 +103,12 @@ export class BullDeliveries implements Deliveries<BullDelivery, unknown> {
     elseMs: number,
     survived: readonly number[],
   ): Promise<never> {
+    this.limited.add(job.jobId);
     const limitMs = await this.#backend.getRateLimitTtl().catch(() => 0);
-    if (limitMs <= 0) return this.snooze(job, elseMs, survived);
+    if (limitMs <= 0) {
+      this.limited.delete(job.jobId);
+      return this.snooze(job, elseMs, survived);
+    }
     return this.#endingIn(new RateLimitError(), job.jobId, survived);
   }
 
