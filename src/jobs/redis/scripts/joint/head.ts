@@ -35,7 +35,9 @@ export type OtherKeyReply = [
   lost: 0 | 1,
 ];
 
-/** Entries of another lane that are read at a time. */
+/** Entries of another lane that are read at first: most have one or two in a run; */
+const FIRST_PAGE = 4;
+/** and then at a time. */
 const LANE_PAGE = 32;
 
 /**
@@ -79,8 +81,9 @@ end
 local function firstOf(lane)
   local at = 2 * (lane.taken - lane.from)
   if at == #lane.page and not lane.isLast then
-    lane.page = call('ZRANGE', own .. 'lane:' .. lane.key, lane.taken, lane.taken + ${LANE_PAGE - 1}, 'WITHSCORES')
-    lane.from, at, lane.isLast = lane.taken, 0, #lane.page < ${2 * LANE_PAGE}
+    local count = lane.taken == 0 and ${FIRST_PAGE} or ${LANE_PAGE}
+    lane.page = call('ZRANGE', own .. 'lane:' .. lane.key, lane.taken, lane.taken + count - 1, 'WITHSCORES')
+    lane.from, at, lane.isLast = lane.taken, 0, #lane.page < 2 * count
   end
   return lane.page[at + 1], lane.page[at + 2]
 end
