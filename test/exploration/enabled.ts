@@ -2,7 +2,7 @@
 import { lockName } from '../../src/memcached/item-names.ts';
 import { CELLS, isOld, LOCK, LOCKS } from './memcached-states.ts';
 import { itemIn } from './requests.ts';
-import { isRestartDue, type Place, type State } from './state.ts';
+import { isAtRest, isRestartDue, type Place, type State } from './state.ts';
 import { transition } from './steps.ts';
 import { SAW_FREE, type WorkerNode } from './worker-tree.ts';
 import type { World } from './world.ts';
@@ -68,8 +68,9 @@ export function ownSteps(
 }
 
 /** What memcached executes next for it. */
-export function nextRequest({ node, outcomes, isGone, cutOff, left }: Place): number | undefined {
-  if (node.over || cutOff !== undefined) return left[0];
+export function nextRequest(place: Place): number | undefined {
+  const { node, outcomes, isGone, left } = place;
+  if (isAtRest(place)) return left[0];
   return isGone ? undefined : node.requests[outcomes.length];
 }
 
@@ -137,9 +138,9 @@ export function faultsOf(
   world: World,
   steps: number[],
 ): void {
-  const { node, outcomes, isGone, cutOff } = place;
+  const { node, outcomes, isGone } = place;
   const { budget } = state;
-  if (node.over || cutOff !== undefined || budget.faults === 0 || isWorn(node)) return;
+  if (isAtRest(place) || budget.faults === 0 || isWorn(node)) return;
   if (budget.expiries > 0 && !world.inStep) steps.push(transition('lease passes', who));
   if (budget.renewals > 0) steps.push(transition('renewal is due', who));
   if (budget.timeouts > 0 && node.connected && !isGone) steps.push(transition('times out', who));

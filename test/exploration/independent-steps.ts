@@ -13,7 +13,7 @@ import {
 import { CELLS, LOCKS, tokenIn } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
-import { isRestartDue, type Place, restartsLater, type State } from './state.ts';
+import { isAtRest, isRestartDue, type Place, restartsLater, type State } from './state.ts';
 import { isDue, transition } from './steps.ts';
 import { placeOf } from './worker-plan.ts';
 import type { World } from './world.ts';
@@ -129,10 +129,10 @@ function isOwnAffair(state: State, place: Place, world: World): boolean {
 
 /** Its next request is answered in the same way whatever the others do, and changes nothing. */
 function certainStep(state: State, place: Place, who: number, world: World): number | undefined {
-  const { node, replies, cutOff } = place;
+  const { node, replies } = place;
   if (node.plan.path !== 'joint') return undefined;
   const { vocabulary, endings } = world;
-  const call = node.over || cutOff !== undefined ? undefined : node.calls[replies.length];
+  const call = isAtRest(place) ? undefined : node.calls[replies.length];
   if (call !== undefined && isCallCertain(vocabulary.at('redis', call), state))
     return transition('calls', who);
   const request = nextRequest(place);

@@ -79,7 +79,7 @@ export function encode(state: State, into: Int32Array): number {
   into[at++] = memcached.id;
   into[at++] = redis.id;
   for (const { node, outcomes, isGone, cutOff, replies, left, hasNews } of places) {
-    if (node.over || cutOff !== undefined) {
+    if (isAtRest({ node, cutOff })) {
       into[at++] = -1 - left.length * 16 - (cutOff ?? -1) - 1;
       for (const request of left) into[at++] = request;
       if (node.over) continue;
@@ -102,6 +102,11 @@ export function encode(state: State, into: Int32Array): number {
     for (const request of requests) into[at++] = request;
   }
   return at;
+}
+
+/** It has finished, or waits for a restart: what it has sent to memcached is seen by nobody any more. */
+export function isAtRest({ node, cutOff }: Pick<Place, 'node' | 'cutOff'>): boolean {
+  return node.over || cutOff !== undefined;
 }
 
 /** Memcached will restart: somebody is cut off until then. */

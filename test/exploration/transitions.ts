@@ -2,7 +2,14 @@
 import { CELLS, isOld, LOCKS, type Manner, type MemcachedState } from './memcached-states.ts';
 import { isByOldCas, nextRequest, waitsForLocks } from './enabled.ts';
 import type { RedisState } from './redis-states.ts';
-import { type Budget, isRestartDue, type Orphan, type Place, type State } from './state.ts';
+import {
+  type Budget,
+  isAtRest,
+  isRestartDue,
+  type Orphan,
+  type Place,
+  type State,
+} from './state.ts';
 import { kindOf, mannerOf, whoOf } from './steps.ts';
 import { TOLD, TOLD_KINDS } from './stimuli.ts';
 import { placeOf, type WorkerPlan } from './worker-plan.ts';
@@ -18,11 +25,6 @@ export function after(state: State, step: number, world: World): State {
   const kind = kindOf(step);
   const hasRestarted = restartsNow || kind === 'restarts' || kind === 'restarts at last';
   return withSame(world.canonical.of(after, hasRestarted), world);
-}
-
-/** It has finished, or waits for a restart: what it has sent to memcached is seen by nobody any more. */
-function isAtRest({ node, cutOff }: Place): boolean {
-  return node.over || cutOff !== undefined;
 }
 
 function withSame(state: State, { freshStarts }: World): State {
@@ -163,7 +165,7 @@ function restarts(state: State, world: World): State {
     memcached: world.memcached.suffer(state.memcached, 'restart'),
     watch: world.checks.lost(state.watch, 'both', 0),
     places: state.places.map((place) => {
-      const isOn = place.node.connected && !place.node.over && place.cutOff === undefined;
+      const isOn = place.node.connected && !isAtRest(place);
       return isOn ? { ...place, isGone: true } : { ...place, left: [], cutOff: undefined };
     }),
     orphans: state.orphans.filter(({ to }) => to === 'redis'),

@@ -122,19 +122,25 @@ describe('an update that throws something odd', () => {
   );
 });
 
+/** The job 'limited' sets a limit in its first call, and throws; and when it was called. */
+function limited(limit: () => Promise<unknown>): { calledMs: number[]; update: AnyUpdate } {
+  const calledMs: number[] = [];
+  const update = counting(async ({ what }) => {
+    if (what !== 'limited') return;
+    calledMs.push(performance.now());
+    if (calledMs.length > 1) return;
+    await limit();
+    throw new RateLimitError();
+  });
+  return { calledMs, update };
+}
+
 describe("BullMQ's errors in an update", () => {
   it.each([
     ['with a limiter', { limiter: { max: 100, duration: 1_000 } }],
     ['without one', {}],
   ])('RateLimitError: is called again when the limit is over, %s', async (_, options) => {
-    const calledMs: number[] = [];
-    const update = counting(async ({ what }) => {
-      if (what !== 'limited') return;
-      calledMs.push(performance.now());
-      if (calledMs.length > 1) return;
-      await here.queue.rateLimit(300);
-      throw new RateLimitError();
-    });
+    const { calledMs, update } = limited(() => here.queue.rateLimit(300));
     const here = stage({ updates: [update] });
     const jobs = await here.queue.enqueueBulk(
       ['limited', 'after'].map((what) => ({ update, data: { key: here.key(), what } })),
@@ -150,14 +156,9 @@ describe("BullMQ's errors in an update", () => {
   });
 
   it('RateLimitError: is not called again for a job that comes before BullMQ has heard of it', async () => {
-    const calledMs: number[] = [];
-    const update = counting(async ({ what }) => {
-      if (what !== 'limited') return;
-      calledMs.push(performance.now());
-      if (calledMs.length > 1) return;
+    const { calledMs, update } = limited(async () => {
       await here.queue.rateLimit(300);
       await here.queue.enqueue(update, { key: here.key(), what: 'after' });
-      throw new RateLimitError();
     });
     const here = stage({ updates: [update] });
     const jobs = [await here.queue.enqueue(update, { key: here.key(), what: 'limited' })];
