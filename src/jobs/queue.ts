@@ -251,7 +251,8 @@ export class Queue extends BullQueue<
 
   /** A lane whose first job is gone goes on with the next one, which may have been told to look again later. */
   async #sweep(): Promise<void> {
-    for (const jobId of await this.inRedis.upkeep.sweep()) await this.backend.snoozed.wake(jobId);
+    await this.inRedis.upkeep.sweep();
+    await this.backend.snoozed.wakePromoted();
   }
 
   #adding<T>(

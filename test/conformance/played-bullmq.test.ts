@@ -102,7 +102,7 @@ function played(): Side {
     reprocess: async (jobId) => (bull.reprocess(jobId) ? 'done' : 'refused'),
     async remove(jobId) {
       if (!bull.remove(jobId)) return 'refused';
-      bull.promote(jobs.leaveIfGone(KEY, jobId));
+      bull.wake(jobs.leaveIfGone(KEY, jobId));
       return 'done';
     },
     snoozeAhead: async () => bull.snoozeAhead(KEY, 10, LATER_MS, LATER_MS * 2),
@@ -341,6 +341,21 @@ async function latecomers(side: Side, end: 'retry' | 'fail'): Promise<unknown[]>
   return [said, await side.state([jobId]), await side.complete(slot)];
 }
 
+/** The first of two jobs is removed, or the second one is wanted next, while the second is being worked on; then it gives its slot back, twice. */
+async function woken(side: Side, way: 'remove' | 'deliverNext'): Promise<unknown[]> {
+  const [first, second] = [await side.add({}, true), await side.add({}, true)];
+  await side.fetch('first');
+  await side.snooze({ jobId: first, lock: 'first' }, LATER_MS);
+  const seen: unknown[] = [];
+  for (const lock of ['second', 'again']) {
+    seen.push(await side.fetch(lock));
+    if (lock === 'second') await side[way](way === 'remove' ? first : second);
+    await side.snooze({ jobId: second, lock }, LATER_MS);
+    seen.push(...(await side.state([second])));
+  }
+  return seen;
+}
+
 describe('the played BullMQ', () => {
   let redis: Redis;
   beforeAll(() => {
@@ -393,6 +408,25 @@ describe('the played BullMQ', () => {
         expect(said).toEqual(['done', 'missing lock', 'missing lock', 'missing lock']);
         expect(ended).toBe('done');
         expect(await latecomers(played(), end)).toEqual(expected);
+      } finally {
+        await other.close();
+      }
+    },
+  );
+
+  test.each(['remove', 'deliverNext'] as const)(
+    'does not snooze a job whose lane may go on since it was delivered (%s)',
+    async (way) => {
+      const other = await real(redis);
+      try {
+        const expected = await woken(other, way);
+        expect(expected).toEqual([
+          '2',
+          expect.arrayContaining(['waiting']),
+          '2',
+          expect.arrayContaining(['delayed']),
+        ]);
+        expect(await woken(played(), way)).toEqual(expected);
       } finally {
         await other.close();
       }

@@ -41,6 +41,10 @@ function fiveWith(
 /** Waits until the job holds its lane, and BullMQ has been told so. */
 async function untilHeld(worker: Worker, job: Job | undefined): Promise<void> {
   await nextEvent(worker, 'laneHeld');
+  await untilFailed(job);
+}
+
+async function untilFailed(job: Job | undefined): Promise<void> {
   await eventually('BullMQ has failed it', async () => (await job?.isFailed()) === true);
 }
 
@@ -305,6 +309,28 @@ describe('a job that has used up its attempts', () => {
       expect(await expectExact(here, key, finished)).toEqual([0, 2, 3, 4]);
     },
   );
+
+  it('lets its key go on soon, though the next job gives its slot back just then', async () => {
+    const here = stage();
+    const key = here.key();
+    const jobs = await fiveWith(here, logOr.hold, 2, { attempts: 1 });
+    const [, holds, next] = jobs as [Job, Job, Job];
+    const worker = here.startWorker({ concurrency: 8, blockedMs: 60_000 });
+    let removedMs = 0;
+    const snooze = vi.spyOn(worker.backend, 'snooze');
+    snooze.mockImplementation(async function (this: typeof worker.backend, ...args) {
+      if (args[0] === next.id && removedMs === 0) {
+        await untilFailed(holds);
+        await holds.remove();
+        removedMs = performance.now();
+      }
+      return TorilBackend.prototype.snooze.apply(this, args);
+    });
+    const finished = await here.finished(jobs.filter((job) => job !== holds));
+    // Else a look at standing lanes, every two seconds, would find that it is gone.
+    expect(performance.now() - removedMs).toBeLessThan(250);
+    expect(await expectExact(here, key, finished)).toEqual([0, 2, 3, 4]);
+  });
 
   it('enters its lane anew, at the end, when an operator retries it', async () => {
     const here = stage();

@@ -41,14 +41,14 @@ const WAITS = {
     const job = await delivered(here);
     await enqueueLog(here, entries(here.key('others'), 1));
     await here.queue.backend.snooze(job.id as string, [], HOUR_MS, 'lock');
-    await here.queue.backend.snoozed.wake(job.id as string);
+    await here.queue.backend.snoozed.each('promote', 'wait', { most: 1 });
     await enqueueLog(here, entries(here.key('others'), 1));
     return job;
   },
   'has come back and has a priority': async (here: Stage): Promise<Job> => {
     const job = await delivered(here, { priority: 2 });
     await here.queue.backend.snooze(job.id as string, [], HOUR_MS, 'lock');
-    await here.queue.backend.snoozed.wake(job.id as string);
+    await here.queue.backend.snoozed.each('promote', 'prioritized', { most: 1 });
     return job;
   },
   'waits for its next attempt': async (here: Stage): Promise<Job> => {
@@ -72,7 +72,7 @@ const applied = async ({ cells, key }: Stage): Promise<number[]> =>
   ((await cells.get<Line[]>(key())) ?? []).map(([n]) => n);
 
 async function appliesIt(here: Stage, job: Job): Promise<void> {
-  await here.queue.backend.snoozed.wake(job.id as string);
+  await here.queue.backend.deliverNext(job.id as string);
   await here.worker();
   await here.finished([job]);
   expect(await applied(here)).toEqual([0]);

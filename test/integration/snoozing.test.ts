@@ -78,7 +78,7 @@ describe('jobs of a slow key', () => {
     const snoozed = await backend.snoozeAhead(here.key());
     expect(snoozed.jobs).toBe(1_199);
     expect(await toldOf()).toEqual([]);
-    await backend.snoozed.wake(jobs[7]?.id as string);
+    await backend.deliverNext(jobs[7]?.id as string);
     await backend.scheduleSnoozed(here.key(), snoozed, away(60_000, 60_000));
     await backend.scheduleSnoozed(here.key(), snoozed, away(60_000, 60_000)); // nobody twice
     const still = jobs.filter((_, n) => n !== 0 && n !== 7);

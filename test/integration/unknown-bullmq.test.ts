@@ -143,7 +143,7 @@ describe('with a BullMQ that it does not know, Toril', () => {
     expect(await here.queue.clean(0, 2, 'wait')).toHaveLength(2);
     await here.queue.promoteJobs();
     expect(await here.queue.getSnoozedCount()).toBe(2); // the lane's new head was woken
-    await here.queue.backend.snoozed.wake(jobIds[5] as string);
+    await here.queue.backend.deliverNext(jobIds[5] as string);
     expect(await here.redis.llen(here.redisKey('wait'))).toBe(2);
     await here.queue.drain();
     expect(await here.queue.count()).toBe(0);

@@ -92,9 +92,9 @@ export class Operator {
     if (candidates.length === 0) return;
     const { id, data } = this.#dice.pick(candidates);
     if (!bull.remove(id)) return;
-    // As TorilBackend.remove; whoever removes it may die in between.
+    // As TorilBackend.remove does in one step, or as a client without Toril, which leaves the entry.
     const { key } = JSON.parse(data) as { key: string };
-    if (this.#dice.chance(0.8)) bull.promote(jobs.leaveIfGone(key, id));
+    if (this.#dice.chance(0.8)) bull.wake(jobs.leaveIfGone(key, id));
     this.#note(`removes job ${id}`);
     auditor.jobs.removed(id);
   }

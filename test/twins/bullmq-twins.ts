@@ -57,8 +57,24 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/jobs/bullmq/state/snoozing/snooze.ts',
-        find: "    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })\n",
+        find: "  noteSnoozed(stateOfPriority(job[3]), { redis.call('ZSCORE', delayedSet, jobId), jobId })\n",
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'woken-before-it-sleeps',
+    guard: 'a job whose lane may go on since it was delivered is not snoozed',
+    hunt: {
+      by: 'test',
+      file: 'test/integration/failing.test.ts',
+      why: 'in the simulation a job that is snoozed for nothing is only late',
+    },
+    edits: [
+      {
+        file: 'src/jobs/bullmq/state/snoozing/snooze.ts',
+        find: "  if job[2] or (job[1] and job[1] ~= '') then return false end\n",
+        replace: "  if job[1] and job[1] ~= '' then return false end\n",
       },
     ],
   },

@@ -59,7 +59,13 @@ export const PROMISES: Readonly<Record<string, readonly string[]>> = {
   'P5 fencing': ['token-before-lease', 'closed-by-wish', 'early-token-kept'],
   'P6 no wedge': [
     ...['by-cas-everywhere'],
-    ...['standing-for-a-minute', 'snoozed-unnoted', 'snoozed-for-ever', 'nameless-is-unknown'],
+    ...[
+      'standing-for-a-minute',
+      'snoozed-unnoted',
+      'woken-before-it-sleeps',
+      'snoozed-for-ever',
+      'nameless-is-unknown',
+    ],
     ...['clock-of-the-worker', 'clock-of-the-producer', 'locks-by-the-wall-clock'],
     ...['fetched-again', 'kept-ahead', 'closed-before-given-back', 'unasked-for'],
     ...['closing-goes-on', 'lane-left-to-nobody', 'joint-never-swept'],

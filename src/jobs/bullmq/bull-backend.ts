@@ -46,7 +46,7 @@ interface JobOptions {
 export class TorilBackend extends CompletingBackend {
   protected override readonly owner: Owner;
   readonly #waking = new Gather<undefined, undefined>(systemClock, LOOKS, async (asked) => {
-    await this.snoozed.wakeDecided();
+    await this.snoozed.wakePromoted();
     return asked.map(() => undefined);
   });
 

@@ -4,7 +4,7 @@
  * the wait list or, with a priority, in the prioritized set. How they are told apart: state/snoozing/snoozed.ts.
  */
 import { ownPrefixOf } from '../../redis/own-keys.ts';
-import { IS_HELD_BACK, TAKE_PROMOTED, WAKE } from './state/snoozing/promote.ts';
+import { IS_HELD_BACK, TAKE_PROMOTED } from './state/snoozing/promote.ts';
 import {
   COUNT_WAITING,
   FORGET_WOKEN,
@@ -69,7 +69,7 @@ const FATES: Readonly<Record<Fate, Script>> = {
 export const SNOOZING_SCRIPTS: readonly Script[] = [
   ...[COUNT_WAITING, FORGET_WOKEN, NOTE_PRIORITY, RANGE_DELAYED, RANGE_WAITING],
   ...[SNOOZED_AS, SNOOZED_PRIORITIES],
-  ...(isKnownBullMQ() ? [WAKE, ...Object.values(FATES)] : [CHOOSE, IS_HELD_BACK, TAKE_PROMOTED]),
+  ...(isKnownBullMQ() ? Object.values(FATES) : [CHOOSE, IS_HELD_BACK, TAKE_PROMOTED]),
 ];
 
 /** What a walk through the delayed set has come to. */
@@ -159,22 +159,14 @@ export class SnoozedJobs {
     await this.#run(NOTE_PRIORITY, jobId);
   }
 
-  /** Has the job delivered now, if it is snoozed. */
-  async wake(jobId: string): Promise<void> {
-    if (isKnownBullMQ()) await this.#run(WAKE, jobId);
-    else if ((await this.stateOf(jobId)) !== undefined) await this.#meets('promote', jobId);
-  }
-
-  /** Has BullMQ deliver a job that its lane waits for, unless it waits for its backoff. As `wakeDecided`, where BullMQ is unknown. */
+  /** Has BullMQ deliver a job that its lane waits for, unless it waits for its backoff. As `wakePromoted`, where BullMQ is unknown. */
   async wakeFirst(jobId: string): Promise<void> {
     if ((await this.#run(IS_HELD_BACK, jobId)) === 1) await this.#meets('promote', jobId);
   }
 
-  /**
-   * Has BullMQ deliver those that somebody's batch has decided. Not needed where that is known: then the step that decides them
-   * does it.
-   */
-  async wakeDecided(): Promise<void> {
+  /** Has BullMQ deliver those that have nothing to wait for any more. Where it is known, the step that saw to that has done it. */
+  async wakePromoted(): Promise<void> {
+    if (isKnownBullMQ()) return;
     let jobIds: string[];
     do {
       jobIds = (await this.#run(TAKE_PROMOTED, PROMOTED_PER_CALL)) as string[];

@@ -130,15 +130,13 @@ export class MemoryJobs {
     return this.#jobs.delete(jobId);
   }
 
-  /** Takes the entry of a removed job out of its lane. Returns who is first now, if it was and is untried; else ''. */
+  /** Takes the entry of a removed job out of its lane. Returns who is first now, if it was; else ''. */
   leaveIfGone(key: string, jobId: string): string {
     if (this.#jobs.has(jobId)) return '';
     const first = this.#lanes.first(key);
     this.#lanes.leave(key, jobId);
     this.#copies.noteLost(key);
-    const next = this.#lanes.first(key);
-    if (first !== jobId || next === undefined) return '';
-    return (this.#jobs.get(next)?.attemptsMade ?? 0) === 0 ? next : '';
+    return first === jobId ? (this.#lanes.first(key) ?? '') : '';
   }
 
   /** A job that was removed is there again. */

@@ -36,18 +36,15 @@ export class LaneUpkeep {
 
   /**
    * Takes entries out of all lanes whose jobs BullMQ has removed, so that nothing stays behind in
-   * Redis. Returns the first jobs of lanes that have lost theirs: nothing holds them up any more.
+   * Redis. Lanes whose first job was among them go on.
    */
-  async sweep(): Promise<string[]> {
-    const heads: string[] = [];
+  async sweep(): Promise<void> {
     const sweep = async (from: number, lanes: readonly string[]): Promise<void> => {
       const reply = await this.#scripts.run(SWEEP, [from, ENTRIES_PER_SWEEP, ...lanes]);
-      const [found, more] = reply as [string[], (string | number)[]];
-      heads.push(...found);
+      const more = reply as (string | number)[];
       for (let i = 0; i < more.length; i += 2) await sweep(Number(more[i + 1]), [String(more[i])]);
     };
     for await (const lanes of this.#scan('lane:*')) await sweep(0, lanes);
-    return heads;
   }
 
   /**

@@ -7,7 +7,7 @@ const DRAINED: ReadonlySet<BullState> = new Set(['waiting', 'prioritized']);
 
 export interface RemovingParts {
   readonly queue: JobQueue;
-  /** Takes a removed job's entry out of its lane. Returns who is to be delivered now, since it waited for that; else ''. */
+  /** Takes a removed job's entry out of its lane. Returns who is first now, if it was; else ''. */
   readonly leaveLane: (key: string, jobId: string) => string;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -26,8 +26,7 @@ export class BedRemoving {
     const record = queue.record(jobId);
     if (record === undefined || record.isRemoved) return true; // as BullMQ says
     if (!queue.remove(jobId)) return false;
-    const next = leaveLane(record.key, jobId);
-    if (next !== '') queue.promote(next);
+    queue.wake(leaveLane(record.key, jobId));
     return true;
   }
 

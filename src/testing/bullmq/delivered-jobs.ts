@@ -60,7 +60,7 @@ export class DeliveredJobs {
     job.state = 'active';
     record.deliveries += 1;
     record.delivery = ++this.#deliveries;
-    for (const listener of this.#parts.records.listeners) listener.delivered?.(record, lock);
+    this.#parts.records.tell('delivered', record, lock);
     record.delayedFor = undefined;
     const { id, name, data, attemptsMade, stalls, outcome, entered } = job;
     if (this.#duplicates.delete(id)) this.stall(id);
@@ -129,19 +129,20 @@ export class DeliveredJobs {
     record.job.attemptsMade += 1;
     record.job.failedReason = error.message;
     record.error = error;
-    for (const listener of this.#parts.records.listeners) listener.retried?.(record);
+    this.#parts.records.tell('retried', record);
     if (backoffMs > 0) this.#parts.places.delay(record, wallMs + backoffMs, 'backoff');
     else this.#parts.places.toBack(record, record.options.lifo);
     return 'done';
   }
 
-  /** torilSnooze: the job gives its slot back for a while, without an attempt, unless it was decided just now. */
+  /** torilSnooze: the job gives its slot back for a while, without an attempt, unless there is nothing to wait for. */
   snooze(jobId: string, lock: string, dueMs: number, survived: readonly number[] = []): Answer {
     const record = this.#hear(jobId, lock, { survived });
     if (record === undefined) return 'missing lock';
     record.job.snoozedAtAttempt = record.job.attemptsMade;
     this.#parts.places.delay(record, dueMs, 'turn');
-    if (record.job.outcome !== '') this.#parts.places.promote(record);
+    if (record.job.outcome !== '' || record.isWoken) this.#parts.places.promote(record);
+    record.isWoken = false;
     return 'done';
   }
 
@@ -173,7 +174,7 @@ export class DeliveredJobs {
     const record = this.#parts.records.get(jobId);
     if (record === undefined || !this.#parts.places.locks.drop(jobId)) return;
     record.job.stalls += 1;
-    for (const listener of this.#parts.records.listeners) listener.stalled?.(record);
+    this.#parts.records.tell('stalled', record);
     this.#parts.places.toFront(record);
   }
 
@@ -212,7 +213,7 @@ export class DeliveredJobs {
     record.isRemoved = isGone;
     if (isGone) this.#parts.jobs.remove(job.id);
     this.#parts.deduplication.finished(record);
-    for (const listener of this.#parts.records.listeners) listener.finished?.(record, state);
+    this.#parts.records.tell('finished', record, state);
   }
 
   /**
@@ -222,7 +223,7 @@ export class DeliveredJobs {
   #hear(jobId: string, lock: string, ending: Ending = {}): JobRecord | undefined {
     this.#parts.jobs.noteSurvived(jobId, ending.survived ?? []);
     if (!this.#isLatest(jobId, ending)) return undefined;
-    for (const listener of this.#parts.records.listeners) listener.heard?.(jobId, lock);
+    this.#parts.records.tell('heard', jobId, lock);
     return this.#unlock(jobId, lock);
   }
 

@@ -55,7 +55,7 @@ export class JobQueue {
   }
 
   listen(listener: JobListener): void {
-    this.#records.listeners.push(listener);
+    this.#records.listen(listener);
   }
 
   // Adding
@@ -85,7 +85,7 @@ export class JobQueue {
     }) as MemoryJob;
     const record = this.#records.make(added, job, timestamp, id !== nextId);
     this.#deduplication.added(added, record);
-    for (const listener of this.#records.listeners) listener.added?.(record, enters);
+    this.#records.tell('added', record, enters);
     if (isDelayed) this.places.delay(record, timestamp + delay, 'delay');
     else this.places.toBack(record, options.lifo);
     return record;
@@ -105,6 +105,14 @@ export class JobQueue {
     if (record === undefined) return;
     const isUndelayed = waitsForTurn(record.job) && this.places.delayed.take(jobId);
     if (isUndelayed || this.places.takePrioritized(jobId)) this.places.toFront(record);
+    else noteWoken(record);
+  }
+
+  /** WAKE_LUA: it is the first of its lane now. */
+  wake(jobId: string): void {
+    const record = this.#records.get(jobId);
+    if (record?.delayedFor === 'turn') this.places.promote(record);
+    else noteWoken(record);
   }
 
   /** torilSnoozeAhead, torilScheduleSnoozed: jobs that would be delivered next, but not their lane's first, are delayed. */
@@ -129,7 +137,7 @@ export class JobQueue {
     if (record?.job.state !== 'failed' || record.isRemoved) return false;
     record.job.finishedOn = undefined;
     record.job.failedReason = undefined;
-    for (const listener of this.#records.listeners) listener.reprocessed?.(record);
+    this.#records.tell('reprocessed', record);
     this.places.toBack(record, record.options.lifo);
     return true;
   }
@@ -142,7 +150,7 @@ export class JobQueue {
     if (isLocked || this.#jobs.mayBeApplied(jobId)) return false;
     this.#forget(record);
     this.#deduplication.removed(record);
-    for (const listener of this.#records.listeners) listener.removed?.(record);
+    this.#records.tell('removed', record);
     return true;
   }
 
@@ -162,6 +170,11 @@ export class JobQueue {
     this.#jobs.remove(id);
     this.#records.forget(record);
   }
+}
+
+/** If it gives its slot back, then not until later. */
+function noteWoken(record: JobRecord | undefined): void {
+  if (record?.job.state === 'active') record.isWoken = true;
 }
 
 /** It does not wait for its backoff: it was not tried yet, or has given its slot back since. */

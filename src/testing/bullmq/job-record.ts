@@ -37,6 +37,8 @@ export interface JobRecord {
   /** The name of the last one. */
   delivery?: number;
   delayedFor: DelayReason | undefined;
+  /** Its lane may go on since it was delivered. */
+  isWoken?: boolean;
   /** The last error that it was charged for, or failed with. */
   error: Error | undefined;
   /** JSON of the result; empty for none. */

@@ -7,7 +7,7 @@ export class JobRecords {
   readonly #byId = new Map<string, JobRecord>();
   readonly #all = new Set<JobRecord>();
   readonly #generations = new Map<string, number>();
-  readonly listeners: JobListener[] = [];
+  readonly #listeners: JobListener[] = [];
 
   /** The last job of that id, also if it is removed. */
   get(jobId: string): JobRecord | undefined {
@@ -40,6 +40,20 @@ export class JobRecords {
     this.#byId.set(job.id, record);
     this.#all.add(record);
     return record;
+  }
+
+  listen(listener: JobListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** All who listen. */
+  tell<Event extends keyof JobListener>(
+    event: Event,
+    ...facts: Parameters<Required<JobListener>[Event]>
+  ): void {
+    for (const listener of this.#listeners) {
+      (listener as Record<Event, ((...facts: unknown[]) => void) | undefined>)[event]?.(...facts);
+    }
   }
 
   /** It is found by its id still, but counts no more. */

@@ -65,9 +65,9 @@ export abstract class AddingBackend extends WaitingBackend {
   override async remove(jobId: string, removeChildren: boolean): Promise<number> {
     const bull = this.removeArgs(jobId, removeChildren).map(String);
     const answer = await this.runScript(REMOVE, [jobId, removeChildren ? '1' : '0', ...bull]);
-    const [removed, heads] = answer as [number, string[]];
+    const removed = answer as number;
     if (removed < 0) throw this.finishedErrors({ code: removed, jobId, command: 'removeJob' });
-    await this.#goOn(heads);
+    await this.snoozed.wakePromoted();
     return removed;
   }
 
@@ -87,16 +87,8 @@ export abstract class AddingBackend extends WaitingBackend {
     const lane = await this.owner.laneOf?.(job.name, JSON.stringify(data));
     await super.updateData(job, data);
     if (lane === undefined || lane === '') return;
-    if (typeof lane !== 'string') {
-      const heads = await this.runScript(MOVE_JOINT, [job.id as string, JSON.stringify(lane)]);
-      return this.#goOn(heads as string[]);
-    }
-    const head = await this.runScript(MOVE, [job.id as string, lane]);
-    await this.#goOn(typeof head === 'string' ? [head] : []);
-  }
-
-  /** What may have held these jobs up is gone: do not wait until they look again. */
-  async #goOn(jobIds: readonly string[]): Promise<void> {
-    for (const jobId of jobIds) await this.snoozed.wake(jobId);
+    if (typeof lane === 'string') await this.runScript(MOVE, [job.id as string, lane]);
+    else await this.runScript(MOVE_JOINT, [job.id as string, JSON.stringify(lane)]);
+    await this.snoozed.wakePromoted();
   }
 }

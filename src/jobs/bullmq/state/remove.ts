@@ -9,6 +9,7 @@ import {
   type Script,
 } from '../../redis/scripts/script.ts';
 import { LEAVE_LUA } from '../../redis/index/leave.ts';
+import { WAKE_LUA } from './snoozing/promote.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../../redis/sequence-lua.ts';
 
 /** Microseconds after which a batch is no longer in hand, whatever was noted: its process died, and nobody came after it. */
@@ -40,18 +41,17 @@ end
  *
  *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] 1: with its children  ARGV[4...] KEYS and ARGV of
  *   BullMQ's removeJob
- *   Returns BullMQ's answer (1: removed, 0: refused, or below 0), and the jobs of this queue that are now the first
- *   of their lanes, unless they wait for a retry
+ *   Returns BullMQ's answer: 1: removed, 0: refused, or below 0
  */
 export const REMOVE: Script = madeLater('torilRemove', () => ({
   numberOfKeys: 1,
-  lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${MAY_BE_APPLIED_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${WAKE_LUA}${MAY_BE_APPLIED_LUA}
 local bullKeys = ${bullScript('removeJob').numberOfKeys}
 ${bullFunctionLua('removeJob')}${REMOVE_LUA}`,
 }));
 
 const REMOVE_LUA = `${LANES_OF_LUA}
-local call, prefix = redis.call, ARGV[1]
+local call = redis.call
 local found, seen = {}, {}
 
 -- The job and, as BullMQ goes through them, the children that it waits for, perhaps of other queues.
@@ -70,20 +70,19 @@ end
 find(prefix, ARGV[2])
 
 for _, job in ipairs(found) do
-  if mayBeApplied(job.own, job.key, job.id) then return { 0, {} } end
+  if mayBeApplied(job.own, job.key, job.id) then return 0 end
 end
 local removed = removeJob({ unpack(ARGV, 4, 3 + bullKeys) }, { unpack(ARGV, 4 + bullKeys) })
 
-local heads = {}
 for _, job in ipairs(found) do
   if #job.lanes > 0 and call('EXISTS', job.key) == 0 then
     for _, lane in ipairs(job.lanes) do
       local head = leave(job.own, job.prefix, lane, job.id)
-      if head and job.prefix == prefix then heads[#heads + 1] = head end
+      if head and job.prefix == prefix then wake(head) end
     end
   end
 end
-return { removed, heads }
+return removed
 `;
 
 /**
@@ -106,15 +105,14 @@ return 1
 /**
  * A job whose data was changed, and with them its key, goes to the end of its new lane; unless it may have been
  * applied, is being worked on, or has entered lanes of several keys: then it stays where it is. One that is in no lane enters the new one when it
- * is delivered.
+ * is delivered. Whoever is the first of its old lane then goes on.
  *
  *   KEYS[1] sequence  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] the new lane's key
- *   Returns the job that is now the first of the lane that it has left, unless it waits for a retry
  */
 export const MOVE: Script = {
   name: 'torilMove',
   numberOfKeys: 1,
-  lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${MAY_BE_APPLIED_LUA}
+  lua: `${QUEUE_SEQUENCE_LUA}${LEAVE_LUA}${WAKE_LUA}${MAY_BE_APPLIED_LUA}
 local jobKey = ARGV[1] .. ARGV[2]
 local lane = redis.call('HGET', jobKey, '${LANE_FIELD}')
 if not lane or lane == ARGV[3] or redis.call('EXISTS', jobKey .. ':lock') == 1 then return nil end
@@ -124,11 +122,11 @@ if not redis.call('ZSCORE', own .. 'lane:' .. lane, ARGV[2]) then
   redis.call('HDEL', jobKey, '${LANE_FIELD}')
   return nil
 end
-local head = leave(own, ARGV[1], lane, ARGV[2])
+local head = leave(own, prefix, lane, ARGV[2])
+if head then wake(head) end
 redis.call('ZADD', own .. 'lane:' .. ARGV[3], draw(), ARGV[2])
 redis.call('HSET', jobKey, '${LANE_FIELD}', ARGV[3])
 reindex(own, ARGV[1], ARGV[3])
 saveDrawn()
-return head
 `,
 };

@@ -74,6 +74,8 @@ export const OUTCOME_FIELD = 'toril';
 export const ALONE_FIELD = 'torilAlone';
 /** Attempts made when the job was last snoozed: it waits for its turn since, not for its backoff. */
 export const SNOOZED_FIELD = 'torilSnoozed';
+/** Its lane may go on since it was delivered: if it gives its slot back, then not until later. */
+export const WOKEN_FIELD = 'torilWoken';
 export const DIRECTIVE_FIELD = 'torilDirective';
 /**
  * The key of the lane that the job has entered: its worker goes by it. Each job's hash has it: with

@@ -1,24 +1,23 @@
 import { OWN_PREFIX_LUA } from '../../../redis/own-keys.ts';
 import { REINDEX_LUA } from '../index/lane-index.ts';
 import { FIELDS_LUA, LOST_LUA, OUTCOME_FIELD, type Script } from './script.ts';
-import { FIELD } from '../../bullmq/state/layout.ts';
+import { WAKE_LUA } from '../../bullmq/state/snoozing/promote.ts';
 
 /**
- * Takes entries out of lanes whose jobs BullMQ no longer has. Looks at a stretch of each lane, so that
- * no call blocks Redis for long.
+ * Takes entries out of lanes whose jobs BullMQ no longer has; a lane that has lost its first one goes on. Looks at a stretch of each
+ * lane, so that no call blocks Redis for long.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] rank to begin at  ARGV[3] entries at most
  *   ARGV[4...] Redis keys of lanes
  *
- *   Returns [heads, more]: heads are the new first jobs of lanes that have lost theirs, unless they
- *   wait for a retry; more are lanes that go on, each with the rank to go on at
+ *   Returns lanes of which there is more to look at, each with the rank to go on at
  */
 export const SWEEP: Script = {
   name: 'torilSweep',
   numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${LOST_LUA}${REINDEX_LUA}
-local prefix, from, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local heads, more = {}, {}
+  lua: `${OWN_PREFIX_LUA}${LOST_LUA}${REINDEX_LUA}${WAKE_LUA}
+local from, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+local more = {}
 for i = 4, #ARGV do
   local lane = ARGV[i]
   local jobIds = redis.call('ZRANGE', lane, from, from + most - 1)
@@ -33,13 +32,13 @@ for i = 4, #ARGV do
   end
   if lostHead then reindex(own, prefix, string.sub(lane, #own + 6)) end -- behind "lane:"
   local head = lostHead and redis.call('ZRANGE', lane, 0, 0)[1]
-  if head and (redis.call('HGET', prefix .. head, '${FIELD.attemptsMade}') or '0') == '0' then heads[#heads + 1] = head end
+  if head then wake(head) end
   if #jobIds == most then
     more[#more + 1] = lane
     more[#more + 1] = from + most - removed
   end
 end
-return { heads, more }
+return more
 `,
 };
 

@@ -1,5 +1,5 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
-import { SNOOZED_FIELD, type Script } from '../../../redis/scripts/script.ts';
+import { SNOOZED_FIELD, type Script, WOKEN_FIELD } from '../../../redis/scripts/script.ts';
 import { isKnownBullMQ } from '../known-bullmq.ts';
 import { FIELD, SCORE_PER_PRIORITY } from '../layout.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
@@ -71,6 +71,29 @@ end
 `;
 }
 
+/**
+ * A fragment for scripts whose `prefix` is the queue's. A job that is being worked on may have looked at its lane already, and be
+ * about to give its slot back, for up to `snoozeMsMax`: it is noted, and SNOOZE looks at it.
+ */
+const NOTE_WOKEN_LUA = `
+local function noteWoken(jobId)
+  local jobKey = prefix .. jobId
+  if redis.call('EXISTS', jobKey, jobKey .. ':lock') == 2 then redis.call('HSET', jobKey, '${WOKEN_FIELD}', '1') end
+end
+`;
+
+/**
+ * A fragment for scripts whose ARGV[1] is BullMQ's prefix, with `own` set: this is the first job of its lane now, so it is
+ * delivered, if it is snoozed. One that waits for something else is left alone.
+ */
+export const WAKE_LUA: string = `${SNOOZED_LUA}
+local prefix = ARGV[1]
+${PROMOTE_LUA}${NOTE_WOKEN_LUA}
+local function wake(jobId)
+  if snoozedAs(jobId) then promote(jobId) else noteWoken(jobId) end
+end
+`;
+
 /** A fragment, of a job's attempts made and SNOOZED_FIELD: whether it waits for its turn, not for its backoff, if it is held back. */
 const WAITS_LUA = `
 local job = redis.call('HMGET', prefix .. jobId, '${FIELD.attemptsMade}', '${SNOOZED_FIELD}')
@@ -88,8 +111,10 @@ export const IS_HELD_BACK: Script = {
   numberOfKeys: 1,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
-${WAITS_LUA}
-return waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) and 1 or 0
+${NOTE_WOKEN_LUA}${WAITS_LUA}
+if waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) then return 1 end
+noteWoken(jobId)
+return 0
 `,
 };
 
@@ -106,29 +131,15 @@ export const DELIVER_NEXT: Script = {
   numberOfKeys: 1,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
-${PROMOTE_LUA}${WAITS_LUA}
+${PROMOTE_LUA}${NOTE_WOKEN_LUA}${WAITS_LUA}
 local isUndelayed = waitsForTurn and undelay(jobId)
-if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end
+if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then
+  noteWoken(jobId)
+  return 0
+end
 redis.call('RPUSH', prefix .. 'wait', jobId)
 wakeWorkers()
 if isUndelayed then tellUndelayed(jobId) end
-return 1
-`,
-};
-
-/**
- * Has a snoozed job delivered now: its lane may go on. One that waits for something else is left alone.
- *
- *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- */
-export const WAKE: Script = {
-  name: 'torilWake',
-  numberOfKeys: 1,
-  lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
-local prefix = ARGV[1]
-${PROMOTE_LUA}
-if not snoozedAs(ARGV[2]) then return 0 end
-promote(ARGV[2])
 return 1
 `,
 };

@@ -1,7 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { bullFunctionLua, bullScript, madeLater } from '../bullmq-text.ts';
 import { PROMOTE_LUA } from './promote.ts';
-import { OUTCOME_FIELD, type Script } from '../../../redis/scripts/script.ts';
+import { OUTCOME_FIELD, type Script, WOKEN_FIELD } from '../../../redis/scripts/script.ts';
 import { SURVIVED_LUA } from '../../../redis/scripts/start-alone.ts';
 import { SNOOZED_LUA } from './snoozed.ts';
 import { NOW_MS_LUA } from '../timed.ts';
@@ -29,9 +29,23 @@ end
 `;
 
 /**
+ * A fragment behind SNOOZED_LUA: notes that a job which was just given back is snoozed. Unless it was decided, or its lane may go
+ * on, since it was delivered: whoever saw to that found nothing to promote.
+ */
+const IS_TO_WAIT_LUA = `
+local function isToWait(jobId)
+  local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', '${WOKEN_FIELD}', 'priority')
+  if job[2] then redis.call('HDEL', prefix .. jobId, '${WOKEN_FIELD}') end
+  if job[2] or (job[1] and job[1] ~= '') then return false end
+  noteSnoozed(stateOfPriority(job[3]), { redis.call('ZSCORE', delayedSet, jobId), jobId })
+  return true
+end
+`;
+
+/**
  * Gives a delivered job back for a while, without an attempt: BullMQ's own moveToDelayed, by Redis's clock. In the same step,
- * the delivery is taken off the rate limit; it is noted that the job is snoozed; a job that was decided in the last moment before is promoted at once:
- * the one that decided it found nothing to promote; and it is noted that a process which began the job alone has lived
+ * the delivery is taken off the rate limit; it is noted that the job is snoozed, or it is promoted at once if there is nothing to wait
+ * for; and it is noted that a process which began the job alone has lived
  * through it, even if another worker has the job by now: one that BullMQ took for stalled meanwhile is given back without a lock.
  *
  *   KEYS, ARGV[1-9] of BullMQ's moveToDelayed: ARGV[1] prefix  ARGV[3] job id
@@ -43,16 +57,11 @@ export const SNOOZE: Script = madeLater('torilSnooze', () => ({
   lua: `
 local prefix, jobId = ARGV[1], ARGV[3]
 ${NOW_MS_LUA}ARGV[2] = nowMs
-${OWN_PREFIX_LUA}${SNOOZED_LUA}${SURVIVED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
+${OWN_PREFIX_LUA}${SNOOZED_LUA}${IS_TO_WAIT_LUA}${SURVIVED_LUA}${bullFunctionLua('moveToDelayed')}${PROMOTE_LUA}${UNCOUNT_LUA}
 local code = moveToDelayed(KEYS, ARGV)
 if code == 0 then
   uncount(jobId, ARGV[11], ARGV[12])
-  local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
-  if job[1] and job[1] ~= '' then
-    promote(jobId)
-  else
-    noteSnoozed(stateOfPriority(job[2]), { redis.call('ZSCORE', delayedSet, jobId), jobId })
-  end
+  if not isToWait(jobId) then promote(jobId) end
 end
 noteSurvived(prefix .. jobId, ARGV[10])
 return code
@@ -63,19 +72,16 @@ return code
  * Where BullMQ's own script has just given a job back for a while: notes that it is snoozed.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id
- *   Returns '1' if somebody has decided it meanwhile, so that it need not lie in the delayed set
+ *   Returns '1' if there is nothing to wait for, so that it need not lie in the delayed set
  */
 export const NOTE_SNOOZED: Script = {
   name: 'torilNoteSnoozed',
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}${SNOOZED_LUA}
 local prefix, jobId = ARGV[1], ARGV[2]
-local score = redis.call('ZSCORE', delayedSet, jobId)
-if not score then return '' end
-local job = redis.call('HMGET', prefix .. jobId, '${OUTCOME_FIELD}', 'priority')
-if job[1] and job[1] ~= '' then return '1' end
-noteSnoozed(stateOfPriority(job[2]), { score, jobId })
-return ''
+${IS_TO_WAIT_LUA}
+if not redis.call('ZSCORE', delayedSet, jobId) then return '' end
+return isToWait(jobId) and '' or '1'
 `,
 };
 

@@ -1,6 +1,7 @@
 import { OWN_PREFIX_LUA } from '../../../../redis/own-keys.ts';
 import { INDEX_LUA } from '../../index/lane-index.ts';
 import { LEAVE_LUA } from '../../index/leave.ts';
+import { WAKE_LUA } from '../../../bullmq/state/snoozing/promote.ts';
 import { OUTCOME_FIELD, FIELDS_LUA, KEYS_FIELD, LANE_FIELD, type Script } from '../script.ts';
 import { QUEUE_SEQUENCE_LUA } from '../../../../redis/sequence-lua.ts';
 
@@ -38,27 +39,28 @@ return 1
 
 /**
  * A joint job whose data were changed, and with them its keys, leaves its lanes; it enters those of its new keys when it is
- * delivered. Not for another order of the same keys, nor while it is worked on, or if it is decided.
+ * delivered. Not for another order of the same keys, nor while it is worked on, or if it is decided. Whoever is the first of a lane
+ * that it has left then goes on.
  *
  *   KEYS[1] sequence (unused)  ARGV[1] key prefix  ARGV[2] job id  ARGV[3] its new keys as JSON
- *   Returns the jobs that are now the first of lanes that it has left, unless they wait for a retry
  */
 export const MOVE_JOINT: Script = {
   name: 'torilMoveJoint',
   numberOfKeys: 1,
   lua: `${OWN_PREFIX_LUA}
-${FIELDS_LUA}${LEAVE_LUA}
+${FIELDS_LUA}${LEAVE_LUA}${WAKE_LUA}
 local jobKey = ARGV[1] .. ARGV[2]
 local job = fieldsOf(jobKey, '${OUTCOME_FIELD}', '${KEYS_FIELD}')
-if not job[2] or (job[1] and job[1] ~= '') then return {} end
+if not job[2] or (job[1] and job[1] ~= '') then return end
 local keys, named, isKey, known = cjson.decode(job[2]), cjson.decode(ARGV[3]), {}, 0
 for _, key in ipairs(keys) do isKey[key] = true end
 for _, key in ipairs(named) do if isKey[key] then known = known + 1 end end
-if known == #keys and known == #named then return {} end
-if redis.call('EXISTS', jobKey .. ':lock') == 1 then return {} end
-local heads = {}
-for _, lane in ipairs(keys) do heads[#heads + 1] = leave(own, ARGV[1], lane, ARGV[2]) end
+if known == #keys and known == #named then return end
+if redis.call('EXISTS', jobKey .. ':lock') == 1 then return end
+for _, lane in ipairs(keys) do
+  local head = leave(own, prefix, lane, ARGV[2])
+  if head then wake(head) end
+end
 redis.call('HDEL', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
-return heads
 `,
 };
