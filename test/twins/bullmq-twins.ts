@@ -20,7 +20,7 @@ export const BULLMQ_TWINS: readonly Twin[] = [
     edits: [
       {
         file: 'src/testing/bullmq/delivered-jobs.ts',
-        find: '    return delivery === undefined || delivery === this.#parts.records.get(jobId)?.delivery;\n',
+        find: '    return delivery === undefined || delivery === this.#records.get(jobId)?.delivery;\n',
         replace:
           '    return delivery === undefined || delivery >= 0 || this.#duplicates.has(jobId);\n',
       },

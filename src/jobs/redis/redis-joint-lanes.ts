@@ -119,6 +119,5 @@ function keyArguments(of: JointKey, packing: Packing): JointKeyArguments {
   const packed = packing.text(value === 'deleted' ? '-' : `+${value.json}`);
   // Whoever puts a cell right must find the copy, however long its server is away. SETTLED lets it go.
   const copyExpireMs = value === 'deleted' || expireMs > 0 ? COPY_IN_USE_MS + COPY_GRACE_MS : 0;
-  const numbers = [String(base), String(watermark)] as const;
-  return [key, ...numbers, packed, expireMs, copyExpireMs, jobIds];
+  return [key, String(base), String(watermark), packed, expireMs, copyExpireMs, jobIds];
 }

@@ -89,7 +89,8 @@ function listOf<T>(told: readonly T[] | Readonly<Record<string, never>>): readon
 
 function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
   const [jobId, sequence, name, data, attempts = '0', stalls = '0', finished = 'no'] = entry;
-  const plain = {
+  const [, , , , , , , , , trace, keys] = entry;
+  const told: { -readonly [Fact in keyof LaneEntry]: LaneEntry[Fact] } = {
     jobId,
     name,
     data: reply.text(data),
@@ -100,15 +101,10 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
     directive: (entry[7] ?? '') as LaneEntry['directive'],
     failedReason: reply.text(entry[8] ?? ''),
   };
-  const [, , , , , , , , , trace, keys] = entry;
-  const isLate = sequence.startsWith('+');
-  if (trace === undefined && !isLate) return plain;
-  return {
-    ...plain,
-    ...(isLate && { late: true }),
-    ...(trace !== undefined && trace !== 0 && { trace: reply.text(trace) }),
-    ...(keys !== undefined && { keys: JSON.parse(keys) as string[] }),
-  };
+  if (sequence.startsWith('+')) told.late = true;
+  if (trace !== undefined && trace !== 0) told.trace = reply.text(trace);
+  if (keys !== undefined) told.keys = JSON.parse(keys) as string[];
+  return told;
 }
 
 export function copyOf(token: string, watermark: string, value: string, cascadeTo: string): Copy {

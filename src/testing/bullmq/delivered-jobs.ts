@@ -39,28 +39,38 @@ export interface DeliveredJobsParts {
 }
 
 export class DeliveredJobs {
-  readonly #parts: DeliveredJobsParts;
+  readonly #jobs: MemoryJobs;
+  readonly #clock: Clock;
+  readonly #settings: JobQueueSettings;
+  readonly #records: JobRecords;
+  readonly #places: JobPlaces;
+  readonly #deduplication: Deduplication;
   /** Those that are taken for stalled as soon as they are delivered. */
   readonly #duplicates = new Set<string>();
   #nextLookMs = 0;
   #deliveries = 0;
 
-  constructor(parts: DeliveredJobsParts) {
-    this.#parts = parts;
+  constructor({ jobs, clock, settings, records, places, deduplication }: DeliveredJobsParts) {
+    this.#jobs = jobs;
+    this.#clock = clock;
+    this.#settings = settings;
+    this.#records = records;
+    this.#places = places;
+    this.#deduplication = deduplication;
   }
 
   /** moveToActive. @param wallMs by Redis' clock, as far as the worker knows it */
-  fetch(lock: string, wallMs: number = this.#parts.clock.wallMs()): PlayedDelivery | undefined {
-    this.#parts.places.promoteDue(wallMs);
-    if (this.#parts.jobs.paused) return undefined;
-    const jobId = this.#parts.places.activate(lock);
-    const record = jobId === undefined ? undefined : this.#parts.records.get(jobId);
+  fetch(lock: string, wallMs: number = this.#clock.wallMs()): PlayedDelivery | undefined {
+    this.#places.promoteDue(wallMs);
+    if (this.#jobs.paused) return undefined;
+    const jobId = this.#places.activate(lock);
+    const record = jobId === undefined ? undefined : this.#records.get(jobId);
     if (record === undefined) return undefined;
     const { job, options } = record;
     job.state = 'active';
     record.deliveries += 1;
     record.delivery = ++this.#deliveries;
-    this.#parts.records.tell('delivered', record, lock);
+    this.#records.tell('delivered', record, lock);
     record.delayedFor = undefined;
     const { id, name, data, attemptsMade, stalls, outcome, entered } = job;
     if (this.#duplicates.delete(id)) this.stall(id);
@@ -79,9 +89,9 @@ export class DeliveredJobs {
 
   /** moveToFinished, as completed. */
   complete(jobId: string, lock: string, result: string, ending?: Pick<Ending, 'delivery'>): Answer {
-    const record = this.#parts.records.get(jobId);
+    const record = this.#records.get(jobId);
     if (record === undefined) return 'missing lock';
-    const { removeOnComplete } = { ...this.#parts.settings, ...record.options };
+    const { removeOnComplete } = { ...this.#settings, ...record.options };
     const isGone = isRemoved(removeOnComplete);
     if (this.#hear(jobId, lock, ending) === undefined) {
       // Said once more, since the answer was lost, or by somebody whose job was taken over and completed.
@@ -108,7 +118,7 @@ export class DeliveredJobs {
     job.alone = NEVER_ALONE;
     job.directive = '';
     record.error = error;
-    const { removeOnFail } = { ...this.#parts.settings, ...record.options };
+    const { removeOnFail } = { ...this.#settings, ...record.options };
     this.#finish(record, 'failed', failing.why !== 'holds' && isRemoved(removeOnFail));
     if (failing.why === 'left') job.outcome = '';
     return 'done';
@@ -122,16 +132,16 @@ export class DeliveredJobs {
     backoffMs: number,
     retrying: Retrying = {},
   ): Answer {
-    const { wallMs = this.#parts.clock.wallMs() } = retrying;
-    if (backoffMs <= 0 && this.#isLatest(jobId, retrying)) this.#parts.places.promoteDue(wallMs);
+    const { wallMs = this.#clock.wallMs() } = retrying;
+    if (backoffMs <= 0 && this.#isLatest(jobId, retrying)) this.#places.promoteDue(wallMs);
     const record = this.#hear(jobId, lock, retrying);
     if (record === undefined) return 'missing lock';
     record.job.attemptsMade += 1;
     record.job.failedReason = error.message;
     record.error = error;
-    this.#parts.records.tell('retried', record);
-    if (backoffMs > 0) this.#parts.places.delay(record, wallMs + backoffMs, 'backoff');
-    else this.#parts.places.toBack(record, record.options.lifo);
+    this.#records.tell('retried', record);
+    if (backoffMs > 0) this.#places.delay(record, wallMs + backoffMs, 'backoff');
+    else this.#places.toBack(record, record.options.lifo);
     return 'done';
   }
 
@@ -140,8 +150,8 @@ export class DeliveredJobs {
     const record = this.#hear(jobId, lock, { survived });
     if (record === undefined) return 'missing lock';
     record.job.snoozedAtAttempt = record.job.attemptsMade;
-    this.#parts.places.delay(record, dueMs, 'turn');
-    if (record.job.outcome !== '' || record.isWoken) this.#parts.places.promote(record);
+    this.#places.delay(record, dueMs, 'turn');
+    if (record.job.outcome !== '' || record.isWoken) this.#places.promote(record);
     record.isWoken = false;
     return 'done';
   }
@@ -152,68 +162,67 @@ export class DeliveredJobs {
     const record = begun ? this.#hear(jobId, lock, given) : this.#unlock(jobId, lock);
     if (record === undefined) return 'missing lock';
     if (!begun) record.deliveries -= 1;
-    this.#parts.places.backIn(record);
+    this.#places.backIn(record);
     return 'done';
   }
 
   /** extendLocks. @param locks tokens by job id */
   extend(locks: ReadonlyMap<string, string>, forMs?: number): void {
-    for (const [jobId, token] of locks) this.#parts.places.locks.extend(jobId, token, forMs);
+    for (const [jobId, token] of locks) this.#places.locks.extend(jobId, token, forMs);
   }
 
   /** moveStalledJobsToWait; a second call within `everyMs` does nothing. */
   lookForStalled(everyMs = 0): void {
-    const nowMs = this.#parts.clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
     if (nowMs < this.#nextLookMs) return;
     this.#nextLookMs = nowMs + everyMs;
-    for (const jobId of this.#parts.places.locks.look()) this.stall(jobId);
+    for (const jobId of this.#places.locks.look()) this.stall(jobId);
   }
 
   /** What BullMQ does with a job whose lock is gone; also a fault: the lock is lost too early. */
   stall(jobId: string): void {
-    const record = this.#parts.records.get(jobId);
-    if (record === undefined || !this.#parts.places.locks.drop(jobId)) return;
+    const record = this.#records.get(jobId);
+    if (record === undefined || !this.#places.locks.drop(jobId)) return;
     record.job.stalls += 1;
-    this.#parts.records.tell('stalled', record);
-    this.#parts.places.toFront(record);
+    this.#records.tell('stalled', record);
+    this.#places.toFront(record);
   }
 
   /** A fault: as if a replica had taken Redis' place that has not seen the job's delivery. It is delivered again. */
   forgetDelivery(jobId: string): void {
-    const record = this.#parts.records.get(jobId);
-    if (record !== undefined && this.#parts.places.locks.drop(jobId))
-      this.#parts.places.toFront(record);
+    const record = this.#records.get(jobId);
+    if (record !== undefined && this.#places.locks.drop(jobId)) this.#places.toFront(record);
   }
 
   /** One more delivery than there should be, whatever the job's state: at least once is all that BullMQ promises. */
   duplicate(jobId: string): void {
-    const record = this.#parts.records.get(jobId);
+    const record = this.#records.get(jobId);
     if (record === undefined) return;
     const { job } = record;
     if (job.state === 'active') this.stall(jobId);
     else if (job.finishedOn === undefined) this.#duplicates.add(jobId);
     else {
       // As if its worker had died just before it could report the job.
-      this.#parts.jobs.restore(job);
+      this.#jobs.restore(job);
       record.isRemoved = false;
       job.finishedOn = undefined;
       job.failedReason = undefined;
       job.attemptsMade -= 1;
       job.stalls += 1;
       job.outcome = record.lastOutcome;
-      this.#parts.places.toFront(record);
+      this.#places.toFront(record);
     }
   }
 
   #finish(record: JobRecord, state: 'completed' | 'failed', isGone: boolean): void {
     const { job } = record;
     job.state = state;
-    job.finishedOn = this.#parts.clock.wallMs();
+    job.finishedOn = this.#clock.wallMs();
     record.lastOutcome = job.outcome;
     record.isRemoved = isGone;
-    if (isGone) this.#parts.jobs.remove(job.id);
-    this.#parts.deduplication.finished(record);
-    this.#parts.records.tell('finished', record, state);
+    if (isGone) this.#jobs.remove(job.id);
+    this.#deduplication.finished(record);
+    this.#records.tell('finished', record, state);
   }
 
   /**
@@ -221,19 +230,17 @@ export class DeliveredJobs {
    * token, and a copy of what was said of an earlier delivery may arrive late: the name tells them apart.
    */
   #hear(jobId: string, lock: string, ending: Ending = {}): JobRecord | undefined {
-    this.#parts.jobs.noteSurvived(jobId, ending.survived ?? []);
+    this.#jobs.noteSurvived(jobId, ending.survived ?? []);
     if (!this.#isLatest(jobId, ending)) return undefined;
-    this.#parts.records.tell('heard', jobId, lock);
+    this.#records.tell('heard', jobId, lock);
     return this.#unlock(jobId, lock);
   }
 
   #isLatest(jobId: string, { delivery }: Ending): boolean {
-    return delivery === undefined || delivery === this.#parts.records.get(jobId)?.delivery;
+    return delivery === undefined || delivery === this.#records.get(jobId)?.delivery;
   }
 
   #unlock(jobId: string, lock: string): JobRecord | undefined {
-    return this.#parts.places.locks.unlock(jobId, lock)
-      ? this.#parts.records.get(jobId)
-      : undefined;
+    return this.#places.locks.unlock(jobId, lock) ? this.#records.get(jobId) : undefined;
   }
 }

@@ -13,6 +13,8 @@ import { jsonOf } from '../fold/replayable-value.ts';
 import type { Turn } from '../turn/turn-state.ts';
 import type { RunKey } from './run-keys.ts';
 
+const NONE: ReadonlyMap<string, string> = new Map();
+
 /** What becomes of one key. */
 export interface FoldedKey {
   readonly of: RunKey;
@@ -173,8 +175,15 @@ function foldedKey(
   const valueJson = box === null ? undefined : jsonOf(box[0]);
   const expireMs = seconds === undefined ? of.expireMs : seconds * 1000;
   const bytes = encodeEnvelope({
-    ...{ valueJson, watermark, token, base: token, queue: context.queue, dataSet: dataSet.id },
-    ...{ jobs: '', decisions: new Map(), expireMs },
+    valueJson,
+    watermark,
+    token,
+    base: token,
+    queue: context.queue,
+    dataSet: dataSet.id,
+    jobs: '',
+    decisions: NONE,
+    expireMs,
     keys: keysOfCommit(its, of.key),
   });
   const jobIds = its.map(({ jobId }) => jobId);
@@ -186,6 +195,8 @@ function foldedKey(
  * job, the cells of the outer two tell of each other by the middle one's. Of one that is only held, its own.
  */
 function keysOfCommit(its: readonly JointEntry[], key: string): readonly string[] {
+  const [only] = its;
+  if (its.length === 1 && only !== undefined) return only.keys;
   const keys = new Set(its.flatMap((entry) => entry.keys));
   return keys.size === 0 ? [key] : [...keys];
 }

@@ -49,14 +49,7 @@ export async function runKeys(
   run: readonly JointEntry[],
   start: FoldStart,
 ): Promise<RunKeys> {
-  const reading = [...others].map(([key, other]) =>
-    readOther(turn, key, other).catch((thrown: unknown) => {
-      if (!(thrown instanceof TorilError)) throw thrown;
-      // The event is about the key at which its transaction was met, which may be at a server that is there.
-      throw new TorilError(thrown.code, `"${key}": ${thrown.message}`, { cause: thrown });
-    }),
-  );
-  const read = await Promise.all(reading);
+  const read = await readOthers(turn, others);
   const own = await ownKey(turn, taken, start, lost);
   const firsts = new Map<string, number>();
   for (const entry of run)
@@ -83,11 +76,11 @@ async function ownKey(
 ): Promise<RunKey | undefined> {
   const { key, lease, server, cell } = turn;
   const { connection } = lease;
-  const cas = lost ? await close(connection, key, cell.cas) : { cas: cell.cas };
-  if (cas === undefined) return undefined;
+  const known = lost ? await close(connection, key, cell) : cell;
+  if (known === undefined) return undefined;
   const value = fresh();
   const start = value === undefined ? null : ([value] as const);
-  return { key, copy, connection, server, ...cas, start, origin, instead, expireMs };
+  return { key, copy, connection, server, cas: known.cas, start, origin, instead, expireMs };
 }
 
 interface OtherCell {
@@ -98,25 +91,44 @@ interface OtherCell {
   readonly cell: KnownCell;
 }
 
-async function readOther(
+/** One promise for each cell: an asynchronous function made it six, of up to 127 cells. Undefined: it was not read. */
+async function readOthers(
   { context }: Turn,
-  key: string,
-  other: OtherKey,
-): Promise<OtherCell | undefined> {
-  const server = context.servers.serverFor(key);
-  if (server.trouble !== undefined) throw server.trouble;
-  const connection = await server.connection();
-  const read = await connection.get(cellName(key));
-  const cell = cellOf(read);
-  if (cell === undefined) return undefined;
-  if (!other.lost) return { key, other, server, connection, cell };
-  const closed = await close(connection, key, cell.cas);
-  return closed && { key, other, server, connection, cell: { ...cell, ...closed } };
+  others: JointHead['others'],
+): Promise<(OtherCell | undefined)[]> {
+  const asked = [];
+  for (const [key, other] of others) {
+    const server = context.servers.serverFor(key);
+    const connection = server.current ?? (await connectionFor(key, server));
+    asked.push({ key, other, server, connection, reading: connection.get(cellName(key)) });
+  }
+  const read: (OtherCell | undefined)[] = [];
+  for (const { key, other, server, connection, reading } of asked) {
+    const outcome = await reading;
+    if (outcome.kind === 'unknown') throw about(key, outcome.cause);
+    const found = cellOf(outcome);
+    const cell = found && other.lost ? await close(connection, key, found) : found;
+    read.push(cell && { key, other, server, connection, cell });
+  }
+  return read;
 }
 
-/** @throws TorilError nobody knows. Undefined: nothing was asked. */
-function cellOf(read: Outcome<Item>): KnownCell | undefined {
-  if (read.kind === 'unknown') throw read.cause;
+async function connectionFor(key: string, server: MemcachedServer): Promise<Connection> {
+  try {
+    if (server.trouble !== undefined) throw server.trouble;
+    return await server.connection();
+  } catch (thrown) {
+    throw thrown instanceof TorilError ? about(key, thrown) : thrown;
+  }
+}
+
+/** The event is about the key at which its transaction was met, which may be at a server that is there. */
+function about(key: string, cause: TorilError): TorilError {
+  return new TorilError(cause.code, `"${key}": ${cause.message}`, { cause });
+}
+
+/** Undefined: nothing was asked. */
+function cellOf(read: Exclude<Outcome<Item>, { kind: 'unknown' }>): KnownCell | undefined {
   if (read.kind === 'done') return knownCell(read.value);
   return read.reason === 'missing' ? NO_CELL : undefined;
 }
@@ -128,14 +140,14 @@ function cellOf(read: Outcome<Item>): KnownCell | undefined {
 async function close(
   connection: Connection,
   key: string,
-  cas: Cas | undefined,
-): Promise<{ readonly cas: Cas } | undefined> {
+  cell: KnownCell,
+): Promise<KnownCell | undefined> {
   const name = cellName(key);
-  const closed = await (cas === undefined
+  const closed = await (cell.cas === undefined
     ? connection.add(name, PLACEHOLDER_ITEM)
-    : connection.bump(name, cas));
+    : connection.bump(name, cell.cas));
   if (closed.kind === 'unknown') throw closed.cause;
-  return closed.kind === 'done' ? { cas: closed.value } : undefined;
+  return closed.kind === 'done' ? { ...cell, cas: closed.value } : undefined;
 }
 
 /** Undefined: it must be seen to first. */
