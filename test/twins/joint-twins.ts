@@ -252,8 +252,8 @@ async function drive(
     edits: [
       {
         file: 'src/workers/joint/run-keys.ts',
-        find: '  const cell = cellOf(read);\n',
-        replace: '  const cell = cellOf(read) && NO_CELL;\n',
+        find: '    const found = cellOf(outcome);\n',
+        replace: '    const found = cellOf(outcome) && NO_CELL;\n',
       },
       {
         file: 'src/workers/joint/write-cells.ts',
@@ -334,8 +334,8 @@ async function drive(
     edits: [
       {
         file: 'src/workers/joint/fold-run.ts',
-        find: 'token, base: token,',
-        replace: 'token, base: of.copy.token,',
+        find: '    base: token,\n',
+        replace: '    base: of.copy.token,\n',
       },
     ],
   },
@@ -371,13 +371,13 @@ async function drive(
     edits: [
       {
         file: 'src/workers/joint/run-keys.ts',
-        find: '  if (!other.lost) return { key, other, server, connection, cell };\n',
-        replace: '  if (other !== undefined) return { key, other, server, connection, cell };\n',
+        find: '    const cell = found && other.lost ? await close(connection, key, found) : found;\n',
+        replace: '    const cell = found;\n',
       },
       {
         file: 'src/workers/joint/run-keys.ts',
-        find: '  const cas = lost ? await close(connection, key, cell.cas) : { cas: cell.cas };\n',
-        replace: '  const cas = { cas: cell.cas };\n',
+        find: '  const known = lost ? await close(connection, key, cell) : cell;\n',
+        replace: '  const known = cell;\n',
       },
     ],
   },
