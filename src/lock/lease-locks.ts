@@ -27,6 +27,8 @@ export interface MemcachedLeaseLocksOptions {
   readonly random: Random;
   /** Default 10 s. */
   readonly leaseMs?: number;
+  /** Default: nothing was seen yet. */
+  readonly observations?: LockObservations;
 }
 
 export class MemcachedLeaseLocks implements LeaseLocks {
@@ -34,14 +36,20 @@ export class MemcachedLeaseLocks implements LeaseLocks {
   readonly #random: Random;
   readonly #leaseMs: number;
   readonly #groups = new Map<Connection, LeaseGroup>();
-  readonly #observations = new LockObservations();
+  readonly #observations: LockObservations;
   readonly #abandon = (owner: string): void => this.#observations.abandon(owner);
   #closing: Promise<void> | undefined;
   #attempts = 0;
   #attemptsOver: (() => void) | undefined;
 
-  constructor({ clock, random, leaseMs = LEASE_DEFAULT_MS }: MemcachedLeaseLocksOptions) {
+  constructor({
+    clock,
+    random,
+    leaseMs = LEASE_DEFAULT_MS,
+    observations = new LockObservations(),
+  }: MemcachedLeaseLocksOptions) {
     checkLeaseMs(leaseMs);
+    this.#observations = observations;
     this.#clock = clock;
     this.#random = random;
     this.#leaseMs = leaseMs;

@@ -55,8 +55,8 @@ function memoryOf(node: WorkerNode): string {
   const atWork = activeRounds(node, steps);
   const live = new Set(atWork).add(NO_ROUND);
   // Its lock may still stand there, and it knows it for its own.
-  for (const { number, id } of rounds)
-    if (id > 0 && told.get(number)?.some(mayGiveUp)) live.add(number);
+  const isAbandoned = (id = 0): boolean => node.abandoned.has(`${plan.name}-${id}`);
+  for (const { number, id } of rounds) if (isAbandoned(id)) live.add(number);
   // By key, and then in the order of its rounds.
   const waiting = waitingRounds(node);
   const logs = [...live]
@@ -64,7 +64,9 @@ function memoryOf(node: WorkerNode): string {
     .sort((a, b) => a.key.localeCompare(b.key) || a.round - b.round)
     .map(({ round, key }) => {
       const isOpen = round === NO_ROUND || (atWork.has(round) && !waiting.has(round));
-      return `${key} ${isOpen ? told.get(round)?.join(' ') : `#${rounds[round - 1]?.id}`}`;
+      const id = rounds[round - 1]?.id;
+      const fate = `#${id}${isAbandoned(id) ? ' abandoned' : ''}${waiting.has(round) ? ' waits' : ''}`;
+      return `${key} ${isOpen ? told.get(round)?.join(' ') : fate}`;
     });
   const known = [
     ...numbers.cas.map((cas) => `c${cas}`),
@@ -84,9 +86,4 @@ function timeSince(name: string, lock: number, steps: readonly WorkerNode[]): st
   const first = steps.findLastIndex(({ parent }) => parent?.sightings.get(name) !== lock);
   const since = steps.slice(first + 1).map(({ stimulus }) => stimulus);
   return since.filter((stimulus) => isTime(stimulus)).join(' ');
-}
-
-/** A lock whose fate it does not know. */
-function mayGiveUp(stimulus: number): boolean {
-  return stimulus === TOLD.closed || stimulus === TOLD.timedOut || isTime(stimulus);
 }

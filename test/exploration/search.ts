@@ -61,11 +61,13 @@ export class Search {
     this.#first = first;
   }
 
-  async run(seconds: number): Promise<SearchResult> {
+  /** @param statesMax or a few more: the same ones each time, while seconds are not */
+  async run(seconds: number, statesMax: number = Number.POSITIVE_INFINITY): Promise<SearchResult> {
     const endMs = performance.now() + seconds * 1000;
     this.#enter(this.#first, undefined, 0);
     let complete = false;
-    while (this.#found === undefined && !complete && performance.now() < endMs) {
+    const isInTime = (): boolean => performance.now() < endMs && this.#visited.size < statesMax;
+    while (this.#found === undefined && !complete && isInTime()) {
       complete = await inMacrotask(() => this.#slice());
       await inMacrotask(() => this.#noteFailure()); // rejections are told in between
     }

@@ -72,6 +72,8 @@ export interface WorkerNode {
   readonly events: readonly WorkerEvent[];
   readonly hurrying: boolean;
   readonly idsDrawn: number;
+  /** Owner ids of its own that it has given up without knowing whether they stand in a lock. */
+  readonly abandoned: ReadonlySet<string>;
   readonly callsMade: number;
   /** Its job is decided, though it may go on with others. */
   readonly isDecided: boolean;
@@ -238,6 +240,7 @@ export class WorkerTree {
       events,
       hurrying: worker.hurrying,
       idsDrawn: worker.idsDrawn,
+      abandoned: new Set(worker.abandoned),
       callsMade: worker.callsMade,
       isDecided: parent?.isDecided === true || events.some(isDecision),
       sightings: this.#sightings(parent, stimulus),

@@ -11,6 +11,7 @@ import { UpdateRegistry } from '../../src/updates/update-registry.ts';
 import { lockCodec } from '../../src/cells/lock-codec.ts';
 import type { LeaseLocks } from '../../src/lock/lock.ts';
 import { MemcachedLeaseLocks } from '../../src/lock/lease-locks.ts';
+import { LockObservations } from '../../src/lock/lock-observations.ts';
 import { UncommittedError, type WriteFate } from '../../src/lock/strict/lease-session.ts';
 import type { HeldKey } from '../../src/lock/strict/held-keys.ts';
 import { createLocks } from '../../src/lock/strict/with-lease.ts';
@@ -55,6 +56,7 @@ export class Worker {
   readonly #clock = new WorkerClock();
   readonly #server: ExploredServer;
   readonly #rounds: WorkerRounds;
+  readonly #observations = new KnownObservations();
   readonly #redis = new ExploredRedis(() => this.#round());
   readonly #memcached: MemcachedServers;
   readonly #damage: WorkerDamage;
@@ -218,6 +220,11 @@ export class Worker {
     return this.#ids;
   }
 
+  /** Owner ids that it has given up, and takes over at once wherever it meets them. */
+  get abandoned(): ReadonlySet<string> {
+    return this.#observations.abandoned;
+  }
+
   get callsMade(): number {
     return this.#calls;
   }
@@ -259,6 +266,7 @@ export class Worker {
     };
     const locks = new MemcachedLeaseLocks({
       ...{ clock: this.#clock, random: this.#random, leaseMs: LEASE_MS },
+      observations: this.#observations,
     });
     const context: Omit<GateContext, 'locks'> = {
       queue: QUEUE,
@@ -385,6 +393,16 @@ export class Worker {
     const id = earlier ?? ++this.#ids;
     this.#rounds.idDrawn(id);
     return `${this.#plan.name}-${id}`;
+  }
+}
+
+/** Which tells what it remembers. */
+class KnownObservations extends LockObservations {
+  readonly abandoned = new Set<string>();
+
+  override abandon(owner: string): void {
+    this.abandoned.add(owner);
+    super.abandon(owner);
   }
 }
 

@@ -49,22 +49,26 @@ export async function runKeys(
   run: readonly JointEntry[],
   start: FoldStart,
 ): Promise<RunKeys> {
-  const read = await readOthers(turn, others);
-  const own = await ownKey(turn, taken, start, lost);
   const firsts = new Map<string, number>();
   for (const entry of run)
     for (const key of entry.keys) if (!firsts.has(key)) firsts.set(key, entry.sequence);
   const keys: RunKey[] = [];
-  const visit: string[] = own === undefined ? [turn.key] : [];
-  if (own !== undefined) keys.push(own);
-  for (const one of read) {
-    const state = one && stateOf(turn, taken, one, firsts.get(one.key));
-    if (state instanceof TorilError)
-      return { kind: 'held', key: one?.key ?? turn.key, cause: state };
-    if (state === undefined) visit.push(one?.key ?? turn.key);
+  const visit: string[] = [];
+  // One promise for each cell: an asynchronous function made it six, of up to 127 cells.
+  for (const asked of await askOthers(turn, others)) {
+    const { key, other, connection } = asked;
+    const outcome = await asked.reading;
+    if (outcome.kind === 'unknown') throw about(key, outcome.cause);
+    const found = cellOf(outcome);
+    const cell = found && other.lost ? await close(connection, key, found) : found;
+    const state = cell && stateOf(turn, taken, asked, cell, firsts.get(key));
+    if (state instanceof TorilError) return { kind: 'held', key, cause: state };
+    if (state === undefined) visit.push(cell === undefined ? turn.key : key);
     else keys.push(state);
   }
-  return visit.length > 0 ? { kind: 'visit', keys: visit } : { kind: 'keys', keys };
+  const own = await ownKey(turn, taken, start, lost);
+  if (own === undefined) return { kind: 'visit', keys: [turn.key, ...visit] };
+  return visit.length > 0 ? { kind: 'visit', keys: visit } : { kind: 'keys', keys: [own, ...keys] };
 }
 
 /** Undefined: somebody was at the cell in between. */
@@ -83,34 +87,23 @@ async function ownKey(
   return { key, copy, connection, server, cas: known.cas, start, origin, instead, expireMs };
 }
 
-interface OtherCell {
+/** The cell of another key, which is just being read. */
+interface AskedCell {
   readonly key: string;
   readonly other: OtherKey;
   readonly server: MemcachedServer;
   readonly connection: Connection;
-  readonly cell: KnownCell;
+  readonly reading: Promise<Outcome<Item>>;
 }
 
-/** One promise for each cell: an asynchronous function made it six, of up to 127 cells. Undefined: it was not read. */
-async function readOthers(
-  { context }: Turn,
-  others: JointHead['others'],
-): Promise<(OtherCell | undefined)[]> {
-  const asked = [];
+async function askOthers({ context }: Turn, others: JointHead['others']): Promise<AskedCell[]> {
+  const asked: AskedCell[] = [];
   for (const [key, other] of others) {
     const server = context.servers.serverFor(key);
     const connection = server.current ?? (await connectionFor(key, server));
     asked.push({ key, other, server, connection, reading: connection.get(cellName(key)) });
   }
-  const read: (OtherCell | undefined)[] = [];
-  for (const { key, other, server, connection, reading } of asked) {
-    const outcome = await reading;
-    if (outcome.kind === 'unknown') throw about(key, outcome.cause);
-    const found = cellOf(outcome);
-    const cell = found && other.lost ? await close(connection, key, found) : found;
-    read.push(cell && { key, other, server, connection, cell });
-  }
-  return read;
+  return asked;
 }
 
 async function connectionFor(key: string, server: MemcachedServer): Promise<Connection> {
@@ -146,7 +139,7 @@ async function close(
   const closed = await (cell.cas === undefined
     ? connection.add(name, PLACEHOLDER_ITEM)
     : connection.bump(name, cell.cas));
-  if (closed.kind === 'unknown') throw closed.cause;
+  if (closed.kind === 'unknown') throw about(key, closed.cause);
   return closed.kind === 'done' ? { ...cell, cas: closed.value } : undefined;
 }
 
@@ -154,7 +147,8 @@ async function close(
 function stateOf(
   turn: Turn,
   { token, dataSet, entries }: Taken,
-  { key, other, server, connection, cell }: OtherCell,
+  { key, other, server, connection }: AskedCell,
+  cell: KnownCell,
   firstSequence: number | undefined,
 ): RunKey | TorilError | undefined {
   const { context, memory } = turn;
