@@ -12,6 +12,8 @@ const MOMENTS_MAX = 10_000;
 interface Pending {
   readonly dueMs: number;
   readonly order: number;
+  /** The key whose combiner has set it; empty: none. */
+  readonly of: string;
   readonly callback: () => void;
 }
 
@@ -20,6 +22,12 @@ export class WorkerClock implements Clock {
   #order = 0;
   #moments: (() => void)[] = [];
   #timers: Pending[] = [];
+  readonly #settingNow: () => string;
+
+  /** @param settingNow the key whose combiner sets a timer right now; empty: none */
+  constructor(settingNow = (): string => '') {
+    this.#settingNow = settingNow;
+  }
 
   monotonicMs(): number {
     return this.#nowMs;
@@ -32,7 +40,8 @@ export class WorkerClock implements Clock {
 
   after(delayMs: number, callback: () => void): Timer {
     if (!Number.isFinite(delayMs)) return { cancel() {} };
-    const pending: Pending = { dueMs: this.#nowMs + delayMs, order: this.#order++, callback };
+    const [dueMs, order, of] = [this.#nowMs + delayMs, this.#order++, this.#settingNow()];
+    const pending: Pending = { dueMs, order, of, callback };
     this.#timers.push(pending);
     return {
       cancel: () => {
@@ -67,10 +76,16 @@ export class WorkerClock implements Clock {
     if (next !== undefined) this.leap(Math.max(0, next.dueMs - this.#nowMs));
   }
 
-  /** Goes to the last timer that is due within so many milliseconds: all of them fire. */
+  /**
+   * Goes to the last timer that is due within so many milliseconds: all of them fire, in the order of their keys. How long
+   * each takes depends on how often in a row somebody had to wait, which is nothing that a worker is known by.
+   */
   tickAll(withinMs: number): void {
-    const due = this.#timers.map(({ dueMs }) => dueMs - this.#nowMs).filter((ms) => ms <= withinMs);
-    this.leap(Math.max(0, ...due));
+    const due = this.#timers.filter(({ dueMs }) => dueMs <= this.#nowMs + withinMs);
+    this.#nowMs = Math.max(this.#nowMs, ...due.map(({ dueMs }) => dueMs));
+    due.sort((a, b) => a.of.localeCompare(b.of) || a.order - b.order);
+    for (const one of due) this.#fire(one);
+    this.leap(0);
   }
 
   /** What became due on the way runs at the end of it, in order: the process was late. */
@@ -79,10 +94,15 @@ export class WorkerClock implements Clock {
     for (;;) {
       const next = this.#next();
       if (next === undefined || next.dueMs > this.#nowMs) return;
-      this.#timers = this.#timers.filter((one) => one !== next);
-      next.callback();
-      this.settle();
+      this.#fire(next);
     }
+  }
+
+  #fire(pending: Pending): void {
+    if (!this.#timers.includes(pending)) return; // it was cancelled
+    this.#timers = this.#timers.filter((one) => one !== pending);
+    pending.callback();
+    this.settle();
   }
 
   #next(): Pending | undefined {

@@ -51,6 +51,11 @@ export class WorkerRounds {
     ROUNDS.run(NOWHERE, work);
   }
 
+  /** The key whose combiner is at work right now; empty: none. */
+  get currentKey(): string {
+    return roundNow().key;
+  }
+
   /** The round in whose course something is sent right now. */
   get current(): number {
     return roundNow().number;

@@ -53,7 +53,7 @@ const PATIENCE_MS = 1_000_000_000;
 export class Worker {
   readonly #vocabulary: Vocabulary;
   readonly #plan: WorkerPlan;
-  readonly #clock = new WorkerClock();
+  readonly #clock = new WorkerClock(() => this.#rounds.currentKey);
   readonly #server: ExploredServer;
   readonly #rounds: WorkerRounds;
   readonly #observations = new KnownObservations();
