@@ -103,7 +103,7 @@ function entryOf(entry: EntryReply, reply: Unpacking<unknown>): LaneEntry {
   };
   if (sequence.startsWith('+')) told.late = true;
   if (trace !== undefined && trace !== 0) told.trace = reply.text(trace);
-  if (keys !== undefined) told.keys = JSON.parse(keys) as string[];
+  if (keys !== undefined) told.keys = keys;
   return told;
 }
 

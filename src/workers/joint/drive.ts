@@ -215,12 +215,12 @@ function settleJobs(
   isWritten: boolean,
 ): BatchEnd {
   const told = (settlement: Settlement): Settlement =>
-    settlement.kind !== 'decided' || isWritten
-      ? settlement
-      : { ...settlement, outcome: { ...settlement.outcome, joint: taken.token } };
-  const settlements = new Map(
-    [...batch.settlements].map(([jobId, settlement]) => [jobId, told(settlement)]),
-  );
+    settlement.kind === 'decided'
+      ? { ...settlement, outcome: { ...settlement.outcome, joint: taken.token } }
+      : settlement;
+  const settlements = isWritten
+    ? batch.settlements
+    : new Map([...batch.settlements].map(([jobId, its]) => [jobId, told(its)]));
   for (const { jobId, keys } of run) {
     const [first] = keys as [string];
     const settlement = settlements.get(jobId);

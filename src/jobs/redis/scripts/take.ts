@@ -80,8 +80,8 @@ export type EntryReply = [
   failedReason?: Packed,
   /** 0: none. */
   trace?: Packed,
-  /** Of a job of several keys: all of them, as JSON. */
-  keys?: string,
+  /** Of a job of several keys: all of them. */
+  keys?: readonly string[],
 ];
 
 /**
@@ -162,7 +162,7 @@ local function entryOf(key, jobId, sequence, traces)
   -- The reason follows the mark of a job that holds its lane: BullMQ may not have been told yet.
   local held, why = string.match(directive, '^(held) (.*)$')
   if held then directive, reason = held, why end
-  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, job[9] or nil }, #data, keys
+  return { jobId, sequence, job[1], packed(data), attempts, stalls, finished, directive, packed(reason), trace and packed(trace) or keys and 0 or nil, keys or nil }, #data, keys
 end
 
 local function take(key, cellToken, cellBase, last, dataMax, arrivals, traces, runJobsMax)
