@@ -74,6 +74,8 @@ export class CellWatch {
       expireMs,
     };
     const cell = this.#cellOf(key);
+    // A worker has deleted it since there was no room for a commit: as over what memcached has lost, an older one's `add` may land late.
+    cell.isLost ||= cell.isDeleted && base !== cell.acknowledged;
     // It may have been gone: with a commit in it that Redis does not know yet, nothing else has that value.
     if (cell.present !== undefined && this.#now() >= cell.expiresMs) cell.lostSinceCommit = true;
     if (token === base && token > 0) this.#checkRestored(key, cell, write);
