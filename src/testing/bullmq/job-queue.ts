@@ -105,14 +105,13 @@ export class JobQueue {
     if (record === undefined) return;
     const isUndelayed = waitsForTurn(record.job) && this.places.delayed.take(jobId);
     if (isUndelayed || this.places.takePrioritized(jobId)) this.places.toFront(record);
-    else noteWoken(record);
   }
 
-  /** WAKE_LUA: it is the first of its lane now. */
+  /** WAKE_LUA: what was before it in its lane is gone. */
   wake(jobId: string): void {
     const record = this.#records.get(jobId);
     if (record?.delayedFor === 'turn') this.places.promote(record);
-    else noteWoken(record);
+    else if (record?.job.state === 'active') record.isWoken = true;
   }
 
   /** torilSnoozeAhead, torilScheduleSnoozed: jobs that would be delivered next, but not their lane's first, are delayed. */
@@ -170,11 +169,6 @@ export class JobQueue {
     this.#jobs.remove(id);
     this.#records.forget(record);
   }
-}
-
-/** If it gives its slot back, then not until later. */
-function noteWoken(record: JobRecord | undefined): void {
-  if (record?.job.state === 'active') record.isWoken = true;
 }
 
 /** It does not wait for its backoff: it was not tried yet, or has given its slot back since. */

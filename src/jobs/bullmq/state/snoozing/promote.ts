@@ -72,25 +72,19 @@ end
 }
 
 /**
- * A fragment for scripts whose `prefix` is the queue's. A job that is being worked on may have looked at its lane already, and be
- * about to give its slot back, for up to `snoozeMsMax`: it is noted, and SNOOZE looks at it.
- */
-const NOTE_WOKEN_LUA = `
-local function noteWoken(jobId)
-  local jobKey = prefix .. jobId
-  if redis.call('EXISTS', jobKey, jobKey .. ':lock') == 2 then redis.call('HSET', jobKey, '${WOKEN_FIELD}', '1') end
-end
-`;
-
-/**
- * A fragment for scripts whose ARGV[1] is BullMQ's prefix, with `own` set: this is the first job of its lane now, so it is
- * delivered, if it is snoozed. One that waits for something else is left alone.
+ * A fragment for scripts whose ARGV[1] is BullMQ's prefix, with `own` set: what was before this job in its lane is gone, so it
+ * is delivered, if it is snoozed. One that is being worked on may have looked at its lane already, and be about to give its slot
+ * back, for up to `snoozeMsMax`: it is noted, and SNOOZE looks at it. One that waits for something else is left alone. Not for
+ * DELIVER_NEXT: whoever is asked for again and again, and gives its slot back for a reason of its own (a rate limit that is none),
+ * would be delivered without a pause.
  */
 export const WAKE_LUA: string = `${SNOOZED_LUA}
 local prefix = ARGV[1]
-${PROMOTE_LUA}${NOTE_WOKEN_LUA}
+${PROMOTE_LUA}
 local function wake(jobId)
-  if snoozedAs(jobId) then promote(jobId) else noteWoken(jobId) end
+  if snoozedAs(jobId) then return promote(jobId) end
+  local jobKey = prefix .. jobId
+  if redis.call('EXISTS', jobKey, jobKey .. ':lock') == 2 then redis.call('HSET', jobKey, '${WOKEN_FIELD}', '1') end
 end
 `;
 
@@ -111,10 +105,8 @@ export const IS_HELD_BACK: Script = {
   numberOfKeys: 1,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
-${NOTE_WOKEN_LUA}${WAITS_LUA}
-if waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) then return 1 end
-noteWoken(jobId)
-return 0
+${WAITS_LUA}
+return waitsForTurn and redis.call('ZSCORE', prefix .. 'delayed', jobId) and 1 or 0
 `,
 };
 
@@ -131,12 +123,9 @@ export const DELIVER_NEXT: Script = {
   numberOfKeys: 1,
   lua: `
 local prefix, jobId = ARGV[1], ARGV[2]
-${PROMOTE_LUA}${NOTE_WOKEN_LUA}${WAITS_LUA}
+${PROMOTE_LUA}${WAITS_LUA}
 local isUndelayed = waitsForTurn and undelay(jobId)
-if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then
-  noteWoken(jobId)
-  return 0
-end
+if not isUndelayed and redis.call('ZREM', prefix .. 'prioritized', jobId) == 0 then return 0 end
 redis.call('RPUSH', prefix .. 'wait', jobId)
 wakeWorkers()
 if isUndelayed then tellUndelayed(jobId) end
