@@ -240,7 +240,7 @@ export class WorkerTree {
       events,
       hurrying: worker.hurrying,
       idsDrawn: worker.idsDrawn,
-      abandoned: new Set(worker.abandoned),
+      abandoned: this.#abandoned(parent, worker),
       callsMade: worker.callsMade,
       isDecided: parent?.isDecided === true || events.some(isDecision),
       sightings: this.#sightings(parent, stimulus),
@@ -260,6 +260,12 @@ export class WorkerTree {
       }
     }
     return node;
+  }
+
+  /** One set for all that have given up the same: it only grows. */
+  #abandoned(parent: WorkerNode | undefined, { abandoned }: Worker): ReadonlySet<string> {
+    const before = parent?.abandoned;
+    return before?.size === abandoned.size ? before : new Set(abandoned);
   }
 
   #commit(
