@@ -24,7 +24,8 @@ interface Decided {
 }
 
 const DECIDED: Decided = { kind: 'decided' };
-const NONE_NAMED: ReadonlyMap<string, string> = new Map();
+/** Decisions of a commit none of whose jobs must be named. */
+export const NONE_NAMED: ReadonlyMap<string, string> = new Map();
 const NOBODY: readonly string[] = [];
 
 export class GrowingBatch {

@@ -7,13 +7,12 @@ import type { Arrival } from '../deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../fold/batch.ts';
 import { itemBytesMax, itemsTooSmall, newValueBytesMax, tooLarge } from '../fold/fitting.ts';
 import { fold } from '../fold/fold.ts';
+import { NONE_NAMED } from '../fold/growing-batch.ts';
 import { JointUpdates, type JointValues } from '../../updates/calling/joint-updates.ts';
 import type { JointEntry } from '../../jobs/joint-lanes.ts';
 import { jsonOf } from '../fold/replayable-value.ts';
 import type { Turn } from '../turn/turn-state.ts';
 import type { RunKey } from './run-keys.ts';
-
-const NONE: ReadonlyMap<string, string> = new Map();
 
 /** What becomes of one key. */
 export interface FoldedKey {
@@ -182,7 +181,7 @@ function foldedKey(
     queue: context.queue,
     dataSet: dataSet.id,
     jobs: '',
-    decisions: NONE,
+    decisions: NONE_NAMED,
     expireMs,
     keys: keysOfCommit(its, of.key),
   });

@@ -63,6 +63,7 @@ export async function runKeys(
     const cell = found && other.lost ? await close(connection, key, found) : found;
     const state = cell && stateOf(turn, taken, asked, cell, firsts.get(key));
     if (state instanceof TorilError) return { kind: 'held', key, cause: state };
+    // A cell that could not be read tells nothing of its key: this turn begins again.
     if (state === undefined) visit.push(cell === undefined ? turn.key : key);
     else keys.push(state);
   }

@@ -78,7 +78,7 @@ for _, job in ipairs(found) do
   if #job.lanes > 0 and call('EXISTS', job.key) == 0 then
     for _, lane in ipairs(job.lanes) do
       local head = leave(job.own, job.prefix, lane, job.id)
-      if head and job.prefix == prefix then wake(head) end
+      if job.prefix == prefix then wake(head) end
     end
   end
 end
@@ -122,8 +122,7 @@ if not redis.call('ZSCORE', own .. 'lane:' .. lane, ARGV[2]) then
   redis.call('HDEL', jobKey, '${LANE_FIELD}')
   return nil
 end
-local head = leave(own, prefix, lane, ARGV[2])
-if head then wake(head) end
+wake(leave(own, prefix, lane, ARGV[2]))
 redis.call('ZADD', own .. 'lane:' .. ARGV[3], draw(), ARGV[2])
 redis.call('HSET', jobKey, '${LANE_FIELD}', ARGV[3])
 reindex(own, ARGV[1], ARGV[3])

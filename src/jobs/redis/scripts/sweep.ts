@@ -30,9 +30,10 @@ for i = 4, #ARGV do
       if from == 0 and at == 1 then lostHead = true end
     end
   end
-  if lostHead then reindex(own, prefix, string.sub(lane, #own + 6)) end -- behind "lane:"
-  local head = lostHead and redis.call('ZRANGE', lane, 0, 0)[1]
-  if head then wake(head) end
+  if lostHead then
+    reindex(own, prefix, string.sub(lane, #own + 6)) -- behind "lane:"
+    wake(redis.call('ZRANGE', lane, 0, 0)[1])
+  end
   if #jobIds == most then
     more[#more + 1] = lane
     more[#more + 1] = from + most - removed

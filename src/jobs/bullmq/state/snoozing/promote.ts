@@ -81,7 +81,9 @@ end
 export const WAKE_LUA: string = `${SNOOZED_LUA}
 local prefix = ARGV[1]
 ${PROMOTE_LUA}
+-- nil: its lane is empty, or has the same first job as before.
 local function wake(jobId)
+  if not jobId then return end
   if snoozedAs(jobId) then return promote(jobId) end
   local jobKey = prefix .. jobId
   if redis.call('EXISTS', jobKey, jobKey .. ':lock') == 2 then redis.call('HSET', jobKey, '${WOKEN_FIELD}', '1') end

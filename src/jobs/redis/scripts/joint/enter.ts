@@ -57,10 +57,7 @@ for _, key in ipairs(keys) do isKey[key] = true end
 for _, key in ipairs(named) do if isKey[key] then known = known + 1 end end
 if known == #keys and known == #named then return end
 if redis.call('EXISTS', jobKey .. ':lock') == 1 then return end
-for _, lane in ipairs(keys) do
-  local head = leave(own, prefix, lane, ARGV[2])
-  if head then wake(head) end
-end
+for _, lane in ipairs(keys) do wake(leave(own, prefix, lane, ARGV[2])) end
 redis.call('HDEL', jobKey, '${LANE_FIELD}', '${KEYS_FIELD}')
 `,
 };
