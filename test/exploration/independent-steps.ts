@@ -10,10 +10,11 @@ import {
   nextRequest,
   ownSteps,
 } from './enabled.ts';
-import { CELLS, LOCKS, tokenIn } from './memcached-states.ts';
+import { isAtItsEnd, isFinal } from './ends-of-keys.ts';
+import { CELLS, LOCKS } from './memcached-states.ts';
 import type { RedisState } from './redis-states.ts';
 import type { RedisRequest } from './requests.ts';
-import { isAtRest, isRestartDue, type Place, restartsLater, type State } from './state.ts';
+import { isAtRest, type Place, restartsLater, type State } from './state.ts';
 import { isDue, transition } from './steps.ts';
 import { placeOf } from './worker-plan.ts';
 import type { World } from './world.ts';
@@ -29,51 +30,6 @@ export function nextSteps(state: State, world: World): number[] {
 function onlyOne(steps: readonly number[]): number[] {
   const due = steps.filter((step) => isDue(step));
   return (due.length > 0 ? due : steps).slice(0, 1);
-}
-
-/**
- * Of this key, nothing changes from here on but its lock, and a missing cell, which can but become the last commit. Of what was sent on
- * connections that are no more, an acknowledgement finds no job in the lane, and an add finds the cell; a write that may still hit its
- * CAS, or comes where nothing is, is what the search is for.
- */
-function isAtItsEnd(cell: string, state: State, world: World): boolean {
-  const { faults, ...kinds } = state.budget;
-  const isSpent =
-    !isRestartDue(state) && (faults === 0 || Object.values(kinds).every((left) => left === 0));
-  if (!isSpent) return false;
-  const isMissing = isMissingForGood(cell, state, world);
-  if (!isMissing && !isFinal(cell, state)) return false;
-  const mayWrite = (id: number): boolean => {
-    const request = world.vocabulary.at('memcached', id);
-    return request.name === cell && ('cas' in request || isMissing);
-  };
-  return !state.orphans.some(({ to, requests }) => to === 'memcached' && requests.some(mayWrite));
-}
-
-/** Whatever is written where this cell was is its last commit: nothing older is under way, or will be. */
-function isMissingForGood(
-  cell: string,
-  { memcached, redis, places }: State,
-  world: World,
-): boolean {
-  const { vocabulary } = world;
-  const at = CELLS.indexOf(cell);
-  if (memcached.items.has(cell) || redis.lanes[at]?.length !== 0) return false;
-  const isOlder = (id: number): boolean => {
-    const request = vocabulary.at('memcached', id);
-    return (
-      request.name === cell &&
-      'item' in request &&
-      tokenIn(request.item) !== redis.copies[at]?.token
-    );
-  };
-  return places.every(
-    (place) => place.replies.length === 0 && !unexecutedOf(place).some((id) => isOlder(id)),
-  );
-}
-
-function unexecutedOf({ node, outcomes, left }: Place): readonly number[] {
-  return node.over ? left : node.requests.slice(outcomes.length);
 }
 
 function independentSteps(state: State, world: World): number[] | undefined {
@@ -146,13 +102,6 @@ function certainStep(state: State, place: Place, who: number, world: World): num
 
 function mayFindNoRoom({ budget }: State): boolean {
   return budget.faults > 0 && budget.refusals > 0;
-}
-
-/** The cell of a key whose jobs are all decided, and that shows the last commit: it never changes again (joint-checks.ts). */
-function isFinal(name: string, { budget, memcached, redis }: State): boolean {
-  const at = CELLS.indexOf(name);
-  if (at === -1 || (budget.faults > 0 && budget.evictions > 0)) return false;
-  return redis.lanes[at]?.length === 0 && memcached.cellTokens[at] === redis.copies[at]?.token;
 }
 
 /** Of lanes in which nothing is left, the same is told for good. A token that is drawn for one names no commit. */

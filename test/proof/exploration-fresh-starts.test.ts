@@ -20,9 +20,8 @@ const PAIRS = 120;
 const JOINT_PAIRS = 1_500;
 /** Fewer would show little. */
 const PAIRS_MIN = 100;
-/** That are searched; on the joint path all, but for a row with restarts, which has millions. By time, no two runs would compare the same. */
+/** That are searched; on the joint path all. By time, no two runs would compare the same. */
 const STATES = 60_000;
-const JOINT_STATES = 250_000;
 const SECONDS_MAX = 100;
 const WALKS = 4;
 const STEPS = 16;
@@ -260,10 +259,9 @@ async function searched(row: Row): Promise<{ world: World; known: Searched }> {
   const protocol = locks === 'cas' ? 'meta' : 'binary';
   const given = { path, commits, jobs, protocol, locks, pauses: 'all' } as const;
   const { world, first } = await inMacrotask(() => worldOf({ ...NO_FAULTS, ...faults, ...given }));
-  const statesMax = isJoint ? JOINT_STATES : STATES;
+  const statesMax = isJoint ? Number.POSITIVE_INFINITY : STATES;
   const { complete, states } = await new Search(world, first).run(SECONDS_MAX, statesMax);
   expect(complete || states >= statesMax).toBe(true);
-  if (isJoint) expect(complete).toBe(fault !== 'restarts');
   return { world, known: new Searched(world) };
 }
 
