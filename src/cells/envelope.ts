@@ -43,6 +43,9 @@ interface EnvelopeHeader {
   readonly origin?: 'nothing' | 'adopted' | undefined;
 }
 
+/** Decisions of a commit none of whose jobs must be named. */
+export const NONE_NAMED: ReadonlyMap<string, string> = new Map();
+
 /** An envelope to be written. The value comes as JSON: it was encoded once, and goes in as it is. */
 export interface NewEnvelope extends EnvelopeHeader {
   /** Undefined: deleted (a tombstone). */
@@ -155,7 +158,7 @@ export function decodeItem(item: Item): CellContent {
       jobs: written.jobs,
       late:
         written.late && new Map(Object.entries(shifted(Object.entries(written.late), watermark))),
-      decisions: new Map(Object.entries(written.decisions ?? {})),
+      decisions: written.decisions ? new Map(Object.entries(written.decisions)) : NONE_NAMED,
       expireMs: written.expireMs ?? 0,
       origin: written.origin,
       keys: written.keys,

@@ -9,6 +9,7 @@ import {
   decodeItem,
   encodeEnvelope,
   type Envelope,
+  NONE_NAMED,
   PLACEHOLDER_ITEM,
 } from './envelope.ts';
 
@@ -51,7 +52,7 @@ export const lockCodec: CellCodec = {
       watermark: 0,
       queue: '',
       dataSet: dataSet.id,
-      decisions: new Map(),
+      decisions: NONE_NAMED,
       expireMs: 0,
     });
     return { value: bytes, flags: CELL_FLAGS, ttlSeconds: 0 };

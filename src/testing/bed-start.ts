@@ -1,6 +1,6 @@
 /** The values with which a test bed begins: given ones, or those of a recording up to a place in it. */
 import { readFileSync } from 'node:fs';
-import { CELL_FLAGS, encodeEnvelope } from '../cells/envelope.ts';
+import { CELL_FLAGS, encodeEnvelope, NONE_NAMED } from '../cells/envelope.ts';
 import { messageOf, TorilError } from '../errors.ts';
 import { valueHash } from '../history/history.ts';
 import { CommitLines } from '../history/recording/joint-lines.ts';
@@ -117,7 +117,7 @@ export function plant(key: string, json: string, ground: BedGround): void {
   const { jobs, store, queue, durableCopies } = ground;
   const token = jobs.drawToken();
   const dataSet = jobs.dataSet().id;
-  const common = { token, watermark: token, base: 0, dataSet, decisions: new Map(), expireMs: 0 };
+  const common = { token, watermark: token, base: 0, dataSet, decisions: NONE_NAMED, expireMs: 0 };
   store.know(key);
   const value = encodeEnvelope({ ...common, valueJson: json, queue, origin: 'adopted' });
   store.add(cellName(key), { value, flags: CELL_FLAGS, ttlSeconds: 0 });

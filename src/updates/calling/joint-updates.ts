@@ -10,7 +10,7 @@ import { type AnyUpdate, DELETE_CELL } from '../update.ts';
 import type { UpdateRegistry } from '../update-registry.ts';
 import { noInitial, returnedNothing } from './returned-nothing.ts';
 import type { Context } from './update-context.ts';
-import { asFrozenValue } from '../values/frozen-value.ts';
+import { asFrozenValue, frozenJson, knownFrozen } from '../values/frozen-value.ts';
 import { asJsonValue, copyOfJson } from '../values/json-value.ts';
 
 /** The values of several keys, in one order for all calls; null: the key has none. */
@@ -118,9 +118,9 @@ export class JointUpdates {
       if (value === DELETE_CELL) values[place] = null;
       else if (immutable)
         values[place] = [asFrozenValue(value, before[place]?.[0], update, `for "${key}"`)];
-      else values[place] = [copyOfJson(asJsonValue(value, update, `for "${key}"`))];
+      else values[place] = [frozenJson(copyOfJson(asJsonValue(value, update, `for "${key}"`)))];
     }
-    return values;
+    return knownFrozen(values);
   }
 }
 

@@ -1,6 +1,6 @@
 /** Folding no more than memcached can store in one item. */
 import { andThen } from '../../base/promises.ts';
-import { encodeEnvelope } from '../../cells/envelope.ts';
+import { encodeEnvelope, NONE_NAMED } from '../../cells/envelope.ts';
 import { encodeSequences } from '../../cells/sequences.ts';
 import { TorilError } from '../../errors.ts';
 import type { Taken } from '../../jobs/lanes.ts';
@@ -94,7 +94,7 @@ export function unchangedTooLarge(
 ): TorilError | undefined {
   const bytes = encodeEnvelope({
     ...{ valueJson: jsonOf(fresh()), watermark, token, base: copy.token },
-    ...{ queue: turn.context.queue, dataSet: dataSet.id, decisions: new Map(), expireMs: 0 },
+    ...{ queue: turn.context.queue, dataSet: dataSet.id, decisions: NONE_NAMED, expireMs: 0 },
     origin: envelopeOrigin(origin, copy.token),
   });
   const bytesMax = envelopeBytesMax(turn, false);

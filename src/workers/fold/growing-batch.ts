@@ -1,4 +1,5 @@
 /** A batch while it grows: what was decided of each entry so far, and what delivered jobs will be told of it. */
+import { NONE_NAMED } from '../../cells/envelope.ts';
 import { messageOf } from '../../errors.ts';
 import type { LaneEntry } from '../../jobs/lane.ts';
 import {
@@ -24,8 +25,6 @@ interface Decided {
 }
 
 const DECIDED: Decided = { kind: 'decided' };
-/** Decisions of a commit none of whose jobs must be named. */
-export const NONE_NAMED: ReadonlyMap<string, string> = new Map();
 const NOBODY: readonly string[] = [];
 
 export class GrowingBatch {

@@ -1,5 +1,5 @@
 /** The fold of a run: its jobs over the values of all its keys, no more of them than give items that fit into memcached. */
-import { encodeEnvelope } from '../../cells/envelope.ts';
+import { encodeEnvelope, NONE_NAMED } from '../../cells/envelope.ts';
 import type { TorilError } from '../../errors.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import { PLAIN_APPLIED } from '../../updates/outcome.ts';
@@ -7,9 +7,9 @@ import type { Arrival } from '../deliveries/arrival.ts';
 import type { Batch, FoldStart, FoldTurn } from '../fold/batch.ts';
 import { itemBytesMax, itemsTooSmall, newValueBytesMax, tooLarge } from '../fold/fitting.ts';
 import { fold } from '../fold/fold.ts';
-import { NONE_NAMED } from '../fold/growing-batch.ts';
 import { JointUpdates, type JointValues } from '../../updates/calling/joint-updates.ts';
 import type { JointEntry } from '../../jobs/joint-lanes.ts';
+import { frozenJson, knownFrozen } from '../../updates/values/frozen-value.ts';
 import { jsonOf } from '../fold/replayable-value.ts';
 import type { Turn } from '../turn/turn-state.ts';
 import type { RunKey } from './run-keys.ts';
@@ -44,7 +44,7 @@ export async function foldRun(
   cascadeTo: number,
 ): Promise<FoldedRun | TorilError> {
   const places = new Map(keys.map(({ key }, place) => [key, place]));
-  const values: JointValues = keys.map(({ start }) => start);
+  const values: JointValues = knownFrozen(frozenJson(keys.map(({ start }) => start)));
   const folding = jointTurn(turn, run, places);
   const start: FoldStart = {
     ...{ fresh: () => values, origin: 'base', token: taken.token },

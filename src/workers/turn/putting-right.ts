@@ -9,7 +9,7 @@
  *   dies after      the cell is what the copy says
  */
 import { assert } from '../../base/assert.ts';
-import { cellItem, type NewEnvelope } from '../../cells/envelope.ts';
+import { cellItem, type NewEnvelope, NONE_NAMED } from '../../cells/envelope.ts';
 import type { Taken } from '../../jobs/lanes.ts';
 import type { Cas, Outcome } from '../../memcached/server.ts';
 import { AGAIN, MORE, type Turn, type TurnEnd } from './turn-state.ts';
@@ -61,7 +61,7 @@ function copied({ copy, expiresInMs, dataSet }: Taken, queue: string): NewEnvelo
     queue,
     dataSet: dataSet.id,
     jobs: '',
-    decisions: new Map(),
+    decisions: NONE_NAMED,
     expireMs: value === 'deleted' ? 0 : expiresInMs,
   };
 }
