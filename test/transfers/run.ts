@@ -13,6 +13,11 @@ import type { WorkerOrders } from './worker.ts';
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url));
 const BULK = 1_000;
+/**
+ * Of the transfers, enqueued once all faults have happened: a cell that a restart took is there again with its account's next transfer. Of 3,000
+ * in half a second, 40 were left when memcached restarted, and two cells were missing in the end.
+ */
+const LAST_SHARE = 0.1;
 const LOOK_EVERY_MS = 100;
 /** Milliseconds. Much shorter ones, on a busy machine, take the jobs of processes that are only slow. */
 const LEASE_MS = 3_000;
@@ -82,8 +87,7 @@ class Running {
   async toTheEnd(): Promise<TransfersEnd> {
     await this.#workers.start(this.#run.workers);
     const beganMs = performance.now();
-    const producing = this.#produce();
-    await this.#watch(beganMs, producing);
+    await this.#watch(beganMs);
     const elapsedMs = performance.now() - beganMs;
     const failed = await this.#queue.getFailedCount();
     if (failed > 0) throw new Error(`${failed} jobs failed`);
@@ -97,30 +101,35 @@ class Running {
     await this.#queue.close();
   }
 
-  async #produce(): Promise<void> {
-    for (let from = 0; from < this.#transfers.length; from += BULK) {
-      const some = this.#transfers.slice(from, from + BULK);
+  async #produce(transfers: readonly Transfer[]): Promise<void> {
+    for (let from = 0; from < transfers.length; from += BULK) {
+      const some = transfers.slice(from, from + BULK);
       await this.#queue.enqueueBulk(some.map((data) => ({ update: transfer, data })));
     }
   }
 
   /** Until all jobs are completed, takes snapshots, and has the faults happen as the work goes on. */
-  async #watch(beganMs: number, producing: Promise<void>): Promise<void> {
+  async #watch(beganMs: number): Promise<void> {
     const { transfers, deadlineMs, say } = this.#run;
-    let [isProduced, toldMs] = [false, 0];
-    void producing.then(() => (isProduced = true));
+    const early = Math.floor(transfers * (1 - LAST_SHARE));
+    let [isAllProduced, toldMs] = [false, 0];
+    let producing: Promise<unknown> = this.#produce(this.#transfers.slice(0, early));
     for (;;) {
       const applied = await this.#lookAtSnapshot();
-      const isDue = applied / transfers >= (this.#told.length + 1) / (this.#faultsMax + 1);
+      const isDue = applied / early >= (this.#told.length + 1) / (this.#faultsMax + 1);
       const fault = isDue ? this.#faults.shift() : undefined;
       if (fault !== undefined) this.#told.push(await fault());
+      if (this.#told.length === this.#faultsMax && !isAllProduced) {
+        isAllProduced = true;
+        producing = producing.then(() => this.#produce(this.#transfers.slice(early)));
+      }
       const sinceMs = performance.now() - beganMs;
       if (sinceMs > deadlineMs) throw new Error(`not done in ${deadlineMs} ms: ${applied} applied`);
       if (sinceMs - toldMs > 1_000) {
         toldMs = sinceMs;
         say(`${Math.round(sinceMs / 1_000)} s: ${applied} applied`);
       }
-      if (isProduced && applied === transfers && (await this.#isDrained())) break;
+      if (applied === transfers && (await this.#isDrained())) break;
       await sleep(LOOK_EVERY_MS);
     }
     await producing;
