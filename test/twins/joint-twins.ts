@@ -148,8 +148,8 @@ async function drive(
         file: 'src/workers/joint/run-keys.ts',
         find: "    case 'restore': {\n",
         replace: `    case 'restore': {
-      if (cell.content.kind === 'envelope' && cell.content.envelope.value !== undefined)
-        return { ...base, start: [cell.content.envelope.value], origin: 'base', expireMs: 0 };
+      if (content.kind === 'envelope' && content.envelope.value !== undefined)
+        return found([content.envelope.value], 'base', 0);
 `,
       },
     ],
@@ -355,7 +355,7 @@ async function drive(
 `,
         replace: `    case 'unacknowledged':
       if (typeof copy.value !== 'object') return undefined;
-      return { ...base, start: [JSON.parse(copy.value.json)], origin: 'base', expireMs: 0 };
+      return found([JSON.parse(copy.value.json)], 'base', 0);
 `,
       },
     ],
