@@ -13,7 +13,7 @@ import { enabled } from '../exploration/enabled.ts';
 import { isAtItsEnd } from '../exploration/ends-of-keys.ts';
 import { nextSteps } from '../exploration/independent-steps.ts';
 import { inMacrotask } from '../exploration/macrotask.ts';
-import { CELLS } from '../exploration/memcached-states.ts';
+import { CELLS, LOCKS } from '../exploration/memcached-states.ts';
 import { encode, type State } from '../exploration/state.ts';
 import { after } from '../exploration/transitions.ts';
 import { Visited } from '../exploration/visited.ts';
@@ -52,11 +52,13 @@ function endsOf(
  * who has finished left behind.
  */
 function textOf({ memcached, redis, places }: State, { vocabulary, endings }: World): string {
-  const isEqualAnyway = (id: number): boolean =>
-    endings === 'one' && vocabulary.at('memcached', id).command === 'delete';
+  const isRelease = (id: number): boolean => {
+    const { command, name } = vocabulary.at('memcached', id);
+    return command === 'delete' && LOCKS.includes(name);
+  };
   const left = places.map(({ left: requests }) =>
     requests
-      .filter((id) => !isEqualAnyway(id))
+      .filter((id) => endings !== 'one' || !isRelease(id))
       .map((id) => vocabulary.text('memcached', id).replaceAll(/#\d+/g, '#')),
   );
   const { copies, lanes, behind } = redis;

@@ -6,6 +6,7 @@ import { UpdateRegistry } from '../../../../src/updates/update-registry.ts';
 import { applyUpdate } from '../../../../src/updates/calling/apply.ts';
 import { JointUpdates, type JointValues } from '../../../../src/updates/calling/joint-updates.ts';
 import { isUnchangeable } from '../../../../src/updates/values/frozen-value.ts';
+import { isFrozenThrough } from '../../../support/frozen.ts';
 
 interface Account {
   readonly entries: { readonly by: string }[];
@@ -42,11 +43,6 @@ function applied(values: JointValues, name: string): JointValues {
   const site = { lost: () => signal, clock: systemClock };
   const result = applyUpdate(joint.find(name) as AnyUpdate, values, {}, facts, site);
   return (result as { value: JointValues }).value;
-}
-
-function isFrozenThrough(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.isFrozen(value) && Object.values(value).every(isFrozenThrough);
 }
 
 const by = (values: JointValues): (string[] | undefined)[] =>

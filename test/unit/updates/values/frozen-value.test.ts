@@ -16,6 +16,7 @@ import {
   expectInOrder,
   expectValue,
 } from '../../../../src/testing.ts';
+import { isFrozenThrough } from '../../../support/frozen.ts';
 
 interface Table {
   readonly rows: readonly { readonly id: number; readonly tags: readonly string[] }[];
@@ -33,11 +34,6 @@ const outcome = (call: () => unknown): unknown => {
     return (thrown as Error).message;
   }
 };
-
-function isFrozenThrough(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return true;
-  return Object.isFrozen(value) && Object.values(value).every(isFrozenThrough);
-}
 
 describe('a frozen value', () => {
   test('is the same value, with all that is in it', () => {
